@@ -1,0 +1,249 @@
+// Package singleflight runs one call per key at a time and gives its result to
+// everybody who asked for that key meanwhile.
+//
+// It differs from golang.org/x/sync/singleflight, whose idea it is, in who may
+// end what. There the call runs in the goroutine, and so under the context, of
+// whoever came first. Here it runs in a goroutine and under a context of its
+// own: callers come and go on their own contexts, and none of them takes the
+// others along. A call that was started can be forgotten: it goes on for those
+// who wait for it, but what it finds is no longer to be kept.
+package singleflight
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// ErrGoexit is the error of a flight whose function called runtime.Goexit.
+var ErrGoexit = errors.New("singleflight: the function called runtime.Goexit")
+
+// PanicError is the error of a flight whose function panicked.
+type PanicError struct {
+	Value any    // what the function panicked with
+	Stack []byte // the stack of the panicking goroutine
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// Unwrap returns the value of the panic where it was an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// Group is a set of flights, at most one a key. The zero Group is ready for
+// use; its exported fields must not be changed after the first Do.
+type Group[V any] struct {
+	// Timeout bounds a flight: when it has passed, the context of the function
+	// ends and everybody who waits gets an error that is a
+	// context.DeadlineExceeded, whether or not the function has returned.
+	// Zero means no bound.
+	Timeout time.Duration
+	// CancelAbandoned ends the context of a flight when the last of its callers
+	// has left. Otherwise an abandoned flight runs on to its end.
+	CancelAbandoned bool
+
+	mu      sync.Mutex
+	flights map[string]*Flight[V] // guarded by mu; the flights that may still be joined
+	running int                   // guarded by mu; functions that have not returned
+	idle    chan struct{}         // guarded by mu; nil, or closed as soon as running is 0
+}
+
+// Flight is one call in progress.
+type Flight[V any] struct {
+	cancel context.CancelFunc
+
+	// val and err are written once, before done is closed, and only read after.
+	done chan struct{}
+	val  V
+	err  error
+
+	waiters int // guarded by Group.mu; callers that have not left
+
+	mu     sync.Mutex
+	sealed bool // guarded by mu; nothing may be committed any more
+	ended  bool // guarded by mu; val and err are set
+}
+
+// Do returns the result of fn for key, and whether a flight that was there
+// already gave it. Concurrent calls with one key share one run of fn.
+//
+// The context given to fn carries the values of the first caller's context, but
+// not its end: it ends after the group's Timeout or, if CancelAbandoned is set,
+// with its last caller. Do itself returns when its own ctx ends, with ctx.Err.
+//
+// If fn panics or calls runtime.Goexit, every caller gets a *PanicError or
+// ErrGoexit, and the next Do of the key runs fn again.
+func (g *Group[V]) Do(ctx context.Context, key string, fn func(context.Context, *Flight[V]) (V, error)) (v V, shared bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return v, false, err
+	}
+	g.mu.Lock()
+	f, shared := g.flights[key]
+	if shared {
+		f.waiters++
+		g.mu.Unlock()
+	} else {
+		f = &Flight[V]{done: make(chan struct{}), waiters: 1}
+		if g.flights == nil {
+			g.flights = make(map[string]*Flight[V])
+		}
+		g.flights[key] = f
+		g.running++
+		flightCtx := g.flightContext(ctx, f)
+		g.mu.Unlock()
+		go g.run(flightCtx, key, f, fn)
+	}
+
+	select {
+	case <-f.done:
+		return f.val, shared, f.err
+	case <-ctx.Done():
+		g.leave(key, f)
+		return v, shared, ctx.Err()
+	}
+}
+
+// flightContext makes the context that f's function runs under.
+func (g *Group[V]) flightContext(ctx context.Context, f *Flight[V]) context.Context {
+	ctx = context.WithoutCancel(ctx)
+	if g.Timeout > 0 {
+		ctx, f.cancel = context.WithTimeout(ctx, g.Timeout)
+	} else {
+		ctx, f.cancel = context.WithCancel(ctx)
+	}
+	return ctx
+}
+
+// run calls fn and ends the flight with what came of it, or with the end of its
+// time if that is sooner.
+func (g *Group[V]) run(ctx context.Context, key string, f *Flight[V], fn func(context.Context, *Flight[V]) (V, error)) {
+	stop := func() bool { return true }
+	if g.Timeout > 0 {
+		stop = context.AfterFunc(ctx, func() {
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				var zero V
+				g.end(key, f, zero, fmt.Errorf("singleflight: no result within %v: %w", g.Timeout, ctx.Err()))
+			}
+		})
+	}
+	var v V
+	err := ErrGoexit // what remains when fn neither returns nor panics
+	defer func() {
+		if r := recover(); r != nil {
+			err = &PanicError{Value: r, Stack: debug.Stack()}
+		}
+		stop()
+		g.end(key, f, v, err)
+		f.cancel()
+		g.returned()
+	}()
+	v, err = fn(ctx, f)
+}
+
+// end gives every caller of f its result. Only the first end counts: the other
+// is that of a function which came back after its time was over.
+func (g *Group[V]) end(key string, f *Flight[V], v V, err error) {
+	f.mu.Lock()
+	first := !f.ended
+	f.sealed, f.ended = true, true
+	f.mu.Unlock()
+	if !first {
+		return
+	}
+	g.drop(key, f)
+	f.val, f.err = v, err
+	close(f.done)
+}
+
+// drop takes f out of the flights that may be joined.
+func (g *Group[V]) drop(key string, f *Flight[V]) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.flights[key] == f {
+		delete(g.flights, key)
+	}
+}
+
+// leave is a caller's going before the end of f.
+func (g *Group[V]) leave(key string, f *Flight[V]) {
+	g.mu.Lock()
+	f.waiters--
+	abandoned := f.waiters == 0 && g.CancelAbandoned
+	if abandoned && g.flights[key] == f {
+		delete(g.flights, key) // nobody may join what is about to be cancelled
+	}
+	g.mu.Unlock()
+	if abandoned {
+		f.seal()
+		f.cancel()
+	}
+}
+
+// Commit runs keep, unless the flight was forgotten, cancelled or timed out, and
+// reports whether it did. While keep runs, Forget of the key waits: what keep
+// stores is there before Forget returns, or is not stored at all. keep must not
+// call methods of the Group with the flight's own key.
+func (f *Flight[V]) Commit(keep func()) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.sealed {
+		return false
+	}
+	keep()
+	return true
+}
+
+func (f *Flight[V]) seal() {
+	f.mu.Lock()
+	f.sealed = true
+	f.mu.Unlock()
+}
+
+// Forget taints the flight of key, if there is one: its callers get its result,
+// but its Commit does nothing from now on, and the next Do starts anew.
+func (g *Group[V]) Forget(key string) {
+	g.mu.Lock()
+	f := g.flights[key]
+	delete(g.flights, key)
+	g.mu.Unlock()
+	if f != nil {
+		f.seal()
+	}
+}
+
+// Wait returns nil when no function runs any more, or ctx.Err when ctx ends
+// before. It waits for abandoned and forgotten flights too.
+func (g *Group[V]) Wait(ctx context.Context) error {
+	g.mu.Lock()
+	if g.running == 0 {
+		g.mu.Unlock()
+		return nil
+	}
+	if g.idle == nil {
+		g.idle = make(chan struct{})
+	}
+	idle := g.idle
+	g.mu.Unlock()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// returned counts a function that has come to its end.
+func (g *Group[V]) returned() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.running--
+	if g.running == 0 && g.idle != nil {
+		close(g.idle)
+		g.idle = nil
+	}
+}
