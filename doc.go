@@ -1,0 +1,40 @@
+// Package peercache is a read-through cache that the processes of a service
+// embed and that spans all of them.
+//
+// Each process makes an HTTPPool, which knows the other processes, its peers,
+// and one or more Groups. A Group is a key space with a size limit and a Getter,
+// the function that loads a key from the origin: a database, a service, a slow
+// computation.
+//
+//	pool, err := peercache.NewHTTPPool("http://10.0.0.1:8001")
+//	scores, err := peercache.NewGroup("scores", 64<<20, peercache.GetterFunc(load), peercache.WithPeers(pool))
+//	err = pool.Set("http://10.0.0.1:8001", "http://10.0.0.2:8001", "http://10.0.0.3:8001")
+//	go http.ListenAndServe(":8001", pool)
+//	view, err := scores.Get(ctx, "Tom")
+//
+// # The life of a Get
+//
+//  1. Group.Get looks into the caches of its own process. A hit ends here.
+//  2. A miss joins the flight of its key, or starts it: callers that want one
+//     key at one time share one answer.
+//  3. The key's owner is the peer that a consistent-hash ring names. All
+//     processes have the same ring, so they agree without asking each other.
+//  4. If this process is the owner, the flight runs the getter and keeps the
+//     value in the main cache.
+//  5. If another peer is, the flight fetches the value from there, as protobuf
+//     over HTTP. The owner answers from its main cache or runs its getter, and
+//     never passes the request on. The asker may keep a copy in its hot cache.
+//  6. If the owner cannot be reached, the next peer on the ring is asked, the
+//     same one by everybody.
+//
+// So while the peers see each other, a key is loaded by one process of the
+// cluster at a time (P1), and a popular one does not make its owner a bottleneck.
+//
+// # Where to read on
+//
+// group.go is the path above, in its order. getter.go and peers.go are the seams
+// to the origin and to the network; cache.go is the one to the store. HTTPPool is
+// httppool.go (the view and the ring), httppeer.go (asking) and httpserver.go
+// (answering); wire.go turns errors into messages and back. The packages
+// singleflight, consistenthash, lru and pb stand alone.
+package peercache

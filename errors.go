@@ -1,0 +1,67 @@
+package peercache
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrNotFound says that the origin has no such key. A getter returns it or
+	// wraps it; errors.Is finds it in the error of every Get that asked for the
+	// key, whichever peer's getter it came from.
+	ErrNotFound = errors.New("peercache: not found")
+	// ErrKeySize says that a key is empty, or longer than the group allows
+	// (WithMaxKeyBytes).
+	ErrKeySize = errors.New("peercache: bad key size")
+	// ErrValueSize says that a value is larger than the group allows
+	// (WithMaxValueBytes).
+	ErrValueSize = errors.New("peercache: value too large")
+	// ErrClosed says that a pool was shut down.
+	ErrClosed = errors.New("peercache: pool is shut down")
+)
+
+// PeerError says that a peer could not be reached, or did not speak the
+// protocol. It says nothing of the key: another peer may have it.
+type PeerError struct {
+	Peer string // its base URL
+	Err  error
+}
+
+func (e *PeerError) Error() string { return fmt.Sprintf("peer %s: %v", e.Peer, e.Err) }
+
+// Unwrap returns the cause.
+func (e *PeerError) Unwrap() error { return e.Err }
+
+// RemoteError is an error of the getter of another peer. It is that peer's
+// answer (P6).
+type RemoteError struct {
+	Peer    string // the base URL of the peer whose getter it was
+	Message string // the text of the getter's error there
+
+	kind error // what the error is: see Unwrap
+}
+
+func (e *RemoteError) Error() string { return fmt.Sprintf("peer %s answered: %s", e.Peer, e.Message) }
+
+// Unwrap returns what kind of error it was on the other peer: ErrNotFound,
+// ErrKeySize, ErrValueSize, context.DeadlineExceeded or context.Canceled; nil if
+// it was none of them.
+func (e *RemoteError) Unwrap() error { return e.kind }
+
+// unreachable reports whether err is a failure to reach a peer, as opposed to
+// that peer's answer. Only then may another peer be asked.
+func unreachable(err error) bool {
+	var e *PeerError
+	return errors.As(err, &e)
+}
+
+// longestQuoted is how much of a key an error shows, in bytes.
+const longestQuoted = 64
+
+// quote shows a key in an error or a log: any bytes, but not too many.
+func quote(key string) string {
+	if len(key) > longestQuoted {
+		return fmt.Sprintf("%q… (%d bytes)", key[:longestQuoted], len(key))
+	}
+	return fmt.Sprintf("%q", key)
+}

@@ -1,0 +1,59 @@
+package peercache
+
+import (
+	"context"
+	"time"
+)
+
+// A Getter loads the value of a key that is cached nowhere.
+//
+// Get is called from many goroutines, but in the whole cluster for one key at a
+// time (P1). Its ctx carries the values of the context of the first Get that
+// asked for the key, and ends after the group's load timeout; Get must return
+// soon after that. The value is copied: it stays the getter's.
+//
+// An error goes to everybody who waits for the key, on every peer, and is not
+// cached. A Getter returns ErrNotFound, or an error that wraps it, where the
+// origin has no such key. A panic is turned into an error.
+type Getter interface {
+	Get(ctx context.Context, key string) (Item, error)
+}
+
+// Item is a loaded value.
+type Item struct {
+	Value []byte
+	// TTL is how long the value may be served, counted from the moment the
+	// getter returned it. Zero means without end. A value with a negative TTL
+	// is given to those who wait for it and not kept.
+	TTL time.Duration
+}
+
+// GetterFunc makes a Getter of a function that returns bytes. Its values have
+// no TTL of their own.
+type GetterFunc func(ctx context.Context, key string) ([]byte, error)
+
+// Get calls f.
+func (f GetterFunc) Get(ctx context.Context, key string) (Item, error) {
+	b, err := f(ctx, key)
+	return Item{Value: b}, err
+}
+
+// ItemFunc makes a Getter of a function that returns an Item, and so can say
+// how long each value lives.
+type ItemFunc func(ctx context.Context, key string) (Item, error)
+
+// Get calls f.
+func (f ItemFunc) Get(ctx context.Context, key string) (Item, error) { return f(ctx, key) }
+
+// isNil reports whether g cannot be called.
+func isNil(g Getter) bool {
+	switch f := g.(type) {
+	case nil:
+		return true
+	case GetterFunc:
+		return f == nil
+	case ItemFunc:
+		return f == nil
+	}
+	return false
+}

@@ -1,0 +1,322 @@
+package peercache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/peercache/peercache/consistenthash"
+)
+
+const (
+	// DefaultBasePath is where a pool answers its peers.
+	DefaultBasePath = "/_peercache/"
+
+	groupcacheBasePath = "/_groupcache/"
+	groupcacheReplicas = 50
+)
+
+// HTTPPool connects the groups of a process with those of its peers over HTTP.
+// It is an http.Handler, to be served at the address that the peers know, and a
+// PeerPicker, to be given to NewGroup.
+type HTTPPool struct {
+	self        string
+	basePath    string
+	compat      bool          // speak as golang/groupcache does
+	peerTimeout time.Duration // 0: by the group's load timeout
+	transport   http.RoundTripper
+
+	// view is swapped whole by Set. Readers take no lock.
+	view atomic.Pointer[view]
+
+	// serving has one unit taken for each request in progress. Shutdown waits
+	// until it gets them all.
+	serving *semaphore.Weighted
+
+	groups sync.Map // of string, its name, to *Group
+
+	mu     sync.Mutex      // guards known, and is held while view or closed change
+	closed atomic.Bool     // set by Shutdown; Set changes nothing any more
+	known  map[string]Peer // the peers of the present view, by URL
+}
+
+// view is the set of peers that this process believes in, and the ring over it.
+// It is immutable.
+type view struct {
+	ring   *consistenthash.Ring
+	peers  []Peer // by the ring's index; nil is this process
+	others []Peer // all but this process
+}
+
+// A PoolOption changes what NewHTTPPool makes. NewHTTPPool returns its error.
+type PoolOption func(*HTTPPool) error
+
+// WithBasePath sets the path under which peers ask each other, the same on all
+// of them. It begins and ends with a slash. The default is DefaultBasePath.
+func WithBasePath(path string) PoolOption {
+	return func(p *HTTPPool) error {
+		if !strings.HasPrefix(path, "/") || !strings.HasSuffix(path, "/") || strings.Contains(path, "//") {
+			return fmt.Errorf("WithBasePath(%q): want a path that begins and ends with one slash, such as %q", path, DefaultBasePath)
+		}
+		for segment := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
+			if segment != "" && !plainSegment(segment) {
+				return fmt.Errorf("WithBasePath(%q): want only letters, digits, '-', '_', '.' and '~' between the slashes", path)
+			}
+		}
+		p.basePath = path
+		return nil
+	}
+}
+
+// WithGroupcacheCompat makes the pool a good peer of golang/groupcache's
+// HTTPPool with its default options: the base path is /_groupcache/ and the ring
+// is groupcache's, 50 replicas and CRC-32. So a fleet may be changed over one
+// process at a time.
+func WithGroupcacheCompat() PoolOption {
+	return func(p *HTTPPool) error {
+		p.compat = true
+		p.basePath = groupcacheBasePath
+		return nil
+	}
+}
+
+// WithPeerTimeout bounds one request to a peer. It has to leave the peer the
+// time for a load, else a slow origin looks like a peer that is gone, and its
+// keys are loaded twice. The default is the group's load timeout and a second.
+func WithPeerTimeout(d time.Duration) PoolOption {
+	return func(p *HTTPPool) error {
+		if d <= 0 {
+			return fmt.Errorf("WithPeerTimeout(%v): want more than 0", d)
+		}
+		p.peerTimeout = d
+		return nil
+	}
+}
+
+// WithTransport makes the pool send its requests by rt, for instance one that
+// speaks TLS with certificates of the user's own. The default is an
+// http.Transport of the pool's own that uses no proxy, gives up dialling after
+// two seconds, and keeps up to 64 idle connections a peer.
+func WithTransport(rt http.RoundTripper) PoolOption {
+	return func(p *HTTPPool) error {
+		if rt == nil {
+			return errors.New("WithTransport(nil): want an http.RoundTripper")
+		}
+		p.transport = rt
+		return nil
+	}
+}
+
+// newTransport makes the transport that a pool uses by default.
+func newTransport() *http.Transport {
+	return &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 5 * time.Second,
+		MaxIdleConnsPerHost: 64,
+		IdleConnTimeout:     90 * time.Second,
+		DisableCompression:  true,
+	}
+}
+
+// NewHTTPPool makes a pool for this process, whose base URL, as all its peers
+// write it, is self: "http://10.0.0.1:8001". Until Set is called the process is
+// its own only peer. The pool must be served by an HTTP server at that address:
+// as the server's handler, or on a mux under BasePath.
+func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
+	p := &HTTPPool{
+		self:     self,
+		basePath: DefaultBasePath,
+		serving:  semaphore.NewWeighted(math.MaxInt64),
+	}
+	for _, opt := range opts {
+		if err := opt(p); err != nil {
+			return nil, fmt.Errorf("peercache: %w", err)
+		}
+	}
+	if p.transport == nil {
+		p.transport = newTransport()
+	}
+	if err := p.Set(self); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// BasePath returns the path under which the pool answers, for a mux:
+//
+//	mux.Handle(pool.BasePath(), pool)
+func (p *HTTPPool) BasePath() string { return p.basePath }
+
+// Set replaces the view: peers are the base URLs of all processes of the
+// cluster, this one among them, spelled the same everywhere, in any order. Keys
+// whose owner does not change stay where they are. After an error the view is
+// what it was.
+func (p *HTTPPool) Set(peers ...string) error {
+	if err := p.checkPeers(peers); err != nil {
+		return fmt.Errorf("peercache: %w", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed.Load() {
+		return ErrClosed
+	}
+	return p.setView(peers)
+}
+
+// setView makes the view of peers and puts it in place. A peer that was in the
+// view before stays the same Peer. p.mu is held.
+func (p *HTTPPool) setView(peers []string) error {
+	ring, err := p.newRing(peers)
+	if err != nil {
+		return fmt.Errorf("peercache: %w", err)
+	}
+	v := &view{ring: ring, peers: make([]Peer, len(peers))}
+	known := make(map[string]Peer, len(peers))
+	for i, name := range peers {
+		if name == p.self {
+			continue
+		}
+		peer, ok := p.known[name]
+		if !ok {
+			peer = &httpPeer{pool: p, url: name}
+		}
+		known[name] = peer
+		v.peers[i] = peer
+		v.others = append(v.others, peer)
+	}
+	p.known = known
+	p.view.Store(v)
+	return nil
+}
+
+func (p *HTTPPool) newRing(peers []string) (*consistenthash.Ring, error) {
+	if p.compat {
+		return consistenthash.NewGroupcache(groupcacheReplicas, peers...)
+	}
+	members := make([]consistenthash.Member, len(peers))
+	for i, name := range peers {
+		members[i].Name = name
+	}
+	return consistenthash.New(members...)
+}
+
+// checkPeers returns an error if peers cannot be a view of this process.
+func (p *HTTPPool) checkPeers(peers []string) error {
+	if len(peers) == 0 {
+		return errors.New("an empty list of peers: want the base URLs of all of them, this process's among them")
+	}
+	seen := make(map[string]bool, len(peers))
+	for _, name := range peers {
+		if err := checkPeerURL(name); err != nil {
+			return err
+		}
+		if seen[name] {
+			return fmt.Errorf("peer %q stands twice in the list", name)
+		}
+		seen[name] = true
+	}
+	if !seen[p.self] {
+		return fmt.Errorf("the list of peers %q lacks this process, %q", peers, p.self)
+	}
+	return nil
+}
+
+// checkPeerURL returns an error if name is not the base URL of a peer. Peers are
+// told apart by its text, so there is just one way to write it.
+func checkPeerURL(name string) error {
+	u, err := url.Parse(name)
+	if err != nil {
+		return fmt.Errorf("peer %q: %w", name, err)
+	}
+	want := (&url.URL{Scheme: strings.ToLower(u.Scheme), Host: strings.ToLower(u.Host)}).String()
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
+		return fmt.Errorf("peer %q: want a base URL such as http://10.0.0.1:8001", name)
+	case name != want:
+		return fmt.Errorf("peer %q: want scheme, host and port alone, in lower case: %s", name, want)
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return fmt.Errorf("peer %q: want a port of 1 to 65535", name)
+		}
+	}
+	return nil
+}
+
+// Register implements PeerPicker. A pool has one group of a name.
+func (p *HTTPPool) Register(g *Group) error {
+	if _, taken := p.groups.LoadOrStore(g.name, g); taken {
+		return errors.New("the pool has a group of that name already: want another name, or another pool")
+	}
+	return nil
+}
+
+// group returns the group of a name, or nil.
+func (p *HTTPPool) group(name string) *Group {
+	g, _ := p.groups.Load(name)
+	group, _ := g.(*Group)
+	return group
+}
+
+// Pick implements PeerPicker.
+func (p *HTTPPool) Pick(key string, n int) Peer {
+	v := p.view.Load()
+	if n == 0 {
+		return v.peers[v.ring.OwnerIndex(key)]
+	}
+	if n >= len(v.peers) {
+		return nil
+	}
+	return v.peers[v.ring.AppendSuccessors(nil, key, n+1)[n]]
+}
+
+// Peers implements PeerPicker.
+func (p *HTTPPool) Peers() []Peer { return slices.Clone(p.view.Load().others) }
+
+// Shutdown ends the pool's part in the cluster. It refuses new requests of
+// peers, then waits for those in progress and for all loads and fetches, also
+// the abandoned ones, until ctx ends; its error is then ctx.Err. The groups can
+// still be asked, and load by themselves what they have not cached. The other
+// peers go on asking this one until they get a view without it, and go to the
+// next peer when they see that it refuses.
+func (p *HTTPPool) Shutdown(ctx context.Context) error {
+	p.mu.Lock()
+	p.closed.Store(true)
+	err := p.setView([]string{p.self})
+	p.mu.Unlock()
+	if err == nil {
+		err = p.drain(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("peercache: shutdown: %w", err)
+	}
+	if t, ok := p.transport.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+	return nil
+}
+
+// drain refuses new requests and waits for what is in progress.
+func (p *HTTPPool) drain(ctx context.Context) (err error) {
+	if err := p.serving.Acquire(ctx, math.MaxInt64); err != nil {
+		return err
+	}
+	defer p.serving.Release(math.MaxInt64) // closed refuses requests from now on
+	p.groups.Range(func(_, g any) bool {
+		err = g.(*Group).wait(ctx)
+		return err == nil
+	})
+	return err
+}

@@ -1,0 +1,165 @@
+package peercache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/peercache/peercache/pb"
+)
+
+// The requests of the plain protocol, relative to the base path:
+//
+//	GET  {group}/{key}    GetResponse   as golang/groupcache's
+//	POST get              GetResponse   a GetRequest in the body: any key
+//	POST remove           RemoveResponse   a RemoveRequest in the body
+const (
+	getPath    = "get"
+	removePath = "remove"
+
+	contentType = "application/x-protobuf"
+
+	// mostRequestBytes bounds the body of a request. Whoever sends one keeps
+	// its keys to half of that, or to one key.
+	mostRequestBytes = 4 << 20
+)
+
+// ServeHTTP answers the peers. Requests for paths outside BasePath get 404.
+func (p *HTTPPool) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if p.closed.Load() || !p.serving.TryAcquire(1) {
+		writeGet(w, &pb.GetResponse{Error: encodeError(ErrClosed)})
+		return
+	}
+	defer p.serving.Release(1)
+
+	path, ok := strings.CutPrefix(r.URL.EscapedPath(), p.basePath)
+	switch {
+	case !ok:
+		http.Error(w, fmt.Sprintf("peercache: not a path of the cache: want %s", p.basePath), http.StatusNotFound)
+	case r.Method == http.MethodGet:
+		group, key, err := p.splitPath(path)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		writeGet(w, p.answerGet(r.Context(), group, key))
+	case r.Method == http.MethodPost && path == getPath:
+		var req pb.GetRequest
+		if readRequest(w, r, &req) {
+			writeGet(w, p.answerGet(r.Context(), req.GetGroup(), string(req.GetKey())))
+		}
+	case r.Method == http.MethodPost && path == removePath:
+		var req pb.RemoveRequest
+		if readRequest(w, r, &req) {
+			writeMessage(w, http.StatusOK, p.answerRemove(&req))
+		}
+	case r.Method == http.MethodPost:
+		http.Error(w, fmt.Sprintf("peercache: POST %s: want %s or %s", path, getPath, removePath), http.StatusNotFound)
+	default:
+		w.Header().Set("Allow", "GET, POST")
+		http.Error(w, "peercache: want GET or POST", http.StatusMethodNotAllowed)
+	}
+}
+
+// splitPath takes the group and the key from the escaped path of a GET.
+func (p *HTTPPool) splitPath(path string) (group, key string, err error) {
+	group, key, ok := strings.Cut(path, "/")
+	if !ok {
+		return "", "", fmt.Errorf("peercache: want %s{group}/{key}", p.basePath)
+	}
+	unescape := url.PathUnescape
+	if p.compat {
+		// groupcache's client escapes as for a query, where a space is "+". Its
+		// server does not undo that, but this one can: a plus comes as "%2B".
+		unescape = url.QueryUnescape
+	}
+	if group, err = unescape(group); err == nil {
+		key, err = unescape(key)
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("peercache: %w", err)
+	}
+	return group, key, nil
+}
+
+// answerGet is a peer's Get. It is terminal (P2).
+func (p *HTTPPool) answerGet(ctx context.Context, group, key string) *pb.GetResponse {
+	g := p.group(group)
+	if g == nil {
+		return &pb.GetResponse{Error: encodeError(fmt.Errorf("%w: %.*q", errUnknownGroup, longestGroupName, group))}
+	}
+	view, ttl, err := g.ServeGet(ctx, key)
+	if err != nil {
+		return &pb.GetResponse{Error: encodeError(err)}
+	}
+	return &pb.GetResponse{Value: view.bytes(), TtlNs: int64(ttl)}
+}
+
+// answerRemove is a peer's Remove.
+func (p *HTTPPool) answerRemove(req *pb.RemoveRequest) *pb.RemoveResponse {
+	g := p.group(req.GetGroup())
+	if g == nil {
+		// What does not exist here holds no copies. It may be made later.
+		return &pb.RemoveResponse{}
+	}
+	for _, key := range req.GetKeys() {
+		g.ServeRemove(string(key))
+	}
+	return &pb.RemoveResponse{}
+}
+
+// readRequest reads the message in r's body. If it cannot, it has answered.
+func readRequest(w http.ResponseWriter, r *http.Request, m proto.Message) bool {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostRequestBytes))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		http.Error(w, fmt.Sprintf("peercache: a request of more than %d bytes", mostRequestBytes), http.StatusRequestEntityTooLarge)
+		return false
+	case err != nil:
+		http.Error(w, "peercache: "+err.Error(), http.StatusBadRequest)
+		return false
+	}
+	if err := proto.Unmarshal(body, m); err != nil {
+		http.Error(w, fmt.Sprintf("peercache: the body is no %s: %v", m.ProtoReflect().Descriptor().Name(), err), http.StatusBadRequest)
+		return false
+	}
+	return true
+}
+
+// statusOf gives each kind of error a status that other software on the way
+// understands. What counts for the asking peer is the kind.
+var statusOf = map[pb.Error_Kind]int{
+	pb.Error_KIND_NOT_FOUND:     http.StatusNotFound,
+	pb.Error_KIND_UNKNOWN_GROUP: http.StatusNotFound,
+	pb.Error_KIND_INVALID:       http.StatusBadRequest,
+	pb.Error_KIND_SHUTTING_DOWN: http.StatusServiceUnavailable,
+	pb.Error_KIND_TIMEOUT:       http.StatusGatewayTimeout,
+}
+
+func writeGet(w http.ResponseWriter, resp *pb.GetResponse) {
+	status := http.StatusOK
+	if e := resp.GetError(); e != nil {
+		if status = statusOf[e.GetKind()]; status == 0 {
+			status = http.StatusInternalServerError
+		}
+	}
+	writeMessage(w, status, resp)
+}
+
+func writeMessage(w http.ResponseWriter, status int, m proto.Message) {
+	body, err := proto.Marshal(m)
+	if err != nil {
+		http.Error(w, "peercache: "+err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", contentType)
+	w.WriteHeader(status)
+	w.Write(body) // a peer that has gone away is not the cache's concern
+}

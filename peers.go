@@ -1,0 +1,33 @@
+package peercache
+
+import "context"
+
+// A Peer is another process of the cluster, as a Group sees it.
+type Peer interface {
+	// Name returns the peer's base URL, or what else names it on the ring.
+	Name() string
+	// Get asks the peer for a key of a group. The peer answers by itself: it
+	// does not ask others (P2). The Item's Value is the caller's to keep; its
+	// TTL is what the value had left when the peer answered.
+	//
+	// An error that is, or wraps, a *PeerError says that the peer could not be
+	// reached. Every other error is the peer's answer (P6).
+	Get(ctx context.Context, group, key string) (Item, error)
+	// Remove makes the peer drop its values of keys and taint its loads of them.
+	Remove(ctx context.Context, group string, keys []string) error
+}
+
+// A PeerPicker knows who the peers are. It is the seam between a Group and any
+// transport; HTTPPool is one. Its methods are called concurrently.
+type PeerPicker interface {
+	// Register tells the picker of a group that is to answer the peers, before
+	// the group's first Get. It answers them with ServeGet and ServeRemove. An
+	// error is NewGroup's: a second group of one name, for instance.
+	Register(g *Group) error
+	// Pick returns the n-th peer for key in the ring's order, 0 being its
+	// owner. It returns nil where that is this process itself, and where there
+	// are no more than n peers.
+	Pick(key string, n int) Peer
+	// Peers returns all peers but this process.
+	Peers() []Peer
+}
