@@ -1,0 +1,248 @@
+package consistenthash
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"unsafe"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// MaxWeight is the most that the weights of a ring's members may add up to, and so the most
+// members a ring may have. A unit of weight costs about 2.4 kB of memory.
+const MaxWeight = 1<<16 - 1
+
+const (
+	// pointsPerWeight and acceptOneIn set how even shares are, see the package comment:
+	// the first is paid for in memory, the second in steps of a lookup.
+	// Both are part of what a ring is: to change them is to move every key.
+	pointsPerWeight = 320
+	acceptOneIn     = 16
+
+	maxPoints = MaxWeight * pointsPerWeight
+)
+
+// Member is one of those that a ring chooses from.
+type Member struct {
+	Name   string // not empty, unique in the ring
+	Weight int    // its share of the keys, relative to other members'; 0 means 1
+}
+
+// Ring is an immutable choice of owners for keys. It is made by New or NewGroupcache and may
+// be used by many goroutines at once.
+type Ring struct {
+	names []string // as given to the constructor
+
+	// slots holds the points' positions in ascending order, and owners, side by side, the
+	// indices of their members. Each point stands at its home slot (see home) or after it,
+	// with slots between two points filled by repeats, which change nothing: a repeat
+	// accepts what its original accepts. So a walk that starts at a key's home slot misses
+	// no point at or after the key, and needs no search.
+	slots  []uint32
+	owners []uint16
+	homes  uint64 // the number of home slots; len(slots) is no less
+
+	accept     uint32 // a point at p accepts a key if p*coin is at most this
+	groupcache bool   // keys are hashed as golang/groupcache does
+}
+
+// New makes a ring of members. Rings of the same members, in whatever order, choose the same
+// owners. It fails if there are no members, if a name is empty or given twice, or if a
+// weight is negative or the weights add up to more than MaxWeight.
+func New(members ...Member) (*Ring, error) {
+	names := make([]string, len(members))
+	byName := make([]int, len(members))
+	total := 0
+	for i, m := range members {
+		names[i], byName[i] = m.Name, i
+		if m.Weight < 0 || m.Weight > MaxWeight {
+			return nil, fmt.Errorf("consistenthash: member %q has weight %d, want 0 to %d", m.Name, m.Weight, MaxWeight)
+		}
+		total += max(m.Weight, 1)
+	}
+	if err := checkNames(names); err != nil {
+		return nil, err
+	}
+	if total > MaxWeight {
+		return nil, fmt.Errorf("consistenthash: weights add up to %d, want at most %d", total, MaxWeight)
+	}
+	slices.SortFunc(byName, func(a, b int) int { return strings.Compare(names[a], names[b]) })
+
+	points := make([]uint64, 0, total*pointsPerWeight)
+	var buf []byte
+	for rank, i := range byName {
+		buf = append(buf[:0], names[i]...)
+		for n := range max(members[i].Weight, 1) * pointsPerWeight {
+			buf = binary.LittleEndian.AppendUint32(buf[:len(names[i])], uint32(n))
+			points = append(points, point(uint32(xxhash.Sum64(buf)>>32), rank))
+		}
+	}
+	r := &Ring{names: names, accept: math.MaxUint32 / acceptOneIn}
+	r.place(points, byName)
+	return r, nil
+}
+
+// NewGroupcache makes the ring that golang/groupcache makes of names added in this order with
+// its default hash (CRC-32), the same to the bit. Its shares are uneven; it is for fleets
+// that golang/groupcache is part of, where replicas is 50. It fails if there are no names,
+// if one is empty or given twice, or if replicas is less than 1 or absurdly large.
+func NewGroupcache(replicas int, names ...string) (*Ring, error) {
+	names = slices.Clone(names)
+	if err := checkNames(names); err != nil {
+		return nil, err
+	}
+	if most := maxPoints / len(names); replicas < 1 || replicas > most {
+		return nil, fmt.Errorf("consistenthash: %d replicas, want 1 to %d for %d members", replicas, most, len(names))
+	}
+	lastFirst := make([]int, len(names)) // of points in one place, groupcache knows the last added
+	for rank := range lastFirst {
+		lastFirst[rank] = len(names) - 1 - rank
+	}
+
+	points := make([]uint64, 0, replicas*len(names))
+	var buf []byte
+	for rank, i := range lastFirst {
+		for n := range replicas {
+			buf = append(strconv.AppendInt(buf[:0], int64(n), 10), names[i]...)
+			points = append(points, point(crc32.ChecksumIEEE(buf), rank))
+		}
+	}
+	r := &Ring{names: names, accept: math.MaxUint32, groupcache: true}
+	r.place(points, lastFirst)
+	return r, nil
+}
+
+// checkNames reports what is wrong with the names of a ring's members.
+func checkNames(names []string) error {
+	if len(names) == 0 {
+		return fmt.Errorf("consistenthash: no members, want at least one")
+	}
+	if len(names) > MaxWeight {
+		return fmt.Errorf("consistenthash: %d members, want at most %d", len(names), MaxWeight)
+	}
+	seen := make(map[string]int, len(names))
+	for i, name := range names {
+		if name == "" {
+			return fmt.Errorf("consistenthash: member %d has an empty name", i)
+		}
+		if first, ok := seen[name]; ok {
+			return fmt.Errorf("consistenthash: members %d and %d are both named %q, want each name once", first, i, name)
+		}
+		seen[name] = i
+	}
+	return nil
+}
+
+// point packs a position and the rank of its member, which decides between points in one
+// place: points sort in the order in which a walk meets them.
+func point(position uint32, rank int) uint64 {
+	return uint64(position)<<32 | uint64(rank)
+}
+
+// place fills the slots with points; members[rank] is the index of a point's member.
+func (r *Ring) place(points []uint64, members []int) {
+	slices.Sort(points)
+	// A fifth of the slots stays free, which keeps most points within a few slots of home.
+	r.homes = uint64(len(points) + len(points)/4)
+	r.slots = make([]uint32, 0, r.homes)
+	r.owners = make([]uint16, 0, r.homes)
+	fill := func(p uint64, until int) {
+		for len(r.slots) < until {
+			r.slots = append(r.slots, uint32(p>>32))
+			r.owners = append(r.owners, uint16(members[uint32(p)]))
+		}
+	}
+	for _, p := range points {
+		fill(p, max(len(r.slots), r.home(uint32(p>>32)))+1)
+	}
+	fill(points[len(points)-1], int(r.homes))
+}
+
+// home is the slot at which a walk from a position starts.
+func (r *Ring) home(position uint32) int {
+	return int(uint64(position) * r.homes >> 32)
+}
+
+// hash gives the position of a key and the coin it tosses at each point.
+func (r *Ring) hash(key string) (position, coin uint32) {
+	if r.groupcache {
+		// A plain conversion would copy the key to the heap. The bytes are only read.
+		return crc32.ChecksumIEEE(unsafe.Slice(unsafe.StringData(key), len(key))), 0
+	}
+	h := xxhash.Sum64String(key)
+	return uint32(h >> 32), uint32(h)
+}
+
+// Len is the number of members.
+func (r *Ring) Len() int { return len(r.names) }
+
+// Owner is the name of the member that owns a key.
+func (r *Ring) Owner(key string) string { return r.names[r.OwnerIndex(key)] }
+
+// OwnerIndex is the index of the key's owner among the members as given to the constructor.
+func (r *Ring) OwnerIndex(key string) int {
+	position, coin := r.hash(key)
+	home, accept := r.home(position), r.accept
+	for i, p := range r.slots[home:] {
+		if p*coin <= accept && p >= position {
+			return int(r.owners[home+i])
+		}
+	}
+	for i, p := range r.slots { // past the end; those from position on have just refused
+		if p*coin <= accept {
+			return int(r.owners[i])
+		}
+	}
+	return int(r.owners[r.first(position)])
+}
+
+// first is the slot of the first point at or after a position.
+func (r *Ring) first(position uint32) int {
+	home := r.home(position)
+	for i, p := range r.slots[home:] {
+		if p >= position {
+			return home + i
+		}
+	}
+	return 0
+}
+
+// Successors are the names of the first n members for a key, or of all if there are fewer:
+// its owner, then who would own it without the owner, and so on.
+func (r *Ring) Successors(key string, n int) []string {
+	indices := r.AppendSuccessors(nil, key, n)
+	names := make([]string, len(indices))
+	for i, m := range indices {
+		names[i] = r.names[m]
+	}
+	return names
+}
+
+// AppendSuccessors appends the indices of the key's first n members, see Successors, to dst.
+// It is meant for a few: its time grows with the square of n.
+func (r *Ring) AppendSuccessors(dst []int, key string, n int) []int {
+	position, coin := r.hash(key)
+	first, before := r.first(position), len(dst)
+	n = min(n, len(r.names))
+	for _, accept := range [...]uint32{r.accept, math.MaxUint32} { // turn one, turn two
+		slot := first
+		for range r.slots {
+			if len(dst)-before >= n {
+				return dst
+			}
+			member := int(r.owners[slot])
+			if r.slots[slot]*coin <= accept && !slices.Contains(dst[before:], member) {
+				dst = append(dst, member)
+			}
+			if slot++; slot == len(r.slots) {
+				slot = 0
+			}
+		}
+	}
+	return dst
+}
