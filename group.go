@@ -169,7 +169,7 @@ const mostPeersAsked = 3
 // peer on the ring. All processes try the same peers in the same order, so that
 // the key is still loaded by one of them.
 func (g *Group) fetch(ctx context.Context, key string, peer Peer) (Entry, error) {
-	e, _, err := g.fetches.Do(ctx, key, func(ctx context.Context, f *singleflight.Flight[Entry]) (Entry, error) {
+	return g.fetches.Do(ctx, key, func(ctx context.Context, f *singleflight.Flight[Entry]) (Entry, error) {
 		if e, ok := g.cached(key); ok { // see load
 			return e, nil
 		}
@@ -188,7 +188,6 @@ func (g *Group) fetch(ctx context.Context, key string, peer Peer) (Entry, error)
 		}
 		return g.load(ctx, key)
 	})
-	return e, err
 }
 
 // ask gets key from one peer.
@@ -215,7 +214,7 @@ func (g *Group) ask(ctx context.Context, peer Peer, key string) (Entry, error) {
 
 // load runs the getter for key, or joins the run that is in progress.
 func (g *Group) load(ctx context.Context, key string) (Entry, error) {
-	e, _, err := g.loads.Do(ctx, key, func(ctx context.Context, f *singleflight.Flight[Entry]) (Entry, error) {
+	return g.loads.Do(ctx, key, func(ctx context.Context, f *singleflight.Flight[Entry]) (Entry, error) {
 		// Look into the cache again. Of two callers that both missed, the
 		// second may come here when the first one's flight is over:
 		//
@@ -234,7 +233,6 @@ func (g *Group) load(ctx context.Context, key string) (Entry, error) {
 		}
 		return e, err
 	})
-	return e, err
 }
 
 // runGetter calls the user's getter and checks what it returns.
@@ -283,10 +281,10 @@ func (g *Group) ServeGet(ctx context.Context, key string) (ByteView, time.Durati
 
 // wait returns when no load and no fetch is in progress, or ctx has ended.
 func (g *Group) wait(ctx context.Context) error {
-	if err := g.fetches.Wait(ctx); err != nil {
+	if err := g.fetches.Drain(ctx); err != nil {
 		return err
 	}
-	return g.loads.Wait(ctx)
+	return g.loads.Drain(ctx)
 }
 
 // checkKey returns an error if key cannot be a key of the group. Only what is

@@ -49,13 +49,17 @@ type Group[V any] struct {
 
 	mu      sync.Mutex
 	flights map[string]*Flight[V] // guarded by mu; the flights that may still be joined
-	running int                   // guarded by mu; functions that have not returned
+	running int                   // guarded by mu; flights that are not over, to their very end
 	idle    chan struct{}         // guarded by mu; nil, or closed as soon as running is 0
 }
 
 // Flight is one call in progress.
 type Flight[V any] struct {
-	cancel context.CancelFunc
+	key string
+
+	// cancel withdraws the call when CancelAbandoned says so; nil if it cannot
+	// be withdrawn. It is set by the first caller before it waits.
+	cancel func()
 
 	// val and err are written once, before done is closed, and only read after.
 	done chan struct{}
@@ -66,11 +70,11 @@ type Flight[V any] struct {
 
 	mu     sync.Mutex
 	sealed bool // guarded by mu; nothing may be committed any more
-	ended  bool // guarded by mu; val and err are set
+	ended  bool // guarded by mu; val and err are set, or about to be
 }
 
-// Do returns the result of fn for key, and whether a flight that was there
-// already gave it. Concurrent calls with one key share one run of fn.
+// Do returns the result of fn for key. Concurrent calls with one key share one
+// run of fn.
 //
 // The context given to fn carries the values of the first caller's context, but
 // not its end: it ends after the group's Timeout or, if CancelAbandoned is set,
@@ -78,104 +82,54 @@ type Flight[V any] struct {
 //
 // If fn panics or calls runtime.Goexit, every caller gets a *PanicError or
 // ErrGoexit, and the next Do of the key runs fn again.
-func (g *Group[V]) Do(ctx context.Context, key string, fn func(context.Context, *Flight[V]) (V, error)) (v V, shared bool, err error) {
+func (g *Group[V]) Do(ctx context.Context, key string, fn func(context.Context, *Flight[V]) (V, error)) (v V, err error) {
 	if err := ctx.Err(); err != nil {
-		return v, false, err
+		return v, err
 	}
-	g.mu.Lock()
-	f, shared := g.flights[key]
-	if shared {
-		f.waiters++
-		g.mu.Unlock()
-	} else {
-		f = &Flight[V]{done: make(chan struct{}), waiters: 1}
-		if g.flights == nil {
-			g.flights = make(map[string]*Flight[V])
-		}
-		g.flights[key] = f
-		g.running++
-		flightCtx := g.flightContext(ctx, f)
-		g.mu.Unlock()
-		go g.run(flightCtx, key, f, fn)
+	f, first := g.Join(key)
+	if first {
+		g.Go(ctx, f, fn)
 	}
-
-	select {
-	case <-f.done:
-		return f.val, shared, f.err
-	case <-ctx.Done():
-		g.leave(key, f)
-		return v, shared, ctx.Err()
-	}
+	return g.Wait(ctx, f)
 }
 
-// flightContext makes the context that f's function runs under.
-func (g *Group[V]) flightContext(ctx context.Context, f *Flight[V]) context.Context {
-	ctx = context.WithoutCancel(ctx)
-	if g.Timeout > 0 {
-		ctx, f.cancel = context.WithTimeout(ctx, g.Timeout)
-	} else {
-		ctx, f.cancel = context.WithCancel(ctx)
-	}
-	return ctx
-}
-
-// run calls fn and ends the flight with what came of it, or with the end of its
-// time if that is sooner.
-func (g *Group[V]) run(ctx context.Context, key string, f *Flight[V], fn func(context.Context, *Flight[V]) (V, error)) {
-	stop := func() bool { return true }
-	if g.Timeout > 0 {
-		stop = context.AfterFunc(ctx, func() {
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				var zero V
-				g.end(key, f, zero, fmt.Errorf("singleflight: no result within %v: %w", g.Timeout, ctx.Err()))
-			}
-		})
-	}
-	var v V
-	err := ErrGoexit // what remains when fn neither returns nor panics
-	defer func() {
-		if r := recover(); r != nil {
-			err = &PanicError{Value: r, Stack: debug.Stack()}
-		}
-		stop()
-		g.end(key, f, v, err)
-		f.cancel()
-		g.returned()
-	}()
-	v, err = fn(ctx, f)
-}
-
-// end gives every caller of f its result. Only the first end counts: the other
-// is that of a function which came back after its time was over.
-func (g *Group[V]) end(key string, f *Flight[V], v V, err error) {
-	f.mu.Lock()
-	first := !f.ended
-	f.sealed, f.ended = true, true
-	f.mu.Unlock()
-	if !first {
-		return
-	}
-	g.drop(key, f)
-	f.val, f.err = v, err
-	close(f.done)
-}
-
-// drop takes f out of the flights that may be joined.
-func (g *Group[V]) drop(key string, f *Flight[V]) {
+// Join returns the flight of key and makes the caller one of those who wait for
+// it; the caller then calls Wait. If first is true there was none: the flight is
+// new, and the caller has to see to it that it ends, by Go or by End.
+func (g *Group[V]) Join(key string) (f *Flight[V], first bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.flights[key] == f {
-		delete(g.flights, key)
+	if f := g.flights[key]; f != nil {
+		f.waiters++
+		return f, false
+	}
+	f = &Flight[V]{key: key, done: make(chan struct{}), waiters: 1}
+	if g.flights == nil {
+		g.flights = make(map[string]*Flight[V])
+	}
+	g.flights[key] = f
+	g.running++
+	return f, true
+}
+
+// Wait returns the result of f, or ctx.Err when ctx ends before.
+func (g *Group[V]) Wait(ctx context.Context, f *Flight[V]) (v V, err error) {
+	select {
+	case <-f.done:
+		return f.val, f.err
+	case <-ctx.Done():
+		g.leave(f)
+		return v, ctx.Err()
 	}
 }
 
 // leave is a caller's going before the end of f.
-func (g *Group[V]) leave(key string, f *Flight[V]) {
+func (g *Group[V]) leave(f *Flight[V]) {
 	g.mu.Lock()
 	f.waiters--
-	abandoned := f.waiters == 0 && g.CancelAbandoned
-	if abandoned && g.flights[key] == f {
-		delete(g.flights, key) // nobody may join what is about to be cancelled
+	abandoned := f.waiters == 0 && g.CancelAbandoned && f.cancel != nil
+	if abandoned && g.flights[f.key] == f {
+		delete(g.flights, f.key) // nobody may join what is about to be cancelled
 	}
 	g.mu.Unlock()
 	if abandoned {
@@ -183,6 +137,79 @@ func (g *Group[V]) leave(key string, f *Flight[V]) {
 		f.cancel()
 	}
 }
+
+// Go ends f with the result of fn, as Do describes. It does not wait.
+func (g *Group[V]) Go(ctx context.Context, f *Flight[V], fn func(context.Context, *Flight[V]) (V, error)) {
+	ctx = context.WithoutCancel(ctx)
+	var cancel context.CancelFunc
+	if g.Timeout > 0 {
+		ctx, cancel = context.WithTimeout(ctx, g.Timeout)
+	} else {
+		ctx, cancel = context.WithCancel(ctx)
+	}
+	f.cancel = cancel
+	go g.run(ctx, cancel, f, fn)
+}
+
+// run calls fn and ends the flight with what came of it, or with the end of its
+// time if that is sooner.
+func (g *Group[V]) run(ctx context.Context, cancel func(), f *Flight[V], fn func(context.Context, *Flight[V]) (V, error)) {
+	if g.Timeout > 0 {
+		stop := context.AfterFunc(ctx, func() {
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				var zero V
+				g.end(f, zero, fmt.Errorf("singleflight: no result within %v: %w", g.Timeout, ctx.Err()))
+			}
+		})
+		defer stop()
+	}
+	var v V
+	err := ErrGoexit // what remains when fn neither returns nor panics
+	defer func() {
+		if r := recover(); r != nil {
+			err = &PanicError{Value: r, Stack: debug.Stack()}
+		}
+		g.End(f, v, err)
+		cancel()
+	}()
+	v, err = fn(ctx, f)
+}
+
+// End gives v and err to everybody who waits for f. It is called once for each
+// flight that was not given to Go. It does not block.
+func (g *Group[V]) End(f *Flight[V], v V, err error) {
+	g.end(f, v, err)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.running--
+	if g.running == 0 && g.idle != nil {
+		close(g.idle)
+		g.idle = nil
+	}
+}
+
+// end gives every caller of f its result. Only the first end counts: another is
+// that of a function which came back after its time was over.
+func (g *Group[V]) end(f *Flight[V], v V, err error) {
+	f.mu.Lock()
+	first := !f.ended
+	f.sealed, f.ended = true, true
+	f.mu.Unlock()
+	if !first {
+		return
+	}
+	g.mu.Lock()
+	if g.flights[f.key] == f {
+		delete(g.flights, f.key)
+	}
+	g.mu.Unlock()
+	f.val, f.err = v, err
+	close(f.done)
+}
+
+// OnAbandon sets what withdraws the call when the last caller has left and
+// CancelAbandoned is set. The first caller may set it, before it waits.
+func (f *Flight[V]) OnAbandon(cancel func()) { f.cancel = cancel }
 
 // Commit runs keep, unless the flight was forgotten, cancelled or timed out, and
 // reports whether it did. While keep runs, Forget of the key waits: what keep
@@ -216,9 +243,9 @@ func (g *Group[V]) Forget(key string) {
 	}
 }
 
-// Wait returns nil when no function runs any more, or ctx.Err when ctx ends
+// Drain returns nil when nothing is in flight any more, or ctx.Err when ctx ends
 // before. It waits for abandoned and forgotten flights too.
-func (g *Group[V]) Wait(ctx context.Context) error {
+func (g *Group[V]) Drain(ctx context.Context) error {
 	g.mu.Lock()
 	if g.running == 0 {
 		g.mu.Unlock()
@@ -234,16 +261,5 @@ func (g *Group[V]) Wait(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	}
-}
-
-// returned counts a function that has come to its end.
-func (g *Group[V]) returned() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.running--
-	if g.running == 0 && g.idle != nil {
-		close(g.idle)
-		g.idle = nil
 	}
 }

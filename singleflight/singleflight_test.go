@@ -16,17 +16,16 @@ import (
 
 // result is what one Do returned.
 type result struct {
-	v      string
-	shared bool
-	err    error
+	v   string
+	err error
 }
 
 // doAsync runs Do in a goroutine of its own.
 func doAsync(ctx context.Context, g *Group[string], key string, fn func(context.Context, *Flight[string]) (string, error)) <-chan result {
 	c := make(chan result, 1)
 	go func() {
-		v, shared, err := g.Do(ctx, key, fn)
-		c <- result{v, shared, err}
+		v, err := g.Do(ctx, key, fn)
+		c <- result{v, err}
 	}()
 	return c
 }
@@ -47,18 +46,14 @@ func TestConcurrentCallersShareOneRun(t *testing.T) {
 		}
 		synctest.Wait()
 		close(release)
-		shared := 0
 		for _, c := range calls {
 			r := <-c
 			if r.v != "value" || r.err != nil {
 				t.Fatalf("got %q, %v", r.v, r.err)
 			}
-			if r.shared {
-				shared++
-			}
 		}
-		if n := runs.Load(); n != 1 || shared != 99 {
-			t.Fatalf("%d runs, %d shared; want 1 and 99", n, shared)
+		if n := runs.Load(); n != 1 {
+			t.Fatalf("%d runs", n)
 		}
 	})
 }
@@ -87,7 +82,7 @@ func TestP3CallerLeavesAloneOnItsOwnDeadline(t *testing.T) {
 		if d := time.Since(start); d != time.Second {
 			t.Fatalf("impatient caller left after %v", d)
 		}
-		if r := <-second; r.err != nil || r.v != "value" || !r.shared {
+		if r := <-second; r.err != nil || r.v != "value" {
 			t.Fatalf("patient caller: %+v", r)
 		}
 	})
@@ -112,7 +107,7 @@ func TestP3AbandonedFlightRunsOnUnlessAskedNotTo(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
 				<-doAsync(ctx, &g, "k", fn)
-				if err := g.Wait(t.Context()); err != nil {
+				if err := g.Drain(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 				if cancelAbandoned != errors.Is(ended, context.Canceled) || committed == cancelAbandoned {
@@ -136,12 +131,12 @@ func TestP3CancelledFlightIsNotJoined(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		<-first
-		v, shared, err := g.Do(t.Context(), "k", func(context.Context, *Flight[string]) (string, error) { return "new", nil })
-		if v != "new" || shared || err != nil {
-			t.Fatalf("got %q, %v, %v", v, shared, err)
+		v, err := g.Do(t.Context(), "k", func(context.Context, *Flight[string]) (string, error) { return "new", nil })
+		if v != "new" || err != nil {
+			t.Fatalf("got %q, %v", v, err)
 		}
 		close(release)
-		g.Wait(t.Context())
+		g.Drain(t.Context())
 	})
 }
 
@@ -151,7 +146,7 @@ func TestP3TimeoutReleasesCallersOfAStubbornFunction(t *testing.T) {
 		release := make(chan struct{})
 		committed := make(chan bool, 1)
 		start := time.Now()
-		_, _, err := g.Do(t.Context(), "k", func(_ context.Context, f *Flight[string]) (string, error) {
+		_, err := g.Do(t.Context(), "k", func(_ context.Context, f *Flight[string]) (string, error) {
 			<-release
 			committed <- f.Commit(func() { t.Error("kept a value after the end of its time") })
 			return "late", nil
@@ -159,14 +154,14 @@ func TestP3TimeoutReleasesCallersOfAStubbornFunction(t *testing.T) {
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 3*time.Second {
 			t.Fatalf("%v after %v", err, time.Since(start))
 		}
-		if v, _, err := g.Do(t.Context(), "k", func(context.Context, *Flight[string]) (string, error) { return "next", nil }); v != "next" || err != nil {
+		if v, err := g.Do(t.Context(), "k", func(context.Context, *Flight[string]) (string, error) { return "next", nil }); v != "next" || err != nil {
 			t.Fatalf("next call: %q, %v", v, err)
 		}
 		close(release)
 		if <-committed {
 			t.Fatal("late commit was taken")
 		}
-		if err := g.Wait(t.Context()); err != nil {
+		if err := g.Drain(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -206,9 +201,9 @@ func TestP3PanicAndGoexitBecomeErrorsForEveryCaller(t *testing.T) {
 						t.Fatalf("got %q, %v", r.v, r.err)
 					}
 				}
-				v, shared, err := g.Do(t.Context(), "k", func(context.Context, *Flight[string]) (string, error) { return "again", nil })
-				if v != "again" || shared || err != nil {
-					t.Fatalf("next call: %q, %v, %v", v, shared, err)
+				v, err := g.Do(t.Context(), "k", func(context.Context, *Flight[string]) (string, error) { return "again", nil })
+				if v != "again" || err != nil {
+					t.Fatalf("next call: %q, %v", v, err)
 				}
 			})
 		})
@@ -220,7 +215,7 @@ type ctxKey struct{}
 func TestP3FlightKeepsValuesOfItsFirstCaller(t *testing.T) {
 	var g Group[string]
 	ctx := context.WithValue(t.Context(), ctxKey{}, "trace")
-	v, _, _ := g.Do(ctx, "k", func(ctx context.Context, _ *Flight[string]) (string, error) {
+	v, _ := g.Do(ctx, "k", func(ctx context.Context, _ *Flight[string]) (string, error) {
 		s, _ := ctx.Value(ctxKey{}).(string)
 		return s, nil
 	})
@@ -233,7 +228,7 @@ func TestEndedContextStartsNothing(t *testing.T) {
 	var g Group[string]
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, _, err := g.Do(ctx, "k", func(context.Context, *Flight[string]) (string, error) {
+	_, err := g.Do(ctx, "k", func(context.Context, *Flight[string]) (string, error) {
 		t.Error("the function ran")
 		return "", nil
 	})
@@ -256,7 +251,7 @@ func TestForgottenFlightAnswersButIsNotKept(t *testing.T) {
 		g.Forget("k")
 		g.Forget("unknown")
 		after := doAsync(t.Context(), &g, "k", func(context.Context, *Flight[string]) (string, error) { return "new", nil })
-		if r := <-after; r.v != "new" || r.shared {
+		if r := <-after; r.v != "new" {
 			t.Fatalf("after Forget: %+v", r)
 		}
 		close(release)
@@ -315,7 +310,7 @@ func TestCommitAndForgetAreOrdered(t *testing.T) {
 	wg.Wait()
 }
 
-func TestWaitEndsWithItsContext(t *testing.T) {
+func TestDrainEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g Group[string]
 		release := make(chan struct{})
@@ -326,20 +321,51 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := g.Wait(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		if err := g.Drain(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatal(err)
 		}
 		close(release)
 		<-call
-		if err := g.Wait(t.Context()); err != nil {
+		if err := g.Drain(t.Context()); err != nil {
 			t.Fatal(err)
+		}
+	})
+}
+
+func TestFlightThatIsEndedFromElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := Group[string]{CancelAbandoned: true}
+		f, first := g.Join("k")
+		again, second := g.Join("k")
+		if !first || second || again != f {
+			t.Fatal("two callers of one key are not in one flight")
+		}
+		var withdrawn atomic.Bool
+		f.OnAbandon(func() { withdrawn.Store(true); g.End(f, "", context.Canceled) })
+
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := g.Wait(ended, f); !errors.Is(err, context.Canceled) || withdrawn.Load() {
+			t.Fatalf("%v, withdrawn %v", err, withdrawn.Load())
+		}
+		if _, err := g.Wait(ended, f); !errors.Is(err, context.Canceled) || !withdrawn.Load() {
+			t.Fatalf("%v, withdrawn %v", err, withdrawn.Load())
+		}
+		if err := g.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+
+		f, _ = g.Join("k")
+		go g.End(f, "value", nil)
+		if v, err := g.Wait(t.Context(), f); v != "value" || err != nil {
+			t.Fatalf("%q, %v", v, err)
 		}
 	})
 }
 
 func Example() {
 	var g Group[string]
-	v, _, err := g.Do(context.Background(), "Tom", func(ctx context.Context, f *Flight[string]) (string, error) {
+	v, err := g.Do(context.Background(), "Tom", func(ctx context.Context, f *Flight[string]) (string, error) {
 		score := "630" // a slow lookup
 		f.Commit(func() { /* put it into a cache, unless it was forgotten meanwhile */ })
 		return score, nil
