@@ -30,18 +30,21 @@ func (h *httpPeer) Name() string { return h.url }
 
 // Get implements Peer.
 func (h *httpPeer) Get(ctx context.Context, group, key string) (Item, error) {
-	method, path, body := http.MethodPost, getPath, []byte(nil)
+	timeout, maxValue := h.limits(group)
+	var resp pb.GetResponse
+	err := errRedirected
 	if h.pathCarries(group, key) {
-		method, path = http.MethodGet, url.PathEscape(group)+"/"+strings.ReplaceAll(url.PathEscape(key), "+", "%2B")
-	} else {
-		var err error
+		path := escapeSegment(group) + "/" + escapeSegment(key)
+		err = h.call(ctx, timeout, http.MethodGet, path, nil, maxValue, &resp)
+	}
+	if errors.Is(err, errRedirected) {
+		var body []byte
 		if body, err = proto.Marshal(&pb.GetRequest{Group: group, Key: []byte(key)}); err != nil {
 			return Item{}, err
 		}
+		err = h.call(ctx, timeout, http.MethodPost, getPath, body, maxValue, &resp)
 	}
-	timeout, maxValue := h.limits(group)
-	var resp pb.GetResponse
-	if err := h.call(ctx, timeout, method, path, body, maxValue, &resp); err != nil {
+	if err != nil {
 		return Item{}, err
 	}
 	if e := resp.GetError(); e != nil {
@@ -52,6 +55,10 @@ func (h *httpPeer) Get(ctx context.Context, group, key string) (Item, error) {
 	}
 	return Item{Value: resp.GetValue(), TTL: time.Duration(resp.GetTtlNs())}, nil
 }
+
+// errRedirected says that a mux on the way takes the path of a request for
+// another one. The key has to go in the body then.
+var errRedirected = errors.New("redirected")
 
 // Remove implements Peer. Many keys go in several requests.
 func (h *httpPeer) Remove(ctx context.Context, group string, keys []string) error {
@@ -90,20 +97,20 @@ func (h *httpPeer) limits(group string) (timeout time.Duration, maxValue int) {
 	return timeout + time.Second, maxValue
 }
 
-// pathCarries reports whether the path of a URL brings group and key to the peer
-// unchanged, whatever proxies and muxes are on the way. In a fleet with
-// golang/groupcache, which knows no other way, the path carries all it can.
+// pathCarries reports whether a request for group and key has them in the path
+// of its URL. Else they are in the body, which brings them to the peer unchanged
+// whatever proxies and muxes are on the way. golang/groupcache knows only paths.
 func (h *httpPeer) pathCarries(group, key string) bool {
-	if !h.pool.compat {
-		return plainSegment(group) && plainSegment(key)
+	return h.pool.compat || plainSegment(group) && plainSegment(key)
+}
+
+// escapeSegment puts s into a form in which a URL's path has it as one segment,
+// which no mux that looks at the escaped path takes for something else.
+func escapeSegment(s string) string {
+	if s == "." || s == ".." {
+		return strings.ReplaceAll(s, ".", "%2E")
 	}
-	// A mux redirects such paths to what it thinks they mean.
-	for segment := range strings.SplitSeq(strings.TrimSuffix(key, "/"), "/") {
-		if segment == "" || segment == "." || segment == ".." {
-			return false
-		}
-	}
-	return true
+	return strings.ReplaceAll(url.PathEscape(s), "+", "%2B")
 }
 
 // longestSegment is how long a key may be to go into a URL's path.
@@ -186,6 +193,9 @@ func (h *httpPeer) checkResponse(resp *http.Response, body []byte) error {
 	if h.pool.compat && resp.StatusCode == http.StatusInternalServerError {
 		// So golang/groupcache sends the error of a getter.
 		return &RemoteError{Peer: h.url, Message: text}
+	}
+	if resp.StatusCode/100 == 3 {
+		return &PeerError{Peer: h.url, Err: fmt.Errorf("%w: HTTP status %s", errRedirected, resp.Status)}
 	}
 	if text == "" {
 		return &PeerError{Peer: h.url, Err: errors.New("HTTP status " + resp.Status)}

@@ -41,8 +41,8 @@ type HTTPPool struct {
 	// view is swapped whole by Set. Readers take no lock.
 	view atomic.Pointer[view]
 
-	// serving has one unit taken for each request in progress. Shutdown waits
-	// until it gets them all.
+	// serving has one unit taken for each Get of a peer in progress. Shutdown
+	// waits until it gets them all.
 	serving *semaphore.Weighted
 
 	groups sync.Map // of string, its name, to *Group
@@ -285,8 +285,8 @@ func (p *HTTPPool) Pick(key string, n int) Peer {
 // Peers implements PeerPicker.
 func (p *HTTPPool) Peers() []Peer { return slices.Clone(p.view.Load().others) }
 
-// Shutdown ends the pool's part in the cluster. It refuses new requests of
-// peers, then waits for those in progress and for all loads and fetches, also
+// Shutdown ends the pool's part in the cluster. It refuses new Gets of peers,
+// though it still obeys their Removes, then waits for those in progress and for all loads and fetches, also
 // the abandoned ones, until ctx ends; its error is then ctx.Err. The groups can
 // still be asked, and load by themselves what they have not cached. The other
 // peers go on asking this one until they get a view without it, and go to the

@@ -53,23 +53,24 @@ func TestAnyBytesAreAKey(t *testing.T) {
 }
 
 func TestGroupNamesOfAnyText(t *testing.T) {
-	for _, name := range []string{"a b", "..", "%2F", "é", "a+b", "get"} {
-		urls := make([]string, 0, 2)
-		groups := make([]*peercache.Group, 0, 2)
-		nodes := newCluster(t, 2, config{getter: oneOrigin(&origin{})})
-		for _, n := range nodes {
-			g, err := peercache.NewGroup(name, 1<<20, &origin{}, peercache.WithPeers(n.pool))
-			if err != nil {
-				t.Fatal(err)
-			}
-			groups, urls = append(groups, g), append(urls, n.url)
-		}
+	for _, opts := range [][]peercache.PoolOption{nil, {peercache.WithGroupcacheCompat()}} {
+		nodes := newCluster(t, 2, config{getter: oneOrigin(&origin{}), pool: opts, onMux: true})
 		key := keyOwnedBy(t, nodes, 0, 1)
-		if v, err := groups[0].Get(inside(t), key); err != nil || v.String() != "value of "+key {
-			t.Errorf("group %q: %q, %v", name, v, err)
-		}
-		if s := groups[0].Stats(); s.PeerLoads != 1 {
-			t.Errorf("group %q of %v: %+v", name, urls, s)
+		for _, name := range []string{"a b", ".", "..", "%2F", "é", "a+b", "get"} {
+			var groups []*peercache.Group
+			for _, n := range nodes {
+				g, err := peercache.NewGroup(name, 1<<20, &origin{}, peercache.WithPeers(n.pool))
+				if err != nil {
+					t.Fatal(err)
+				}
+				groups = append(groups, g)
+			}
+			if v, err := groups[0].Get(inside(t), key); err != nil || v.String() != "value of "+key {
+				t.Errorf("group %q: %q, %v", name, v, err)
+			}
+			if s := groups[0].Stats(); s.PeerLoads != 1 {
+				t.Errorf("group %q: %+v", name, s)
+			}
 		}
 	}
 }
@@ -172,6 +173,21 @@ func TestRemoveReachesOwnersAndCopies(t *testing.T) {
 		if err := nodes[round].group.Remove(inside(t), keys...); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+func TestRemoveReachesAPeerThatShutsDown(t *testing.T) {
+	nodes := newCluster(t, 2, config{getter: oneOrigin(&origin{})})
+	key := keyOwnedBy(t, nodes, 0, 1)
+	nodes[1].get(t, key)
+	if err := nodes[1].pool.Shutdown(inside(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := nodes[0].group.Remove(inside(t), key); err != nil {
+		t.Fatal(err)
+	}
+	if s := nodes[1].group.Stats(); s.Main.Items != 0 {
+		t.Fatal("Remove returned nil, and a peer has the value still")
 	}
 }
 

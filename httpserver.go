@@ -32,12 +32,6 @@ const (
 
 // ServeHTTP answers the peers. Requests for paths outside BasePath get 404.
 func (p *HTTPPool) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if p.closed.Load() || !p.serving.TryAcquire(1) {
-		writeGet(w, &pb.GetResponse{Error: encodeError(ErrClosed)})
-		return
-	}
-	defer p.serving.Release(1)
-
 	path, ok := strings.CutPrefix(r.URL.EscapedPath(), p.basePath)
 	switch {
 	case !ok:
@@ -90,6 +84,10 @@ func (p *HTTPPool) splitPath(path string) (group, key string, err error) {
 
 // answerGet is a peer's Get. It is terminal (P2).
 func (p *HTTPPool) answerGet(ctx context.Context, group, key string) *pb.GetResponse {
+	if p.closed.Load() || !p.serving.TryAcquire(1) {
+		return &pb.GetResponse{Error: encodeError(ErrClosed)}
+	}
+	defer p.serving.Release(1)
 	g := p.group(group)
 	if g == nil {
 		return &pb.GetResponse{Error: encodeError(fmt.Errorf("%w: %.*q", errUnknownGroup, longestGroupName, group))}
@@ -101,7 +99,8 @@ func (p *HTTPPool) answerGet(ctx context.Context, group, key string) *pb.GetResp
 	return &pb.GetResponse{Value: view.bytes(), TtlNs: int64(ttl)}
 }
 
-// answerRemove is a peer's Remove.
+// answerRemove is a peer's Remove. It is obeyed after Shutdown too, because the
+// groups of this process are still used then.
 func (p *HTTPPool) answerRemove(req *pb.RemoveRequest) *pb.RemoveResponse {
 	g := p.group(req.GetGroup())
 	if g == nil {
