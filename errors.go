@@ -5,19 +5,21 @@ import (
 	"fmt"
 )
 
+// These are found by errors.Is in the errors that peercache returns, which say
+// besides what was asked for.
 var (
 	// ErrNotFound says that the origin has no such key. A getter returns it or
 	// wraps it; errors.Is finds it in the error of every Get that asked for the
 	// key, whichever peer's getter it came from.
-	ErrNotFound = errors.New("peercache: not found")
+	ErrNotFound = errors.New("not found")
 	// ErrKeySize says that a key is empty, or longer than the group allows
 	// (WithMaxKeyBytes).
-	ErrKeySize = errors.New("peercache: bad key size")
+	ErrKeySize = errors.New("bad key size")
 	// ErrValueSize says that a value is larger than the group allows
 	// (WithMaxValueBytes).
-	ErrValueSize = errors.New("peercache: value too large")
+	ErrValueSize = errors.New("value too large")
 	// ErrClosed says that a pool was shut down.
-	ErrClosed = errors.New("peercache: pool is shut down")
+	ErrClosed = errors.New("the pool is shut down")
 )
 
 // PeerError says that a peer could not be reached, or did not speak the
@@ -53,15 +55,4 @@ func (e *RemoteError) Unwrap() error { return e.kind }
 func unreachable(err error) bool {
 	var e *PeerError
 	return errors.As(err, &e)
-}
-
-// longestQuoted is how much of a key an error shows, in bytes.
-const longestQuoted = 64
-
-// quote shows a key in an error or a log: any bytes, but not too many.
-func quote(key string) string {
-	if len(key) > longestQuoted {
-		return fmt.Sprintf("%q… (%d bytes)", key[:longestQuoted], len(key))
-	}
-	return fmt.Sprintf("%q", key)
 }

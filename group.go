@@ -113,8 +113,8 @@ func (g *Group) Get(ctx context.Context, key string) (ByteView, error) {
 	g.stats.gets.Add(1)
 	if e, ok := g.cached(key); ok {
 		g.stats.hits.Add(1)
-		if g.log != nil {
-			g.log.Debug("hit", "group", g.name, "key", quote(key))
+		if g.logs(slog.LevelDebug) {
+			g.say(slog.LevelDebug, "hit", key)
 		}
 		return e.View, nil
 	}
@@ -192,23 +192,24 @@ func (g *Group) fetch(ctx context.Context, key string, peer Peer) (Entry, error)
 
 // ask gets key from one peer.
 func (g *Group) ask(ctx context.Context, peer Peer, key string) (Entry, error) {
-	if g.log != nil {
-		g.log.Debug("ask peer", "group", g.name, "key", quote(key), "peer", peer.Name())
-	}
 	// The time that the answer is under way is part of its age: what it has
 	// left is counted from before it was asked for (P7).
 	asked := Now()
 	item, err := peer.Get(ctx, g.name, key)
+	level := slog.LevelDebug
+	switch {
+	case err == nil:
+		g.stats.peerLoads.Add(1)
+	case unreachable(err):
+		g.stats.peerErrors.Add(1)
+		level = slog.LevelWarn
+	}
+	if g.logs(level) {
+		g.say(level, "asked peer", key, slog.String("peer", peer.Name()), took(asked), problem(err))
+	}
 	if err != nil {
-		if unreachable(err) {
-			g.stats.peerErrors.Add(1)
-			if g.log != nil {
-				g.log.Warn("peer not reached", "group", g.name, "key", quote(key), "peer", peer.Name(), "err", err)
-			}
-		}
 		return Entry{}, err
 	}
-	g.stats.peerLoads.Add(1)
 	return Entry{View: viewOfOwn(item.Value), Expires: expiry(asked, item.TTL)}, nil
 }
 
@@ -237,24 +238,23 @@ func (g *Group) load(ctx context.Context, key string) (Entry, error) {
 
 // runGetter calls the user's getter and checks what it returns.
 func (g *Group) runGetter(ctx context.Context, key string) (e Entry, err error) {
-	start, returned := time.Now(), false
+	start, returned := Now(), false
 	g.stats.loads.Add(1)
 	defer func() {
 		if !returned || err != nil {
 			g.stats.loadErrors.Add(1)
 		}
 		switch {
-		case g.log == nil:
-		case returned:
-			g.log.Debug("load", "group", g.name, "key", quote(key), "took", time.Since(start), "err", err)
-		default: // the flight makes an error of it
-			g.log.Error("the getter panicked", "group", g.name, "key", quote(key), "stack", string(debug.Stack()))
+		case !returned && g.logs(slog.LevelError): // the flight makes an error of it
+			g.say(slog.LevelError, "the getter panicked", key, slog.String("stack", string(debug.Stack())))
+		case returned && g.logs(slog.LevelDebug):
+			g.say(slog.LevelDebug, "load", key, took(start), problem(err))
 		}
 	}()
 	item, err := g.getter.Get(ctx, key)
 	returned = true
 	if err == nil && len(item.Value) > g.maxValue {
-		err = fmt.Errorf("%w: the getter returned %d bytes, and the group takes %d", ErrValueSize, len(item.Value), g.maxValue)
+		err = fmt.Errorf("%w: the getter returned %d bytes, want at most %d", ErrValueSize, len(item.Value), g.maxValue)
 	}
 	if err != nil {
 		return Entry{}, err
@@ -270,6 +270,9 @@ func (g *Group) ServeGet(ctx context.Context, key string) (ByteView, time.Durati
 	g.stats.serverRequests.Add(1)
 	if e, ok := g.main.Get(key); ok && !e.expired() {
 		g.stats.hits.Add(1)
+		if g.logs(slog.LevelDebug) {
+			g.say(slog.LevelDebug, "hit for a peer", key)
+		}
 		return e.View, e.ttl(), nil
 	}
 	if err := g.checkKey(key); err != nil {
@@ -290,11 +293,8 @@ func (g *Group) wait(ctx context.Context) error {
 // checkKey returns an error if key cannot be a key of the group. Only what is
 // about to be loaded need be checked: nothing else is ever cached.
 func (g *Group) checkKey(key string) error {
-	if key == "" {
-		return fmt.Errorf("%w: group %q: an empty key, want 1 to %d bytes", ErrKeySize, g.name, g.maxKey)
-	}
-	if len(key) > g.maxKey {
-		return fmt.Errorf("%w: group %q, key %s: want 1 to %d bytes", ErrKeySize, g.name, quote(key), g.maxKey)
+	if key == "" || len(key) > g.maxKey {
+		return g.keyError(key, fmt.Errorf("%w: want 1 to %d bytes", ErrKeySize, g.maxKey))
 	}
 	return nil
 }

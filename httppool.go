@@ -163,6 +163,9 @@ func (p *HTTPPool) BasePath() string { return p.basePath }
 // cluster, this one among them, spelled the same everywhere, in any order. Keys
 // whose owner does not change stay where they are. After an error the view is
 // what it was.
+//
+// A process should take no requests of users before its first Set: until then it
+// is alone, and loads every key by itself.
 func (p *HTTPPool) Set(peers ...string) error {
 	if err := p.checkPeers(peers); err != nil {
 		return fmt.Errorf("peercache: %w", err)
@@ -170,7 +173,7 @@ func (p *HTTPPool) Set(peers ...string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed.Load() {
-		return ErrClosed
+		return fmt.Errorf("peercache: %w", ErrClosed)
 	}
 	return p.setView(peers)
 }
@@ -238,7 +241,7 @@ func (p *HTTPPool) checkPeers(peers []string) error {
 func checkPeerURL(name string) error {
 	u, err := url.Parse(name)
 	if err != nil {
-		return fmt.Errorf("peer %q: %w", name, err)
+		return fmt.Errorf("peer %q: want a base URL such as http://10.0.0.1:8001: %w", name, err)
 	}
 	want := (&url.URL{Scheme: strings.ToLower(u.Scheme), Host: strings.ToLower(u.Host)}).String()
 	switch {
@@ -291,6 +294,9 @@ func (p *HTTPPool) Peers() []Peer { return slices.Clone(p.view.Load().others) }
 // still be asked, and load by themselves what they have not cached. The other
 // peers go on asking this one until they get a view without it, and go to the
 // next peer when they see that it refuses.
+//
+// A process ends in this order: it stops taking users' requests, shuts down the
+// pool, and only then the server that serves the pool.
 func (p *HTTPPool) Shutdown(ctx context.Context) error {
 	p.mu.Lock()
 	p.closed.Store(true)

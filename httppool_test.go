@@ -78,7 +78,7 @@ func TestGroupNamesOfAnyText(t *testing.T) {
 func TestPoolSaysWhatIsWrong(t *testing.T) {
 	bad := map[string]string{ // base URL to a part of the error
 		"":                          "want a base URL",
-		"10.0.0.1:8001":             "first path segment",
+		"10.0.0.1:8001":             "want a base URL",
 		"localhost:8001":            "want a base URL",
 		"ftp://10.0.0.1":            "want a base URL",
 		"http://":                   "want a base URL",

@@ -104,7 +104,7 @@ func WithMaxValueBytes(n int) GroupOption {
 
 // WithLogger makes the group say what it does: at level debug where each Get
 // was answered from, at level warn which peer could not be reached, at level
-// error that a getter panicked. By default it says nothing.
+// error that a getter panicked. By default, and with nil, it says nothing.
 func WithLogger(l *slog.Logger) GroupOption {
 	return func(g *Group) error {
 		g.log = l

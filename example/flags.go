@@ -1,0 +1,200 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/peercache/peercache"
+)
+
+// config is what the flags say.
+type config struct {
+	oneNode bool  // be one process, rather than start several
+	ports   []int // of the processes to start
+
+	listen      string   // where this process answers its peers
+	self        string   // its base URL; "": http:// and where it listens
+	peers       []string // the base URLs of all processes; nil: this one alone
+	followPeers bool     // lists of peers come from standard input
+
+	api         string // where the API is served; "": nowhere
+	dir         string // "": the scores
+	originDelay time.Duration
+	cacheBytes  int64
+	logLevel    slog.Level
+}
+
+const usage = `A service that embeds peercache.
+
+  example                                             three processes and the API
+  example -port 8001 -peers URL,URL,URL [-api :9999]  one process
+
+Flags:
+`
+
+// defaultAPI is where the front end of the three processes is served.
+const defaultAPI = "127.0.0.1:9999"
+
+// parseFlags returns what args say, or an error that says what is wrong with
+// them. If they ask for help it writes that to out and returns flag.ErrHelp.
+func parseFlags(args []string, out io.Writer) (config, error) {
+	var c config
+	var peers, ports string
+	var port int
+	f := flag.NewFlagSet("example", flag.ContinueOnError)
+	f.IntVar(&port, "port", 0, "be one process, and answer its peers on this `port`; 0 picks a free one")
+	f.StringVar(&peers, "peers", "", "base `URLs` of all processes, this one among them, with commas between;\n"+
+		"or - to read such lists from standard input, a line each, and stop when it ends")
+	f.StringVar(&c.self, "self", "", "base `URL` of this process, as its peers write it (default http://127.0.0.1:PORT);\n"+
+		"if it is given, the peers may be on other machines: there is no access control")
+	f.StringVar(&c.api, "api", "", "`address` of the API, such as :9999 (default "+defaultAPI+" without -port, else none)")
+	f.StringVar(&ports, "nodes", "8001,8002,8003", "without -port: the `ports` of the processes to start; 0 picks a free one")
+	f.StringVar(&c.dir, "dir", "", "serve the files of this `directory`, not the scores; a key is a relative path,\n"+
+		"and what changes in a file that is cached is not seen")
+	f.DurationVar(&c.originDelay, "origin-delay", 0, "make every load take so much longer, such as 300ms")
+	f.Int64Var(&c.cacheBytes, "cache-bytes", 64<<20, "the most `bytes` that the cache of one process takes")
+	f.TextVar(&c.logLevel, "log-level", slog.LevelDebug, "`level` of the log: DEBUG shows where each answer comes from; INFO, WARN, ERROR")
+
+	f.SetOutput(io.Discard) // an error is the caller's to print
+	if err := f.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			io.WriteString(out, usage)
+			f.SetOutput(out)
+			f.PrintDefaults()
+		}
+		return c, err
+	}
+	given := make(map[string]bool)
+	f.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	c.oneNode = given["port"]
+
+	if f.NArg() > 0 {
+		return c, fmt.Errorf("unexpected argument %q: want only flags", f.Arg(0))
+	}
+	if err := c.checkOrigin(); err != nil {
+		return c, err
+	}
+	if c.api == "" && !c.oneNode {
+		c.api = defaultAPI
+	}
+	if err := checkAddress(c.api); err != nil {
+		return c, err
+	}
+	if !c.oneNode {
+		if given["peers"] || given["self"] {
+			return c, errors.New("-peers and -self are for one process: want -port as well, or neither to start three")
+		}
+		return c, c.setPorts(ports)
+	}
+	if given["nodes"] {
+		return c, errors.New("-nodes starts processes, and -port is one: want one of the two")
+	}
+	return c, c.setPeers(port, peers)
+}
+
+func (c *config) checkOrigin() error {
+	if c.originDelay < 0 {
+		return fmt.Errorf("-origin-delay %v: want 0 or more", c.originDelay)
+	}
+	if c.cacheBytes <= 0 {
+		return fmt.Errorf("-cache-bytes %d: want more than 0", c.cacheBytes)
+	}
+	if c.dir == "" {
+		return nil
+	}
+	info, err := os.Stat(c.dir)
+	if err == nil && !info.IsDir() {
+		err = errors.New("want a directory")
+	}
+	if err != nil {
+		return fmt.Errorf("-dir %s: %w", c.dir, err)
+	}
+	return nil
+}
+
+// checkAddress returns an error if the API cannot be at addr.
+func checkAddress(addr string) error {
+	if addr == "" {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		return fmt.Errorf("-api %q: %w: want host:port, or :port for all interfaces, such as :9999", addr, err)
+	}
+	return nil
+}
+
+// setPorts reads the ports of the processes to start.
+func (c *config) setPorts(list string) error {
+	seen := make(map[int]bool)
+	for s := range strings.SplitSeq(list, ",") {
+		port, err := strconv.ParseUint(strings.TrimSpace(s), 10, 16)
+		if err != nil {
+			return fmt.Errorf("-nodes %q: want ports with commas between, each 0 to 65535", list)
+		}
+		if port != 0 && seen[int(port)] {
+			return fmt.Errorf("-nodes %q: port %d stands there twice", list, port)
+		}
+		seen[int(port)] = true
+		c.ports = append(c.ports, int(port))
+	}
+	return nil
+}
+
+// setPeers works out where one process listens and who its peers are.
+func (c *config) setPeers(port int, list string) error {
+	if port < 0 || port > 65535 {
+		return fmt.Errorf("-port %d: want 1 to 65535, or 0 to pick a free one", port)
+	}
+	c.followPeers = list == "-"
+	if list != "" && !c.followPeers {
+		c.peers = splitList(list)
+	}
+	if port == 0 && (c.self != "" || c.peers != nil) {
+		return errors.New("-port 0 picks a port that -self and -peers cannot know: want -port 1 to 65535")
+	}
+	c.listen = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	if c.self != "" {
+		c.listen = net.JoinHostPort("", strconv.Itoa(port))
+	}
+	if port == 0 {
+		return nil
+	}
+
+	// The pool knows best what it takes.
+	self := c.self
+	if self == "" {
+		self = "http://" + c.listen
+	}
+	pool, err := peercache.NewHTTPPool(self)
+	if err != nil {
+		return fmt.Errorf("-self: %w", err)
+	}
+	if c.peers == nil {
+		return nil
+	}
+	if err := pool.Set(c.peers...); err != nil {
+		return fmt.Errorf("-peers: %w (-self says how the others write this process)", err)
+	}
+	return nil
+}
+
+// splitList returns the elements of a list with commas between.
+func splitList(list string) []string {
+	elements := strings.Split(list, ",")
+	for i := range elements {
+		elements[i] = strings.TrimSpace(elements[i])
+	}
+	return elements
+}

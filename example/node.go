@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/peercache/peercache"
+)
+
+// node is what a process of a service holds of the cache: the pool, which is
+// its way to the peers, and a group.
+type node struct {
+	pool  *peercache.HTTPPool
+	group *peercache.Group
+	log   *slog.Logger
+}
+
+// newNode is all that it takes to embed the cache. What remains is to tell the
+// pool who the peers are (pool.Set), and to serve it at self.
+func newNode(self, name string, cacheBytes int64, getter peercache.Getter, log *slog.Logger) (*node, error) {
+	pool, err := peercache.NewHTTPPool(self)
+	if err != nil {
+		return nil, err
+	}
+	group, err := peercache.NewGroup(name, cacheBytes, getter, peercache.WithPeers(pool), peercache.WithLogger(log))
+	if err != nil {
+		return nil, err
+	}
+	return &node{pool, group, log}, nil
+}
+
+// shutdownTimeout is how long requests in progress may take when the process
+// is to stop. It is more than a load may take (peercache.DefaultLoadTimeout).
+const shutdownTimeout = 15 * time.Second
+
+// serve answers the peers and, if api is not nil, the users, until ctx ends.
+// It closes the listeners.
+func (n *node) serve(ctx context.Context, peers, api net.Listener) error {
+	peerServer, apiServer := n.newServer(n.pool), n.newServer(newAPI(n.group, n.log))
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return serve(peerServer, peers) })
+	if api != nil {
+		g.Go(func() error { return serve(apiServer, api) })
+	}
+	g.Go(func() error {
+		<-ctx.Done()
+		n.log.Info("stopping")
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+		defer cancel()
+		// In this order: the users' requests need the pool to be answered, and
+		// the peers' requests that the pool waits for need their server.
+		return errors.Join(apiServer.Shutdown(ctx), n.pool.Shutdown(ctx), peerServer.Shutdown(ctx))
+	})
+	return g.Wait()
+}
+
+// newServer makes a server whose clients cannot hold on to it without end. An
+// answer may take as long as a load and the transfer of the value.
+func (n *node) newServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(n.log.Handler(), slog.LevelWarn),
+	}
+}
+
+// serve is s.Serve, for which to be shut down is no error.
+func serve(s *http.Server, l net.Listener) error {
+	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// The names of what a process prints about itself, a line each.
+const (
+	peerLine = "peer" // its base URL, for its peers
+	apiLine  = "api"  // the URL of its API
+)
+
+// runNode is one process: it listens, prints where, learns who its peers are,
+// and serves until ctx ends.
+func runNode(ctx context.Context, c config, stdin io.Reader, stdout io.Writer, log *slog.Logger) error {
+	peers, err := net.Listen("tcp", c.listen)
+	if err != nil {
+		return fmt.Errorf("-port: %w", err)
+	}
+	defer peers.Close() // of no effect once it is served
+	if c.self == "" {
+		c.self = "http://" + peers.Addr().String()
+	}
+	log = log.With("node", c.self)
+
+	name, getter, closeOrigin, err := openOrigin(c)
+	if err != nil {
+		return err
+	}
+	defer closeOrigin()
+	n, err := newNode(c.self, name, c.cacheBytes, getter, log)
+	if err != nil {
+		return err
+	}
+
+	var api net.Listener
+	if c.api != "" {
+		if api, err = net.Listen("tcp", c.api); err != nil {
+			return fmt.Errorf("-api: %w", err)
+		}
+		defer api.Close()
+	}
+
+	// From here on the listeners take connections, to be served when the peers
+	// are known. Whoever reads these lines may use the addresses at once.
+	fmt.Fprintln(stdout, peerLine, c.self)
+	if api != nil {
+		fmt.Fprintln(stdout, apiLine, apiURL(api.Addr()))
+	}
+
+	switch {
+	case c.followPeers:
+		ctx, err = followPeers(ctx, stdin, n.pool.Set, log)
+	case c.peers != nil:
+		err = n.pool.Set(c.peers...)
+	}
+	if err != nil {
+		return err
+	}
+	return n.serve(ctx, peers, api)
+}
+
+// followPeers reads a list of peers a line, and calls set with each. It returns
+// when the first is set. The context it returns ends with ctx, and when r ends.
+func followPeers(ctx context.Context, r io.Reader, set func(peers ...string) error, log *slog.Logger) (context.Context, error) {
+	following, stop := context.WithCancel(ctx)
+	first := make(chan error, 1)
+	go func() {
+		defer close(first)
+		defer stop()
+		lines := bufio.NewScanner(r)
+		for n := 1; lines.Scan(); n++ {
+			err := set(splitList(lines.Text())...)
+			if n == 1 {
+				first <- err
+			} else if err != nil {
+				log.Warn("the peers stay what they were", "line", n, "err", err)
+			}
+		}
+	}()
+	select {
+	case err := <-first:
+		return following, err
+	case <-ctx.Done():
+		return following, nil // stopped before it began
+	}
+}
+
+// apiURL returns the URL of the API that is served at addr, for use on the same
+// machine.
+func apiURL(addr net.Addr) string {
+	host := addr.String()
+	if a, ok := addr.(*net.TCPAddr); ok && a.IP.IsUnspecified() {
+		host = fmt.Sprintf("localhost:%d", a.Port)
+	}
+	return "http://" + host + "/api"
+}

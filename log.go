@@ -1,0 +1,44 @@
+package peercache
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// longestShown is how much of a key an error or a log shows, in bytes.
+const longestShown = 64
+
+// quote shows a key in an error: any bytes, but not too many.
+func quote(key string) string {
+	if len(key) > longestShown {
+		return fmt.Sprintf("%q… (%d bytes)", key[:longestShown], len(key))
+	}
+	return fmt.Sprintf("%q", key)
+}
+
+// logs reports whether the group says what is of that level.
+func (g *Group) logs(level slog.Level) bool {
+	return g.log != nil && g.log.Enabled(context.Background(), level)
+}
+
+// say logs what happened to a key. Call it only if the group logs the level: to
+// make its arguments costs allocations.
+func (g *Group) say(level slog.Level, what, key string, attrs ...slog.Attr) {
+	if len(key) > longestShown {
+		key = key[:longestShown] + "…"
+	}
+	attrs = append([]slog.Attr{slog.String("group", g.name), slog.String("key", key)}, attrs...)
+	g.log.LogAttrs(context.Background(), level, what, attrs...)
+}
+
+func took(start Instant) slog.Attr { return slog.Duration("took", time.Duration(Now()-start)) }
+
+// problem is no attribute at all if err is nil: handlers leave out an empty one.
+func problem(err error) slog.Attr {
+	if err == nil {
+		return slog.Attr{}
+	}
+	return slog.Any("err", err)
+}
