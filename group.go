@@ -293,7 +293,10 @@ func (g *Group) wait(ctx context.Context) error {
 // checkKey returns an error if key cannot be a key of the group. Only what is
 // about to be loaded need be checked: nothing else is ever cached.
 func (g *Group) checkKey(key string) error {
-	if key == "" || len(key) > g.maxKey {
+	switch {
+	case key == "":
+		return g.keyError(key, fmt.Errorf("%w: an empty key, want 1 to %d bytes", ErrKeySize, g.maxKey))
+	case len(key) > g.maxKey:
 		return g.keyError(key, fmt.Errorf("%w: want 1 to %d bytes", ErrKeySize, g.maxKey))
 	}
 	return nil
