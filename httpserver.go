@@ -84,10 +84,15 @@ func (p *HTTPPool) splitPath(path string) (group, key string, err error) {
 
 // answerGet is a peer's Get. It is terminal (P2).
 func (p *HTTPPool) answerGet(ctx context.Context, group, key string) *pb.GetResponse {
-	if p.closed.Load() || !p.serving.TryAcquire(1) {
+	if !p.serving.TryAcquire(1) {
 		return &pb.GetResponse{Error: encodeError(ErrClosed)}
 	}
 	defer p.serving.Release(1)
+	// Look only now: a Shutdown that began before the look is seen, and one that
+	// begins after it waits for the unit that is taken.
+	if p.closed.Load() {
+		return &pb.GetResponse{Error: encodeError(ErrClosed)}
+	}
 	g := p.group(group)
 	if g == nil {
 		return &pb.GetResponse{Error: encodeError(fmt.Errorf("%w: %.*q", errUnknownGroup, longestGroupName, group))}
