@@ -30,6 +30,9 @@ func (h *httpPeer) Name() string { return h.url }
 
 // Get implements Peer.
 func (h *httpPeer) Get(ctx context.Context, group, key string) (Item, error) {
+	if h.pool.closed.Load() { // it is alone now
+		return Item{}, &PeerError{Peer: h.url, Err: ErrClosed}
+	}
 	timeout, maxValue := h.limits(group)
 	var resp pb.GetResponse
 	err := errRedirected

@@ -289,23 +289,22 @@ func (p *HTTPPool) Pick(key string, n int) Peer {
 func (p *HTTPPool) Peers() []Peer { return slices.Clone(p.view.Load().others) }
 
 // Shutdown ends the pool's part in the cluster. It refuses new Gets of peers,
-// though it still obeys their Removes, then waits for those in progress and for all loads and fetches, also
-// the abandoned ones, until ctx ends; its error is then ctx.Err. The groups can
-// still be asked, and load by themselves what they have not cached. The other
-// peers go on asking this one until they get a view without it, and go to the
-// next peer when they see that it refuses.
+// though it still obeys their Removes, then waits for those in progress and for
+// all loads and fetches, also the abandoned ones, until ctx ends; its error is
+// then ctx.Err. The groups can still be asked, and load by themselves what they
+// have not cached; their Remove still reaches the peers of the last view. The
+// other peers go on asking this one until they get a view without it, and go to
+// the next peer when they see that it refuses.
 //
 // A process ends in this order: it stops taking users' requests, shuts down the
 // pool, and only then the server that serves the pool.
 func (p *HTTPPool) Shutdown(ctx context.Context) error {
+	// The view stays: Remove needs it. What is no longer asked of the peers are
+	// Gets, see httpPeer.
 	p.mu.Lock()
 	p.closed.Store(true)
-	err := p.setView([]string{p.self})
 	p.mu.Unlock()
-	if err == nil {
-		err = p.drain(ctx)
-	}
-	if err != nil {
+	if err := p.drain(ctx); err != nil {
 		return fmt.Errorf("peercache: shutdown: %w", err)
 	}
 	if t, ok := p.transport.(interface{ CloseIdleConnections() }); ok {

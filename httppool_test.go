@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -280,6 +281,35 @@ func TestShutdown(t *testing.T) {
 	for range 2 {
 		if err := nodes[1].pool.Shutdown(inside(t)); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// TestRemoveReachesThePeersAfterShutdown removes from a process that is about to
+// end: it may still write to the origin.
+func TestRemoveReachesThePeersAfterShutdown(t *testing.T) {
+	var version atomic.Int64
+	o := origin{load: func(context.Context, string) ([]byte, error) { return fmt.Append(nil, version.Load()), nil }}
+	nodes := newCluster(t, 3, config{getter: oneOrigin(&o)})
+	for owner := range nodes {
+		key := keyOwnedBy(t, nodes, 0, owner)
+		for _, n := range nodes {
+			n.get(t, key)
+		}
+	}
+	keys := []string{keyOwnedBy(t, nodes, 0, 0), keyOwnedBy(t, nodes, 0, 1), keyOwnedBy(t, nodes, 0, 2)}
+	if err := nodes[0].pool.Shutdown(inside(t)); err != nil {
+		t.Fatal(err)
+	}
+	version.Store(1)
+	if err := nodes[0].group.Remove(inside(t), keys...); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range nodes {
+		for _, key := range keys {
+			if got := n.get(t, key); got != "1" {
+				t.Errorf("%s has the old value of %s", n.url, key)
+			}
 		}
 	}
 }
