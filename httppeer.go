@@ -97,7 +97,10 @@ func (h *httpPeer) limits(group string) (timeout time.Duration, maxValue int) {
 	if h.pool.peerTimeout > 0 {
 		return h.pool.peerTimeout, maxValue
 	}
-	return timeout + time.Second, maxValue
+	if withMargin := timeout + time.Second; withMargin > 0 { // no overflow
+		timeout = withMargin
+	}
+	return timeout, maxValue
 }
 
 // pathCarries reports whether a request for group and key has them in the path

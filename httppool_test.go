@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -216,6 +217,15 @@ func TestRemoveNamesPeersItCannotReach(t *testing.T) {
 	}
 	if s := nodes[1].group.Stats(); s.Hot.Items != 0 {
 		t.Error("the other peer kept its copy")
+	}
+}
+
+func TestLoadTimeoutWithoutEnd(t *testing.T) {
+	var o origin
+	nodes := newCluster(t, 2, config{getter: oneOrigin(&o), group: []peercache.GroupOption{peercache.WithLoadTimeout(math.MaxInt64)}})
+	nodes[0].get(t, keyOwnedBy(t, nodes, 0, 1))
+	if s := nodes[0].group.Stats(); s.PeerLoads != 1 {
+		t.Errorf("%+v: want the owner asked", s)
 	}
 }
 
