@@ -85,17 +85,17 @@ func (p *HTTPPool) splitPath(path string) (group, key string, err error) {
 // answerGet is a peer's Get. It is terminal (P2).
 func (p *HTTPPool) answerGet(ctx context.Context, group, key string) *pb.GetResponse {
 	if !p.serving.TryAcquire(1) {
-		return &pb.GetResponse{Error: encodeError(ErrClosed)}
+		return &pb.GetResponse{Error: encodeRefusal(pb.Error_KIND_SHUTTING_DOWN, p.self)}
 	}
 	defer p.serving.Release(1)
 	// Look only now: a Shutdown that began before the look is seen, and one that
 	// begins after it waits for the unit that is taken.
 	if p.closed.Load() {
-		return &pb.GetResponse{Error: encodeError(ErrClosed)}
+		return &pb.GetResponse{Error: encodeRefusal(pb.Error_KIND_SHUTTING_DOWN, p.self)}
 	}
 	g := p.group(group)
 	if g == nil {
-		return &pb.GetResponse{Error: encodeError(fmt.Errorf("%w: %.*q", errUnknownGroup, longestGroupName, group))}
+		return &pb.GetResponse{Error: encodeRefusal(pb.Error_KIND_UNKNOWN_GROUP, fmt.Sprintf("%.*q", longestGroupName, group))}
 	}
 	view, ttl, err := g.ServeGet(ctx, key)
 	if err != nil {

@@ -230,6 +230,11 @@ func TestP4NothingChangesWhatIsCached(t *testing.T) {
 	}
 }
 
+// nilError is an error whose nil pointer does not know its text.
+type nilError struct{ text string }
+
+func (e *nilError) Error() string { return e.text }
+
 func TestP6GetterErrorsAreAnswers(t *testing.T) {
 	cases := map[string]struct {
 		err  error
@@ -242,12 +247,15 @@ func TestP6GetterErrorsAreAnswers(t *testing.T) {
 		"canceled":          {context.Canceled, context.Canceled, "canceled"},
 		"any":               {errors.New("no route to origin"), nil, "no route to origin"},
 		"not UTF-8":         {errors.New("bad \xff byte"), nil, "bad \xff byte"},
+		"of another pool":   {fmt.Errorf("sessions: %w", peercache.ErrClosed), nil, "sessions"},
+		"long text":         {fmt.Errorf("query: %w: %s", peercache.ErrNotFound, strings.Repeat("x", 1<<20)), peercache.ErrNotFound, "query"},
+		"a nil pointer":     {(*nilError)(nil), nil, "nil"},
 		"a net error":       {&net.OpError{Op: "dial", Err: errors.New("refused")}, nil, "refused"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			o := origin{load: func(context.Context, string) ([]byte, error) { return nil, c.err }}
-			nodes := newCluster(t, 3, config{getter: oneOrigin(&o)})
+			nodes := newCluster(t, 3, config{getter: oneOrigin(&o), group: []peercache.GroupOption{peercache.WithMaxValueBytes(1000)}})
 			key := keyOwnedBy(t, nodes, 0, 1)
 			for _, n := range nodes {
 				_, err := n.group.Get(inside(t), key)

@@ -17,18 +17,30 @@ var errorKinds = []struct {
 	{ErrNotFound, pb.Error_KIND_NOT_FOUND},
 	{ErrValueSize, pb.Error_KIND_VALUE_SIZE},
 	{ErrKeySize, pb.Error_KIND_INVALID},
-	{errUnknownGroup, pb.Error_KIND_UNKNOWN_GROUP},
-	{ErrClosed, pb.Error_KIND_SHUTTING_DOWN},
 	{context.DeadlineExceeded, pb.Error_KIND_TIMEOUT},
 	{context.Canceled, pb.Error_KIND_CANCELED},
+}
+
+// refusals are the errors of a peer that has not answered: another may. They are
+// apart, so that a getter's error, which may come from a pool of its own, never
+// reads as one.
+var refusals = map[pb.Error_Kind]error{
+	pb.Error_KIND_UNKNOWN_GROUP: errUnknownGroup,
+	pb.Error_KIND_SHUTTING_DOWN: ErrClosed,
 }
 
 // errUnknownGroup says that a peer has no group of the name that was asked for.
 var errUnknownGroup = errors.New("no such group")
 
-// encodeError puts an error into the form it has on the wire.
+// mostErrorText bounds the text of an error on the wire, in bytes. It must leave
+// room within mostOverhead: an error that does not fit would be no answer (P6).
+const mostErrorText = 16 << 10
+
+// encodeError puts the error of a load into the form it has on the wire.
 func encodeError(err error) *pb.Error {
-	e := &pb.Error{Message: []byte(err.Error())}
+	// Not err.Error(): that of a nil pointer may panic, and fmt knows.
+	text := fmt.Sprint(err)
+	e := &pb.Error{Message: []byte(text[:min(len(text), mostErrorText)])}
 	for _, k := range errorKinds {
 		if errors.Is(err, k.err) {
 			e.Kind = k.kind
@@ -38,18 +50,22 @@ func encodeError(err error) *pb.Error {
 	return e
 }
 
-// decodeError returns the error that a peer sent. A peer that has no such group,
-// or is about to leave, has not answered: another may.
+// encodeRefusal says that the request is not answered.
+func encodeRefusal(kind pb.Error_Kind, text string) *pb.Error {
+	return &pb.Error{Kind: kind, Message: []byte(text)}
+}
+
+// decodeError returns the error that a peer sent.
 func decodeError(peer string, e *pb.Error) error {
-	remote := &RemoteError{Peer: peer, Message: string(e.GetMessage())}
+	text := string(e.GetMessage()[:min(len(e.GetMessage()), mostErrorText)])
+	if refusal := refusals[e.GetKind()]; refusal != nil {
+		return &PeerError{Peer: peer, Err: fmt.Errorf("%w: %s", refusal, text)}
+	}
+	remote := &RemoteError{Peer: peer, Message: text}
 	for _, k := range errorKinds {
 		if e.GetKind() == k.kind {
 			remote.kind = k.err
 		}
-	}
-	switch remote.kind {
-	case errUnknownGroup, ErrClosed:
-		return &PeerError{Peer: peer, Err: fmt.Errorf("%w: %s", remote.kind, remote.Message)}
 	}
 	return remote
 }
