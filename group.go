@@ -78,7 +78,10 @@ func (g *Group) init(cacheBytes int64, opts []GroupOption) (err error) {
 	if cacheBytes <= 0 {
 		return fmt.Errorf("a cache of %d bytes: want more than 0", cacheBytes)
 	}
-	for _, opt := range opts {
+	for i, opt := range opts {
+		if opt == nil {
+			return fmt.Errorf("option %d is nil", i)
+		}
 		if err := opt(g); err != nil {
 			return err
 		}

@@ -140,7 +140,10 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 		basePath: DefaultBasePath,
 		serving:  semaphore.NewWeighted(math.MaxInt64),
 	}
-	for _, opt := range opts {
+	for i, opt := range opts {
+		if opt == nil {
+			return nil, fmt.Errorf("peercache: option %d is nil", i)
+		}
 		if err := opt(p); err != nil {
 			return nil, fmt.Errorf("peercache: %w", err)
 		}
@@ -260,6 +263,9 @@ func checkPeerURL(name string) error {
 
 // Register implements PeerPicker. A pool has one group of a name.
 func (p *HTTPPool) Register(g *Group) error {
+	if p == nil || p.view.Load() == nil {
+		return errors.New("a pool that NewHTTPPool did not make")
+	}
 	if _, taken := p.groups.LoadOrStore(g.name, g); taken {
 		return errors.New("the pool has a group of that name already: want another name, or another pool")
 	}
