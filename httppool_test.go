@@ -210,9 +210,10 @@ func TestRemoveNamesPeersItCannotReach(t *testing.T) {
 	nodes[1].get(t, key)
 	nodes[2].server.CloseClientConnections()
 	nodes[2].server.Close()
-	err := nodes[0].group.Remove(inside(t), key)
+	theirs := keyOwnedBy(t, nodes, 0, 2)
+	err := nodes[0].group.Remove(inside(t), key, theirs)
 	var peer *peercache.PeerError
-	if !errors.As(err, &peer) || peer.Peer != nodes[2].url || strings.Contains(err.Error(), nodes[1].url) {
+	if !errors.As(err, &peer) || strings.Count(err.Error(), nodes[2].url+": ") != 1 || peer.Peer != nodes[2].url || strings.Contains(err.Error(), nodes[1].url) {
 		t.Fatalf("%v", err)
 	}
 	if s := nodes[1].group.Stats(); s.Hot.Items != 0 {

@@ -44,31 +44,47 @@ func (g *Group) Remove(ctx context.Context, keys ...string) error {
 			}
 		}
 	}
-	if err := errors.Join(atOwners, g.removeAt(ctx, copies)); err != nil {
+	atCopies := g.removeAt(ctx, copies)
+	var all []error
+	for peer, err := range atCopies {
+		if atOwners[peer] == nil { // one error a peer is enough
+			all = append(all, err)
+		}
+	}
+	for _, err := range atOwners {
+		all = append(all, err)
+	}
+	if err := errors.Join(all...); err != nil {
 		return fmt.Errorf("peercache: group %q: the old values may still be served: %w", g.name, err)
 	}
 	return nil
 }
 
 // removeAt makes each peer drop the keys that stand with it, all peers at once.
-// The nil peer is this process.
-func (g *Group) removeAt(ctx context.Context, keysOf map[Peer][]string) error {
-	errs := make(chan error, len(keysOf))
+// The nil peer is this process. It returns the errors of those that did not.
+func (g *Group) removeAt(ctx context.Context, keysOf map[Peer][]string) map[Peer]error {
+	type result struct {
+		peer Peer
+		err  error
+	}
+	results := make(chan result, len(keysOf))
 	for peer, keys := range keysOf {
 		go func() {
 			if peer == nil {
 				g.ServeRemove(keys...)
-				errs <- nil
+				results <- result{}
 			} else {
-				errs <- peer.Remove(ctx, g.name, keys)
+				results <- result{peer, peer.Remove(ctx, g.name, keys)}
 			}
 		}()
 	}
-	var all error
+	failed := make(map[Peer]error)
 	for range keysOf {
-		all = errors.Join(all, <-errs)
+		if r := <-results; r.err != nil {
+			failed[r.peer] = r.err
+		}
 	}
-	return all
+	return failed
 }
 
 // ServeRemove drops keys from this process alone and taints its loads and
