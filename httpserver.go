@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -28,6 +29,9 @@ const (
 	// mostRequestBytes bounds the body of a request. Whoever sends one keeps
 	// its keys to half of that, or to one key.
 	mostRequestBytes = 4 << 20
+
+	// requestTimeout bounds the time in which the body of a request arrives.
+	requestTimeout = 10 * time.Second
 )
 
 // ServeHTTP answers the peers. Requests for paths outside BasePath get 404.
@@ -120,6 +124,11 @@ func (p *HTTPPool) answerRemove(req *pb.RemoveRequest) *pb.RemoveResponse {
 
 // readRequest reads the message in r's body. If it cannot, it has answered.
 func readRequest(w http.ResponseWriter, r *http.Request, m proto.Message) bool {
+	// Whoever sends a body slowly holds on to a connection and a goroutine, and
+	// the server may have no limits of its own. A writer that has no deadlines,
+	// such as one of a test, goes without.
+	deadlines := http.NewResponseController(w)
+	deadlines.SetReadDeadline(time.Now().Add(requestTimeout))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostRequestBytes))
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -130,6 +139,9 @@ func readRequest(w http.ResponseWriter, r *http.Request, m proto.Message) bool {
 		http.Error(w, "peercache: "+err.Error(), http.StatusBadRequest)
 		return false
 	}
+	// Or it would end the load. After an error it stays, so that the server does
+	// not wait for the rest of the body.
+	deadlines.SetReadDeadline(time.Time{})
 	if err := proto.Unmarshal(body, m); err != nil {
 		http.Error(w, fmt.Sprintf("peercache: the body is no %s: %v", m.ProtoReflect().Descriptor().Name(), err), http.StatusBadRequest)
 		return false
