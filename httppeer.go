@@ -173,6 +173,10 @@ func (h *httpPeer) call(ctx context.Context, timeout time.Duration, method, path
 	return nil
 }
 
+// mostTrusted is the memory that is set aside for a response by what its header
+// says, in bytes.
+const mostTrusted = 1 << 20
+
 // readBody reads the body of a response of at most limit bytes.
 func readBody(resp *http.Response, limit int64) ([]byte, error) {
 	if resp.ContentLength > limit {
@@ -180,7 +184,9 @@ func readBody(resp *http.Response, limit int64) ([]byte, error) {
 	}
 	var buf bytes.Buffer
 	if resp.ContentLength > 0 {
-		buf.Grow(int(resp.ContentLength) + bytes.MinRead) // MinRead, or ReadFrom grows it again
+		// MinRead, or ReadFrom grows it again. No more than mostTrusted for what
+		// is only announced: a peer may announce and send nothing.
+		buf.Grow(int(min(resp.ContentLength, mostTrusted)) + bytes.MinRead)
 	}
 	n, err := buf.ReadFrom(io.LimitReader(resp.Body, limit+1))
 	if err == nil && n > limit {
