@@ -191,6 +191,21 @@ func TestP7ItemTTL(t *testing.T) {
 	}
 }
 
+// TestP7LongestTTL is outside of a synctest bubble, because there an Instant is
+// before the start of the process, and nothing overflows.
+func TestP7LongestTTL(t *testing.T) {
+	loads := 0
+	g := newLocal(t, peercache.ItemFunc(func(context.Context, string) (peercache.Item, error) {
+		loads++
+		return peercache.Item{Value: []byte("v"), TTL: 1<<63 - 1}, nil
+	}))
+	for range 2 {
+		if _, err := g.Get(t.Context(), "k"); err != nil || loads != 1 {
+			t.Fatalf("%d loads, error %v", loads, err)
+		}
+	}
+}
+
 func TestP5CacheStaysWithinItsBytes(t *testing.T) {
 	g := newLocal(t, peercache.GetterFunc(func(_ context.Context, key string) ([]byte, error) {
 		return make([]byte, 10000), nil
