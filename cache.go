@@ -80,5 +80,5 @@ func newLRU(maxBytes int64) (Cache, error) {
 
 func (c lruCache) Stats() CacheStats {
 	s := c.Cache.Stats()
-	return CacheStats{Items: s.Items, Bytes: s.Bytes, Evictions: s.Evictions}
+	return CacheStats{Items: s.Items, Bytes: s.Bytes, Evictions: s.Evictions, Rejected: s.Rejected}
 }

@@ -48,8 +48,12 @@ type Group struct {
 
 // NewGroup makes a group of the given name, whose cached values, keys and
 // bookkeeping take at most cacheBytes in this process. The name must be the same
-// on all peers; it may be any text without a slash. The getter loads what is
-// cached nowhere.
+// on all peers; it may be any text of 1 to 255 bytes without a slash. The getter
+// loads what is cached nowhere.
+//
+// A value that is larger than its cache (cacheBytes without WithHotShare's part,
+// on the owner) is answered but not kept: each Get loads it again. CacheStats
+// counts them as Rejected.
 func NewGroup(name string, cacheBytes int64, getter Getter, opts ...GroupOption) (*Group, error) {
 	g := &Group{
 		name:        name,

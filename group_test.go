@@ -191,6 +191,19 @@ func TestP7ItemTTL(t *testing.T) {
 	}
 }
 
+func TestValuesLargerThanTheCacheAreCounted(t *testing.T) {
+	o := origin{load: func(context.Context, string) ([]byte, error) { return make([]byte, 2<<20), nil }}
+	g := newLocal(t, &o) // of 1 MiB
+	for range 2 {
+		if _, err := g.Get(t.Context(), "k"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := g.Stats(); s.Main != (peercache.CacheStats{Rejected: 2}) || s.Loads != 2 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // TestP7LongestTTL is outside of a synctest bubble, because there an Instant is
 // before the start of the process, and nothing overflows.
 func TestP7LongestTTL(t *testing.T) {

@@ -24,6 +24,7 @@ type CacheStats struct {
 	Items     int64 // entries now
 	Bytes     int64 // what they cost now: values, keys and bookkeeping
 	Evictions int64 // entries that left for want of room
+	Rejected  int64 // values not kept, because one alone is larger than the cache
 }
 
 // counters are what Stats is read from.
