@@ -8,7 +8,7 @@ import (
 // A Getter loads the value of a key that is cached nowhere.
 //
 // Get is called from many goroutines, but in the whole cluster for one key at a
-// time (P1). Its ctx carries the values of the context of the first Get that
+// time (P1), unless a Remove or the load timeout came between. Its ctx carries the values of the context of the first Get that
 // asked for the key, and ends after the group's load timeout; Get must return
 // soon after that. The value is copied: it stays the getter's.
 //

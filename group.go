@@ -114,8 +114,14 @@ func (g *Group) Name() string { return g.name }
 //
 // Get returns when ctx ends, with an error that is ctx.Err, without disturbing
 // others who wait for the key. Other errors are the getter's, wherever it ran;
-// errors.Is finds ErrNotFound in them. A value that is cached here is returned
-// whether or not ctx has ended.
+// errors.Is finds ErrNotFound in them. Where it ran in another process, errors.As
+// finds a *RemoteError; where it panicked in this one, a *singleflight.PanicError.
+// ErrValueSize and context.DeadlineExceeded tell of WithMaxValueBytes and
+// WithLoadTimeout. A value that is cached here is returned whether or not ctx has
+// ended.
+//
+// A getter must not Get the key that it is to load: it would wait for itself
+// until the load timeout.
 func (g *Group) Get(ctx context.Context, key string) (ByteView, error) {
 	g.stats.gets.Add(1)
 	if e, ok := g.cached(key); ok {

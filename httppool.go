@@ -64,7 +64,9 @@ type view struct {
 type PoolOption func(*HTTPPool) error
 
 // WithBasePath sets the path under which peers ask each other, the same on all
-// of them. It begins and ends with a slash. The default is DefaultBasePath.
+// of them. It begins and ends with a slash, and has only letters, digits, '-',
+// '_', '.' and '~' in between. The default is DefaultBasePath. It has no effect
+// before a WithGroupcacheCompat in the list of options.
 func WithBasePath(path string) PoolOption {
 	return func(p *HTTPPool) error {
 		if !strings.HasPrefix(path, "/") || !strings.HasSuffix(path, "/") || strings.Contains(path, "//") {
@@ -133,7 +135,10 @@ func newTransport() *http.Transport {
 // NewHTTPPool makes a pool for this process, whose base URL, as all its peers
 // write it, is self: "http://10.0.0.1:8001". Until Set is called the process is
 // its own only peer. The pool must be served by an HTTP server at that address:
-// as the server's handler, or on a mux under BasePath.
+// as the server's handler, or on a mux under BasePath. Give the server a
+// ReadHeaderTimeout and a WriteTimeout, the latter longer than a load and the
+// transfer of the largest value: the pool cannot see a client that is slow with
+// its headers, or with reading the answer.
 func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 	p := &HTTPPool{
 		self:     self,
@@ -164,8 +169,9 @@ func (p *HTTPPool) BasePath() string { return p.basePath }
 
 // Set replaces the view: peers are the base URLs of all processes of the
 // cluster, this one among them, spelled the same everywhere, in any order. Keys
-// whose owner does not change stay where they are. After an error the view is
-// what it was.
+// whose owner does not change stay where they are. A base URL is scheme, host and
+// port alone, in lower case. After an error the view is what it was; after
+// Shutdown the error is ErrClosed.
 //
 // A process should take no requests of users before its first Set: until then it
 // is alone, and loads every key by itself.

@@ -39,7 +39,8 @@ func WithPeers(p PeerPicker) GroupOption {
 // WithLoadTimeout bounds a load, whoever still waits for it. When d has passed,
 // the getter's context ends and callers get an error that is a
 // context.DeadlineExceeded. All peers should have the same. The default is
-// DefaultLoadTimeout.
+// DefaultLoadTimeout. It does not count the time in which up to three peers that
+// hang are waited for before, see WithPeerTimeout.
 func WithLoadTimeout(d time.Duration) GroupOption {
 	return func(g *Group) error {
 		if d <= 0 {

@@ -2,7 +2,9 @@ package peercache
 
 import "context"
 
-// A Peer is another process of the cluster, as a Group sees it.
+// A Peer is another process of the cluster, as a Group sees it. Peers are
+// compared and are keys of maps: a PeerPicker returns the same Peer, one that is
+// comparable, for the same process. Its methods return when their ctx ends.
 type Peer interface {
 	// Name returns the peer's base URL, or what else names it on the ring.
 	Name() string

@@ -6,7 +6,8 @@ import (
 	"fmt"
 )
 
-// Remove drops the values of keys everywhere: at their owners first, then from
+// Remove drops the values of keys everywhere, or of none of them if one cannot be
+// a key (ErrKeySize). It drops them at their owners first, then from
 // the copies that all other peers may hold. Loads of the keys that are in
 // progress still answer those who wait for them, but are not kept. Call it after
 // the origin has changed.
