@@ -1,0 +1,192 @@
+package store
+
+import (
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// random returns a generator whose seed is printed, and can be given back in STORE_SEED.
+func random(t testing.TB) *rand.Rand {
+	seed := uint64(time.Now().UnixNano())
+	if s := os.Getenv("STORE_SEED"); s != "" {
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seed = n
+	}
+	t.Logf("STORE_SEED=%d", seed)
+	return rand.New(rand.NewPCG(seed, seed))
+}
+
+// fresh gets what has not expired: it looks at the clock, as a Group does.
+func fresh(s *Store, key string) (Entry, bool) {
+	e, ok := s.Get(key)
+	if ok && e.Expires != 0 && e.Expires <= s.Now() {
+		return Entry{}, false
+	}
+	return e, ok
+}
+
+// check tests every invariant of a store's parts against each other. The store is quiet, or
+// the lock is held.
+func check(t testing.TB, s *Store) {
+	t.Helper()
+	tab := s.table.Load()
+	seen := checkTable(t, tab)
+	var bytes, expiring int64
+	for _, e := range seen {
+		bytes += e.bytes()
+		if e.expires() != 0 {
+			expiring++
+		}
+	}
+	if bytes != s.bytes {
+		t.Fatalf("entries take %d bytes, store says %d", bytes, s.bytes)
+	}
+	if total := s.bytes + s.metadata() - s.base; total > s.config.MaxBytes {
+		t.Fatalf("%d bytes, at most %d", total, s.config.MaxBytes)
+	}
+	checkPolicy(t, s.policy, seen)
+	if n := checkWheel(t, &s.wheel); n != expiring || n != s.wheel.items {
+		t.Fatalf("wheel has %d entries and says %d, table has %d that expire", n, s.wheel.items, expiring)
+	}
+}
+
+// checkTable returns the entries of a table by id.
+func checkTable(t testing.TB, tab *table) map[uint32]*entry {
+	t.Helper()
+	seen := map[uint32]*entry{}
+	over := uint32(0)
+	for n := range tab.buckets() {
+		places := tab.chain(nil, n)
+		over += uint32(len(places) - 1)
+		for k, p := range places {
+			b := tab.bucketAt(p)
+			used := 0
+			for i := range b.slot {
+				e := b.slot[i].Load()
+				if (e == nil) != (b.tag(i) == 0) {
+					t.Fatalf("bucket %d slot %d: tag %d, entry %v", n, i, b.tag(i), e)
+				}
+				if e == nil {
+					continue
+				}
+				used++
+				hash := tab.hash(e.key())
+				if home(hash, tab.buckets()) != n || tagOf(hash) != b.tag(i) {
+					t.Fatalf("key %q is in bucket %d, belongs to %d", e.key(), n, home(hash, tab.buckets()))
+				}
+				if tab.ids.member(e.id).at != p+place(i) || seen[e.id] != nil {
+					t.Fatalf("key %q: id %d leads to %x, is at %x", e.key(), e.id, tab.ids.member(e.id).at, p+place(i))
+				}
+				seen[e.id] = e
+			}
+			if k < len(places)-1 && used < slotsPerBucket {
+				t.Fatalf("bucket %d: a hole before the chain's end", n)
+			}
+			if k > 0 && used == 0 {
+				t.Fatalf("bucket %d: an empty overflow bucket", n)
+			}
+		}
+	}
+	for f := tab.overflowFree; f != 0; f = tab.overflow.at(f - 1).nextFree {
+		over++
+	}
+	if over != tab.overflowUsed {
+		t.Fatalf("%d overflow buckets, used %d", over, tab.overflowUsed)
+	}
+	if int64(len(seen)) != tab.items {
+		t.Fatalf("%d entries, table says %d", len(seen), tab.items)
+	}
+	return seen
+}
+
+// checkPolicy holds a policy against the entries of its table.
+func checkPolicy(t testing.TB, p *policy, seen map[uint32]*entry) {
+	t.Helper()
+	if n := checkCore(t, &p.core); n != int64(len(seen)) {
+		t.Fatalf("policy has %d entries, table %d", n, len(seen))
+	}
+	n := 0
+	for _, in := range p.sample.slots {
+		if in.key == 0 {
+			continue
+		}
+		n++
+		if seen[in.key] == nil {
+			t.Fatalf("%d is in the sample, and not there", in.key)
+		}
+		if at, ok := p.sample.find(in.key); !ok || at.value != in.value {
+			t.Fatalf("%d is in the sample, and not found", in.key)
+		}
+	}
+	if n != p.sample.n {
+		t.Fatalf("%d in the sample, which says %d", n, p.sample.n)
+	}
+	if p.contest == nil {
+		return
+	}
+	for x := range p.contest.shadows {
+		s := &p.contest.shadows[x]
+		if n := checkCore(t, &s.core); n > s.max || n != int64(s.known.n) {
+			t.Fatalf("shadow %d has %d entries of %d, and knows %d", x, n, s.max, s.known.n)
+		}
+	}
+}
+
+// checkCore checks a core's lists and sums, and returns how many entries it has.
+func checkCore(t testing.TB, c *core) int64 {
+	t.Helper()
+	var held [inMain + 1]holding
+	for list := range c.lists {
+		place := inMain
+		if list == smallList {
+			place = inSmall
+		}
+		older := listRef | uint32(list)
+		for id := c.lists[list].old; id != 0; {
+			e := c.entry(id)
+			if e == nil || e.id != id || e.prev != older || e.queue() != place {
+				t.Fatalf("list %d: id %d after %x leads to %+v", list, id, older, e)
+			}
+			held[place].items++
+			held[place].cost += c.costOf(e)
+			older, id = id, e.next
+			if id&listRef != 0 {
+				if id != listRef|uint32(list) || c.lists[list].young != older {
+					t.Fatalf("list %d ends at %d with %x, its youngest is %d", list, older, id, c.lists[list].young)
+				}
+				break
+			}
+		}
+	}
+	if held != c.held {
+		t.Fatalf("lists hold %+v, says %+v", held, c.held)
+	}
+	return c.items()
+}
+
+func checkWheel(t testing.TB, w *wheel) (items int64) {
+	t.Helper()
+	for l := range w.lists {
+		for i, id := range w.lists[l] {
+			if (id != 0) != (w.used[l]>>i&1 != 0) {
+				t.Fatalf("wheel: list %d.%d begins with %d, used %b", l, i, id, w.used[l])
+			}
+			prev := uint32(listRef | l*wheelSlots + i)
+			for id != 0 {
+				e := w.table.entry(id)
+				if e == nil || e.id != id || e.wheelPrev() != prev {
+					t.Fatalf("wheel: list %d.%d: id %d after %x leads to %+v", l, i, id, prev, e)
+				}
+				items++
+				prev, id = id, e.wheelNext()
+			}
+		}
+	}
+	return items
+}

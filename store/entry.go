@@ -1,0 +1,215 @@
+package store
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+	"unsafe"
+)
+
+// All of the package's use of unsafe is in this file.
+//
+// An entry is one heap object that holds no pointers, so that the collector marks it and
+// never looks inside:
+//
+//	| entry (20 bytes) | key | expiry part (16, if it expires) | meta part (8, if not 0) | value |
+//
+// If the value is large (apartFrom), it is an object of its own, and the entry's object is
+//
+//	| apart (32 bytes, the last 8 point to the value) | key | expiry part | meta part |
+//
+// because a Get reads the entry and not the value: entries that lie close together share
+// pages and cache lines, those with a large value between them share nothing. It also spares
+// the values whose size is a power of two from being rounded up to the next size class.
+//
+// An object without pointers is allocated as []uint64, which aligns it for the atomic word in
+// its head; one with a pointer as a struct, so that the collector knows where the pointer is.
+// From then on a *entry to its first byte is all that is known of it. What makes that sound:
+//
+//   - The object is at least as long as the entry's own lengths say, so every offset computed
+//     from them lies inside it. The lengths and flags never change.
+//   - Lengths, flags, key, expires, meta and value are written before the entry is published
+//     by an atomic store into the table, and never after. A string made from them is
+//     immutable like any other, and keeps the object alive.
+//   - No pointer is made to the end of an object: an empty value is "", not a view.
+//   - A *entry is taken for an *apart only if isApart says that it was made as one.
+type entry struct {
+	// state packs the key's length and the flags, which never change, with the place the
+	// entry has in the policy and what hits have left (life.go). Readers note hits while the
+	// lock's holder moves the entry, so every change is a compare-and-swap.
+	state  atomic.Uint32
+	valLen uint32
+
+	// Guarded by the store's lock.
+	id   uint32 // in the table's ids; 0: not in the table
+	next uint32 // neighbours in the policy's list (queue.go), the younger
+	prev uint32 // and the older
+}
+
+const (
+	keyLenBits = 16 // of state, lowest bits: the key's length
+	maxKeyLen  = 1<<keyLenBits - 1
+	maxValLen  = 1<<32 - 1
+
+	hasExpiry  = 1 << 16
+	hasMeta    = 1 << 17
+	apartShift = 18
+	isApart    = 1 << apartShift
+	queueShift = 19 // two bits for the entry's place in the policy's queues
+	queueMask  = 3 << queueShift
+	countShift = 24 // the mark, highest: hits and the epoch of the last
+	countBits  = 2
+	maxCount   = 1<<countBits - 1
+	epochShift = countShift + countBits
+	epochBits  = 32 - epochShift
+
+	entryHead   = unsafe.Sizeof(entry{})
+	apartHead   = unsafe.Sizeof(apart{})
+	expiryBytes = 8 + 4 + 4 // expires, and the entry's neighbours in the wheel
+	metaBytes   = 8
+	wordBytes   = 8
+)
+
+// apart is the head of an entry whose value is an object of its own.
+type apart struct {
+	entry
+	value *byte
+}
+
+const (
+	// apartFrom is the length from which a value is an object of its own.
+	apartFrom = 512
+	// maxTail is how much of key and optional parts fits behind an apart head. A longer one
+	// keeps its value inside. Up to a total of 512 bytes the allocator adds no header of its own.
+	maxTail = 480
+)
+
+// layout returns the flags of an entry, the bytes of its object, and of its value's object if
+// that is another.
+func layout(keyLen, valLen int, expires int64, meta uint64) (flags uint32, head, value int64) {
+	tail := int64(keyLen)
+	if expires != 0 {
+		flags |= hasExpiry
+		tail += expiryBytes
+	}
+	if meta != 0 {
+		flags |= hasMeta
+		tail += metaBytes
+	}
+	if valLen >= apartFrom && tail <= maxTail {
+		return flags | isApart, int64(apartHead) + tail, int64(valLen)
+	}
+	return flags, int64(entryHead) + tail + int64(valLen), 0
+}
+
+// newEntry copies key and value into a new entry. The lengths are at most maxKeyLen and maxValLen.
+func newEntry(key string, value []byte, expires int64, meta uint64) *entry {
+	flags, size, apartSize := layout(len(key), len(value), expires, meta)
+	var e *entry
+	if flags&isApart != 0 {
+		a := newApart(size)
+		a.value = unsafe.SliceData(append([]byte(nil), value[:apartSize]...))
+		e = &a.entry
+	} else {
+		words := make([]uint64, (size+wordBytes-1)/wordBytes)
+		e = (*entry)(unsafe.Pointer(unsafe.SliceData(words)))
+	}
+	e.valLen = uint32(len(value))
+	e.state.Store(uint32(len(key)) | flags)
+
+	at := keyAt(flags)
+	rest := unsafe.Slice(e.byteAt(at), uintptr(size)-at)
+	rest = rest[copy(rest, key):]
+	if flags&hasExpiry != 0 {
+		binary.NativeEndian.PutUint64(rest, uint64(expires))
+		rest = rest[expiryBytes:]
+	}
+	if flags&hasMeta != 0 {
+		binary.NativeEndian.PutUint64(rest, meta)
+		rest = rest[metaBytes:]
+	}
+	if flags&isApart == 0 {
+		copy(rest, value)
+	}
+	return e
+}
+
+// newApart allocates an apart head and what follows it, size bytes in all.
+func newApart(size int64) *apart {
+	tail := size - int64(apartHead)
+	switch {
+	case tail <= 16:
+		return newTailed[[16]byte]()
+	case tail <= 32:
+		return newTailed[[32]byte]()
+	case tail <= 48:
+		return newTailed[[48]byte]()
+	case tail <= 64:
+		return newTailed[[64]byte]()
+	case tail <= 96:
+		return newTailed[[96]byte]()
+	case tail <= 160:
+		return newTailed[[160]byte]()
+	case tail <= 224:
+		return newTailed[[224]byte]()
+	default:
+		return newTailed[[maxTail]byte]()
+	}
+}
+
+func newTailed[T any]() *apart {
+	return &new(struct {
+		apart
+		tail T
+	}).apart
+}
+
+// apartBytes returns what newApart allocates.
+func apartBytes(size int64) int64 {
+	for _, n := range [...]int64{48, 64, 80, 96, 128, 192, 256} {
+		if size <= n {
+			return n
+		}
+	}
+	return int64(apartHead) + maxTail
+}
+
+// keyAt returns the offset of the key in an entry of that state.
+func keyAt(state uint32) uintptr {
+	return entryHead + uintptr(state>>apartShift&1)*(apartHead-entryHead)
+}
+
+// byteAt returns the address of the entry's byte at offset, which is less than its size.
+func (e *entry) byteAt(offset uintptr) *byte {
+	return (*byte)(unsafe.Add(unsafe.Pointer(e), offset))
+}
+
+func (e *entry) key() string {
+	state := e.state.Load()
+	return unsafe.String(e.byteAt(keyAt(state)), state&maxKeyLen)
+}
+
+// expiryPart is the expires, and the next and previous ids in the wheel. The entry has hasExpiry.
+func (e *entry) expiryPart() *[expiryBytes]byte {
+	state := e.state.Load()
+	return (*[expiryBytes]byte)(unsafe.Pointer(e.byteAt(keyAt(state) + uintptr(state&maxKeyLen))))
+}
+
+// view returns what the store's callers see of e.
+func (e *entry) view() (v Entry) {
+	state := e.state.Load()
+	at := keyAt(state) + uintptr(state&maxKeyLen)
+	if state&hasExpiry != 0 {
+		v.Expires = int64(binary.NativeEndian.Uint64(unsafe.Slice(e.byteAt(at), expiryBytes)))
+		at += expiryBytes
+	}
+	if state&hasMeta != 0 {
+		v.Meta = binary.NativeEndian.Uint64(unsafe.Slice(e.byteAt(at), metaBytes))
+		at += metaBytes
+	}
+	if state&isApart != 0 {
+		v.Value = unsafe.String((*apart)(unsafe.Pointer(e)).value, e.valLen)
+	} else if e.valLen != 0 {
+		v.Value = unsafe.String(e.byteAt(at), e.valLen)
+	}
+	return v
+}

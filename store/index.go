@@ -1,0 +1,69 @@
+package store
+
+import (
+	"math/bits"
+	"unsafe"
+)
+
+// An index finds a number by a number: a small open-addressing table with linear probing. A
+// key is not 0.
+type index struct {
+	slots []indexed // a power of two of them
+	n     int
+}
+
+type indexed struct{ key, value uint32 }
+
+// spread is 2^64 over the golden ratio: multiplied by it, neighbours lie far apart.
+const spread = 0x9e37_79b9_7f4a_7c15
+
+// newIndex makes an index with room for n keys.
+func newIndex(n int) index {
+	return index{slots: make([]indexed, 1<<bits.Len(uint(n+n/2)))}
+}
+
+func (x *index) home(key uint32) int {
+	return int(uint64(key) * spread >> (64 - bits.Len(uint(len(x.slots)-1))))
+}
+
+// find returns the key's slot, or the free one where it would be.
+func (x *index) find(key uint32) (*indexed, bool) {
+	for i := x.home(key); ; i++ {
+		s := &x.slots[i&(len(x.slots)-1)]
+		if s.key == key || s.key == 0 {
+			return s, s.key == key
+		}
+	}
+}
+
+func (x *index) put(key, value uint32) {
+	s, ok := x.find(key)
+	if !ok {
+		x.n++
+	}
+	*s = indexed{key, value}
+}
+
+// take removes a key and returns its value.
+func (x *index) take(key uint32) (value uint32, ok bool) {
+	mask := len(x.slots) - 1
+	i := x.home(key)
+	for ; x.slots[i].key != key; i = (i + 1) & mask {
+		if x.slots[i].key == 0 {
+			return 0, false
+		}
+	}
+	value = x.slots[i].value
+	x.n--
+	// Close the gap, so that probing never ends at it too soon.
+	for j := (i + 1) & mask; x.slots[j].key != 0; j = (j + 1) & mask {
+		if home := x.home(x.slots[j].key); (j-home)&mask >= (j-i)&mask {
+			x.slots[i] = x.slots[j]
+			i = j
+		}
+	}
+	x.slots[i] = indexed{}
+	return value, true
+}
+
+func (x *index) bytes() int64 { return int64(len(x.slots)) * int64(unsafe.Sizeof(indexed{})) }

@@ -1,0 +1,83 @@
+package store
+
+import "encoding/binary"
+
+// expires returns when e expires, on the store's clock; 0 is never.
+func (e *entry) expires() int64 {
+	if e.state.Load()&hasExpiry == 0 {
+		return 0
+	}
+	return int64(binary.NativeEndian.Uint64(e.expiryPart()[:8]))
+}
+
+// cost returns the heap that an entry takes.
+func cost(keyLen, valLen int, expires int64, meta uint64) int64 {
+	flags, head, value := layout(keyLen, valLen, expires, meta)
+	if flags&isApart != 0 {
+		return apartBytes(head) + allocated(value)
+	}
+	return allocated(head)
+}
+
+// bytes returns the heap that e takes.
+func (e *entry) bytes() int64 {
+	state := e.state.Load()
+	return cost(int(state&maxKeyLen), int(e.valLen), int64(state&hasExpiry), uint64(state&hasMeta))
+}
+
+// A mark is what hits leave in an entry: how many there were, up to maxCount, and the epoch of
+// the last (policy.go), of which epochBits are kept. It is all of the policy that a hit touches.
+
+// touch notes a hit. A hit that loses a race with another change of state is not noted. A mark
+// that would not change is not written, so that cores can share a popular entry's cache line.
+func (e *entry) touch(epoch uint32) {
+	state := e.state.Load()
+	count := min(state>>countShift&maxCount+1, maxCount)
+	if now := state&(1<<countShift-1) | count<<countShift | epoch<<epochShift; now != state {
+		e.state.CompareAndSwap(state, now)
+	}
+}
+
+// mark returns count and epoch in one.
+func (e *entry) mark() uint32 { return e.state.Load() >> countShift }
+
+// hitSince tells a hit between two marks of an entry from the policy's own changes, which
+// never raise the count.
+func hitSince(now, then uint32) bool {
+	return now>>countBits != then>>countBits || now&maxCount > then&maxCount
+}
+
+func (e *entry) count() uint32 { return e.mark() & maxCount }
+
+// age returns how many epochs ago the last hit was, modulo 1<<epochBits.
+func (e *entry) age(epoch uint32) uint32 { return (epoch - e.mark()>>countBits) & (1<<epochBits - 1) }
+
+func (e *entry) setMark(epoch, count uint32) {
+	e.change(1<<countShift-1, count<<countShift|epoch<<epochShift)
+}
+
+func (e *entry) setCount(n uint32) { e.change(^uint32(maxCount<<countShift), n<<countShift) }
+
+func (e *entry) copyMark(from *entry) { e.change(1<<countShift-1, from.mark()<<countShift) }
+
+func (e *entry) queue() uint32 { return e.state.Load() & queueMask >> queueShift }
+
+func (e *entry) setQueue(q uint32) { e.change(^uint32(queueMask), q<<queueShift) }
+
+// change sets bits of the state, but for those to be kept. The lock is held: it is only hits
+// that come between.
+func (e *entry) change(keep, bits uint32) {
+	for {
+		state := e.state.Load()
+		if e.state.CompareAndSwap(state, state&keep|bits) {
+			return
+		}
+	}
+}
+
+// The neighbours in the wheel, as ids. Guarded by the store's lock; e has hasExpiry.
+
+func (e *entry) wheelNext() uint32       { return binary.NativeEndian.Uint32(e.expiryPart()[8:]) }
+func (e *entry) wheelPrev() uint32       { return binary.NativeEndian.Uint32(e.expiryPart()[12:]) }
+func (e *entry) setWheelNext(id uint32)  { binary.NativeEndian.PutUint32(e.expiryPart()[8:], id) }
+func (e *entry) setWheelPrev(ref uint32) { binary.NativeEndian.PutUint32(e.expiryPart()[12:], ref) }

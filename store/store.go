@@ -1,0 +1,277 @@
+// Package store is the cache behind a group: bounded by the heap it really takes, read
+// without a lock, with values that expire by themselves.
+//
+// An entry lives like this. Add copies key and value into one object (entry.go), asks the
+// policy for entries to give way (policy.go), and publishes it in the table (table.go), from
+// which Get reads it without a lock. If it expires it is in the wheel too (wheel.go). It
+// leaves the table once: evicted, expired, removed or replaced; OnLeave hears of that. The
+// object stays as long as anyone holds a view of it, and is the collector's then.
+package store
+
+import (
+	"fmt"
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Entry is what a store knows of a key.
+type Entry struct {
+	// Value is a view into the store's own object. It never changes, and stays valid as long
+	// as it is referenced, also when the entry has left the store.
+	Value string
+	// Expires is when the entry expires, on the store's clock (Store.Now); 0 is never.
+	Expires int64
+	// Meta is the owner's; the store only keeps it. It costs 8 bytes if it is not 0.
+	Meta uint64
+}
+
+// Config says how a store is.
+type Config struct {
+	// MaxBytes bounds the heap that the store takes: keys, values and bookkeeping, as the
+	// allocator rounds them. What New allocates, some 10 KiB, comes on top.
+	MaxBytes int64
+	// Now is the clock, in nanoseconds. It must not go back, and should go as fast as
+	// time.Now. nil is the monotonic time since New.
+	Now func() int64
+	// OnLeave, if not nil, is called once for every entry that leaves, after it has left and
+	// without a lock, so it may call the store. It runs in the goroutine whose call
+	// let the entry leave, or for what expires in one of the store's, which waits for it.
+	// Calls for one key may come out of order if the calls that caused them were concurrent.
+	OnLeave func(key string, e Entry, r Reason)
+}
+
+const (
+	// maxPart: an entry of more than 1/maxPart of MaxBytes is not kept. It would push out
+	// too much for one key.
+	maxPart = 4
+	// sweepSteps bounds what is done about expired entries in one hold of the lock.
+	sweepSteps = 128
+	// addSteps is what an Add that finds no room does about expired entries before it
+	// lets others be evicted.
+	addSteps = 8
+
+	asleep   = int64(1<<63 - 1) // Store.armed: no timer runs
+	sweeping = int64(-1 << 63)  // Store.armed: sweep is at work, and will arm it
+)
+
+// Store is a cache. Its methods may be called by many goroutines.
+type Store struct {
+	// Never written after New.
+	seed   maphash.Seed
+	start  time.Time
+	config Config
+
+	// table is replaced by Clear, with the lock held.
+	table atomic.Pointer[table]
+	_     [128]byte // keeps writers' words away from what every Get reads
+
+	mu sync.Mutex
+	// Guarded by mu.
+	policy *policy
+	wheel  wheel
+	tally  tally
+	base   int64 // bookkeeping that New allocated, which is not counted
+	bytes  int64 // of all entries in the table
+	timer  *time.Timer
+	armed  int64 // when timer will run sweep, on the store's clock; or asleep, or sweeping
+}
+
+// New returns an empty store.
+func New(c Config) (*Store, error) {
+	if c.MaxBytes <= 0 {
+		return nil, fmt.Errorf("peercache: store of %d bytes: MaxBytes must be positive", c.MaxBytes)
+	}
+	s := &Store{seed: maphash.MakeSeed(), start: time.Now(), config: c, armed: asleep}
+	classOf() // now, not when somebody waits
+	s.empty()
+	s.base = s.metadata()
+	return s, nil
+}
+
+// empty installs a new table. The lock is held, or nobody has s yet.
+func (s *Store) empty() {
+	seed := s.seed
+	t := newTable(s.config.MaxBytes, func(key string) uint64 { return maphash.String(seed, key) })
+	s.policy = newPolicy(t, s.config.MaxBytes)
+	s.wheel = wheel{table: t}
+	s.bytes = 0
+	s.table.Store(t)
+}
+
+// Now returns the time on the store's clock.
+func (s *Store) Now() int64 {
+	if s.config.Now != nil {
+		return s.config.Now()
+	}
+	return int64(time.Since(s.start))
+}
+
+// Get returns the entry of key. It takes no lock and reads no clock: an entry that
+// has expired, and was not swept yet, is returned as well. The caller looks.
+func (s *Store) Get(key string) (Entry, bool) {
+	t := s.table.Load()
+	e := t.find(maphash.String(s.seed, key), key)
+	if e == nil {
+		return Entry{}, false
+	}
+	e.touch(t.epoch.Load())
+	return e.view(), true
+}
+
+// Add caches a copy of value until expires, on the store's clock (0: without end), in place
+// of what key had. It returns the entry, and whether it was kept. It was not if it is too
+// large (more than a quarter of MaxBytes, a key of 64 KiB, a value of 4 GiB) or has expired.
+func (s *Store) Add(key string, value []byte, expires int64, meta uint64) (Entry, bool) {
+	return s.AddUnless(nil, key, value, expires, meta)
+}
+
+// AddUnless does what Add does, unless refused returns true. It is called with the
+// store locked, so that no Remove comes between its answer and the Add: it must be
+// quick and must not use the store. A nil refused is always false.
+func (s *Store) AddUnless(refused func() bool, key string, value []byte, expires int64, meta uint64) (Entry, bool) {
+	tooLarge := len(key) > maxKeyLen || len(value) > maxValLen || cost(len(key), len(value), expires, meta) > s.config.MaxBytes/maxPart
+	now := s.Now()
+	if tooLarge || expires != 0 && expires <= now {
+		s.leaveOut(refused, key, tooLarge)
+		return Entry{Value: string(value), Expires: expires, Meta: meta}, false
+	}
+	e := newEntry(key, value, expires, meta)
+	hash := maphash.String(s.seed, key)
+
+	var gone departures
+	s.mu.Lock()
+	if refused != nil && refused() {
+		s.mu.Unlock()
+		return e.view(), false
+	}
+	if old := s.table.Load().find(hash, key); old != nil {
+		s.replace(old, e, now, &gone)
+	} else {
+		s.insert(hash, e, now, &gone)
+	}
+	kept := e.id != 0
+	s.mu.Unlock()
+	s.announce(gone)
+	return e.view(), kept
+}
+
+// leaveOut removes what key had instead of a value that is not kept.
+func (s *Store) leaveOut(refused func() bool, key string, tooLarge bool) {
+	var gone departures
+	s.mu.Lock()
+	if refused != nil && refused() {
+		s.mu.Unlock()
+		return
+	}
+	if tooLarge {
+		s.tally.rejected++
+	}
+	if old := s.table.Load().find(maphash.String(s.seed, key), key); old != nil {
+		s.policy.remove(old)
+		s.leave(old, Replaced, s.Now(), &gone)
+	}
+	s.mu.Unlock()
+	s.announce(gone)
+}
+
+// insert adds e, whose key is not in the table. The lock is held.
+func (s *Store) insert(hash uint64, e *entry, now int64, gone *departures) {
+	s.table.Load().insert(hash, e, bornAt(now))
+	s.bytes += e.bytes()
+	s.policy.add(hash, e)
+	if e.expires() != 0 {
+		s.wheel.add(e, now)
+		s.arm(now)
+	}
+	s.makeRoom(now, gone)
+}
+
+// replace puts e in the place of old, which has the same key. The lock is held.
+func (s *Store) replace(old, e *entry, now int64, gone *departures) {
+	if old.expires() != 0 {
+		s.wheel.remove(old)
+	}
+	s.policy.replace(old, e)
+	s.table.Load().replace(old, e, bornAt(now))
+	s.bytes += e.bytes() - old.bytes()
+	s.left(old, Replaced, now, gone)
+	if e.expires() != 0 {
+		s.wheel.add(e, now)
+		s.arm(now)
+	}
+	s.makeRoom(now, gone)
+}
+
+// makeRoom lets entries leave until the rest is within the bound, and the table can take one
+// more. The lock is held.
+func (s *Store) makeRoom(now int64, gone *departures) {
+	t := s.table.Load()
+	steps := addSteps
+	for {
+		room := s.config.MaxBytes - (s.metadata() - s.base) // for entries
+		if s.bytes <= room && !t.full() {
+			return
+		}
+		if e := s.wheel.expired(now, &steps); e != nil {
+			s.policy.remove(e)
+			s.drop(e, Expired, now, gone)
+			continue
+		}
+		e := s.policy.evict(room)
+		if e == nil {
+			return
+		}
+		s.leave(e, Evicted, now, gone)
+	}
+}
+
+// metadata returns the heap that is not entries.
+func (s *Store) metadata() int64 { return s.table.Load().bytes() + s.policy.bytes() }
+
+// Remove lets key's entry leave, and tells whether there was one that had not expired.
+func (s *Store) Remove(key string) bool {
+	var gone departures
+	fresh := false
+	s.mu.Lock()
+	if e := s.table.Load().find(maphash.String(s.seed, key), key); e != nil {
+		s.policy.remove(e)
+		fresh = s.leave(e, Removed, s.Now(), &gone) == Removed
+	}
+	s.mu.Unlock()
+	s.announce(gone)
+	return fresh
+}
+
+// Clear lets all entries leave at once.
+func (s *Store) Clear() {
+	s.mu.Lock()
+	t := s.table.Load()
+	s.tally.left[Removed] += t.items
+	s.empty()
+	s.mu.Unlock()
+	if s.config.OnLeave == nil {
+		return
+	}
+	for e := range t.all() {
+		s.config.OnLeave(e.key(), e.view(), Removed)
+	}
+}
+
+// Stats returns the store's figures.
+func (s *Store) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Stats{
+		Items:           s.table.Load().items,
+		Bytes:           s.bytes + s.metadata() - s.base,
+		Evicted:         s.tally.left[Evicted],
+		Expired:         s.tally.left[Expired],
+		Removed:         s.tally.left[Removed],
+		Replaced:        s.tally.left[Replaced],
+		Rejected:        s.tally.rejected,
+		EvictedEarly:    s.tally.evictedEarly,
+		YoungestEvicted: s.tally.youngest.get(s.Now()),
+	}
+}
