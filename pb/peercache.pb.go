@@ -180,7 +180,11 @@ type GetResponse struct {
 	// those who wait for it and is not to be kept.
 	TtlNs int64 `protobuf:"varint,3,opt,name=ttl_ns,json=ttlNs,proto3" json:"ttl_ns,omitempty"`
 	// Set if there is no value to give; value is empty then.
-	Error         *Error `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
+	Error *Error `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
+	// Set on a stream if there is a value, but one too large to travel there: it
+	// would hold up the answers behind it. Ask again by the plain way. The value is
+	// empty then.
+	Plain         bool `protobuf:"varint,5,opt,name=plain,proto3" json:"plain,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -241,6 +245,13 @@ func (x *GetResponse) GetError() *Error {
 		return x.Error
 	}
 	return nil
+}
+
+func (x *GetResponse) GetPlain() bool {
+	if x != nil {
+		return x.Plain
+	}
+	return false
 }
 
 // RemoveRequest tells a peer to drop keys of one group.
@@ -401,6 +412,562 @@ func (x *Error) GetMessage() []byte {
 	return nil
 }
 
+// Frame is what travels on a stream: one connection between two peers, of which
+// one asks and the other answers. Before each frame stands its length in bytes, as
+// a varint; a frame is never empty.
+//
+// A stream begins with a Hello from each side. After it, the asking peer sends
+// requests, and the answering peer answers them in any order. Every key of a
+// request is answered exactly once, also when the request was canceled; a remove is
+// answered once. With its last answer a request is over, and its id may be used
+// again.
+//
+// A frame whose body the reader does not know is skipped. So whoever adds a body
+// adds to Hello how to say that it is known.
+type Frame struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the request that a frame is, answers or cancels. Chosen by the asking
+	// peer, unlike those of its requests that are not over. It has no meaning in other
+	// frames.
+	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// In an answer to a batch: the place of the key in the request, counted from 0.
+	Index uint32 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	// Types that are valid to be assigned to Body:
+	//
+	//	*Frame_Answer
+	//	*Frame_Get
+	//	*Frame_GetBatch
+	//	*Frame_Remove
+	//	*Frame_Removed
+	//	*Frame_Cancel
+	//	*Frame_Ping
+	//	*Frame_Pong
+	//	*Frame_GoAway
+	//	*Frame_Hello
+	Body          isFrame_Body `protobuf_oneof:"body"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Frame) Reset() {
+	*x = Frame{}
+	mi := &file_peercache_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Frame) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Frame) ProtoMessage() {}
+
+func (x *Frame) ProtoReflect() protoreflect.Message {
+	mi := &file_peercache_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Frame.ProtoReflect.Descriptor instead.
+func (*Frame) Descriptor() ([]byte, []int) {
+	return file_peercache_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Frame) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Frame) GetIndex() uint32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *Frame) GetBody() isFrame_Body {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+func (x *Frame) GetAnswer() *GetResponse {
+	if x != nil {
+		if x, ok := x.Body.(*Frame_Answer); ok {
+			return x.Answer
+		}
+	}
+	return nil
+}
+
+func (x *Frame) GetGet() *GetRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Frame_Get); ok {
+			return x.Get
+		}
+	}
+	return nil
+}
+
+func (x *Frame) GetGetBatch() *GetBatchRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Frame_GetBatch); ok {
+			return x.GetBatch
+		}
+	}
+	return nil
+}
+
+func (x *Frame) GetRemove() *RemoveRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Frame_Remove); ok {
+			return x.Remove
+		}
+	}
+	return nil
+}
+
+func (x *Frame) GetRemoved() *RemoveResponse {
+	if x != nil {
+		if x, ok := x.Body.(*Frame_Removed); ok {
+			return x.Removed
+		}
+	}
+	return nil
+}
+
+func (x *Frame) GetCancel() *Cancel {
+	if x != nil {
+		if x, ok := x.Body.(*Frame_Cancel); ok {
+			return x.Cancel
+		}
+	}
+	return nil
+}
+
+func (x *Frame) GetPing() *Ping {
+	if x != nil {
+		if x, ok := x.Body.(*Frame_Ping); ok {
+			return x.Ping
+		}
+	}
+	return nil
+}
+
+func (x *Frame) GetPong() *Pong {
+	if x != nil {
+		if x, ok := x.Body.(*Frame_Pong); ok {
+			return x.Pong
+		}
+	}
+	return nil
+}
+
+func (x *Frame) GetGoAway() *GoAway {
+	if x != nil {
+		if x, ok := x.Body.(*Frame_GoAway); ok {
+			return x.GoAway
+		}
+	}
+	return nil
+}
+
+func (x *Frame) GetHello() *Hello {
+	if x != nil {
+		if x, ok := x.Body.(*Frame_Hello); ok {
+			return x.Hello
+		}
+	}
+	return nil
+}
+
+type isFrame_Body interface {
+	isFrame_Body()
+}
+
+type Frame_Answer struct {
+	// Answers a get, or one key of a get_batch.
+	Answer *GetResponse `protobuf:"bytes,3,opt,name=answer,proto3,oneof"`
+}
+
+type Frame_Get struct {
+	// Asks for one key.
+	Get *GetRequest `protobuf:"bytes,4,opt,name=get,proto3,oneof"`
+}
+
+type Frame_GetBatch struct {
+	// Asks for many keys.
+	GetBatch *GetBatchRequest `protobuf:"bytes,5,opt,name=get_batch,json=getBatch,proto3,oneof"`
+}
+
+type Frame_Remove struct {
+	// Asks to drop keys.
+	Remove *RemoveRequest `protobuf:"bytes,6,opt,name=remove,proto3,oneof"`
+}
+
+type Frame_Removed struct {
+	// Answers a remove.
+	Removed *RemoveResponse `protobuf:"bytes,7,opt,name=removed,proto3,oneof"`
+}
+
+type Frame_Cancel struct {
+	// Withdraws a request, from the asking peer.
+	Cancel *Cancel `protobuf:"bytes,8,opt,name=cancel,proto3,oneof"`
+}
+
+type Frame_Ping struct {
+	// Asks for a sign of life.
+	Ping *Ping `protobuf:"bytes,9,opt,name=ping,proto3,oneof"`
+}
+
+type Frame_Pong struct {
+	// Answers a ping, ahead of any load.
+	Pong *Pong `protobuf:"bytes,10,opt,name=pong,proto3,oneof"`
+}
+
+type Frame_GoAway struct {
+	// Announces the end of the stream, from the answering peer.
+	GoAway *GoAway `protobuf:"bytes,11,opt,name=go_away,json=goAway,proto3,oneof"`
+}
+
+type Frame_Hello struct {
+	// The first frame of each side, and only that.
+	Hello *Hello `protobuf:"bytes,12,opt,name=hello,proto3,oneof"`
+}
+
+func (*Frame_Answer) isFrame_Body() {}
+
+func (*Frame_Get) isFrame_Body() {}
+
+func (*Frame_GetBatch) isFrame_Body() {}
+
+func (*Frame_Remove) isFrame_Body() {}
+
+func (*Frame_Removed) isFrame_Body() {}
+
+func (*Frame_Cancel) isFrame_Body() {}
+
+func (*Frame_Ping) isFrame_Body() {}
+
+func (*Frame_Pong) isFrame_Body() {}
+
+func (*Frame_GoAway) isFrame_Body() {}
+
+func (*Frame_Hello) isFrame_Body() {}
+
+// GetBatchRequest asks for the values of many keys of one group. Each is answered
+// by a frame of its own, those that are cached at once and those that are loaded as
+// they come.
+type GetBatchRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the group that the keys belong to.
+	Group string `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	// The keys, each exactly as the caller gave it; at least one.
+	Keys          [][]byte `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetBatchRequest) Reset() {
+	*x = GetBatchRequest{}
+	mi := &file_peercache_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetBatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetBatchRequest) ProtoMessage() {}
+
+func (x *GetBatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peercache_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetBatchRequest.ProtoReflect.Descriptor instead.
+func (*GetBatchRequest) Descriptor() ([]byte, []int) {
+	return file_peercache_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *GetBatchRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *GetBatchRequest) GetKeys() [][]byte {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+// Cancel says that nobody waits for a request any more. The answering peer need
+// not go on with it, but still answers. If the request is over, it says nothing.
+type Cancel struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Cancel) Reset() {
+	*x = Cancel{}
+	mi := &file_peercache_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Cancel) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Cancel) ProtoMessage() {}
+
+func (x *Cancel) ProtoReflect() protoreflect.Message {
+	mi := &file_peercache_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
+func (*Cancel) Descriptor() ([]byte, []int) {
+	return file_peercache_proto_rawDescGZIP(), []int{7}
+}
+
+// Ping asks for a Pong.
+type Ping struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ping) Reset() {
+	*x = Ping{}
+	mi := &file_peercache_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ping) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ping) ProtoMessage() {}
+
+func (x *Ping) ProtoReflect() protoreflect.Message {
+	mi := &file_peercache_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ping.ProtoReflect.Descriptor instead.
+func (*Ping) Descriptor() ([]byte, []int) {
+	return file_peercache_proto_rawDescGZIP(), []int{8}
+}
+
+// Pong says that the peer reads and writes. It says nothing about loads.
+type Pong struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Pong) Reset() {
+	*x = Pong{}
+	mi := &file_peercache_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Pong) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Pong) ProtoMessage() {}
+
+func (x *Pong) ProtoReflect() protoreflect.Message {
+	mi := &file_peercache_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Pong.ProtoReflect.Descriptor instead.
+func (*Pong) Descriptor() ([]byte, []int) {
+	return file_peercache_proto_rawDescGZIP(), []int{9}
+}
+
+// GoAway asks the asking peer to send no more requests and to close the connection
+// when those in flight are answered.
+type GoAway struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Set if the asking peer broke the protocol. What is in flight is not answered
+	// then: the answering peer closes the connection at once.
+	Error         *Error `protobuf:"bytes,1,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GoAway) Reset() {
+	*x = GoAway{}
+	mi := &file_peercache_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GoAway) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GoAway) ProtoMessage() {}
+
+func (x *GoAway) ProtoReflect() protoreflect.Message {
+	mi := &file_peercache_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GoAway.ProtoReflect.Descriptor instead.
+func (*GoAway) Descriptor() ([]byte, []int) {
+	return file_peercache_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *GoAway) GetError() *Error {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
+// Hello says what its sender takes. A limit that is 0 or absent is one that does
+// not apply to the other side. Whoever breaks a limit loses the connection.
+type Hello struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The longest frame that may be sent to it, in bytes, without the length before
+	// it.
+	MaxFrameBytes uint64 `protobuf:"varint,1,opt,name=max_frame_bytes,json=maxFrameBytes,proto3" json:"max_frame_bytes,omitempty"`
+	// How many requests may be in flight. At least 1 from the answering peer.
+	MaxRequests uint64 `protobuf:"varint,2,opt,name=max_requests,json=maxRequests,proto3" json:"max_requests,omitempty"`
+	// A request may be sent as long as the frames of those in flight have less than
+	// this together, in bytes. So there is room or not, whatever the request.
+	MaxRequestBytes uint64 `protobuf:"varint,3,opt,name=max_request_bytes,json=maxRequestBytes,proto3" json:"max_request_bytes,omitempty"`
+	// How many keys one batch, or one remove, may name. At least 1 from the answering
+	// peer.
+	MaxKeys uint64 `protobuf:"varint,4,opt,name=max_keys,json=maxKeys,proto3" json:"max_keys,omitempty"`
+	// After how long without a byte it closes the connection, in nanoseconds. The
+	// asking peer pings so often that this does not happen.
+	IdleTimeoutNs int64 `protobuf:"varint,5,opt,name=idle_timeout_ns,json=idleTimeoutNs,proto3" json:"idle_timeout_ns,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Hello) Reset() {
+	*x = Hello{}
+	mi := &file_peercache_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Hello) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Hello) ProtoMessage() {}
+
+func (x *Hello) ProtoReflect() protoreflect.Message {
+	mi := &file_peercache_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Hello.ProtoReflect.Descriptor instead.
+func (*Hello) Descriptor() ([]byte, []int) {
+	return file_peercache_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Hello) GetMaxFrameBytes() uint64 {
+	if x != nil {
+		return x.MaxFrameBytes
+	}
+	return 0
+}
+
+func (x *Hello) GetMaxRequests() uint64 {
+	if x != nil {
+		return x.MaxRequests
+	}
+	return 0
+}
+
+func (x *Hello) GetMaxRequestBytes() uint64 {
+	if x != nil {
+		return x.MaxRequestBytes
+	}
+	return 0
+}
+
+func (x *Hello) GetMaxKeys() uint64 {
+	if x != nil {
+		return x.MaxKeys
+	}
+	return 0
+}
+
+func (x *Hello) GetIdleTimeoutNs() int64 {
+	if x != nil {
+		return x.IdleTimeoutNs
+	}
+	return 0
+}
+
 var File_peercache_proto protoreflect.FileDescriptor
 
 const file_peercache_proto_rawDesc = "" +
@@ -409,13 +976,14 @@ const file_peercache_proto_rawDesc = "" +
 	"\n" +
 	"GetRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x10\n" +
-	"\x03key\x18\x02 \x01(\fR\x03key\"\x81\x01\n" +
+	"\x03key\x18\x02 \x01(\fR\x03key\"\x97\x01\n" +
 	"\vGetResponse\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\fR\x05value\x12\x1d\n" +
 	"\n" +
 	"minute_qps\x18\x02 \x01(\x01R\tminuteQps\x12\x15\n" +
 	"\x06ttl_ns\x18\x03 \x01(\x03R\x05ttlNs\x12&\n" +
-	"\x05error\x18\x04 \x01(\v2\x10.peercache.ErrorR\x05error\"9\n" +
+	"\x05error\x18\x04 \x01(\v2\x10.peercache.ErrorR\x05error\x12\x14\n" +
+	"\x05plain\x18\x05 \x01(\bR\x05plain\"9\n" +
 	"\rRemoveRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
 	"\x04keys\x18\x02 \x03(\fR\x04keys\"8\n" +
@@ -432,7 +1000,36 @@ const file_peercache_proto_rawDesc = "" +
 	"\x12KIND_UNKNOWN_GROUP\x10\x04\x12\x10\n" +
 	"\fKIND_INVALID\x10\x05\x12\x16\n" +
 	"\x12KIND_SHUTTING_DOWN\x10\x06\x12\x13\n" +
-	"\x0fKIND_VALUE_SIZE\x10\aB#Z!github.com/peercache/peercache/pbb\x06proto3"
+	"\x0fKIND_VALUE_SIZE\x10\a\"\x8b\x04\n" +
+	"\x05Frame\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\rR\x05index\x120\n" +
+	"\x06answer\x18\x03 \x01(\v2\x16.peercache.GetResponseH\x00R\x06answer\x12)\n" +
+	"\x03get\x18\x04 \x01(\v2\x15.peercache.GetRequestH\x00R\x03get\x129\n" +
+	"\tget_batch\x18\x05 \x01(\v2\x1a.peercache.GetBatchRequestH\x00R\bgetBatch\x122\n" +
+	"\x06remove\x18\x06 \x01(\v2\x18.peercache.RemoveRequestH\x00R\x06remove\x125\n" +
+	"\aremoved\x18\a \x01(\v2\x19.peercache.RemoveResponseH\x00R\aremoved\x12+\n" +
+	"\x06cancel\x18\b \x01(\v2\x11.peercache.CancelH\x00R\x06cancel\x12%\n" +
+	"\x04ping\x18\t \x01(\v2\x0f.peercache.PingH\x00R\x04ping\x12%\n" +
+	"\x04pong\x18\n" +
+	" \x01(\v2\x0f.peercache.PongH\x00R\x04pong\x12,\n" +
+	"\ago_away\x18\v \x01(\v2\x11.peercache.GoAwayH\x00R\x06goAway\x12(\n" +
+	"\x05hello\x18\f \x01(\v2\x10.peercache.HelloH\x00R\x05helloB\x06\n" +
+	"\x04body\";\n" +
+	"\x0fGetBatchRequest\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
+	"\x04keys\x18\x02 \x03(\fR\x04keys\"\b\n" +
+	"\x06Cancel\"\x06\n" +
+	"\x04Ping\"\x06\n" +
+	"\x04Pong\"0\n" +
+	"\x06GoAway\x12&\n" +
+	"\x05error\x18\x01 \x01(\v2\x10.peercache.ErrorR\x05error\"\xc1\x01\n" +
+	"\x05Hello\x12&\n" +
+	"\x0fmax_frame_bytes\x18\x01 \x01(\x04R\rmaxFrameBytes\x12!\n" +
+	"\fmax_requests\x18\x02 \x01(\x04R\vmaxRequests\x12*\n" +
+	"\x11max_request_bytes\x18\x03 \x01(\x04R\x0fmaxRequestBytes\x12\x19\n" +
+	"\bmax_keys\x18\x04 \x01(\x04R\amaxKeys\x12&\n" +
+	"\x0fidle_timeout_ns\x18\x05 \x01(\x03R\ridleTimeoutNsB#Z!github.com/peercache/peercache/pbb\x06proto3"
 
 var (
 	file_peercache_proto_rawDescOnce sync.Once
@@ -447,24 +1044,42 @@ func file_peercache_proto_rawDescGZIP() []byte {
 }
 
 var file_peercache_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_peercache_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_peercache_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_peercache_proto_goTypes = []any{
-	(Error_Kind)(0),        // 0: peercache.Error.Kind
-	(*GetRequest)(nil),     // 1: peercache.GetRequest
-	(*GetResponse)(nil),    // 2: peercache.GetResponse
-	(*RemoveRequest)(nil),  // 3: peercache.RemoveRequest
-	(*RemoveResponse)(nil), // 4: peercache.RemoveResponse
-	(*Error)(nil),          // 5: peercache.Error
+	(Error_Kind)(0),         // 0: peercache.Error.Kind
+	(*GetRequest)(nil),      // 1: peercache.GetRequest
+	(*GetResponse)(nil),     // 2: peercache.GetResponse
+	(*RemoveRequest)(nil),   // 3: peercache.RemoveRequest
+	(*RemoveResponse)(nil),  // 4: peercache.RemoveResponse
+	(*Error)(nil),           // 5: peercache.Error
+	(*Frame)(nil),           // 6: peercache.Frame
+	(*GetBatchRequest)(nil), // 7: peercache.GetBatchRequest
+	(*Cancel)(nil),          // 8: peercache.Cancel
+	(*Ping)(nil),            // 9: peercache.Ping
+	(*Pong)(nil),            // 10: peercache.Pong
+	(*GoAway)(nil),          // 11: peercache.GoAway
+	(*Hello)(nil),           // 12: peercache.Hello
 }
 var file_peercache_proto_depIdxs = []int32{
-	5, // 0: peercache.GetResponse.error:type_name -> peercache.Error
-	5, // 1: peercache.RemoveResponse.error:type_name -> peercache.Error
-	0, // 2: peercache.Error.kind:type_name -> peercache.Error.Kind
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	5,  // 0: peercache.GetResponse.error:type_name -> peercache.Error
+	5,  // 1: peercache.RemoveResponse.error:type_name -> peercache.Error
+	0,  // 2: peercache.Error.kind:type_name -> peercache.Error.Kind
+	2,  // 3: peercache.Frame.answer:type_name -> peercache.GetResponse
+	1,  // 4: peercache.Frame.get:type_name -> peercache.GetRequest
+	7,  // 5: peercache.Frame.get_batch:type_name -> peercache.GetBatchRequest
+	3,  // 6: peercache.Frame.remove:type_name -> peercache.RemoveRequest
+	4,  // 7: peercache.Frame.removed:type_name -> peercache.RemoveResponse
+	8,  // 8: peercache.Frame.cancel:type_name -> peercache.Cancel
+	9,  // 9: peercache.Frame.ping:type_name -> peercache.Ping
+	10, // 10: peercache.Frame.pong:type_name -> peercache.Pong
+	11, // 11: peercache.Frame.go_away:type_name -> peercache.GoAway
+	12, // 12: peercache.Frame.hello:type_name -> peercache.Hello
+	5,  // 13: peercache.GoAway.error:type_name -> peercache.Error
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_peercache_proto_init() }
@@ -472,13 +1087,25 @@ func file_peercache_proto_init() {
 	if File_peercache_proto != nil {
 		return
 	}
+	file_peercache_proto_msgTypes[5].OneofWrappers = []any{
+		(*Frame_Answer)(nil),
+		(*Frame_Get)(nil),
+		(*Frame_GetBatch)(nil),
+		(*Frame_Remove)(nil),
+		(*Frame_Removed)(nil),
+		(*Frame_Cancel)(nil),
+		(*Frame_Ping)(nil),
+		(*Frame_Pong)(nil),
+		(*Frame_GoAway)(nil),
+		(*Frame_Hello)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peercache_proto_rawDesc), len(file_peercache_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   5,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

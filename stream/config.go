@@ -1,0 +1,103 @@
+package stream
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// The defaults of Config.
+const (
+	DefaultLargeValue      = 256 << 10
+	DefaultMaxRequests     = 16 << 10
+	DefaultMaxRequestBytes = 4 << 20
+	DefaultMaxKeys         = 4096
+	DefaultMaxQueuedBytes  = 1 << 20
+	DefaultMaxLoads        = 1024
+	DefaultDetect          = 500 * time.Millisecond
+	DefaultIdleTimeout     = 60 * time.Second
+)
+
+// Config is how a stream behaves. A field that is zero has its default. The two
+// sides need not have the same.
+type Config struct {
+	// LargeValue is the size in bytes from which on a value is too large for the
+	// stream, because it would hold up the answers behind it. The asking side
+	// takes no larger one, and the answering side says Answer.Plain instead.
+	LargeValue int
+	// MaxRequests bounds the requests in flight. A batch is one request.
+	MaxRequests int
+	// MaxRequestBytes bounds the longest request, and what the frames of the
+	// requests in flight have together: another may be sent while they have less.
+	MaxRequestBytes int
+	// MaxKeys bounds the keys of one batch or one remove.
+	MaxKeys int
+
+	// MaxQueuedBytes bounds the answers that wait to be written, on the answering
+	// side. At the bound it reads no more requests, and loads wait to hand over
+	// their answers.
+	MaxQueuedBytes int
+	// MaxLoads bounds the goroutines of one Server that load. Requests beyond it
+	// wait for one of them.
+	MaxLoads int
+
+	// Detect is for how long nothing may come from the peer, while something is
+	// awaited from it, before the Link fails. The peer is pinged in that time, so
+	// a load that takes long is no failure.
+	Detect time.Duration
+	// IdleTimeout is after how long without a byte, or stuck in one write, a
+	// Server closes its connection. The peer is told, and pings in time.
+	IdleTimeout time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	c.LargeValue = cmp.Or(c.LargeValue, DefaultLargeValue)
+	c.MaxRequests = min(cmp.Or(c.MaxRequests, DefaultMaxRequests), mostRequests)
+	c.MaxRequestBytes = cmp.Or(c.MaxRequestBytes, DefaultMaxRequestBytes)
+	c.MaxKeys = cmp.Or(c.MaxKeys, DefaultMaxKeys)
+	c.MaxQueuedBytes = cmp.Or(c.MaxQueuedBytes, DefaultMaxQueuedBytes)
+	c.MaxLoads = cmp.Or(c.MaxLoads, DefaultMaxLoads)
+	c.Detect = cmp.Or(c.Detect, DefaultDetect)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, DefaultIdleTimeout)
+	return c
+}
+
+const (
+	// mostRequests keeps the place of a request in the lower part of its id.
+	mostRequests = 1 << slotBits
+	slotBits     = 20
+
+	// besideValue is what a frame may have beyond its value: the fields around it,
+	// the text of an error, fields of later versions.
+	besideValue = 4 << 10
+	// longestMessage is how much of an error's text is sent, in bytes.
+	longestMessage = 2 << 10
+	// longestHello bounds the first frame, before the sides know their limits.
+	longestHello = 1 << 10
+)
+
+var (
+	// ErrFull says that as much is in flight as the peer takes. Wait for Room.
+	ErrFull = errors.New("stream: too much in flight")
+	// ErrTooLarge says that the peer never takes a request of this size. It can
+	// be asked by the plain way.
+	ErrTooLarge = errors.New("stream: request too large")
+	// ErrInvalid says that a request cannot be written down: its group is no text.
+	ErrInvalid = errors.New("stream: invalid request")
+	// ErrClosed says that this side closed the connection.
+	ErrClosed = errors.New("stream: closed")
+	// ErrGoAway says that the peer takes no more requests on this connection.
+	ErrGoAway = errors.New("stream: the peer is leaving")
+	// ErrSilent says that nothing came from the peer for the detection time, not
+	// even an answer to a ping.
+	ErrSilent = errors.New("stream: the peer does not answer")
+	// ErrHungUp says that the peer closed the connection without a word.
+	ErrHungUp = errors.New("stream: the peer closed the connection")
+	// ErrProtocol says that the peer sent what is not the protocol.
+	ErrProtocol = errors.New("stream: protocol error")
+)
+
+func protocolError(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrProtocol}, args...)...)
+}

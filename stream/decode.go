@@ -1,0 +1,264 @@
+package stream
+
+import (
+	"errors"
+	"time"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// errShort says that more of a frame is needed to decode it.
+var errShort = errors.New("stream: more of the frame is needed")
+
+var errMalformed = protocolError("a frame that is no protobuf of the protocol")
+
+// frame is a decoded frame. Its byte slices are those of the memory it was decoded
+// from.
+type frame struct {
+	id    uint64
+	index uint32
+	kind  body // bodyNone: one that this version does not know
+
+	group, key []byte   // of a get; group also of a batch and a remove
+	keys       [][]byte // of a batch and a remove
+
+	// value is the value of an answer. If it is shorter than valueSize, its rest
+	// is the rest of the frame.
+	value     []byte
+	valueSize int
+	ttl       time.Duration
+	plain     bool
+
+	err   *Error // of an answer, a removed, a goaway
+	hello hello
+}
+
+// decode decodes a frame of size bytes of which b are the first. All of them are
+// needed, but for the value of an answer where that stands last; errShort says
+// that b is not enough. At most maxKeys keys are taken.
+//
+// It accepts a part of what protobuf would: no field of a message may come twice
+// that is a message itself.
+func (f *frame) decode(b []byte, size, maxKeys int) error {
+	*f = frame{keys: f.keys[:0]}
+	short := len(b) < size
+	for len(b) > 0 {
+		num, typ, v, in, n := field(b)
+		if n < 0 {
+			return shortOr(short, errMalformed)
+		}
+		cut := n > len(b) // the field goes on beyond b
+		if n > size {
+			return errMalformed
+		}
+		switch {
+		case typ == protowire.BytesType && num >= bodyAnswer && num <= bodyHello:
+			if f.kind != bodyNone {
+				return errMalformed
+			}
+			f.kind = num
+			if cut && (num != bodyAnswer || n != size) {
+				return errShort
+			}
+			if err := f.decodeBody(in, int(v), maxKeys); err != nil {
+				return err
+			}
+		case cut:
+			return errShort
+		case num == 1 && typ == protowire.VarintType:
+			f.id = v
+		case num == 2 && typ == protowire.VarintType:
+			if f.index = uint32(v); uint64(f.index) != v {
+				return errMalformed
+			}
+		}
+		b, size = b[min(n, len(b)):], size-n
+	}
+	if size > 0 {
+		return errShort
+	}
+	return nil
+}
+
+func shortOr(short bool, err error) error {
+	if short {
+		return errShort
+	}
+	return err
+}
+
+// field takes one field from b, of which n bytes are its own; n is negative if b
+// does not begin with one. v is its number or, of bytes, their length, and in are
+// the bytes: as many as there are.
+func field(b []byte) (num protowire.Number, typ protowire.Type, v uint64, in []byte, n int) {
+	num, typ, n = protowire.ConsumeTag(b)
+	if n < 0 {
+		return 0, 0, 0, nil, -1
+	}
+	switch typ {
+	case protowire.VarintType:
+		v, m := protowire.ConsumeVarint(b[n:])
+		if m < 0 {
+			return 0, 0, 0, nil, -1
+		}
+		return num, typ, v, nil, n + m
+	case protowire.BytesType:
+		v, m := protowire.ConsumeVarint(b[n:])
+		if m < 0 || v > 1<<31 {
+			return 0, 0, 0, nil, -1
+		}
+		n += m
+		return num, typ, v, b[n : n+min(int(v), len(b)-n)], n + int(v)
+	default:
+		m := protowire.ConsumeFieldValue(num, typ, b[n:])
+		if m < 0 {
+			return 0, 0, 0, nil, -1
+		}
+		return num, typ, 0, nil, n + m
+	}
+}
+
+// decodeBody decodes a body of size bytes, of which b are the first.
+func (f *frame) decodeBody(b []byte, size, maxKeys int) error {
+	switch f.kind {
+	case bodyAnswer:
+		return f.decodeAnswer(b, size)
+	case bodyGet, bodyBatch, bodyRemove:
+		return f.decodeRequest(b, maxKeys)
+	case bodyRemoved, bodyGoAway:
+		return f.decodeEnd(b)
+	case bodyHello:
+		return f.decodeHello(b)
+	}
+	return fields(b, func(protowire.Number, protowire.Type, uint64, []byte) bool { return true })
+}
+
+// decodeAnswer decodes a GetResponse of size bytes, of which b are the first.
+func (f *frame) decodeAnswer(b []byte, size int) error {
+	short := len(b) < size
+	for len(b) > 0 {
+		num, typ, v, in, n := field(b)
+		if n < 0 {
+			return shortOr(short, errMalformed)
+		}
+		cut := n > len(b)
+		if n > size {
+			return errMalformed
+		}
+		switch {
+		case num == 1 && typ == protowire.BytesType:
+			if cut && n != size {
+				return errShort
+			}
+			f.value, f.valueSize = in, int(v)
+		case cut:
+			return errShort
+		case num == 3 && typ == protowire.VarintType:
+			f.ttl = time.Duration(v)
+		case num == 4 && typ == protowire.BytesType:
+			if err := f.decodeError(in); err != nil {
+				return err
+			}
+		case num == 5 && typ == protowire.VarintType:
+			f.plain = v != 0
+		}
+		b, size = b[min(n, len(b)):], size-n
+	}
+	if size > 0 {
+		return errShort
+	}
+	return nil
+}
+
+// decodeRequest decodes a GetRequest, GetBatchRequest or RemoveRequest. They have
+// the same fields, but for how many keys there are.
+func (f *frame) decodeRequest(b []byte, maxKeys int) error {
+	for len(b) > 0 {
+		num, typ, _, in, n := field(b)
+		if n < 0 || n > len(b) {
+			return errMalformed
+		}
+		switch {
+		case num == 1 && typ == protowire.BytesType:
+			if !utf8.Valid(in) {
+				return errMalformed
+			}
+			f.group = in
+		case num == 2 && typ == protowire.BytesType:
+			if f.kind == bodyGet {
+				f.key = in
+				break
+			}
+			if len(f.keys) == maxKeys {
+				return protocolError("a request with more than %d keys", maxKeys)
+			}
+			f.keys = append(f.keys, in)
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+// decodeEnd decodes a message that holds nothing but possibly an error, in field 1.
+func (f *frame) decodeEnd(b []byte) (err error) {
+	bad := fields(b, func(num protowire.Number, typ protowire.Type, _ uint64, in []byte) bool {
+		if num == 1 && typ == protowire.BytesType {
+			err = f.decodeError(in)
+		}
+		return err == nil
+	})
+	return errors.Join(bad, err)
+}
+
+func (f *frame) decodeError(b []byte) error {
+	if f.err != nil {
+		return errMalformed
+	}
+	f.err = new(Error)
+	return fields(b, func(num protowire.Number, typ protowire.Type, v uint64, in []byte) bool {
+		switch {
+		case num == 1 && typ == protowire.VarintType:
+			f.err.Kind = int32(v)
+		case num == 2 && typ == protowire.BytesType:
+			f.err.Message = string(in)
+		}
+		return true
+	})
+}
+
+func (f *frame) decodeHello(b []byte) error {
+	return fields(b, func(num protowire.Number, typ protowire.Type, v uint64, _ []byte) bool {
+		if typ != protowire.VarintType {
+			return true
+		}
+		switch num {
+		case 1:
+			f.hello.maxFrame = v
+		case 2:
+			f.hello.maxRequests = v
+		case 3:
+			f.hello.maxRequestBytes = v
+		case 4:
+			f.hello.maxKeys = v
+		case 5:
+			f.hello.idleTimeout = time.Duration(v)
+		}
+		return true
+	})
+}
+
+// fields calls each for the fields of a message, until it returns false.
+func fields(b []byte, each func(num protowire.Number, typ protowire.Type, v uint64, in []byte) bool) error {
+	for len(b) > 0 {
+		num, typ, v, in, n := field(b)
+		if n < 0 || n > len(b) {
+			return errMalformed
+		}
+		if !each(num, typ, v, in) {
+			return nil
+		}
+		b = b[n:]
+	}
+	return nil
+}

@@ -1,0 +1,189 @@
+package stream
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// body says what a frame is: the number of its field in the oneof of Frame.
+type body = protowire.Number
+
+const (
+	bodyNone    body = 0
+	bodyAnswer  body = 3
+	bodyGet     body = 4
+	bodyBatch   body = 5
+	bodyRemove  body = 6
+	bodyRemoved body = 7
+	bodyCancel  body = 8
+	bodyPing    body = 9
+	bodyPong    body = 10
+	bodyGoAway  body = 11
+	bodyHello   body = 12
+)
+
+// hello is the message Hello.
+type hello struct {
+	maxFrame, maxRequests, maxRequestBytes, maxKeys uint64
+	idleTimeout                                     time.Duration
+}
+
+// tag returns the tag of a field. All fields of the protocol have a number below
+// 16, so that it is one byte.
+func tag(n protowire.Number, t protowire.Type) byte { return byte(n)<<3 | byte(t) }
+
+// sizeBytes is the size of a field that has n bytes.
+func sizeBytes(n int) int { return 1 + protowire.SizeBytes(n) }
+
+// sizeGet is the size of the body of a get.
+func sizeGet(group, key string) int {
+	size := sizeBytes(len(key))
+	if group != "" {
+		size += sizeBytes(len(group))
+	}
+	return size
+}
+
+// sizeFrame is the size of a frame, without the length before it, of a request
+// with a body of n bytes.
+func sizeFrame(id uint64, n int) int { return 1 + protowire.SizeVarint(id) + sizeBytes(n) }
+
+// appendFrame appends a frame up to its body of n bytes, which is to follow.
+func appendFrame(b []byte, id uint64, kind body, n int) []byte {
+	if id == 0 {
+		b = protowire.AppendVarint(b, uint64(sizeBytes(n)))
+	} else {
+		b = protowire.AppendVarint(b, uint64(sizeFrame(id, n)))
+		b = append(b, tag(1, protowire.VarintType))
+		b = protowire.AppendVarint(b, id)
+	}
+	b = append(b, tag(kind, protowire.BytesType))
+	return protowire.AppendVarint(b, uint64(n))
+}
+
+func appendString(b []byte, n protowire.Number, s string) []byte {
+	b = append(b, tag(n, protowire.BytesType))
+	b = protowire.AppendVarint(b, uint64(len(s)))
+	return append(b, s...)
+}
+
+func appendUint(b []byte, n protowire.Number, v uint64) []byte {
+	if v == 0 {
+		return b
+	}
+	b = append(b, tag(n, protowire.VarintType))
+	return protowire.AppendVarint(b, v)
+}
+
+// appendGet appends the frame of a get whose body has size bytes.
+func appendGet(b []byte, id uint64, size int, group, key string) []byte {
+	b = appendFrame(b, id, bodyGet, size)
+	if group != "" {
+		b = appendString(b, 1, group)
+	}
+	return appendString(b, 2, key)
+}
+
+// appendKeys appends the frame of a batch or a remove, whose body has size bytes.
+func appendKeys(b []byte, id uint64, kind body, size int, group string, keys []string) []byte {
+	b = appendFrame(b, id, kind, size)
+	if group != "" {
+		b = appendString(b, 1, group)
+	}
+	for _, key := range keys {
+		b = appendString(b, 2, key)
+	}
+	return b
+}
+
+// appendAnswer appends the frame of an answer, but for the bytes of its value,
+// which are to follow: the value is the frame's last field, so that it need not be
+// copied on either side.
+func appendAnswer(b []byte, id uint64, index uint32, a *Answer) []byte {
+	size := 0
+	if a.TTL != 0 {
+		size += 1 + protowire.SizeVarint(uint64(a.TTL))
+	}
+	var errSize int
+	if a.Err != nil {
+		errSize = sizeError(a.Err)
+		size += sizeBytes(errSize)
+	}
+	if a.Plain {
+		size += 2
+	}
+	if a.Value != "" {
+		size += sizeBytes(len(a.Value))
+	}
+	whole := sizeFrame(id, size)
+	if index != 0 {
+		whole += 1 + protowire.SizeVarint(uint64(index))
+	}
+	b = protowire.AppendVarint(b, uint64(whole))
+	b = append(b, tag(1, protowire.VarintType))
+	b = protowire.AppendVarint(b, id)
+	b = appendUint(b, 2, uint64(index))
+	b = append(b, tag(bodyAnswer, protowire.BytesType))
+	b = protowire.AppendVarint(b, uint64(size))
+	b = appendUint(b, 3, uint64(a.TTL))
+	if a.Err != nil {
+		b = appendError(b, 4, errSize, a.Err)
+	}
+	if a.Plain {
+		b = append(b, tag(5, protowire.VarintType), 1)
+	}
+	if a.Value != "" {
+		b = append(b, tag(1, protowire.BytesType))
+		b = protowire.AppendVarint(b, uint64(len(a.Value)))
+	}
+	return b
+}
+
+// appendEnd appends a frame that holds nothing but possibly an error, in field 1.
+func appendEnd(b []byte, id uint64, kind body, e *Error) []byte {
+	if e == nil {
+		return appendFrame(b, id, kind, 0)
+	}
+	size := sizeError(e)
+	return appendError(appendFrame(b, id, kind, sizeBytes(size)), 1, size, e)
+}
+
+// message is the text of e as it is sent.
+func message(e *Error) string { return e.Message[:min(len(e.Message), longestMessage)] }
+
+func sizeError(e *Error) int {
+	size := 0
+	if e.Kind != 0 {
+		size += 1 + protowire.SizeVarint(uint64(e.Kind))
+	}
+	if m := message(e); m != "" {
+		size += sizeBytes(len(m))
+	}
+	return size
+}
+
+func appendError(b []byte, n protowire.Number, size int, e *Error) []byte {
+	b = append(b, tag(n, protowire.BytesType))
+	b = protowire.AppendVarint(b, uint64(size))
+	b = appendUint(b, 1, uint64(e.Kind))
+	if m := message(e); m != "" {
+		b = appendString(b, 2, m)
+	}
+	return b
+}
+
+func appendHello(b []byte, h hello) []byte {
+	var in []byte
+	in = appendUint(in, 1, h.maxFrame)
+	in = appendUint(in, 2, h.maxRequests)
+	in = appendUint(in, 3, h.maxRequestBytes)
+	in = appendUint(in, 4, h.maxKeys)
+	in = appendUint(in, 5, uint64(h.idleTimeout))
+	return append(appendFrame(b, 0, bodyHello, len(in)), in...)
+}
+
+// errorOf makes an Error of the kind for err's text.
+func errorOf(kind int32, err error) *Error {
+	return &Error{Kind: kind, Message: err.Error()}
+}

@@ -1,0 +1,80 @@
+package stream
+
+import (
+	"context"
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// FuzzLink has a peer say anything to a link with requests in flight. Each gets
+// exactly one answer, within the detection time.
+func FuzzLink(f *testing.F) {
+	f.Add(frames(answerFrame(firstID, 0, Answer{Value: "v"}), answerFrame(secondID, 1, Answer{}), answerFrame(secondID, 0, Answer{Plain: true})))
+	f.Add(frames(answerFrame(secondID, 0, Answer{Err: &Error{1, "no"}}), appendEnd(nil, 0, bodyGoAway, nil)))
+	f.Add(frames(appendEnd(nil, secondID+1, bodyRemoved, nil), appendFrame(nil, 0, bodyPong, 0)))
+	f.Fuzz(func(t *testing.T, says []byte) {
+		bubble(t, func(t *testing.T) {
+			cli, srv := memConns(1 << 30)
+			srv.Write(appendHello(nil, generous))
+			l, err := Open(t.Context(), cli, nil, Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var get, batch, remove records
+			l.Ask(&get, "g", "a")
+			l.AskBatch(&batch, 0, "g", []string{"b", "c"})
+			l.AskRemove(&remove, 0, "g", []string{"d"})
+			srv.Write(says)
+			start := time.Now()
+			go io.Copy(io.Discard, srv)
+			select {
+			case <-l.Done():
+			case <-time.After(time.Second):
+				l.Close(t.Context()) // all were answered
+			}
+			if took := time.Since(start); took > time.Second {
+				t.Errorf("it took %v", took)
+			}
+			synctest.Wait()
+			get.one(t, 0)
+			batch.one(t, 0)
+			batch.one(t, 1)
+			remove.one(t, 0)
+			if get.len()+batch.len()+remove.len() != 4 {
+				t.Error("an answer that nobody asked for")
+			}
+		})
+	})
+}
+
+// FuzzServer has a peer ask anything of a server. It ends with the connection.
+func FuzzServer(f *testing.F) {
+	greet := appendHello(nil, hello{maxFrame: 1 << 20})
+	f.Add(frames(greet, getFrame(1, "hit"), getFrame(2, "miss"), appendEnd(nil, 2, bodyCancel, nil)))
+	f.Add(frames(greet, appendKeys(nil, 3, bodyBatch, 13, "", []string{"hit", "misses"})))
+	f.Add(frames(greet, appendKeys(nil, 3, bodyRemove, 13, "", []string{"hit", "misses"}), appendFrame(nil, 0, bodyPing, 0)))
+	h := funcs{
+		hit:  func(_, key string) (Answer, bool) { return Answer{Value: key}, len(key)%2 == 1 },
+		load: hang,
+		loadBatch: func(_ context.Context, _ string, keys []string, answer func(int, Answer)) {
+			answer(len(keys)-1, Answer{})
+		},
+	}
+	f.Fuzz(func(t *testing.T, says []byte) {
+		bubble(t, func(t *testing.T) {
+			cli, srv := memConns(1 << 30)
+			s := NewServer(srv, nil, h, Config{MaxLoads: 2, MaxKeys: 100})
+			ran := make(chan error, 1)
+			go func() { ran <- s.Run() }()
+			cli.Write(says)
+			synctest.Wait()
+			cli.Close()
+			<-ran
+			if n := s.Stats().InFlight; n != 0 {
+				t.Errorf("%d in flight after the end", n)
+			}
+		})
+	})
+}

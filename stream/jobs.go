@@ -1,0 +1,161 @@
+package stream
+
+import (
+	"context"
+	"sync"
+)
+
+// job is a request that is not answered from a cache.
+type job struct {
+	id     uint64
+	kind   body
+	size   int // of the request's frame
+	group  string
+	keys   []string
+	places []uint32 // of a batch: the place of each key in the request
+
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu       sync.Mutex
+	answered []bool // guarded by mu; by place in keys, or just one of a remove
+	left     int    // guarded by mu; those not answered
+}
+
+// jobs are the requests in flight that are not answered from a cache.
+type jobs struct {
+	open    map[uint64]*job
+	bytes   int    // of all in open
+	queue   []*job // those that wait for a goroutine, the first first
+	loading int    // goroutines
+}
+
+// start has a job done, in a goroutine of its own or when one is free. A remove
+// does not wait for loads.
+func (s *Server) start(j *job) error {
+	if j.id == 0 {
+		return protocolError("a request without an id")
+	}
+	j.ctx, j.cancel = context.WithCancel(s.ctx)
+	if j.left = len(j.keys); j.kind == bodyRemove {
+		j.left = 1
+	}
+	j.answered = make([]bool, j.left)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := &s.jobs
+	switch {
+	case o.open[j.id] != nil:
+		j.cancel()
+		return protocolError("two requests of one id (%d)", j.id)
+	case len(o.open) >= s.cfg.MaxRequests || o.bytes >= s.cfg.MaxRequestBytes:
+		j.cancel()
+		return protocolError("more requests in flight than allowed")
+	}
+	o.open[j.id] = j
+	o.bytes += j.size
+	switch {
+	case j.kind == bodyRemove:
+		s.running.Go(func() { s.do(j) })
+	case o.loading < s.cfg.MaxLoads:
+		o.loading++
+		s.running.Go(func() { s.load(j) })
+	default:
+		o.queue = append(o.queue, j)
+	}
+	return nil
+}
+
+// load does j, and then what is in the queue.
+func (s *Server) load(j *job) {
+	returned := false
+	defer func() {
+		if !returned && j != nil {
+			// The handler ended the goroutine. Another goes on.
+			s.running.Go(func() { s.load(nil) })
+		}
+	}()
+	for {
+		if j != nil {
+			s.do(j)
+		}
+		s.mu.Lock()
+		if j = nil; len(s.jobs.queue) > 0 {
+			j = s.jobs.queue[0]
+			s.jobs.queue[0] = nil
+			s.jobs.queue = s.jobs.queue[1:]
+		} else {
+			s.jobs.loading--
+		}
+		s.mu.Unlock()
+		if j == nil {
+			returned = true
+			return
+		}
+	}
+}
+
+// do answers all keys of j, even if the handler does not.
+func (s *Server) do(j *job) {
+	rest := Answer{Err: &Error{Kind: kindUnknown, Message: "the peer gave no answer"}}
+	defer func() { // also when the handler calls runtime.Goexit
+		j.cancel()
+		for i := range j.answered {
+			s.reply(j, i, rest)
+		}
+	}()
+	if err := j.ctx.Err(); err != nil {
+		rest.Err = errorOf(kindCanceled, err)
+		return
+	}
+	switch j.kind {
+	case bodyGet:
+		rest = s.handler.Load(j.ctx, j.group, j.keys[0])
+	case bodyBatch:
+		s.handler.LoadBatch(j.ctx, j.group, j.keys, func(i int, a Answer) { s.reply(j, i, a) })
+	case bodyRemove:
+		rest.Err = s.handler.Remove(j.ctx, j.group, j.keys)
+	}
+}
+
+// reply answers the i-th key of j, if it is not answered yet.
+func (s *Server) reply(j *job, i int, a Answer) {
+	j.mu.Lock()
+	if j.answered[i] {
+		j.mu.Unlock()
+		return
+	}
+	j.answered[i] = true
+	j.left--
+	last := j.left == 0
+	j.mu.Unlock()
+	if last { // before the answer: with it, the peer may use the id again
+		s.mu.Lock()
+		delete(s.jobs.open, j.id)
+		s.jobs.bytes -= j.size
+		s.mu.Unlock()
+	}
+	if s.w.waitRoom() != nil {
+		return // there is nobody to answer
+	}
+	switch j.kind {
+	case bodyRemove:
+		s.w.put(func(b []byte) []byte { return appendEnd(b, j.id, bodyRemoved, a.Err) })
+	case bodyBatch:
+		s.fit(&a)
+		s.w.answer(j.id, j.places[i], &a)
+		s.w.signal()
+	default:
+		s.fit(&a)
+		s.w.answer(j.id, 0, &a)
+		s.w.signal()
+	}
+}
+
+func stringsOf(keys [][]byte) []string {
+	s := make([]string, len(keys))
+	for i, key := range keys {
+		s[i] = string(key)
+	}
+	return s
+}

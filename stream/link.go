@@ -1,0 +1,375 @@
+package stream
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"math/bits"
+	"net"
+	"sync"
+	"time"
+	"unicode/utf8"
+)
+
+// Link is the asking side of a stream. Its methods may be called concurrently.
+type Link struct {
+	cfg  Config
+	nc   net.Conn
+	r    reader // of the reading goroutine
+	w    writer
+	done chan struct{} // closed when the link has ended; err is set, and all were told, before
+
+	running sync.WaitGroup // the goroutines that read and write
+	waiters sync.Pool      // of *waiter, that are in no use
+
+	mu      sync.Mutex
+	pending pending // guarded by mu
+	leaving error   // guarded by mu; not nil: no new requests, and why
+	err     error   // guarded by mu; not nil: the link has ended, and why
+	watch   watch   // guarded by mu
+	stats   Stats   // guarded by mu, but for its bytes
+}
+
+// Open begins a stream on a connection, as the side that asks. br holds what was
+// read of nc before, such as the answer to an upgrade, and may be nil. Open waits
+// for the peer's hello as long as ctx lasts. If it fails, nc is closed.
+func Open(ctx context.Context, nc net.Conn, br *bufio.Reader, cfg Config) (*Link, error) {
+	l := &Link{cfg: cfg.withDefaults(), nc: nc, done: make(chan struct{})}
+	l.r.init(nc, br)
+	l.w.init(nc, l.cfg.MaxRequestBytes)
+	stop := context.AfterFunc(ctx, func() { nc.Close() })
+	err := l.greet()
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		nc.Close()
+		if ctx.Err() != nil {
+			err = fmt.Errorf("stream: no hello from the peer: %w", ctx.Err())
+		}
+		return nil, err
+	}
+	l.mu.Lock()
+	l.watchIdle()
+	l.mu.Unlock()
+	l.running.Go(l.read)
+	l.running.Go(func() {
+		if err := l.w.run(l.done); err != nil {
+			l.fail(err)
+		}
+	})
+	return l, nil
+}
+
+// greet exchanges hellos.
+func (l *Link) greet() error {
+	l.w.next.buf = appendHello(nil, hello{maxFrame: uint64(l.cfg.LargeValue + besideValue)})
+	if _, err := l.w.flush(); err != nil {
+		return err
+	}
+	h, err := l.r.hello()
+	if err != nil {
+		return err
+	}
+	if h.maxRequests == 0 || h.maxKeys == 0 {
+		return protocolError("a hello that allows no request")
+	}
+	// This side's own bounds hold too, and are its guard against a peer that says
+	// it takes anything.
+	own := uint64(l.cfg.MaxRequestBytes)
+	h.maxRequests = min(h.maxRequests, uint64(l.cfg.MaxRequests))
+	h.maxKeys = min(h.maxKeys, uint64(l.cfg.MaxKeys))
+	h.maxFrame = min(h.maxFrame-1, own-1) + 1 // 0 is no limit
+	h.maxRequestBytes = min(h.maxRequestBytes-1, own-1) + 1
+	l.pending.limit = h
+	l.r.maxFrame = l.cfg.LargeValue + besideValue
+	return nil
+}
+
+// Ask asks for the value of key and returns. w gets the answer, unless there is an
+// error: ErrFull, ErrTooLarge and ErrInvalid, or why the link takes no requests.
+func (l *Link) Ask(w Waiter, group, key string) (ID, error) {
+	if !utf8.ValidString(group) {
+		return 0, ErrInvalid
+	}
+	size := sizeGet(group, key)
+	id, alone, err := l.add(slot{kind: bodyGet, waiter: w, keys: 1, left: 1}, size)
+	if err != nil {
+		return 0, err
+	}
+	l.w.mu.Lock()
+	if l.w.err == nil {
+		l.w.next.buf = appendGet(l.w.next.buf, id, size, group, key)
+	}
+	if !alone || size > smallRequest {
+		l.w.unlockSignal()
+		return ID(id), nil
+	}
+	l.w.mu.Unlock()
+	if more, err := l.w.flush(); more || err != nil {
+		l.w.signal() // run goes on, or fails the link
+	}
+	return ID(id), nil
+}
+
+// smallRequest is the size of a request, in bytes, up to which the caller writes it
+// where nothing else is in flight. That saves waking the goroutine that writes, and
+// cannot block: the peer has answered, and so read, all that was written before, so
+// that the connection's buffers are empty.
+const smallRequest = 2 << 10
+
+// batchBytes is how large the frame of a batch is made, in bytes, so that the peer
+// can decode it where it was read to.
+const batchBytes = 48 << 10
+
+// AskBatch asks for the values of as many of the first keys as go into one
+// request, and returns how many that are: at least one, if there is no error. w
+// gets an answer for each of them, with base added to its index.
+func (l *Link) AskBatch(w Waiter, base int, group string, keys []string) (id ID, n int, err error) {
+	n, size := l.fit(group, keys)
+	s := slot{kind: bodyBatch, waiter: w, base: base, keys: n, left: n}
+	if n > 1 {
+		s.answered = make([]uint64, (n+63)/64)
+	}
+	return l.askKeys(s, size, group, keys[:n])
+}
+
+// AskRemove asks to drop as many of the first keys as go into one request, and
+// returns how many that are: at least one, if there is no error. w gets one answer,
+// with the index given.
+func (l *Link) AskRemove(w Waiter, index int, group string, keys []string) (id ID, n int, err error) {
+	n, size := l.fit(group, keys)
+	return l.askKeys(slot{kind: bodyRemove, waiter: w, base: index, keys: 1, left: 1}, size, group, keys[:n])
+}
+
+// fit returns how many of the keys go into one request, and the size of its body.
+func (l *Link) fit(group string, keys []string) (n, size int) {
+	if group != "" {
+		size = sizeBytes(len(group))
+	}
+	for n < len(keys) && uint64(n) < l.pending.limit.maxKeys {
+		s := sizeBytes(len(keys[n]))
+		if n > 0 && size+s > batchBytes {
+			break
+		}
+		n, size = n+1, size+s
+	}
+	return n, size
+}
+
+func (l *Link) askKeys(s slot, size int, group string, keys []string) (ID, int, error) {
+	if len(keys) == 0 || !utf8.ValidString(group) {
+		return 0, 0, ErrInvalid
+	}
+	id, _, err := l.add(s, size)
+	if err != nil {
+		return 0, 0, err
+	}
+	l.w.put(func(b []byte) []byte { return appendKeys(b, id, s.kind, size, group, keys) })
+	return ID(id), len(keys), nil
+}
+
+// add takes note of a request whose body has size bytes, and reports what
+// pending.add does.
+func (l *Link) add(s slot, size int) (id uint64, alone bool, err error) {
+	s.start = time.Since(l.r.src.start)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil {
+		return 0, false, l.err
+	}
+	if l.leaving != nil {
+		return 0, false, l.leaving
+	}
+	if id, alone, err = l.pending.add(s, size); err == nil {
+		l.stats.asked(s.kind, s.keys)
+		if !l.watch.fast {
+			l.watchFast()
+		}
+	}
+	return id, alone, err
+}
+
+// Cancel withdraws a request, and reports whether it was still in flight. If so,
+// its Waiter gets no more answers, but for one of a batch that is just being handed
+// to it. If not, it got its last one, or is just getting it.
+func (l *Link) Cancel(id ID) bool {
+	l.mu.Lock()
+	s := l.pending.find(uint64(id))
+	if s == nil || s.waiter == nil {
+		l.mu.Unlock()
+		return false
+	}
+	s.waiter = nil
+	l.stats.Canceled++
+	l.mu.Unlock()
+	l.w.put(func(b []byte) []byte { return appendEnd(b, uint64(id), bodyCancel, nil) })
+	return true
+}
+
+// Room returns when there is room for one more request, which somebody else may
+// take, or with the error of ctx, or with why the link takes no requests.
+func (l *Link) Room(ctx context.Context) error {
+	l.mu.Lock()
+	if l.err != nil || l.leaving != nil || l.pending.room() {
+		l.mu.Unlock()
+		return l.Err()
+	}
+	turn := make(chan struct{})
+	place := l.pending.waiting.PushBack(turn)
+	l.mu.Unlock()
+	select {
+	case <-turn:
+		return l.Err()
+	case <-l.done:
+		return l.Err()
+	case <-ctx.Done():
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-turn: // and it is not used
+		l.pending.wakeOne()
+	default:
+		l.pending.waiting.Remove(place)
+	}
+	return ctx.Err()
+}
+
+// read reads answers until the link ends.
+func (l *Link) read() {
+	var err error
+	for err == nil {
+		var f *frame
+		if f, _, err = l.r.next(); err == nil {
+			err = l.handle(f)
+		}
+	}
+	if err == io.EOF {
+		err = ErrHungUp
+	}
+	l.fail(err)
+}
+
+// handle does what a frame says.
+func (l *Link) handle(f *frame) error {
+	switch f.kind {
+	case bodyAnswer:
+		return l.answer(f, Answer{Value: stringOf(f.value), TTL: f.ttl, Err: f.err, Plain: f.plain})
+	case bodyRemoved:
+		return l.answer(f, Answer{Err: f.err})
+	case bodyPong, bodyNone:
+		return nil
+	case bodyGoAway:
+		if f.err != nil {
+			return goAwayError(f.err)
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.leave(ErrGoAway)
+	}
+	return protocolError("a frame that only the asking side sends")
+}
+
+// answer hands an answer to the one who waits for it.
+func (l *Link) answer(f *frame, a Answer) error {
+	l.mu.Lock()
+	s := l.pending.find(f.id)
+	if s == nil || (f.kind == bodyRemoved) != (s.kind == bodyRemove) {
+		l.mu.Unlock()
+		return protocolError("an answer to no request (id %d)", f.id)
+	}
+	w, index, start := s.waiter, s.base+int(f.index), s.start
+	if !l.pending.answer(s, f.index) {
+		l.mu.Unlock()
+		return protocolError("an answer to no key of a request (id %d, index %d)", f.id, f.index)
+	}
+	l.stats.Latency[bits.Len64(uint64(l.r.src.now-start))%len(l.stats.Latency)]++
+	var err error
+	if l.pending.open == 0 && l.leaving != nil {
+		err = l.leaving // it was the last
+	}
+	l.mu.Unlock()
+	if w != nil {
+		w.Answer(index, a, nil)
+	}
+	return err
+}
+
+// leave takes no more requests. It returns err if none are in flight; else the
+// link ends with the last of them. mu is held.
+func (l *Link) leave(err error) error {
+	if l.leaving == nil {
+		l.leaving = err
+		l.pending.wakeAll()
+	}
+	if l.pending.open == 0 {
+		return l.leaving
+	}
+	return nil
+}
+
+// fail ends the link: every request in flight gets err. Only the first call does
+// anything.
+func (l *Link) fail(err error) {
+	l.mu.Lock()
+	if l.err != nil {
+		l.mu.Unlock()
+		return
+	}
+	l.err = err
+	l.watch.timer.Stop()
+	open := l.pending.takeAll()
+	l.mu.Unlock()
+	l.nc.Close()
+	l.w.fail(err)
+	defer close(l.done) // when all know
+	for i := range open {
+		s := &open[i]
+		if s.id == 0 || s.waiter == nil {
+			continue
+		}
+		for index := range s.keys {
+			if !s.has(index) {
+				s.waiter.Answer(s.base+index, Answer{}, err)
+			}
+		}
+	}
+}
+
+// Done returns a channel that is closed when the link has ended and all who waited
+// were told.
+func (l *Link) Done() <-chan struct{} { return l.done }
+
+// Err returns why the link takes no more requests, or nil. There may be requests
+// in flight as long as Done is not closed.
+func (l *Link) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil {
+		return l.err
+	}
+	return l.leaving
+}
+
+// Close takes no more requests and waits for those in flight, as long as ctx
+// lasts. What is in flight then fails with ErrClosed. It returns when the link has
+// ended, with ctx's error if something was in flight. It must not be called by a
+// Waiter.
+func (l *Link) Close(ctx context.Context) (err error) {
+	l.mu.Lock()
+	idle := l.leave(ErrClosed) != nil
+	l.mu.Unlock()
+	if !idle {
+		select {
+		case <-l.done:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	l.fail(ErrClosed)
+	<-l.done // if it failed before, that may still be going on
+	l.running.Wait()
+	return err
+}

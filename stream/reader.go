@@ -1,0 +1,167 @@
+package stream
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// readBuffer is how much is read from the connection at once. Frames up to
+	// that size are decoded where they are.
+	readBuffer = 64 << 10
+	// longestHead is how much of a longer frame is looked at, to find the value
+	// that is the rest of it.
+	longestHead = 256
+)
+
+// reader reads frames. It belongs to one goroutine.
+type reader struct {
+	src      source
+	br       *bufio.Reader // of src
+	maxFrame int
+	maxKeys  int
+	f        frame
+}
+
+// source is the connection, as a reader sees it.
+type source struct {
+	nc    net.Conn
+	first []byte // what was read from nc before there was a reader
+	// before is called before each read that may block; it may be nil.
+	before func()
+	start  time.Time     // when the clock of the stream started
+	now    time.Duration // when the last read returned, on that clock
+	count  atomic.Int64  // bytes read
+}
+
+func (s *source) Read(p []byte) (n int, err error) {
+	if len(s.first) > 0 {
+		n = copy(p, s.first)
+		s.first = s.first[n:]
+	} else {
+		if s.before != nil {
+			s.before()
+		}
+		n, err = s.nc.Read(p)
+	}
+	s.now = time.Since(s.start)
+	s.count.Add(int64(n))
+	return n, err
+}
+
+// init makes the reader one of nc, where br, which may be nil, holds what was read
+// of it before. No more is read from br than that.
+func (r *reader) init(nc net.Conn, br *bufio.Reader) {
+	r.src.nc, r.src.start = nc, time.Now()
+	if br != nil && br.Buffered() > 0 {
+		first, _ := br.Peek(br.Buffered())
+		r.src.first = append([]byte(nil), first...) // br may be used again
+	}
+	r.br = bufio.NewReaderSize(&r.src, readBuffer)
+	r.maxFrame, r.maxKeys = longestHello, 0
+}
+
+// next returns the next frame, which is valid until the following call, and its
+// size. Only the value of an answer is in memory of its own. The error is io.EOF
+// if the connection ended between two frames.
+func (r *reader) next() (*frame, int, error) {
+	v, err := binary.ReadUvarint(r.br)
+	if err == io.EOF {
+		return nil, 0, err
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("stream: read: %w", err)
+	}
+	if v == 0 || v > uint64(r.maxFrame) {
+		return nil, 0, protocolError("a frame of %d bytes: want 1 to %d", v, r.maxFrame)
+	}
+	size := int(v)
+	if size <= r.br.Size() {
+		err = r.buffered(size)
+	} else {
+		err = r.long(size)
+	}
+	if err == nil {
+		return &r.f, size, nil
+	}
+	switch {
+	case errors.Is(err, ErrProtocol):
+		return nil, 0, err
+	case errors.Is(err, errShort): // it is whole, and still not enough
+		return nil, 0, errMalformed
+	case errors.Is(err, io.EOF):
+		err = io.ErrUnexpectedEOF
+	}
+	return nil, 0, fmt.Errorf("stream: read: %w", err)
+}
+
+// buffered decodes a frame in the buffer.
+func (r *reader) buffered(size int) error {
+	b, err := r.br.Peek(size)
+	if err != nil {
+		return err
+	}
+	if err := r.f.decode(b, size, r.maxKeys); err != nil {
+		return err
+	}
+	if r.f.valueSize > 0 {
+		r.f.value = append([]byte(nil), r.f.value...)
+	}
+	_, err = r.br.Discard(size) // the bytes stay until the next read
+	return err
+}
+
+// long decodes a frame that is larger than the buffer. A value is read into its
+// own memory right away.
+func (r *reader) long(size int) error {
+	head, err := r.br.Peek(longestHead)
+	if err != nil {
+		return err
+	}
+	err = r.f.decode(head, size, r.maxKeys)
+	if errors.Is(err, errShort) || err == nil && r.f.valueSize == 0 {
+		b := make([]byte, size)
+		if _, err := io.ReadFull(r.br, b); err != nil {
+			return err
+		}
+		return r.f.decode(b, size, r.maxKeys)
+	}
+	if err != nil {
+		return err
+	}
+	b := make([]byte, r.f.valueSize)
+	r.f.value = b
+	if _, err := r.br.Discard(size - len(b)); err != nil {
+		return err
+	}
+	_, err = io.ReadFull(r.br, b)
+	return err
+}
+
+// hello reads the other side's first frame.
+func (r *reader) hello() (hello, error) {
+	f, _, err := r.next()
+	switch {
+	case err != nil:
+		return hello{}, fmt.Errorf("stream: no hello from the peer: %w", err)
+	case f.kind == bodyGoAway:
+		return hello{}, goAwayError(f.err)
+	case f.kind != bodyHello:
+		return hello{}, protocolError("the first frame is no hello")
+	}
+	return f.hello, nil
+}
+
+// goAwayError is what a goaway with e means.
+func goAwayError(e *Error) error {
+	if e == nil {
+		return ErrGoAway
+	}
+	return protocolError("the peer says: %.200q", e.Message)
+}

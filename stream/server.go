@@ -1,0 +1,293 @@
+package stream
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Server is the answering side of a stream: of one connection.
+type Server struct {
+	cfg     Config
+	nc      net.Conn
+	handler Handler
+	r       reader // of the goroutine in Run
+	w       writer
+	largest int // value that the peer takes; of the goroutine in Run until jobs start
+
+	ctx     context.Context // of all jobs
+	cancel  context.CancelCauseFunc
+	running sync.WaitGroup // all goroutines but that in Run
+	done    chan struct{}  // closed when Run has returned
+
+	// These count what is answered by the goroutine in Run, and are read by Stats.
+	requests, keys, batches, removes, canceled, loads atomic.Int64
+
+	mu   sync.Mutex
+	jobs jobs // guarded by mu
+}
+
+// NewServer makes the answering side of a stream on a connection. br holds what
+// was read of nc before, such as what came with a request for an upgrade, and may
+// be nil.
+func NewServer(nc net.Conn, br *bufio.Reader, handler Handler, cfg Config) *Server {
+	s := &Server{cfg: cfg.withDefaults(), nc: nc, handler: handler, done: make(chan struct{})}
+	s.r.init(nc, br)
+	s.w.init(nc, s.cfg.MaxQueuedBytes)
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s.jobs.open = make(map[uint64]*job)
+	return s
+}
+
+// Run answers requests until the connection ends, and returns when all loads it
+// started have returned. Its error is nil if the peer closed the connection. It
+// must be called exactly once.
+func (s *Server) Run() error {
+	defer close(s.done)
+	watch := s.watch()
+	s.running.Go(func() {
+		if s.w.run(s.ctx.Done()) != nil {
+			s.nc.Close() // Run sees it
+		}
+	})
+	err := s.read()
+	if errors.Is(err, ErrProtocol) {
+		s.goAway(errorOf(kindInvalid, err))
+	}
+	cause := err
+	if cause == nil {
+		cause = io.EOF
+	}
+	s.cancel(cause)
+	watch.Stop()
+	s.nc.Close()
+	s.w.fail(cause)
+	s.running.Wait()
+	return err
+}
+
+// read greets the peer and answers its requests until the connection ends.
+func (s *Server) read() error {
+	s.w.put(func(b []byte) []byte {
+		return appendHello(b, hello{
+			maxFrame:        uint64(s.cfg.MaxRequestBytes),
+			maxRequests:     uint64(s.cfg.MaxRequests),
+			maxRequestBytes: uint64(s.cfg.MaxRequestBytes),
+			maxKeys:         uint64(s.cfg.MaxKeys),
+			idleTimeout:     s.cfg.IdleTimeout,
+		})
+	})
+	// What was answered goes out before reading may block.
+	s.r.src.before = s.flush
+	peer, err := s.r.hello()
+	if err != nil {
+		return s.ended(err)
+	}
+	s.largest = s.cfg.LargeValue
+	if peer.maxFrame > 0 {
+		s.largest = min(s.largest, int(min(peer.maxFrame, 1<<30))-besideValue)
+	}
+	s.r.maxFrame, s.r.maxKeys = s.cfg.MaxRequestBytes, s.cfg.MaxKeys
+	for {
+		f, size, err := s.r.next()
+		if err == nil {
+			err = s.handle(f, size)
+		}
+		if err != nil {
+			return s.ended(err)
+		}
+	}
+}
+
+// ended returns why reading ended with err, or nil if the peer hung up.
+func (s *Server) ended(err error) error {
+	switch cause := context.Cause(s.ctx); {
+	case cause != nil:
+		return cause // and reading ended because of that
+	case err == io.EOF:
+		return nil
+	}
+	return err
+}
+
+// handle does what a frame of size bytes says.
+func (s *Server) handle(f *frame, size int) error {
+	switch f.kind {
+	case bodyGet:
+		return s.get(f, size)
+	case bodyBatch:
+		return s.batch(f, size)
+	case bodyRemove:
+		s.requests.Add(1)
+		s.removes.Add(1)
+		return s.start(&job{id: f.id, kind: bodyRemove, size: size, group: string(f.group), keys: stringsOf(f.keys)})
+	case bodyCancel:
+		s.canceled.Add(1)
+		s.mu.Lock()
+		j := s.jobs.open[f.id]
+		s.mu.Unlock()
+		if j != nil {
+			j.cancel()
+		}
+		return nil
+	case bodyPing:
+		s.w.put(func(b []byte) []byte { return appendFrame(b, 0, bodyPong, 0) })
+		return s.w.waitRoom()
+	case bodyNone:
+		return nil
+	}
+	return protocolError("a frame that only the answering side sends")
+}
+
+func (s *Server) get(f *frame, size int) error {
+	s.requests.Add(1)
+	s.keys.Add(1)
+	if a, ok := s.handler.Hit(f.group, f.key); ok && f.id != 0 {
+		return s.hit(f.id, 0, &a)
+	}
+	s.loads.Add(1)
+	return s.start(&job{id: f.id, kind: bodyGet, size: size, group: string(f.group), keys: []string{string(f.key)}})
+}
+
+func (s *Server) batch(f *frame, size int) error {
+	s.requests.Add(1)
+	s.batches.Add(1)
+	s.keys.Add(int64(len(f.keys)))
+	if len(f.keys) == 0 || f.id == 0 {
+		return protocolError("a batch without a key or an id")
+	}
+	var misses *job
+	for i, key := range f.keys {
+		if a, ok := s.handler.Hit(f.group, key); ok {
+			if err := s.hit(f.id, uint32(i), &a); err != nil {
+				return err
+			}
+			continue
+		}
+		if misses == nil {
+			misses = &job{id: f.id, kind: bodyBatch, size: size, group: string(f.group)}
+		}
+		misses.keys = append(misses.keys, string(key))
+		misses.places = append(misses.places, uint32(i))
+	}
+	if misses == nil {
+		return nil
+	}
+	s.loads.Add(int64(len(misses.keys)))
+	return s.start(misses)
+}
+
+// writeAt is how many bytes of answers are gathered, at most, before the reading
+// goroutine writes them, although there is more to read.
+const writeAt = 128 << 10
+
+// hit answers a key, from the reading goroutine.
+func (s *Server) hit(id uint64, index uint32, a *Answer) error {
+	s.fit(a)
+	if s.w.answer(id, index, a) < writeAt {
+		return nil
+	}
+	s.flush()
+	return s.w.waitRoom()
+}
+
+// fit makes a an answer that the peer takes.
+func (s *Server) fit(a *Answer) {
+	if len(a.Value) > s.largest {
+		*a = Answer{Plain: true}
+	}
+}
+
+// flush writes what was answered, once. What came meanwhile is left to the
+// goroutine that writes, so that reading goes on.
+func (s *Server) flush() {
+	if more, err := s.w.flush(); err != nil {
+		s.nc.Close()
+	} else if more {
+		s.w.signal()
+	}
+}
+
+// goAway tells the peer to leave.
+func (s *Server) goAway(e *Error) {
+	s.w.put(func(b []byte) []byte { return appendEnd(b, 0, bodyGoAway, e) })
+	if e != nil {
+		s.nc.SetWriteDeadline(time.Now().Add(time.Second))
+		s.w.flush()
+	}
+}
+
+// Close asks the peer to send no more requests and waits until it has closed the
+// connection, which it does when all its requests are answered. When ctx ends,
+// Close ends the connection and the contexts of the loads, waits for them, and
+// returns ctx's error.
+func (s *Server) Close(ctx context.Context) error {
+	s.goAway(nil)
+	select {
+	case <-s.done:
+		return nil
+	case <-ctx.Done():
+	}
+	s.cancel(ErrClosed)
+	s.nc.Close()
+	<-s.done
+	return ctx.Err()
+}
+
+// watch closes the connection when for the idle timeout no byte has come, or none
+// could be written.
+func (s *Server) watch() *time.Timer {
+	const ticks = 4
+	var mu sync.Mutex // the timer may be faster than its own assignment
+	var timer *time.Timer
+	var bytes int64
+	var rounds, silent, stuck int
+	mu.Lock()
+	defer mu.Unlock()
+	timer = time.AfterFunc(s.cfg.IdleTimeout/ticks, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if s.ctx.Err() != nil {
+			return
+		}
+		silent, stuck = silent+1, stuck+1
+		if n := s.r.src.count.Load(); n != bytes {
+			bytes, silent = n, 0
+		}
+		s.w.mu.Lock()
+		if !s.w.writing || s.w.rounds != rounds {
+			rounds, stuck = s.w.rounds, 0
+		}
+		s.w.mu.Unlock()
+		if silent >= ticks || stuck >= ticks {
+			s.cancel(fmt.Errorf("%w: no byte went or came for %v", ErrSilent, s.cfg.IdleTimeout))
+			s.nc.Close()
+			return
+		}
+		timer.Reset(s.cfg.IdleTimeout / ticks)
+	})
+	return timer
+}
+
+// Stats returns the server's figures.
+func (s *Server) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Stats{
+		Requests: s.requests.Load(),
+		Keys:     s.keys.Load(),
+		Batches:  s.batches.Load(),
+		Removes:  s.removes.Load(),
+		Canceled: s.canceled.Load(),
+		Loads:    s.loads.Load(),
+		BytesIn:  s.r.src.count.Load(),
+		BytesOut: s.w.count.Load(),
+		InFlight: len(s.jobs.open),
+	}
+}
