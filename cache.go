@@ -1,6 +1,7 @@
 package peercache
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/peercache/peercache/lru"
@@ -9,18 +10,55 @@ import (
 // A Cache keeps the values of a group in this process, within a number of
 // bytes. Its methods are called concurrently.
 type Cache interface {
-	// Get returns the entry of key. It may return one that has expired: the
-	// Group looks.
+	// Get returns the entry of key. It is called for every Get of the group, so
+	// it had better be quick. It may return an entry that has expired: the Group
+	// looks.
 	Get(key string) (Entry, bool)
-	// Add keeps e under key in place of what was there, and reports whether it
-	// is kept. The cache must not hold on to the memory of key or e beyond what
-	// it counts against its bytes.
-	Add(key string, e Entry) bool
+	// Add keeps e under key in place of what was there, unless tainted returns
+	// true, and reports whether it is kept. If e is too large to be kept, what
+	// was there is gone all the same.
+	//
+	// To ask tainted and to put e in must be one step with respect to Remove of
+	// the key, as under a lock that Remove takes too: this is what makes a
+	// Remove win over a load that is in progress. tainted is quick and takes no
+	// lock.
+	//
+	// The cache must not hold on to memory beyond what it counts against its
+	// bytes; key and e.View are not parts of something larger.
+	Add(key string, e Entry, tainted func() bool) bool
 	// Remove drops key and reports whether it was there.
 	Remove(key string) bool
-	// Stats returns the cache's figures.
+	// Stats returns the cache's figures, but for Hits and Misses.
 	Stats() CacheStats
 }
+
+// NewCache makes a Cache that takes at most maxBytes, with its keys and its
+// bookkeeping. If onLeave is not nil the Cache calls it exactly once for every
+// entry that leaves, after it has left, with no lock held: onLeave may call any
+// method of the Cache and of the Group. (An Add that lets its own entry go again
+// may call it as well.) A Group makes one Cache for what it owns and, if it has
+// peers, another one for copies. The package cachetest checks a Cache.
+type NewCache func(maxBytes int64, onLeave func(key string, e Entry, r Reason)) (Cache, error)
+
+// Reason says why an entry left a cache.
+type Reason uint8
+
+const (
+	Evicted  Reason = iota // to make room
+	Expired                // its time was over
+	Removed                // by Remove, here or on another peer
+	Replaced               // by a newer value of its key
+)
+
+// String returns the reason in lower case.
+func (r Reason) String() string {
+	if int(r) < len(reasons) {
+		return reasons[r]
+	}
+	return fmt.Sprintf("Reason(%d)", uint8(r))
+}
+
+var reasons = [...]string{Evicted: "evicted", Expired: "expired", Removed: "removed", Replaced: "replaced"}
 
 // Entry is what a Cache keeps for a key.
 type Entry struct {
@@ -33,23 +71,22 @@ type Entry struct {
 // travel as durations (P7). The zero Instant stands for never.
 type Instant int64
 
-// clockStart is the start of every Instant.
+// clockStart is what Instants are counted from, and counted from beforeStart: so
+// none is negative or zero, not even in a bubble of testing/synctest, whose clock
+// starts in the year 2000.
 var clockStart = time.Now()
 
-// Now returns the present Instant.
-func Now() Instant { return Instant(time.Since(clockStart)) }
+const beforeStart = 1 << 60
 
-// expiry returns the instant ttl after now, where a ttl of zero is without end.
+// Now returns the present Instant.
+func Now() Instant { return beforeStart + Instant(time.Since(clockStart)) }
+
+// expiry returns the instant ttl after now, in the sense of Item.TTL: never, if
+// ttl is zero, and at once, if it is negative.
 func expiry(now Instant, ttl time.Duration) Instant {
-	if ttl == 0 {
+	at := now + Instant(max(ttl, 0))
+	if ttl == 0 || at < now { // or more than the clock can count
 		return 0
-	}
-	at := now + Instant(ttl)
-	if ttl > 0 && at < now { // more than the clock can count
-		return 0
-	}
-	if at == 0 { // the one instant that would read as never
-		return 1
 	}
 	return at
 }
@@ -69,13 +106,26 @@ func (e Entry) ttl() time.Duration {
 	return left
 }
 
-// lruCache is the Cache of the package lru.
+// NewLRU is the NewCache of the package lru: what was not used for the longest
+// time leaves first. It is for those who want just that; the default is NewStore.
+func NewLRU(maxBytes int64, onLeave func(key string, e Entry, r Reason)) (Cache, error) {
+	var leave func(string, Entry, lru.Reason)
+	if onLeave != nil {
+		leave = func(key string, e Entry, r lru.Reason) { onLeave(key, e, Reason(r)) }
+	}
+	c, err := lru.New(maxBytes, func(_ string, e Entry) int64 { return int64(e.View.Len()) }, leave)
+	if err != nil {
+		return nil, err
+	}
+	return lruCache{c}, nil
+}
+
+// lruCache makes a Cache of an lru.Cache. The reasons of both packages have the
+// same numbers.
 type lruCache struct{ *lru.Cache[Entry] }
 
-func newLRU(maxBytes int64) (Cache, error) {
-	size := func(_ string, e Entry) int64 { return int64(e.View.Len()) }
-	c, err := lru.New(maxBytes, size, nil)
-	return lruCache{c}, err
+func (c lruCache) Add(key string, e Entry, tainted func() bool) bool {
+	return c.AddUnless(tainted, key, e)
 }
 
 func (c lruCache) Stats() CacheStats {

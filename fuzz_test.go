@@ -48,6 +48,7 @@ func FuzzHandler(f *testing.F) {
 		if req.URL, err = url.ParseRequestURI(target); err != nil {
 			t.Skip()
 		}
+		req.Header.Set("Content-Type", contentType)
 		w := httptest.NewRecorder()
 		pool.ServeHTTP(w, req)
 		switch w.Code {

@@ -2,6 +2,7 @@ package peercache
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -44,6 +45,38 @@ type ItemFunc func(ctx context.Context, key string) (Item, error)
 
 // Get calls f.
 func (f ItemFunc) Get(ctx context.Context, key string) (Item, error) { return f(ctx, key) }
+
+// A BatchGetter is a Getter that can load many keys at once. A group whose getter
+// is one calls GetBatch for keys that one GetMulti asked for and that are cached
+// nowhere, up to 1,000 in a call, and Get for single keys.
+//
+// GetBatch returns one Item for each key, in the same order. If it returns an
+// error, all the keys have failed with it, unless the error is, or wraps, a
+// BatchError: then each key has its own, and the Items of the others count. To
+// return another number of Items is an error for all the keys. Everything else is
+// as with Get.
+type BatchGetter interface {
+	Getter
+	GetBatch(ctx context.Context, keys []string) ([]Item, error)
+}
+
+// BatchError is how GetBatch says which keys have failed: it has one error for
+// each key, in the same order, and nil for those that were loaded.
+type BatchError []error
+
+func (e BatchError) Error() string {
+	failed := 0
+	var first error
+	for _, err := range e {
+		if err != nil {
+			if failed == 0 {
+				first = err
+			}
+			failed++
+		}
+	}
+	return fmt.Sprintf("%d of %d keys failed, the first: %v", failed, len(e), first)
+}
 
 // isNil reports whether g cannot be called.
 func isNil(g Getter) bool {

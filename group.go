@@ -42,7 +42,10 @@ type Group struct {
 	maxKey      int
 	maxValue    int
 	hotShare    float64
+	newCache    NewCache
+	onEvict     func(key string, view ByteView, reason Reason) // nil if nobody wants to know
 
+	hits  hitCounters
 	stats counters
 }
 
@@ -62,6 +65,8 @@ func NewGroup(name string, cacheBytes int64, getter Getter, opts ...GroupOption)
 		maxKey:      DefaultMaxKeyBytes,
 		maxValue:    DefaultMaxValueBytes,
 		hotShare:    DefaultHotShare,
+		newCache:    NewStore,
+		hits:        newHitCounters(),
 	}
 	if err := g.init(cacheBytes, opts); err != nil {
 		return nil, fmt.Errorf("peercache: group %q: %w", name, err)
@@ -91,13 +96,17 @@ func (g *Group) init(cacheBytes int64, opts []GroupOption) (err error) {
 		}
 	}
 	g.loads.Timeout = g.loadTimeout
+	var onLeave func(key string, e Entry, r Reason)
+	if g.onEvict != nil {
+		onLeave = func(key string, e Entry, r Reason) { g.onEvict(key, e.View, r) }
+	}
 	if hotBytes := int64(float64(cacheBytes) * g.hotShare); g.peers != nil && hotBytes > 0 {
-		if g.hot, err = newLRU(hotBytes); err != nil {
+		if g.hot, err = g.newCache(hotBytes, onLeave); err != nil {
 			return err
 		}
 		cacheBytes -= hotBytes
 	}
-	if g.main, err = newLRU(cacheBytes); err != nil {
+	if g.main, err = g.newCache(cacheBytes, onLeave); err != nil {
 		return err
 	}
 	if g.peers != nil {
@@ -123,29 +132,38 @@ func (g *Group) Name() string { return g.name }
 // A getter must not Get the key that it is to load: it would wait for itself
 // until the load timeout.
 func (g *Group) Get(ctx context.Context, key string) (ByteView, error) {
-	g.stats.gets.Add(1)
-	if e, ok := g.cached(key); ok {
-		g.stats.hits.Add(1)
-		if g.logs(slog.LevelDebug) {
-			g.say(slog.LevelDebug, "hit", key)
-		}
-		return e.View, nil
+	if view, ok := g.hit(key); ok {
+		return view, nil
 	}
+	g.stats.misses.Add(1)
 	e, err := g.fill(ctx, key)
 	return e.View, err
 }
 
-// cached looks into both caches of this process.
-func (g *Group) cached(key string) (Entry, bool) {
-	if e, ok := g.main.Get(key); ok && !e.expired() {
-		return e, true
+// hit looks into both caches of this process and counts what it finds.
+func (g *Group) hit(key string) (ByteView, bool) {
+	e, ok := fresh(g.main, key)
+	if ok {
+		g.hits.mine().main.Add(1)
+	} else if e, ok = fresh(g.hot, key); ok {
+		g.hits.mine().hot.Add(1)
 	}
-	if g.hot != nil {
-		if e, ok := g.hot.Get(key); ok && !e.expired() {
-			return e, true
-		}
+	if ok && g.logs(slog.LevelDebug) {
+		g.say(slog.LevelDebug, "hit", key)
 	}
-	return Entry{}, false
+	return e.View, ok
+}
+
+// fresh returns the entry that c has for key, unless it has expired. c may be nil.
+func fresh(c Cache, key string) (Entry, bool) {
+	if c == nil {
+		return Entry{}, false
+	}
+	e, ok := c.Get(key)
+	if !ok || e.expired() {
+		return Entry{}, false
+	}
+	return e, true
 }
 
 // fill gets the entry of a key that is not cached here from where it belongs.
@@ -173,62 +191,9 @@ func (g *Group) pick(key string, n int) Peer {
 	return g.peers.Pick(key, n)
 }
 
-// mostPeersAsked is how many peers a fetch tries, one after the other, before
-// the key is loaded here. Each may cost as long as it takes to see that it is
-// not there, so a fetch does not try them all.
-const mostPeersAsked = 3
-
-// fetch gets key from its owner or, where that cannot be reached, from the next
-// peer on the ring. All processes try the same peers in the same order, so that
-// the key is still loaded by one of them.
-func (g *Group) fetch(ctx context.Context, key string, peer Peer) (Entry, error) {
-	return g.fetches.Do(ctx, key, func(ctx context.Context, f *singleflight.Flight[Entry]) (Entry, error) {
-		if e, ok := g.cached(key); ok { // see load
-			return e, nil
-		}
-		for n := 1; peer != nil && n <= mostPeersAsked; n++ {
-			e, err := g.ask(ctx, peer, key)
-			if err == nil {
-				if g.hot != nil && !e.expired() {
-					f.Commit(func() { g.hot.Add(strings.Clone(key), e) })
-				}
-				return e, nil
-			}
-			if !unreachable(err) || ctx.Err() != nil {
-				return Entry{}, err
-			}
-			peer = g.peers.Pick(key, n)
-		}
-		return g.load(ctx, key)
-	})
-}
-
-// ask gets key from one peer.
-func (g *Group) ask(ctx context.Context, peer Peer, key string) (Entry, error) {
-	// The time that the answer is under way is part of its age: what it has
-	// left is counted from before it was asked for (P7).
-	asked := Now()
-	item, err := peer.Get(ctx, g.name, key)
-	level := slog.LevelDebug
-	switch {
-	case err == nil:
-		g.stats.peerLoads.Add(1)
-	case unreachable(err):
-		g.stats.peerErrors.Add(1)
-		level = slog.LevelWarn
-	}
-	if g.logs(level) {
-		g.say(level, "asked peer", key, slog.String("peer", peer.Name()), took(asked), problem(err))
-	}
-	if err != nil {
-		return Entry{}, err
-	}
-	return Entry{View: viewOfOwn(item.Value), Expires: expiry(asked, item.TTL)}, nil
-}
-
 // load runs the getter for key, or joins the run that is in progress.
 func (g *Group) load(ctx context.Context, key string) (Entry, error) {
-	return g.loads.Do(ctx, key, func(ctx context.Context, f *singleflight.Flight[Entry]) (Entry, error) {
+	return g.loads.Do(ctx, key, func(ctx context.Context, f *flight) (Entry, error) {
 		// Look into the cache again. Of two callers that both missed, the
 		// second may come here when the first one's flight is over:
 		//
@@ -238,18 +203,18 @@ func (g *Group) load(ctx context.Context, key string) (Entry, error) {
 		//	2: flight starts
 		//
 		// Without this look the key would be loaded twice.
-		if e, ok := g.main.Get(key); ok && !e.expired() {
+		if e, ok := fresh(g.main, key); ok {
 			return e, nil
 		}
 		e, err := g.runGetter(ctx, key)
-		if err == nil && !e.expired() {
-			f.Commit(func() { g.main.Add(strings.Clone(key), e) })
+		if err == nil {
+			g.keep(key, e, f)
 		}
 		return e, err
 	})
 }
 
-// runGetter calls the user's getter and checks what it returns.
+// runGetter calls the user's getter.
 func (g *Group) runGetter(ctx context.Context, key string) (e Entry, err error) {
 	start, returned := Now(), false
 	g.stats.loads.Add(1)
@@ -266,33 +231,25 @@ func (g *Group) runGetter(ctx context.Context, key string) (e Entry, err error) 
 	}()
 	item, err := g.getter.Get(ctx, key)
 	returned = true
-	if err == nil && len(item.Value) > g.maxValue {
-		err = fmt.Errorf("%w: the getter returned %d bytes, want at most %d", ErrValueSize, len(item.Value), g.maxValue)
-	}
 	if err != nil {
 		return Entry{}, err
+	}
+	return g.loaded(item)
+}
+
+// loaded makes an entry of what the getter returned.
+func (g *Group) loaded(item Item) (Entry, error) {
+	if len(item.Value) > g.maxValue {
+		return Entry{}, fmt.Errorf("%w: the getter returned %d bytes, want at most %d", ErrValueSize, len(item.Value), g.maxValue)
 	}
 	return Entry{View: ViewOf(item.Value), Expires: expiry(Now(), item.TTL)}, nil
 }
 
-// ServeGet answers a peer's request for key, for the transport behind a
-// PeerPicker. It asks no other peer (P2): what is not cached is loaded here. The
-// returned duration is how long the value may be served, as Item.TTL says.
-func (g *Group) ServeGet(ctx context.Context, key string) (ByteView, time.Duration, error) {
-	g.stats.gets.Add(1)
-	g.stats.serverRequests.Add(1)
-	if e, ok := g.main.Get(key); ok && !e.expired() {
-		g.stats.hits.Add(1)
-		if g.logs(slog.LevelDebug) {
-			g.say(slog.LevelDebug, "hit for a peer", key)
-		}
-		return e.View, e.ttl(), nil
+// keep puts a value that was loaded here into the main cache.
+func (g *Group) keep(key string, e Entry, f *flight) {
+	if !e.expired() {
+		g.main.Add(strings.Clone(key), e, f.Tainted)
 	}
-	if err := g.checkKey(key); err != nil {
-		return ByteView{}, 0, err
-	}
-	e, err := g.load(ctx, key)
-	return e.View, e.ttl(), err
 }
 
 // wait returns when no load and no fetch is in progress, or ctx has ended.

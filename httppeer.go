@@ -14,12 +14,30 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/peercache/peercache/pb"
+	"github.com/peercache/peercache/stream"
 )
 
-// httpPeer is a peer that is spoken to by the plain protocol.
+// httpPeer is a peer that is spoken to on a stream, where it knows that, and by
+// the plain protocol for the rest.
 type httpPeer struct {
 	pool *HTTPPool
 	url  string
+	link *link // nil: the plain way alone
+}
+
+func newHTTPPeer(p *HTTPPool, url string) *httpPeer {
+	h := &httpPeer{pool: p, url: url}
+	if p.streams {
+		h.link = &link{pool: p, url: url}
+	}
+	return h
+}
+
+// part ends the link when what is in flight on it is answered, or ctx has ended.
+func (h *httpPeer) part(ctx context.Context) {
+	if h.link != nil {
+		h.link.close(ctx)
+	}
 }
 
 // mostOverhead is what a response may have beyond its value: error text, fields
@@ -29,10 +47,126 @@ const mostOverhead = 64 << 10
 func (h *httpPeer) Name() string { return h.url }
 
 // Get implements Peer.
-func (h *httpPeer) Get(ctx context.Context, group, key string) (Item, error) {
+func (h *httpPeer) Get(ctx context.Context, group, key string) (item Item, err error) {
 	if h.pool.closed.Load() { // it is alone now
 		return Item{}, &PeerError{Peer: h.url, Err: ErrClosed}
 	}
+	var answer error
+	plain, err := h.onLink(ctx, func(l *stream.Link) (plain bool, err error) {
+		a, err := l.Get(ctx, group, key)
+		if err == nil && !a.Plain {
+			item, answer = h.item(group, a)
+		}
+		return a.Plain, err
+	})
+	switch {
+	case err != nil:
+		return Item{}, err
+	case plain:
+		return h.getPlain(ctx, group, key)
+	}
+	return item, answer
+}
+
+// onLink asks on the link, and once more on another one if the first turns out to
+// be broken. Its error is ctx's or, when there was no answer, a *PeerError. It
+// reports whether to ask by the plain way, as ask may.
+func (h *httpPeer) onLink(ctx context.Context, ask func(*stream.Link) (plain bool, err error)) (plain bool, err error) {
+	if h.link == nil {
+		return true, nil
+	}
+	for try := 0; ; try++ {
+		l, err := h.link.get(ctx)
+		unlinked := err != nil
+		if !unlinked {
+			plain, err = ask(l)
+		}
+		switch {
+		case err == nil:
+			return plain, nil
+		case ctx.Err() != nil:
+			return false, ctx.Err()
+		case errors.Is(err, errNoStream), errors.Is(err, stream.ErrTooLarge), errors.Is(err, stream.ErrInvalid):
+			return true, nil
+		case unlinked, try > 0:
+			return false, &PeerError{Peer: h.url, Err: err}
+		}
+	}
+}
+
+// linked implements linkedPeer.
+func (h *httpPeer) linked() bool {
+	return h.link != nil && !h.pool.closed.Load() && h.link.ready() != nil
+}
+
+// start implements linkedPeer.
+func (h *httpPeer) start(group string, keys []string, w waiter) (n int, cancel func() bool) {
+	if h.link == nil || h.pool.closed.Load() {
+		return 0, nil
+	}
+	l := h.link.ready()
+	if l == nil {
+		return 0, nil
+	}
+	a := &linkWaiter{h, group, keys, w}
+	if len(keys) == 1 {
+		id, err := l.Ask(a, group, keys[0])
+		if err != nil {
+			return 0, nil
+		}
+		return 1, func() bool { return l.Cancel(id) }
+	}
+	for n < len(keys) {
+		_, asked, err := l.AskBatch(a, n, group, keys[n:])
+		if err != nil {
+			break
+		}
+		n += asked
+	}
+	return n, nil
+}
+
+// linkWaiter hands the answers of a link to a waiter.
+type linkWaiter struct {
+	peer  *httpPeer
+	group string
+	keys  []string
+	w     waiter
+}
+
+// Answer implements stream.Waiter.
+func (a *linkWaiter) Answer(i int, answer stream.Answer, err error) {
+	switch {
+	case err != nil:
+		a.w.answer(i, Item{}, &PeerError{Peer: a.peer.url, Err: err})
+	case answer.Plain:
+		go func() {
+			item, err := a.peer.getPlain(context.Background(), a.group, a.keys[i])
+			a.w.answer(i, item, err)
+		}()
+	default:
+		item, err := a.peer.item(a.group, answer)
+		a.w.answer(i, item, err)
+	}
+}
+
+// item returns the value in an answer, or the error.
+func (h *httpPeer) item(group string, a stream.Answer) (Item, error) {
+	if a.Err != nil {
+		return Item{}, errorOfStream(h.url, a.Err)
+	}
+	if _, maxValue := h.limits(group); len(a.Value) > maxValue {
+		return Item{}, h.tooLarge(len(a.Value), maxValue)
+	}
+	return Item{Value: ByteView{a.Value}.bytes(), TTL: a.TTL}, nil
+}
+
+func (h *httpPeer) tooLarge(size, most int) error {
+	return fmt.Errorf("%w: peer %s answered %d bytes, want at most %d", ErrValueSize, h.url, size, most)
+}
+
+// getPlain asks for one key by a request of its own.
+func (h *httpPeer) getPlain(ctx context.Context, group, key string) (Item, error) {
 	timeout, maxValue := h.limits(group)
 	var resp pb.GetResponse
 	err := errRedirected
@@ -54,7 +188,7 @@ func (h *httpPeer) Get(ctx context.Context, group, key string) (Item, error) {
 		return Item{}, decodeError(h.url, e)
 	}
 	if len(resp.GetValue()) > maxValue {
-		return Item{}, fmt.Errorf("%w: peer %s answered %d bytes, and the group takes %d", ErrValueSize, h.url, len(resp.GetValue()), maxValue)
+		return Item{}, h.tooLarge(len(resp.GetValue()), maxValue)
 	}
 	return Item{Value: resp.GetValue(), TTL: time.Duration(resp.GetTtlNs())}, nil
 }
@@ -63,8 +197,28 @@ func (h *httpPeer) Get(ctx context.Context, group, key string) (Item, error) {
 // another one. The key has to go in the body then.
 var errRedirected = errors.New("redirected")
 
-// Remove implements Peer. Many keys go in several requests.
+// Remove implements Peer.
 func (h *httpPeer) Remove(ctx context.Context, group string, keys []string) error {
+	var answer error
+	plain, err := h.onLink(ctx, func(l *stream.Link) (bool, error) {
+		err := l.Remove(ctx, group, keys)
+		if refused, ok := errors.AsType[*stream.Error](err); ok {
+			answer, err = errorOfStream(h.url, refused), nil
+		}
+		return false, err
+	})
+	if plain || err != nil && ctx.Err() == nil {
+		// A peer that is leaving takes no streams any more, but obeys this.
+		return h.removePlain(ctx, group, keys)
+	}
+	if err != nil {
+		return err
+	}
+	return answer
+}
+
+// removePlain asks to drop keys. Many go in several requests.
+func (h *httpPeer) removePlain(ctx context.Context, group string, keys []string) error {
 	timeout, _ := h.limits(group)
 	for len(keys) > 0 {
 		req := &pb.RemoveRequest{Group: group}

@@ -1,9 +1,11 @@
 package peercache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net"
 	"net/http"
@@ -15,9 +17,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/peercache/peercache/consistenthash"
+	"github.com/peercache/peercache/stream"
 )
 
 const (
@@ -37,6 +41,8 @@ type HTTPPool struct {
 	compat      bool          // speak as golang/groupcache does
 	peerTimeout time.Duration // 0: by the group's load timeout
 	transport   http.RoundTripper
+	streams     bool // else peers are spoken to by the plain way alone
+	stream      stream.Config
 
 	// view is swapped whole by Set. Readers take no lock.
 	view atomic.Pointer[view]
@@ -45,11 +51,16 @@ type HTTPPool struct {
 	// waits until it gets them all.
 	serving *semaphore.Weighted
 
-	groups sync.Map // of string, its name, to *Group
+	// groups, by name, is never written to, but swapped whole.
+	groups atomic.Pointer[map[string]*Group]
 
-	mu     sync.Mutex      // guards known, and is held while view or closed change
-	closed atomic.Bool     // set by Shutdown; Set changes nothing any more
-	known  map[string]Peer // the peers of the present view, by URL
+	mu      sync.Mutex                  // guards what follows, and is held while view, groups or closed change
+	closed  atomic.Bool                 // set by Shutdown; Set changes nothing any more
+	known   map[string]*httpPeer        // the peers of the present view, by URL
+	servers map[*stream.Server]struct{} // streams on which peers ask this process
+
+	// parting are the peers that left the view and whose links are being closed.
+	parting sync.WaitGroup
 }
 
 // view is the set of peers that this process believes in, and the ring over it.
@@ -94,15 +105,52 @@ func WithGroupcacheCompat() PoolOption {
 	}
 }
 
-// WithPeerTimeout bounds one request to a peer. It has to leave the peer the
-// time for a load, else a slow origin looks like a peer that is gone, and its
-// keys are loaded twice. The default is the group's load timeout and a second.
+// WithPeerTimeout bounds one request to a peer by the plain way. It has to leave
+// the peer the time for a load, else a slow origin looks like a peer that is gone,
+// and its keys are loaded twice. The default is the group's load timeout and a
+// second. On a stream, where a peer that is slow differs from one that is silent,
+// it has no effect: see WithDetectionTime.
 func WithPeerTimeout(d time.Duration) PoolOption {
 	return func(p *HTTPPool) error {
 		if d <= 0 {
 			return fmt.Errorf("WithPeerTimeout(%v): want more than 0", d)
 		}
 		p.peerTimeout = d
+		return nil
+	}
+}
+
+// WithDetectionTime sets for how long nothing may come from a peer that owes an
+// answer, not even to a ping, until it is taken for dead and its keys go to the
+// next peer. A slow load is no silence. The default is 500 ms.
+func WithDetectionTime(d time.Duration) PoolOption {
+	return func(p *HTTPPool) error {
+		if d < time.Millisecond {
+			return fmt.Errorf("WithDetectionTime(%v): want at least 1ms", d)
+		}
+		p.stream.Detect = d
+		return nil
+	}
+}
+
+// WithLargeValue sets from which size on, in bytes, a value takes the plain way:
+// a request and a connection of its own, where it holds up no other answers. The
+// default is 256 KiB.
+func WithLargeValue(n int) PoolOption {
+	return func(p *HTTPPool) error {
+		if n < 1 || n > mostValueBytes {
+			return fmt.Errorf("WithLargeValue(%d): want 1 to %d", n, mostValueBytes)
+		}
+		p.stream.LargeValue = n
+		return nil
+	}
+}
+
+// WithoutStream makes the pool ask, and answer, by one HTTP request a key alone,
+// for networks in which nothing else gets through.
+func WithoutStream() PoolOption {
+	return func(p *HTTPPool) error {
+		p.streams = false
 		return nil
 	}
 }
@@ -144,7 +192,10 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 		self:     self,
 		basePath: DefaultBasePath,
 		serving:  semaphore.NewWeighted(math.MaxInt64),
+		streams:  true,
+		servers:  make(map[*stream.Server]struct{}),
 	}
+	p.groups.Store(&map[string]*Group{})
 	for i, opt := range opts {
 		if opt == nil {
 			return nil, fmt.Errorf("peercache: option %d is nil", i)
@@ -195,23 +246,36 @@ func (p *HTTPPool) setView(peers []string) error {
 		return fmt.Errorf("peercache: %w", err)
 	}
 	v := &view{ring: ring, peers: make([]Peer, len(peers))}
-	known := make(map[string]Peer, len(peers))
+	known := make(map[string]*httpPeer, len(peers))
 	for i, name := range peers {
 		if name == p.self {
 			continue
 		}
 		peer, ok := p.known[name]
 		if !ok {
-			peer = &httpPeer{pool: p, url: name}
+			peer = newHTTPPeer(p, name)
 		}
 		known[name] = peer
 		v.peers[i] = peer
 		v.others = append(v.others, peer)
 	}
-	p.known = known
 	p.view.Store(v)
+	for name, peer := range p.known {
+		if known[name] == nil {
+			p.parting.Go(func() {
+				ctx, cancel := context.WithTimeout(context.Background(), longestParting)
+				defer cancel()
+				peer.part(ctx)
+			})
+		}
+	}
+	p.known = known
 	return nil
 }
+
+// longestParting bounds how long the answers of a peer are waited for that is not
+// in the view any more.
+const longestParting = time.Minute
 
 func (p *HTTPPool) newRing(peers []string) (*consistenthash.Ring, error) {
 	if p.compat {
@@ -272,18 +336,22 @@ func (p *HTTPPool) Register(g *Group) error {
 	if p == nil || p.view.Load() == nil {
 		return errors.New("a pool that NewHTTPPool did not make")
 	}
-	if _, taken := p.groups.LoadOrStore(g.name, g); taken {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	groups := maps.Clone(*p.groups.Load())
+	if groups[g.name] != nil {
 		return errors.New("the pool has a group of that name already: want another name, or another pool")
 	}
+	groups[g.name] = g
+	p.groups.Store(&groups)
 	return nil
 }
 
 // group returns the group of a name, or nil.
-func (p *HTTPPool) group(name string) *Group {
-	g, _ := p.groups.Load(name)
-	group, _ := g.(*Group)
-	return group
-}
+func (p *HTTPPool) group(name string) *Group { return (*p.groups.Load())[name] }
+
+// groupOf does what group does, and does not keep the name.
+func (p *HTTPPool) groupOf(name []byte) *Group { return (*p.groups.Load())[string(name)] }
 
 // Pick implements PeerPicker.
 func (p *HTTPPool) Pick(key string, n int) Peer {
@@ -325,15 +393,49 @@ func (p *HTTPPool) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// drain refuses new requests and waits for what is in progress.
-func (p *HTTPPool) drain(ctx context.Context) (err error) {
+// drain waits for what is in progress: what peers asked for, by either way, what
+// the groups load and fetch, and the links, which then have nothing to do.
+func (p *HTTPPool) drain(ctx context.Context) error {
+	p.mu.Lock()
+	servers := slices.Collect(maps.Keys(p.servers))
+	p.mu.Unlock()
+	var streams errgroup.Group
+	for _, s := range servers {
+		streams.Go(func() error { return s.Close(ctx) })
+	}
+	if err := streams.Wait(); err != nil {
+		return err
+	}
 	if err := p.serving.Acquire(ctx, math.MaxInt64); err != nil {
 		return err
 	}
 	defer p.serving.Release(math.MaxInt64) // closed refuses requests from now on
-	p.groups.Range(func(_, g any) bool {
-		err = g.(*Group).wait(ctx)
-		return err == nil
-	})
-	return err
+	for _, g := range *p.groups.Load() {
+		if err := g.wait(ctx); err != nil {
+			return err
+		}
+	}
+	p.mu.Lock()
+	for _, peer := range p.known {
+		p.parting.Go(func() { peer.part(ctx) })
+	}
+	p.mu.Unlock()
+	parted := make(chan struct{})
+	go func() {
+		p.parting.Wait()
+		close(parted)
+	}()
+	select {
+	case <-parted:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// handshakeTimeout bounds an attempt to connect to a peer, from the decision to
+// the peer's first frame. It is what it takes to see that the peer hangs, and no
+// less than distance costs.
+func (p *HTTPPool) handshakeTimeout() time.Duration {
+	return max(2*cmp.Or(p.stream.Detect, stream.DefaultDetect), 200*time.Millisecond)
 }

@@ -20,6 +20,9 @@ import (
 //	GET  {group}/{key}    GetResponse   as golang/groupcache's
 //	POST get              GetResponse   a GetRequest in the body: any key
 //	POST remove           RemoveResponse   a RemoveRequest in the body
+//
+// A GET of the base path itself, with the header "Upgrade: peercache", begins a
+// stream on the connection: see the package stream.
 const (
 	getPath    = "get"
 	removePath = "remove"
@@ -40,6 +43,8 @@ func (p *HTTPPool) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !ok:
 		http.Error(w, fmt.Sprintf("peercache: not a path of the cache: want %s", p.basePath), http.StatusNotFound)
+	case r.Method == http.MethodGet && path == "" && isUpgrade(r) && p.streams:
+		p.serveStream(w)
 	case r.Method == http.MethodGet:
 		group, key, err := p.splitPath(path)
 		if err != nil {
@@ -99,7 +104,7 @@ func (p *HTTPPool) answerGet(ctx context.Context, group, key string) *pb.GetResp
 	}
 	g := p.group(group)
 	if g == nil {
-		return &pb.GetResponse{Error: encodeRefusal(pb.Error_KIND_UNKNOWN_GROUP, fmt.Sprintf("%.*q", longestGroupName, group))}
+		return &pb.GetResponse{Error: unknownGroup(group)}
 	}
 	view, ttl, err := g.ServeGet(ctx, key)
 	if err != nil {
@@ -124,6 +129,11 @@ func (p *HTTPPool) answerRemove(req *pb.RemoveRequest) *pb.RemoveResponse {
 
 // readRequest reads the message in r's body. If it cannot, it has answered.
 func readRequest(w http.ResponseWriter, r *http.Request, m proto.Message) bool {
+	if r.Header.Get("Content-Type") != contentType {
+		// A web page can have a browser send other types to any address.
+		http.Error(w, "peercache: want a body of type "+contentType, http.StatusUnsupportedMediaType)
+		return false
+	}
 	// Whoever sends a body slowly holds on to a connection and a goroutine, and
 	// the server may have no limits of its own. A writer that has no deadlines,
 	// such as one of a test, goes without.

@@ -2,6 +2,9 @@ package peercache
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -12,49 +15,146 @@ type Result struct {
 	Err  error // as that of Get
 }
 
-// mostAtOnce is how many keys of one GetMulti are asked of one owner, or loaded
-// here, at the same time.
-const mostAtOnce = 32
-
 // GetMulti returns one Result for each key, in the same order. What is cached
-// here is answered at once; the rest is asked of its owners concurrently, each
-// key as Get would. A key that fails does not fail the others. A key that is
-// given twice is asked for once.
+// here is answered at once; the rest is asked of its owners, of all of them at
+// the same time, and of each in as few requests as it takes. Each key has its
+// flight, as with Get, so that calls which overlap load each key once. A key that
+// fails does not fail the others. A key that is given twice is asked for once.
 func (g *Group) GetMulti(ctx context.Context, keys []string) []Result {
 	results := make([]Result, len(keys))
-	missing := make(map[string][]int) // the places of each key in keys
+	places := make(map[string][]int) // of each key that is not cached, in keys
 	byOwner := make(map[Peer][]string)
-	g.stats.gets.Add(int64(len(keys)))
 	for i, key := range keys {
-		if e, ok := g.cached(key); ok {
-			g.stats.hits.Add(1)
-			results[i].View = e.View
+		var ok bool
+		if results[i].View, ok = g.hit(key); ok {
 			continue
 		}
-		if missing[key] == nil {
+		g.stats.misses.Add(1)
+		if results[i].Err = g.checkKey(key); results[i].Err != nil {
+			continue
+		}
+		if places[key] == nil {
 			owner := g.pick(key, 0)
 			byOwner[owner] = append(byOwner[owner], key)
 		}
-		missing[key] = append(missing[key], i)
+		places[key] = append(places[key], i)
 	}
 
 	var owners errgroup.Group
-	for _, keys := range byOwner {
-		owners.Go(func() error {
-			var asks errgroup.Group
-			asks.SetLimit(mostAtOnce)
-			for _, key := range keys {
-				asks.Go(func() error {
-					e, err := g.fill(ctx, key)
-					for _, i := range missing[key] {
-						results[i] = Result{e.View, err}
-					}
-					return nil
-				})
+	for owner, keys := range byOwner {
+		got := func(i int, e Entry, err error) {
+			if err != nil {
+				err = g.keyError(keys[i], err)
 			}
-			return asks.Wait()
+			for _, at := range places[keys[i]] {
+				results[at] = Result{e.View, err}
+			}
+		}
+		owners.Go(func() error {
+			if owner == nil {
+				g.loadAll(ctx, keys, got)
+			} else {
+				g.fetchAll(ctx, owner, keys, got)
+			}
+			return nil
 		})
 	}
 	owners.Wait()
 	return results
+}
+
+// loadAll loads keys here and calls got with the place of each.
+func (g *Group) loadAll(ctx context.Context, keys []string, got func(i int, e Entry, err error)) {
+	if getter, ok := g.getter.(BatchGetter); ok && len(keys) > 1 {
+		g.loadBatches(ctx, getter, keys, got)
+		return
+	}
+	var loads errgroup.Group
+	loads.SetLimit(mostAtOnce)
+	for i, key := range keys {
+		if err := ctx.Err(); err != nil { // and a goroutine each would take its time
+			got(i, Entry{}, err)
+			continue
+		}
+		loads.Go(func() error {
+			e, err := g.load(ctx, key)
+			got(i, e, err)
+			return nil
+		})
+	}
+	loads.Wait()
+}
+
+// mostInBatch is how many keys a BatchGetter gets in one call.
+const mostInBatch = 1000
+
+// loadBatches has the getter load keys many at a time, but those that are being
+// loaded already.
+func (g *Group) loadBatches(ctx context.Context, getter BatchGetter, keys []string, got func(i int, e Entry, err error)) {
+	flights := make([]*flight, len(keys))
+	var newKeys []string
+	var newFlights []*flight
+	for i, key := range keys {
+		f, first := g.loads.Join(key)
+		flights[i] = f
+		if !first {
+			continue
+		}
+		if e, ok := fresh(g.main, key); ok { // again: see load
+			g.loads.End(f, e, nil)
+			continue
+		}
+		newKeys, newFlights = append(newKeys, key), append(newFlights, f)
+	}
+	for from := 0; from < len(newKeys); from += mostInBatch {
+		to := min(from+mostInBatch, len(newKeys))
+		keys, flights := newKeys[from:to:to], newFlights[from:to]
+		g.loads.GoAll(ctx, flights, func(ctx context.Context) ([]Entry, []error) {
+			entries, errs := g.runBatchGetter(ctx, getter, keys)
+			for i, err := range errs {
+				if err == nil {
+					g.keep(keys[i], entries[i], flights[i])
+				}
+			}
+			return entries, errs
+		})
+	}
+	for i, f := range flights {
+		e, err := g.loads.Wait(ctx, f)
+		got(i, e, err)
+	}
+}
+
+// runBatchGetter calls the user's getter, and holds it to its contract.
+func (g *Group) runBatchGetter(ctx context.Context, getter BatchGetter, keys []string) ([]Entry, []error) {
+	entries, errs := make([]Entry, len(keys)), make([]error, len(keys))
+	failed := len(keys) // of a getter that panics
+	g.stats.loads.Add(int64(len(keys)))
+	defer func() { g.stats.loadErrors.Add(int64(failed)) }()
+
+	items, err := getter.GetBatch(ctx, slices.Clone(keys))
+	partial, ok := errors.AsType[BatchError](err)
+	switch {
+	case ok && len(partial) != len(keys):
+		err = fmt.Errorf("the getter returned a BatchError of %d for %d keys, want one each: %w", len(partial), len(keys), err)
+	case ok:
+		copy(errs, partial)
+		err = nil
+	}
+	if err == nil && len(items) != len(keys) {
+		err = fmt.Errorf("the getter returned %d items for %d keys, want one each", len(items), len(keys))
+	}
+	failed = 0
+	for i := range keys {
+		if err != nil {
+			errs[i] = err
+		}
+		if errs[i] == nil {
+			entries[i], errs[i] = g.loaded(items[i])
+		}
+		if errs[i] != nil {
+			failed++
+		}
+	}
+	return entries, errs
 }

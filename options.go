@@ -77,6 +77,30 @@ func WithHotShare(share float64) GroupOption {
 	}
 }
 
+// WithCache keeps the group's values in caches that newCache makes, such as
+// NewLRU or one of the user's own. The default is NewStore.
+func WithCache(newCache NewCache) GroupOption {
+	return func(g *Group) error {
+		if newCache == nil {
+			return fmt.Errorf("WithCache(nil): want a function that makes a Cache, such as NewLRU")
+		}
+		g.newCache = newCache
+		return nil
+	}
+}
+
+// WithOnEvict makes the group call f for every value that leaves this process,
+// owned or a copy, exactly once and with the reason. f runs in the goroutine that
+// made the value leave, after it has left and with no lock held, so that it may
+// use the group; it holds up that goroutine's Get for as long as it runs. The view
+// stays valid.
+func WithOnEvict(f func(key string, view ByteView, reason Reason)) GroupOption {
+	return func(g *Group) error {
+		g.onEvict = f
+		return nil
+	}
+}
+
 // WithMaxKeyBytes bounds the length of a key. A longer one is refused with
 // ErrKeySize. All peers should have the same. It may be up to 1 MiB; the default
 // is DefaultMaxKeyBytes.

@@ -33,3 +33,20 @@ type PeerPicker interface {
 	// Peers returns all peers but this process.
 	Peers() []Peer
 }
+
+// linkedPeer is a Peer that can be asked without a goroutine for each request.
+type linkedPeer interface {
+	Peer
+	// linked reports whether start may be worth a try.
+	linked() bool
+	// start asks for the first n of keys, as many as it can take now, and returns
+	// without waiting. w gets exactly one answer for each of them. cancel, if not
+	// nil, withdraws the request, and reports that w gets no answer then.
+	start(group string, keys []string, w waiter) (n int, cancel func() bool)
+}
+
+// A waiter gets the answers to what a linkedPeer was asked, by their place in the
+// keys: what Peer.Get would have returned. answer must not block.
+type waiter interface {
+	answer(i int, item Item, err error)
+}

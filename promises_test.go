@@ -374,6 +374,7 @@ func TestP10RequestsThatBreakTheRules(t *testing.T) {
 		"body is no protobuf":   {"POST", "/_peercache/get", "\xff\xff", 400},
 		"remove is no protobuf": {"POST", "/_peercache/remove", "\xff\xff", 400},
 		"group is not UTF-8":    {"POST", "/_peercache/get", "\x0a\x01\xff\x12\x01k", 400},
+		"another content type":  {"POST", "/_peercache/remove", "\x0a\x04test\x12\x01k", 415},
 		"body too large":        {"POST", "/_peercache/get", strings.Repeat("x", 5<<20), 413},
 		"key too long":          {"POST", "/_peercache/get", "\x0a\x04test\x12\x81\x80\x02" + strings.Repeat("k", 32<<10+1), 400},
 		"remove, unknown group": {"POST", "/_peercache/remove", "\x0a\x04nope\x12\x01k", 200},
@@ -383,6 +384,9 @@ func TestP10RequestsThatBreakTheRules(t *testing.T) {
 			req, err := http.NewRequest(c.method, nodes[0].url+c.path, strings.NewReader(c.body))
 			if err != nil {
 				t.Fatal(err)
+			}
+			if name != "another content type" {
+				req.Header.Set("Content-Type", "application/x-protobuf")
 			}
 			resp, err := http.DefaultTransport.RoundTrip(req)
 			if err != nil {

@@ -87,19 +87,3 @@ func (g *Group) removeAt(ctx context.Context, keysOf map[Peer][]string) map[Peer
 	}
 	return failed
 }
-
-// ServeRemove drops keys from this process alone and taints its loads and
-// fetches of them. It is how the transport behind a PeerPicker answers a peer's
-// Remove.
-func (g *Group) ServeRemove(keys ...string) {
-	for _, key := range keys {
-		// What is on its way first: a flight that is over before it is
-		// forgotten has put its value where the next lines remove it.
-		g.loads.Forget(key)
-		g.fetches.Forget(key)
-		g.main.Remove(key)
-		if g.hot != nil {
-			g.hot.Remove(key)
-		}
-	}
-}

@@ -1,6 +1,11 @@
 package peercache
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/peercache/peercache/stream"
+)
 
 // Stats are the figures of a group in this process since it was made.
 type Stats struct {
@@ -15,38 +20,93 @@ type Stats struct {
 
 	ServerRequests int64 // keys that peers asked this process for
 
-	Main CacheStats // values of keys this process owns
+	Main CacheStats // values that were loaded here: of keys this process owns, as a rule
 	Hot  CacheStats // copies of values that other peers own
 }
 
-// CacheStats are the figures of one cache.
+// CacheStats are the figures of one cache. A cache of the user's own may leave
+// some of them at zero; Hits and Misses are the group's.
 type CacheStats struct {
-	Items     int64 // entries now
-	Bytes     int64 // what they cost now: values, keys and bookkeeping
-	Evictions int64 // entries that left for want of room
-	Rejected  int64 // values not kept, because one alone is larger than the cache
+	Items int64 // entries now
+	Bytes int64 // what they cost now: values, keys and bookkeeping
+
+	Hits   int64 // Gets and peers' requests that this cache answered
+	Misses int64 // those for which it was looked into in vain
+
+	// Entries that left, by reason; see Reason.
+	Evictions, Expired, Removed, Replaced int64
+
+	Rejected int64 // values that were too large to be kept
+
+	// What tells whether the cache is large enough. EvictedEarly are the entries
+	// that were evicted before they expired, which says that it is too small for
+	// the TTL. YoungestEvicted is the age of the youngest of those evicted
+	// lately: what is asked for again within that time is found, as a rule.
+	EvictedEarly    int64
+	YoungestEvicted time.Duration
 }
 
-// counters are what Stats is read from.
+// counters are what Stats is read from, but for hits.
 type counters struct {
-	gets, hits, loads, loadErrors, peerLoads, peerErrors, serverRequests atomic.Int64
+	misses     atomic.Int64 // Gets that no cache here answered
+	servedMiss atomic.Int64 // peers' requests that the main cache did not answer
+	loads      atomic.Int64
+	loadErrors atomic.Int64
+	peerLoads  atomic.Int64
+	peerErrors atomic.Int64
 }
 
 // Stats returns the group's figures. They are read one after the other while
 // the group goes on, so that sums may be off by what happens meanwhile.
 func (g *Group) Stats() Stats {
+	mainHits, hotHits, served := g.hits.sum()
+	misses, servedMisses := g.stats.misses.Load(), g.stats.servedMiss.Load()
 	s := Stats{
-		Gets:           g.stats.gets.Load(),
-		Hits:           g.stats.hits.Load(),
+		Gets:           mainHits + hotHits + misses + servedMisses,
+		Hits:           mainHits + hotHits,
 		Loads:          g.stats.loads.Load(),
 		LoadErrors:     g.stats.loadErrors.Load(),
 		PeerLoads:      g.stats.peerLoads.Load(),
 		PeerErrors:     g.stats.peerErrors.Load(),
-		ServerRequests: g.stats.serverRequests.Load(),
+		ServerRequests: served,
 		Main:           g.main.Stats(),
 	}
+	s.Main.Hits, s.Main.Misses = mainHits, hotHits+misses+servedMisses
 	if g.hot != nil {
 		s.Hot = g.hot.Stats()
+		s.Hot.Hits, s.Hot.Misses = hotHits, misses
 	}
 	return s
+}
+
+// PeerStats are the figures of what this process asked one peer on streams, since
+// the peer came into the view.
+type PeerStats struct {
+	Peer       string // its base URL
+	Requests   int64  // of all kinds
+	Keys       int64  // that were asked for
+	Batches    int64  // requests for many keys
+	BytesIn    int64
+	BytesOut   int64
+	InFlight   int              // requests now
+	Reconnects int64            // connections after the first
+	Latency    stream.Histogram // from a request to its answer, a load included
+}
+
+// Stats returns the figures of all peers in the view, in the order of Set.
+func (p *HTTPPool) Stats() []PeerStats {
+	others := p.view.Load().others
+	stats := make([]PeerStats, 0, len(others))
+	for _, peer := range others {
+		h := peer.(*httpPeer)
+		s := PeerStats{Peer: h.url}
+		if h.link != nil {
+			all, opened := h.link.stats()
+			s.Requests, s.Keys, s.Batches = all.Requests, all.Keys, all.Batches
+			s.BytesIn, s.BytesOut, s.InFlight = all.BytesIn, all.BytesOut, all.InFlight
+			s.Reconnects, s.Latency = max(0, opened-1), all.Latency
+		}
+		stats = append(stats, s)
+	}
+	return stats
 }

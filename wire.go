@@ -55,6 +55,11 @@ func encodeRefusal(kind pb.Error_Kind, text string) *pb.Error {
 	return &pb.Error{Kind: kind, Message: []byte(text)}
 }
 
+// unknownGroup is the refusal of a request for a group that is not here.
+func unknownGroup(name string) *pb.Error {
+	return encodeRefusal(pb.Error_KIND_UNKNOWN_GROUP, fmt.Sprintf("%.*q", longestGroupName, name))
+}
+
 // decodeError returns the error that a peer sent.
 func decodeError(peer string, e *pb.Error) error {
 	text := string(e.GetMessage()[:min(len(e.GetMessage()), mostErrorText)])

@@ -128,11 +128,21 @@ func (c *Cache[V]) Get(key string) (v V, ok bool) {
 //
 // The cache keeps the string key. If it is a part of something larger, that is kept
 // alive too and not counted: clone it before.
-func (c *Cache[V]) Add(key string, v V) bool {
+func (c *Cache[V]) Add(key string, v V) bool { return c.AddUnless(nil, key, v) }
+
+// AddUnless does what Add does, unless refused returns true, and reports whether v
+// is in. refused is called with the cache locked, so that no Remove comes between
+// its answer and the Add: it must be quick and must not use the cache. A nil
+// refused is always false.
+func (c *Cache[V]) AddUnless(refused func() bool, key string, v V) bool {
 	cost, fits := c.cost(key, v)
 	hash := maphash.String(c.seed, key)
 
 	c.mu.Lock()
+	if refused != nil && refused() {
+		c.mu.Unlock()
+		return false
+	}
 	e := c.table.find(hash, key)
 	if !fits {
 		c.rejected++

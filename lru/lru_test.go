@@ -256,3 +256,17 @@ func TestGetDoesNotAllocate(t *testing.T) {
 		t.Errorf("Get allocates %v times", n)
 	}
 }
+
+func TestAddUnlessRefused(t *testing.T) {
+	c, err := New(1<<20, func(string, string) int64 { return 0 }, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refuse := func(answer bool) func() bool { return func() bool { return answer } }
+	if !c.AddUnless(refuse(false), "k", "first") || c.AddUnless(refuse(true), "k", "second") {
+		t.Fatal("kept what was refused, or refused what was not")
+	}
+	if v, ok := c.Get("k"); !ok || v != "first" {
+		t.Fatalf("%q, %v", v, ok)
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -68,9 +69,8 @@ type Flight[V any] struct {
 
 	waiters int // guarded by Group.mu; callers that have not left
 
-	mu     sync.Mutex
-	sealed bool // guarded by mu; nothing may be committed any more
-	ended  bool // guarded by mu; val and err are set, or about to be
+	tainted atomic.Bool // see Tainted
+	ended   atomic.Bool // val and err are set, or about to be
 }
 
 // Do returns the result of fn for key. Concurrent calls with one key share one
@@ -133,46 +133,73 @@ func (g *Group[V]) leave(f *Flight[V]) {
 	}
 	g.mu.Unlock()
 	if abandoned {
-		f.seal()
+		f.tainted.Store(true)
 		f.cancel()
 	}
 }
 
 // Go ends f with the result of fn, as Do describes. It does not wait.
 func (g *Group[V]) Go(ctx context.Context, f *Flight[V], fn func(context.Context, *Flight[V]) (V, error)) {
-	ctx = context.WithoutCancel(ctx)
-	var cancel context.CancelFunc
-	if g.Timeout > 0 {
-		ctx, cancel = context.WithTimeout(ctx, g.Timeout)
-	} else {
-		ctx, cancel = context.WithCancel(ctx)
-	}
+	ctx, cancel := g.context(ctx)
 	f.cancel = cancel
-	go g.run(ctx, cancel, f, fn)
+	go g.run(ctx, cancel, []*Flight[V]{f}, func(ctx context.Context) ([]V, []error) {
+		v, err := fn(ctx, f)
+		return []V{v}, []error{err}
+	})
 }
 
-// run calls fn and ends the flight with what came of it, or with the end of its
-// time if that is sooner.
-func (g *Group[V]) run(ctx context.Context, cancel func(), f *Flight[V], fn func(context.Context, *Flight[V]) (V, error)) {
+// GoAll ends all flights with the results of one run of fn: a value and an error
+// for each of them, in their order. It does what Go does, but the run is not
+// cancelled when flights are abandoned.
+func (g *Group[V]) GoAll(ctx context.Context, flights []*Flight[V], fn func(context.Context) ([]V, []error)) {
+	ctx, cancel := g.context(ctx)
+	go g.run(ctx, cancel, flights, fn)
+}
+
+// context returns the context of a run that the caller with ctx starts.
+func (g *Group[V]) context(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx = context.WithoutCancel(ctx)
 	if g.Timeout > 0 {
-		stop := context.AfterFunc(ctx, func() {
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return context.WithTimeout(ctx, g.Timeout)
+	}
+	return context.WithCancel(ctx)
+}
+
+// run calls fn and ends the flights with what came of it, or with the end of
+// their time if that is sooner.
+func (g *Group[V]) run(ctx context.Context, cancel func(), flights []*Flight[V], fn func(context.Context) ([]V, []error)) {
+	stop := func() bool { return true }
+	if g.Timeout > 0 {
+		stop = context.AfterFunc(ctx, func() {
+			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return
+			}
+			for _, f := range flights {
 				var zero V
 				g.end(f, zero, fmt.Errorf("singleflight: no result within %v: %w", g.Timeout, ctx.Err()))
 			}
 		})
-		defer stop()
 	}
-	var v V
-	err := ErrGoexit // what remains when fn neither returns nor panics
+	var vals []V
+	var errs []error
+	failure := ErrGoexit // what remains when fn neither returns nor panics
 	defer func() {
 		if r := recover(); r != nil {
-			err = &PanicError{Value: r, Stack: debug.Stack()}
+			failure = &PanicError{Value: r, Stack: debug.Stack()}
 		}
-		g.End(f, v, err)
+		stop()
+		for i, f := range flights {
+			var v V
+			err := failure
+			if failure == nil {
+				v, err = vals[i], errs[i]
+			}
+			g.End(f, v, err)
+		}
 		cancel()
 	}()
-	v, err = fn(ctx, f)
+	vals, errs = fn(ctx)
+	failure = nil
 }
 
 // End gives v and err to everybody who waits for f. It is called once for each
@@ -191,11 +218,8 @@ func (g *Group[V]) End(f *Flight[V], v V, err error) {
 // end gives every caller of f its result. Only the first end counts: another is
 // that of a function which came back after its time was over.
 func (g *Group[V]) end(f *Flight[V], v V, err error) {
-	f.mu.Lock()
-	first := !f.ended
-	f.sealed, f.ended = true, true
-	f.mu.Unlock()
-	if !first {
+	f.tainted.Store(true)
+	if f.ended.Swap(true) {
 		return
 	}
 	g.mu.Lock()
@@ -211,35 +235,24 @@ func (g *Group[V]) end(f *Flight[V], v V, err error) {
 // CancelAbandoned is set. The first caller may set it, before it waits.
 func (f *Flight[V]) OnAbandon(cancel func()) { f.cancel = cancel }
 
-// Commit runs keep, unless the flight was forgotten, cancelled or timed out, and
-// reports whether it did. While keep runs, Forget of the key waits: what keep
-// stores is there before Forget returns, or is not stored at all. keep must not
-// call methods of the Group with the flight's own key.
-func (f *Flight[V]) Commit(keep func()) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.sealed {
-		return false
-	}
-	keep()
-	return true
-}
+// Tainted reports that what the flight finds is not to be kept: the key was
+// forgotten meanwhile, or the flight was cancelled, timed out or ended.
+//
+// Forget and the removal of what is cached, in this order, race with a flight
+// that caches its value. The flight must look at Tainted and cache the value as
+// one step with respect to that removal. Then either the removal comes after,
+// and drops the value, or the flight sees the taint.
+func (f *Flight[V]) Tainted() bool { return f.tainted.Load() }
 
-func (f *Flight[V]) seal() {
-	f.mu.Lock()
-	f.sealed = true
-	f.mu.Unlock()
-}
-
-// Forget taints the flight of key, if there is one: its callers get its result,
-// but its Commit does nothing from now on, and the next Do starts anew.
+// Forget taints the flight of key, if there is one, and lets nobody join it any
+// more: its callers get its result, and the next Do starts anew.
 func (g *Group[V]) Forget(key string) {
 	g.mu.Lock()
 	f := g.flights[key]
 	delete(g.flights, key)
 	g.mu.Unlock()
 	if f != nil {
-		f.seal()
+		f.tainted.Store(true)
 	}
 }
 

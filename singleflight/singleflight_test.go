@@ -94,14 +94,14 @@ func TestP3AbandonedFlightRunsOnUnlessAskedNotTo(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := Group[string]{CancelAbandoned: cancelAbandoned, Timeout: time.Minute}
 				var ended error
-				var committed bool
+				var tainted bool
 				fn := func(ctx context.Context, f *Flight[string]) (string, error) {
 					select {
 					case <-time.After(5 * time.Second):
 					case <-ctx.Done():
 						ended = ctx.Err()
 					}
-					committed = f.Commit(func() {})
+					tainted = f.Tainted()
 					return "value", ended
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -110,8 +110,8 @@ func TestP3AbandonedFlightRunsOnUnlessAskedNotTo(t *testing.T) {
 				if err := g.Drain(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				if cancelAbandoned != errors.Is(ended, context.Canceled) || committed == cancelAbandoned {
-					t.Fatalf("flight's context ended with %v, committed %v", ended, committed)
+				if cancelAbandoned != errors.Is(ended, context.Canceled) || tainted != cancelAbandoned {
+					t.Fatalf("flight's context ended with %v, tainted %v", ended, tainted)
 				}
 			})
 		})
@@ -144,11 +144,11 @@ func TestP3TimeoutReleasesCallersOfAStubbornFunction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := Group[string]{Timeout: 3 * time.Second}
 		release := make(chan struct{})
-		committed := make(chan bool, 1)
+		tainted := make(chan bool, 1)
 		start := time.Now()
 		_, err := g.Do(t.Context(), "k", func(_ context.Context, f *Flight[string]) (string, error) {
 			<-release
-			committed <- f.Commit(func() { t.Error("kept a value after the end of its time") })
+			tainted <- f.Tainted()
 			return "late", nil
 		})
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 3*time.Second {
@@ -158,8 +158,8 @@ func TestP3TimeoutReleasesCallersOfAStubbornFunction(t *testing.T) {
 			t.Fatalf("next call: %q, %v", v, err)
 		}
 		close(release)
-		if <-committed {
-			t.Fatal("late commit was taken")
+		if !<-tainted {
+			t.Fatal("a value from after the end of the flight may be kept")
 		}
 		if err := g.Drain(t.Context()); err != nil {
 			t.Fatal(err)
@@ -241,10 +241,10 @@ func TestForgottenFlightAnswersButIsNotKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g Group[string]
 		release := make(chan struct{})
-		var committed bool
+		var tainted bool
 		before := doAsync(t.Context(), &g, "k", func(_ context.Context, f *Flight[string]) (string, error) {
 			<-release
-			committed = f.Commit(func() {})
+			tainted = f.Tainted()
 			return "old", nil
 		})
 		synctest.Wait()
@@ -255,16 +255,16 @@ func TestForgottenFlightAnswersButIsNotKept(t *testing.T) {
 			t.Fatalf("after Forget: %+v", r)
 		}
 		close(release)
-		if r := <-before; r.v != "old" || committed {
-			t.Fatalf("before Forget: %+v, committed %v", r, committed)
+		if r := <-before; r.v != "old" || !tainted {
+			t.Fatalf("before Forget: %+v, tainted %v", r, tainted)
 		}
 	})
 }
 
-// TestCommitAndForgetAreOrdered keeps versions in a map as a cache would. A
+// TestForgetAndKeepingAreOrdered keeps versions in a map as a cache would. A
 // version that was current before Forget was called must not be in the map
 // after Forget and the delete that follows it.
-func TestCommitAndForgetAreOrdered(t *testing.T) {
+func TestForgetAndKeepingAreOrdered(t *testing.T) {
 	var g Group[int64]
 	var mu sync.Mutex
 	kept := map[string]int64{}
@@ -286,7 +286,11 @@ func TestCommitAndForgetAreOrdered(t *testing.T) {
 					for range rnd.IntN(3) {
 						runtime.Gosched()
 					}
-					f.Commit(func() { mu.Lock(); kept["k"] = v; mu.Unlock() })
+					mu.Lock()
+					if !f.Tainted() {
+						kept["k"] = v
+					}
+					mu.Unlock()
 					return v, nil
 				})
 			}
@@ -367,7 +371,9 @@ func Example() {
 	var g Group[string]
 	v, err := g.Do(context.Background(), "Tom", func(ctx context.Context, f *Flight[string]) (string, error) {
 		score := "630" // a slow lookup
-		f.Commit(func() { /* put it into a cache, unless it was forgotten meanwhile */ })
+		if !f.Tainted() {
+			// put it into a cache
+		}
 		return score, nil
 	})
 	fmt.Println(v, err)

@@ -1,0 +1,219 @@
+package peercache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/peercache/peercache/stream"
+)
+
+// protocolName is what a stream is called in the Upgrade header of HTTP.
+const protocolName = "peercache"
+
+const (
+	// plainFor is for how long a peer that does not know the stream is spoken to
+	// by the plain way, before it is asked again.
+	plainFor = time.Minute
+	// After a failure the next attempt waits between half of this and all of it,
+	// doubled with each further failure up to the longest. Meanwhile the peer
+	// counts as not reached.
+	firstBackoff   = 50 * time.Millisecond
+	longestBackoff = time.Second
+)
+
+// errNoStream says that a peer does not know the stream, or that something
+// between does not.
+var errNoStream = errors.New("the peer does not know the stream")
+
+// link is the one connection to a peer: made on first use, and again when it has
+// broken.
+type link struct {
+	pool *HTTPPool
+	url  string
+
+	mu       sync.Mutex
+	live     *stream.Link  // guarded by mu; nil, or the last that was opened
+	opening  chan struct{} // guarded by mu; nil, or closed when an attempt is over
+	closed   bool          // guarded by mu; no attempts any more
+	failures int           // guarded by mu; attempts since the last success
+	failure  error         // guarded by mu; why the last attempt failed
+	retryAt  Instant       // guarded by mu; when to try again
+	opened   int64         // guarded by mu; links that were opened
+	past     stream.Stats  // guarded by mu; the sum over links that have ended
+}
+
+// ready returns the link, if there is one that takes requests. It does not block.
+func (c *link) ready() *stream.Link {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.live == nil || c.live.Err() != nil {
+		return nil
+	}
+	return c.live
+}
+
+// get returns the link, and opens one if need be. It waits for that, but not for
+// another attempt after one that failed: then it returns why, at once, and
+// errNoStream where the peer is to be asked by the plain way.
+func (c *link) get(ctx context.Context) (*stream.Link, error) {
+	for {
+		live, opening, err := c.state()
+		if live != nil || err != nil {
+			return live, err
+		}
+		select {
+		case <-opening:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// state returns the link, or why there is none, or else the attempt to wait for.
+func (c *link) state() (live *stream.Link, opening <-chan struct{}, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.live != nil {
+		if c.live.Err() == nil {
+			return c.live, nil, nil
+		}
+		c.bury()
+	}
+	if c.closed {
+		return nil, nil, ErrClosed
+	}
+	if c.opening == nil && (c.failure == nil || Now() >= c.retryAt) {
+		c.opening = make(chan struct{})
+		go c.open(c.opening)
+	}
+	return nil, c.opening, c.failure
+}
+
+// bury forgets a link that takes no more requests. One that fell silent is not
+// replaced at once: its peer hangs, and an attempt would hang too. c.mu is held.
+func (c *link) bury() {
+	if errors.Is(c.live.Err(), stream.ErrSilent) {
+		c.failed(c.live.Err())
+	}
+	s := c.live.Stats()
+	c.past.Add(&s)
+	c.live = nil
+}
+
+// failed takes note of an attempt that failed. c.mu is held.
+func (c *link) failed(err error) {
+	wait := plainFor
+	if !errors.Is(err, errNoStream) {
+		wait = longestBackoff
+		if c.failures < 8 {
+			wait = min(wait, firstBackoff<<c.failures)
+		}
+		c.failures++
+	}
+	c.failure = err
+	c.retryAt = Now() + Instant(wait/2+rand.N(wait/2+1))
+}
+
+// open makes one attempt.
+func (c *link) open(over chan struct{}) {
+	ctx, cancel := context.WithTimeout(context.Background(), c.pool.handshakeTimeout())
+	live, err := c.upgrade(ctx)
+	cancel()
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	defer close(over)
+	c.opening = nil
+	switch {
+	case err != nil:
+		c.failed(err)
+	case c.closed:
+		go live.Close(context.Background()) // nothing is in flight
+	default:
+		c.live, c.failure, c.failures = live, nil, 0
+		c.opened++
+	}
+}
+
+// upgrade asks the peer to speak the stream, by an upgrade from HTTP/1.1.
+func (c *link) upgrade(ctx context.Context) (*stream.Link, error) {
+	// The connection outlives ctx, which bounds the handshake alone.
+	reqCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, cancel)
+	defer stop()
+	req, err := http.NewRequestWithContext(reqCtx, http.MethodGet, c.url+c.pool.basePath, nil)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	req.Header.Set("Connection", "Upgrade")
+	req.Header.Set("Upgrade", protocolName)
+	resp, err := c.pool.transport.RoundTrip(req)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	body, ok := resp.Body.(io.ReadWriteCloser)
+	if resp.StatusCode != http.StatusSwitchingProtocols || !ok {
+		resp.Body.Close()
+		cancel()
+		if resp.StatusCode == http.StatusServiceUnavailable {
+			return nil, fmt.Errorf("HTTP status %s", resp.Status)
+		}
+		return nil, fmt.Errorf("%w: HTTP status %s", errNoStream, resp.Status)
+	}
+	return stream.Open(ctx, &upgraded{body, cancel}, nil, c.pool.stream)
+}
+
+// close takes no more requests, and waits for those in flight until ctx ends.
+func (c *link) close(ctx context.Context) {
+	c.mu.Lock()
+	c.closed = true
+	live, opening := c.live, c.opening
+	c.mu.Unlock()
+	if opening != nil {
+		<-opening // no longer than the handshake takes
+	}
+	if live != nil {
+		live.Close(ctx)
+	}
+}
+
+// stats returns the figures of all links to the peer, one after the other.
+func (c *link) stats() (s stream.Stats, opened int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s = c.past
+	if c.live != nil {
+		live := c.live.Stats()
+		s.Add(&live)
+	}
+	return s, c.opened
+}
+
+// upgraded is a connection that an http.RoundTripper gave away. It has no
+// deadlines, which the asking side of a stream does not need: it closes it.
+type upgraded struct {
+	io.ReadWriteCloser
+	cancel context.CancelFunc // of the request that was upgraded
+}
+
+func (c *upgraded) Close() error {
+	defer c.cancel()
+	return c.ReadWriteCloser.Close()
+}
+
+func (c *upgraded) LocalAddr() net.Addr              { return nil }
+func (c *upgraded) RemoteAddr() net.Addr             { return nil }
+func (c *upgraded) SetDeadline(time.Time) error      { return errors.ErrUnsupported }
+func (c *upgraded) SetReadDeadline(time.Time) error  { return errors.ErrUnsupported }
+func (c *upgraded) SetWriteDeadline(time.Time) error { return errors.ErrUnsupported }
+
+var _ net.Conn = (*upgraded)(nil)
