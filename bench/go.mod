@@ -3,6 +3,7 @@ module github.com/peercache/peercache/bench
 go 1.26.0
 
 require (
+	github.com/coocood/freecache v1.2.7
 	github.com/dgraph-io/ristretto/v2 v2.4.2
 	github.com/golang/groupcache v0.0.0-20241129210726-2c02b8208cf8
 	github.com/maypok86/otter/v2 v2.4.0

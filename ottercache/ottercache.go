@@ -1,0 +1,111 @@
+// Package ottercache lets a peercache.Group keep its values in otter, a cache
+// library for Go:
+//
+//	peercache.NewGroup("scores", 64<<20, getter, peercache.WithCache(ottercache.New))
+//
+// It is for those who know otter and its policy and want that. peercache's own
+// store is the default; bench/ compares them.
+package ottercache
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+	"github.com/maypok86/otter/v2/stats"
+
+	"github.com/peercache/peercache"
+)
+
+// overhead is what an entry costs beyond key and value, in bytes: measured with
+// two million entries, and rounded up.
+const overhead = 160
+
+// New is a peercache.NewCache. otter makes room in the background, so that for a
+// moment a cache may be larger than maxBytes, and calls onLeave from goroutines of
+// its own.
+func New(maxBytes int64, onLeave func(key string, e peercache.Entry, r peercache.Reason)) (peercache.Cache, error) {
+	if maxBytes <= 0 {
+		return nil, fmt.Errorf("ottercache: a cache of %d bytes: want more than 0", maxBytes)
+	}
+	c := &cache{maxBytes: maxBytes, stats: stats.NewCounter()}
+	options := &otter.Options[string, peercache.Entry]{
+		MaximumWeight: uint64(maxBytes),
+		Weigher:       weigh,
+		StatsRecorder: c.stats,
+		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[string, peercache.Entry]) time.Duration {
+			if e.Value.Expires == 0 {
+				return math.MaxInt64
+			}
+			return max(1, time.Duration(e.Value.Expires-peercache.Now()))
+		}),
+	}
+	if onLeave != nil {
+		options.OnDeletion = func(e otter.DeletionEvent[string, peercache.Entry]) {
+			onLeave(e.Key, e.Value, reasonOf(e.Cause))
+		}
+	}
+	var err error
+	c.otter, err = otter.New(options)
+	if err != nil {
+		return nil, fmt.Errorf("ottercache: %w", err)
+	}
+	return c, nil
+}
+
+type cache struct {
+	otter    *otter.Cache[string, peercache.Entry]
+	stats    *stats.Counter
+	maxBytes int64
+}
+
+func weigh(key string, e peercache.Entry) uint32 {
+	return uint32(min(int64(len(key)+e.View.Len()+overhead), math.MaxUint32))
+}
+
+func reasonOf(c otter.DeletionCause) peercache.Reason {
+	switch c {
+	case otter.CauseReplacement:
+		return peercache.Replaced
+	case otter.CauseOverflow:
+		return peercache.Evicted
+	case otter.CauseExpiration:
+		return peercache.Expired
+	}
+	return peercache.Removed
+}
+
+// Get implements peercache.Cache.
+func (c *cache) Get(key string) (peercache.Entry, bool) { return c.otter.GetIfPresent(key) }
+
+// Add implements peercache.Cache. Compute locks what Invalidate locks too.
+func (c *cache) Add(key string, e peercache.Entry, tainted func() bool) bool {
+	kept := false
+	c.otter.Compute(key, func(peercache.Entry, bool) (peercache.Entry, otter.ComputeOp) {
+		switch {
+		case tainted():
+			return e, otter.CancelOp
+		case int64(weigh(key, e)) > c.maxBytes:
+			return e, otter.InvalidateOp
+		}
+		kept = true
+		return e, otter.WriteOp
+	})
+	return kept
+}
+
+// Remove implements peercache.Cache.
+func (c *cache) Remove(key string) bool {
+	_, ok := c.otter.Invalidate(key)
+	return ok
+}
+
+// Stats implements peercache.Cache.
+func (c *cache) Stats() peercache.CacheStats {
+	return peercache.CacheStats{
+		Items:     int64(c.otter.EstimatedSize()),
+		Bytes:     int64(c.otter.WeightedSize()),
+		Evictions: int64(c.stats.Snapshot().Evictions),
+	}
+}
