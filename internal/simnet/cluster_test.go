@@ -124,10 +124,20 @@ func TestP1OneLoadUnderLatency(t *testing.T) {
 	})
 }
 
+const detect = 500 * ms
+
+// askedAgain waits until a peer that is back can be asked again: once its time to
+// wait is over, a Get begins a new attempt, in the background.
+func askedAgain(t *testing.T, asker, owner *node) {
+	time.Sleep(2 * time.Second)
+	asker.get(t, keyOf(t, asker, owner))
+	time.Sleep(200 * ms)
+}
+
 func TestTheNextPeerLoadsWhenTheOwnerIsCutOff(t *testing.T) {
 	bubble(t, func(t *testing.T, n *simnet.Network) {
 		n.SetLatency(10*ms, 10*ms)
-		nodes, o := newCluster(t, n, 5, 50*ms, peercache.WithPeerTimeout(time.Second))
+		nodes, o := newCluster(t, n, 5, 50*ms, peercache.WithDetectionTime(detect))
 		asker, owner, next := nodes[0], nodes[1], nodes[2]
 		key := keyOf(t, asker, owner, next)
 		for _, other := range nodes[2:] { // links that are up, so that a request is what times out
@@ -138,13 +148,20 @@ func TestTheNextPeerLoadsWhenTheOwnerIsCutOff(t *testing.T) {
 		n.Isolate(owner.host)
 		start := time.Now()
 		asker.get(t, key)
-		since(t, start, time.Second+2*10*ms+50*ms)
+		// A tick of the detection more or less, a round trip to the next peer, its load.
+		if took := time.Since(start); took < detect*9/10 || took > detect*11/10+2*10*ms+50*ms {
+			t.Errorf("took %v, with a detection time of %v", took, detect)
+		}
+		start = time.Now()
+		asker.get(t, keyOf(t, asker, owner, nodes[3], next))
+		since(t, start, 2*10*ms+50*ms) // no second detection
 		nodes[3].get(t, key)
 		if by := o.loadedBy(key); !slices.Equal(by, []string{next.host}) {
 			t.Errorf("loaded by %v, want %s alone", by, next.host)
 		}
 
 		n.HealAll()
+		askedAgain(t, asker, owner)
 		key = keyOf(t, asker, owner, nodes[4])
 		asker.get(t, key)
 		if by := o.loadedBy(key); !slices.Equal(by, []string{owner.host}) {
@@ -169,6 +186,7 @@ func TestARestartedOwnerIsAskedAgain(t *testing.T) {
 		stop, err := simnet.Serve(n.Host(owner.host), ":8001", owner.pool)
 		must(t, err)
 		owner.stop = stop
+		askedAgain(t, asker, owner)
 		key = keyOf(t, asker, owner, nodes[3])
 		asker.get(t, key)
 		if by := o.loadedBy(key); !slices.Equal(by, []string{owner.host}) {
