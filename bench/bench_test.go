@@ -1,11 +1,17 @@
 package main
 
 import (
+	"os"
 	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
 )
+
+func TestMain(m *testing.M) {
+	serveAsNode()
+	os.Exit(m.Run())
+}
 
 // TestQuick runs each comparison with little data, and looks at its tables.
 func TestQuick(t *testing.T) {

@@ -28,9 +28,10 @@ type command struct {
 
 // commands are run in this order. To add one, write it in a file of its own and
 // name it here: the flags, the printing and the test are there already.
-var commands = []command{local, memory, hitRatio, ring}
+var commands = []command{local, memory, hitRatio, ring, peers}
 
 func main() {
+	serveAsNode()
 	if err := run(os.Stdout, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)

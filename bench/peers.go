@@ -1,0 +1,329 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/golang/groupcache"
+
+	"github.com/peercache/peercache"
+)
+
+var peers = command{
+	name:  "peers",
+	about: "getting keys that another process has cached",
+	run:   runPeers,
+}
+
+const (
+	batchKeys = 1000 // of one GetMulti
+	owners    = 3    // that those keys are of
+)
+
+func runPeers(w io.Writer, m measuring) error {
+	b, err := startPeers(w, m)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	fmt.Fprintf(w, `
+Processes on one machine, over loopback. The owner has all keys cached, the asker caches nothing: peercache
+by WithHotShare(0), groupcache by a group of 0 bytes. c goroutines ask, each for one key at a time; median of
+%d turns of %v each, in turns. groupcache, as it comes, keeps 2 idle connections; tuned, as many as it uses,
+like net/http, which gets bare values.
+`, m.repeats, m.turn)
+	for _, run := range []func(*peersBench) error{
+		(*peersBench).small, (*peersBench).medium, (*peersBench).beside, (*peersBench).batches,
+	} {
+		if err := run(b); err != nil {
+			return err
+		}
+	}
+	b.verdict()
+	return nil
+}
+
+// peersBench is what the comparisons of this command share.
+type peersBench struct {
+	w        io.Writer
+	m        measuring
+	nodes    []*node    // the owners
+	fetchers []*fetcher // peercache first, and golang/groupcache second
+	keys     [][]string // by kind: those that the owners own, whatever way they are fetched
+	targets  []string   // what to print in the end
+	closers  []func()
+
+	pool       *peercache.HTTPPool
+	groups     []*peercache.Group // by kind
+	groupcache *groupcache.HTTPPool
+}
+
+// startPeers starts one owner and whoever else is there.
+func startPeers(w io.Writer, m measuring) (*peersBench, error) {
+	b := &peersBench{w: w, m: m, keys: make([][]string, len(valueKinds))}
+	for _, add := range []func() error{
+		b.addPeercache, b.addGroupcache, b.addPlain, b.addMemcached, b.addRedis, func() error { return b.grow(1, small, medium, tiny, b.huge()) },
+	} {
+		if err := add(); err != nil {
+			b.close()
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// grow starts owners until there are n, tells everybody, chooses keys of kinds of
+// values that belong to them, and has the values cached.
+func (b *peersBench) grow(n int, kinds ...valueKind) error {
+	urls := []string{asker}
+	for len(b.nodes) < n {
+		node, err := startOwner()
+		if err != nil {
+			return err
+		}
+		b.closers = append(b.closers, node.stop)
+		b.nodes = append(b.nodes, node)
+	}
+	for _, node := range b.nodes {
+		urls = append(urls, node.url)
+	}
+	if err := b.pool.Set(urls...); err != nil {
+		return err
+	}
+	b.groupcache.Set(urls...)
+	for _, of := range kinds {
+		b.keys[of] = b.foreignKeys(of)
+		for _, f := range b.fetchers {
+			if err := b.warm(f, of); err != nil {
+				return fmt.Errorf("%s: %w", f.name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// foreignKeys returns keys for values of a kind that are not this process's.
+func (b *peersBench) foreignKeys(of valueKind) (keys []string) {
+	n := valueKinds[of].keys
+	switch {
+	case b.m.quick && of == batch:
+		n = batchKeys
+	case b.m.quick:
+		n = max(1, n/32)
+	}
+	for i := 0; len(keys) < n; i++ {
+		key := fmt.Sprintf("%s:%08d", valueKinds[of].name, i)
+		if _, foreign := b.groupcache.PickPeer(key); foreign && b.pool.Pick(key, 0) != nil {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// huge is the kind of values that others are fetched beside.
+func (b *peersBench) huge() valueKind {
+	if b.m.quick {
+		return large
+	}
+	return huge
+}
+
+// warm fetches all values of a kind once.
+func (b *peersBench) warm(f *fetcher, of valueKind) error {
+	if !f.takes(of) {
+		return nil
+	}
+	return oneByOne(b.keys[of], func(key string) error {
+		if f.put != nil {
+			if err := f.put(of, key); err != nil {
+				return err
+			}
+		}
+		return f.get(of, key)
+	})
+}
+
+// close ends what was started, the last first.
+func (b *peersBench) close() {
+	for _, f := range slices.Backward(b.closers) {
+		f()
+	}
+}
+
+// first and second are the places of those in fetchers that targets name.
+const (
+	first = iota
+	second
+)
+
+// callers is how many there are of GetMulti at one time.
+func (b *peersBench) callers() int { return len(b.keys[batch]) / batchKeys }
+
+// redis returns Redis's place in fetchers, or -1.
+func (b *peersBench) redis() int {
+	return slices.IndexFunc(b.fetchers, func(f *fetcher) bool { return f.name == redisName })
+}
+
+// target takes note of how got compares with want: at least that, or at most.
+func (b *peersBench) target(what string, got float64, atMost bool, want float64) {
+	sign, reached := "≥", got >= want
+	if atMost {
+		sign, reached = "≤", got <= want
+	}
+	verdict := "reached"
+	if !reached {
+		verdict = "NOT REACHED"
+	}
+	b.targets = append(b.targets, fmt.Sprintf("- %s: %s (target %s %s): %s", what, short(got), sign, short(want), verdict))
+}
+
+func (b *peersBench) verdict() {
+	fmt.Fprintf(b.w, "\nTargets, ours to theirs:\n\n")
+	for _, t := range b.targets {
+		fmt.Fprintln(b.w, t)
+	}
+}
+
+// small compares the fetches of single keys, and what they cost.
+func (b *peersBench) small() error {
+	alone, err := b.inTurns(b.fetchers, small, load{workers: 1, timed: true})
+	if err != nil {
+		return err
+	}
+	some, err := b.inTurns(b.fetchers, small, load{workers: 64})
+	if err != nil {
+		return err
+	}
+	many, err := b.inTurns(b.fetchers, small, load{workers: 512})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(b.w, "\n1 KiB values, keys fetched in a second:\n")
+	t := newTable("", "c=1 p50 µs", "× ours", "c=64", "× ours", "c=512", "× ours")
+	for i, f := range b.fetchers {
+		t.add(f.name, us(alone[i].p50), alone[i].p50/alone[first].p50,
+			some[i].rate, some[i].rate/some[first].rate, many[i].rate, many[i].rate/many[first].rate)
+	}
+	if err := t.print(b.w); err != nil {
+		return err
+	}
+	b.target("1 KiB, c=1, p50, to groupcache", alone[first].p50/alone[second].p50, true, 0.6)
+	b.target("1 KiB, c=64, keys/s, to groupcache", some[first].rate/some[second].rate, false, 12)
+	b.target("1 KiB, c=512, keys/s, to groupcache", many[first].rate/many[second].rate, false, 25)
+	if r := b.redis(); r >= 0 {
+		b.target("1 KiB, c=64, keys/s, to Redis", some[first].rate/some[r].rate, false, 1.3)
+		b.target("1 KiB, c=512, keys/s, to Redis", many[first].rate/many[r].rate, false, 1.3)
+	}
+
+	fmt.Fprintf(b.w, "\nWhat that costs: processor time a key, of asker and owner together, and connections of the asker at once:\n")
+	t = newTable("", "c=64 µs", "× ours", "c=512 µs", "× ours", "c=512 connections")
+	for i, f := range b.fetchers {
+		if f.foreign {
+			continue
+		}
+		t.add(f.name, us(some[i].cpu), some[i].cpu/some[first].cpu, us(many[i].cpu), many[i].cpu/many[first].cpu, many[i].conns)
+	}
+	b.target("1 KiB, c=64, processor time, to groupcache", some[first].cpu/some[second].cpu, true, 0.1)
+	b.target("1 KiB, c=512, processor time, to groupcache", many[first].cpu/many[second].cpu, true, 0.1)
+	b.target("1 KiB, c=512, connections", many[first].conns, true, 2)
+	return t.print(b.w)
+}
+
+// medium compares the fetches of larger values.
+func (b *peersBench) medium() error {
+	some, err := b.inTurns(b.fetchers, medium, load{workers: 64})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(b.w, "\n16 KiB values, keys fetched in a second:\n")
+	t := newTable("", "c=64", "× ours")
+	for i, f := range b.fetchers {
+		t.add(f.name, some[i].rate, some[i].rate/some[first].rate)
+	}
+	if r := b.redis(); r >= 0 {
+		b.target("16 KiB, c=64, keys/s, to Redis", some[first].rate/some[r].rate, false, 1)
+	}
+	return t.print(b.w)
+}
+
+// batches compares the fetches of many keys at once, from several owners.
+func (b *peersBench) batches() error {
+	if err := b.grow(owners, batch); err != nil {
+		return err
+	}
+	var able []*fetcher
+	for _, f := range b.fetchers {
+		if f.getAll != nil {
+			able = append(able, f)
+		}
+	}
+	one, err := b.inTurns(able, batch, load{workers: 1})
+	if err != nil {
+		return err
+	}
+	eight, err := b.inTurns(able, batch, load{workers: b.callers()})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(b.w, "\nCalls for %d keys of 1 KiB, which %d other processes own (Redis: one has them); keys fetched in a second:\n", batchKeys, owners)
+	t := newTable("", "1 caller", "× ours", fmt.Sprintf("%d callers", b.callers()), "× ours")
+	for i, f := range able {
+		t.add(f.nameAll, one[i].rate, one[i].rate/one[first].rate, eight[i].rate, eight[i].rate/eight[first].rate)
+		if f.name == redisName {
+			b.target("GetMulti of 1,000, 1 caller, keys/s, to Redis", one[first].rate/one[i].rate, false, 1)
+			b.target("GetMulti of 1,000, 8 callers, keys/s, to Redis", eight[first].rate/eight[i].rate, false, 1)
+		}
+	}
+	return t.print(b.w)
+}
+
+// beside compares how long small values take while large ones are fetched.
+func (b *peersBench) beside() error {
+	var able []*fetcher
+	for _, f := range b.fetchers {
+		if f.takes(b.huge()) {
+			able = append(able, f)
+		}
+	}
+	alone, err := b.inTurns(able, tiny, load{workers: 1, timed: true})
+	if err != nil {
+		return err
+	}
+	beside, err := b.inTurns(able, tiny, load{workers: 1, timed: true, beside: true})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(b.w, "\n100-byte values, c=1, alone and beside another goroutine that gets values of %d MiB, one after the other; p99:\n", valueKinds[b.huge()].bytes>>20)
+	t := newTable("", "alone µs", "× ours", "beside µs", "× ours")
+	for i, f := range able {
+		t.add(f.name, us(alone[i].p99), alone[i].p99/alone[first].p99, us(beside[i].p99), beside[i].p99/beside[first].p99)
+	}
+	return t.print(b.w)
+}
+
+// us shows nanoseconds as microseconds.
+func us(ns float64) float64 { return ns / float64(time.Microsecond) }
+
+// inTurns measures the fetchers with one load, as sideBySide does.
+func (b *peersBench) inTurns(fetchers []*fetcher, of valueKind, l load) ([]cost, error) {
+	costs := make([][]cost, len(fetchers))
+	for turn := range b.m.repeats + 1 {
+		for i := range fetchers {
+			i := (i + turn) % len(fetchers) // nobody always follows the same one
+			c, err := b.measure(fetchers[i], of, l)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", fetchers[i].name, err)
+			}
+			if turn > 0 { // the first one warms up
+				costs[i] = append(costs[i], c)
+			}
+		}
+	}
+	medians := make([]cost, len(fetchers))
+	for i, c := range costs {
+		medians[i] = medianCost(c)
+	}
+	return medians, nil
+}

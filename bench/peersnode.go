@@ -1,0 +1,208 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/golang/groupcache"
+
+	"github.com/peercache/peercache"
+)
+
+// nodeVariable is set in the environment of processes that bench starts of itself,
+// and says what they are: "owner", or the command line of a server to guard.
+const nodeVariable = "PEERCACHE_BENCH_NODE"
+
+// serveAsNode makes this process what nodeVariable says, and ends it when its
+// standard input is closed. Without the variable it does nothing.
+func serveAsNode() {
+	what := os.Getenv(nodeVariable)
+	if what == "" {
+		return
+	}
+	run := runGuard
+	if what == "owner" {
+		run = func(string) error { return runOwner() }
+	}
+	if err := run(what); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: "+what+":", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// argSeparator is between the arguments of a command line.
+const argSeparator = "\n"
+
+// runGuard runs a server as long as standard input is open. So none is left behind,
+// however the bench ends.
+func runGuard(commandLine string) error {
+	args := strings.Split(commandLine, argSeparator)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		io.Copy(io.Discard, os.Stdin)
+		cancel()
+	}()
+	err := exec.CommandContext(ctx, args[0], args[1:]...).Run()
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// report is what an owner tells, once in the beginning and then for each line that
+// it is sent.
+type report struct {
+	URL string
+	CPU time.Duration // that the process has used so far
+}
+
+// runOwner answers peers, by each of the ways that are compared.
+func runOwner() error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	url := "http://" + l.Addr().String()
+	mux := http.NewServeMux()
+	for _, add := range []func(*http.ServeMux, string) error{ownPeercache, ownGroupcache, ownPlain} {
+		if err := add(mux, url); err != nil {
+			return err
+		}
+	}
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+
+	go http.Serve(l, mux)
+	orders := bufio.NewScanner(os.Stdin)
+	for {
+		r := report{url, cpuTime()}
+		if err := json.NewEncoder(os.Stdout).Encode(r); err != nil {
+			return err
+		}
+		if !orders.Scan() {
+			return nil
+		}
+	}
+}
+
+// cpuTime is what this process has used so far.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+func ownPeercache(mux *http.ServeMux, url string) error {
+	pool, err := peercache.NewHTTPPool(url)
+	if err != nil {
+		return err
+	}
+	mux.Handle(pool.BasePath(), pool)
+	for of, k := range valueKinds {
+		load := func(context.Context, string) ([]byte, error) { return valueKind(of).value(), nil }
+		if _, err := peercache.NewGroup(k.name, ownerBytes, peercache.GetterFunc(load), peercache.WithPeers(pool)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func ownGroupcache(mux *http.ServeMux, url string) error {
+	// It knows no peers, and so owns every key that it is asked for.
+	pool := groupcache.NewHTTPPoolOpts(url, nil)
+	mux.Handle("/_groupcache/", pool)
+	for of, k := range valueKinds {
+		groupcache.NewGroup(k.name, ownerBytes, groupcache.GetterFunc(func(_ context.Context, _ string, dest groupcache.Sink) error {
+			return dest.SetBytes(valueKind(of).value())
+		}))
+	}
+	return nil
+}
+
+// ownPlain serves what net/http can do at best: values that are there.
+func ownPlain(mux *http.ServeMux, _ string) error {
+	for of, k := range valueKinds {
+		value := valueKind(of).value()
+		mux.HandleFunc("/plain/"+k.name+"/", func(w http.ResponseWriter, _ *http.Request) { w.Write(value) })
+	}
+	return nil
+}
+
+// node is a process that bench started of itself.
+type node struct {
+	url    string
+	stdin  io.WriteCloser
+	stdout *bufio.Scanner
+	cmd    *exec.Cmd
+}
+
+// startNode starts a process that is what.
+func startNode(what string) (*node, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	n := &node{cmd: exec.Command(self)}
+	n.cmd.Env = append(os.Environ(), nodeVariable+"="+what)
+	n.cmd.Stderr = os.Stderr
+	if n.stdin, err = n.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	stdout, err := n.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	n.stdout = bufio.NewScanner(stdout)
+	return n, n.cmd.Start()
+}
+
+// startOwner starts a process that owns keys.
+func startOwner() (*node, error) {
+	n, err := startNode("owner")
+	if err != nil {
+		return nil, err
+	}
+	r, err := n.read()
+	if err != nil {
+		n.stop()
+		return nil, err
+	}
+	n.url = r.URL
+	return n, nil
+}
+
+// ask asks an owner for a report.
+func (n *node) ask() (report, error) {
+	if _, err := io.WriteString(n.stdin, "\n"); err != nil {
+		return report{}, err
+	}
+	return n.read()
+}
+
+func (n *node) read() (r report, err error) {
+	if !n.stdout.Scan() {
+		return r, errors.Join(errors.New("a process that bench started has ended"), n.stdout.Err())
+	}
+	return r, json.Unmarshal(n.stdout.Bytes(), &r)
+}
+
+// stop ends the process, and waits for that.
+func (n *node) stop() {
+	n.stdin.Close()
+	n.cmd.Wait()
+}
