@@ -10,13 +10,13 @@ require (
 	github.com/maypok86/otter/v2 v2.4.0
 	github.com/peercache/peercache v0.0.0
 	github.com/redis/rueidis v1.0.79
+	golang.org/x/sync v0.24.0
 )
 
 require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/dustin/go-humanize v1.0.1 // indirect
 	github.com/golang/protobuf v1.5.4 // indirect
-	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 )

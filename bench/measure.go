@@ -12,6 +12,7 @@ type measuring struct {
 	turn    time.Duration // of one subject at a time
 	repeats int           // turns of each
 	quick   bool          // with little data: only whether it works
+	profile string        // where to write profiles to; empty: nowhere
 }
 
 // A subject is one of those that are compared.

@@ -196,6 +196,9 @@ func (b *peersBench) small() error {
 	if err != nil {
 		return err
 	}
+	if err := b.profile("small", small, load{workers: 64}); err != nil {
+		return err
+	}
 	many, err := b.inTurns(b.fetchers, small, load{workers: 512})
 	if err != nil {
 		return err
@@ -237,6 +240,9 @@ func (b *peersBench) medium() error {
 	if err != nil {
 		return err
 	}
+	if err := b.profile("medium", medium, load{workers: 64}); err != nil {
+		return err
+	}
 	fmt.Fprintf(b.w, "\n16 KiB values, keys fetched in a second:\n")
 	t := newTable("", "c=64", "× ours")
 	for i, f := range b.fetchers {
@@ -265,6 +271,9 @@ func (b *peersBench) batches() error {
 	}
 	eight, err := b.inTurns(able, batch, load{workers: b.callers()})
 	if err != nil {
+		return err
+	}
+	if err := b.profile("batch", batch, load{workers: b.callers()}); err != nil {
 		return err
 	}
 	fmt.Fprintf(b.w, "\nCalls for %d keys of 1 KiB, which %d other processes own (Redis: one has them); keys fetched in a second:\n", batchKeys, owners)
