@@ -62,15 +62,17 @@ type Flight[V any] struct {
 	// be withdrawn. It is set by the first caller before it waits.
 	cancel func()
 
-	// val and err are written once, before done is closed, and only read after.
-	done chan struct{}
-	val  V
-	err  error
+	// val and err are written once, before ended is set, and only read after.
+	val   V
+	err   error
+	ended atomic.Bool // set with Group.mu held
 
-	waiters int // guarded by Group.mu; callers that have not left
+	// These are guarded by Group.mu.
+	done    chan struct{} // closed after ended is set; nil if nobody waited for it so far
+	waiters int           // callers that have not left
+	listed  bool          // it is in Group.flights
 
 	tainted atomic.Bool // see Tainted
-	ended   atomic.Bool // val and err are set, or about to be
 }
 
 // Do returns the result of fn for key. Concurrent calls with one key share one
@@ -103,7 +105,7 @@ func (g *Group[V]) Join(key string) (f *Flight[V], first bool) {
 		f.waiters++
 		return f, false
 	}
-	f = &Flight[V]{key: key, done: make(chan struct{}), waiters: 1}
+	f = &Flight[V]{key: key, waiters: 1, listed: true}
 	if g.flights == nil {
 		g.flights = make(map[string]*Flight[V])
 	}
@@ -114,8 +116,11 @@ func (g *Group[V]) Join(key string) (f *Flight[V], first bool) {
 
 // Wait returns the result of f, or ctx.Err when ctx ends before.
 func (g *Group[V]) Wait(ctx context.Context, f *Flight[V]) (v V, err error) {
+	if f.ended.Load() {
+		return f.val, f.err
+	}
 	select {
-	case <-f.done:
+	case <-g.done(f):
 		return f.val, f.err
 	case <-ctx.Done():
 		g.leave(f)
@@ -123,13 +128,33 @@ func (g *Group[V]) Wait(ctx context.Context, f *Flight[V]) (v V, err error) {
 	}
 }
 
+// over is the done of flights that ended before anybody waited.
+var over = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// done returns a channel that is closed when f has ended.
+func (g *Group[V]) done(f *Flight[V]) <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case f.ended.Load():
+		return over
+	case f.done == nil:
+		f.done = make(chan struct{})
+	}
+	return f.done
+}
+
 // leave is a caller's going before the end of f.
 func (g *Group[V]) leave(f *Flight[V]) {
 	g.mu.Lock()
 	f.waiters--
 	abandoned := f.waiters == 0 && g.CancelAbandoned && f.cancel != nil
-	if abandoned && g.flights[f.key] == f {
-		delete(g.flights, f.key) // nobody may join what is about to be cancelled
+	if abandoned {
+		g.unlist(f) // nobody may join what is about to be cancelled
 	}
 	g.mu.Unlock()
 	if abandoned {
@@ -174,9 +199,11 @@ func (g *Group[V]) run(ctx context.Context, cancel func(), flights []*Flight[V],
 			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				return
 			}
+			g.mu.Lock()
+			defer g.mu.Unlock()
 			for _, f := range flights {
 				var zero V
-				g.end(f, zero, fmt.Errorf("singleflight: no result within %v: %w", g.Timeout, ctx.Err()))
+				g.settle(f, zero, fmt.Errorf("singleflight: no result within %v: %w", g.Timeout, ctx.Err()))
 			}
 		})
 	}
@@ -205,9 +232,9 @@ func (g *Group[V]) run(ctx context.Context, cancel func(), flights []*Flight[V],
 // End gives v and err to everybody who waits for f. It is called once for each
 // flight that was not given to Go. It does not block.
 func (g *Group[V]) End(f *Flight[V], v V, err error) {
-	g.end(f, v, err)
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.settle(f, v, err)
 	g.running--
 	if g.running == 0 && g.idle != nil {
 		close(g.idle)
@@ -215,20 +242,27 @@ func (g *Group[V]) End(f *Flight[V], v V, err error) {
 	}
 }
 
-// end gives every caller of f its result. Only the first end counts: another is
-// that of a function which came back after its time was over.
-func (g *Group[V]) end(f *Flight[V], v V, err error) {
-	f.tainted.Store(true)
-	if f.ended.Swap(true) {
+// settle gives every caller of f its result. Only the first time counts: another
+// is that of a function which came back after its time was over. g.mu is held.
+func (g *Group[V]) settle(f *Flight[V], v V, err error) {
+	if f.ended.Load() {
 		return
 	}
-	g.mu.Lock()
-	if g.flights[f.key] == f {
-		delete(g.flights, f.key)
-	}
-	g.mu.Unlock()
+	g.unlist(f)
+	f.tainted.Store(true)
 	f.val, f.err = v, err
-	close(f.done)
+	f.ended.Store(true)
+	if f.done != nil {
+		close(f.done)
+	}
+}
+
+// unlist lets nobody join f any more. g.mu is held.
+func (g *Group[V]) unlist(f *Flight[V]) {
+	if f.listed {
+		delete(g.flights, f.key)
+		f.listed = false
+	}
 }
 
 // OnAbandon sets what withdraws the call when the last caller has left and
@@ -249,7 +283,9 @@ func (f *Flight[V]) Tainted() bool { return f.tainted.Load() }
 func (g *Group[V]) Forget(key string) {
 	g.mu.Lock()
 	f := g.flights[key]
-	delete(g.flights, key)
+	if f != nil {
+		g.unlist(f)
+	}
 	g.mu.Unlock()
 	if f != nil {
 		f.tainted.Store(true)
