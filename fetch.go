@@ -5,8 +5,6 @@ import (
 	"log/slog"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/peercache/peercache/singleflight"
 )
 
@@ -29,72 +27,68 @@ func (g *Group) fetch(ctx context.Context, key string, owner Peer) (Entry, error
 	}
 	f, first := g.fetches.Join(key)
 	if first {
-		g.start(ctx, owner, []string{key}, []*flight{f})
+		one := &struct { // in one piece of memory
+			ask
+			keys    [1]string
+			flights [1]*flight
+		}{keys: [1]string{key}, flights: [1]*flight{f}}
+		one.ask = ask{of: g, ctx: ctx, owner: owner, flights: one.flights[:]}
+		one.ask.keys = one.keys[:]
+		one.start()
 	}
 	return g.fetches.Wait(ctx, f)
 }
 
-// fetchAll gets keys from their owner and calls got with the place of each, for
-// each as it comes.
+// fetchAll gets keys from their owner and calls got with the place of each.
 func (g *Group) fetchAll(ctx context.Context, owner Peer, keys []string, got func(i int, e Entry, err error)) {
-	if p, ok := owner.(linkedPeer); !ok || !p.linked() {
-		var fetches errgroup.Group
-		fetches.SetLimit(mostAtOnce)
-		for i, key := range keys {
-			if err := ctx.Err(); err != nil {
-				got(i, Entry{}, err)
-				continue
-			}
-			fetches.Go(func() error {
-				e, err := g.fetch(ctx, key, owner)
-				got(i, e, err)
-				return nil
-			})
+	if p, ok := owner.(linkedPeer); ok {
+		p.connect(ctx) // or all keys would be asked for one by one
+	}
+	if err := ctx.Err(); err != nil {
+		for i := range keys {
+			got(i, Entry{}, err)
 		}
-		fetches.Wait()
 		return
 	}
 	flights := make([]*flight, len(keys))
-	newKeys, newFlights := make([]string, 0, len(keys)), make([]*flight, 0, len(keys))
+	a := &ask{of: g, ctx: ctx, owner: owner, turns: make(chan struct{}, mostAtOnce)}
 	for i, key := range keys {
 		f, first := g.fetches.Join(key)
 		if first {
-			newKeys, newFlights = append(newKeys, key), append(newFlights, f)
+			a.keys, a.flights = append(a.keys, key), append(a.flights, f)
 		}
 		flights[i] = f
 	}
-	g.start(ctx, owner, newKeys, newFlights)
+	a.start()
 	for i, f := range flights {
 		e, err := g.fetches.Wait(ctx, f)
 		got(i, e, err)
 	}
 }
 
-// start sees to it that new flights end. It asks the owner on its link, and where
+// ask is what an owner is asked for, and the flights that its answers end.
+type ask struct {
+	request
+	of      *Group
+	ctx     context.Context // of the caller who asked; its values count, not its end
+	owner   Peer
+	asked   Instant
+	flights []*flight
+	turns   chan struct{} // bounds the keys that are asked for one by one; may be nil
+}
+
+// start sees to it that the flights end. It asks the owner on its link, and where
 // that cannot be, in goroutines.
-func (g *Group) start(ctx context.Context, owner Peer, keys []string, flights []*flight) {
-	// Look into the caches again: see load.
-	a := &ask{group: g, ctx: ctx, peer: owner}
-	for i, f := range flights {
-		if e, ok := g.cached(keys[i]); ok {
-			g.fetches.End(f, e, nil)
-			continue
-		}
-		a.keys, a.flights = append(a.keys, keys[i]), append(a.flights, f)
-	}
-	if len(a.keys) == 0 {
-		return
-	}
+func (a *ask) start() {
 	n := 0
-	if p, ok := owner.(linkedPeer); ok {
-		a.asked = Now()
-		var cancel func() bool
-		n, cancel = p.start(g.name, a.keys, a)
-		if n == 1 && cancel != nil && g.fetches.CancelAbandoned {
-			f := a.flights[0]
-			f.OnAbandon(func() {
-				if cancel() {
-					g.fetches.End(f, Entry{}, context.Canceled)
+	if p, ok := a.owner.(linkedPeer); ok && len(a.keys) > 0 {
+		a.group, a.waiter, a.asked = a.of.name, a, Now()
+		var sent sent
+		n, sent = p.start(&a.request)
+		if n == 1 && a.of.fetches.CancelAbandoned {
+			a.flights[0].OnAbandon(func() {
+				if sent.cancel() {
+					a.of.fetches.End(a.flights[0], Entry{}, context.Canceled)
 				}
 			})
 		}
@@ -104,33 +98,13 @@ func (g *Group) start(ctx context.Context, owner Peer, keys []string, flights []
 	}
 }
 
-// cached looks into both caches again, without counting.
-func (g *Group) cached(key string) (Entry, bool) {
-	e, ok := fresh(g.main, key)
-	if !ok {
-		e, ok = fresh(g.hot, key)
-	}
-	return e, ok
-}
-
-// ask is what a peer was asked for on its link.
-type ask struct {
-	group   *Group
-	ctx     context.Context // of the caller who asked; its values count, not its end
-	peer    Peer
-	asked   Instant
-	keys    []string
-	flights []*flight
-}
-
 // answer implements waiter.
 func (a *ask) answer(i int, item Item, err error) {
-	g := a.group
-	e, err := g.answered(a.peer, a.keys[i], a.asked, item, err)
+	e, err := a.of.answered(a.owner, a.keys[i], a.asked, item, err)
 	switch {
 	case unreachable(err):
 		a.goOn(i)
-	case err == nil && g.onEvict != nil:
+	case err == nil && a.of.onEvict != nil:
 		// What leaves is told the user, who may take his time: not on the
 		// goroutine that reads the link.
 		go a.end(i, e, nil)
@@ -141,15 +115,23 @@ func (a *ask) answer(i int, item Item, err error) {
 
 func (a *ask) end(i int, e Entry, err error) {
 	if err == nil {
-		a.group.keepCopy(a.keys[i], e, a.flights[i])
+		a.of.keepCopy(a.keys[i], e, a.flights[i])
 	}
-	a.group.fetches.End(a.flights[i], e, err)
+	a.of.fetches.End(a.flights[i], e, err)
 }
 
 // goOn ends the i-th flight in a goroutine of its own.
 func (a *ask) goOn(i int) {
-	a.group.fetches.Go(a.ctx, a.flights[i], func(ctx context.Context, f *flight) (Entry, error) {
-		return a.group.askInTurn(ctx, a.keys[i], f)
+	a.of.fetches.Go(a.ctx, a.flights[i], func(ctx context.Context, f *flight) (Entry, error) {
+		if a.turns != nil {
+			select {
+			case a.turns <- struct{}{}:
+				defer func() { <-a.turns }()
+			case <-ctx.Done():
+				return Entry{}, ctx.Err()
+			}
+		}
+		return a.of.askInTurn(ctx, a.keys[i], f)
 	})
 }
 

@@ -55,7 +55,8 @@ func (h *httpPeer) Get(ctx context.Context, group, key string) (item Item, err e
 	plain, err := h.onLink(ctx, func(l *stream.Link) (plain bool, err error) {
 		a, err := l.Get(ctx, group, key)
 		if err == nil && !a.Plain {
-			item, answer = h.item(group, a)
+			_, maxValue := h.limits(group)
+			item, answer = h.item(a, maxValue)
 		}
 		return a.Plain, err
 	})
@@ -94,68 +95,73 @@ func (h *httpPeer) onLink(ctx context.Context, ask func(*stream.Link) (plain boo
 	}
 }
 
-// linked implements linkedPeer.
-func (h *httpPeer) linked() bool {
-	return h.link != nil && !h.pool.closed.Load() && h.link.ready() != nil
+// connect implements linkedPeer.
+func (h *httpPeer) connect(ctx context.Context) {
+	if h.link != nil && !h.pool.closed.Load() {
+		h.link.get(ctx)
+	}
 }
 
 // start implements linkedPeer.
-func (h *httpPeer) start(group string, keys []string, w waiter) (n int, cancel func() bool) {
+func (h *httpPeer) start(r *request) (n int, s sent) {
 	if h.link == nil || h.pool.closed.Load() {
-		return 0, nil
+		return 0, s
 	}
 	l := h.link.ready()
 	if l == nil {
-		return 0, nil
+		return 0, s
 	}
-	a := &linkWaiter{h, group, keys, w}
-	if len(keys) == 1 {
-		id, err := l.Ask(a, group, keys[0])
+	r.peer = h
+	_, r.maxValue = h.limits(r.group)
+	if len(r.keys) == 1 {
+		id, err := l.Ask(r, r.group, r.keys[0])
 		if err != nil {
-			return 0, nil
+			return 0, s
 		}
-		return 1, func() bool { return l.Cancel(id) }
+		return 1, sent{l, id}
 	}
-	for n < len(keys) {
-		_, asked, err := l.AskBatch(a, n, group, keys[n:])
+	for n < len(r.keys) {
+		_, asked, err := l.AskBatch(r, n, r.group, r.keys[n:])
 		if err != nil {
 			break
 		}
 		n += asked
 	}
-	return n, nil
+	return n, s
 }
 
-// linkWaiter hands the answers of a link to a waiter.
-type linkWaiter struct {
-	peer  *httpPeer
-	group string
-	keys  []string
-	w     waiter
+// sent is a request for one key that was sent on a link.
+type sent struct {
+	link *stream.Link
+	id   stream.ID
 }
+
+// cancel withdraws the request. It reports whether there was no answer so far, and
+// then there will be none.
+func (s sent) cancel() bool { return s.link.Cancel(s.id) }
 
 // Answer implements stream.Waiter.
-func (a *linkWaiter) Answer(i int, answer stream.Answer, err error) {
+func (r *request) Answer(i int, a stream.Answer, err error) {
 	switch {
 	case err != nil:
-		a.w.answer(i, Item{}, &PeerError{Peer: a.peer.url, Err: err})
-	case answer.Plain:
+		r.waiter.answer(i, Item{}, &PeerError{Peer: r.peer.url, Err: err})
+	case a.Plain:
 		go func() {
-			item, err := a.peer.getPlain(context.Background(), a.group, a.keys[i])
-			a.w.answer(i, item, err)
+			item, err := r.peer.getPlain(context.Background(), r.group, r.keys[i])
+			r.waiter.answer(i, item, err)
 		}()
 	default:
-		item, err := a.peer.item(a.group, answer)
-		a.w.answer(i, item, err)
+		item, err := r.peer.item(a, r.maxValue)
+		r.waiter.answer(i, item, err)
 	}
 }
 
 // item returns the value in an answer, or the error.
-func (h *httpPeer) item(group string, a stream.Answer) (Item, error) {
+func (h *httpPeer) item(a stream.Answer, maxValue int) (Item, error) {
 	if a.Err != nil {
 		return Item{}, errorOfStream(h.url, a.Err)
 	}
-	if _, maxValue := h.limits(group); len(a.Value) > maxValue {
+	if len(a.Value) > maxValue {
 		return Item{}, h.tooLarge(len(a.Value), maxValue)
 	}
 	return Item{Value: ByteView{a.Value}.bytes(), TTL: a.TTL}, nil

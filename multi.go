@@ -22,39 +22,40 @@ type Result struct {
 // fails does not fail the others. A key that is given twice is asked for once.
 func (g *Group) GetMulti(ctx context.Context, keys []string) []Result {
 	results := make([]Result, len(keys))
-	places := make(map[string][]int) // of each key that is not cached, in keys
-	byOwner := make(map[Peer][]string)
+	parts := make(map[Peer]*part)
+	misses := int64(0)
 	for i, key := range keys {
 		var ok bool
 		if results[i].View, ok = g.hit(key); ok {
 			continue
 		}
-		g.stats.misses.Add(1)
+		misses++
 		if results[i].Err = g.checkKey(key); results[i].Err != nil {
 			continue
 		}
-		if places[key] == nil {
-			owner := g.pick(key, 0)
-			byOwner[owner] = append(byOwner[owner], key)
+		owner := g.pick(key, 0)
+		p := parts[owner]
+		if p == nil {
+			p = new(part)
+			parts[owner] = p
 		}
-		places[key] = append(places[key], i)
+		p.keys, p.places = append(p.keys, key), append(p.places, i)
 	}
+	g.stats.misses.Add(misses)
 
 	var owners errgroup.Group
-	for owner, keys := range byOwner {
+	for owner, p := range parts {
 		got := func(i int, e Entry, err error) {
 			if err != nil {
-				err = g.keyError(keys[i], err)
+				err = g.keyError(p.keys[i], err)
 			}
-			for _, at := range places[keys[i]] {
-				results[at] = Result{e.View, err}
-			}
+			results[p.places[i]] = Result{e.View, err}
 		}
 		owners.Go(func() error {
 			if owner == nil {
-				g.loadAll(ctx, keys, got)
+				g.loadAll(ctx, p.keys, got)
 			} else {
-				g.fetchAll(ctx, owner, keys, got)
+				g.fetchAll(ctx, owner, p.keys, got)
 			}
 			return nil
 		})
@@ -63,22 +64,36 @@ func (g *Group) GetMulti(ctx context.Context, keys []string) []Result {
 	return results
 }
 
+// part are the keys of one owner in a GetMulti.
+type part struct {
+	keys   []string
+	places []int // of keys among all
+}
+
 // loadAll loads keys here and calls got with the place of each.
 func (g *Group) loadAll(ctx context.Context, keys []string, got func(i int, e Entry, err error)) {
 	if getter, ok := g.getter.(BatchGetter); ok && len(keys) > 1 {
 		g.loadBatches(ctx, getter, keys, got)
 		return
 	}
+	places := make(map[string][]int) // of a key that is given twice, both
+	for i, key := range keys {
+		places[key] = append(places[key], i)
+	}
 	var loads errgroup.Group
 	loads.SetLimit(mostAtOnce)
-	for i, key := range keys {
+	for key, places := range places {
 		if err := ctx.Err(); err != nil { // and a goroutine each would take its time
-			got(i, Entry{}, err)
+			for _, i := range places {
+				got(i, Entry{}, err)
+			}
 			continue
 		}
 		loads.Go(func() error {
 			e, err := g.load(ctx, key)
-			got(i, e, err)
+			for _, i := range places {
+				got(i, e, err)
+			}
 			return nil
 		})
 	}

@@ -37,16 +37,29 @@ type PeerPicker interface {
 // linkedPeer is a Peer that can be asked without a goroutine for each request.
 type linkedPeer interface {
 	Peer
-	// linked reports whether start may be worth a try.
-	linked() bool
-	// start asks for the first n of keys, as many as it can take now, and returns
-	// without waiting. w gets exactly one answer for each of them. cancel, if not
-	// nil, withdraws the request, and reports that w gets no answer then.
-	start(group string, keys []string, w waiter) (n int, cancel func() bool)
+	// connect makes it likely that start can ask, and may wait for that, but no
+	// longer than ctx lasts.
+	connect(ctx context.Context)
+	// start asks for the first n of r's keys, as many as it can take now, and
+	// returns without waiting. r's waiter gets exactly one answer for each of
+	// them. If there is one key, sent is what it was asked by.
+	start(r *request) (n int, sent sent)
 }
 
-// A waiter gets the answers to what a linkedPeer was asked, by their place in the
-// keys: what Peer.Get would have returned. answer must not block.
+// request is what a linkedPeer is asked for. It belongs to the peer until all
+// answers have come.
+type request struct {
+	group  string
+	keys   []string
+	waiter waiter
+
+	// The rest is the peer's to set.
+	peer     *httpPeer
+	maxValue int // bytes
+}
+
+// A waiter gets the answers to a request, by their place in its keys: what Peer.Get
+// would have returned. answer must not block.
 type waiter interface {
 	answer(i int, item Item, err error)
 }
