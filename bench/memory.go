@@ -70,7 +70,7 @@ func (m measuring) footprint(k keeper, entries int) (footprint, error) {
 	if err != nil {
 		return footprint{}, err
 	}
-	if items < int64(entries)*99/100 {
+	if items < int64(entries)*95/100 { // freecache's parts fill unevenly
 		return footprint{}, fmt.Errorf("keeps %d of %d entries", items, entries)
 	}
 	runtime.GC()

@@ -60,7 +60,7 @@ const (
 type core struct {
 	queues
 	expert expert
-	// max is what entries may take, in the unit of costOf. It is said with each evict.
+	// max is what entries may take, in the unit of costOf. Each evict says it anew.
 	max   int64
 	held  [inMain + 1]holding // by place
 	now   uint32              // epoch, and the newest segment's
@@ -101,6 +101,7 @@ func (c *core) add(hash uint64, e *entry) bool {
 	}
 	c.sketch.fit(c.items())
 	c.sketch.add(hash, 1, c.items())
+	c.settle()
 	c.added++
 	if c.added*segments/2 < c.items() {
 		return false
@@ -108,6 +109,26 @@ func (c *core) add(hash uint64, e *entry) bool {
 	c.added = 0
 	c.advance()
 	return true
+}
+
+// settle lets main take what TinyLFU's small has too much of while main has room: a few entries
+// with each that comes, so that they are not left for the first evict.
+func (c *core) settle() {
+	if c.expert == fifo || c.expert == recent {
+		return
+	}
+	small, limit := &c.held[inSmall], c.smallMax()
+	for range 2 {
+		if small.items < 2 || small.cost <= limit {
+			return
+		}
+		e := c.oldest(smallList)
+		if c.held[inMain].cost+c.costOf(e) > c.max-limit {
+			return
+		}
+		c.fold(e, maxCount)
+		c.promote(e)
+	}
 }
 
 // advance begins an epoch. The oldest segment becomes one with the next when there is no
@@ -282,10 +303,12 @@ func (c *core) evictTiny() *entry {
 	small, main := &c.held[inSmall], &c.held[inMain]
 	limit := c.smallMax()
 	for small.items > 1 && small.cost > limit || main.items == 0 && small.items > 0 {
+		if c.steps--; c.steps < 0 && main.items > 0 {
+			return nil
+		}
 		e := c.oldest(smallList)
 		hits := e.count()
 		c.fold(e, maxCount)
-		c.steps--
 		if main.cost+c.costOf(e) <= c.max-limit { // main has room
 			c.promote(e)
 			continue

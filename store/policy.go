@@ -21,6 +21,7 @@ type policy struct {
 
 func newPolicy(t *table, maxBytes int64) *policy {
 	p := &policy{core: newCore(frequent, t), table: t}
+	p.core.max = maxBytes
 	p.core.sketch = newSketch(t.main.shift)
 	p.core.ghost = newGhost(t.main.shift + 3)
 	p.sample = newSample(t, maxBytes)

@@ -29,7 +29,8 @@ const (
 	// shadowPart: the shadows take at most 1/shadowPart of MaxBytes.
 	shadowPart = 5
 	// lookSteps is how many slots an add looks at: few, so that none takes long, and enough
-	// for all in an epoch of the smallest cache that has shadows of the largest size.
+	// that hits are seen early in the next epoch also if the cache is small. 32 cost 0.7 points
+	// of hit ratio at a thousand entries.
 	lookSteps = 256
 )
 

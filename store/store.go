@@ -30,7 +30,7 @@ type Entry struct {
 // Config says how a store is.
 type Config struct {
 	// MaxBytes bounds the heap that the store takes: keys, values and bookkeeping, as the
-	// allocator rounds them. What New allocates, some 10 KiB, comes on top.
+	// allocator rounds them. What New allocates, at most 40 KiB, comes on top.
 	MaxBytes int64
 	// Now is the clock, in nanoseconds. It must not go back, and should go as fast as
 	// time.Now. nil is the monotonic time since New.

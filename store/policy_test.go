@@ -1,0 +1,127 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+)
+
+// The index against a map, with keys that crowd.
+func TestIndexAgainstModel(t *testing.T) {
+	r := random(t)
+	x, model := newIndex(100), map[uint32]uint32{}
+	for range 50_000 {
+		key := 1 + r.Uint32N(300)
+		at, ok := x.find(key)
+		if want, there := model[key]; ok != there || ok && at.value != want {
+			t.Fatalf("%d: %v %t, want %d %t", key, at, ok, want, there)
+		}
+		if ok || len(model) == 100 {
+			value, took := x.take(key)
+			if took != ok || value != model[key] {
+				t.Fatalf("took %d %t, want %d %t", value, took, model[key], ok)
+			}
+			delete(model, key)
+		} else {
+			model[key] = r.Uint32()
+			x.put(key, model[key])
+		}
+		if x.n != len(model) {
+			t.Fatalf("%d keys, want %d", x.n, len(model))
+		}
+	}
+}
+
+// A sketch that grows forgets nothing, and one that is added to for long forgets.
+func TestSketchGrowsAndFades(t *testing.T) {
+	r := random(t)
+	s := newSketch(2)
+	hash := r.Uint64()
+	s.add(hash, 9, 1_000_000)
+	for n := int64(1); n < 5000; n += 37 {
+		s.fit(n)
+		if got := s.estimate(hash); got != 9 {
+			t.Fatalf("at %d entries: %d", n, got)
+		}
+	}
+	for range 3 * sketchMemory * 5000 {
+		s.add(r.Uint64(), 1, 5000)
+	}
+	if got := s.estimate(hash); got > 6 {
+		t.Fatalf("after three memories: %d", got)
+	}
+}
+
+func TestGhostRemembersForItsWindow(t *testing.T) {
+	r := random(t)
+	g := newGhost(2)
+	const keys = 1000
+	var hashes []uint64
+	for range 3 * keys {
+		hashes = append(hashes, r.Uint64())
+		g.add(hashes[len(hashes)-1], keys)
+	}
+	late, early := 0, 0
+	for i := range keys / 2 {
+		if g.take(hashes[len(hashes)-1-i]) {
+			late++
+		}
+		if g.take(hashes[i]) {
+			early++
+		}
+	}
+	if late < keys/2*8/10 || early > keys/2*3/10 {
+		t.Fatalf("remembers %d of the %d last, %d of the first", late, keys/2, early)
+	}
+}
+
+// Each load finds the expert that is best for it, and a cache too small for a tournament is LRU.
+func TestExpertsFitTheLoad(t *testing.T) {
+	r := random(t)
+	for _, c := range []struct {
+		name string
+		max  int64
+		next func(i int) int
+		want []expert
+	}{
+		{"loop", 1 << 20, func(i int) int { return i % 3000 }, []expert{frequent}},
+		{"again, soon after", 1 << 20, func(i int) int { return i/2 - i%2*400 }, []expert{recent, fifo}},
+		{"tiny", 1500, func(i int) int { return r.IntN(100) }, []expert{recent}},
+	} {
+		s := newStore(t, Config{MaxBytes: c.max})
+		value := make([]byte, c.max/2000)
+		for i := range 200_000 {
+			key := fmt.Sprint(c.next(i))
+			if _, ok := s.Get(key); !ok {
+				s.Add(key, value, 0, 0)
+			}
+		}
+		check(t, s)
+		if !slices.Contains(c.want, s.policy.expert) {
+			t.Errorf("%s: expert %d rules, want one of %d", c.name, s.policy.expert, c.want)
+		}
+	}
+}
+
+// However often everything was asked for, an evict looks at so many entries and no more.
+func TestEvictIsBounded(t *testing.T) {
+	for x := range experts {
+		s := newStore(t, Config{MaxBytes: 64 << 20})
+		const n = 20_000
+		for i := range n {
+			s.Add(fmt.Sprint(i), nil, 0, 0)
+		}
+		for range 4 {
+			for i := range n {
+				s.Get(fmt.Sprint(i))
+			}
+		}
+		s.policy.expert = x
+		for range 3 {
+			e := s.policy.core.evict(s.bytes - 1)
+			if e == nil || s.policy.steps < -2 {
+				t.Fatalf("expert %d: %v after %d steps", x, e, maxSteps-s.policy.steps)
+			}
+		}
+	}
+}
