@@ -109,7 +109,7 @@ func fillGroupcache(entries int) (any, int64, error) {
 	// What groupcache keeps as a value, whose fields are not exported.
 	type byteView struct {
 		b []byte
-		s string
+		_ string
 	}
 	cache := lru.New(0)
 	for i := range entries {
