@@ -21,9 +21,10 @@
 //     processes have the same ring, so they agree without asking each other.
 //  4. If this process is the owner, the flight runs the getter and keeps the
 //     value in the main cache.
-//  5. If another peer is, the flight fetches the value from there, as protobuf
-//     over HTTP. The owner answers from its main cache or runs its getter, and
-//     never passes the request on. The asker may keep a copy in its hot cache.
+//  5. If another peer is, the flight fetches the value from there, on the one
+//     connection to that peer. The owner answers from its main cache or runs its
+//     getter, and never passes the request on. The asker may keep a copy in its
+//     hot cache.
 //  6. If the owner cannot be reached, the next peer on the ring is asked, the
 //     same one by everybody.
 //
@@ -32,9 +33,11 @@
 //
 // # Where to read on
 //
-// group.go is the path above, in its order. getter.go and peers.go are the seams
-// to the origin and to the network; cache.go is the one to the store. HTTPPool is
-// httppool.go (the view and the ring), httppeer.go (asking) and httpserver.go
-// (answering); wire.go turns errors into messages and back. The packages
-// singleflight, consistenthash, lru and pb stand alone.
+// group.go is the path above, in its order; fetch.go is step 5 on the asking side,
+// serve.go on the answering side. getter.go and peers.go are the seams to the origin
+// and to the network; cache.go is the one to the store. HTTPPool is httppool.go
+// (the view and the ring), httppeer.go (asking, on the connection of link.go),
+// streamserver.go and httpserver.go (answering, by either way); wire.go turns
+// errors into messages and back. The packages singleflight, consistenthash, store,
+// lru, stream and pb stand alone.
 package peercache

@@ -54,9 +54,9 @@ type Group struct {
 // on all peers; it may be any text of 1 to 255 bytes without a slash. The getter
 // loads what is cached nowhere.
 //
-// A value that is larger than its cache (cacheBytes without WithHotShare's part,
-// on the owner) is answered but not kept: each Get loads it again. CacheStats
-// counts them as Rejected.
+// A value of more than a quarter of its cache (cacheBytes without WithHotShare's
+// part, on the owner) is answered but not kept: each Get loads it again.
+// CacheStats counts them as Rejected.
 func NewGroup(name string, cacheBytes int64, getter Getter, opts ...GroupOption) (*Group, error) {
 	g := &Group{
 		name:        name,
