@@ -41,7 +41,8 @@ type HTTPPool struct {
 	compat      bool          // speak as golang/groupcache does
 	peerTimeout time.Duration // 0: by the group's load timeout
 	transport   http.RoundTripper
-	streams     bool // else peers are spoken to by the plain way alone
+	upgrades    http.RoundTripper // transport for the requests for streams
+	streams     bool              // else peers are spoken to by the plain way alone
 	stream      stream.Config
 
 	// view is swapped whole by Set. Readers take no lock.
@@ -156,7 +157,9 @@ func WithoutStream() PoolOption {
 }
 
 // WithTransport makes the pool send its requests by rt, for instance one that
-// speaks TLS with certificates of the user's own. The default is an
+// speaks TLS with certificates of the user's own. An http.Transport that prefers
+// HTTP/2, which has no upgrades, is used without for streams; peers are spoken to
+// by the plain way alone through any other that does. The default is an
 // http.Transport of the pool's own that uses no proxy, gives up dialling after
 // two seconds, and keeps up to 64 idle connections a peer.
 func WithTransport(rt http.RoundTripper) PoolOption {
@@ -207,6 +210,7 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 	if p.transport == nil {
 		p.transport = newTransport()
 	}
+	p.upgrades = withoutHTTP2(p.transport)
 	if err := p.Set(self); err != nil {
 		return nil, err
 	}
@@ -387,8 +391,10 @@ func (p *HTTPPool) Shutdown(ctx context.Context) error {
 	if err := p.drain(ctx); err != nil {
 		return fmt.Errorf("peercache: shutdown: %w", err)
 	}
-	if t, ok := p.transport.(interface{ CloseIdleConnections() }); ok {
-		t.CloseIdleConnections()
+	for _, rt := range []http.RoundTripper{p.transport, p.upgrades} {
+		if t, ok := rt.(interface{ CloseIdleConnections() }); ok {
+			t.CloseIdleConnections()
+		}
 	}
 	return nil
 }

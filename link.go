@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -155,9 +156,12 @@ func (c *link) upgrade(ctx context.Context) (*stream.Link, error) {
 	}
 	req.Header.Set("Connection", "Upgrade")
 	req.Header.Set("Upgrade", protocolName)
-	resp, err := c.pool.transport.RoundTrip(req)
+	resp, err := c.pool.upgrades.RoundTrip(req)
 	if err != nil {
 		cancel()
+		if strings.Contains(err.Error(), "invalid Upgrade request header") { // net/http's, of HTTP/2
+			err = fmt.Errorf("%w: %w", errNoStream, err)
+		}
 		return nil, err
 	}
 	body, ok := resp.Body.(io.ReadWriteCloser)
@@ -170,6 +174,21 @@ func (c *link) upgrade(ctx context.Context) (*stream.Link, error) {
 		return nil, fmt.Errorf("%w: HTTP status %s", errNoStream, resp.Status)
 	}
 	return stream.Open(ctx, &upgraded{body, cancel}, nil, c.pool.stream)
+}
+
+// withoutHTTP2 returns rt without HTTP/2, if it is net/http's.
+func withoutHTTP2(rt http.RoundTripper) http.RoundTripper {
+	t, ok := rt.(*http.Transport)
+	if !ok {
+		return rt
+	}
+	t = t.Clone()
+	t.Protocols = new(http.Protocols)
+	t.Protocols.SetHTTP1(true)
+	if t.TLSClientConfig != nil { // where rt may have put HTTP/2 already
+		t.TLSClientConfig.NextProtos = []string{"http/1.1"}
+	}
+	return t
 }
 
 // close takes no more requests, and waits for those in flight until ctx ends.
