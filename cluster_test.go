@@ -17,7 +17,8 @@ type node struct {
 	url    string
 	pool   *peercache.HTTPPool
 	group  *peercache.Group
-	server *httptest.Server
+	server *httptest.Server // nil in a simulated network
+	end    func()           // of what serves the pool there
 }
 
 // origin counts how often each key is loaded, and by how many at once.
@@ -102,7 +103,7 @@ func newCluster(t testing.TB, n int, c config) []*node {
 			handler = mux
 		}
 		server.Start()
-		nodes[i], urls[i] = &node{url, pool, group, server}, url
+		nodes[i], urls[i] = &node{url: url, pool: pool, group: group, server: server}, url
 	}
 	for _, node := range nodes {
 		if err := node.pool.Set(urls...); err != nil {
@@ -124,6 +125,10 @@ func (n *node) stop(t testing.TB) {
 	defer cancel()
 	if err := n.pool.Shutdown(ctx); err != nil {
 		t.Errorf("%s: %v", n.url, err)
+	}
+	if n.server == nil {
+		n.end()
+		return
 	}
 	n.server.Close()
 }

@@ -1,0 +1,119 @@
+package peercache_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/peercache/peercache"
+	"github.com/peercache/peercache/internal/simnet"
+)
+
+// simulate runs a test with a network in memory and in virtual time.
+func simulate(t *testing.T, test func(t *testing.T, net *simnet.Network)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		net := simnet.New(1)
+		t.Cleanup(net.Close) // after those of the test
+		net.SetLatency(time.Millisecond, time.Millisecond)
+		test(t, net)
+	})
+}
+
+// simConfig says how newSimCluster makes its nodes.
+type simConfig struct {
+	getter peercache.Getter
+	pool   func(i int) []peercache.PoolOption // may be nil
+	group  []peercache.GroupOption
+	wrap   func(i int, pool *peercache.HTTPPool) http.Handler // may be nil
+}
+
+// host returns the name of the i-th host of a simulated cluster.
+func host(i int) string { return fmt.Sprintf("10.0.0.%d", i+1) }
+
+// newSimCluster starts size nodes in a simulated network. They are gone when the
+// test ends, and the network must then let them talk.
+func newSimCluster(t *testing.T, net *simnet.Network, size int, c simConfig) []*node {
+	t.Helper()
+	nodes, urls := make([]*node, size), make([]string, size)
+	for i := range nodes {
+		h, url := net.Host(host(i)), "http://"+host(i)+":8001"
+		opts := []peercache.PoolOption{peercache.WithTransport(h.Transport())}
+		if c.pool != nil {
+			opts = append(opts, c.pool(i)...)
+		}
+		pool, err := peercache.NewHTTPPool(url, opts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		group, err := peercache.NewGroup("test", 64<<20, c.getter,
+			append([]peercache.GroupOption{peercache.WithPeers(pool)}, c.group...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		handler := http.Handler(pool)
+		if c.wrap != nil {
+			handler = c.wrap(i, pool)
+		}
+		end, err := simnet.Serve(h, host(i)+":8001", handler)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nodes[i], urls[i] = &node{url: url, pool: pool, group: group, end: end}, url
+	}
+	for _, n := range nodes {
+		if err := n.pool.Set(urls...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		for _, n := range nodes {
+			n.stop(t)
+		}
+	})
+	return nodes
+}
+
+// keysOwnedBy returns n keys that belong to nodes[i] in the eyes of asker.
+func keysOwnedBy(t testing.TB, nodes []*node, asker, i, n int) []string {
+	t.Helper()
+	var keys []string
+	for k := 0; len(keys) < n; k++ {
+		key := fmt.Sprintf("key%d", k)
+		owner := nodes[asker].url
+		if p := nodes[asker].pool.Pick(key, 0); p != nil {
+			owner = p.Name()
+		}
+		if owner == nodes[i].url {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// statsOf returns what n counts of its link to another node.
+func (n *node) statsOf(t testing.TB, other *node) peercache.PeerStats {
+	t.Helper()
+	for _, s := range n.pool.Stats() {
+		if s.Peer == other.url {
+			return s
+		}
+	}
+	t.Fatalf("%s has no figures of %s", n.url, other.url)
+	return peercache.PeerStats{}
+}
+
+// slowly makes a getter whose loads take a time.
+func slowly(d time.Duration) func(context.Context, string) ([]byte, error) {
+	return func(ctx context.Context, key string) ([]byte, error) {
+		select {
+		case <-time.After(d):
+			return []byte("value of " + key), nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
