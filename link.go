@@ -23,8 +23,9 @@ const (
 	// by the plain way, before it is asked again.
 	plainFor = time.Minute
 	// After a failure the next attempt waits between half of this and all of it,
-	// doubled with each further failure up to the longest. Meanwhile the peer
-	// counts as not reached.
+	// doubled with each further failure up to the longest. Until one succeeds the
+	// peer counts as not reached. The attempts go on although nobody asks: a peer
+	// that is back long since must not lose its next key to another one (P1).
 	firstBackoff   = 50 * time.Millisecond
 	longestBackoff = time.Second
 )
@@ -45,7 +46,8 @@ type link struct {
 	closed   bool          // guarded by mu; no attempts any more
 	failures int           // guarded by mu; attempts since the last success
 	failure  error         // guarded by mu; why the last attempt failed
-	retryAt  Instant       // guarded by mu; when to try again
+	plainTo  Instant       // guarded by mu; after errNoStream, when to ask again
+	retry    *time.Timer   // guarded by mu; nil, or of the next attempt after another failure
 	opened   int64         // guarded by mu; links that were opened
 	past     stream.Stats  // guarded by mu; the sum over links that have ended
 }
@@ -90,11 +92,18 @@ func (c *link) state() (live *stream.Link, opening <-chan struct{}, err error) {
 	if c.closed {
 		return nil, nil, ErrClosed
 	}
-	if c.opening == nil && (c.failure == nil || Now() >= c.retryAt) {
+	if c.failure == nil || errors.Is(c.failure, errNoStream) && Now() >= c.plainTo {
+		c.attempt()
+	}
+	return nil, c.opening, c.failure
+}
+
+// attempt begins to open a link, unless that is in progress. c.mu is held.
+func (c *link) attempt() {
+	if c.opening == nil {
 		c.opening = make(chan struct{})
 		go c.open(c.opening)
 	}
-	return nil, c.opening, c.failure
 }
 
 // bury forgets a link that takes no more requests. One that fell silent is not
@@ -108,19 +117,31 @@ func (c *link) bury() {
 	c.live = nil
 }
 
-// failed takes note of an attempt that failed. c.mu is held.
+// failed takes note of an attempt that failed, and sees to the next one. c.mu is
+// held.
 func (c *link) failed(err error) {
-	wait := plainFor
-	if !errors.Is(err, errNoStream) {
-		wait = longestBackoff
-		if c.failures < 8 {
-			wait = min(wait, firstBackoff<<c.failures)
-		}
-		c.failures++
-	}
 	c.failure = err
-	c.retryAt = Now() + Instant(wait/2+rand.N(wait/2+1))
+	if errors.Is(err, errNoStream) {
+		c.plainTo = Now() + Instant(jitter(plainFor))
+		return
+	}
+	wait := longestBackoff
+	if c.failures < 8 {
+		wait = min(wait, firstBackoff<<c.failures)
+	}
+	c.failures++
+	c.retry = time.AfterFunc(jitter(wait), func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if !c.closed {
+			c.attempt()
+		}
+	})
 }
+
+// jitter returns something between half of d and all of it, so that peers that
+// failed together do not try again together.
+func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
 
 // open makes one attempt.
 func (c *link) open(over chan struct{}) {
@@ -133,10 +154,11 @@ func (c *link) open(over chan struct{}) {
 	defer close(over)
 	c.opening = nil
 	switch {
+	case c.closed && err == nil:
+		go live.Close(context.Background()) // nothing is in flight
+	case c.closed:
 	case err != nil:
 		c.failed(err)
-	case c.closed:
-		go live.Close(context.Background()) // nothing is in flight
 	default:
 		c.live, c.failure, c.failures = live, nil, 0
 		c.opened++
@@ -195,6 +217,9 @@ func withoutHTTP2(rt http.RoundTripper) http.RoundTripper {
 func (c *link) close(ctx context.Context) {
 	c.mu.Lock()
 	c.closed = true
+	if c.retry != nil {
+		c.retry.Stop()
+	}
 	live, opening := c.live, c.opening
 	c.mu.Unlock()
 	if opening != nil {

@@ -31,7 +31,7 @@ func runBound(w io.Writer, m measuring) error {
 	}
 	fmt.Fprintf(w, "\n%d MiB are configured; filled, and churned with as much again; after a full GC.\n"+
 		"groupcache counts keys and values, and otter is told to. In use are whole spans of the allocator.\n", maxBytes>>20)
-	t := newTable("", "heap allocated / configured", "heap in use / configured")
+	t := newTable("", "heap allocated / configured", "× ours", "heap in use / configured")
 	sizes := []struct {
 		name string
 		size func(*rand.Rand) int
@@ -41,12 +41,16 @@ func runBound(w io.Writer, m measuring) error {
 		{"1 MiB", func(*rand.Rand) int { return 1 << 20 }},
 	}
 	for _, size := range sizes {
+		ours := 0.0
 		for _, c := range []boundedCache{{"peercache store", boundStore}, {"golang/groupcache lru", boundGroupcache}, {"otter v2", boundOtter}} {
 			allocated, inUse, err := fillAndChurn(c, maxBytes, size.size)
 			if err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)
 			}
-			t.add(c.name+", "+size.name, allocated, inUse)
+			if ours == 0 {
+				ours = allocated
+			}
+			t.add(c.name+", "+size.name, allocated, allocated/ours, inUse)
 		}
 	}
 	return t.print(w)

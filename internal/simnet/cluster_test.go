@@ -126,14 +126,6 @@ func TestP1OneLoadUnderLatency(t *testing.T) {
 
 const detect = 500 * ms
 
-// askedAgain waits until a peer that is back can be asked again: once its time to
-// wait is over, a Get begins a new attempt, in the background.
-func askedAgain(t *testing.T, asker, owner *node) {
-	time.Sleep(2 * time.Second)
-	asker.get(t, keyOf(t, asker, owner))
-	time.Sleep(200 * ms)
-}
-
 func TestTheNextPeerLoadsWhenTheOwnerIsCutOff(t *testing.T) {
 	bubble(t, func(t *testing.T, n *simnet.Network) {
 		n.SetLatency(10*ms, 10*ms)
@@ -161,7 +153,7 @@ func TestTheNextPeerLoadsWhenTheOwnerIsCutOff(t *testing.T) {
 		}
 
 		n.HealAll()
-		askedAgain(t, asker, owner)
+		time.Sleep(2 * time.Second) // the owner is tried again in that time
 		key = keyOf(t, asker, owner, nodes[4])
 		asker.get(t, key)
 		if by := o.loadedBy(key); !slices.Equal(by, []string{owner.host}) {
@@ -186,7 +178,7 @@ func TestARestartedOwnerIsAskedAgain(t *testing.T) {
 		stop, err := simnet.Serve(n.Host(owner.host), ":8001", owner.pool)
 		must(t, err)
 		owner.stop = stop
-		askedAgain(t, asker, owner)
+		time.Sleep(2 * time.Second) // the owner is tried again in that time
 		key = keyOf(t, asker, owner, nodes[3])
 		asker.get(t, key)
 		if by := o.loadedBy(key); !slices.Equal(by, []string{owner.host}) {
