@@ -439,9 +439,14 @@ func (p *HTTPPool) drain(ctx context.Context) error {
 	}
 }
 
+// detectionTime is for how long a caller waits for a peer that is silent.
+func (p *HTTPPool) detectionTime() time.Duration {
+	return cmp.Or(p.stream.Detect, stream.DefaultDetect)
+}
+
 // handshakeTimeout bounds an attempt to connect to a peer, from the decision to
-// the peer's first frame. It is what it takes to see that the peer hangs, and no
-// less than distance costs.
+// the peer's first frame. Distance costs several round trips; callers wait for
+// detectionTime only.
 func (p *HTTPPool) handshakeTimeout() time.Duration {
-	return max(2*cmp.Or(p.stream.Detect, stream.DefaultDetect), 200*time.Millisecond)
+	return max(4*p.detectionTime(), 200*time.Millisecond)
 }

@@ -34,6 +34,10 @@ const (
 // between does not.
 var errNoStream = errors.New("the peer does not know the stream")
 
+// errSlow says that an attempt to connect goes on, but takes longer than a caller
+// should wait for.
+var errSlow = errors.New("no connection within the detection time")
+
 // link is the one connection to a peer: made on first use, and again when it has
 // broken.
 type link struct {
@@ -62,9 +66,10 @@ func (c *link) ready() *stream.Link {
 	return c.live
 }
 
-// get returns the link, and opens one if need be. It waits for that, but not for
-// another attempt after one that failed: then it returns why, at once, and
-// errNoStream where the peer is to be asked by the plain way.
+// get returns the link, and opens one if need be. It waits for that, but no longer
+// than for a peer that is silent, and not for another attempt after one that
+// failed: then it returns why, at once, and errNoStream where the peer is to be
+// asked by the plain way.
 func (c *link) get(ctx context.Context) (*stream.Link, error) {
 	for {
 		live, opening, err := c.state()
@@ -75,7 +80,19 @@ func (c *link) get(ctx context.Context) (*stream.Link, error) {
 		case <-opening:
 		case <-ctx.Done():
 			return nil, ctx.Err()
+		case <-time.After(c.pool.detectionTime()):
+			c.slow(opening)
+			return nil, errSlow
 		}
+	}
+}
+
+// slow has nobody wait for that attempt any more.
+func (c *link) slow(opening <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.opening == opening {
+		c.failure = errSlow
 	}
 }
 

@@ -265,6 +265,33 @@ func TestOwnerThatHangs(t *testing.T) {
 	})
 }
 
+// TestOwnerThatHangsFromTheBeginning is met by the first attempt to connect.
+func TestOwnerThatHangsFromTheBeginning(t *testing.T) {
+	simulate(t, func(t *testing.T, net *simnet.Network) {
+		var o origin
+		nodes := newSimCluster(t, net, 2, simConfig{getter: &o})
+		keys := keysOwnedBy(t, nodes, 0, 1, 20)
+		net.Freeze(host(1))
+		var callers sync.WaitGroup
+		start := time.Now()
+		for _, key := range keys[:10] {
+			callers.Go(func() { nodes[0].get(t, key) })
+		}
+		callers.Go(func() {
+			for i, r := range nodes[0].group.GetMulti(t.Context(), keys[10:]) {
+				if !good(keys[10+i], r) {
+					t.Errorf("%s: %q, %v", keys[10+i], r.View, r.Err)
+				}
+			}
+		})
+		callers.Wait()
+		if took := time.Since(start); took > 500*time.Millisecond {
+			t.Errorf("took %v", took)
+		}
+		net.Thaw(host(1))
+	})
+}
+
 func index(nodes []*node, n *node) int {
 	for i := range nodes {
 		if nodes[i] == n {

@@ -89,18 +89,19 @@ func TestBatchGetter(t *testing.T) {
 		name  string
 		batch func(keys []string) ([]peercache.Item, error)
 		check func(key string, r peercache.Result) bool
+		kept  int // of 50 keys, how many of the first are cached then
 	}{
-		{"all found", func(keys []string) ([]peercache.Item, error) { return itemsOf(keys), nil }, good},
-		{"one item too few", func(keys []string) ([]peercache.Item, error) { return itemsOf(keys[1:]), nil }, failed("items for")},
-		{"one item too many", func(keys []string) ([]peercache.Item, error) { return itemsOf(append(keys, "x")), nil }, failed("items for")},
-		{"nothing at all", func([]string) ([]peercache.Item, error) { return nil, nil }, failed("items for")},
-		{"an error", func(keys []string) ([]peercache.Item, error) { return itemsOf(keys), errors.New("down") }, failed("down")},
+		{"all found", func(keys []string) ([]peercache.Item, error) { return itemsOf(keys), nil }, good, 50},
+		{"one item too few", func(keys []string) ([]peercache.Item, error) { return itemsOf(keys[1:]), nil }, failed("items for"), 0},
+		{"one item too many", func(keys []string) ([]peercache.Item, error) { return itemsOf(append(keys, "x")), nil }, failed("items for"), 0},
+		{"nothing at all", func([]string) ([]peercache.Item, error) { return nil, nil }, failed("items for"), 0},
+		{"an error", func(keys []string) ([]peercache.Item, error) { return itemsOf(keys), errors.New("down") }, failed("down"), 0},
 		{"not found, all", func([]string) ([]peercache.Item, error) { return nil, peercache.ErrNotFound },
-			func(_ string, r peercache.Result) bool { return errors.Is(r.Err, peercache.ErrNotFound) }},
-		{"a panic", func([]string) ([]peercache.Item, error) { panic("boom") }, failed("boom")},
+			func(_ string, r peercache.Result) bool { return errors.Is(r.Err, peercache.ErrNotFound) }, 0},
+		{"a panic", func([]string) ([]peercache.Item, error) { panic("boom") }, failed("boom"), 0},
 		{"a BatchError too short", func(keys []string) ([]peercache.Item, error) {
 			return itemsOf(keys), make(peercache.BatchError, len(keys)-1)
-		}, failed("BatchError")},
+		}, failed("BatchError"), 0},
 		{"some not found", func(keys []string) ([]peercache.Item, error) {
 			errs := make(peercache.BatchError, len(keys))
 			for i, key := range keys {
@@ -114,12 +115,12 @@ func TestBatchGetter(t *testing.T) {
 				return errors.Is(r.Err, peercache.ErrNotFound) && strings.Contains(r.Err.Error(), key)
 			}
 			return good(key, r)
-		}},
+		}, 0},
 		{"keys that it changes", func(keys []string) ([]peercache.Item, error) {
 			items := itemsOf(keys)
 			clear(keys)
 			return items, nil
-		}, good},
+		}, good, 50},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			simulate(t, func(t *testing.T, net *simnet.Network) {
@@ -130,6 +131,14 @@ func TestBatchGetter(t *testing.T) {
 					for i, r := range nodes[0].group.GetMulti(t.Context(), keys) {
 						if !tt.check(keys[i], r) {
 							t.Errorf("%s of node %d: %q, %v", keys[i], owner, r.View, r.Err)
+						}
+					}
+				}
+				for owner := range nodes { // what was found is cached under its own key
+					keys := keysOwnedBy(t, nodes, 0, owner, 50)
+					for i, r := range nodes[0].group.GetMulti(t.Context(), keys[:tt.kept]) {
+						if !tt.check(keys[i], r) {
+							t.Errorf("%s of node %d, again: %q, %v", keys[i], owner, r.View, r.Err)
 						}
 					}
 				}
