@@ -82,7 +82,9 @@ func newCluster(t testing.TB, n int, c config) []*node {
 			handler.ServeHTTP(w, r)
 		}))
 		url := "http://" + server.Listener.Addr().String()
-		pool, err := peercache.NewHTTPPool(url, c.pool...)
+		pool, err := peercache.NewHTTPPool(url, append([]peercache.PoolOption{
+			peercache.WithDetectionTime(10 * time.Second), // the machine may be busy
+		}, c.pool...)...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -103,6 +103,7 @@ func startChild(ctx context.Context, c config, port int, api string) (*child, er
 		"-api", api,
 		"-dir", c.dir,
 		"-origin-delay", c.originDelay.String(),
+		"-detection-time", c.detection.String(),
 		"-cache-bytes", strconv.FormatInt(c.cacheBytes, 10),
 		"-log-level", c.logLevel.String(),
 	)

@@ -22,6 +22,10 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
+// silence is the detection time here: on a busy machine, with the race detector,
+// a process may well be silent for half a second.
+const silence = "10s"
+
 // The main job on real input: a cluster over the sources of the Go
 // distribution, each file asked for through each node, twice. All answers are
 // right, and each file is read from disk once in the whole cluster (P1).
@@ -35,7 +39,7 @@ func TestP1GoSources(t *testing.T) {
 		src = filepath.Join(src, "net")
 	}
 	files, total := hashFiles(t, src)
-	nodes := startNodes(t, 3, "-dir", src, "-cache-bytes", strconv.Itoa(1<<30), "-log-level", "WARN")
+	nodes := startNodes(t, 3, "-dir", src, "-cache-bytes", strconv.Itoa(1<<30), "-detection-time", silence, "-log-level", "WARN")
 	const atOnce = 64
 	client := newClient(t, atOnce)
 
@@ -107,7 +111,7 @@ func TestP1Herd(t *testing.T) {
 		callers = int(most)
 		t.Logf("%d callers, for want of open files", callers)
 	}
-	nodes := startNodes(t, 3, "-origin-delay", "2s", "-log-level", "WARN")
+	nodes := startNodes(t, 3, "-origin-delay", "2s", "-detection-time", silence, "-log-level", "WARN")
 	client := newClient(t, callers)
 
 	// The first herd opens the connections. The second finds them open, and is

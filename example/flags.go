@@ -28,6 +28,7 @@ type config struct {
 	api         string // where the API is served; "": nowhere
 	dir         string // "": the scores
 	originDelay time.Duration
+	detection   time.Duration
 	cacheBytes  int64
 	logLevel    slog.Level
 }
@@ -60,6 +61,7 @@ func parseFlags(args []string, out io.Writer) (config, error) {
 	f.StringVar(&c.dir, "dir", "", "serve the files of this `directory`, not the scores; a key is a relative path,\n"+
 		"and what changes in a file that is cached is not seen")
 	f.DurationVar(&c.originDelay, "origin-delay", 0, "make every load take so much longer, such as 300ms")
+	f.DurationVar(&c.detection, "detection-time", 500*time.Millisecond, "for how long a peer may be silent until it is taken for dead")
 	f.Int64Var(&c.cacheBytes, "cache-bytes", 64<<20, "the most `bytes` that the cache of one process takes")
 	f.TextVar(&c.logLevel, "log-level", slog.LevelDebug, "`level` of the log: DEBUG shows where each answer comes from; INFO, WARN, ERROR")
 

@@ -15,7 +15,7 @@ import (
 
 func TestFlags(t *testing.T) {
 	dir := t.TempDir()
-	defaults := config{cacheBytes: 64 << 20, logLevel: slog.LevelDebug}
+	defaults := config{detection: 500 * time.Millisecond, cacheBytes: 64 << 20, logLevel: slog.LevelDebug}
 	tests := []struct {
 		args string
 		want func(*config)

@@ -26,12 +26,12 @@ type node struct {
 
 // newNode is all that it takes to embed the cache. What remains is to tell the
 // pool who the peers are (pool.Set), and to serve it at self.
-func newNode(self, name string, cacheBytes int64, getter peercache.Getter, log *slog.Logger) (*node, error) {
-	pool, err := peercache.NewHTTPPool(self)
+func newNode(c config, name string, getter peercache.Getter, log *slog.Logger) (*node, error) {
+	pool, err := peercache.NewHTTPPool(c.self, peercache.WithDetectionTime(c.detection))
 	if err != nil {
 		return nil, err
 	}
-	group, err := peercache.NewGroup(name, cacheBytes, getter, peercache.WithPeers(pool), peercache.WithLogger(log))
+	group, err := peercache.NewGroup(name, c.cacheBytes, getter, peercache.WithPeers(pool), peercache.WithLogger(log))
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func runNode(ctx context.Context, c config, stdin io.Reader, stdout io.Writer, l
 		return err
 	}
 	defer closeOrigin()
-	n, err := newNode(c.self, name, c.cacheBytes, getter, log)
+	n, err := newNode(c, name, getter, log)
 	if err != nil {
 		return err
 	}

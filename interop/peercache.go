@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/peercache/peercache"
 )
@@ -22,7 +23,8 @@ type peercacheNode struct {
 }
 
 func newPeercache(c config, o *origin) (*peercacheNode, error) {
-	pool, err := peercache.NewHTTPPool(c.self, peercache.WithGroupcacheCompat())
+	pool, err := peercache.NewHTTPPool(c.self, peercache.WithGroupcacheCompat(),
+		peercache.WithDetectionTime(10*time.Second)) // the machine may be busy
 	if err != nil {
 		return nil, err
 	}
