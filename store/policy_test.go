@@ -38,14 +38,14 @@ func TestSketchGrowsAndFades(t *testing.T) {
 	s := newSketch(2)
 	hash := r.Uint64()
 	s.add(hash, 9, 1_000_000)
-	for n := int64(1); n < 5000; n += 37 {
+	for n := int64(1); n < 1000; n += 37 {
 		s.fit(n)
 		if got := s.estimate(hash); got != 9 {
 			t.Fatalf("at %d entries: %d", n, got)
 		}
 	}
-	for range 3 * sketchMemory * 5000 {
-		s.add(r.Uint64(), 1, 5000)
+	for range 3 * sketchMemory * 1000 {
+		s.add(r.Uint64(), 1, 1000)
 	}
 	if got := s.estimate(hash); got > 6 {
 		t.Fatalf("after three memories: %d", got)
@@ -90,7 +90,7 @@ func TestExpertsFitTheLoad(t *testing.T) {
 	} {
 		s := newStore(t, Config{MaxBytes: c.max})
 		value := make([]byte, c.max/2000)
-		for i := range 200_000 {
+		for i := range 40_000 {
 			key := fmt.Sprint(c.next(i))
 			if _, ok := s.Get(key); !ok {
 				s.Add(key, value, 0, 0)
