@@ -103,7 +103,9 @@ func (c *core) add(hash uint64, e *entry) bool {
 	c.sketch.add(hash, 1, c.items())
 	c.settle()
 	c.added++
-	if c.added*segments/2 < c.items() {
+	// While the cache fills, an epoch is as long as it will be: if they were short at first, so
+	// many would pass that an entry's age could not be told.
+	if full := c.items() * max(c.max, 1) / max(c.cost(), 1); c.added*segments/2 < max(full, c.items()) {
 		return false
 	}
 	c.added = 0
@@ -112,7 +114,8 @@ func (c *core) add(hash uint64, e *entry) bool {
 }
 
 // settle lets main take what TinyLFU's small has too much of while main has room: a few entries
-// with each that comes, so that they are not left for the first evict.
+// with each that comes, so that they are not left for the first evict. They keep their counts,
+// which the shadows will learn from.
 func (c *core) settle() {
 	if c.expert == fifo || c.expert == recent {
 		return
@@ -126,7 +129,6 @@ func (c *core) settle() {
 		if c.held[inMain].cost+c.costOf(e) > c.max-limit {
 			return
 		}
-		c.fold(e, maxCount)
 		c.promote(e)
 	}
 }

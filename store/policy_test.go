@@ -107,7 +107,7 @@ func TestExpertsFitTheLoad(t *testing.T) {
 func TestEvictIsBounded(t *testing.T) {
 	for x := range experts {
 		s := newStore(t, Config{MaxBytes: 64 << 20})
-		const n = 20_000
+		const n = 5_000
 		for i := range n {
 			s.Add(fmt.Sprint(i), nil, 0, 0)
 		}
