@@ -232,7 +232,7 @@ func TestLoadTimeoutWithoutEnd(t *testing.T) {
 
 func TestPeerThatHangs(t *testing.T) {
 	var o origin
-	nodes := newCluster(t, 2, config{getter: oneOrigin(&o), pool: []peercache.PoolOption{peercache.WithPeerTimeout(50 * time.Millisecond)}})
+	nodes := newCluster(t, 2, config{getter: oneOrigin(&o), pool: []peercache.PoolOption{peercache.WithPeerTimeout(50 * time.Millisecond), peercache.WithDetectionTime(50 * time.Millisecond)}})
 	key := keyOwnedBy(t, nodes, 0, 1)
 	nodes[1].server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	if got := nodes[0].get(t, key); got != "value of "+key {

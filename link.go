@@ -47,6 +47,7 @@ type link struct {
 	mu       sync.Mutex
 	live     *stream.Link  // guarded by mu; nil, or the last that was opened
 	opening  chan struct{} // guarded by mu; nil, or closed when an attempt is over
+	giveUp   func()        // guarded by mu; ends that attempt
 	closed   bool          // guarded by mu; no attempts any more
 	failures int           // guarded by mu; attempts since the last success
 	failure  error         // guarded by mu; why the last attempt failed
@@ -118,8 +119,10 @@ func (c *link) state() (live *stream.Link, opening <-chan struct{}, err error) {
 // attempt begins to open a link, unless that is in progress. c.mu is held.
 func (c *link) attempt() {
 	if c.opening == nil {
+		var ctx context.Context
+		ctx, c.giveUp = context.WithTimeout(context.Background(), c.pool.handshakeTimeout())
 		c.opening = make(chan struct{})
-		go c.open(c.opening)
+		go c.open(ctx, c.giveUp, c.opening)
 	}
 }
 
@@ -161,8 +164,7 @@ func (c *link) failed(err error) {
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
 
 // open makes one attempt.
-func (c *link) open(over chan struct{}) {
-	ctx, cancel := context.WithTimeout(context.Background(), c.pool.handshakeTimeout())
+func (c *link) open(ctx context.Context, cancel context.CancelFunc, over chan struct{}) {
 	live, err := c.upgrade(ctx)
 	cancel()
 
@@ -238,9 +240,12 @@ func (c *link) close(ctx context.Context) {
 		c.retry.Stop()
 	}
 	live, opening := c.live, c.opening
+	if opening != nil {
+		c.giveUp()
+	}
 	c.mu.Unlock()
 	if opening != nil {
-		<-opening // no longer than the handshake takes
+		<-opening
 	}
 	if live != nil {
 		live.Close(ctx)
