@@ -50,14 +50,13 @@ func (g *Group) fetchAll(ctx context.Context, owner Peer, keys []string, got fun
 		}
 		return
 	}
-	flights := make([]*flight, len(keys))
+	flights, first := g.fetches.JoinAll(keys)
 	a := &ask{of: g, ctx: ctx, owner: owner, turns: make(chan struct{}, mostAtOnce)}
-	for i, key := range keys {
-		f, first := g.fetches.Join(key)
-		if first {
-			a.keys, a.flights = append(a.keys, key), append(a.flights, f)
+	a.keys, a.flights = make([]string, 0, len(keys)), make([]*flight, 0, len(keys))
+	for i, f := range flights {
+		if first[i] {
+			a.keys, a.flights = append(a.keys, keys[i]), append(a.flights, f)
 		}
-		flights[i] = f
 	}
 	a.start()
 	for i, f := range flights {

@@ -106,13 +106,12 @@ const mostInBatch = 1000
 // loadBatches has the getter load keys many at a time, but those that are being
 // loaded already.
 func (g *Group) loadBatches(ctx context.Context, getter BatchGetter, keys []string, got func(i int, e Entry, err error)) {
-	flights := make([]*flight, len(keys))
+	flights, first := g.loads.JoinAll(keys)
 	var newKeys []string
 	var newFlights []*flight
-	for i, key := range keys {
-		f, first := g.loads.Join(key)
-		flights[i] = f
-		if !first {
+	for i, f := range flights {
+		key := keys[i]
+		if !first[i] {
 			continue
 		}
 		if e, ok := fresh(g.main, key); ok { // again: see load

@@ -105,13 +105,42 @@ func (g *Group[V]) Join(key string) (f *Flight[V], first bool) {
 		f.waiters++
 		return f, false
 	}
-	f = &Flight[V]{key: key, waiters: 1, listed: true}
+	f = new(Flight[V])
+	g.list(f, key)
+	return f, true
+}
+
+// JoinAll does for each of keys what Join does. A key that is given twice has one
+// flight, of which the first of both is the first.
+func (g *Group[V]) JoinAll(keys []string) (flights []*Flight[V], first []bool) {
+	flights, first = make([]*Flight[V], len(keys)), make([]bool, len(keys))
+	fresh := make([]Flight[V], len(keys)) // in one piece, for they end together
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i, key := range keys {
+		if f := g.flights[key]; f != nil {
+			f.waiters++
+			flights[i] = f
+			continue
+		}
+		flights[i], first[i] = &fresh[i], true
+		g.list(&fresh[i], key)
+		if i%256 == 255 { // let others in
+			g.mu.Unlock()
+			g.mu.Lock()
+		}
+	}
+	return flights, first
+}
+
+// list makes f the flight of key, with one caller. g.mu is held.
+func (g *Group[V]) list(f *Flight[V], key string) {
+	f.key, f.waiters, f.listed = key, 1, true
 	if g.flights == nil {
 		g.flights = make(map[string]*Flight[V])
 	}
 	g.flights[key] = f
 	g.running++
-	return f, true
 }
 
 // Wait returns the result of f, or ctx.Err when ctx ends before.

@@ -388,3 +388,35 @@ func BenchmarkDo(b *testing.B) {
 		g.Do(context.Background(), "k", fn)
 	}
 }
+
+// TestJoinAll: of many keys each has one flight, be it given twice or in the air
+// already.
+func TestJoinAll(t *testing.T) {
+	var g Group[string]
+	var keys []string
+	for i := range 1000 {
+		keys = append(keys, fmt.Sprint(i%600))
+	}
+	before, _ := g.Join("7")
+	flights, first := g.JoinAll(keys)
+	for i, f := range flights {
+		if want := i < 600 && i != 7; first[i] != want {
+			t.Errorf("key %d: first is %v, want %v", i, first[i], want)
+		}
+		if f != flights[i%600] || i == 7 && f != before {
+			t.Errorf("key %d has another flight", i)
+		}
+		if first[i] {
+			g.End(f, keys[i], nil)
+		}
+	}
+	g.End(before, "7", nil)
+	for i, f := range flights {
+		if v, err := g.Wait(t.Context(), f); v != keys[i] || err != nil {
+			t.Errorf("key %d: %q, %v", i, v, err)
+		}
+	}
+	if err := g.Drain(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
