@@ -84,8 +84,8 @@ func (a *ask) start() {
 		a.group, a.waiter, a.asked = a.of.name, a, Now()
 		var sent sent
 		n, sent = p.start(&a.request)
-		if n == 1 && a.of.fetches.CancelAbandoned {
-			a.flights[0].OnAbandon(func() {
+		if n == 1 && len(a.keys) == 1 && a.of.fetches.CancelAbandoned {
+			a.of.fetches.OnAbandon(a.flights[0], func() {
 				if sent.cancel() {
 					a.of.fetches.End(a.flights[0], Entry{}, context.Canceled)
 				}

@@ -59,7 +59,7 @@ type Flight[V any] struct {
 	key string
 
 	// cancel withdraws the call when CancelAbandoned says so; nil if it cannot
-	// be withdrawn. It is set by the first caller before it waits.
+	// be withdrawn. Guarded by Group.mu.
 	cancel func()
 
 	// val and err are written once, before ended is set, and only read after.
@@ -181,21 +181,36 @@ func (g *Group[V]) done(f *Flight[V]) <-chan struct{} {
 func (g *Group[V]) leave(f *Flight[V]) {
 	g.mu.Lock()
 	f.waiters--
-	abandoned := f.waiters == 0 && g.CancelAbandoned && f.cancel != nil
-	if abandoned {
+	g.unlockAbandoned(f)
+}
+
+// OnAbandon sets what withdraws the call of f when its last caller has left and
+// CancelAbandoned is set, in place of what was set before. If that is the case
+// already, it is called at once.
+func (g *Group[V]) OnAbandon(f *Flight[V], cancel func()) {
+	g.mu.Lock()
+	f.cancel = cancel
+	g.unlockAbandoned(f)
+}
+
+// unlockAbandoned unlocks mu, and withdraws the call of f if nobody waits for it.
+func (g *Group[V]) unlockAbandoned(f *Flight[V]) {
+	var cancel func()
+	if f.waiters == 0 && g.CancelAbandoned && f.cancel != nil {
+		cancel = f.cancel
 		g.unlist(f) // nobody may join what is about to be cancelled
+		f.tainted.Store(true)
 	}
 	g.mu.Unlock()
-	if abandoned {
-		f.tainted.Store(true)
-		f.cancel()
+	if cancel != nil {
+		cancel()
 	}
 }
 
 // Go ends f with the result of fn, as Do describes. It does not wait.
 func (g *Group[V]) Go(ctx context.Context, f *Flight[V], fn func(context.Context, *Flight[V]) (V, error)) {
 	ctx, cancel := g.context(ctx)
-	f.cancel = cancel
+	g.OnAbandon(f, cancel)
 	go g.run(ctx, cancel, []*Flight[V]{f}, func(ctx context.Context) ([]V, []error) {
 		v, err := fn(ctx, f)
 		return []V{v}, []error{err}
@@ -293,10 +308,6 @@ func (g *Group[V]) unlist(f *Flight[V]) {
 		f.listed = false
 	}
 }
-
-// OnAbandon sets what withdraws the call when the last caller has left and
-// CancelAbandoned is set. The first caller may set it, before it waits.
-func (f *Flight[V]) OnAbandon(cancel func()) { f.cancel = cancel }
 
 // Tainted reports that what the flight finds is not to be kept: the key was
 // forgotten meanwhile, or the flight was cancelled, timed out or ended.

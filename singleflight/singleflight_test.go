@@ -345,7 +345,7 @@ func TestFlightThatIsEndedFromElsewhere(t *testing.T) {
 			t.Fatal("two callers of one key are not in one flight")
 		}
 		var withdrawn atomic.Bool
-		f.OnAbandon(func() { withdrawn.Store(true); g.End(f, "", context.Canceled) })
+		g.OnAbandon(f, func() { withdrawn.Store(true); g.End(f, "", context.Canceled) })
 
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -357,6 +357,16 @@ func TestFlightThatIsEndedFromElsewhere(t *testing.T) {
 		}
 		if err := g.Drain(t.Context()); err != nil {
 			t.Fatal(err)
+		}
+
+		f, _ = g.Join("k")
+		if _, err := g.Wait(ended, f); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		withdrawn.Store(false)
+		g.OnAbandon(f, func() { withdrawn.Store(true); g.End(f, "", context.Canceled) })
+		if !withdrawn.Load() {
+			t.Fatal("a flight that was abandoned before is not withdrawn")
 		}
 
 		f, _ = g.Join("k")
