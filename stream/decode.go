@@ -93,7 +93,7 @@ func shortOr(short bool, err error) error {
 // the bytes: as many as there are.
 func field(b []byte) (num protowire.Number, typ protowire.Type, v uint64, in []byte, n int) {
 	num, typ, n = protowire.ConsumeTag(b)
-	if n < 0 {
+	if n < 0 || num > protowire.MaxValidNumber {
 		return 0, 0, 0, nil, -1
 	}
 	switch typ {
