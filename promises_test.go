@@ -400,3 +400,21 @@ func TestP10RequestsThatBreakTheRules(t *testing.T) {
 	}
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 }
+
+// TestP2CopiesAnswerNoPeer asks a peer for a key of which it holds but a copy. A
+// copy that answered would go on living at the asker after its own end.
+func TestP2CopiesAnswerNoPeer(t *testing.T) {
+	var o origin
+	nodes := newCluster(t, 2, config{getter: oneOrigin(&o)})
+	key := keyOwnedBy(t, nodes, 0, 1)
+	nodes[0].get(t, key)
+	if s := nodes[0].group.Stats(); s.Hot.Items != 1 {
+		t.Fatalf("no copy is held: %+v", s.Hot)
+	}
+	if _, _, err := nodes[0].group.ServeGet(inside(t), key); err != nil {
+		t.Fatal(err)
+	}
+	if s := nodes[0].group.Stats(); s.Loads != 1 {
+		t.Fatalf("%d loads, want one: the copy answered", s.Loads)
+	}
+}
