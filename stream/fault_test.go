@@ -380,3 +380,46 @@ func TestCutWithManyCallers(t *testing.T) {
 		})
 	}
 }
+
+// counter is a Waiter that counts answers.
+type counter struct{ atomic.Int64 }
+
+func (c *counter) Answer(int, Answer, error) { c.Add(1) }
+
+// TestCutsLeaveNoHeap cuts connections on which much is in flight, and compares
+// the heap after a few of them with the heap after many.
+func TestCutsLeaveNoHeap(t *testing.T) {
+	const inFlight, value = 500, 1 << 10
+	cut := func() {
+		h := funcs{
+			hit:  func(_, key string) (Answer, bool) { return Answer{Value: strings.Repeat("v", value)}, len(key)%2 == 0 },
+			load: hang,
+		}
+		e := connect(t, h, Config{})
+		var got counter
+		for i := range inFlight {
+			if _, err := e.Ask(&got, "g", fmt.Sprint(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		e.srv.Close()
+		e.end()
+		if n := got.Load(); n != inFlight {
+			t.Fatalf("%d answers to %d requests", n, inFlight)
+		}
+	}
+	heap := func(rounds int) int64 {
+		for range rounds {
+			cut()
+		}
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	few := heap(5)
+	if grown := heap(50) - few; grown > 1<<20 {
+		t.Errorf("the heap grew by %d bytes in 50 cuts", grown)
+	}
+}
