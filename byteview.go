@@ -48,6 +48,12 @@ func (v ByteView) Copy(dst []byte) int { return copy(dst, v.s) }
 // Equal reports whether both views have the same bytes.
 func (v ByteView) Equal(w ByteView) bool { return v.s == w.s }
 
+// Same reports whether both are views of the same piece of memory, so that they are
+// equal and one cannot have come in the place of the other. It looks at no bytes.
+func (v ByteView) Same(w ByteView) bool {
+	return len(v.s) == len(w.s) && unsafe.StringData(v.s) == unsafe.StringData(w.s)
+}
+
 // EqualString reports whether the bytes are those of s.
 func (v ByteView) EqualString(s string) bool { return v.s == s }
 

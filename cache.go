@@ -26,8 +26,18 @@ type Cache interface {
 	// The cache must not hold on to memory beyond what it counts against its
 	// bytes; key and e.View are not parts of something larger.
 	Add(key string, e Entry, tainted func() bool) bool
+	// Renew gives the entry of key the Expires and Lease of e, if what is there has
+	// the View of e, the same one (ByteView.Same); it reports whether it had. No value
+	// leaves: onLeave does not hear of it.
+	Renew(key string, e Entry) bool
 	// Remove drops key and reports whether it was there.
 	Remove(key string) bool
+	// Clear drops all entries. It stands in the same relation to Add as Remove.
+	Clear()
+	// Range calls f for the entries, in any order, until it returns false. What is
+	// added or removed meanwhile may be missed, and an entry may come twice. f may
+	// use the cache.
+	Range(f func(key string, e Entry) bool)
 	// Stats returns the cache's figures, but for Hits and Misses.
 	Stats() CacheStats
 }
@@ -62,8 +72,14 @@ var reasons = [...]string{Evicted: "evicted", Expired: "expired", Removed: "remo
 
 // Entry is what a Cache keeps for a key.
 type Entry struct {
-	View    ByteView
-	Expires Instant // from then on it is not to be served; zero: never
+	View ByteView
+	// Expires is when the entry is of no use any more. Zero: never.
+	Expires Instant
+	// Lease is until when it may be served without asking its owner again. Zero: it
+	// is the owner's own.
+	Lease Instant
+	// Missing says that the origin has no such key, in words that are in View.
+	Missing bool
 }
 
 // Instant is a moment on this process's monotonic clock, in nanoseconds from an
@@ -91,21 +107,6 @@ func expiry(now Instant, ttl time.Duration) Instant {
 	return at
 }
 
-// expired reports whether e may no longer be served.
-func (e Entry) expired() bool { return e.Expires != 0 && Now() >= e.Expires }
-
-// ttl returns how long e may still be served, in the form of Item.TTL.
-func (e Entry) ttl() time.Duration {
-	if e.Expires == 0 {
-		return 0
-	}
-	left := time.Duration(e.Expires - Now())
-	if left <= 0 {
-		return -1
-	}
-	return left
-}
-
 // NewLRU is the NewCache of the package lru: what was not used for the longest
 // time leaves first. It is for those who want just that; the default is NewStore.
 func NewLRU(maxBytes int64, onLeave func(key string, e Entry, r Reason)) (Cache, error) {
@@ -126,6 +127,16 @@ type lruCache struct{ *lru.Cache[Entry] }
 
 func (c lruCache) Add(key string, e Entry, tainted func() bool) bool {
 	return c.AddUnless(tainted, key, e)
+}
+
+func (c lruCache) Renew(key string, e Entry) bool {
+	return c.Update(key, func(old Entry) (Entry, bool) {
+		if !old.View.Same(e.View) {
+			return old, false
+		}
+		old.Expires, old.Lease = e.Expires, e.Lease
+		return old, true
+	})
 }
 
 func (c lruCache) Stats() CacheStats {

@@ -3,6 +3,7 @@ package peercache_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -19,6 +20,20 @@ type node struct {
 	group  *peercache.Group
 	server *httptest.Server // nil in a simulated network
 	end    func()           // of what serves the pool there
+
+	mu       sync.Mutex
+	hijacked []net.Conn // guarded by mu; those that the server gave away, for streams
+}
+
+// kill ends what a peer sees of the node, at once.
+func (n *node) kill() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.server.Listener.Close()
+	n.server.CloseClientConnections()
+	for _, c := range n.hijacked {
+		c.Close()
+	}
 }
 
 // origin counts how often each key is loaded, and by how many at once.
@@ -68,6 +83,7 @@ type config struct {
 	group  []peercache.GroupOption
 	picker func(*peercache.HTTPPool) peercache.PeerPicker // nil: the pool itself
 	onMux  bool                                           // mount the pools on muxes, beside other handlers
+	second http.Handler                                   // served by nodes[1] in place of its pool; may be nil
 }
 
 // newCluster starts n nodes, each with a pool and a group named "test", that
@@ -81,7 +97,15 @@ func newCluster(t testing.TB, n int, c config) []*node {
 		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			handler.ServeHTTP(w, r)
 		}))
-		url := "http://" + server.Listener.Addr().String()
+		nodes[i] = &node{server: server, url: "http://" + server.Listener.Addr().String()}
+		server.Config.ConnState = func(c net.Conn, s http.ConnState) {
+			if n := nodes[i]; s == http.StateHijacked {
+				n.mu.Lock()
+				n.hijacked = append(n.hijacked, c)
+				n.mu.Unlock()
+			}
+		}
+		url := nodes[i].url
 		pool, err := peercache.NewHTTPPool(url, append([]peercache.PoolOption{
 			peercache.WithDetectionTime(10 * time.Second), // the machine may be busy
 		}, c.pool...)...)
@@ -98,6 +122,9 @@ func newCluster(t testing.TB, n int, c config) []*node {
 			t.Fatal(err)
 		}
 		handler = pool
+		if i == 1 && c.second != nil {
+			handler = c.second
+		}
 		if c.onMux {
 			mux := http.NewServeMux()
 			mux.Handle(pool.BasePath(), pool)
@@ -105,7 +132,7 @@ func newCluster(t testing.TB, n int, c config) []*node {
 			handler = mux
 		}
 		server.Start()
-		nodes[i], urls[i] = &node{url: url, pool: pool, group: group, server: server}, url
+		nodes[i].pool, nodes[i].group, urls[i] = pool, group, url
 	}
 	for _, node := range nodes {
 		if err := node.pool.Set(urls...); err != nil {

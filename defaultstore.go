@@ -22,8 +22,25 @@ func NewStore(maxBytes int64, onLeave func(key string, e Entry, r Reason)) (Cach
 // same numbers, and the store's clock is that of Instant.
 type storeCache struct{ *store.Store }
 
+// What an Entry has beyond a store.Entry is in the latter's Meta, which costs nothing
+// as long as it is zero: the Lease, and in the highest bit, which no Instant has, Missing.
+const missingBit = 1 << 63
+
+func metaOf(e Entry) uint64 {
+	meta := uint64(e.Lease)
+	if e.Missing {
+		meta |= missingBit
+	}
+	return meta
+}
+
 func entryOf(e store.Entry) Entry {
-	return Entry{View: ByteView{e.Value}, Expires: Instant(e.Expires)}
+	return Entry{
+		View:    ByteView{e.Value},
+		Expires: Instant(e.Expires),
+		Lease:   Instant(e.Meta &^ missingBit),
+		Missing: e.Meta&missingBit != 0,
+	}
 }
 
 func (c storeCache) Get(key string) (Entry, bool) {
@@ -32,8 +49,20 @@ func (c storeCache) Get(key string) (Entry, bool) {
 }
 
 func (c storeCache) Add(key string, e Entry, tainted func() bool) bool {
-	_, kept := c.AddUnless(tainted, key, e.View.bytes(), int64(e.Expires), 0)
+	_, kept := c.AddUnless(tainted, key, e.View.bytes(), int64(e.Expires), metaOf(e))
 	return kept
+}
+
+func (c storeCache) Renew(key string, e Entry) bool {
+	old, ok := c.Peek(key)
+	if !ok || !e.View.Same(ByteView{old.Value}) {
+		return false
+	}
+	return c.Store.Renew(key, old, int64(e.Expires), metaOf(e))
+}
+
+func (c storeCache) Range(f func(key string, e Entry) bool) {
+	c.Store.Range(func(key string, e store.Entry) bool { return f(key, entryOf(e)) })
 }
 
 func (c storeCache) Stats() CacheStats {

@@ -2,23 +2,37 @@ package peercache
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
 	"log/slog"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/peercache/peercache/singleflight"
 )
-
-// mostPeersAsked is how many peers a fetch tries, one after the other, before
-// the key is loaded here. Each may cost as long as it takes to see that it is
-// not there, so a fetch does not try them all.
-const mostPeersAsked = 3
 
 // mostAtOnce is how many keys of one GetMulti are loaded here, or asked of one
 // peer that takes them one by one, at the same time.
 const mostAtOnce = 32
 
-// flight is what the callers of a key share.
-type flight = singleflight.Flight[Entry]
+// fetched is what came of asking peers for a key.
+type fetched struct {
+	Entry
+	// unshared says that the peer took no note of who asked. It will not tell of a
+	// change of the key, so that the answer is not for callers who came when the
+	// question was on its way.
+	unshared bool
+}
+
+// fetchFlight is what the callers of a key share who wait for a peer.
+type fetchFlight = singleflight.Flight[fetched]
+
+// unreached is the error of a fetch that found none of the key's candidates there. Its
+// callers load the key themselves, past the cache, and share runs after that turn.
+type unreached struct{ turn uint64 }
+
+func (unreached) Error() string { return "no peer that could have the key can be reached" }
 
 // fetch gets key from its owner, or joins the fetch that is in progress.
 func (g *Group) fetch(ctx context.Context, key string, owner Peer) (Entry, error) {
@@ -27,16 +41,63 @@ func (g *Group) fetch(ctx context.Context, key string, owner Peer) (Entry, error
 	}
 	f, first := g.fetches.Join(key)
 	if first {
-		one := &struct { // in one piece of memory
-			ask
-			keys    [1]string
-			flights [1]*flight
-		}{keys: [1]string{key}, flights: [1]*flight{f}}
-		one.ask = ask{of: g, ctx: ctx, owner: owner, flights: one.flights[:]}
-		one.ask.keys = one.keys[:]
-		one.start()
+		have, _ := g.copyLeft(key)
+		g.startFetch(ctx, key, owner, f, have)
 	}
-	return g.fetches.Wait(ctx, f)
+	e, err := g.fetches.Wait(ctx, f)
+	return g.arrived(ctx, key, first, e, err)
+}
+
+// startFetch asks the owner of key. have is the copy that is there, if any: if it is
+// still the value, it need not be sent.
+func (g *Group) startFetch(ctx context.Context, key string, owner Peer, f *fetchFlight, have Entry) {
+	one := &struct { // in one piece of memory
+		ask
+		keys    [1]string
+		flights [1]*fetchFlight
+	}{keys: [1]string{key}, flights: [1]*fetchFlight{f}}
+	one.ask = ask{of: g, ctx: ctx, owner: owner, flights: one.flights[:], have: have}
+	one.ask.keys = one.keys[:]
+	one.start()
+}
+
+// copyLeft returns the copy of key whose lease is over, but which has not expired.
+func (g *Group) copyLeft(key string) (Entry, bool) {
+	if g.hot == nil {
+		return Entry{}, false
+	}
+	e, ok := g.hot.Get(key)
+	if !ok || e.Missing || e.Expires != 0 && Now() >= e.Expires {
+		return Entry{}, false
+	}
+	return e, true
+}
+
+// renew asks, in the background, whether a copy is still the value of key.
+func (g *Group) renew(ctx context.Context, key string, have Entry) {
+	owner := g.pick(key, 0)
+	if owner == nil {
+		return // this process owns the key by now, and its lease runs out
+	}
+	if f := g.fetches.Start(key); f != nil {
+		g.stats.renewals.Add(1)
+		if have.Missing {
+			have = Entry{}
+		}
+		g.startFetch(ctx, key, owner, f, have)
+	}
+}
+
+// arrived returns to a caller what came of a fetch that it waited for.
+func (g *Group) arrived(ctx context.Context, key string, first bool, e fetched, err error) (Entry, error) {
+	if alone, ok := errors.AsType[unreached](err); ok {
+		return g.loadPast(ctx, key, alone.turn)
+	}
+	if e.unshared && !first {
+		e, err = g.askInTurn(ctx, key, nil, Entry{})
+		return g.arrived(ctx, key, true, e, err)
+	}
+	return e.Entry, err
 }
 
 // fetchAll gets keys from their owner and calls got with the place of each.
@@ -52,17 +113,28 @@ func (g *Group) fetchAll(ctx context.Context, owner Peer, keys []string, got fun
 	}
 	flights, first := g.fetches.JoinAll(keys)
 	a := &ask{of: g, ctx: ctx, owner: owner, turns: make(chan struct{}, mostAtOnce)}
-	a.keys, a.flights = make([]string, 0, len(keys)), make([]*flight, 0, len(keys))
+	a.keys, a.flights = make([]string, 0, len(keys)), make([]*fetchFlight, 0, len(keys))
 	for i, f := range flights {
 		if first[i] {
 			a.keys, a.flights = append(a.keys, keys[i]), append(a.flights, f)
 		}
 	}
 	a.start()
+	var late errgroup.Group // keys that have to be asked for again
+	late.SetLimit(mostAtOnce)
 	for i, f := range flights {
 		e, err := g.fetches.Wait(ctx, f)
-		got(i, e, err)
+		if _, ok := errors.AsType[unreached](err); !ok && (first[i] || !e.unshared) {
+			got(i, e.Entry, err)
+			continue
+		}
+		late.Go(func() error {
+			e, err := g.arrived(ctx, keys[i], first[i], e, err)
+			got(i, e, err)
+			return nil
+		})
 	}
+	late.Wait()
 }
 
 // ask is what an owner is asked for, and the flights that its answers end.
@@ -72,7 +144,8 @@ type ask struct {
 	ctx     context.Context // of the caller who asked; its values count, not its end
 	owner   Peer
 	asked   Instant
-	flights []*flight
+	have    Entry // if there is one key: the copy that is there
+	flights []*fetchFlight
 	turns   chan struct{} // bounds the keys that are asked for one by one; may be nil
 }
 
@@ -81,13 +154,13 @@ type ask struct {
 func (a *ask) start() {
 	n := 0
 	if p, ok := a.owner.(linkedPeer); ok && len(a.keys) > 0 {
-		a.group, a.waiter, a.asked = a.of.name, a, Now()
+		a.query, a.waiter, a.asked = a.of.query("", a.have), a, Now()
 		var sent sent
 		n, sent = p.start(&a.request)
 		if n == 1 && len(a.keys) == 1 && a.of.fetches.CancelAbandoned {
 			a.of.fetches.OnAbandon(a.flights[0], func() {
 				if sent.cancel() {
-					a.of.fetches.End(a.flights[0], Entry{}, context.Canceled)
+					a.of.fetches.End(a.flights[0], fetched{}, context.Canceled)
 				}
 			})
 		}
@@ -97,9 +170,26 @@ func (a *ask) start() {
 	}
 }
 
+// query is what a peer is asked for key, where have is the copy that is there.
+func (g *Group) query(key string, have Entry) Query {
+	q := Query{Group: g.name, Key: key, Lease: g.times.lease}
+	if have.Lease != 0 {
+		q.Digest = digest(have.View)
+	}
+	return q
+}
+
+// digest is what tells one value from another: no two are known that have the same.
+func digest(v ByteView) string {
+	sum := sha256.Sum256(v.bytes())
+	return string(sum[:digestBytes])
+}
+
+const digestBytes = 16
+
 // answer implements waiter.
-func (a *ask) answer(i int, item Item, err error) {
-	e, err := a.of.answered(a.owner, a.keys[i], a.asked, item, err)
+func (a *ask) answer(i int, ans Answer, err error) {
+	e, err := a.of.answered(a.owner, a.keys[i], a.have, a.asked, ans, err)
 	switch {
 	case unreachable(err):
 		a.goOn(i)
@@ -112,54 +202,55 @@ func (a *ask) answer(i int, item Item, err error) {
 	}
 }
 
-func (a *ask) end(i int, e Entry, err error) {
-	if err == nil {
-		a.of.keepCopy(a.keys[i], e, a.flights[i])
+func (a *ask) end(i int, e fetched, err error) {
+	if err == nil || e.Missing {
+		a.of.keepCopy(a.keys[i], e, a.asked, a.have, a.flights[i])
 	}
 	a.of.fetches.End(a.flights[i], e, err)
 }
 
 // goOn ends the i-th flight in a goroutine of its own.
 func (a *ask) goOn(i int) {
-	a.of.fetches.Go(a.ctx, a.flights[i], func(ctx context.Context, f *flight) (Entry, error) {
+	a.of.fetches.Go(a.ctx, a.flights[i], func(ctx context.Context, f *fetchFlight) (fetched, error) {
 		if a.turns != nil {
 			select {
 			case a.turns <- struct{}{}:
 				defer func() { <-a.turns }()
 			case <-ctx.Done():
-				return Entry{}, ctx.Err()
+				return fetched{}, ctx.Err()
 			}
 		}
-		return a.of.askInTurn(ctx, a.keys[i], f)
+		return a.of.askInTurn(ctx, a.keys[i], f, a.have)
 	})
 }
 
 // askInTurn gets key from its owner or, where that cannot be reached, from the
-// next peer on the ring. All processes try the same peers in the same order, so
-// that the key is still loaded by one of them.
-func (g *Group) askInTurn(ctx context.Context, key string, f *flight) (Entry, error) {
-	for n := range mostPeersAsked {
+// next peer on the ring, which stands in for it. All processes try the same peers in
+// the same order, so that the key is still loaded by one of them. f may be nil.
+func (g *Group) askInTurn(ctx context.Context, key string, f *fetchFlight, have Entry) (fetched, error) {
+	for n := range candidates {
 		peer := g.peers.Pick(key, n)
 		if peer == nil {
-			break
+			e, err := g.load(ctx, key)
+			return fetched{Entry: e}, err
 		}
 		asked := Now()
-		item, err := peer.Get(ctx, g.name, key)
-		e, err := g.answered(peer, key, asked, item, err)
-		if err == nil {
-			g.keepCopy(key, e, f)
-		}
+		ans, err := peer.Get(ctx, g.query(key, have))
+		e, err := g.answered(peer, key, have, asked, ans, err)
 		if !unreachable(err) || ctx.Err() != nil {
+			if f != nil && (err == nil || e.Missing) {
+				g.keepCopy(key, e, asked, have, f)
+			}
 			return e, err
 		}
 	}
-	return g.load(ctx, key)
+	return fetched{}, unreached{g.past.Turn()}
 }
 
 // answered makes an entry of a peer's answer to what it was asked at that instant.
 // The time that the answer was under way is part of its age: what it has left is
 // counted from before it was asked for (P7).
-func (g *Group) answered(peer Peer, key string, asked Instant, item Item, err error) (Entry, error) {
+func (g *Group) answered(peer Peer, key string, have Entry, asked Instant, ans Answer, err error) (fetched, error) {
 	level := slog.LevelDebug
 	switch {
 	case err == nil:
@@ -171,15 +262,37 @@ func (g *Group) answered(peer Peer, key string, asked Instant, item Item, err er
 	if g.logs(level) {
 		g.say(level, "asked peer", key, slog.String("peer", peer.Name()), took(asked), problem(err))
 	}
-	if err != nil {
-		return Entry{}, err
+	e := fetched{unshared: !ans.Noted}
+	switch {
+	case err != nil && ans.TTL > 0 && errors.Is(err, ErrNotFound):
+		e.Entry = g.missing(err)
+	case err != nil:
+		return e, err
+	case ans.Unchanged:
+		e.View = have.View
+	default:
+		e.View = viewOfOwn(ans.Value)
 	}
-	return Entry{View: viewOfOwn(item.Value), Expires: expiry(asked, item.TTL)}, nil
+	e.Expires = expiry(asked, ans.TTL)
+	return e, err
 }
 
-// keepCopy offers a value that a peer owns to the hot cache.
-func (g *Group) keepCopy(key string, e Entry, f *flight) {
-	if g.hot != nil && !e.expired() {
-		g.hot.Add(strings.Clone(key), e, f.Tainted)
+// keepCopy offers what a peer answered to the hot cache.
+func (g *Group) keepCopy(key string, e fetched, asked Instant, have Entry, f *fetchFlight) {
+	if g.hot == nil || e.unshared {
+		return
 	}
+	now := Now()
+	if g.planted == leaseFromAnswer {
+		asked = now
+	}
+	e.Lease = g.leaseOf(e.Entry, asked)
+	if e.Lease <= now || e.Expires != 0 && e.Expires <= now {
+		return
+	}
+	if have.Lease != 0 && e.View.Same(have.View) {
+		g.hot.Renew(key, e.Entry)
+		return
+	}
+	g.hot.Add(strings.Clone(key), e.Entry, g.planted.taint(f.Tainted))
 }

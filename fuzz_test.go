@@ -112,7 +112,7 @@ func FuzzResponse(f *testing.F) {
 			t.Fatal(err)
 		}
 		peer := &httpPeer{pool: pool, url: "http://127.0.0.1:2"}
-		item, err := peer.Get(t.Context(), "test", "key")
+		item, err := peer.Get(t.Context(), Query{Group: "test", Key: "key"})
 		var remote *RemoteError
 		var gone *PeerError
 		switch {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -31,13 +30,20 @@ type Group struct {
 	// or copies are not wanted.
 	hot Cache
 
+	// holders are the peers that may have copies of what is in main. It is nil
+	// where there are no peers.
+	holders *holders
+
 	// loads are the runs of the getter here. fetches are the asks to other
 	// peers. They are apart, because a peer's request may wait for a load but
 	// never for a fetch: else two peers that each think the other owns a key
-	// would wait for each other (P2).
+	// would wait for each other (P2). past are runs of the getter whose values are
+	// not kept, see loadPast.
 	loads   singleflight.Group[Entry]
-	fetches singleflight.Group[Entry]
+	fetches singleflight.Group[fetched]
+	past    singleflight.Group[Entry]
 
+	times       lifetimes
 	loadTimeout time.Duration
 	maxKey      int
 	maxValue    int
@@ -47,6 +53,8 @@ type Group struct {
 
 	hits  hitCounters
 	stats counters
+
+	planted bug // by tests, which show that they would see it
 }
 
 // NewGroup makes a group of the given name, whose cached values, keys and
@@ -66,6 +74,7 @@ func NewGroup(name string, cacheBytes int64, getter Getter, opts ...GroupOption)
 		maxValue:    DefaultMaxValueBytes,
 		hotShare:    DefaultHotShare,
 		newCache:    NewStore,
+		times:       lifetimes{lease: DefaultLease, standIn: DefaultStandIn},
 		hits:        newHitCounters(),
 	}
 	if err := g.init(cacheBytes, opts); err != nil {
@@ -95,24 +104,48 @@ func (g *Group) init(cacheBytes int64, opts []GroupOption) (err error) {
 			return err
 		}
 	}
-	g.loads.Timeout = g.loadTimeout
-	var onLeave func(key string, e Entry, r Reason)
-	if g.onEvict != nil {
-		onLeave = func(key string, e Entry, r Reason) { g.onEvict(key, e.View, r) }
+	if err := g.times.check(); err != nil {
+		return err
 	}
-	if hotBytes := int64(float64(cacheBytes) * g.hotShare); g.peers != nil && hotBytes > 0 {
-		if g.hot, err = g.newCache(hotBytes, onLeave); err != nil {
-			return err
-		}
-		cacheBytes -= hotBytes
+	g.loads.Timeout, g.past.Timeout = g.loadTimeout, g.loadTimeout
+	if g.loadTimeout > g.times.standIn {
+		// Nobody may join a load that began before a change, when the change has
+		// waited for this process as a stand-in.
+		g.loads.JoinFor = g.times.standIn
 	}
-	if g.main, err = g.newCache(cacheBytes, onLeave); err != nil {
+	g.fetches.JoinFor = g.times.lease
+	if err := g.makeCaches(cacheBytes); err != nil {
 		return err
 	}
 	if g.peers != nil {
 		return g.peers.Register(g)
 	}
 	return nil
+}
+
+// makeCaches divides the group's bytes.
+func (g *Group) makeCaches(bytes int64) (err error) {
+	var onLeave func(key string, e Entry, r Reason)
+	if g.onEvict != nil {
+		onLeave = func(key string, e Entry, r Reason) {
+			if !e.Missing {
+				g.onEvict(key, e.View, r)
+			}
+		}
+	}
+	mainBytes := bytes
+	if g.peers != nil {
+		forHolders, forHot := int64(float64(bytes)*holdersShare), int64(float64(bytes)*g.hotShare)
+		g.holders = newHolders(forHolders, g.times.lease)
+		if forHot > 0 {
+			if g.hot, err = g.newCache(forHot, onLeave); err != nil {
+				return err
+			}
+		}
+		mainBytes -= forHolders + forHot
+	}
+	g.main, err = g.newCache(mainBytes, onLeave)
+	return err
 }
 
 // Name returns the group's name.
@@ -132,38 +165,30 @@ func (g *Group) Name() string { return g.name }
 // A getter must not Get the key that it is to load: it would wait for itself
 // until the load timeout.
 func (g *Group) Get(ctx context.Context, key string) (ByteView, error) {
-	if view, ok := g.hit(key); ok {
-		return view, nil
+	if view, ok, err := g.hit(ctx, key); ok {
+		return view, err
 	}
 	g.stats.misses.Add(1)
 	e, err := g.fill(ctx, key)
 	return e.View, err
 }
 
-// hit looks into both caches of this process and counts what it finds.
-func (g *Group) hit(key string) (ByteView, bool) {
-	e, ok := fresh(g.main, key)
+// hit looks into both caches of this process and counts what it finds. What it finds
+// may be that the origin has no such key.
+func (g *Group) hit(ctx context.Context, key string) (view ByteView, ok bool, err error) {
+	e, ok := g.own(ctx, key)
 	if ok {
 		g.hits.mine().main.Add(1)
-	} else if e, ok = fresh(g.hot, key); ok {
+	} else if e, ok = g.copied(ctx, key); ok {
 		g.hits.mine().hot.Add(1)
 	}
 	if ok && g.logs(slog.LevelDebug) {
 		g.say(slog.LevelDebug, "hit", key)
 	}
-	return e.View, ok
-}
-
-// fresh returns the entry that c has for key, unless it has expired. c may be nil.
-func fresh(c Cache, key string) (Entry, bool) {
-	if c == nil {
-		return Entry{}, false
+	if ok && e.Missing {
+		return ByteView{}, true, g.keyError(key, remembered(e))
 	}
-	e, ok := c.Get(key)
-	if !ok || e.expired() {
-		return Entry{}, false
-	}
-	return e, true
+	return e.View, ok, nil
 }
 
 // fill gets the entry of a key that is not cached here from where it belongs.
@@ -177,9 +202,9 @@ func (g *Group) fill(ctx context.Context, key string) (e Entry, err error) {
 		e, err = g.load(ctx, key)
 	}
 	if err != nil {
-		err = g.keyError(key, err)
+		return Entry{}, g.keyError(key, err)
 	}
-	return e, err
+	return e, nil
 }
 
 // pick returns the n-th peer for key in the ring's order, or nil if the key is
@@ -191,70 +216,12 @@ func (g *Group) pick(key string, n int) Peer {
 	return g.peers.Pick(key, n)
 }
 
-// load runs the getter for key, or joins the run that is in progress.
-func (g *Group) load(ctx context.Context, key string) (Entry, error) {
-	return g.loads.Do(ctx, key, func(ctx context.Context, f *flight) (Entry, error) {
-		// Look into the cache again. Of two callers that both missed, the
-		// second may come here when the first one's flight is over:
-		//
-		//	1: miss
-		//	2: miss
-		//	1: flight starts, loads, keeps the value, ends
-		//	2: flight starts
-		//
-		// Without this look the key would be loaded twice.
-		if e, ok := fresh(g.main, key); ok {
-			return e, nil
-		}
-		e, err := g.runGetter(ctx, key)
-		if err == nil {
-			g.keep(key, e, f)
-		}
-		return e, err
-	})
-}
-
-// runGetter calls the user's getter.
-func (g *Group) runGetter(ctx context.Context, key string) (e Entry, err error) {
-	start, returned := Now(), false
-	g.stats.loads.Add(1)
-	defer func() {
-		if !returned || err != nil {
-			g.stats.loadErrors.Add(1)
-		}
-		switch {
-		case !returned && g.logs(slog.LevelError): // the flight makes an error of it
-			g.say(slog.LevelError, "the getter panicked", key, slog.String("stack", string(debug.Stack())))
-		case returned && g.logs(slog.LevelDebug):
-			g.say(slog.LevelDebug, "load", key, took(start), problem(err))
-		}
-	}()
-	item, err := g.getter.Get(ctx, key)
-	returned = true
-	if err != nil {
-		return Entry{}, err
-	}
-	return g.loaded(item)
-}
-
-// loaded makes an entry of what the getter returned.
-func (g *Group) loaded(item Item) (Entry, error) {
-	if len(item.Value) > g.maxValue {
-		return Entry{}, fmt.Errorf("%w: the getter returned %d bytes, want at most %d", ErrValueSize, len(item.Value), g.maxValue)
-	}
-	return Entry{View: ViewOf(item.Value), Expires: expiry(Now(), item.TTL)}, nil
-}
-
-// keep puts a value that was loaded here into the main cache.
-func (g *Group) keep(key string, e Entry, f *flight) {
-	if !e.expired() {
-		g.main.Add(strings.Clone(key), e, f.Tainted)
-	}
-}
-
 // wait returns when no load and no fetch is in progress, or ctx has ended.
 func (g *Group) wait(ctx context.Context) error {
 	if err := g.fetches.Drain(ctx); err != nil {
+		return err
+	}
+	if err := g.past.Drain(ctx); err != nil {
 		return err
 	}
 	return g.loads.Drain(ctx)

@@ -106,7 +106,7 @@ func TestKeySizes(t *testing.T) {
 		if err := g.Remove(t.Context(), key); !errors.Is(err, peercache.ErrKeySize) {
 			t.Errorf("Remove of %d bytes: %v", len(key), err)
 		}
-		if _, _, err := g.ServeGet(t.Context(), key); !errors.Is(err, peercache.ErrKeySize) {
+		if _, err := g.ServeGet(t.Context(), peercache.Query{Group: g.Name(), Key: key}); !errors.Is(err, peercache.ErrKeySize) {
 			t.Errorf("ServeGet of %d bytes: %v", len(key), err)
 		}
 	}

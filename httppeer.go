@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -23,6 +24,8 @@ type httpPeer struct {
 	pool *HTTPPool
 	url  string
 	link *link // nil: the plain way alone
+
+	disagreements atomic.Int64 // times it was heard to have another view
 }
 
 func newHTTPPeer(p *HTTPPool, url string) *httpPeer {
@@ -47,26 +50,30 @@ const mostOverhead = 64 << 10
 func (h *httpPeer) Name() string { return h.url }
 
 // Get implements Peer.
-func (h *httpPeer) Get(ctx context.Context, group, key string) (item Item, err error) {
+func (h *httpPeer) Get(ctx context.Context, q Query) (a Answer, err error) {
 	if h.pool.closed.Load() { // it is alone now
-		return Item{}, &PeerError{Peer: h.url, Err: ErrClosed}
+		return Answer{}, &PeerError{Peer: h.url, Err: ErrClosed}
 	}
 	var answer error
 	plain, err := h.onLink(ctx, func(l *stream.Link) (plain bool, err error) {
-		a, err := l.Get(ctx, group, key)
-		if err == nil && !a.Plain {
-			_, maxValue := h.limits(group)
-			item, answer = h.item(a, maxValue)
+		said, err := l.Get(ctx, streamQuery(&q))
+		if err == nil && !said.Plain {
+			_, maxValue := h.limits(q.Group)
+			a, answer = h.answer(said, maxValue)
 		}
-		return a.Plain, err
+		return said.Plain, err
 	})
 	switch {
 	case err != nil:
-		return Item{}, err
+		return Answer{}, err
 	case plain:
-		return h.getPlain(ctx, group, key)
+		return h.getPlain(ctx, &q)
 	}
-	return item, answer
+	return a, answer
+}
+
+func streamQuery(q *Query) *stream.Query {
+	return &stream.Query{Group: q.Group, Key: q.Key, Lease: q.Lease, Digest: q.Digest, CachedOnly: q.CachedOnly}
 }
 
 // onLink asks on the link, and once more on another one if the first turns out to
@@ -112,16 +119,17 @@ func (h *httpPeer) start(r *request) (n int, s sent) {
 		return 0, s
 	}
 	r.peer = h
-	_, r.maxValue = h.limits(r.group)
+	_, r.maxValue = h.limits(r.query.Group)
 	if len(r.keys) == 1 {
-		id, err := l.Ask(r, r.group, r.keys[0])
+		r.query.Key = r.keys[0]
+		id, err := l.Ask(r, streamQuery(&r.query))
 		if err != nil {
 			return 0, s
 		}
 		return 1, sent{l, id}
 	}
 	for n < len(r.keys) {
-		_, asked, err := l.AskBatch(r, n, r.group, r.keys[n:])
+		_, asked, err := l.AskBatch(r, n, r.query.Group, r.keys[n:], r.query.Lease)
 		if err != nil {
 			break
 		}
@@ -141,30 +149,34 @@ type sent struct {
 func (s sent) cancel() bool { return s.link.Cancel(s.id) }
 
 // Answer implements stream.Waiter.
-func (r *request) Answer(i int, a stream.Answer, err error) {
+func (r *request) Answer(i int, said stream.Answer, err error) {
 	switch {
 	case err != nil:
-		r.waiter.answer(i, Item{}, &PeerError{Peer: r.peer.url, Err: err})
-	case a.Plain:
+		r.waiter.answer(i, Answer{}, &PeerError{Peer: r.peer.url, Err: err})
+	case said.Plain:
+		q := r.query
+		q.Key = r.keys[i]
 		go func() {
-			item, err := r.peer.getPlain(context.Background(), r.group, r.keys[i])
-			r.waiter.answer(i, item, err)
+			a, err := r.peer.getPlain(context.Background(), &q)
+			r.waiter.answer(i, a, err)
 		}()
 	default:
-		item, err := r.peer.item(a, r.maxValue)
-		r.waiter.answer(i, item, err)
+		a, err := r.peer.answer(said, r.maxValue)
+		r.waiter.answer(i, a, err)
 	}
 }
 
-// item returns the value in an answer, or the error.
-func (h *httpPeer) item(a stream.Answer, maxValue int) (Item, error) {
-	if a.Err != nil {
-		return Item{}, errorOfStream(h.url, a.Err)
+// answer returns what a peer said on a stream.
+func (h *httpPeer) answer(said stream.Answer, maxValue int) (Answer, error) {
+	a := Answer{Item{TTL: said.TTL}, said.Noted, said.Unchanged}
+	if said.Err != nil {
+		return a, errorOfStream(h.url, said.Err)
 	}
-	if len(a.Value) > maxValue {
-		return Item{}, h.tooLarge(len(a.Value), maxValue)
+	if len(said.Value) > maxValue {
+		return Answer{}, h.tooLarge(len(said.Value), maxValue)
 	}
-	return Item{Value: ByteView{a.Value}.bytes(), TTL: a.TTL}, nil
+	a.Value = ByteView{said.Value}.bytes()
+	return a, nil
 }
 
 func (h *httpPeer) tooLarge(size, most int) error {
@@ -172,79 +184,96 @@ func (h *httpPeer) tooLarge(size, most int) error {
 }
 
 // getPlain asks for one key by a request of its own.
-func (h *httpPeer) getPlain(ctx context.Context, group, key string) (Item, error) {
-	timeout, maxValue := h.limits(group)
+func (h *httpPeer) getPlain(ctx context.Context, q *Query) (Answer, error) {
+	timeout, maxValue := h.limits(q.Group)
 	var resp pb.GetResponse
 	err := errRedirected
-	if h.pathCarries(group, key) {
-		path := escapeSegment(group) + "/" + escapeSegment(key)
+	if h.pool.compat { // golang/groupcache knows only paths
+		path := escapeSegment(q.Group) + "/" + escapeSegment(q.Key)
 		err = h.call(ctx, timeout, http.MethodGet, path, nil, maxValue, &resp)
 	}
 	if errors.Is(err, errRedirected) {
 		var body []byte
-		if body, err = proto.Marshal(&pb.GetRequest{Group: group, Key: []byte(key)}); err != nil {
-			return Item{}, err
+		if body, err = proto.Marshal(&pb.GetRequest{
+			Group: q.Group, Key: []byte(q.Key), LeaseNs: int64(q.Lease), Digest: []byte(q.Digest), CachedOnly: q.CachedOnly,
+		}); err != nil {
+			return Answer{}, err
 		}
 		err = h.call(ctx, timeout, http.MethodPost, getPath, body, maxValue, &resp)
 	}
 	if err != nil {
-		return Item{}, err
+		return Answer{}, err
+	}
+	a := Answer{Item{TTL: time.Duration(resp.GetTtlNs())}, resp.GetNoted(), resp.GetUnchanged()}
+	if h.pool.compat {
+		a.Noted = true // there are no notes in such a fleet, and no promise
 	}
 	if e := resp.GetError(); e != nil {
-		return Item{}, decodeError(h.url, e)
+		return a, decodeError(h.url, e)
 	}
 	if len(resp.GetValue()) > maxValue {
-		return Item{}, h.tooLarge(len(resp.GetValue()), maxValue)
+		return Answer{}, h.tooLarge(len(resp.GetValue()), maxValue)
 	}
-	return Item{Value: resp.GetValue(), TTL: time.Duration(resp.GetTtlNs())}, nil
+	a.Value = resp.GetValue()
+	return a, nil
 }
 
-// errRedirected says that a mux on the way takes the path of a request for
-// another one. The key has to go in the body then.
-var errRedirected = errors.New("redirected")
+// Change implements Peer.
+func (h *httpPeer) Change(ctx context.Context, c Change) ([]Holder, error) {
+	req := &pb.ChangeRequest{Group: c.Group, All: c.All, Holders: c.Holders, WaitNs: int64(c.Wait), View: h.pool.view.Load().id}
+	if c.Item != nil {
+		req.Item = &pb.Item{Value: c.Item.Value, TtlNs: int64(c.Item.TTL)}
+	}
+	var held []Holder
+	for keys := c.Keys; ; {
+		req.Keys = nil
+		for size := 0; len(keys) > 0 && (size == 0 || size+len(keys[0]) <= changeBytes); keys = keys[1:] {
+			req.Keys = append(req.Keys, []byte(keys[0]))
+			size += len(keys[0]) + 8
+		}
+		resp, err := h.change(ctx, req, c.Wait)
+		if err != nil {
+			return held, err
+		}
+		for _, holder := range resp.GetPending() {
+			held = append(held, Holder{holder.GetPeer(), time.Duration(holder.GetLeftNs()), string(holder.GetReason())})
+		}
+		if len(keys) == 0 {
+			return held, nil
+		}
+	}
+}
 
-// Remove implements Peer.
-func (h *httpPeer) Remove(ctx context.Context, group string, keys []string) error {
-	var answer error
+// changeBytes is how large a request is made, at most, where more than one key is in it.
+const changeBytes = 1 << 20
+
+// change sends one request.
+func (h *httpPeer) change(ctx context.Context, req *pb.ChangeRequest, wait time.Duration) (*pb.ChangeResponse, error) {
+	body, err := proto.Marshal(req)
+	if err != nil {
+		return nil, err
+	}
+	resp := new(pb.ChangeResponse)
 	plain, err := h.onLink(ctx, func(l *stream.Link) (bool, error) {
-		err := l.Remove(ctx, group, keys)
-		if refused, ok := errors.AsType[*stream.Error](err); ok {
-			answer, err = errorOfStream(h.url, refused), nil
+		said, err := l.Change(ctx, body)
+		if err == nil {
+			err = proto.Unmarshal([]byte(said), resp)
 		}
 		return false, err
 	})
 	if plain || err != nil && ctx.Err() == nil {
 		// A peer that is leaving takes no streams any more, but obeys this.
-		return h.removePlain(ctx, group, keys)
+		timeout, _ := h.limits(req.GetGroup())
+		err = h.call(ctx, timeout+wait, http.MethodPost, changePath, body, 0, resp)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return answer
-}
-
-// removePlain asks to drop keys. Many go in several requests.
-func (h *httpPeer) removePlain(ctx context.Context, group string, keys []string) error {
-	timeout, _ := h.limits(group)
-	for len(keys) > 0 {
-		req := &pb.RemoveRequest{Group: group}
-		for size := 0; len(keys) > 0 && (size == 0 || size+len(keys[0]) <= mostRequestBytes/2); keys = keys[1:] {
-			req.Keys = append(req.Keys, []byte(keys[0]))
-			size += len(keys[0]) + 8
-		}
-		body, err := proto.Marshal(req)
-		if err != nil {
-			return err
-		}
-		var resp pb.RemoveResponse
-		if err := h.call(ctx, timeout, http.MethodPost, removePath, body, 0, &resp); err != nil {
-			return err
-		}
-		if e := resp.GetError(); e != nil {
-			return decodeError(h.url, e)
-		}
+	h.pool.heard(h.url, resp.GetView(), false)
+	if e := resp.GetError(); e != nil {
+		return nil, decodeError(h.url, e)
 	}
-	return nil
+	return resp, nil
 }
 
 // limits returns how long a request for the group may take, and how large a
@@ -263,12 +292,9 @@ func (h *httpPeer) limits(group string) (timeout time.Duration, maxValue int) {
 	return timeout, maxValue
 }
 
-// pathCarries reports whether a request for group and key has them in the path
-// of its URL. Else they are in the body, which brings them to the peer unchanged
-// whatever proxies and muxes are on the way. golang/groupcache knows only paths.
-func (h *httpPeer) pathCarries(group, key string) bool {
-	return h.pool.compat || plainSegment(group) && plainSegment(key)
-}
+// errRedirected says that a mux on the way takes the path of a request for
+// another one. The key has to go in the body then.
+var errRedirected = errors.New("redirected")
 
 // escapeSegment puts s into a form in which a URL's path has it as one segment,
 // which no mux that looks at the escaped path takes for something else.
@@ -277,26 +303,6 @@ func escapeSegment(s string) string {
 		return strings.ReplaceAll(s, ".", "%2E")
 	}
 	return strings.ReplaceAll(url.PathEscape(s), "+", "%2B")
-}
-
-// longestSegment is how long a key may be to go into a URL's path.
-const longestSegment = 1024
-
-// plainSegment reports whether s, as a segment of a URL's path, stands for
-// itself everywhere.
-func plainSegment(s string) bool {
-	if s == "" || s == "." || s == ".." || len(s) > longestSegment {
-		return false
-	}
-	for i := range len(s) {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case strings.IndexByte("-_.~:@,=", c) >= 0:
-		default:
-			return false
-		}
-	}
-	return true
 }
 
 // call sends one request and decodes the response, which may hold a value of
@@ -309,6 +315,7 @@ func (h *httpPeer) call(ctx context.Context, timeout time.Duration, method, path
 	if err != nil {
 		return &PeerError{Peer: h.url, Err: err}
 	}
+	req.Header.Set(peerHeader, h.pool.self)
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", contentType)
 		// Not sent, but it allows the transport to try again when the peer

@@ -46,7 +46,8 @@ type HTTPPool struct {
 	stream      stream.Config
 
 	// view is swapped whole by Set. Readers take no lock.
-	view atomic.Pointer[view]
+	view    atomic.Pointer[view]
+	consent consent
 
 	// serving has one unit taken for each Get of a peer in progress. Shutdown
 	// waits until it gets them all.
@@ -60,8 +61,9 @@ type HTTPPool struct {
 	known   map[string]*httpPeer        // the peers of the present view, by URL
 	servers map[*stream.Server]struct{} // streams on which peers ask this process
 
-	// parting are the peers that left the view and whose links are being closed.
-	parting sync.WaitGroup
+	// background is what goes on after a change of the view: links of peers that left
+	// it are closed, the others are told, and the groups look through their caches.
+	background sync.WaitGroup
 }
 
 // view is the set of peers that this process believes in, and the ring over it.
@@ -70,6 +72,9 @@ type view struct {
 	ring   *consistenthash.Ring
 	peers  []Peer // by the ring's index; nil is this process
 	others []Peer // all but this process
+	id     uint64 // see viewID
+	since  Instant
+	before *view // the one before, of which nothing is known of a view before; nil: this process was alone
 }
 
 // A PoolOption changes what NewHTTPPool makes. NewHTTPPool returns its error.
@@ -92,6 +97,15 @@ func WithBasePath(path string) PoolOption {
 		p.basePath = path
 		return nil
 	}
+}
+
+// plainSegment reports whether s, as a segment of a URL's path, stands for
+// itself everywhere.
+func plainSegment(s string) bool {
+	if s == "." || s == ".." {
+		return false
+	}
+	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~") == ""
 }
 
 // WithGroupcacheCompat makes the pool a good peer of golang/groupcache's
@@ -249,7 +263,7 @@ func (p *HTTPPool) setView(peers []string) error {
 	if err != nil {
 		return fmt.Errorf("peercache: %w", err)
 	}
-	v := &view{ring: ring, peers: make([]Peer, len(peers))}
+	v := &view{ring: ring, peers: make([]Peer, len(peers)), id: viewID(peers)}
 	known := make(map[string]*httpPeer, len(peers))
 	for i, name := range peers {
 		if name == p.self {
@@ -263,17 +277,33 @@ func (p *HTTPPool) setView(peers []string) error {
 		v.peers[i] = peer
 		v.others = append(v.others, peer)
 	}
-	p.view.Store(v)
+	if old := p.view.Load(); old != nil && len(old.others) > 0 {
+		if old.id == v.id {
+			return nil
+		}
+		before := *old
+		before.before = nil
+		v.before = &before
+	}
+	var left []Peer
 	for name, peer := range p.known {
 		if known[name] == nil {
-			p.parting.Go(func() {
-				ctx, cancel := context.WithTimeout(context.Background(), longestParting)
-				defer cancel()
-				peer.part(ctx)
-			})
+			left = append(left, peer)
 		}
 	}
+	announced := p.newView(v, left)
 	p.known = known
+	p.background.Go(func() { p.announce(v, announced) })
+	for _, peer := range left {
+		p.background.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), longestParting)
+			defer cancel()
+			peer.(*httpPeer).part(ctx)
+		})
+	}
+	for _, g := range *p.groups.Load() {
+		p.background.Go(func() { g.viewChanged(v.since) })
+	}
 	return nil
 }
 
@@ -423,16 +453,16 @@ func (p *HTTPPool) drain(ctx context.Context) error {
 	}
 	p.mu.Lock()
 	for _, peer := range p.known {
-		p.parting.Go(func() { peer.part(ctx) })
+		p.background.Go(func() { peer.part(ctx) })
 	}
 	p.mu.Unlock()
-	parted := make(chan struct{})
+	ended := make(chan struct{})
 	go func() {
-		p.parting.Wait()
-		close(parted)
+		p.background.Wait()
+		close(ended)
 	}()
 	select {
-	case <-parted:
+	case <-ended:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -19,18 +19,21 @@ import (
 //
 //	GET  {group}/{key}    GetResponse   as golang/groupcache's
 //	POST get              GetResponse   a GetRequest in the body: any key
-//	POST remove           RemoveResponse   a RemoveRequest in the body
+//	POST change           ChangeResponse   a ChangeRequest in the body
 //
-// A GET of the base path itself, with the header "Upgrade: peercache", begins a
+// The header Peercache-Peer has the base URL of the peer that asks. A GET of the base path itself, with the header "Upgrade: peercache", begins a
 // stream on the connection: see the package stream.
 const (
 	getPath    = "get"
-	removePath = "remove"
+	changePath = "change"
+
+	// peerHeader names the process that asks, in its requests and where it asks for a
+	// stream.
+	peerHeader = "Peercache-Peer"
 
 	contentType = "application/x-protobuf"
 
-	// mostRequestBytes bounds the body of a request. Whoever sends one keeps
-	// its keys to half of that, or to one key.
+	// mostRequestBytes bounds the body of a request beyond the value that may be set.
 	mostRequestBytes = 4 << 20
 
 	// requestTimeout bounds the time in which the body of a request arrives.
@@ -44,26 +47,29 @@ func (p *HTTPPool) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !ok:
 		http.Error(w, fmt.Sprintf("peercache: not a path of the cache: want %s", p.basePath), http.StatusNotFound)
 	case r.Method == http.MethodGet && path == "" && isUpgrade(r) && p.streams:
-		p.serveStream(w)
+		p.serveStream(w, r)
 	case r.Method == http.MethodGet:
 		group, key, err := p.splitPath(path)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		writeGet(w, p.answerGet(r.Context(), group, key))
+		writeGet(w, p.answerGet(r.Context(), Query{Group: group, Key: key}))
 	case r.Method == http.MethodPost && path == getPath:
 		var req pb.GetRequest
-		if readRequest(w, r, &req) {
-			writeGet(w, p.answerGet(r.Context(), req.GetGroup(), string(req.GetKey())))
+		if readRequest(w, r, &req, mostRequestBytes) {
+			writeGet(w, p.answerGet(r.Context(), Query{
+				Group: req.GetGroup(), Key: string(req.GetKey()), From: r.Header.Get(peerHeader),
+				Lease: time.Duration(req.GetLeaseNs()), Digest: string(req.GetDigest()), CachedOnly: req.GetCachedOnly(),
+			}))
 		}
-	case r.Method == http.MethodPost && path == removePath:
-		var req pb.RemoveRequest
-		if readRequest(w, r, &req) {
-			writeMessage(w, http.StatusOK, p.answerRemove(&req))
+	case r.Method == http.MethodPost && path == changePath:
+		var req pb.ChangeRequest
+		if readRequest(w, r, &req, mostRequestBytes+p.largestValue()) {
+			writeMessage(w, http.StatusOK, p.answerChange(r.Context(), r.Header.Get(peerHeader), &req))
 		}
 	case r.Method == http.MethodPost:
-		http.Error(w, fmt.Sprintf("peercache: POST %s: want %s or %s", path, getPath, removePath), http.StatusNotFound)
+		http.Error(w, fmt.Sprintf("peercache: POST %s: want %s or %s", path, getPath, changePath), http.StatusNotFound)
 	default:
 		w.Header().Set("Allow", "GET, POST")
 		http.Error(w, "peercache: want GET or POST", http.StatusMethodNotAllowed)
@@ -92,7 +98,7 @@ func (p *HTTPPool) splitPath(path string) (group, key string, err error) {
 }
 
 // answerGet is a peer's Get. It is terminal (P2).
-func (p *HTTPPool) answerGet(ctx context.Context, group, key string) *pb.GetResponse {
+func (p *HTTPPool) answerGet(ctx context.Context, q Query) *pb.GetResponse {
 	if !p.serving.TryAcquire(1) {
 		return &pb.GetResponse{Error: encodeRefusal(pb.Error_KIND_SHUTTING_DOWN, p.self)}
 	}
@@ -102,33 +108,60 @@ func (p *HTTPPool) answerGet(ctx context.Context, group, key string) *pb.GetResp
 	if p.closed.Load() {
 		return &pb.GetResponse{Error: encodeRefusal(pb.Error_KIND_SHUTTING_DOWN, p.self)}
 	}
-	g := p.group(group)
+	g := p.group(q.Group)
 	if g == nil {
-		return &pb.GetResponse{Error: unknownGroup(group)}
+		return &pb.GetResponse{Error: unknownGroup(q.Group)}
 	}
-	view, ttl, err := g.ServeGet(ctx, key)
+	a, err := g.ServeGet(ctx, q)
+	resp := &pb.GetResponse{Value: a.Value, TtlNs: int64(a.TTL), Noted: a.Noted, Unchanged: a.Unchanged}
 	if err != nil {
-		return &pb.GetResponse{Error: encodeError(err)}
+		resp.Value, resp.Error = nil, encodeError(err)
 	}
-	return &pb.GetResponse{Value: view.bytes(), TtlNs: int64(ttl)}
+	return resp
 }
 
-// answerRemove is a peer's Remove. It is obeyed after Shutdown too, because the
+// answerChange is a peer's Change. It is obeyed after Shutdown too, because the
 // groups of this process are still used then.
-func (p *HTTPPool) answerRemove(req *pb.RemoveRequest) *pb.RemoveResponse {
-	g := p.group(req.GetGroup())
-	if g == nil {
-		// What does not exist here holds no copies. It may be made later.
-		return &pb.RemoveResponse{}
+func (p *HTTPPool) answerChange(ctx context.Context, from string, req *pb.ChangeRequest) *pb.ChangeResponse {
+	p.heard(from, req.GetView(), req.GetGroup() == "")
+	resp := new(pb.ChangeResponse)
+	if g := p.group(req.GetGroup()); g != nil { // else nothing is cached here
+		c := Change{
+			Group: req.GetGroup(), Keys: stringsOf(req.GetKeys()), All: req.GetAll(), From: from,
+			Holders: req.GetHolders(), Wait: max(0, min(time.Duration(req.GetWaitNs()), longestLease)),
+		}
+		if item := req.GetItem(); item != nil {
+			c.Item = &Item{Value: item.GetValue(), TTL: time.Duration(item.GetTtlNs())}
+		}
+		for _, h := range g.ServeChange(ctx, c) {
+			reason := h.Reason[:min(len(h.Reason), mostErrorText)]
+			resp.Pending = append(resp.Pending, &pb.Holder{Peer: h.Peer, LeftNs: int64(h.Left), Reason: []byte(reason)})
+		}
 	}
-	for _, key := range req.GetKeys() {
-		g.ServeRemove(string(key))
-	}
-	return &pb.RemoveResponse{}
+	// Last: a view that came meanwhile is one that the sender must hear of.
+	resp.View = p.view.Load().id
+	return resp
 }
 
-// readRequest reads the message in r's body. If it cannot, it has answered.
-func readRequest(w http.ResponseWriter, r *http.Request, m proto.Message) bool {
+func stringsOf(keys [][]byte) []string {
+	s := make([]string, len(keys))
+	for i, key := range keys {
+		s[i] = string(key)
+	}
+	return s
+}
+
+// largestValue is the largest that a group of the pool takes.
+func (p *HTTPPool) largestValue() (n int64) {
+	for _, g := range *p.groups.Load() {
+		n = max(n, int64(g.maxValue))
+	}
+	return n
+}
+
+// readRequest reads the message in r's body, of at most that many bytes. If it cannot, it
+// has answered.
+func readRequest(w http.ResponseWriter, r *http.Request, m proto.Message, most int64) bool {
 	if r.Header.Get("Content-Type") != contentType {
 		// A web page can have a browser send other types to any address.
 		http.Error(w, "peercache: want a body of type "+contentType, http.StatusUnsupportedMediaType)
@@ -139,11 +172,11 @@ func readRequest(w http.ResponseWriter, r *http.Request, m proto.Message) bool {
 	// such as one of a test, goes without.
 	deadlines := http.NewResponseController(w)
 	deadlines.SetReadDeadline(time.Now().Add(requestTimeout))
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostRequestBytes))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		http.Error(w, fmt.Sprintf("peercache: a request of more than %d bytes", mostRequestBytes), http.StatusRequestEntityTooLarge)
+		http.Error(w, fmt.Sprintf("peercache: a request of more than %d bytes", most), http.StatusRequestEntityTooLarge)
 		return false
 	case err != nil:
 		http.Error(w, "peercache: "+err.Error(), http.StatusBadRequest)

@@ -107,8 +107,8 @@ func (c *link) state() (live *stream.Link, opening <-chan struct{}, err error) {
 		}
 		c.bury()
 	}
-	if c.closed {
-		return nil, nil, ErrClosed
+	if c.closed { // the peer left the view: what is still asked of it goes by the plain way
+		return nil, nil, errNoStream
 	}
 	if c.failure == nil || errors.Is(c.failure, errNoStream) && Now() >= c.plainTo {
 		c.attempt()
@@ -197,6 +197,7 @@ func (c *link) upgrade(ctx context.Context) (*stream.Link, error) {
 	}
 	req.Header.Set("Connection", "Upgrade")
 	req.Header.Set("Upgrade", protocolName)
+	req.Header.Set(peerHeader, c.pool.self)
 	resp, err := c.pool.upgrades.RoundTrip(req)
 	if err != nil {
 		cancel()

@@ -26,7 +26,7 @@ func (g *Group) GetMulti(ctx context.Context, keys []string) []Result {
 	misses := int64(0)
 	for i, key := range keys {
 		var ok bool
-		if results[i].View, ok = g.hit(key); ok {
+		if results[i].View, ok, results[i].Err = g.hit(ctx, key); ok {
 			continue
 		}
 		misses++
@@ -47,7 +47,7 @@ func (g *Group) GetMulti(ctx context.Context, keys []string) []Result {
 	for owner, p := range parts {
 		got := func(i int, e Entry, err error) {
 			if err != nil {
-				err = g.keyError(p.keys[i], err)
+				e, err = Entry{}, g.keyError(p.keys[i], err)
 			}
 			results[p.places[i]] = Result{e.View, err}
 		}
@@ -114,8 +114,12 @@ func (g *Group) loadBatches(ctx context.Context, getter BatchGetter, keys []stri
 		if !first[i] {
 			continue
 		}
-		if e, ok := fresh(g.main, key); ok { // again: see load
-			g.loads.End(f, e, nil)
+		if e, ok := g.own(ctx, key); ok { // again: see load
+			if e.Missing {
+				g.loads.End(f, Entry{}, remembered(e))
+			} else {
+				g.loads.End(f, e, nil)
+			}
 			continue
 		}
 		newKeys, newFlights = append(newKeys, key), append(newFlights, f)
@@ -124,19 +128,54 @@ func (g *Group) loadBatches(ctx context.Context, getter BatchGetter, keys []stri
 		to := min(from+mostInBatch, len(newKeys))
 		keys, flights := newKeys[from:to:to], newFlights[from:to]
 		g.loads.GoAll(ctx, flights, func(ctx context.Context) ([]Entry, []error) {
-			entries, errs := g.runBatchGetter(ctx, getter, keys)
-			for i, err := range errs {
-				if err == nil {
-					g.keep(keys[i], entries[i], flights[i])
-				}
-			}
-			return entries, errs
+			return g.loadBatch(ctx, getter, keys, flights)
 		})
 	}
 	for i, f := range flights {
 		e, err := g.loads.Wait(ctx, f)
 		got(i, e, err)
 	}
+}
+
+// loadBatch does what reload does, for the keys of one batch.
+func (g *Group) loadBatch(ctx context.Context, getter BatchGetter, keys []string, flights []*flight) ([]Entry, []error) {
+	began := Now()
+	entries, errs := make([]Entry, len(keys)), make([]error, len(keys))
+	if err := g.settle(ctx); err != nil {
+		for i := range errs {
+			errs[i] = err
+		}
+		return entries, errs
+	}
+	here := make([]bool, len(keys))
+	var asks errgroup.Group
+	asks.SetLimit(mostAtOnce)
+	for i, key := range keys {
+		if previous := g.previous(key); previous != nil {
+			asks.Go(func() error {
+				entries[i], here[i] = g.handedOver(ctx, key, previous)
+				return nil
+			})
+		}
+	}
+	asks.Wait()
+	var rest []string
+	var places []int
+	for i, key := range keys {
+		if !here[i] {
+			rest, places = append(rest, key), append(places, i)
+		}
+	}
+	if len(rest) > 0 {
+		loaded, failed := g.runBatchGetter(ctx, getter, rest)
+		for j, i := range places {
+			entries[i], errs[i] = loaded[j], failed[j]
+		}
+	}
+	for i, key := range keys {
+		entries[i], errs[i] = g.conclude(key, entries[i], errs[i], began, flights[i])
+	}
+	return entries, errs
 }
 
 // runBatchGetter calls the user's getter, and holds it to its contract.

@@ -42,13 +42,7 @@ func WithPeers(p PeerPicker) GroupOption {
 // DefaultLoadTimeout. It does not count the time in which up to three peers that
 // hang are waited for before, see WithPeerTimeout.
 func WithLoadTimeout(d time.Duration) GroupOption {
-	return func(g *Group) error {
-		if d <= 0 {
-			return fmt.Errorf("WithLoadTimeout(%v): want more than 0", d)
-		}
-		g.loadTimeout = d
-		return nil
-	}
+	return positive("WithLoadTimeout", d, func(g *Group) { g.loadTimeout = d })
 }
 
 // WithCancelAbandoned cancels a load, or a fetch from a peer, when the last
@@ -59,6 +53,95 @@ func WithCancelAbandoned() GroupOption {
 	return func(g *Group) error {
 		g.loads.CancelAbandoned = true
 		g.fetches.CancelAbandoned = true
+		return nil
+	}
+}
+
+// WithTTL sets how long a value may be served if its Item does not say. The default is
+// without end, and Item.TTL can say that too: math.MaxInt64.
+func WithTTL(d time.Duration) GroupOption {
+	return positive("WithTTL", d, func(g *Group) { g.times.ttl = d })
+}
+
+// WithTTLJitter shortens each TTL by a random part of it, up to share (0 to 1), so that
+// what was loaded together does not expire together. The default is 0.
+func WithTTLJitter(share float64) GroupOption {
+	return func(g *Group) error {
+		if !(share >= 0 && share <= 1) {
+			return fmt.Errorf("WithTTLJitter(%v): want 0 to 1", share)
+		}
+		g.times.jitter = share
+		return nil
+	}
+}
+
+// WithStaleWhileRevalidate has a value that has expired be served for d more, at once,
+// while one load in the cluster gets the new one in the background. A slow origin, or
+// many values that expire together, then keep nobody waiting. By default a Get of an
+// expired value waits for the load.
+func WithStaleWhileRevalidate(d time.Duration) GroupOption {
+	return positive("WithStaleWhileRevalidate", d, func(g *Group) { g.times.revalidate = d })
+}
+
+// WithStaleIfError has a value that expired up to d ago be served where the getter fails,
+// in place of its error, unless that is ErrNotFound. By default the error is returned.
+// Each Get tries the getter again.
+func WithStaleIfError(d time.Duration) GroupOption {
+	return positive("WithStaleIfError", d, func(g *Group) { g.times.onError = d })
+}
+
+// WithNegativeTTL has it remembered for d that the origin has no such key (ErrNotFound).
+// By default each Get of such a key asks the origin.
+func WithNegativeTTL(d time.Duration) GroupOption {
+	return positive("WithNegativeTTL", d, func(g *Group) { g.times.negative = d })
+}
+
+// WithRefreshAhead has a value that is asked for less than d before it expires be loaded
+// again in the background, once in the cluster, so that who uses a key steadily never
+// waits for the origin. d should be longer than a load takes and much shorter than the
+// TTL; it counts for a TTL of an Item too. By default values are loaded when they have
+// expired.
+func WithRefreshAhead(d time.Duration) GroupOption {
+	return positive("WithRefreshAhead", d, func(g *Group) { g.times.ahead = d })
+}
+
+// WithLease sets for how long a copy of another peer's value is served before its owner
+// is asked again, 10 ms to 1 minute. A copy in use is renewed in the background, without
+// its value if that has not changed. It is what Remove has to wait for where the holder
+// of a copy cannot be reached. All peers should have the same. The default is
+// DefaultLease.
+func WithLease(d time.Duration) GroupOption {
+	return func(g *Group) error {
+		if d < 10*time.Millisecond || d > longestLease {
+			return fmt.Errorf("WithLease(%v): want 10ms to %v", d, longestLease)
+		}
+		g.times.lease = d
+		return nil
+	}
+}
+
+// WithStandIn sets for how long one of the two peers that are next to the owner of a key
+// keeps a value that it loaded because the owner could not be reached. It is what Remove
+// has to wait for where one of them cannot be reached; and after a change of the view,
+// for so long Remove tells all peers, and new owners ask the previous ones. All peers
+// must have the same, 1 second to 1 hour. The default is DefaultStandIn.
+func WithStandIn(d time.Duration) GroupOption {
+	return func(g *Group) error {
+		if d < time.Second || d > time.Hour {
+			return fmt.Errorf("WithStandIn(%v): want 1s to 1h", d)
+		}
+		g.times.standIn = d
+		return nil
+	}
+}
+
+// positive is an option that takes a duration of more than 0.
+func positive(name string, d time.Duration, set func(*Group)) GroupOption {
+	return func(g *Group) error {
+		if d <= 0 {
+			return fmt.Errorf("%s(%v): want more than 0", name, d)
+		}
+		set(g)
 		return nil
 	}
 }

@@ -1,29 +1,86 @@
 package peercache
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // A Peer is another process of the cluster, as a Group sees it. Peers are
 // compared and are keys of maps: a PeerPicker returns the same Peer, one that is
 // comparable, for the same process. Its methods return when their ctx ends.
+//
+// An error that is, or wraps, a *PeerError says that the peer could not be reached.
+// Every other error is the peer's answer (P6).
 type Peer interface {
 	// Name returns the peer's base URL, or what else names it on the ring.
 	Name() string
 	// Get asks the peer for a key of a group. The peer answers by itself: it
-	// does not ask others (P2). The Item's Value is the caller's to keep; its
-	// TTL is what the value had left when the peer answered.
-	//
-	// An error that is, or wraps, a *PeerError says that the peer could not be
-	// reached. Every other error is the peer's answer (P6).
-	Get(ctx context.Context, group, key string) (Item, error)
-	// Remove makes the peer drop its values of keys and taint its loads of them.
-	Remove(ctx context.Context, group string, keys []string) error
+	// does not ask others (P2). The Value in the Answer is the caller's to keep.
+	Get(ctx context.Context, q Query) (Answer, error)
+	// Change tells the peer of a change, and returns the holders of copies that it
+	// could not tell in time.
+	Change(ctx context.Context, c Change) ([]Holder, error)
+}
+
+// Query is what a peer is asked for.
+type Query struct {
+	Group, Key string
+	// From is the name of the peer that asks. The transport of the peer that
+	// answers sets it; empty, it is not known.
+	From string
+	// Lease is for how long, from now on, the one who asks will use the answer for
+	// callers to come. The peer that answers takes note of it.
+	Lease time.Duration
+	// Digest stands for the value that is there already; empty if there is none.
+	Digest string
+	// CachedOnly asks for what is cached and for no load.
+	CachedOnly bool
+}
+
+// Answer is a peer's answer to a Query.
+type Answer struct {
+	// Item is the value. Its TTL is what the value had left when the peer answered,
+	// as in a getter's Item. With an error that is ErrNotFound, it is for how long
+	// that may be remembered, zero being not at all.
+	Item
+	// Noted says that the peer will tell of a change of the key as long as the lease
+	// lasts.
+	Noted bool
+	// Unchanged says that the value is the one of the Query's Digest, and not sent.
+	Unchanged bool
+}
+
+// Change tells a peer that values are not valid any more, whether they are cached, or
+// being loaded or fetched.
+type Change struct {
+	Group string
+	Keys  []string
+	All   bool // all keys of the group
+	// Item, if not nil, is the new value of the one key there is. It is for the
+	// peer that owns it.
+	Item *Item
+	// From is as in Query.
+	From string
+	// Holders asks the peer to tell all who may hold copies that they got from it,
+	// but for the one who asks, and to answer when they have answered or their
+	// leases are over.
+	Holders bool
+	// Wait is how long the answer may take because of that.
+	Wait time.Duration
+}
+
+// Holder is a peer that could not be told of a change.
+type Holder struct {
+	Peer   string        // its name
+	Left   time.Duration // for how long it may still use its copy
+	Reason string        // why it could not be told
 }
 
 // A PeerPicker knows who the peers are. It is the seam between a Group and any
 // transport; HTTPPool is one. Its methods are called concurrently.
 type PeerPicker interface {
 	// Register tells the picker of a group that is to answer the peers, before
-	// the group's first Get. It answers them with ServeGet and ServeRemove. An
+	// the group's first Get. It answers them with ServeGet and ServeChange. An
 	// error is NewGroup's: a second group of one name, for instance.
 	Register(g *Group) error
 	// Pick returns the n-th peer for key in the ring's order, 0 being its
@@ -49,7 +106,7 @@ type linkedPeer interface {
 // request is what a linkedPeer is asked for. It belongs to the peer until all
 // answers have come.
 type request struct {
-	group  string
+	query  Query // of the first key, but for the key; of others only Group and Lease
 	keys   []string
 	waiter waiter
 
@@ -61,5 +118,17 @@ type request struct {
 // A waiter gets the answers to a request, by their place in its keys: what Peer.Get
 // would have returned. answer must not block.
 type waiter interface {
-	answer(i int, item Item, err error)
+	answer(i int, a Answer, err error)
+}
+
+// viewer is a PeerPicker that knows whether its peers have the view that it has.
+type viewer interface {
+	// settled returns when the peers that can be reached have heard of the view,
+	// or ctx has ended.
+	settled(ctx context.Context) error
+	// agreement returns how far the peers agree now.
+	agreement() agreement
+	// before returns the peer that owned key until the view changed, and when that
+	// was: nil, if it is this process or not known.
+	before(key string) (Peer, Instant)
 }

@@ -28,11 +28,12 @@ func (s *stub) Pick(_ string, n int) peercache.Peer {
 	return s
 }
 
-func (s *stub) Get(ctx context.Context, _, key string) (peercache.Item, error) {
-	return s.get(ctx, key)
+func (s *stub) Get(ctx context.Context, q peercache.Query) (peercache.Answer, error) {
+	item, err := s.get(ctx, q.Key)
+	return peercache.Answer{Item: item, Noted: true}, err
 }
 
-func (s *stub) Remove(context.Context, string, []string) error { return nil }
+func (s *stub) Change(context.Context, peercache.Change) ([]peercache.Holder, error) { return nil, nil }
 
 // TestRemoveTaintsFetchesInProgress has an answer under way while its key is
 // removed.
@@ -77,7 +78,7 @@ func TestP7AnswerAgesOnItsWay(t *testing.T) {
 			asks.Add(1)
 			time.Sleep(5 * time.Second)
 			return peercache.Item{Value: []byte("v"), TTL: time.Minute}, nil
-		}}))
+		}}), peercache.WithLease(time.Minute))
 		for _, c := range []struct {
 			after time.Duration
 			asks  int64

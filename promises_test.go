@@ -74,8 +74,7 @@ func TestP1NextPeerLoadsForAnOwnerThatIsGone(t *testing.T) {
 	var o origin
 	nodes := newCluster(t, 4, config{getter: oneOrigin(&o)})
 	key := keyOwnedBy(t, nodes, 0, 3)
-	nodes[3].server.CloseClientConnections()
-	nodes[3].server.Close()
+	nodes[3].kill()
 	var wg sync.WaitGroup
 	for _, n := range nodes[:3] {
 		for range 10 {
@@ -139,9 +138,9 @@ func TestP2AskedPeerAsksNobody(t *testing.T) {
 	var o origin
 	nodes := newCluster(t, 3, config{getter: oneOrigin(&o)})
 	key := keyOwnedBy(t, nodes, 0, 2)
-	view, _, err := nodes[1].group.ServeGet(inside(t), key) // not the owner
-	if err != nil || view.String() != "value of "+key {
-		t.Fatalf("%q, %v", view, err)
+	answer, err := nodes[1].group.ServeGet(inside(t), peercache.Query{Group: "test", Key: key}) // not the owner
+	if err != nil || string(answer.Value) != "value of "+key {
+		t.Fatalf("%q, %v", answer.Value, err)
 	}
 	if n := nodes[2].group.Stats().ServerRequests; n != 0 {
 		t.Fatalf("the request was passed on %d times", n)
@@ -323,9 +322,8 @@ func TestP10HostilePeers(t *testing.T) {
 	for name, handler := range cases {
 		t.Run(name, func(t *testing.T) {
 			o := origin{}
-			nodes := newCluster(t, 2, config{getter: oneOrigin(&o), group: []peercache.GroupOption{peercache.WithMaxValueBytes(1 << 20)}})
+			nodes := newCluster(t, 2, config{getter: oneOrigin(&o), second: handler, group: []peercache.GroupOption{peercache.WithMaxValueBytes(1 << 20)}})
 			key := keyOwnedBy(t, nodes, 0, 1)
-			nodes[1].server.Config.Handler = handler
 			if got := nodes[0].get(t, key); got != "value of "+key {
 				t.Fatalf("got %q", got)
 			}
@@ -347,12 +345,12 @@ func endless(w http.ResponseWriter, r *http.Request) {
 }
 
 func TestP10ValueOverTheLimitFromAPeer(t *testing.T) {
-	nodes := newCluster(t, 2, config{getter: oneOrigin(&origin{}), group: []peercache.GroupOption{peercache.WithMaxValueBytes(100)}})
-	key := keyOwnedBy(t, nodes, 0, 1)
-	nodes[1].server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	large := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/x-protobuf")
 		w.Write(append([]byte("\x0a\xc8\x01"), make([]byte, 200)...))
 	})
+	nodes := newCluster(t, 2, config{getter: oneOrigin(&origin{}), second: large, group: []peercache.GroupOption{peercache.WithMaxValueBytes(100)}})
+	key := keyOwnedBy(t, nodes, 0, 1)
 	if _, err := nodes[0].group.Get(inside(t), key); !errors.Is(err, peercache.ErrValueSize) {
 		t.Fatal(err)
 	}
@@ -372,12 +370,12 @@ func TestP10RequestsThatBreakTheRules(t *testing.T) {
 		"another method":        {"PUT", "/_peercache/test/key", "", 405},
 		"POST elsewhere":        {"POST", "/_peercache/test/key", "", 404},
 		"body is no protobuf":   {"POST", "/_peercache/get", "\xff\xff", 400},
-		"remove is no protobuf": {"POST", "/_peercache/remove", "\xff\xff", 400},
+		"change is no protobuf": {"POST", "/_peercache/change", "\xff\xff", 400},
 		"group is not UTF-8":    {"POST", "/_peercache/get", "\x0a\x01\xff\x12\x01k", 400},
-		"another content type":  {"POST", "/_peercache/remove", "\x0a\x04test\x12\x01k", 415},
+		"another content type":  {"POST", "/_peercache/change", "\x0a\x04test\x12\x01k", 415},
 		"body too large":        {"POST", "/_peercache/get", strings.Repeat("x", 5<<20), 413},
 		"key too long":          {"POST", "/_peercache/get", "\x0a\x04test\x12\x81\x80\x02" + strings.Repeat("k", 32<<10+1), 400},
-		"remove, unknown group": {"POST", "/_peercache/remove", "\x0a\x04nope\x12\x01k", 200},
+		"change, unknown group": {"POST", "/_peercache/change", "\x0a\x04nope\x12\x01k", 200},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -411,7 +409,7 @@ func TestP2CopiesAnswerNoPeer(t *testing.T) {
 	if s := nodes[0].group.Stats(); s.Hot.Items != 1 {
 		t.Fatalf("no copy is held: %+v", s.Hot)
 	}
-	if _, _, err := nodes[0].group.ServeGet(inside(t), key); err != nil {
+	if _, err := nodes[0].group.ServeGet(inside(t), peercache.Query{Group: "test", Key: key}); err != nil {
 		t.Fatal(err)
 	}
 	if s := nodes[0].group.Stats(); s.Loads != 1 {

@@ -2,75 +2,155 @@ package peercache
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 )
 
-// ServeGet answers a peer's request for key, for the transport behind a
-// PeerPicker. It asks no other peer (P2): what is not cached is loaded here. The
-// returned duration is how long the value may be served, as Item.TTL says.
-func (g *Group) ServeGet(ctx context.Context, key string) (ByteView, time.Duration, error) {
-	e, ok := g.serveHit(key)
-	if ok {
-		return e.View, e.ttl(), nil
+// errNotCached answers a Query that is for what is cached.
+var errNotCached = errors.New("not cached")
+
+// ServeGet answers a peer's Query, for the transport behind a PeerPicker. It asks no
+// other peer to load anything (P2): what is not cached is loaded here. The Value of
+// the Answer must not be changed.
+func (g *Group) ServeGet(ctx context.Context, q Query) (Answer, error) {
+	s, ok := g.serveHit(&q)
+	if !ok {
+		s = g.serveLoad(ctx, &q)
 	}
-	e, err := g.serveLoad(ctx, key)
-	return e.View, e.ttl(), err
+	return Answer{Item{s.view.bytes(), s.ttl}, s.noted, s.unchanged}, s.err
+}
+
+// served is an answer to a peer.
+type served struct {
+	view             ByteView
+	ttl              time.Duration
+	noted, unchanged bool
+	err              error
+}
+
+// note takes note that a peer may hold what it asks for. It comes before the look for
+// the answer: see holders.
+func (g *Group) note(from, key string, lease time.Duration) bool {
+	if g.holders == nil || from == "" || lease <= 0 {
+		return false
+	}
+	n, ok := g.holders.number(from, g.knows)
+	return ok && g.holders.note(key, n, lease)
+}
+
+// knows reports whether a peer is in the view.
+func (g *Group) knows(name string) bool {
+	for _, p := range g.peers.Peers() {
+		if p.Name() == name {
+			return true
+		}
+	}
+	return false
 }
 
 // serveHit answers a peer's request from the main cache.
-func (g *Group) serveHit(key string) (Entry, bool) {
-	e, ok := fresh(g.main, key)
+func (g *Group) serveHit(q *Query) (served, bool) {
+	s := served{noted: g.note(q.From, q.Key, q.Lease)}
+	e, ok := g.own(context.Background(), q.Key)
 	if !ok {
-		return Entry{}, false
+		return s, false
 	}
-	stripe := g.hits.mine()
-	stripe.served.Add(1)
-	stripe.main.Add(1)
+	if q.CachedOnly {
+		e.Lease = 0 // that is what the value has at this process; the new owner has it for good
+	} else {
+		stripe := g.hits.mine()
+		stripe.served.Add(1)
+		stripe.main.Add(1)
+	}
 	if g.logs(slog.LevelDebug) {
-		g.say(slog.LevelDebug, "hit for a peer", key)
+		g.say(slog.LevelDebug, "hit for a peer", q.Key)
 	}
-	return e, true
+	s.give(e, g.times.left(e))
+	if q.Digest != "" && s.err == nil && digest(e.View) == q.Digest {
+		s.view, s.unchanged = ByteView{}, true
+	}
+	return s, true
+}
+
+// give makes an answer of an entry.
+func (s *served) give(e Entry, left time.Duration) {
+	s.ttl = left
+	if e.Missing {
+		s.err = remembered(e)
+		return
+	}
+	s.view = e.View
 }
 
 // serveLoad answers a peer's request that serveHit did not.
-func (g *Group) serveLoad(ctx context.Context, key string) (Entry, error) {
+func (g *Group) serveLoad(ctx context.Context, q *Query) (s served) {
+	if q.CachedOnly {
+		s.err = errNotCached
+		return s
+	}
 	g.hits.mine().served.Add(1)
 	g.stats.servedMiss.Add(1)
-	if err := g.checkKey(key); err != nil {
-		return Entry{}, err
+	if s.err = g.checkKey(q.Key); s.err != nil {
+		return s
 	}
-	return g.load(ctx, key)
+	s.noted = g.note(q.From, q.Key, q.Lease)
+	e, err := g.load(ctx, q.Key)
+	g.loadedFor(&s, e, q.Key, err)
+	return s
+}
+
+// loadedFor makes an answer of what a load found.
+func (g *Group) loadedFor(s *served, e Entry, key string, err error) {
+	if err == nil {
+		s.give(e, g.times.left(e))
+		return
+	}
+	s.err = err
+	if g.times.negative > 0 && errors.Is(err, ErrNotFound) {
+		if e, ok := g.main.Get(key); ok && e.Missing {
+			s.ttl = max(0, g.times.left(e))
+		}
+	}
 }
 
 // serveLoads answers what serveHit did not of many keys that a peer asked for at
 // once, and calls got with the place of each.
-func (g *Group) serveLoads(ctx context.Context, keys []string, got func(i int, e Entry, err error)) {
+func (g *Group) serveLoads(ctx context.Context, from string, keys []string, lease time.Duration, got func(i int, s served)) {
 	g.hits.mine().served.Add(int64(len(keys)))
 	g.stats.servedMiss.Add(int64(len(keys)))
 	for _, key := range keys {
 		if g.checkKey(key) != nil { // no peer that keeps to the limits does that
 			for i, key := range keys {
-				got(i, Entry{}, g.checkKey(key))
+				got(i, served{err: g.checkKey(key)})
 			}
 			return
 		}
 	}
-	g.loadAll(ctx, keys, got)
+	noted := make([]bool, len(keys))
+	for i, key := range keys {
+		noted[i] = g.note(from, key, lease)
+	}
+	g.loadAll(ctx, keys, func(i int, e Entry, err error) {
+		s := served{noted: noted[i]}
+		g.loadedFor(&s, e, keys[i], err)
+		got(i, s)
+	})
 }
 
-// ServeRemove drops keys from this process alone and taints its loads and
-// fetches of them. It is how the transport behind a PeerPicker answers a peer's
-// Remove.
-func (g *Group) ServeRemove(keys ...string) {
-	for _, key := range keys {
-		// What is on its way first: a flight that is over before it is
-		// forgotten has put its value where the next lines remove it.
-		g.loads.Forget(key)
-		g.fetches.Forget(key)
-		g.main.Remove(key)
-		if g.hot != nil {
-			g.hot.Remove(key)
-		}
+// ServeChange does what a peer's Change says, for the transport behind a PeerPicker.
+func (g *Group) ServeChange(ctx context.Context, c Change) []Holder {
+	if g.planted != copiesFirst {
+		g.apply(&c)
 	}
+	if !c.Holders {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Wait)
+	defer cancel()
+	held := g.tellHolders(ctx, &c)
+	if g.planted == copiesFirst {
+		g.apply(&c)
+	}
+	return held
 }

@@ -34,8 +34,11 @@ type simConfig struct {
 // host returns the name of the i-th host of a simulated cluster.
 func host(i int) string { return fmt.Sprintf("10.0.0.%d", i+1) }
 
-// newSimCluster starts size nodes in a simulated network. They are gone when the
-// test ends, and the network must then let them talk.
+// settling is how long it takes a cluster to take its view for granted.
+const settling = peercache.DefaultStandIn + time.Second
+
+// newSimCluster starts size nodes in a simulated network, which have long known each
+// other. They are gone when the test ends, and the network must then let them talk.
 func newSimCluster(t *testing.T, net *simnet.Network, size int, c simConfig) []*node {
 	t.Helper()
 	nodes, urls := make([]*node, size), make([]string, size)
@@ -74,6 +77,7 @@ func newSimCluster(t *testing.T, net *simnet.Network, size int, c simConfig) []*
 			n.stop(t)
 		}
 	})
+	time.Sleep(settling)
 	return nodes
 }
 

@@ -15,7 +15,12 @@ type Stats struct {
 	Loads      int64 // runs of the getter here
 	LoadErrors int64 // those that failed, ErrNotFound among them
 
+	Refreshes int64 // those of Loads that ran in the background, before a value expired or after
+	StaleHits int64 // expired values that were served, see WithStaleWhileRevalidate and WithStaleIfError
+	Handovers int64 // values got from their previous owners after a change of the view, in place of a load
+
 	PeerLoads  int64 // values got from peers
+	Renewals   int64 // copies whose leases were renewed in the background
 	PeerErrors int64 // times a peer could not be reached
 
 	ServerRequests int64 // keys that peers asked this process for
@@ -52,6 +57,10 @@ type counters struct {
 	servedMiss atomic.Int64 // peers' requests that the main cache did not answer
 	loads      atomic.Int64
 	loadErrors atomic.Int64
+	refreshes  atomic.Int64
+	staleHits  atomic.Int64
+	handovers  atomic.Int64
+	renewals   atomic.Int64
 	peerLoads  atomic.Int64
 	peerErrors atomic.Int64
 }
@@ -66,6 +75,10 @@ func (g *Group) Stats() Stats {
 		Hits:           mainHits + hotHits,
 		Loads:          g.stats.loads.Load(),
 		LoadErrors:     g.stats.loadErrors.Load(),
+		Refreshes:      g.stats.refreshes.Load(),
+		StaleHits:      g.stats.staleHits.Load(),
+		Handovers:      g.stats.handovers.Load(),
+		Renewals:       g.stats.renewals.Load(),
 		PeerLoads:      g.stats.peerLoads.Load(),
 		PeerErrors:     g.stats.peerErrors.Load(),
 		ServerRequests: served,
@@ -88,9 +101,11 @@ type PeerStats struct {
 	Batches    int64  // requests for many keys
 	BytesIn    int64
 	BytesOut   int64
-	InFlight   int              // requests now
-	Reconnects int64            // connections after the first
-	Latency    stream.Histogram // from a request to its answer, a load included
+	InFlight   int   // requests now
+	Reconnects int64 // connections after the first
+	// Disagreements are the times that the peer was heard to have another view.
+	Disagreements int64
+	Latency       stream.Histogram // from a request to its answer, a load included
 }
 
 // Stats returns the figures of all peers in the view, in the order of Set.
@@ -99,7 +114,7 @@ func (p *HTTPPool) Stats() []PeerStats {
 	stats := make([]PeerStats, 0, len(others))
 	for _, peer := range others {
 		h := peer.(*httpPeer)
-		s := PeerStats{Peer: h.url}
+		s := PeerStats{Peer: h.url, Disagreements: h.disagreements.Load()}
 		if h.link != nil {
 			all, opened := h.link.stats()
 			s.Requests, s.Keys, s.Batches = all.Requests, all.Keys, all.Batches

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/peercache/peercache/pb"
 	"github.com/peercache/peercache/stream"
 )
@@ -15,7 +17,7 @@ func isUpgrade(r *http.Request) bool { return r.Header.Get("Upgrade") == protoco
 
 // serveStream answers a request for an upgrade, and then the peer's frames until
 // the connection ends.
-func (p *HTTPPool) serveStream(w http.ResponseWriter) {
+func (p *HTTPPool) serveStream(w http.ResponseWriter, r *http.Request) {
 	if p.closed.Load() {
 		http.Error(w, "peercache: "+ErrClosed.Error(), http.StatusServiceUnavailable)
 		return
@@ -31,7 +33,7 @@ func (p *HTTPPool) serveStream(w http.ResponseWriter) {
 		nc.Close()
 		return
 	}
-	s := stream.NewServer(nc, rw.Reader, streamHandler{p}, p.stream)
+	s := stream.NewServer(nc, rw.Reader, streamHandler{p, r.Header.Get(peerHeader)}, p.stream)
 	if !p.addServer(s) {
 		nc.Close()
 		return
@@ -57,34 +59,45 @@ func (p *HTTPPool) removeServer(s *stream.Server) {
 	delete(p.servers, s)
 }
 
-// streamHandler answers the requests of all streams of a pool.
-type streamHandler struct{ pool *HTTPPool }
+// streamHandler answers the requests of one stream.
+type streamHandler struct {
+	pool *HTTPPool
+	from string // the peer that asks
+}
 
-// Hit implements stream.Handler.
-func (h streamHandler) Hit(group, key []byte) (stream.Answer, bool) {
-	g := h.pool.groupOf(group)
+// queryOf returns what is asked for on the stream.
+func (h streamHandler) queryOf(q *stream.Query) Query {
+	return Query{Group: q.Group, Key: q.Key, From: h.from, Lease: q.Lease, Digest: q.Digest, CachedOnly: q.CachedOnly}
+}
+
+// Hit implements stream.Handler. The query's memory is used again, but a Cache does not
+// keep the key of a Get.
+func (h streamHandler) Hit(q stream.Query) (stream.Answer, bool) {
+	g := h.pool.group(q.Group)
 	if g == nil {
 		return stream.Answer{}, false
 	}
-	// The key's memory is used again, but a Cache does not keep the key of a Get.
-	e, ok := g.serveHit(viewOfOwn(key).s)
+	query := h.queryOf(&q)
+	s, ok := g.serveHit(&query)
 	if !ok {
 		return stream.Answer{}, false
 	}
-	return stream.Answer{Value: e.View.s, TTL: e.ttl()}, true
+	return streamAnswer(&s), true
 }
 
 // Load implements stream.Handler.
-func (h streamHandler) Load(ctx context.Context, group, key string) stream.Answer {
-	g := h.pool.group(group)
+func (h streamHandler) Load(ctx context.Context, q stream.Query) stream.Answer {
+	g := h.pool.group(q.Group)
 	if g == nil {
-		return failedAnswer(unknownGroup(group))
+		return failedAnswer(unknownGroup(q.Group))
 	}
-	return streamAnswer(g.serveLoad(ctx, key))
+	query := h.queryOf(&q)
+	s := g.serveLoad(ctx, &query)
+	return streamAnswer(&s)
 }
 
 // LoadBatch implements stream.Handler.
-func (h streamHandler) LoadBatch(ctx context.Context, group string, keys []string, answer func(int, stream.Answer)) {
+func (h streamHandler) LoadBatch(ctx context.Context, group string, keys []string, lease time.Duration, answer func(int, stream.Answer)) {
 	g := h.pool.group(group)
 	if g == nil {
 		for i := range keys {
@@ -92,22 +105,30 @@ func (h streamHandler) LoadBatch(ctx context.Context, group string, keys []strin
 		}
 		return
 	}
-	g.serveLoads(ctx, keys, func(i int, e Entry, err error) { answer(i, streamAnswer(e, err)) })
+	g.serveLoads(ctx, h.from, keys, lease, func(i int, s served) { answer(i, streamAnswer(&s)) })
 }
 
-// Remove implements stream.Handler.
-func (h streamHandler) Remove(_ context.Context, group string, keys []string) *stream.Error {
-	if g := h.pool.group(group); g != nil {
-		g.ServeRemove(keys...)
+// Change implements stream.Handler.
+func (h streamHandler) Change(ctx context.Context, request []byte) []byte {
+	req, resp := new(pb.ChangeRequest), new(pb.ChangeResponse)
+	if err := proto.Unmarshal(request, req); err != nil {
+		resp.Error = encodeRefusal(pb.Error_KIND_INVALID, err.Error())
+	} else {
+		resp = h.pool.answerChange(ctx, h.from, req)
 	}
-	return nil
+	b, err := proto.Marshal(resp)
+	if err != nil { // a text that is no text
+		b, _ = proto.Marshal(&pb.ChangeResponse{Error: encodeRefusal(pb.Error_KIND_INVALID, err.Error())})
+	}
+	return b
 }
 
-func streamAnswer(e Entry, err error) stream.Answer {
-	if err != nil {
-		return failedAnswer(encodeError(err))
+func streamAnswer(s *served) stream.Answer {
+	a := stream.Answer{Value: s.view.s, TTL: s.ttl, Noted: s.noted, Unchanged: s.unchanged}
+	if s.err != nil {
+		a.Value, a.Err = "", failedAnswer(encodeError(s.err)).Err
 	}
-	return stream.Answer{Value: e.View.s, TTL: e.ttl()}
+	return a
 }
 
 func failedAnswer(e *pb.Error) stream.Answer {

@@ -19,6 +19,7 @@ var errorKinds = []struct {
 	{ErrKeySize, pb.Error_KIND_INVALID},
 	{context.DeadlineExceeded, pb.Error_KIND_TIMEOUT},
 	{context.Canceled, pb.Error_KIND_CANCELED},
+	{errNotCached, pb.Error_KIND_NOT_CACHED},
 }
 
 // refusals are the errors of a peer that has not answered: another may. They are

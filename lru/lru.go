@@ -210,6 +210,45 @@ func (c *Cache[V]) take(key string, cond func(V) bool) *entry[V] {
 	return e
 }
 
+// Update replaces the value of key by what f makes of it, if the key is there and f
+// returns true, and reports whether it did. No value leaves, and nothing is marked as
+// used. The new value must be of the old one's size. f is called with the cache locked:
+// it must be quick and must not use the cache.
+func (c *Cache[V]) Update(key string, f func(V) (V, bool)) bool {
+	hash := maphash.String(c.seed, key)
+	c.mu.Lock()
+	defer c.mu.Unlock() // f may panic
+	e := c.table.find(hash, key)
+	if e == nil {
+		return false
+	}
+	v, ok := f(e.value)
+	if ok {
+		e.value = v
+	}
+	return ok
+}
+
+// Range calls f for the entries that are in at one moment, the one that was used last
+// first, until it returns false. f may use the cache.
+func (c *Cache[V]) Range(f func(key string, v V) bool) {
+	type pair struct {
+		key   string
+		value V
+	}
+	c.mu.Lock()
+	pairs := make([]pair, 0, c.table.count)
+	for e := c.order.front; e != nil; e = e.next {
+		pairs = append(pairs, pair{e.key, e.value})
+	}
+	c.mu.Unlock()
+	for _, p := range pairs {
+		if !f(p.key, p.value) {
+			return
+		}
+	}
+}
+
 // Clear drops all entries that are in at one moment, as Removed, the longest unused
 // first.
 func (c *Cache[V]) Clear() {

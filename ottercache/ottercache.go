@@ -10,6 +10,7 @@ package ottercache
 import (
 	"fmt"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -30,20 +31,17 @@ func New(maxBytes int64, onLeave func(key string, e peercache.Entry, r peercache
 		return nil, fmt.Errorf("ottercache: a cache of %d bytes: want more than 0", maxBytes)
 	}
 	c := &cache{maxBytes: maxBytes, stats: stats.NewCounter()}
-	options := &otter.Options[string, peercache.Entry]{
+	options := &otter.Options[string, *cell]{
 		MaximumWeight: uint64(maxBytes),
 		Weigher:       weigh,
 		StatsRecorder: c.stats,
-		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[string, peercache.Entry]) time.Duration {
-			if e.Value.Expires == 0 {
-				return math.MaxInt64
-			}
-			return max(1, time.Duration(e.Value.Expires-peercache.Now()))
+		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[string, *cell]) time.Duration {
+			return lifetime(*e.Value.Load())
 		}),
 	}
 	if onLeave != nil {
-		options.OnDeletion = func(e otter.DeletionEvent[string, peercache.Entry]) {
-			onLeave(e.Key, e.Value, reasonOf(e.Cause))
+		options.OnDeletion = func(e otter.DeletionEvent[string, *cell]) {
+			onLeave(e.Key, *e.Value.Load(), reasonOf(e.Cause))
 		}
 	}
 	var err error
@@ -55,13 +53,31 @@ func New(maxBytes int64, onLeave func(key string, e peercache.Entry, r peercache
 }
 
 type cache struct {
-	otter    *otter.Cache[string, peercache.Entry]
+	otter    *otter.Cache[string, *cell]
 	stats    *stats.Counter
 	maxBytes int64
 }
 
-func weigh(key string, e peercache.Entry) uint32 {
-	return uint32(min(int64(len(key)+e.View.Len()+overhead), math.MaxUint32))
+// cell is what otter keeps: an entry that can be renewed where it is, because for otter
+// another value is a replacement.
+type cell struct{ atomic.Pointer[peercache.Entry] }
+
+func newCell(e peercache.Entry) *cell {
+	c := new(cell)
+	c.Store(&e)
+	return c
+}
+
+func weigh(key string, c *cell) uint32 {
+	return uint32(min(int64(len(key)+c.Load().View.Len()+overhead), math.MaxUint32))
+}
+
+// lifetime returns for how long otter keeps e.
+func lifetime(e peercache.Entry) time.Duration {
+	if e.Expires == 0 {
+		return math.MaxInt64
+	}
+	return max(1, time.Duration(e.Expires-peercache.Now()))
 }
 
 func reasonOf(c otter.DeletionCause) peercache.Reason {
@@ -77,22 +93,55 @@ func reasonOf(c otter.DeletionCause) peercache.Reason {
 }
 
 // Get implements peercache.Cache.
-func (c *cache) Get(key string) (peercache.Entry, bool) { return c.otter.GetIfPresent(key) }
+func (c *cache) Get(key string) (peercache.Entry, bool) {
+	cell, ok := c.otter.GetIfPresent(key)
+	if !ok {
+		return peercache.Entry{}, false
+	}
+	return *cell.Load(), true
+}
 
 // Add implements peercache.Cache. Compute locks what Invalidate locks too.
 func (c *cache) Add(key string, e peercache.Entry, tainted func() bool) bool {
 	kept := false
-	c.otter.Compute(key, func(peercache.Entry, bool) (peercache.Entry, otter.ComputeOp) {
+	c.otter.Compute(key, func(old *cell, _ bool) (*cell, otter.ComputeOp) {
+		new := newCell(e)
 		switch {
 		case tainted():
-			return e, otter.CancelOp
-		case int64(weigh(key, e)) > c.maxBytes:
-			return e, otter.InvalidateOp
+			return old, otter.CancelOp
+		case int64(weigh(key, new)) > c.maxBytes:
+			return old, otter.InvalidateOp
 		}
 		kept = true
-		return e, otter.WriteOp
+		return new, otter.WriteOp
 	})
 	return kept
+}
+
+// Renew implements peercache.Cache.
+func (c *cache) Renew(key string, e peercache.Entry) bool {
+	present, ok := c.otter.GetEntryQuietly(key)
+	if !ok {
+		return false
+	}
+	old := present.Value.Load()
+	if !old.View.Same(e.View) || !present.Value.CompareAndSwap(old, &e) {
+		return false
+	}
+	c.otter.SetExpiresAfter(key, lifetime(e))
+	return true
+}
+
+// Clear implements peercache.Cache.
+func (c *cache) Clear() { c.otter.InvalidateAll() }
+
+// Range implements peercache.Cache.
+func (c *cache) Range(f func(key string, e peercache.Entry) bool) {
+	for key, cell := range c.otter.All() {
+		if !f(key, *cell.Load()) {
+			return
+		}
+	}
 }
 
 // Remove implements peercache.Cache.

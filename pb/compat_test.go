@@ -118,8 +118,8 @@ func TestKeysAndMessagesAreAnyBytes(t *testing.T) {
 	raw := []byte("\x00\xff/%\n\xc3\x28")
 	for _, m := range []proto.Message{
 		&GetRequest{Group: "scores", Key: raw},
-		&RemoveRequest{Group: "scores", Keys: [][]byte{raw, {}, raw}},
-		&RemoveResponse{Error: &Error{Kind: Error_KIND_INVALID, Message: raw}},
+		&ChangeRequest{Group: "scores", Keys: [][]byte{raw, {}, raw}, Item: &Item{Value: raw}},
+		&ChangeResponse{Error: &Error{Kind: Error_KIND_INVALID, Message: raw}, Pending: []*Holder{{Reason: raw}}},
 	} {
 		wire, err := proto.Marshal(m)
 		if err != nil {

@@ -53,6 +53,8 @@ const (
 	Error_KIND_SHUTTING_DOWN Error_Kind = 6
 	// The getter returned a value larger than the group allows.
 	Error_KIND_VALUE_SIZE Error_Kind = 7
+	// The key is not cached at the peer, and it was asked for no more than that.
+	Error_KIND_NOT_CACHED Error_Kind = 8
 )
 
 // Enum value maps for Error_Kind.
@@ -66,6 +68,7 @@ var (
 		5: "KIND_INVALID",
 		6: "KIND_SHUTTING_DOWN",
 		7: "KIND_VALUE_SIZE",
+		8: "KIND_NOT_CACHED",
 	}
 	Error_Kind_value = map[string]int32{
 		"KIND_UNKNOWN":       0,
@@ -76,6 +79,7 @@ var (
 		"KIND_INVALID":       5,
 		"KIND_SHUTTING_DOWN": 6,
 		"KIND_VALUE_SIZE":    7,
+		"KIND_NOT_CACHED":    8,
 	}
 )
 
@@ -103,7 +107,7 @@ func (x Error_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Error_Kind.Descriptor instead.
 func (Error_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_peercache_proto_rawDescGZIP(), []int{4, 0}
+	return file_peercache_proto_rawDescGZIP(), []int{6, 0}
 }
 
 // GetRequest asks a peer for the value of one key. It is the body of a POST for
@@ -113,7 +117,15 @@ type GetRequest struct {
 	// Name of the group that the key belongs to.
 	Group string `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
 	// The key, exactly as the caller of Get gave it.
-	Key           []byte `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	Key []byte `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	// For how long the asking peer will use the answer, for callers who come later,
+	// counted from when it asked. A duration in nanoseconds. 0: not at all.
+	LeaseNs int64 `protobuf:"varint,3,opt,name=lease_ns,json=leaseNs,proto3" json:"lease_ns,omitempty"`
+	// The digest (SHA-256, its first 16 bytes) of the value that the asking peer has
+	// already. Empty: it has none.
+	Digest []byte `protobuf:"bytes,4,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Answer from the cache alone: KIND_NOT_CACHED if it is not there.
+	CachedOnly    bool `protobuf:"varint,5,opt,name=cached_only,json=cachedOnly,proto3" json:"cached_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -162,6 +174,27 @@ func (x *GetRequest) GetKey() []byte {
 	return nil
 }
 
+func (x *GetRequest) GetLeaseNs() int64 {
+	if x != nil {
+		return x.LeaseNs
+	}
+	return 0
+}
+
+func (x *GetRequest) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
+func (x *GetRequest) GetCachedOnly() bool {
+	if x != nil {
+		return x.CachedOnly
+	}
+	return false
+}
+
 // GetResponse is the answer to a request for one key: a value or an error.
 //
 // Fields 1 and 2 are golang/groupcache's GetResponse, byte for byte on the wire.
@@ -177,14 +210,21 @@ type GetResponse struct {
 	MinuteQps float64 `protobuf:"fixed64,2,opt,name=minute_qps,json=minuteQps,proto3" json:"minute_qps,omitempty"`
 	// How long the value has left to live, counted from when the answer was written.
 	// A duration in nanoseconds. 0: the value does not expire. Negative: it is for
-	// those who wait for it and is not to be kept.
+	// those who wait for it and is not to be kept. With an error: how long that may
+	// be remembered, 0: not at all.
 	TtlNs int64 `protobuf:"varint,3,opt,name=ttl_ns,json=ttlNs,proto3" json:"ttl_ns,omitempty"`
 	// Set if there is no value to give; value is empty then.
 	Error *Error `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
 	// Set on a stream if there is a value, but one too large to travel there: it
 	// would hold up the answers behind it. Ask again by the plain way. The value is
 	// empty then.
-	Plain         bool `protobuf:"varint,5,opt,name=plain,proto3" json:"plain,omitempty"`
+	Plain bool `protobuf:"varint,5,opt,name=plain,proto3" json:"plain,omitempty"`
+	// The answering peer has taken note of the lease: it will tell the asking peer if
+	// the key is changed before it is over. Else the answer is for those who had
+	// asked when the request was sent.
+	Noted bool `protobuf:"varint,6,opt,name=noted,proto3" json:"noted,omitempty"`
+	// The value is the one whose digest came with the request. The value is empty then.
+	Unchanged     bool `protobuf:"varint,7,opt,name=unchanged,proto3" json:"unchanged,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -254,31 +294,59 @@ func (x *GetResponse) GetPlain() bool {
 	return false
 }
 
-// RemoveRequest tells a peer to drop keys of one group.
-type RemoveRequest struct {
+func (x *GetResponse) GetNoted() bool {
+	if x != nil {
+		return x.Noted
+	}
+	return false
+}
+
+func (x *GetResponse) GetUnchanged() bool {
+	if x != nil {
+		return x.Unchanged
+	}
+	return false
+}
+
+// ChangeRequest tells a peer that values of one group are not valid any more. One
+// without a group changes nothing: it asks for the view of the peer, and tells it
+// that of the sender.
+type ChangeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name of the group that the keys belong to.
 	Group string `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
 	// The keys to drop, each exactly as the caller of Remove gave it.
-	Keys          [][]byte `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys,omitempty"`
+	Keys [][]byte `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys,omitempty"`
+	// Drop all keys of the group.
+	All bool `protobuf:"varint,3,opt,name=all,proto3" json:"all,omitempty"`
+	// If there is just one key: its new value. The peer keeps it as its own.
+	Item *Item `protobuf:"bytes,4,opt,name=item,proto3" json:"item,omitempty"`
+	// Drop what the holders of leases have as well: tell each of them, and answer when
+	// all have answered or their leases are over.
+	Holders bool `protobuf:"varint,5,opt,name=holders,proto3" json:"holders,omitempty"`
+	// How long the answer may take, for the sake of holders that cannot be reached. A
+	// duration in nanoseconds.
+	WaitNs int64 `protobuf:"varint,6,opt,name=wait_ns,json=waitNs,proto3" json:"wait_ns,omitempty"`
+	// Names the view of the sender: peers with the same list have the same number.
+	View          uint64 `protobuf:"fixed64,7,opt,name=view,proto3" json:"view,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *RemoveRequest) Reset() {
-	*x = RemoveRequest{}
+func (x *ChangeRequest) Reset() {
+	*x = ChangeRequest{}
 	mi := &file_peercache_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *RemoveRequest) String() string {
+func (x *ChangeRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*RemoveRequest) ProtoMessage() {}
+func (*ChangeRequest) ProtoMessage() {}
 
-func (x *RemoveRequest) ProtoReflect() protoreflect.Message {
+func (x *ChangeRequest) ProtoReflect() protoreflect.Message {
 	mi := &file_peercache_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -290,48 +358,85 @@ func (x *RemoveRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use RemoveRequest.ProtoReflect.Descriptor instead.
-func (*RemoveRequest) Descriptor() ([]byte, []int) {
+// Deprecated: Use ChangeRequest.ProtoReflect.Descriptor instead.
+func (*ChangeRequest) Descriptor() ([]byte, []int) {
 	return file_peercache_proto_rawDescGZIP(), []int{2}
 }
 
-func (x *RemoveRequest) GetGroup() string {
+func (x *ChangeRequest) GetGroup() string {
 	if x != nil {
 		return x.Group
 	}
 	return ""
 }
 
-func (x *RemoveRequest) GetKeys() [][]byte {
+func (x *ChangeRequest) GetKeys() [][]byte {
 	if x != nil {
 		return x.Keys
 	}
 	return nil
 }
 
-// RemoveResponse says that all keys of the request are dropped, unless error is set.
-type RemoveResponse struct {
+func (x *ChangeRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+func (x *ChangeRequest) GetItem() *Item {
+	if x != nil {
+		return x.Item
+	}
+	return nil
+}
+
+func (x *ChangeRequest) GetHolders() bool {
+	if x != nil {
+		return x.Holders
+	}
+	return false
+}
+
+func (x *ChangeRequest) GetWaitNs() int64 {
+	if x != nil {
+		return x.WaitNs
+	}
+	return 0
+}
+
+func (x *ChangeRequest) GetView() uint64 {
+	if x != nil {
+		return x.View
+	}
+	return 0
+}
+
+// Item is a value that was set.
+type Item struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Set if the peer did not drop all of the keys.
-	Error         *Error `protobuf:"bytes,1,opt,name=error,proto3" json:"error,omitempty"`
+	// The value.
+	Value []byte `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
+	// How long it may be served, as in GetResponse; 0: as the group says.
+	TtlNs         int64 `protobuf:"varint,2,opt,name=ttl_ns,json=ttlNs,proto3" json:"ttl_ns,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *RemoveResponse) Reset() {
-	*x = RemoveResponse{}
+func (x *Item) Reset() {
+	*x = Item{}
 	mi := &file_peercache_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *RemoveResponse) String() string {
+func (x *Item) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*RemoveResponse) ProtoMessage() {}
+func (*Item) ProtoMessage() {}
 
-func (x *RemoveResponse) ProtoReflect() protoreflect.Message {
+func (x *Item) ProtoReflect() protoreflect.Message {
 	mi := &file_peercache_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -343,14 +448,149 @@ func (x *RemoveResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use RemoveResponse.ProtoReflect.Descriptor instead.
-func (*RemoveResponse) Descriptor() ([]byte, []int) {
+// Deprecated: Use Item.ProtoReflect.Descriptor instead.
+func (*Item) Descriptor() ([]byte, []int) {
 	return file_peercache_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *RemoveResponse) GetError() *Error {
+func (x *Item) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *Item) GetTtlNs() int64 {
+	if x != nil {
+		return x.TtlNs
+	}
+	return 0
+}
+
+// ChangeResponse says that everything was dropped, unless error or pending are set.
+type ChangeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Set if the peer did not do it.
+	Error *Error `protobuf:"bytes,1,opt,name=error,proto3" json:"error,omitempty"`
+	// The holders that could not be told, and may use their copies for some time.
+	Pending []*Holder `protobuf:"bytes,2,rep,name=pending,proto3" json:"pending,omitempty"`
+	// Names the view of the answering peer.
+	View          uint64 `protobuf:"fixed64,3,opt,name=view,proto3" json:"view,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeResponse) Reset() {
+	*x = ChangeResponse{}
+	mi := &file_peercache_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeResponse) ProtoMessage() {}
+
+func (x *ChangeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_peercache_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeResponse.ProtoReflect.Descriptor instead.
+func (*ChangeResponse) Descriptor() ([]byte, []int) {
+	return file_peercache_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ChangeResponse) GetError() *Error {
 	if x != nil {
 		return x.Error
+	}
+	return nil
+}
+
+func (x *ChangeResponse) GetPending() []*Holder {
+	if x != nil {
+		return x.Pending
+	}
+	return nil
+}
+
+func (x *ChangeResponse) GetView() uint64 {
+	if x != nil {
+		return x.View
+	}
+	return 0
+}
+
+// Holder is a peer that may have a copy.
+type Holder struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its base URL.
+	Peer string `protobuf:"bytes,1,opt,name=peer,proto3" json:"peer,omitempty"`
+	// What is left of its lease. A duration in nanoseconds.
+	LeftNs int64 `protobuf:"varint,2,opt,name=left_ns,json=leftNs,proto3" json:"left_ns,omitempty"`
+	// Why it could not be told, for people to read.
+	Reason        []byte `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Holder) Reset() {
+	*x = Holder{}
+	mi := &file_peercache_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Holder) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Holder) ProtoMessage() {}
+
+func (x *Holder) ProtoReflect() protoreflect.Message {
+	mi := &file_peercache_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Holder.ProtoReflect.Descriptor instead.
+func (*Holder) Descriptor() ([]byte, []int) {
+	return file_peercache_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Holder) GetPeer() string {
+	if x != nil {
+		return x.Peer
+	}
+	return ""
+}
+
+func (x *Holder) GetLeftNs() int64 {
+	if x != nil {
+		return x.LeftNs
+	}
+	return 0
+}
+
+func (x *Holder) GetReason() []byte {
+	if x != nil {
+		return x.Reason
 	}
 	return nil
 }
@@ -370,7 +610,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_peercache_proto_msgTypes[4]
+	mi := &file_peercache_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -382,7 +622,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_peercache_proto_msgTypes[4]
+	mi := &file_peercache_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -395,7 +635,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_peercache_proto_rawDescGZIP(), []int{4}
+	return file_peercache_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Error) GetKind() Error_Kind {
@@ -418,7 +658,7 @@ func (x *Error) GetMessage() []byte {
 //
 // A stream begins with a Hello from each side. After it, the asking peer sends
 // requests, and the answering peer answers them in any order. Every key of a
-// request is answered exactly once, also when the request was canceled; a remove is
+// request is answered exactly once, also when the request was canceled; a change is
 // answered once. With its last answer a request is over, and its id may be used
 // again.
 //
@@ -437,8 +677,8 @@ type Frame struct {
 	//	*Frame_Answer
 	//	*Frame_Get
 	//	*Frame_GetBatch
-	//	*Frame_Remove
-	//	*Frame_Removed
+	//	*Frame_Change
+	//	*Frame_Changed
 	//	*Frame_Cancel
 	//	*Frame_Ping
 	//	*Frame_Pong
@@ -451,7 +691,7 @@ type Frame struct {
 
 func (x *Frame) Reset() {
 	*x = Frame{}
-	mi := &file_peercache_proto_msgTypes[5]
+	mi := &file_peercache_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -463,7 +703,7 @@ func (x *Frame) String() string {
 func (*Frame) ProtoMessage() {}
 
 func (x *Frame) ProtoReflect() protoreflect.Message {
-	mi := &file_peercache_proto_msgTypes[5]
+	mi := &file_peercache_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -476,7 +716,7 @@ func (x *Frame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frame.ProtoReflect.Descriptor instead.
 func (*Frame) Descriptor() ([]byte, []int) {
-	return file_peercache_proto_rawDescGZIP(), []int{5}
+	return file_peercache_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Frame) GetId() uint64 {
@@ -527,19 +767,19 @@ func (x *Frame) GetGetBatch() *GetBatchRequest {
 	return nil
 }
 
-func (x *Frame) GetRemove() *RemoveRequest {
+func (x *Frame) GetChange() *ChangeRequest {
 	if x != nil {
-		if x, ok := x.Body.(*Frame_Remove); ok {
-			return x.Remove
+		if x, ok := x.Body.(*Frame_Change); ok {
+			return x.Change
 		}
 	}
 	return nil
 }
 
-func (x *Frame) GetRemoved() *RemoveResponse {
+func (x *Frame) GetChanged() *ChangeResponse {
 	if x != nil {
-		if x, ok := x.Body.(*Frame_Removed); ok {
-			return x.Removed
+		if x, ok := x.Body.(*Frame_Changed); ok {
+			return x.Changed
 		}
 	}
 	return nil
@@ -609,14 +849,14 @@ type Frame_GetBatch struct {
 	GetBatch *GetBatchRequest `protobuf:"bytes,5,opt,name=get_batch,json=getBatch,proto3,oneof"`
 }
 
-type Frame_Remove struct {
-	// Asks to drop keys.
-	Remove *RemoveRequest `protobuf:"bytes,6,opt,name=remove,proto3,oneof"`
+type Frame_Change struct {
+	// Tells of a change.
+	Change *ChangeRequest `protobuf:"bytes,6,opt,name=change,proto3,oneof"`
 }
 
-type Frame_Removed struct {
-	// Answers a remove.
-	Removed *RemoveResponse `protobuf:"bytes,7,opt,name=removed,proto3,oneof"`
+type Frame_Changed struct {
+	// Answers a change.
+	Changed *ChangeResponse `protobuf:"bytes,7,opt,name=changed,proto3,oneof"`
 }
 
 type Frame_Cancel struct {
@@ -650,9 +890,9 @@ func (*Frame_Get) isFrame_Body() {}
 
 func (*Frame_GetBatch) isFrame_Body() {}
 
-func (*Frame_Remove) isFrame_Body() {}
+func (*Frame_Change) isFrame_Body() {}
 
-func (*Frame_Removed) isFrame_Body() {}
+func (*Frame_Changed) isFrame_Body() {}
 
 func (*Frame_Cancel) isFrame_Body() {}
 
@@ -672,14 +912,16 @@ type GetBatchRequest struct {
 	// Name of the group that the keys belong to.
 	Group string `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
 	// The keys, each exactly as the caller gave it; at least one.
-	Keys          [][]byte `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys,omitempty"`
+	Keys [][]byte `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys,omitempty"`
+	// As in GetRequest, for all the keys.
+	LeaseNs       int64 `protobuf:"varint,3,opt,name=lease_ns,json=leaseNs,proto3" json:"lease_ns,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetBatchRequest) Reset() {
 	*x = GetBatchRequest{}
-	mi := &file_peercache_proto_msgTypes[6]
+	mi := &file_peercache_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -691,7 +933,7 @@ func (x *GetBatchRequest) String() string {
 func (*GetBatchRequest) ProtoMessage() {}
 
 func (x *GetBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peercache_proto_msgTypes[6]
+	mi := &file_peercache_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -704,7 +946,7 @@ func (x *GetBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBatchRequest.ProtoReflect.Descriptor instead.
 func (*GetBatchRequest) Descriptor() ([]byte, []int) {
-	return file_peercache_proto_rawDescGZIP(), []int{6}
+	return file_peercache_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetBatchRequest) GetGroup() string {
@@ -721,6 +963,13 @@ func (x *GetBatchRequest) GetKeys() [][]byte {
 	return nil
 }
 
+func (x *GetBatchRequest) GetLeaseNs() int64 {
+	if x != nil {
+		return x.LeaseNs
+	}
+	return 0
+}
+
 // Cancel says that nobody waits for a request any more. The answering peer need
 // not go on with it, but still answers. If the request is over, it says nothing.
 type Cancel struct {
@@ -731,7 +980,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_peercache_proto_msgTypes[7]
+	mi := &file_peercache_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -743,7 +992,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_peercache_proto_msgTypes[7]
+	mi := &file_peercache_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -756,7 +1005,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_peercache_proto_rawDescGZIP(), []int{7}
+	return file_peercache_proto_rawDescGZIP(), []int{9}
 }
 
 // Ping asks for a Pong.
@@ -768,7 +1017,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_peercache_proto_msgTypes[8]
+	mi := &file_peercache_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -780,7 +1029,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_peercache_proto_msgTypes[8]
+	mi := &file_peercache_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -793,7 +1042,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_peercache_proto_rawDescGZIP(), []int{8}
+	return file_peercache_proto_rawDescGZIP(), []int{10}
 }
 
 // Pong says that the peer reads and writes. It says nothing about loads.
@@ -805,7 +1054,7 @@ type Pong struct {
 
 func (x *Pong) Reset() {
 	*x = Pong{}
-	mi := &file_peercache_proto_msgTypes[9]
+	mi := &file_peercache_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -817,7 +1066,7 @@ func (x *Pong) String() string {
 func (*Pong) ProtoMessage() {}
 
 func (x *Pong) ProtoReflect() protoreflect.Message {
-	mi := &file_peercache_proto_msgTypes[9]
+	mi := &file_peercache_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -830,7 +1079,7 @@ func (x *Pong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pong.ProtoReflect.Descriptor instead.
 func (*Pong) Descriptor() ([]byte, []int) {
-	return file_peercache_proto_rawDescGZIP(), []int{9}
+	return file_peercache_proto_rawDescGZIP(), []int{11}
 }
 
 // GoAway asks the asking peer to send no more requests and to close the connection
@@ -846,7 +1095,7 @@ type GoAway struct {
 
 func (x *GoAway) Reset() {
 	*x = GoAway{}
-	mi := &file_peercache_proto_msgTypes[10]
+	mi := &file_peercache_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -858,7 +1107,7 @@ func (x *GoAway) String() string {
 func (*GoAway) ProtoMessage() {}
 
 func (x *GoAway) ProtoReflect() protoreflect.Message {
-	mi := &file_peercache_proto_msgTypes[10]
+	mi := &file_peercache_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -871,7 +1120,7 @@ func (x *GoAway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GoAway.ProtoReflect.Descriptor instead.
 func (*GoAway) Descriptor() ([]byte, []int) {
-	return file_peercache_proto_rawDescGZIP(), []int{10}
+	return file_peercache_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GoAway) GetError() *Error {
@@ -893,8 +1142,7 @@ type Hello struct {
 	// A request may be sent as long as the frames of those in flight have less than
 	// this together, in bytes. So there is room or not, whatever the request.
 	MaxRequestBytes uint64 `protobuf:"varint,3,opt,name=max_request_bytes,json=maxRequestBytes,proto3" json:"max_request_bytes,omitempty"`
-	// How many keys one batch, or one remove, may name. At least 1 from the answering
-	// peer.
+	// How many keys one batch may name. At least 1 from the answering peer.
 	MaxKeys uint64 `protobuf:"varint,4,opt,name=max_keys,json=maxKeys,proto3" json:"max_keys,omitempty"`
 	// After how long without a byte it closes the connection, in nanoseconds. The
 	// asking peer pings so often that this does not happen.
@@ -905,7 +1153,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_peercache_proto_msgTypes[11]
+	mi := &file_peercache_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -917,7 +1165,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_peercache_proto_msgTypes[11]
+	mi := &file_peercache_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -930,7 +1178,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_peercache_proto_rawDescGZIP(), []int{11}
+	return file_peercache_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Hello) GetMaxFrameBytes() uint64 {
@@ -972,26 +1220,46 @@ var File_peercache_proto protoreflect.FileDescriptor
 
 const file_peercache_proto_rawDesc = "" +
 	"\n" +
-	"\x0fpeercache.proto\x12\tpeercache\"4\n" +
+	"\x0fpeercache.proto\x12\tpeercache\"\x88\x01\n" +
 	"\n" +
 	"GetRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x10\n" +
-	"\x03key\x18\x02 \x01(\fR\x03key\"\x97\x01\n" +
+	"\x03key\x18\x02 \x01(\fR\x03key\x12\x19\n" +
+	"\blease_ns\x18\x03 \x01(\x03R\aleaseNs\x12\x16\n" +
+	"\x06digest\x18\x04 \x01(\fR\x06digest\x12\x1f\n" +
+	"\vcached_only\x18\x05 \x01(\bR\n" +
+	"cachedOnly\"\xcb\x01\n" +
 	"\vGetResponse\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\fR\x05value\x12\x1d\n" +
 	"\n" +
 	"minute_qps\x18\x02 \x01(\x01R\tminuteQps\x12\x15\n" +
 	"\x06ttl_ns\x18\x03 \x01(\x03R\x05ttlNs\x12&\n" +
 	"\x05error\x18\x04 \x01(\v2\x10.peercache.ErrorR\x05error\x12\x14\n" +
-	"\x05plain\x18\x05 \x01(\bR\x05plain\"9\n" +
-	"\rRemoveRequest\x12\x14\n" +
+	"\x05plain\x18\x05 \x01(\bR\x05plain\x12\x14\n" +
+	"\x05noted\x18\x06 \x01(\bR\x05noted\x12\x1c\n" +
+	"\tunchanged\x18\a \x01(\bR\tunchanged\"\xb7\x01\n" +
+	"\rChangeRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
-	"\x04keys\x18\x02 \x03(\fR\x04keys\"8\n" +
-	"\x0eRemoveResponse\x12&\n" +
-	"\x05error\x18\x01 \x01(\v2\x10.peercache.ErrorR\x05error\"\xf7\x01\n" +
+	"\x04keys\x18\x02 \x03(\fR\x04keys\x12\x10\n" +
+	"\x03all\x18\x03 \x01(\bR\x03all\x12#\n" +
+	"\x04item\x18\x04 \x01(\v2\x0f.peercache.ItemR\x04item\x12\x18\n" +
+	"\aholders\x18\x05 \x01(\bR\aholders\x12\x17\n" +
+	"\await_ns\x18\x06 \x01(\x03R\x06waitNs\x12\x12\n" +
+	"\x04view\x18\a \x01(\x06R\x04view\"3\n" +
+	"\x04Item\x12\x14\n" +
+	"\x05value\x18\x01 \x01(\fR\x05value\x12\x15\n" +
+	"\x06ttl_ns\x18\x02 \x01(\x03R\x05ttlNs\"y\n" +
+	"\x0eChangeResponse\x12&\n" +
+	"\x05error\x18\x01 \x01(\v2\x10.peercache.ErrorR\x05error\x12+\n" +
+	"\apending\x18\x02 \x03(\v2\x11.peercache.HolderR\apending\x12\x12\n" +
+	"\x04view\x18\x03 \x01(\x06R\x04view\"M\n" +
+	"\x06Holder\x12\x12\n" +
+	"\x04peer\x18\x01 \x01(\tR\x04peer\x12\x17\n" +
+	"\aleft_ns\x18\x02 \x01(\x03R\x06leftNs\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\fR\x06reason\"\x8c\x02\n" +
 	"\x05Error\x12)\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x15.peercache.Error.KindR\x04kind\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\fR\amessage\"\xa8\x01\n" +
+	"\amessage\x18\x02 \x01(\fR\amessage\"\xbd\x01\n" +
 	"\x04Kind\x12\x10\n" +
 	"\fKIND_UNKNOWN\x10\x00\x12\x12\n" +
 	"\x0eKIND_NOT_FOUND\x10\x01\x12\x10\n" +
@@ -1000,25 +1268,27 @@ const file_peercache_proto_rawDesc = "" +
 	"\x12KIND_UNKNOWN_GROUP\x10\x04\x12\x10\n" +
 	"\fKIND_INVALID\x10\x05\x12\x16\n" +
 	"\x12KIND_SHUTTING_DOWN\x10\x06\x12\x13\n" +
-	"\x0fKIND_VALUE_SIZE\x10\a\"\x8b\x04\n" +
+	"\x0fKIND_VALUE_SIZE\x10\a\x12\x13\n" +
+	"\x0fKIND_NOT_CACHED\x10\b\"\x8b\x04\n" +
 	"\x05Frame\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\rR\x05index\x120\n" +
 	"\x06answer\x18\x03 \x01(\v2\x16.peercache.GetResponseH\x00R\x06answer\x12)\n" +
 	"\x03get\x18\x04 \x01(\v2\x15.peercache.GetRequestH\x00R\x03get\x129\n" +
 	"\tget_batch\x18\x05 \x01(\v2\x1a.peercache.GetBatchRequestH\x00R\bgetBatch\x122\n" +
-	"\x06remove\x18\x06 \x01(\v2\x18.peercache.RemoveRequestH\x00R\x06remove\x125\n" +
-	"\aremoved\x18\a \x01(\v2\x19.peercache.RemoveResponseH\x00R\aremoved\x12+\n" +
+	"\x06change\x18\x06 \x01(\v2\x18.peercache.ChangeRequestH\x00R\x06change\x125\n" +
+	"\achanged\x18\a \x01(\v2\x19.peercache.ChangeResponseH\x00R\achanged\x12+\n" +
 	"\x06cancel\x18\b \x01(\v2\x11.peercache.CancelH\x00R\x06cancel\x12%\n" +
 	"\x04ping\x18\t \x01(\v2\x0f.peercache.PingH\x00R\x04ping\x12%\n" +
 	"\x04pong\x18\n" +
 	" \x01(\v2\x0f.peercache.PongH\x00R\x04pong\x12,\n" +
 	"\ago_away\x18\v \x01(\v2\x11.peercache.GoAwayH\x00R\x06goAway\x12(\n" +
 	"\x05hello\x18\f \x01(\v2\x10.peercache.HelloH\x00R\x05helloB\x06\n" +
-	"\x04body\";\n" +
+	"\x04body\"V\n" +
 	"\x0fGetBatchRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
-	"\x04keys\x18\x02 \x03(\fR\x04keys\"\b\n" +
+	"\x04keys\x18\x02 \x03(\fR\x04keys\x12\x19\n" +
+	"\blease_ns\x18\x03 \x01(\x03R\aleaseNs\"\b\n" +
 	"\x06Cancel\"\x06\n" +
 	"\x04Ping\"\x06\n" +
 	"\x04Pong\"0\n" +
@@ -1044,42 +1314,46 @@ func file_peercache_proto_rawDescGZIP() []byte {
 }
 
 var file_peercache_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_peercache_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_peercache_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_peercache_proto_goTypes = []any{
 	(Error_Kind)(0),         // 0: peercache.Error.Kind
 	(*GetRequest)(nil),      // 1: peercache.GetRequest
 	(*GetResponse)(nil),     // 2: peercache.GetResponse
-	(*RemoveRequest)(nil),   // 3: peercache.RemoveRequest
-	(*RemoveResponse)(nil),  // 4: peercache.RemoveResponse
-	(*Error)(nil),           // 5: peercache.Error
-	(*Frame)(nil),           // 6: peercache.Frame
-	(*GetBatchRequest)(nil), // 7: peercache.GetBatchRequest
-	(*Cancel)(nil),          // 8: peercache.Cancel
-	(*Ping)(nil),            // 9: peercache.Ping
-	(*Pong)(nil),            // 10: peercache.Pong
-	(*GoAway)(nil),          // 11: peercache.GoAway
-	(*Hello)(nil),           // 12: peercache.Hello
+	(*ChangeRequest)(nil),   // 3: peercache.ChangeRequest
+	(*Item)(nil),            // 4: peercache.Item
+	(*ChangeResponse)(nil),  // 5: peercache.ChangeResponse
+	(*Holder)(nil),          // 6: peercache.Holder
+	(*Error)(nil),           // 7: peercache.Error
+	(*Frame)(nil),           // 8: peercache.Frame
+	(*GetBatchRequest)(nil), // 9: peercache.GetBatchRequest
+	(*Cancel)(nil),          // 10: peercache.Cancel
+	(*Ping)(nil),            // 11: peercache.Ping
+	(*Pong)(nil),            // 12: peercache.Pong
+	(*GoAway)(nil),          // 13: peercache.GoAway
+	(*Hello)(nil),           // 14: peercache.Hello
 }
 var file_peercache_proto_depIdxs = []int32{
-	5,  // 0: peercache.GetResponse.error:type_name -> peercache.Error
-	5,  // 1: peercache.RemoveResponse.error:type_name -> peercache.Error
-	0,  // 2: peercache.Error.kind:type_name -> peercache.Error.Kind
-	2,  // 3: peercache.Frame.answer:type_name -> peercache.GetResponse
-	1,  // 4: peercache.Frame.get:type_name -> peercache.GetRequest
-	7,  // 5: peercache.Frame.get_batch:type_name -> peercache.GetBatchRequest
-	3,  // 6: peercache.Frame.remove:type_name -> peercache.RemoveRequest
-	4,  // 7: peercache.Frame.removed:type_name -> peercache.RemoveResponse
-	8,  // 8: peercache.Frame.cancel:type_name -> peercache.Cancel
-	9,  // 9: peercache.Frame.ping:type_name -> peercache.Ping
-	10, // 10: peercache.Frame.pong:type_name -> peercache.Pong
-	11, // 11: peercache.Frame.go_away:type_name -> peercache.GoAway
-	12, // 12: peercache.Frame.hello:type_name -> peercache.Hello
-	5,  // 13: peercache.GoAway.error:type_name -> peercache.Error
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	7,  // 0: peercache.GetResponse.error:type_name -> peercache.Error
+	4,  // 1: peercache.ChangeRequest.item:type_name -> peercache.Item
+	7,  // 2: peercache.ChangeResponse.error:type_name -> peercache.Error
+	6,  // 3: peercache.ChangeResponse.pending:type_name -> peercache.Holder
+	0,  // 4: peercache.Error.kind:type_name -> peercache.Error.Kind
+	2,  // 5: peercache.Frame.answer:type_name -> peercache.GetResponse
+	1,  // 6: peercache.Frame.get:type_name -> peercache.GetRequest
+	9,  // 7: peercache.Frame.get_batch:type_name -> peercache.GetBatchRequest
+	3,  // 8: peercache.Frame.change:type_name -> peercache.ChangeRequest
+	5,  // 9: peercache.Frame.changed:type_name -> peercache.ChangeResponse
+	10, // 10: peercache.Frame.cancel:type_name -> peercache.Cancel
+	11, // 11: peercache.Frame.ping:type_name -> peercache.Ping
+	12, // 12: peercache.Frame.pong:type_name -> peercache.Pong
+	13, // 13: peercache.Frame.go_away:type_name -> peercache.GoAway
+	14, // 14: peercache.Frame.hello:type_name -> peercache.Hello
+	7,  // 15: peercache.GoAway.error:type_name -> peercache.Error
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_peercache_proto_init() }
@@ -1087,12 +1361,12 @@ func file_peercache_proto_init() {
 	if File_peercache_proto != nil {
 		return
 	}
-	file_peercache_proto_msgTypes[5].OneofWrappers = []any{
+	file_peercache_proto_msgTypes[7].OneofWrappers = []any{
 		(*Frame_Answer)(nil),
 		(*Frame_Get)(nil),
 		(*Frame_GetBatch)(nil),
-		(*Frame_Remove)(nil),
-		(*Frame_Removed)(nil),
+		(*Frame_Change)(nil),
+		(*Frame_Changed)(nil),
 		(*Frame_Cancel)(nil),
 		(*Frame_Ping)(nil),
 		(*Frame_Pong)(nil),
@@ -1105,7 +1379,7 @@ func file_peercache_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peercache_proto_rawDesc), len(file_peercache_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   12,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

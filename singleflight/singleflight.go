@@ -47,16 +47,22 @@ type Group[V any] struct {
 	// CancelAbandoned ends the context of a flight when the last of its callers
 	// has left. Otherwise an abandoned flight runs on to its end.
 	CancelAbandoned bool
+	// JoinFor is for how long after its start a flight may be joined; who comes
+	// later starts another. Zero: to its end.
+	JoinFor time.Duration
 
 	mu      sync.Mutex
 	flights map[string]*Flight[V] // guarded by mu; the flights that may still be joined
 	running int                   // guarded by mu; flights that are not over, to their very end
 	idle    chan struct{}         // guarded by mu; nil, or closed as soon as running is 0
+	turn    uint64                // guarded by mu; of the flight that started last
 }
 
 // Flight is one call in progress.
 type Flight[V any] struct {
-	key string
+	key   string
+	turn  uint64    // see Turn
+	began time.Time // of use with JoinFor
 
 	// cancel withdraws the call when CancelAbandoned says so; nil if it cannot
 	// be withdrawn. Guarded by Group.mu.
@@ -101,13 +107,36 @@ func (g *Group[V]) Do(ctx context.Context, key string, fn func(context.Context, 
 func (g *Group[V]) Join(key string) (f *Flight[V], first bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if f := g.flights[key]; f != nil {
+	if f := g.present(key); f != nil {
 		f.waiters++
 		return f, false
 	}
 	f = new(Flight[V])
 	g.list(f, key)
 	return f, true
+}
+
+// Start returns a new flight of key, which the caller has to see to the end of, or
+// nil if there is one. The caller counts as one who waits and never leaves.
+func (g *Group[V]) Start(key string) *Flight[V] {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.present(key) != nil {
+		return nil
+	}
+	f := new(Flight[V])
+	g.list(f, key)
+	return f
+}
+
+// present returns the flight of key that may be joined, or nil. g.mu is held.
+func (g *Group[V]) present(key string) *Flight[V] {
+	f := g.flights[key]
+	if f != nil && g.JoinFor > 0 && time.Since(f.began) >= g.JoinFor {
+		g.unlist(f)
+		return nil
+	}
+	return f
 }
 
 // JoinAll does for each of keys what Join does. A key that is given twice has one
@@ -118,7 +147,7 @@ func (g *Group[V]) JoinAll(keys []string) (flights []*Flight[V], first []bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for i, key := range keys {
-		if f := g.flights[key]; f != nil {
+		if f := g.present(key); f != nil {
 			f.waiters++
 			flights[i] = f
 			continue
@@ -141,7 +170,23 @@ func (g *Group[V]) list(f *Flight[V], key string) {
 	}
 	g.flights[key] = f
 	g.running++
+	g.turn++
+	f.turn = g.turn
+	if g.JoinFor > 0 {
+		f.began = time.Now()
+	}
 }
+
+// Turn returns a number that is lower than the Turn of all flights that start
+// later, and not lower than that of any that has started.
+func (g *Group[V]) Turn() uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.turn
+}
+
+// Turn says in which order flights started: a later one has a higher Turn.
+func (f *Flight[V]) Turn() uint64 { return f.turn }
 
 // Wait returns the result of f, or ctx.Err when ctx ends before.
 func (g *Group[V]) Wait(ctx context.Context, f *Flight[V]) (v V, err error) {
@@ -328,6 +373,16 @@ func (g *Group[V]) Forget(key string) {
 	}
 	g.mu.Unlock()
 	if f != nil {
+		f.tainted.Store(true)
+	}
+}
+
+// ForgetAll does for all keys what Forget does for one.
+func (g *Group[V]) ForgetAll() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, f := range g.flights {
+		g.unlist(f)
 		f.tainted.Store(true)
 	}
 }

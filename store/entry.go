@@ -213,3 +213,13 @@ func (e *entry) view() (v Entry) {
 	}
 	return v
 }
+
+// is tells whether v is a view of e, rather than of an entry that had its key before.
+func (e *entry) is(v Entry) bool {
+	own := e.view()
+	return own.Expires == v.Expires && own.Meta == v.Meta &&
+		len(own.Value) == len(v.Value) && unsafe.StringData(own.Value) == unsafe.StringData(v.Value)
+}
+
+// bytesOf returns the bytes of s, for callees that only read them.
+func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }

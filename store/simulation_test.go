@@ -160,14 +160,15 @@ func (m *simulation) quiesce() {
 	s := m.store
 	s.mu.Lock()
 	check(m.t, s)
-	here := map[uint32]bool{}
-	for e := range s.table.Load().all() {
-		here[uint32(e.view().Meta)] = true
-		if m.leave[e.view().Meta].Load() != 0 {
-			m.fail("%s: announced, and still there", e.key())
-		}
-	}
 	s.mu.Unlock()
+	here := map[uint32]bool{}
+	s.Range(func(key string, e Entry) bool {
+		here[uint32(e.Meta)] = true
+		if m.leave[e.Meta].Load() != 0 {
+			m.fail("%s: announced, and still there", key)
+		}
+		return true
+	})
 	s.Clear()
 	var left, want int64
 	for n := range m.leave {

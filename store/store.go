@@ -120,6 +120,14 @@ func (s *Store) Get(key string) (Entry, bool) {
 	return e.view(), true
 }
 
+// Peek does what Get does, and does not count as a use of the entry.
+func (s *Store) Peek(key string) (Entry, bool) {
+	if e := s.table.Load().find(maphash.String(s.seed, key), key); e != nil {
+		return e.view(), true
+	}
+	return Entry{}, false
+}
+
 // Add caches a copy of value until expires, on the store's clock (0: without end), in place
 // of what key had. It returns the entry, and whether it was kept. It was not if it is too
 // large (more than a quarter of MaxBytes, a key of 64 KiB, a value of 4 GiB) or has expired.
@@ -147,7 +155,9 @@ func (s *Store) AddUnless(refused func() bool, key string, value []byte, expires
 		return e.view(), false
 	}
 	if old := s.table.Load().find(hash, key); old != nil {
-		s.replace(old, e, now, &gone)
+		s.replace(old, e, now)
+		s.left(old, Replaced, now, &gone)
+		s.makeRoom(now, &gone)
 	} else {
 		s.insert(hash, e, now, &gone)
 	}
@@ -155,6 +165,29 @@ func (s *Store) AddUnless(refused func() bool, key string, value []byte, expires
 	s.mu.Unlock()
 	s.announce(gone)
 	return e.view(), kept
+}
+
+// Renew gives key's entry another expiry and meta, if it is still the entry old, as Get
+// returned it, and reports whether it was. OnLeave does not hear of it: no value leaves.
+func (s *Store) Renew(key string, old Entry, expires int64, meta uint64) bool {
+	now := s.Now()
+	if expires != 0 && expires <= now {
+		return false
+	}
+	e := newEntry(key, bytesOf(old.Value), expires, meta)
+	hash := maphash.String(s.seed, key)
+
+	var gone departures
+	s.mu.Lock()
+	present := s.table.Load().find(hash, key)
+	same := present != nil && present.is(old)
+	if same {
+		s.replace(present, e, now)
+		s.makeRoom(now, &gone)
+	}
+	s.mu.Unlock()
+	s.announce(gone)
+	return same
 }
 
 // leaveOut removes what key had instead of a value that is not kept.
@@ -189,19 +222,17 @@ func (s *Store) insert(hash uint64, e *entry, now int64, gone *departures) {
 }
 
 // replace puts e in the place of old, which has the same key. The lock is held.
-func (s *Store) replace(old, e *entry, now int64, gone *departures) {
+func (s *Store) replace(old, e *entry, now int64) {
 	if old.expires() != 0 {
 		s.wheel.remove(old)
 	}
 	s.policy.replace(old, e)
 	s.table.Load().replace(old, e, bornAt(now))
 	s.bytes += e.bytes() - old.bytes()
-	s.left(old, Replaced, now, gone)
 	if e.expires() != 0 {
 		s.wheel.add(e, now)
 		s.arm(now)
 	}
-	s.makeRoom(now, gone)
 }
 
 // makeRoom lets entries leave until the rest is within the bound, and the table can take one
@@ -244,7 +275,31 @@ func (s *Store) Remove(key string) bool {
 	return fresh
 }
 
-// Clear lets all entries leave at once.
+// Range calls f for the entries, until it returns false. The store may be used meanwhile, by
+// f too: what is added or removed meanwhile may be missed, and an entry may come twice.
+func (s *Store) Range(f func(key string, e Entry) bool) {
+	t := s.table.Load()
+	var some []*entry
+	for from := uint32(0); from < t.buckets(); from += rangeBuckets {
+		some = some[:0]
+		s.mu.Lock()
+		for n := from; n < min(from+rangeBuckets, t.buckets()); n++ {
+			some = t.appendBucket(some, n)
+		}
+		s.mu.Unlock()
+		for _, e := range some {
+			if !f(e.key(), e.view()) {
+				return
+			}
+		}
+	}
+}
+
+// rangeBuckets is how many buckets Range looks into in one hold of the lock.
+const rangeBuckets = 64
+
+// Clear lets all entries leave at once. Its time does not depend on their number, but for
+// calling OnLeave.
 func (s *Store) Clear() {
 	s.mu.Lock()
 	t := s.table.Load()
@@ -254,8 +309,12 @@ func (s *Store) Clear() {
 	if s.config.OnLeave == nil {
 		return
 	}
-	for e := range t.all() {
-		s.config.OnLeave(e.key(), e.view(), Removed)
+	var some []*entry
+	for n := range t.buckets() {
+		some = t.appendBucket(some[:0], n)
+		for _, e := range some {
+			s.config.OnLeave(e.key(), e.view(), Removed)
+		}
 	}
 }
 

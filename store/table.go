@@ -1,7 +1,6 @@
 package store
 
 import (
-	"iter"
 	"math/bits"
 	"sync/atomic"
 )
@@ -282,22 +281,19 @@ func (t *table) grow() {
 	}
 }
 
-// all yields the entries of a table that nobody writes to any more.
-func (t *table) all() iter.Seq[*entry] {
-	return func(yield func(*entry) bool) {
-		for n := range t.buckets() {
-			for b := t.main.at(n); ; {
-				for i := range b.slot {
-					if e := b.slot[i].Load(); e != nil && !yield(e) {
-						return
-					}
-				}
-				next := b.next.Load()
-				if next == 0 {
-					break
-				}
-				b = t.overflow.at(next - 1)
+// appendBucket appends the entries of the n-th bucket, and of those it goes on in, to dst. The
+// lock is held, or nobody writes to the table any more.
+func (t *table) appendBucket(dst []*entry, n uint32) []*entry {
+	for b := t.main.at(n); ; {
+		for i := range b.slot {
+			if e := b.slot[i].Load(); e != nil {
+				dst = append(dst, e)
 			}
 		}
+		next := b.next.Load()
+		if next == 0 {
+			return dst
+		}
+		b = t.overflow.at(next - 1)
 	}
 }

@@ -6,18 +6,33 @@ import (
 	"unsafe"
 )
 
+// Query is what a peer is asked for one key. Its fields are those of GetRequest in
+// pb/peercache.proto.
+type Query struct {
+	Group, Key string
+	Lease      time.Duration
+	Digest     string
+	CachedOnly bool
+}
+
 // Answer is a peer's answer for one key: a value, or an error.
 type Answer struct {
 	// Value is the value. The one who gets an answer owns its memory; the one who
 	// gives it leaves it unchanged, and it is not copied.
 	Value string
 	// TTL is what the value has left to live. Zero: without end. Negative: it is
-	// for those who wait for it and not to be kept.
+	// for those who wait for it and not to be kept. Of an error: for how long it may
+	// be remembered; zero: not at all.
 	TTL time.Duration
 	// Err is set if there is no value to give.
 	Err *Error
 	// Plain says that the value is too large for the stream: ask by the plain way.
 	Plain bool
+	// Noted says that the one who answers has taken note of the query's lease.
+	Noted bool
+	// Unchanged says that the value is the one whose digest was in the query, in
+	// place of the value.
+	Unchanged bool
 }
 
 // Error is an answer that is not a value. It is no failure of the connection.
@@ -39,7 +54,8 @@ const (
 // A Waiter waits for the answers of one request.
 type Waiter interface {
 	// Answer is called exactly once for each key of the request, or once for a
-	// remove, with the key's place in the request. If err is not nil, the
+	// change, with the key's place in the request. The answer to a change is in
+	// the Answer's Value, a ChangeResponse. If err is not nil, the
 	// connection failed before there was an answer; err says how.
 	//
 	// It is called by the goroutine that reads the connection, or by the one that
@@ -51,21 +67,21 @@ type Waiter interface {
 // A Handler answers a peer's requests. Its methods are called concurrently.
 type Handler interface {
 	// Hit returns the answer for a key that is cached. It must not block: it is
-	// called by the goroutine that reads the connection. The memory of group and
-	// key is reused after it returns.
-	Hit(group, key []byte) (Answer, bool)
+	// called by the goroutine that reads the connection. The memory of the query's
+	// strings is reused after it returns.
+	Hit(q Query) (Answer, bool)
 	// Load returns the answer for a key that was not cached. ctx ends when the
 	// peer cancels the request, and with the connection; Load should return soon
 	// after.
-	Load(ctx context.Context, group, key string) Answer
+	Load(ctx context.Context, q Query) Answer
 	// LoadBatch gives an answer for each of the keys of one batch that were not
 	// cached, as they come, by their place in keys; a second answer for a key is
 	// dropped. Those not answered when it returns are errors for the peer. It may
 	// call answer concurrently, but not after it has returned. answer blocks while
 	// too much waits to be written.
-	LoadBatch(ctx context.Context, group string, keys []string, answer func(i int, a Answer))
-	// Remove drops the keys. It returns nil if all are dropped.
-	Remove(ctx context.Context, group string, keys []string) *Error
+	LoadBatch(ctx context.Context, group string, keys []string, lease time.Duration, answer func(i int, a Answer))
+	// Change does what request, a ChangeRequest, says and returns a ChangeResponse.
+	Change(ctx context.Context, request []byte) []byte
 }
 
 // bytesOf returns the bytes of s for callees that only read them.

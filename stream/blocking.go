@@ -8,9 +8,9 @@ import (
 
 // Get asks for the value of one key and waits for it. The error is that of ctx or
 // of the link; the peer's is in the Answer.
-func (l *Link) Get(ctx context.Context, group, key string) (Answer, error) {
+func (l *Link) Get(ctx context.Context, q *Query) (Answer, error) {
 	w := l.waiter()
-	id, err := retry(ctx, l, func() (ID, error) { return l.Ask(w, group, key) })
+	id, err := retry(ctx, l, func() (ID, error) { return l.Ask(w, q) })
 	if err != nil {
 		return Answer{}, err
 	}
@@ -34,7 +34,7 @@ func (l *Link) GetBatch(ctx context.Context, group string, keys []string, answer
 	}()
 	for off := 0; off < len(keys); {
 		id, err := retry(ctx, l, func() (ID, error) {
-			id, n, err := l.AskBatch(b, off, group, keys[off:])
+			id, n, err := l.AskBatch(b, off, group, keys[off:], 0)
 			off += n
 			return id, err
 		})
@@ -55,28 +55,16 @@ func (l *Link) GetBatch(ctx context.Context, group string, keys []string, answer
 	}
 }
 
-// Remove asks to drop keys and waits until they are. An error that is an *Error is
-// the peer's.
-func (l *Link) Remove(ctx context.Context, group string, keys []string) error {
-	for off := 0; off < len(keys); {
-		w := l.waiter()
-		id, err := retry(ctx, l, func() (ID, error) {
-			id, n, err := l.AskRemove(w, 0, group, keys[off:])
-			off += n
-			return id, err
-		})
-		if err != nil {
-			return err
-		}
-		a, err := w.wait(ctx, l, id)
-		if err == nil && a.Err != nil {
-			err = a.Err
-		}
-		if err != nil {
-			return err
-		}
+// Change sends a ChangeRequest and returns the ChangeResponse. The error is that of
+// ctx or of the link.
+func (l *Link) Change(ctx context.Context, request []byte) (string, error) {
+	w := l.waiter()
+	id, err := retry(ctx, l, func() (ID, error) { return l.AskChange(w, request) })
+	if err != nil {
+		return "", err
 	}
-	return nil
+	a, err := w.wait(ctx, l, id)
+	return a.Value, err
 }
 
 // retry calls ask, and again when there is room.

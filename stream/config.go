@@ -31,7 +31,7 @@ type Config struct {
 	// MaxRequestBytes bounds the longest request, and what the frames of the
 	// requests in flight have together: another may be sent while they have less.
 	MaxRequestBytes int
-	// MaxKeys bounds the keys of one batch or one remove.
+	// MaxKeys bounds the keys of one batch.
 	MaxKeys int
 
 	// MaxQueuedBytes bounds the answers that wait to be written, on the answering

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -101,37 +102,40 @@ type funcs struct {
 	hit       func(group, key string) (Answer, bool)
 	load      func(ctx context.Context, group, key string) Answer
 	loadBatch func(ctx context.Context, group string, keys []string, answer func(int, Answer))
-	remove    func(ctx context.Context, group string, keys []string) *Error
+	change    func(ctx context.Context, request []byte) []byte
 }
 
 var errNoFunc = &Error{Kind: kindUnknown, Message: "not expected"}
 
-func (h funcs) Hit(group, key []byte) (Answer, bool) {
+func (h funcs) Hit(q Query) (Answer, bool) {
 	if h.hit == nil {
 		return Answer{}, false
 	}
-	return h.hit(string(group), string(key))
+	return h.hit(strings.Clone(q.Group), strings.Clone(q.Key))
 }
 
-func (h funcs) Load(ctx context.Context, group, key string) Answer {
+func (h funcs) Load(ctx context.Context, q Query) Answer {
 	if h.load == nil {
 		return Answer{Err: errNoFunc}
 	}
-	return h.load(ctx, group, key)
+	return h.load(ctx, q.Group, q.Key)
 }
 
-func (h funcs) LoadBatch(ctx context.Context, group string, keys []string, answer func(int, Answer)) {
+func (h funcs) LoadBatch(ctx context.Context, group string, keys []string, _ time.Duration, answer func(int, Answer)) {
 	if h.loadBatch != nil {
 		h.loadBatch(ctx, group, keys, answer)
 	}
 }
 
-func (h funcs) Remove(ctx context.Context, group string, keys []string) *Error {
-	if h.remove == nil {
-		return errNoFunc
+func (h funcs) Change(ctx context.Context, request []byte) []byte {
+	if h.change == nil {
+		return nil
 	}
-	return h.remove(ctx, group, keys)
+	return h.change(ctx, request)
 }
+
+// queryFor asks for a key and nothing else.
+func queryFor(group, key string) *Query { return &Query{Group: group, Key: key} }
 
 // echo answers every key with itself, as a hit.
 var echo = funcs{hit: func(_, key string) (Answer, bool) { return Answer{Value: key}, true }}

@@ -20,8 +20,13 @@ type frame struct {
 	index uint32
 	kind  body // bodyNone: one that this version does not know
 
-	group, key []byte   // of a get; group also of a batch and a remove
-	keys       [][]byte // of a batch and a remove
+	group, key []byte   // of a get; group also of a batch
+	keys       [][]byte // of a batch
+	lease      time.Duration
+	digest     []byte
+	cachedOnly bool
+
+	message []byte // the body of a change and a changed, as it is
 
 	// value is the value of an answer. If it is shorter than valueSize, its rest
 	// is the rest of the frame.
@@ -29,8 +34,10 @@ type frame struct {
 	valueSize int
 	ttl       time.Duration
 	plain     bool
+	noted     bool
+	unchanged bool
 
-	err   *Error // of an answer, a removed, a goaway
+	err   *Error // of an answer, a goaway
 	hello hello
 }
 
@@ -124,9 +131,12 @@ func (f *frame) decodeBody(b []byte, size, maxKeys int) error {
 	switch f.kind {
 	case bodyAnswer:
 		return f.decodeAnswer(b, size)
-	case bodyGet, bodyBatch, bodyRemove:
+	case bodyGet, bodyBatch:
 		return f.decodeRequest(b, maxKeys)
-	case bodyRemoved, bodyGoAway:
+	case bodyChange, bodyChanged:
+		f.message = b
+		return nil
+	case bodyGoAway:
 		return f.decodeEnd(b)
 	case bodyHello:
 		return f.decodeHello(b)
@@ -162,6 +172,10 @@ func (f *frame) decodeAnswer(b []byte, size int) error {
 			}
 		case num == 5 && typ == protowire.VarintType:
 			f.plain = v != 0
+		case num == 6 && typ == protowire.VarintType:
+			f.noted = v != 0
+		case num == 7 && typ == protowire.VarintType:
+			f.unchanged = v != 0
 		}
 		b, size = b[min(n, len(b)):], size-n
 	}
@@ -171,15 +185,21 @@ func (f *frame) decodeAnswer(b []byte, size int) error {
 	return nil
 }
 
-// decodeRequest decodes a GetRequest, GetBatchRequest or RemoveRequest. They have
-// the same fields, but for how many keys there are.
+// decodeRequest decodes a GetRequest or a GetBatchRequest. They have the same fields,
+// but for how many keys there are, and what only a GetRequest has.
 func (f *frame) decodeRequest(b []byte, maxKeys int) error {
 	for len(b) > 0 {
-		num, typ, _, in, n := field(b)
+		num, typ, v, in, n := field(b)
 		if n < 0 || n > len(b) {
 			return errMalformed
 		}
 		switch {
+		case num == 3 && typ == protowire.VarintType:
+			f.lease = time.Duration(v)
+		case num == 4 && typ == protowire.BytesType:
+			f.digest = in
+		case num == 5 && typ == protowire.VarintType:
+			f.cachedOnly = v != 0
 		case num == 1 && typ == protowire.BytesType:
 			if !utf8.Valid(in) {
 				return errMalformed

@@ -14,8 +14,8 @@ const (
 	bodyAnswer  body = 3
 	bodyGet     body = 4
 	bodyBatch   body = 5
-	bodyRemove  body = 6
-	bodyRemoved body = 7
+	bodyChange  body = 6
+	bodyChanged body = 7
 	bodyCancel  body = 8
 	bodyPing    body = 9
 	bodyPong    body = 10
@@ -37,12 +37,26 @@ func tag(n protowire.Number, t protowire.Type) byte { return byte(n)<<3 | byte(t
 func sizeBytes(n int) int { return 1 + protowire.SizeBytes(n) }
 
 // sizeGet is the size of the body of a get.
-func sizeGet(group, key string) int {
-	size := sizeBytes(len(key))
-	if group != "" {
-		size += sizeBytes(len(group))
+func sizeGet(q *Query) int {
+	size := sizeBytes(len(q.Key)) + sizeUint(uint64(q.Lease))
+	if q.Group != "" {
+		size += sizeBytes(len(q.Group))
+	}
+	if q.Digest != "" {
+		size += sizeBytes(len(q.Digest))
+	}
+	if q.CachedOnly {
+		size += 2
 	}
 	return size
+}
+
+// sizeUint is the size of a field that holds v, of which 0 is not sent.
+func sizeUint(v uint64) int {
+	if v == 0 {
+		return 0
+	}
+	return 1 + protowire.SizeVarint(v)
 }
 
 // sizeFrame is the size of a frame, without the length before it, of a request
@@ -77,49 +91,57 @@ func appendUint(b []byte, n protowire.Number, v uint64) []byte {
 }
 
 // appendGet appends the frame of a get whose body has size bytes.
-func appendGet(b []byte, id uint64, size int, group, key string) []byte {
+func appendGet(b []byte, id uint64, size int, q *Query) []byte {
 	b = appendFrame(b, id, bodyGet, size)
-	if group != "" {
-		b = appendString(b, 1, group)
+	if q.Group != "" {
+		b = appendString(b, 1, q.Group)
 	}
-	return appendString(b, 2, key)
+	b = appendString(b, 2, q.Key)
+	b = appendUint(b, 3, uint64(q.Lease))
+	if q.Digest != "" {
+		b = appendString(b, 4, q.Digest)
+	}
+	return appendFlag(b, 5, q.CachedOnly)
 }
 
-// appendKeys appends the frame of a batch or a remove, whose body has size bytes.
-func appendKeys(b []byte, id uint64, kind body, size int, group string, keys []string) []byte {
-	b = appendFrame(b, id, kind, size)
+// appendBatch appends the frame of a batch, whose body has size bytes.
+func appendBatch(b []byte, id uint64, size int, group string, keys []string, lease time.Duration) []byte {
+	b = appendFrame(b, id, bodyBatch, size)
 	if group != "" {
 		b = appendString(b, 1, group)
 	}
 	for _, key := range keys {
 		b = appendString(b, 2, key)
 	}
-	return b
+	return appendUint(b, 3, uint64(lease))
+}
+
+func appendFlag(b []byte, n protowire.Number, set bool) []byte {
+	if !set {
+		return b
+	}
+	return append(b, tag(n, protowire.VarintType), 1)
 }
 
 // appendAnswer appends the frame of an answer, but for the bytes of its value,
 // which are to follow: the value is the frame's last field, so that it need not be
 // copied on either side.
 func appendAnswer(b []byte, id uint64, index uint32, a *Answer) []byte {
-	size := 0
-	if a.TTL != 0 {
-		size += 1 + protowire.SizeVarint(uint64(a.TTL))
-	}
+	size := sizeUint(uint64(a.TTL))
 	var errSize int
 	if a.Err != nil {
 		errSize = sizeError(a.Err)
 		size += sizeBytes(errSize)
 	}
-	if a.Plain {
-		size += 2
+	for _, flag := range [...]bool{a.Plain, a.Noted, a.Unchanged} {
+		if flag {
+			size += 2
+		}
 	}
 	if a.Value != "" {
 		size += sizeBytes(len(a.Value))
 	}
-	whole := sizeFrame(id, size)
-	if index != 0 {
-		whole += 1 + protowire.SizeVarint(uint64(index))
-	}
+	whole := sizeFrame(id, size) + sizeUint(uint64(index))
 	b = protowire.AppendVarint(b, uint64(whole))
 	b = append(b, tag(1, protowire.VarintType))
 	b = protowire.AppendVarint(b, id)
@@ -130,9 +152,9 @@ func appendAnswer(b []byte, id uint64, index uint32, a *Answer) []byte {
 	if a.Err != nil {
 		b = appendError(b, 4, errSize, a.Err)
 	}
-	if a.Plain {
-		b = append(b, tag(5, protowire.VarintType), 1)
-	}
+	b = appendFlag(b, 5, a.Plain)
+	b = appendFlag(b, 6, a.Noted)
+	b = appendFlag(b, 7, a.Unchanged)
 	if a.Value != "" {
 		b = append(b, tag(1, protowire.BytesType))
 		b = protowire.AppendVarint(b, uint64(len(a.Value)))
@@ -153,10 +175,7 @@ func appendEnd(b []byte, id uint64, kind body, e *Error) []byte {
 func message(e *Error) string { return e.Message[:min(len(e.Message), longestMessage)] }
 
 func sizeError(e *Error) int {
-	size := 0
-	if e.Kind != 0 {
-		size += 1 + protowire.SizeVarint(uint64(e.Kind))
-	}
+	size := sizeUint(uint64(e.Kind))
 	if m := message(e); m != "" {
 		size += sizeBytes(len(m))
 	}

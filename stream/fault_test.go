@@ -28,7 +28,7 @@ func answerFrame(id uint64, index uint32, a Answer) []byte {
 }
 
 func getFrame(id uint64, key string) []byte {
-	return appendGet(nil, id, sizeGet("g", key), "g", key)
+	return appendGet(nil, id, sizeGet(queryFor("g", key)), queryFor("g", key))
 }
 
 // firstIDs are the ids of a link's first two requests.
@@ -60,7 +60,7 @@ func TestPeerThatFaults(t *testing.T) {
 		{"index too high", answerFrame(secondID, 2, Answer{}), false, ErrProtocol},
 		{"index for a get", answerFrame(firstID, 1, Answer{}), false, ErrProtocol},
 		{"index twice", frames(answerFrame(secondID, 1, Answer{}), answerFrame(secondID, 1, Answer{})), false, ErrProtocol},
-		{"removed for a get", appendEnd(nil, firstID, bodyRemoved, nil), false, ErrProtocol},
+		{"changed for a get", appendFrame(nil, firstID, bodyChanged, 0), false, ErrProtocol},
 		{"a request", getFrame(1, "k"), false, ErrProtocol},
 		{"a second hello", appendHello(nil, generous), false, ErrProtocol},
 		{"goaway with an error", appendEnd(nil, 0, bodyGoAway, &Error{5, "why"}), false, ErrProtocol},
@@ -81,8 +81,8 @@ func TestPeerThatFaults(t *testing.T) {
 				}
 				start := time.Now()
 				var one, two records
-				l.Ask(&one, "g", "a")
-				l.AskBatch(&two, 0, "g", []string{"b", "c"})
+				l.Ask(&one, queryFor("g", "a"))
+				l.AskBatch(&two, 0, "g", []string{"b", "c"}, 0)
 				synctest.Wait()
 				srv.Write(tt.says)
 				if tt.cut {
@@ -103,7 +103,7 @@ func TestPeerThatFaults(t *testing.T) {
 				if two.one(t, 0).err == nil && two.one(t, 1).err == nil {
 					t.Error("nobody was told")
 				}
-				if _, err := l.Ask(&one, "g", "a"); err == nil || !strings.HasPrefix(err.Error(), "stream: ") {
+				if _, err := l.Ask(&one, queryFor("g", "a")); err == nil || !strings.HasPrefix(err.Error(), "stream: ") {
 					t.Errorf("Ask on the failed link: %v", err)
 				}
 				l.Close(t.Context())
@@ -124,8 +124,8 @@ func TestCutAnywhere(t *testing.T) {
 				t.Fatal(err)
 			}
 			var one, two records
-			l.Ask(&one, "g", "a")
-			l.AskBatch(&two, 0, "g", []string{"b", "c"})
+			l.Ask(&one, queryFor("g", "a"))
+			l.AskBatch(&two, 0, "g", []string{"b", "c"}, 0)
 			srv.Write(says[:n])
 			synctest.Wait()
 			srv.Close()
@@ -183,8 +183,8 @@ func TestOpenFaults(t *testing.T) {
 func TestAskerThatFaults(t *testing.T) {
 	cfg := Config{MaxRequests: 3, MaxKeys: 4, MaxRequestBytes: 1000, IdleTimeout: time.Minute}
 	greet := appendHello(nil, hello{maxFrame: 1 << 20})
-	keys := func(kind body, n int) []byte {
-		return appendKeys(nil, 9, kind, 2*n, "", make([]string, n))
+	keys := func(n int) []byte {
+		return appendBatch(nil, 9, 2*n, "", make([]string, n), 0)
 	}
 	for _, tt := range []struct {
 		name string
@@ -202,12 +202,11 @@ func TestAskerThatFaults(t *testing.T) {
 		{"one id twice", frames(greet, getFrame(1, "k"), getFrame(1, "k")), false, ErrProtocol},
 		{"too many requests", frames(greet, getFrame(1, "k"), getFrame(2, "k"), getFrame(3, "k"), getFrame(4, "k")), false, ErrProtocol},
 		{"too many bytes", frames(greet, getFrame(1, strings.Repeat("k", 600)), getFrame(2, strings.Repeat("k", 600)), getFrame(3, "k")), false, ErrProtocol},
-		{"too many keys", frames(greet, keys(bodyBatch, 5)), false, ErrProtocol},
-		{"too many keys to remove", frames(greet, keys(bodyRemove, 5)), false, ErrProtocol},
-		{"a batch of nothing", frames(greet, keys(bodyBatch, 0)), false, ErrProtocol},
+		{"too many keys", frames(greet, keys(5)), false, ErrProtocol},
+		{"a batch of nothing", frames(greet, keys(0)), false, ErrProtocol},
 		{"half a frame and silence", frames(greet, getFrame(1, "kkkkkk")[:8]), false, ErrSilent},
 		{"half a frame and cut", frames(greet, getFrame(1, "kkkkkk")[:8]), true, nil},
-		{"loads and cut", frames(greet, getFrame(1, "k"), getFrame(2, "k"), keys(bodyBatch, 4)), true, nil},
+		{"loads and cut", frames(greet, getFrame(1, "k"), getFrame(2, "k"), keys(4)), true, nil},
 		{"cancel of nothing", frames(greet, appendEnd(nil, 77, bodyCancel, nil)), true, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -252,7 +251,7 @@ func TestAskerThatFaults(t *testing.T) {
 // TestRequestCutAnywhere cuts the connection after each byte of what is asked.
 func TestRequestCutAnywhere(t *testing.T) {
 	says := frames(appendHello(nil, hello{maxFrame: 1 << 20}), getFrame(1, "k"),
-		appendKeys(nil, 2, bodyBatch, 6, "", []string{"a", "b"}), appendEnd(nil, 1, bodyCancel, nil))
+		appendBatch(nil, 2, 6, "", []string{"a", "b"}, 0), appendEnd(nil, 1, bodyCancel, nil))
 	for n := range says {
 		bubble(t, func(t *testing.T) {
 			cli, srv := memConns(1 << 20)
@@ -324,7 +323,7 @@ func TestServerThatNeverReads(t *testing.T) {
 		var callers sync.WaitGroup
 		for range 10_000 {
 			callers.Go(func() {
-				if _, err := l.Get(t.Context(), "g", "a key of some length"); !errors.Is(err, ErrSilent) {
+				if _, err := l.Get(t.Context(), queryFor("g", "a key of some length")); !errors.Is(err, ErrSilent) {
 					t.Errorf("error %v", err)
 				}
 			})
@@ -357,7 +356,7 @@ func TestCutWithManyCallers(t *testing.T) {
 			for i := range 10_000 {
 				callers.Go(func() {
 					key := fmt.Sprint(i)
-					switch a, err := e.Get(t.Context(), "g", key); {
+					switch a, err := e.Get(t.Context(), queryFor("g", key)); {
 					case err == nil && a.Value == key:
 						values.Add(1)
 					case err != nil && strings.HasPrefix(err.Error(), "stream: "):
@@ -398,7 +397,7 @@ func TestCutsLeaveNoHeap(t *testing.T) {
 		e := connect(t, h, Config{})
 		var got counter
 		for i := range inFlight {
-			if _, err := e.Ask(&got, "g", fmt.Sprint(i)); err != nil {
+			if _, err := e.Ask(&got, queryFor("g", fmt.Sprint(i))); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -13,7 +13,7 @@ import (
 func FuzzLink(f *testing.F) {
 	f.Add(frames(answerFrame(firstID, 0, Answer{Value: "v"}), answerFrame(secondID, 1, Answer{}), answerFrame(secondID, 0, Answer{Plain: true})))
 	f.Add(frames(answerFrame(secondID, 0, Answer{Err: &Error{1, "no"}}), appendEnd(nil, 0, bodyGoAway, nil)))
-	f.Add(frames(appendEnd(nil, secondID+1, bodyRemoved, nil), appendFrame(nil, 0, bodyPong, 0)))
+	f.Add(frames(appendFrame(nil, secondID+1, bodyChanged, 0), appendFrame(nil, 0, bodyPong, 0)))
 	f.Fuzz(func(t *testing.T, says []byte) {
 		bubble(t, func(t *testing.T) {
 			cli, srv := memConns(1 << 30)
@@ -22,10 +22,10 @@ func FuzzLink(f *testing.F) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var get, batch, remove records
-			l.Ask(&get, "g", "a")
-			l.AskBatch(&batch, 0, "g", []string{"b", "c"})
-			l.AskRemove(&remove, 0, "g", []string{"d"})
+			var get, batch, change records
+			l.Ask(&get, queryFor("g", "a"))
+			l.AskBatch(&batch, 0, "g", []string{"b", "c"}, 0)
+			l.AskChange(&change, []byte("d"))
 			srv.Write(says)
 			start := time.Now()
 			go io.Copy(io.Discard, srv)
@@ -41,8 +41,8 @@ func FuzzLink(f *testing.F) {
 			get.one(t, 0)
 			batch.one(t, 0)
 			batch.one(t, 1)
-			remove.one(t, 0)
-			if get.len()+batch.len()+remove.len() != 4 {
+			change.one(t, 0)
+			if get.len()+batch.len()+change.len() != 4 {
 				t.Error("an answer that nobody asked for")
 			}
 		})
@@ -53,8 +53,8 @@ func FuzzLink(f *testing.F) {
 func FuzzServer(f *testing.F) {
 	greet := appendHello(nil, hello{maxFrame: 1 << 20})
 	f.Add(frames(greet, getFrame(1, "hit"), getFrame(2, "miss"), appendEnd(nil, 2, bodyCancel, nil)))
-	f.Add(frames(greet, appendKeys(nil, 3, bodyBatch, 13, "", []string{"hit", "misses"})))
-	f.Add(frames(greet, appendKeys(nil, 3, bodyRemove, 13, "", []string{"hit", "misses"}), appendFrame(nil, 0, bodyPing, 0)))
+	f.Add(frames(greet, appendBatch(nil, 3, 13, "", []string{"hit", "misses"}, 0)))
+	f.Add(frames(greet, append(appendFrame(nil, 3, bodyChange, 2), "do"...), appendFrame(nil, 0, bodyPing, 0)))
 	h := funcs{
 		hit:  func(_, key string) (Answer, bool) { return Answer{Value: key}, len(key)%2 == 1 },
 		load: hang,

@@ -9,16 +9,17 @@ import (
 type job struct {
 	id     uint64
 	kind   body
-	size   int // of the request's frame
-	group  string
-	keys   []string
+	size   int      // of the request's frame
+	query  Query    // of a get; its Group and Lease also of a batch
+	keys   []string // of a batch
 	places []uint32 // of a batch: the place of each key in the request
+	change []byte   // of a change: the request
 
 	ctx    context.Context
 	cancel context.CancelFunc
 
 	mu       sync.Mutex
-	answered []bool // guarded by mu; by place in keys, or just one of a remove
+	answered []bool // guarded by mu; by place in keys, or just one
 	left     int    // guarded by mu; those not answered
 }
 
@@ -30,16 +31,14 @@ type jobs struct {
 	loading int    // goroutines
 }
 
-// start has a job done, in a goroutine of its own or when one is free. A remove
+// start has a job done, in a goroutine of its own or when one is free. A change
 // does not wait for loads.
 func (s *Server) start(j *job) error {
 	if j.id == 0 {
 		return protocolError("a request without an id")
 	}
 	j.ctx, j.cancel = context.WithCancel(s.ctx)
-	if j.left = len(j.keys); j.kind == bodyRemove {
-		j.left = 1
-	}
+	j.left = max(len(j.keys), 1)
 	j.answered = make([]bool, j.left)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,7 +54,7 @@ func (s *Server) start(j *job) error {
 	o.open[j.id] = j
 	o.bytes += j.size
 	switch {
-	case j.kind == bodyRemove:
+	case j.kind == bodyChange:
 		s.running.Go(func() { s.do(j) })
 	case o.loading < s.cfg.MaxLoads:
 		o.loading++
@@ -110,11 +109,11 @@ func (s *Server) do(j *job) {
 	}
 	switch j.kind {
 	case bodyGet:
-		rest = s.handler.Load(j.ctx, j.group, j.keys[0])
+		rest = s.handler.Load(j.ctx, j.query)
 	case bodyBatch:
-		s.handler.LoadBatch(j.ctx, j.group, j.keys, func(i int, a Answer) { s.reply(j, i, a) })
-	case bodyRemove:
-		rest.Err = s.handler.Remove(j.ctx, j.group, j.keys)
+		s.handler.LoadBatch(j.ctx, j.query.Group, j.keys, j.query.Lease, func(i int, a Answer) { s.reply(j, i, a) })
+	case bodyChange:
+		rest.Value = stringOf(s.handler.Change(j.ctx, j.change))
 	}
 }
 
@@ -139,8 +138,8 @@ func (s *Server) reply(j *job, i int, a Answer) {
 		return // there is nobody to answer
 	}
 	switch j.kind {
-	case bodyRemove:
-		s.w.put(func(b []byte) []byte { return appendEnd(b, j.id, bodyRemoved, a.Err) })
+	case bodyChange:
+		s.w.put(func(b []byte) []byte { return append(appendFrame(b, j.id, bodyChanged, len(a.Value)), a.Value...) })
 	case bodyBatch:
 		s.fit(&a)
 		s.w.answer(j.id, j.places[i], &a)
@@ -150,12 +149,4 @@ func (s *Server) reply(j *job, i int, a Answer) {
 		s.w.answer(j.id, 0, &a)
 		s.w.signal()
 	}
-}
-
-func stringsOf(keys [][]byte) []string {
-	s := make([]string, len(keys))
-	for i, key := range keys {
-		s[i] = string(key)
-	}
-	return s
 }

@@ -87,20 +87,20 @@ func (l *Link) greet() error {
 	return nil
 }
 
-// Ask asks for the value of key and returns. w gets the answer, unless there is an
+// Ask asks for the value of a key and returns. w gets the answer, unless there is an
 // error: ErrFull, ErrTooLarge and ErrInvalid, or why the link takes no requests.
-func (l *Link) Ask(w Waiter, group, key string) (ID, error) {
-	if !utf8.ValidString(group) {
+func (l *Link) Ask(w Waiter, q *Query) (ID, error) {
+	if !utf8.ValidString(q.Group) {
 		return 0, ErrInvalid
 	}
-	size := sizeGet(group, key)
+	size := sizeGet(q)
 	id, alone, err := l.add(slot{kind: bodyGet, waiter: w, keys: 1, left: 1}, size)
 	if err != nil {
 		return 0, err
 	}
 	l.w.mu.Lock()
 	if l.w.err == nil {
-		l.w.next.buf = appendGet(l.w.next.buf, id, size, group, key)
+		l.w.next.buf = appendGet(l.w.next.buf, id, size, q)
 	}
 	if !alone || size > smallRequest {
 		l.w.unlockSignal()
@@ -126,27 +126,38 @@ const batchBytes = 48 << 10
 // AskBatch asks for the values of as many of the first keys as go into one
 // request, and returns how many that are: at least one, if there is no error. w
 // gets an answer for each of them, with base added to its index.
-func (l *Link) AskBatch(w Waiter, base int, group string, keys []string) (id ID, n int, err error) {
-	n, size := l.fit(group, keys)
+func (l *Link) AskBatch(w Waiter, base int, group string, keys []string, lease time.Duration) (id ID, n int, err error) {
+	n, size := l.fit(group, keys, lease)
+	if n == 0 || !utf8.ValidString(group) {
+		return 0, 0, ErrInvalid
+	}
 	s := slot{kind: bodyBatch, waiter: w, base: base, keys: n, left: n}
 	if n > 1 {
 		s.answered = make([]uint64, (n+63)/64)
 	}
-	return l.askKeys(s, size, group, keys[:n])
+	place, _, err := l.add(s, size)
+	if err != nil {
+		return 0, 0, err
+	}
+	l.w.put(func(b []byte) []byte { return appendBatch(b, place, size, group, keys[:n], lease) })
+	return ID(place), n, nil
 }
 
-// AskRemove asks to drop as many of the first keys as go into one request, and
-// returns how many that are: at least one, if there is no error. w gets one answer,
-// with the index given.
-func (l *Link) AskRemove(w Waiter, index int, group string, keys []string) (id ID, n int, err error) {
-	n, size := l.fit(group, keys)
-	return l.askKeys(slot{kind: bodyRemove, waiter: w, base: index, keys: 1, left: 1}, size, group, keys[:n])
+// AskChange sends a ChangeRequest. w gets one answer, with index 0.
+func (l *Link) AskChange(w Waiter, request []byte) (ID, error) {
+	id, _, err := l.add(slot{kind: bodyChange, waiter: w, keys: 1, left: 1}, len(request))
+	if err != nil {
+		return 0, err
+	}
+	l.w.put(func(b []byte) []byte { return append(appendFrame(b, id, bodyChange, len(request)), request...) })
+	return ID(id), nil
 }
 
-// fit returns how many of the keys go into one request, and the size of its body.
-func (l *Link) fit(group string, keys []string) (n, size int) {
+// fit returns how many of the keys go into one batch, and the size of its body.
+func (l *Link) fit(group string, keys []string, lease time.Duration) (n, size int) {
+	size = sizeUint(uint64(lease))
 	if group != "" {
-		size = sizeBytes(len(group))
+		size += sizeBytes(len(group))
 	}
 	for n < len(keys) && uint64(n) < l.pending.limit.maxKeys {
 		s := sizeBytes(len(keys[n]))
@@ -156,18 +167,6 @@ func (l *Link) fit(group string, keys []string) (n, size int) {
 		n, size = n+1, size+s
 	}
 	return n, size
-}
-
-func (l *Link) askKeys(s slot, size int, group string, keys []string) (ID, int, error) {
-	if len(keys) == 0 || !utf8.ValidString(group) {
-		return 0, 0, ErrInvalid
-	}
-	id, _, err := l.add(s, size)
-	if err != nil {
-		return 0, 0, err
-	}
-	l.w.put(func(b []byte) []byte { return appendKeys(b, id, s.kind, size, group, keys) })
-	return ID(id), len(keys), nil
 }
 
 // add takes note of a request whose body has size bytes, and reports what
@@ -256,9 +255,9 @@ func (l *Link) read() {
 func (l *Link) handle(f *frame) error {
 	switch f.kind {
 	case bodyAnswer:
-		return l.answer(f, Answer{Value: stringOf(f.value), TTL: f.ttl, Err: f.err, Plain: f.plain})
-	case bodyRemoved:
-		return l.answer(f, Answer{Err: f.err})
+		return l.answer(f, Answer{Value: stringOf(f.value), TTL: f.ttl, Err: f.err, Plain: f.plain, Noted: f.noted, Unchanged: f.unchanged})
+	case bodyChanged:
+		return l.answer(f, Answer{Value: string(f.message)})
 	case bodyPong, bodyNone:
 		return nil
 	case bodyGoAway:
@@ -276,7 +275,7 @@ func (l *Link) handle(f *frame) error {
 func (l *Link) answer(f *frame, a Answer) error {
 	l.mu.Lock()
 	s := l.pending.find(f.id)
-	if s == nil || (f.kind == bodyRemoved) != (s.kind == bodyRemove) {
+	if s == nil || (f.kind == bodyChanged) != (s.kind == bodyChange) {
 		l.mu.Unlock()
 		return protocolError("an answer to no request (id %d)", f.id)
 	}

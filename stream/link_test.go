@@ -39,7 +39,7 @@ func TestGet(t *testing.T) {
 				}
 				e := connect(t, h, Config{})
 				defer e.end()
-				a, err := e.Get(t.Context(), "g", "k")
+				a, err := e.Get(t.Context(), queryFor("g", "k"))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -58,7 +58,7 @@ func TestKeysAreBytes(t *testing.T) {
 	e := connect(t, echo, Config{})
 	defer e.end()
 	for _, key := range []string{"", "\xff\xfe", "\x00", strings.Repeat("k", 1<<20)} {
-		a, err := e.Get(t.Context(), "", key)
+		a, err := e.Get(t.Context(), queryFor("", key))
 		if err == nil && len(key) > 256<<10 {
 			if !a.Plain {
 				t.Errorf("a value of %d bytes came", len(a.Value))
@@ -67,11 +67,11 @@ func TestKeysAreBytes(t *testing.T) {
 			t.Errorf("key %.20q: got %.20q, %v", key, a.Value, err)
 		}
 	}
-	_, err := e.Get(t.Context(), "\xff", "k")
+	_, err := e.Get(t.Context(), queryFor("\xff", "k"))
 	wantErr(t, "a group that is no text", err, ErrInvalid)
-	_, err = e.Get(t.Context(), "g", strings.Repeat("k", 5<<20))
+	_, err = e.Get(t.Context(), queryFor("g", strings.Repeat("k", 5<<20)))
 	wantErr(t, "a key of 5 MiB", err, ErrTooLarge)
-	_, _, err = e.AskBatch(nil, 0, "g", nil)
+	_, _, err = e.AskBatch(nil, 0, "g", nil, 0)
 	wantErr(t, "no keys", err, ErrInvalid)
 }
 
@@ -85,12 +85,12 @@ func TestHitsOvertakeLoads(t *testing.T) {
 		defer e.end()
 		start := time.Now()
 		var slow records
-		if _, err := e.Ask(&slow, "g", "slow"); err != nil {
+		if _, err := e.Ask(&slow, queryFor("g", "slow")); err != nil {
 			t.Fatal(err)
 		}
 		for i := range 100 {
 			key := fmt.Sprint(i)
-			if a, err := e.Get(t.Context(), "g", key); err != nil || a.Value != key {
+			if a, err := e.Get(t.Context(), queryFor("g", key)); err != nil || a.Value != key {
 				t.Fatalf("got %v, %v", a, err)
 			}
 		}
@@ -124,7 +124,7 @@ func TestBatch(t *testing.T) {
 		defer e.end()
 		var r records
 		start := time.Now()
-		_, n, err := e.AskBatch(&r, 10, "g", []string{"a", "miss1", "b", "miss2", "miss3", "miss4"})
+		_, n, err := e.AskBatch(&r, 10, "g", []string{"a", "miss1", "b", "miss2", "miss3", "miss4"}, 0)
 		if n != 6 || err != nil {
 			t.Fatal(n, err)
 		}
@@ -171,35 +171,22 @@ func TestBatchSplit(t *testing.T) {
 	}
 }
 
-func TestRemove(t *testing.T) {
-	var mu sync.Mutex
-	var removed []string
-	h := funcs{remove: func(_ context.Context, group string, keys []string) *Error {
-		mu.Lock()
-		defer mu.Unlock()
-		removed = append(removed, keys...)
-		if group != "g" {
-			return &Error{4, "no such group"}
-		}
-		return nil
+func TestChange(t *testing.T) {
+	h := funcs{change: func(_ context.Context, request []byte) []byte {
+		return append([]byte("did "), request...)
 	}}
-	e := connect(t, h, Config{MaxKeys: 7})
+	e := connect(t, h, Config{MaxRequestBytes: 2000})
 	defer e.end()
-	keys := make([]string, 100)
-	for i := range keys {
-		keys[i] = fmt.Sprint(i)
+	for _, request := range []string{"", "this", strings.Repeat("x", 1500)} {
+		if answer, err := e.Change(t.Context(), []byte(request)); err != nil || answer != "did "+request {
+			t.Errorf("%.10q: answer %.20q, %v", request, answer, err)
+		}
 	}
-	if err := e.Remove(t.Context(), "g", keys); err != nil {
-		t.Fatal(err)
+	if _, err := e.Change(t.Context(), make([]byte, 3000)); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("error %v, want ErrTooLarge", err)
 	}
-	slices.Sort(keys)
-	slices.Sort(removed)
-	if !slices.Equal(removed, keys) {
-		t.Errorf("removed %q", removed)
-	}
-	var remote *Error
-	if err := e.Remove(t.Context(), "h", keys); !errors.As(err, &remote) || remote.Kind != 4 {
-		t.Errorf("error %v, want the peer's", err)
+	if s := e.Stats(); s.Changes != 3 || s.Keys != 0 {
+		t.Errorf("stats %+v", s)
 	}
 }
 
@@ -218,7 +205,7 @@ func TestCancel(t *testing.T) {
 		defer cancel()
 		start := time.Now()
 		go func() {
-			_, err := e.Get(ctx, "g", "k")
+			_, err := e.Get(ctx, queryFor("g", "k"))
 			wantErr(t, "Get", err, context.DeadlineExceeded)
 		}()
 		err := e.GetBatch(ctx, "g", []string{"a", "b"}, func(int, Answer, error) { t.Error("an answer after the end") })
@@ -234,7 +221,7 @@ func TestCancel(t *testing.T) {
 			t.Errorf("%d in flight, want 0", n)
 		}
 		var r records
-		id, err := e.Ask(&r, "g", "k")
+		id, err := e.Ask(&r, queryFor("g", "k"))
 		if err != nil || !e.Cancel(id) || e.Cancel(id) || e.Cancel(id+mostRequests) || e.Cancel(0) {
 			t.Error("Cancel says yes once")
 		}
@@ -264,7 +251,7 @@ func TestBound(t *testing.T) {
 		var callers sync.WaitGroup
 		for range 80 {
 			callers.Go(func() {
-				if _, err := e.Get(t.Context(), "g", "k"); err != nil {
+				if _, err := e.Get(t.Context(), queryFor("g", "k")); err != nil {
 					t.Error(err)
 				}
 			})
@@ -277,12 +264,12 @@ func TestBound(t *testing.T) {
 		defer cancel()
 		for range 8 { // in the queue behind the 80
 			callers.Go(func() {
-				if _, err := e.Get(ctx, "g", "k"); !errors.Is(err, context.DeadlineExceeded) {
+				if _, err := e.Get(ctx, queryFor("g", "k")); !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("error %v, want the context's", err)
 				}
 			})
 		}
-		_, err := e.Ask(&records{}, "g", "k")
+		_, err := e.Ask(&records{}, queryFor("g", "k"))
 		wantErr(t, "Ask", err, ErrFull)
 		callers.Wait()
 		if took := time.Since(start); took != 20*time.Second {
@@ -305,14 +292,14 @@ func TestRoomPassedOn(t *testing.T) {
 			callers.Go(func() {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%7+1)*time.Second)
 				defer cancel()
-				_, err := e.Get(ctx, "g", "k")
+				_, err := e.Get(ctx, queryFor("g", "k"))
 				if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 					t.Error(err)
 				}
 			})
 		}
 		callers.Wait()
-		if _, err := e.Get(t.Context(), "g", "k"); err != nil {
+		if _, err := e.Get(t.Context(), queryFor("g", "k")); err != nil {
 			t.Error(err)
 		}
 	})
@@ -328,10 +315,10 @@ func TestGoexitInHandler(t *testing.T) {
 	e := connect(t, h, Config{MaxLoads: 1})
 	defer e.end()
 	for range 3 {
-		if a, err := e.Get(t.Context(), "g", "exit"); err != nil || a.Err == nil {
+		if a, err := e.Get(t.Context(), queryFor("g", "exit")); err != nil || a.Err == nil {
 			t.Errorf("got %v, %v, want an error of the peer", a, err)
 		}
-		if a, err := e.Get(t.Context(), "g", "k"); err != nil || a.Value != "k" {
+		if a, err := e.Get(t.Context(), queryFor("g", "k")); err != nil || a.Value != "k" {
 			t.Errorf("got %v, %v", a, err)
 		}
 	}
@@ -357,11 +344,11 @@ func TestClose(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				e := connect(t, h, Config{})
 				var r records
-				e.Ask(&r, "g", "k")
+				e.Ask(&r, queryFor("g", "k"))
 				synctest.Wait()
 				go func() {
 					time.Sleep(time.Second / 2)
-					_, err := e.Get(t.Context(), "g", "k")
+					_, err := e.Get(t.Context(), queryFor("g", "k"))
 					wantErr(t, "Get while it drains", err, tt.refused)
 				}()
 				if err := tt.close(e, t.Context()); err != nil {
@@ -382,7 +369,7 @@ func TestClose(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				e := connect(t, h, Config{})
 				var r records
-				e.Ask(&r, "g", "k")
+				e.Ask(&r, queryFor("g", "k"))
 				synctest.Wait()
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second/4)
 				defer cancel()
@@ -402,7 +389,7 @@ func TestIdle(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		e := connect(t, echo, Config{IdleTimeout: 30 * time.Second})
 		time.Sleep(time.Hour)
-		if a, err := e.Get(t.Context(), "g", "k"); err != nil || a.Value != "k" {
+		if a, err := e.Get(t.Context(), queryFor("g", "k")); err != nil || a.Value != "k" {
 			t.Errorf("after an hour: %v, %v", a, err)
 		}
 		if n := e.Stats().BytesOut; n > 2000 {
@@ -420,9 +407,9 @@ func TestStats(t *testing.T) {
 		}
 		e := connect(t, h, Config{})
 		for range 9 {
-			e.Get(t.Context(), "g", "hit")
+			e.Get(t.Context(), queryFor("g", "hit"))
 		}
-		e.Get(t.Context(), "g", "miss")
+		e.Get(t.Context(), queryFor("g", "miss"))
 		synctest.Wait() // for the last pong
 		l, s := e.Stats(), e.server.Stats()
 		e.end()

@@ -2,11 +2,13 @@ package stream
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,7 +29,7 @@ type Server struct {
 	done    chan struct{}  // closed when Run has returned
 
 	// These count what is answered by the goroutine in Run, and are read by Stats.
-	requests, keys, batches, removes, canceled, loads atomic.Int64
+	requests, keys, batches, changes, canceled, loads atomic.Int64
 
 	mu   sync.Mutex
 	jobs jobs // guarded by mu
@@ -123,10 +125,10 @@ func (s *Server) handle(f *frame, size int) error {
 		return s.get(f, size)
 	case bodyBatch:
 		return s.batch(f, size)
-	case bodyRemove:
+	case bodyChange:
 		s.requests.Add(1)
-		s.removes.Add(1)
-		return s.start(&job{id: f.id, kind: bodyRemove, size: size, group: string(f.group), keys: stringsOf(f.keys)})
+		s.changes.Add(1)
+		return s.start(&job{id: f.id, kind: bodyChange, size: size, change: bytes.Clone(f.message)})
 	case bodyCancel:
 		s.canceled.Add(1)
 		s.mu.Lock()
@@ -148,11 +150,13 @@ func (s *Server) handle(f *frame, size int) error {
 func (s *Server) get(f *frame, size int) error {
 	s.requests.Add(1)
 	s.keys.Add(1)
-	if a, ok := s.handler.Hit(f.group, f.key); ok && f.id != 0 {
+	q := Query{Group: stringOf(f.group), Key: stringOf(f.key), Lease: f.lease, Digest: stringOf(f.digest), CachedOnly: f.cachedOnly}
+	if a, ok := s.handler.Hit(q); ok && f.id != 0 {
 		return s.hit(f.id, 0, &a)
 	}
 	s.loads.Add(1)
-	return s.start(&job{id: f.id, kind: bodyGet, size: size, group: string(f.group), keys: []string{string(f.key)}})
+	q.Group, q.Key, q.Digest = strings.Clone(q.Group), strings.Clone(q.Key), strings.Clone(q.Digest)
+	return s.start(&job{id: f.id, kind: bodyGet, size: size, query: q})
 }
 
 func (s *Server) batch(f *frame, size int) error {
@@ -164,14 +168,14 @@ func (s *Server) batch(f *frame, size int) error {
 	}
 	var misses *job
 	for i, key := range f.keys {
-		if a, ok := s.handler.Hit(f.group, key); ok {
+		if a, ok := s.handler.Hit(Query{Group: stringOf(f.group), Key: stringOf(key), Lease: f.lease}); ok {
 			if err := s.hit(f.id, uint32(i), &a); err != nil {
 				return err
 			}
 			continue
 		}
 		if misses == nil {
-			misses = &job{id: f.id, kind: bodyBatch, size: size, group: string(f.group)}
+			misses = &job{id: f.id, kind: bodyBatch, size: size, query: Query{Group: string(f.group), Lease: f.lease}}
 		}
 		misses.keys = append(misses.keys, string(key))
 		misses.places = append(misses.places, uint32(i))
@@ -283,7 +287,7 @@ func (s *Server) Stats() Stats {
 		Requests: s.requests.Load(),
 		Keys:     s.keys.Load(),
 		Batches:  s.batches.Load(),
-		Removes:  s.removes.Load(),
+		Changes:  s.changes.Load(),
 		Canceled: s.canceled.Load(),
 		Loads:    s.loads.Load(),
 		BytesIn:  s.r.src.count.Load(),

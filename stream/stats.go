@@ -7,7 +7,7 @@ type Stats struct {
 	Requests int64 // of all kinds
 	Keys     int64 // asked for, in gets and batches
 	Batches  int64
-	Removes  int64
+	Changes  int64
 	Canceled int64
 	Loads    int64 // keys that were not cached, on the answering side
 	BytesIn  int64
@@ -22,7 +22,7 @@ func (s *Stats) Add(o *Stats) {
 	s.Requests += o.Requests
 	s.Keys += o.Keys
 	s.Batches += o.Batches
-	s.Removes += o.Removes
+	s.Changes += o.Changes
 	s.Canceled += o.Canceled
 	s.Loads += o.Loads
 	s.BytesIn += o.BytesIn
@@ -35,8 +35,8 @@ func (s *Stats) Add(o *Stats) {
 func (s *Stats) asked(kind body, keys int) {
 	s.Requests++
 	switch kind {
-	case bodyRemove:
-		s.Removes++
+	case bodyChange:
+		s.Changes++
 	case bodyBatch:
 		s.Batches++
 		s.Keys += int64(keys)

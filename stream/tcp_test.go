@@ -101,7 +101,7 @@ func TestOverTCP(t *testing.T) {
 				callers.Go(func() {
 					for i := range 50 {
 						key := fmt.Sprint(c*50 + i)
-						if a, err := l.Get(t.Context(), "g", key); err != nil || a.Value != value(key) {
+						if a, err := l.Get(t.Context(), queryFor("g", key)); err != nil || a.Value != value(key) {
 							t.Errorf("key %s: %d bytes, %v", key, len(a.Value), err)
 						}
 						if i%10 == 0 {
@@ -148,7 +148,7 @@ func TestUpgrade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a, err := l.Get(t.Context(), "g", "k"); err != nil || a.Value != "k" {
+	if a, err := l.Get(t.Context(), queryFor("g", "k")); err != nil || a.Value != "k" {
 		t.Error(a, err)
 	}
 	l.Close(t.Context())
@@ -176,7 +176,7 @@ func BenchmarkGet(b *testing.B) {
 		h := funcs{hit: func(_, _ string) (Answer, bool) { return Answer{Value: value, TTL: time.Minute}, true }}
 		l, _ := overTCP(b, false, h, Config{})
 		parallel(b, func() int {
-			a, _ := l.Get(b.Context(), "g", "key-000000000001")
+			a, _ := l.Get(b.Context(), queryFor("g", "key-000000000001"))
 			return len(a.Value)
 		})
 	})

@@ -1,0 +1,411 @@
+package peercache
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Remove drops the values of keys everywhere, or of none of them if one cannot be a key
+// (ErrKeySize). Call it after the origin has changed.
+//
+// When it returns nil, every Get that starts afterwards, on any peer of the view, sees a
+// load that began after Remove was called (P8). Loads that are in progress still answer
+// those who wait for them, but are not kept, and nobody joins them any more.
+//
+// Where a peer cannot be reached, Remove waits until what it may have is not valid any
+// more, as long as ctx lasts; it does not wait for what has no end. Its error is then an
+// *InvalidationError, which names the peers that may still serve an old value, and until
+// when. All others have dropped theirs.
+func (g *Group) Remove(ctx context.Context, keys ...string) error {
+	for _, key := range keys {
+		if err := g.checkKey(key); err != nil {
+			return err
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	return g.change(ctx, Change{Group: g.name, Keys: keys})
+}
+
+// Set gives key a value at its owner and drops all others, with the promise and the
+// errors of Remove: when it returns nil, every Get that starts afterwards sees this
+// value, or a load that began after Set was called. The value is copied. A value that is
+// larger than the group allows is refused (ErrValueSize); one that is too large to be
+// kept (NewGroup) is loaded when it is asked for.
+//
+// Of two calls for one key at the same time the one that comes to the owner last wins,
+// which need not be the one whose write to the origin came last. Where keys are written
+// concurrently, Remove is the safe one.
+func (g *Group) Set(ctx context.Context, key string, item Item) error {
+	if err := g.checkKey(key); err != nil {
+		return err
+	}
+	if len(item.Value) > g.maxValue {
+		return g.keyError(key, fmt.Errorf("%w: %d bytes, want at most %d", ErrValueSize, len(item.Value), g.maxValue))
+	}
+	return g.change(ctx, Change{Group: g.name, Keys: []string{key}, Item: &item})
+}
+
+// Clear drops all values of the group everywhere, with the promise and the errors of
+// Remove. It costs two messages a peer, and a time there that does not depend on how
+// many values there are.
+func (g *Group) Clear(ctx context.Context) error {
+	return g.change(ctx, Change{Group: g.name, All: true})
+}
+
+// InvalidationError says that a Remove, a Set or a Clear has not reached everybody.
+type InvalidationError struct {
+	Group   string
+	Pending []Pending // in the order of their names
+}
+
+// Pending is a peer that may still serve what was to be dropped.
+type Pending struct {
+	Peer  string    // its base URL
+	Until time.Time // zero: no end is known
+	Err   error     // why
+}
+
+func (e *InvalidationError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "peercache: group %q: the old values may still be served", e.Group)
+	for i, p := range e.Pending {
+		if i > 0 {
+			b.WriteByte(';')
+		}
+		b.WriteString(" by " + p.Peer)
+		if !p.Until.IsZero() {
+			fmt.Fprintf(&b, " until %s", p.Until.Format(time.RFC3339))
+		}
+		fmt.Fprintf(&b, ": %v", p.Err)
+	}
+	return b.String()
+}
+
+// Unwrap returns the errors of the peers.
+func (e *InvalidationError) Unwrap() []error {
+	errs := make([]error, len(e.Pending))
+	for i, p := range e.Pending {
+		errs[i] = p.Err
+	}
+	return errs
+}
+
+// errOtherView is why a change is not complete where the peers' views differ.
+var errOtherView = errors.New("its view of the cluster is another one")
+
+// change makes a change known to all who may have values that it ends.
+//
+// Values are kept by a key's candidates alone, and copies by those to which a candidate
+// gave them. So in a settled cluster, a change goes to the candidates, each of which
+// drops its own value before it tells the holders of copies: else one of these could
+// drop its copy and fetch the old value again.
+//
+// While views change, values may be with the candidates of any view. So a change then
+// goes to all peers, in two rounds: when the second one begins, nobody has an old value
+// but as a copy, or on its way.
+func (g *Group) change(ctx context.Context, c Change) error {
+	if g.peers == nil {
+		g.apply(&c)
+		return nil
+	}
+	called := Now()
+	for {
+		state, err := g.agreed(ctx)
+		if err != nil {
+			return err
+		}
+		t := &telling{g: g, called: called, c: c, pending: make(map[string]Pending), failed: make(map[Peer]bool)}
+		if c.All || state.changing(g.times.standIn) {
+			t.everybody(ctx, state)
+		} else {
+			t.candidates(ctx)
+		}
+		g.dropCopies(&c)
+		if len(t.pending) > 0 {
+			return t.err()
+		}
+		if g.agreement().epoch == state.epoch {
+			return nil
+		}
+	}
+}
+
+// agreed waits until no peer is known to have another view.
+func (g *Group) agreed(ctx context.Context) (agreement, error) {
+	for {
+		state := g.agreement()
+		if state.dissenter == "" {
+			return state, nil
+		}
+		select {
+		case <-state.next:
+		case <-ctx.Done():
+			return state, &InvalidationError{g.name, []Pending{{Peer: state.dissenter, Err: errors.Join(errOtherView, ctx.Err())}}}
+		}
+	}
+}
+
+// telling is one change on its way to the peers.
+type telling struct {
+	g      *Group
+	called Instant
+	c      Change
+
+	mu      sync.Mutex
+	pending map[string]Pending // guarded by mu; by the peer's name
+	failed  map[Peer]bool      // guarded by mu; those that could not be told themselves
+}
+
+// candidates tells the candidates of the keys, and has them tell the holders.
+func (t *telling) candidates(ctx context.Context) {
+	parts, owners := make(map[Peer][]string), make(map[Peer]bool)
+	for _, key := range t.c.Keys {
+		for n := range candidates {
+			p := t.g.peers.Pick(key, n) // nil: this process, or there are fewer
+			if part := parts[p]; len(part) == 0 || part[len(part)-1] != key {
+				parts[p] = append(part, key)
+			}
+			owners[p] = owners[p] || n == 0
+		}
+	}
+	c := t.c
+	c.Holders, c.Wait = true, longestLease
+	if end, ok := ctx.Deadline(); ok {
+		left := time.Until(end)
+		c.Wait = min(c.Wait, left-min(left/10, mostTransit))
+	}
+	t.round(ctx, c, parts, owners)
+}
+
+// mostTransit is what is left of the time of a change for its answer to come back, if
+// that is less than a tenth.
+const mostTransit = 100 * time.Millisecond
+
+// everybody tells all peers, twice.
+func (t *telling) everybody(ctx context.Context, state agreement) {
+	var owner Peer // of what is set
+	endless := make(map[Peer]bool)
+	for _, key := range t.c.Keys {
+		owner = t.g.peers.Pick(key, 0)
+		endless[owner] = true
+	}
+	parts := map[Peer][]string{nil: t.c.Keys}
+	for _, p := range state.peers {
+		parts[p] = t.c.Keys
+		endless[p] = endless[p] || t.c.All
+	}
+	c := t.c
+	c.Item = nil
+	var leavers errgroup.Group // who cannot be reached is no peer of the view
+	leavers.SetLimit(mostAtOnce)
+	for _, p := range state.departed {
+		leavers.Go(func() error {
+			p.Change(ctx, c)
+			return nil
+		})
+	}
+	t.round(ctx, c, parts, endless)
+	leavers.Wait()
+	for p := range t.failed {
+		delete(parts, p)
+	}
+	t.round(ctx, t.c, parts, map[Peer]bool{owner: true})
+}
+
+// round tells each peer of the change, for the keys that stand with it, all at once. What
+// is at the peers that are endless has no end; at the others it is a stand-in's. Only
+// those that own a key are endless where there is an Item to set.
+func (t *telling) round(ctx context.Context, c Change, parts map[Peer][]string, endless map[Peer]bool) {
+	patience, hopeless := context.WithCancel(ctx)
+	defer hopeless()
+	var all sync.WaitGroup
+	for peer, keys := range parts {
+		part, until := c, t.called+Instant(t.g.times.standIn)
+		part.Keys = keys
+		if endless[peer] {
+			until = 0
+		} else {
+			part.Item = nil
+		}
+		all.Go(func() {
+			if peer == nil {
+				t.heldBack(t.g.ServeChange(ctx, part))
+				return
+			}
+			held, err := tell(ctx, patience, peer, part, until)
+			if err != nil {
+				t.fail(peer, until, err)
+				if until == 0 {
+					hopeless() // it fails: nobody waits for the others' ends
+				}
+			}
+			t.heldBack(held)
+		})
+	}
+	all.Wait()
+}
+
+// tell tells a peer of a change: again and again, until it has heard, or what it may have
+// has come to its end, as long as there is patience for that. Zero is no end, and then it
+// is told once.
+func tell(ctx, patience context.Context, p Peer, c Change, until Instant) ([]Holder, error) {
+	if until != 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(until-Now()))
+		defer cancel()
+	}
+	for {
+		held, err := p.Change(ctx, c)
+		switch {
+		case err == nil:
+			return held, nil
+		case until != 0 && Now() >= until:
+			return nil, nil
+		case until == 0, !unreachable(err) && ctx.Err() == nil:
+			return nil, err
+		}
+		again := time.NewTimer(min(jitter(retellAfter), time.Duration(until-Now())))
+		select {
+		case <-again.C:
+		case <-patience.Done():
+			again.Stop()
+			return nil, err
+		}
+	}
+}
+
+// retellAfter is how long a change waits before it tries a peer again.
+const retellAfter = 200 * time.Millisecond
+
+// fail takes note of a peer that could not be told.
+func (t *telling) fail(p Peer, until Instant, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.failed[p] = true
+	t.add(Pending{Peer: p.Name(), Until: timeOf(until), Err: err})
+}
+
+// heldBack takes note of holders that a candidate could not tell.
+func (t *telling) heldBack(held []Holder) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, h := range held {
+		t.add(Pending{h.Peer, time.Now().Add(h.Left), &PeerError{Peer: h.Peer, Err: errors.New(h.Reason)}})
+	}
+}
+
+// add keeps the later end of a peer. t.mu is held.
+func (t *telling) add(p Pending) {
+	old, ok := t.pending[p.Peer]
+	if !ok || !old.Until.IsZero() && (p.Until.IsZero() || p.Until.After(old.Until)) {
+		t.pending[p.Peer] = p
+	}
+}
+
+func (t *telling) err() error {
+	e := &InvalidationError{Group: t.g.name}
+	for _, p := range t.pending {
+		e.Pending = append(e.Pending, p)
+	}
+	slices.SortFunc(e.Pending, func(a, b Pending) int { return cmp.Compare(a.Peer, b.Peer) })
+	return e
+}
+
+// timeOf returns an Instant as a time for people.
+func timeOf(i Instant) time.Time {
+	if i == 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(time.Duration(i - Now()))
+}
+
+// apply does in this process what a change says. What is on its way comes first: a
+// flight that is over before it is forgotten has put its value where the next lines
+// remove it.
+func (g *Group) apply(c *Change) {
+	if c.All {
+		g.loads.ForgetAll()
+		g.main.Clear()
+	}
+	for _, key := range c.Keys {
+		g.loads.Forget(key)
+		if c.Item == nil || len(c.Keys) > 1 || !g.put(key, *c.Item) {
+			g.main.Remove(key)
+		}
+	}
+	g.dropCopies(c)
+}
+
+// put puts a value that was set into the main cache, if this process owns its key.
+func (g *Group) put(key string, item Item) bool {
+	e, err := g.loaded(item)
+	if err != nil || g.rank(key) != asOwner || e.Expires != 0 && e.Expires <= Now() {
+		return false
+	}
+	return g.main.Add(strings.Clone(key), e, func() bool { return false })
+}
+
+// dropCopies drops what this process has of other peers' values.
+func (g *Group) dropCopies(c *Change) {
+	if c.All {
+		g.fetches.ForgetAll()
+		if g.hot != nil {
+			g.hot.Clear()
+		}
+	}
+	for _, key := range c.Keys {
+		g.fetches.Forget(key)
+		if g.hot != nil {
+			g.hot.Remove(key)
+		}
+	}
+}
+
+// tellHolders has the holders of copies drop them, and returns those that could not be
+// told before ctx ended, and whose leases were not over.
+func (g *Group) tellHolders(ctx context.Context, c *Change) []Holder {
+	if g.holders == nil {
+		return nil
+	}
+	type part struct {
+		keys  []string
+		until Instant
+	}
+	peers := g.peers.Peers()
+	parts := make(map[string]part)
+	for _, key := range c.Keys {
+		for name, until := range g.holders.of(key, peers) {
+			p := parts[name]
+			parts[name] = part{append(p.keys, key), max(p.until, until)}
+		}
+	}
+	var mu sync.Mutex
+	var held []Holder
+	var all sync.WaitGroup
+	for _, peer := range peers {
+		p, ok := parts[peer.Name()]
+		if !ok || peer.Name() == c.From { // that one drops its own when all have answered
+			continue
+		}
+		all.Go(func() {
+			_, err := tell(ctx, ctx, peer, Change{Group: c.Group, Keys: p.keys}, p.until)
+			if left := time.Duration(p.until - Now()); err != nil && left > 0 {
+				mu.Lock()
+				defer mu.Unlock()
+				held = append(held, Holder{peer.Name(), left, err.Error()})
+			}
+		})
+	}
+	all.Wait()
+	return held
+}

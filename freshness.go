@@ -1,0 +1,193 @@
+package peercache
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+)
+
+// The defaults of the options that say how long a value may be served.
+const (
+	DefaultLease   = 5 * time.Second
+	DefaultStandIn = 30 * time.Second
+)
+
+// lifetimes say how long the values of a group may be served. Zero means not at all,
+// but for ttl, where it is without end.
+type lifetimes struct {
+	ttl        time.Duration
+	jitter     float64       // the part of a TTL that is left to chance
+	revalidate time.Duration // a value that has expired is served while it is loaded again
+	onError    time.Duration // or where it cannot be
+	negative   time.Duration // that the origin has no such key is remembered
+	ahead      time.Duration // before it expires, a value in use is loaded again
+
+	lease   time.Duration // see WithLease
+	standIn time.Duration // see WithStandIn
+}
+
+// check returns an error if the lifetimes contradict each other.
+func (t *lifetimes) check() error {
+	if t.ahead > 0 && t.ttl > 0 && t.ahead >= t.ttl {
+		return fmt.Errorf("WithRefreshAhead(%v) and WithTTL(%v): want a value to be fresh for some time before it is loaded again", t.ahead, t.ttl)
+	}
+	return nil
+}
+
+// stale is for how long e stays in the cache after it has expired.
+func (t *lifetimes) stale(e Entry) time.Duration {
+	if e.Missing {
+		return 0
+	}
+	return max(t.revalidate, t.onError)
+}
+
+// fresh returns for how long e, which expires, may be served as fresh from now on.
+func (t *lifetimes) fresh(e Entry, now Instant) time.Duration {
+	return time.Duration(e.Expires-now) - t.stale(e)
+}
+
+// expire sets when a value that is loaded now expires, by its TTL in the sense of
+// Item.TTL.
+func (t *lifetimes) expire(e *Entry, now Instant, ttl time.Duration) {
+	if ttl == 0 {
+		ttl = t.ttl
+	}
+	if ttl > 0 && t.jitter > 0 {
+		ttl -= time.Duration(rand.Float64() * t.jitter * float64(ttl))
+	}
+	e.Expires = t.end(*e, expiry(now, ttl))
+}
+
+// end returns when e is of no use any more, if it is fresh until an instant.
+func (t *lifetimes) end(e Entry, fresh Instant) Instant {
+	end := fresh + Instant(t.stale(e))
+	if fresh == 0 || end < fresh { // never, or later than the clock can count
+		return 0
+	}
+	return end
+}
+
+// left returns what a peer is told of how long e may be served, in the form of
+// Item.TTL: not longer than by this process.
+func (t *lifetimes) left(e Entry) time.Duration {
+	if e.Expires == 0 && e.Lease == 0 {
+		return 0
+	}
+	now := Now()
+	left := time.Duration(e.Lease - now)
+	if e.Lease == 0 || e.Expires != 0 && t.fresh(e, now) < left {
+		left = t.fresh(e, now)
+	}
+	if left <= 0 {
+		return -1
+	}
+	return left
+}
+
+// own returns the entry that the main cache has for key, if it may be served now. If
+// it is to be loaded again, that begins.
+func (g *Group) own(ctx context.Context, key string) (Entry, bool) {
+	e, ok := g.main.Get(key)
+	if !ok || e.Expires|e.Lease == 0 {
+		return e, ok
+	}
+	now := Now()
+	if e.Lease != 0 && now >= e.Lease {
+		return Entry{}, false
+	}
+	if e.Expires == 0 {
+		return e, true
+	}
+	switch fresh := g.times.fresh(e, now); {
+	case fresh > g.times.ahead, e.Missing && fresh > 0:
+		return e, true
+	case fresh > 0:
+		g.refresh(ctx, key)
+		return e, true
+	case fresh > -g.times.revalidate && !e.Missing:
+		g.stats.staleHits.Add(1)
+		g.refresh(ctx, key)
+		return e, true
+	}
+	return Entry{}, false
+}
+
+// refresh loads key in the background, unless it is being loaded.
+func (g *Group) refresh(ctx context.Context, key string) {
+	key = strings.Clone(key)
+	if f := g.loads.Start(key); f != nil {
+		g.stats.refreshes.Add(1)
+		g.loads.Go(ctx, f, func(ctx context.Context, f *flight) (Entry, error) { return g.reload(ctx, key, f) })
+	}
+}
+
+// instead returns what is served in place of the error of a load: the value that has
+// expired, if there is one, and it may still be used where there is no other.
+func (g *Group) instead(key string, err error) (Entry, bool) {
+	if g.times.onError == 0 || errors.Is(err, ErrNotFound) {
+		return Entry{}, false
+	}
+	e, ok := g.main.Get(key)
+	now := Now()
+	if !ok || e.Missing || e.Expires == 0 || e.Lease != 0 && now >= e.Lease || g.times.fresh(e, now) <= -g.times.onError {
+		return Entry{}, false
+	}
+	g.stats.staleHits.Add(1)
+	return e, true
+}
+
+// missing makes an entry of the error of a getter whose origin has no such key.
+func (g *Group) missing(err error) Entry {
+	text := fmt.Sprint(err) // not err.Error(), see encodeError
+	return Entry{
+		View:    ViewOfString(strings.Clone(text[:min(len(text), mostErrorText)])),
+		Expires: expiry(Now(), cmp.Or(g.times.negative, -1)),
+		Missing: true,
+	}
+}
+
+// remembered is the error that e stands for.
+func remembered(e Entry) error { return &missingError{e.View.String()} }
+
+// missingError is an ErrNotFound that was remembered.
+type missingError struct{ text string }
+
+func (e *missingError) Error() string { return e.text }
+func (e *missingError) Unwrap() error { return ErrNotFound }
+
+// copied returns the entry that the hot cache has for key, if it may be served now.
+// If its lease is to be renewed, that begins.
+func (g *Group) copied(ctx context.Context, key string) (Entry, bool) {
+	if g.hot == nil {
+		return Entry{}, false
+	}
+	e, ok := g.hot.Get(key)
+	if !ok {
+		return Entry{}, false
+	}
+	now := Now()
+	if now >= e.Lease || e.Expires != 0 && now >= e.Expires {
+		return Entry{}, false
+	}
+	// Early, so that a copy in use is not waited for; and not so often that it
+	// costs more than it gains.
+	if g.leaseOf(e, now)-e.Lease > Instant(g.times.lease/2) {
+		g.renew(ctx, key, e)
+	}
+	return e, true
+}
+
+// leaseOf returns the lease of a copy that was asked for at an instant. It ends early
+// enough for the owner to hear, before the value expires there, that it is in use.
+func (g *Group) leaseOf(e Entry, asked Instant) Instant {
+	lease := asked + Instant(g.times.lease)
+	if e.Expires != 0 {
+		lease = min(lease, e.Expires-Instant(g.times.ahead))
+	}
+	return lease
+}

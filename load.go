@@ -1,0 +1,171 @@
+package peercache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+
+	"github.com/peercache/peercache/singleflight"
+)
+
+// flight is what the callers of a key share who wait for a load.
+type flight = singleflight.Flight[Entry]
+
+// load runs the getter for key, or joins the run that is in progress.
+func (g *Group) load(ctx context.Context, key string) (Entry, error) {
+	if g.rank(key) == asStranger {
+		return g.loadPast(ctx, key, g.past.Turn())
+	}
+	return g.loads.Do(ctx, key, func(ctx context.Context, f *flight) (Entry, error) {
+		// Look into the cache again. Of two callers that both missed, the
+		// second may come here when the first one's flight is over:
+		//
+		//	1: miss
+		//	2: miss
+		//	1: flight starts, loads, keeps the value, ends
+		//	2: flight starts
+		//
+		// Without this look the key would be loaded twice.
+		if e, ok := g.own(ctx, key); ok {
+			if e.Missing {
+				return Entry{}, remembered(e)
+			}
+			return e, nil
+		}
+		return g.reload(ctx, key, f)
+	})
+}
+
+// reload is a load of a key that is to be loaded whether or not it is cached.
+func (g *Group) reload(ctx context.Context, key string, f *flight) (Entry, error) {
+	began := Now()
+	if err := g.settle(ctx); err != nil {
+		return Entry{}, err
+	}
+	if previous := g.previous(key); previous != nil {
+		if e, ok := g.handedOver(ctx, key, previous); ok {
+			return g.conclude(key, e, nil, began, f)
+		}
+	}
+	e, err := g.runGetter(ctx, key)
+	return g.conclude(key, e, err, began, f)
+}
+
+// conclude keeps what a load found, and returns what is to be served.
+func (g *Group) conclude(key string, e Entry, err error, began Instant, f *flight) (Entry, error) {
+	if err == nil {
+		g.keep(key, e, began, f)
+		return e, nil
+	}
+	if e, ok := g.instead(key, err); ok {
+		return e, nil
+	}
+	if errors.Is(err, ErrNotFound) {
+		// Also where it is not to be remembered: a value that has expired is in
+		// its place.
+		g.keep(key, g.missing(err), began, f)
+	}
+	return Entry{}, err
+}
+
+// runGetter calls the user's getter.
+func (g *Group) runGetter(ctx context.Context, key string) (e Entry, err error) {
+	start, returned := Now(), false
+	g.stats.loads.Add(1)
+	defer func() {
+		if !returned || err != nil {
+			g.stats.loadErrors.Add(1)
+		}
+		switch {
+		case !returned && g.logs(slog.LevelError): // the flight makes an error of it
+			g.say(slog.LevelError, "the getter panicked", key, slog.String("stack", string(debug.Stack())))
+		case returned && g.logs(slog.LevelDebug):
+			g.say(slog.LevelDebug, "load", key, took(start), problem(err))
+		}
+	}()
+	item, err := g.getter.Get(ctx, key)
+	returned = true
+	if err != nil {
+		return Entry{}, err
+	}
+	return g.loaded(item)
+}
+
+// loaded makes an entry of what the getter returned.
+func (g *Group) loaded(item Item) (Entry, error) {
+	if len(item.Value) > g.maxValue {
+		return Entry{}, fmt.Errorf("%w: the getter returned %d bytes, want at most %d", ErrValueSize, len(item.Value), g.maxValue)
+	}
+	e := Entry{View: ViewOf(item.Value)}
+	g.times.expire(&e, Now(), item.TTL)
+	return e, nil
+}
+
+// keep puts what a load found into the main cache: for good if this process owns the
+// key, and for a time if it stands in for the owner. The time is counted from when the
+// load began, because that is what a change which does not reach this process waits
+// for.
+func (g *Group) keep(key string, e Entry, began Instant, f *flight) {
+	switch g.rank(key) {
+	case asOwner:
+	case asStandIn:
+		e.Lease = began + Instant(g.times.standIn)
+	case asStranger:
+		return
+	}
+	if e.Expires != 0 && e.Expires <= Now() {
+		if _, there := g.main.Get(key); !there {
+			return
+		}
+		// What is there is older. It leaves, as for any other value.
+	}
+	g.main.Add(strings.Clone(key), e, g.planted.taint(f.Tainted))
+}
+
+// rank is what this process is to a key.
+type rank int
+
+const (
+	asOwner    rank = iota
+	asStandIn       // one of the next peers on the ring
+	asStranger      // none of these: it keeps no value but as a copy
+)
+
+// candidates is how many peers keep values of a key that are not copies: its owner, and
+// those that stand in for it. A fetch tries them one after the other, each of which may
+// cost as long as it takes to see that it is not there.
+const candidates = 3
+
+func (g *Group) rank(key string) rank {
+	for n := range candidates {
+		if g.pick(key, n) == nil {
+			if n == 0 {
+				return asOwner
+			}
+			return asStandIn
+		}
+	}
+	return asStranger
+}
+
+// loadPast runs the getter and keeps nothing. It is for a process that cannot reach any
+// of those who hear of changes of the key, and so hears of none: it shares only runs
+// that began after the given turn, which was taken after the caller asked.
+func (g *Group) loadPast(ctx context.Context, key string, after uint64) (Entry, error) {
+	if err := ctx.Err(); err != nil {
+		return Entry{}, err
+	}
+	for {
+		f, first := g.past.Join(key)
+		if first {
+			g.past.Go(ctx, f, func(ctx context.Context, _ *flight) (Entry, error) { return g.runGetter(ctx, key) })
+		}
+		e, err := g.past.Wait(ctx, f)
+		if f.Turn() > after || ctx.Err() != nil {
+			return e, err
+		}
+	}
+}
