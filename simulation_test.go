@@ -1,0 +1,136 @@
+package peercache_test
+
+import (
+	"flag"
+	"fmt"
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"github.com/peercache/peercache"
+)
+
+var (
+	simSeed   = flag.Uint64("sim.seed", 0, "the one seed to run TestSimulation with; 0: many")
+	simSeeds  = flag.Uint64("sim.seeds", simDefaultSeeds, "how many seeds to run TestSimulation with")
+	simFirst  = flag.Uint64("sim.first", 1, "the first of many seeds")
+	simAll    = flag.Bool("sim.all", false, "have TestSimulation go on after a failure, and list all seeds that fail")
+	simStrict = flag.Bool("sim.strict", false, "have TestSimulation apply the strictest rules, see the type rules")
+)
+
+// simTraced is how many events are shown before a violation.
+const simTraced = 40
+
+// TestSimulation plays random scenarios of a cluster, each in virtual time, and
+// checks P1, P3, P6, P7 and P8 over all that happened. Where it fails it says how
+// to play that scenario again.
+func TestSimulation(t *testing.T) {
+	first, last := *simFirst, *simFirst+*simSeeds-1
+	if *simSeed != 0 {
+		first, last = *simSeed, *simSeed
+	}
+	most := 1
+	if *simAll {
+		most = math.MaxInt
+	}
+	broken := campaign{first: first, last: last, most: most, rules: rules{views: *simStrict, sets: *simStrict}}.play(t)
+	for _, b := range broken[min(1, len(broken)):] {
+		t.Logf("seed %d: %v", b.seed, b.violations[0])
+	}
+	if len(broken) > 0 {
+		t.Errorf("of %d seeds, these many break promises: %d. %v", last-first+1, len(broken), broken[0])
+	}
+}
+
+// breach is a scenario in which promises were broken.
+type breach struct {
+	seed       uint64
+	violations []violation
+	trace      string // of the key of the first violation
+}
+
+func (b *breach) String() string {
+	return fmt.Sprintf("seed %d breaks %d times. First:\n%v\nThe key until then:\n%s"+
+		"\nreplay: GOMAXPROCS=1 go test -run '^TestSimulation$' -sim.seed=%d -count=5 .",
+		b.seed, len(b.violations), b.violations[0], b.trace, b.seed)
+}
+
+// campaign is many scenarios.
+type campaign struct {
+	first, last uint64 // seeds
+	most        int    // scenarios that break promises, then it is over
+	promise     string // the one that counts; none: all do
+	rules       rules
+	options     []peercache.GroupOption
+}
+
+// play plays the scenarios on all processors, and returns those that break
+// promises.
+func (c campaign) play(t *testing.T) []*breach {
+	var (
+		next   atomic.Uint64
+		mu     sync.Mutex
+		broken []*breach // guarded by mu
+	)
+	next.Store(c.first)
+	t.Run("seeds", func(t *testing.T) {
+		for n := range runtime.GOMAXPROCS(0) {
+			t.Run(fmt.Sprint("worker", n), func(t *testing.T) {
+				t.Parallel()
+				for seed := next.Add(1) - 1; seed <= c.last && !t.Failed(); seed = next.Add(1) - 1 {
+					b := c.playOne(t, seed)
+					if b == nil {
+						continue
+					}
+					mu.Lock()
+					broken = append(broken, b)
+					if len(broken) >= c.most {
+						next.Store(c.last + 1)
+					}
+					mu.Unlock()
+				}
+			})
+		}
+	})
+	return broken
+}
+
+// playOne plays one scenario, and returns what it breaks, if it does. The test's
+// name has the seed, so that also a panic tells it.
+func (c campaign) playOne(t *testing.T, seed uint64) (b *breach) {
+	t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := newScenario(seed)
+			h := play(t, s, c.options...)
+			broken := slices.DeleteFunc(check(s, h, c.rules), func(v violation) bool {
+				return c.promise != "" && c.promise != v.promise
+			})
+			if len(broken) > 0 {
+				b = &breach{seed, broken, h.trace(broken[0].key, broken[0].at, simTraced)}
+			}
+		})
+	})
+	return b
+}
+
+// TestSimulationFindsPlantedBugs plants bugs into the groups, and sees that the
+// checker finds each of them.
+func TestSimulationFindsPlantedBugs(t *testing.T) {
+	if len(plantedBugs) == 0 {
+		t.Skip("there is nothing to plant")
+	}
+	const most = 1000 // each is found in one of 70, or more often
+	for name, plant := range plantedBugs {
+		t.Run(name, func(t *testing.T) {
+			broken := campaign{first: 1, last: most, most: 1, promise: "P8", options: []peercache.GroupOption{plant}}.play(t)
+			if len(broken) == 0 {
+				t.Fatalf("%d seeds, and the bug was not found", most)
+			}
+			t.Logf("found: %v", broken[0])
+		})
+	}
+}
