@@ -1,30 +1,52 @@
 package peercache_test
 
 import (
-	"context"
+	"errors"
 	"time"
 
 	"github.com/peercache/peercache"
 )
 
-// setter and clearer are groups that have these methods.
-type (
-	setter interface {
-		Set(ctx context.Context, key string, item peercache.Item) error
+// options makes options of what a scenario asks for.
+func (f freshness) options() []peercache.GroupOption {
+	var options []peercache.GroupOption
+	add := func(option func(time.Duration) peercache.GroupOption, d time.Duration) {
+		if d > 0 {
+			options = append(options, option(d))
+		}
 	}
-	clearer interface {
-		Clear(ctx context.Context) error
+	add(peercache.WithTTL, f.ttl)
+	add(peercache.WithStaleWhileRevalidate, f.staleWhileRevalidate)
+	add(peercache.WithStaleIfError, f.staleIfError)
+	add(peercache.WithNegativeTTL, f.negativeTTL)
+	add(peercache.WithRefreshAhead, f.refreshAhead)
+	add(peercache.WithLease, f.lease)
+	if f.jitter > 0 {
+		options = append(options, peercache.WithTTLJitter(f.jitter))
 	}
-)
-
-// freshnessOptions makes options of what a scenario asks for. While it is nil,
-// groups have none of them, and a TTL is the getter's alone.
-var freshnessOptions func(f freshness) []peercache.GroupOption
+	return options
+}
 
 // plantedBugs are those that the checker must find.
-var plantedBugs map[string]peercache.GroupOption
+var plantedBugs = map[string]peercache.GroupOption{
+	"no taint":               peercache.WithPlanted(peercache.PlantNoTaint),
+	"a lease from answer on": peercache.WithPlanted(peercache.PlantLeaseFromAnswer),
+	"copies first":           peercache.WithPlanted(peercache.PlantCopiesFirst),
+}
 
 // pendingOf returns the peers that err names, and until when each may serve an
-// old value, and whether err is one that names such peers. While it is nil, an
-// error promises nothing.
-var pendingOf func(err error, start time.Time) (pending map[string]time.Duration, named bool)
+// old value, and whether err is one that names such peers.
+func pendingOf(err error, start time.Time) (pending map[string]time.Duration, named bool) {
+	failure, named := errors.AsType[*peercache.InvalidationError](err)
+	if !named {
+		return nil, false
+	}
+	pending = make(map[string]time.Duration)
+	for _, p := range failure.Pending {
+		pending[p.Peer] = 0
+		if !p.Until.IsZero() {
+			pending[p.Peer] = p.Until.Sub(start)
+		}
+	}
+	return pending, true
+}

@@ -24,13 +24,13 @@ func (c *simulation) call(p *simProcess, s step) {
 	time.Sleep(s.pause)
 	inv := &invalidation{what: "Remove", keys: s.keys, patience: s.patience}
 	do := func(ctx context.Context) error { return p.group.Remove(ctx, s.keys...) }
-	if group, ok := any(p.group).(setter); ok && s.do == doSet {
+	switch s.do {
+	case doSet:
 		inv.what = "Set"
-		do = func(ctx context.Context) error { return c.set(ctx, p, group, s.keys[0]) }
-	}
-	if group, ok := any(p.group).(clearer); ok && s.do == doClear {
+		do = func(ctx context.Context) error { return c.set(ctx, p, s.keys[0]) }
+	case doClear:
 		inv.what, inv.keys = "Clear", nil
-		do = group.Clear
+		do = p.group.Clear
 	}
 	c.invalidate(p, inv, do)
 	for _, i := range s.probes {
@@ -97,7 +97,7 @@ func (c *simulation) getMulti(p *simProcess, keys []string, patience time.Durati
 }
 
 // set gives the cache the value that the origin has now.
-func (c *simulation) set(ctx context.Context, p *simProcess, group setter, key string) error {
+func (c *simulation) set(ctx context.Context, p *simProcess, key string) error {
 	s := c.history.begin(&source{key: key, who: p.process, set: true})
 	c.history.record(func(now moment) {
 		s.version, s.result = c.history.versions[key], hasFound
@@ -105,7 +105,7 @@ func (c *simulation) set(ctx context.Context, p *simProcess, group setter, key s
 			s.ttl = 300 * time.Millisecond
 		}
 	})
-	err := group.Set(ctx, key, peercache.Item{Value: valueOf(s, c.largest), TTL: s.ttl})
+	err := p.group.Set(ctx, key, peercache.Item{Value: valueOf(s, c.largest), TTL: s.ttl})
 	c.history.record(func(now moment) {
 		s.end = now
 		if err != nil {
@@ -132,7 +132,7 @@ func (c *simulation) invalidate(p *simProcess, inv *invalidation, do func(contex
 	defer p.mu.Unlock()
 	c.history.record(func(now moment) {
 		inv.end, inv.err = now, err
-		if err != nil && pendingOf != nil {
+		if err != nil {
 			inv.pending, inv.named = pendingOf(err, c.history.start)
 		}
 		for _, peer := range p.views[first] {

@@ -197,7 +197,7 @@ func (c *checker) checkInvalidation(i *invalidation) {
 	case i.err == nil:
 	case i.final:
 		c.broken("converges", key, i.end, "all is well again, but the %v failed: %v", i, i.err)
-	case !i.named && pendingOf != nil:
+	case !i.named:
 		c.broken("P8", key, i.end, "the %v failed and names no peers: %v", i, i.err)
 	case c.calm(i.begin) && c.calm(i.end) && (i.patience == 0 || i.patience > time.Second):
 		c.broken("P8", key, i.end, "nothing disturbed the %v, but it failed: %v", i, i.err)

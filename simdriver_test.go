@@ -279,9 +279,7 @@ func (c *simulation) build(p *simProcess, h *simnet.Host) (err error) {
 		getter = simBatchOrigin{simOrigin{c.scenario, c.history, p.process}}
 	}
 	options := append([]peercache.GroupOption{peercache.WithPeers(p.pool), peercache.WithLoadTimeout(simLoadTimeout)}, c.options...)
-	if freshnessOptions != nil {
-		options = append(options, freshnessOptions(c.freshness)...)
-	}
+	options = append(options, c.freshness.options()...)
 	if p.group, err = peercache.NewGroup("test", c.cacheBytes, getter, options...); err != nil {
 		return err
 	}

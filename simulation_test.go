@@ -120,9 +120,6 @@ func (c campaign) playOne(t *testing.T, seed uint64) (b *breach) {
 // TestSimulationFindsPlantedBugs plants bugs into the groups, and sees that the
 // checker finds each of them.
 func TestSimulationFindsPlantedBugs(t *testing.T) {
-	if len(plantedBugs) == 0 {
-		t.Skip("there is nothing to plant")
-	}
 	const most = 1000 // each is found in one of 70, or more often
 	for name, plant := range plantedBugs {
 		t.Run(name, func(t *testing.T) {

@@ -173,9 +173,7 @@ func (g *generator) drawFreshness() {
 	if f.ttl > 0 && g.IntN(2) == 0 {
 		f.refreshAhead = f.ttl / 4
 	}
-	if freshnessOptions != nil {
-		g.freshness = f
-	}
+	g.freshness = f
 }
 
 // calls adds n calls from an instant on, in bursts, and returns when the last one
