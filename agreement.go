@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -32,6 +33,22 @@ func (g *Group) agreement() agreement {
 		return v.agreement()
 	}
 	return agreement{peers: g.peers.Peers()}
+}
+
+// reconcile waits until the peer that has another view than this process has changed its
+// mind, or some time has passed.
+func (g *Group) reconcile(ctx context.Context, state agreement) error {
+	g.peers.(viewer).reconcile(ctx, state.dissenter)
+	again := time.NewTimer(jitter(retellAfter))
+	defer again.Stop()
+	select {
+	case <-state.next:
+		return nil
+	case <-again.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // settle waits until the peers have heard of the view.
@@ -64,15 +81,25 @@ func (g *Group) previous(key string) Peer {
 // view costs no loads.
 func (g *Group) handedOver(ctx context.Context, key string, previous Peer) (Entry, bool) {
 	asked := Now()
+	ctx, cancel := context.WithTimeout(ctx, min(g.loadTimeout/4, mostHandover))
+	defer cancel()
 	a, err := previous.Get(ctx, Query{Group: g.name, Key: key, CachedOnly: true})
 	if err != nil || a.TTL < 0 {
 		return Entry{}, false
 	}
+	fresh := expiry(asked, a.TTL)
+	if fresh != 0 && fresh <= Now() { // who has come meanwhile must not get it
+		return Entry{}, false
+	}
 	e := Entry{View: viewOfOwn(a.Value)}
-	e.Expires = g.times.end(e, expiry(asked, a.TTL))
+	e.Expires = g.times.end(e, fresh)
 	g.stats.handovers.Add(1)
 	return e, true
 }
+
+// mostHandover is how long a load waits for the previous owner, if a quarter of its time is
+// more.
+const mostHandover = time.Second
 
 // viewChanged limits the time of the values that this process keeps as an owner and does
 // not own any more. Until it is over, changes go to everybody, and the new owner may
@@ -94,6 +121,7 @@ type consent struct {
 	since     Instant           // guarded by mu
 	next      chan struct{}     // guarded by mu; closed and made anew with each epoch
 	dissent   map[string]uint64 // guarded by mu; the views of peers that have another one
+	doubtful  atomic.Int64      // written with mu held: the Instant at which there was the first of these, or 0
 	departed  map[Peer]Instant  // guarded by mu; peers that left the view, and when
 	announced chan struct{}     // guarded by mu; closed when the peers have heard of the view
 }
@@ -122,6 +150,7 @@ func (p *HTTPPool) newView(v *view, left []Peer) (announced chan struct{}) {
 	v.since = c.since
 	p.view.Store(v)
 	c.dissent = make(map[string]uint64)
+	c.doubtful.Store(0)
 	c.announced = make(chan struct{})
 	if c.departed == nil {
 		c.departed = make(map[Peer]Instant)
@@ -169,7 +198,7 @@ func (p *HTTPPool) announce(v *view, announced chan struct{}) {
 			break // golang/groupcache knows of no views
 		}
 		all.Go(func() error {
-			peer.Change(ctx, Change{}) // who cannot be reached is not asked
+			peer.Change(ctx, Change{Announced: true}) // who cannot be reached is not asked
 			return nil
 		})
 	}
@@ -200,8 +229,17 @@ func (p *HTTPPool) heard(peer string, id uint64, anew bool) {
 		c.dissent[peer] = id
 		h.disagreements.Add(1)
 	}
+	switch {
+	case len(c.dissent) == 0:
+		c.doubtful.Store(0)
+	case c.doubtful.Load() == 0:
+		c.doubtful.Store(int64(Now()))
+	}
 	if anew || dissented != (id != v.id) || was != 0 && was != id {
 		c.newEpoch()
+	}
+	if anew && h.link != nil {
+		h.link.hurry()
 	}
 }
 
@@ -220,6 +258,16 @@ func (p *HTTPPool) agreement() agreement {
 		a.departed = append(a.departed, peer)
 	}
 	return a
+}
+
+// doubtful implements viewer.
+func (p *HTTPPool) doubtful() Instant { return Instant(p.consent.doubtful.Load()) }
+
+// reconcile implements viewer.
+func (p *HTTPPool) reconcile(ctx context.Context, peer string) {
+	if h := p.view.Load().has(peer); h != nil {
+		h.Change(ctx, Change{}) // what it says is heard, and if it says nothing, that is known
+	}
 }
 
 // settled implements viewer.

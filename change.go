@@ -120,37 +120,28 @@ func (g *Group) change(ctx context.Context, c Change) error {
 	}
 	called := Now()
 	for {
-		state, err := g.agreed(ctx)
-		if err != nil {
-			return err
-		}
-		t := &telling{g: g, called: called, c: c, pending: make(map[string]Pending), failed: make(map[Peer]bool)}
+		state := g.agreement()
+		t := &telling{g: g, called: called, c: c, pending: make(map[string]Pending), failed: make(map[Peer]bool), next: state.next}
 		if c.All || state.changing(g.times.standIn) {
 			t.everybody(ctx, state)
 		} else {
 			t.candidates(ctx)
 		}
 		g.dropCopies(&c)
-		if len(t.pending) > 0 {
+		switch {
+		case ctx.Err() == nil && g.agreement().epoch != state.epoch:
+			// Others may count now, or some of these no more: once again.
+		case len(t.pending) > 0:
 			return t.err()
-		}
-		if g.agreement().epoch == state.epoch {
+		case state.dissenter == "":
 			return nil
-		}
-	}
-}
-
-// agreed waits until no peer is known to have another view.
-func (g *Group) agreed(ctx context.Context) (agreement, error) {
-	for {
-		state := g.agreement()
-		if state.dissenter == "" {
-			return state, nil
-		}
-		select {
-		case <-state.next:
-		case <-ctx.Done():
-			return state, &InvalidationError{g.name, []Pending{{Peer: state.dissenter, Err: errors.Join(errOtherView, ctx.Err())}}}
+		default:
+			// All is dropped where this process can see. What the other view makes
+			// of it is not known until there is one view: soon, or not at all.
+			if err := g.reconcile(ctx, state); err != nil || Now() >= called+Instant(g.times.lease) {
+				t.add(Pending{Peer: state.dissenter, Err: errors.Join(errOtherView, err)})
+				return t.err()
+			}
 		}
 	}
 }
@@ -160,6 +151,7 @@ type telling struct {
 	g      *Group
 	called Instant
 	c      Change
+	next   <-chan struct{} // closed when peers agree on something else
 
 	mu      sync.Mutex
 	pending map[string]Pending // guarded by mu; by the peer's name
@@ -228,6 +220,15 @@ func (t *telling) everybody(ctx context.Context, state agreement) {
 func (t *telling) round(ctx context.Context, c Change, parts map[Peer][]string, endless map[Peer]bool) {
 	patience, hopeless := context.WithCancel(ctx)
 	defer hopeless()
+	if t.next != nil {
+		go func() {
+			select {
+			case <-t.next:
+				hopeless()
+			case <-patience.Done():
+			}
+		}()
+	}
 	var all sync.WaitGroup
 	for peer, keys := range parts {
 		part, until := c, t.called+Instant(t.g.times.standIn)

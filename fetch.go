@@ -88,12 +88,13 @@ func (g *Group) renew(ctx context.Context, key string, have Entry) {
 	}
 }
 
-// arrived returns to a caller what came of a fetch that it waited for.
+// arrived returns to a caller what came of a fetch that it waited for. What expired on its
+// way may have done so before a caller came who joined the fetch.
 func (g *Group) arrived(ctx context.Context, key string, first bool, e fetched, err error) (Entry, error) {
 	if alone, ok := errors.AsType[unreached](err); ok {
 		return g.loadPast(ctx, key, alone.turn)
 	}
-	if e.unshared && !first {
+	if !first && (e.unshared || e.Expires != 0 && e.Expires <= Now()) {
 		e, err = g.askInTurn(ctx, key, nil, Entry{})
 		return g.arrived(ctx, key, true, e, err)
 	}
@@ -124,7 +125,7 @@ func (g *Group) fetchAll(ctx context.Context, owner Peer, keys []string, got fun
 	late.SetLimit(mostAtOnce)
 	for i, f := range flights {
 		e, err := g.fetches.Wait(ctx, f)
-		if _, ok := errors.AsType[unreached](err); !ok && (first[i] || !e.unshared) {
+		if _, ok := errors.AsType[unreached](err); !ok && (first[i] || !e.unshared && e.Expires == 0) {
 			got(i, e.Entry, err)
 			continue
 		}

@@ -220,7 +220,7 @@ func (h *httpPeer) getPlain(ctx context.Context, q *Query) (Answer, error) {
 
 // Change implements Peer.
 func (h *httpPeer) Change(ctx context.Context, c Change) ([]Holder, error) {
-	req := &pb.ChangeRequest{Group: c.Group, All: c.All, Holders: c.Holders, WaitNs: int64(c.Wait), View: h.pool.view.Load().id}
+	req := &pb.ChangeRequest{Group: c.Group, All: c.All, Holders: c.Holders, WaitNs: int64(c.Wait), View: h.pool.view.Load().id, Announced: c.Announced}
 	if c.Item != nil {
 		req.Item = &pb.Item{Value: c.Item.Value, TtlNs: int64(c.Item.TTL)}
 	}

@@ -123,7 +123,7 @@ func (p *HTTPPool) answerGet(ctx context.Context, q Query) *pb.GetResponse {
 // answerChange is a peer's Change. It is obeyed after Shutdown too, because the
 // groups of this process are still used then.
 func (p *HTTPPool) answerChange(ctx context.Context, from string, req *pb.ChangeRequest) *pb.ChangeResponse {
-	p.heard(from, req.GetView(), req.GetGroup() == "")
+	p.heard(from, req.GetView(), req.GetAnnounced())
 	resp := new(pb.ChangeResponse)
 	if g := p.group(req.GetGroup()); g != nil { // else nothing is cached here
 		c := Change{

@@ -126,6 +126,21 @@ func (c *link) attempt() {
 	}
 }
 
+// hurry tries at once to open a link after one that failed, because the peer is known to
+// be there.
+func (c *link) hurry() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failure == nil || c.closed || errors.Is(c.failure, errNoStream) {
+		return
+	}
+	if c.retry != nil {
+		c.retry.Stop()
+	}
+	c.failure, c.failures = nil, 0
+	c.attempt()
+}
+
 // bury forgets a link that takes no more requests. One that fell silent is not
 // replaced at once: its peer hangs, and an attempt would hang too. c.mu is held.
 func (c *link) bury() {

@@ -47,8 +47,12 @@ func (g *Group) reload(ctx context.Context, key string, f *flight) (Entry, error
 	}
 	if previous := g.previous(key); previous != nil {
 		if e, ok := g.handedOver(ctx, key, previous); ok {
-			return g.conclude(key, e, nil, began, f)
+			g.keep(key, e, began, f)
+			return e, nil
 		}
+	}
+	if f.Tainted() { // and whoever asks now has another flight
+		return g.load(ctx, key)
 	}
 	e, err := g.runGetter(ctx, key)
 	return g.conclude(key, e, err, began, f)
@@ -141,19 +145,45 @@ const candidates = 3
 
 func (g *Group) rank(key string) rank {
 	for n := range candidates {
-		if g.pick(key, n) == nil {
-			if n == 0 {
-				return asOwner
-			}
-			return asStandIn
+		if g.pick(key, n) != nil {
+			continue
 		}
+		if r, doubted := g.doubted(key, n == 0); doubted {
+			return r
+		}
+		if n == 0 {
+			return asOwner
+		}
+		return asStandIn
 	}
 	return asStranger
 }
 
-// loadPast runs the getter and keeps nothing. It is for a process that cannot reach any
-// of those who hear of changes of the key, and so hears of none: it shares only runs
-// that began after the given turn, which was taken after the caller asked.
+// doubted returns what this process is to a key whose candidate it has become, where a
+// peer with another view may take another one for it. That peer would tell the other one
+// of changes. So for some time this process keeps nothing: as a rule the views soon agree.
+// If they do not, it keeps values for a time, so that the origin is not asked for each Get.
+func (g *Group) doubted(key string, owner bool) (r rank, doubted bool) {
+	v, ok := g.peers.(viewer)
+	if !ok {
+		return 0, false
+	}
+	since := v.doubtful()
+	if since == 0 {
+		return 0, false
+	}
+	if before, _ := v.before(key); owner && before == nil {
+		return 0, false // it was the owner under the view before as well
+	}
+	if Now() < since+Instant(g.times.standIn) {
+		return asStranger, true
+	}
+	return asStandIn, true
+}
+
+// loadPast loads key and keeps nothing. It is for a process that may not hear of changes
+// of the key: it shares only loads that began after the given turn, which was taken after
+// the caller asked.
 func (g *Group) loadPast(ctx context.Context, key string, after uint64) (Entry, error) {
 	if err := ctx.Err(); err != nil {
 		return Entry{}, err
@@ -161,7 +191,14 @@ func (g *Group) loadPast(ctx context.Context, key string, after uint64) (Entry, 
 	for {
 		f, first := g.past.Join(key)
 		if first {
-			g.past.Go(ctx, f, func(ctx context.Context, _ *flight) (Entry, error) { return g.runGetter(ctx, key) })
+			g.past.Go(ctx, f, func(ctx context.Context, _ *flight) (Entry, error) {
+				if previous := g.previous(key); previous != nil {
+					if e, ok := g.handedOver(ctx, key, previous); ok {
+						return e, nil
+					}
+				}
+				return g.runGetter(ctx, key)
+			})
 		}
 		e, err := g.past.Wait(ctx, f)
 		if f.Turn() > after || ctx.Err() != nil {

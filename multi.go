@@ -153,7 +153,9 @@ func (g *Group) loadBatch(ctx context.Context, getter BatchGetter, keys []string
 	for i, key := range keys {
 		if previous := g.previous(key); previous != nil {
 			asks.Go(func() error {
-				entries[i], here[i] = g.handedOver(ctx, key, previous)
+				if entries[i], here[i] = g.handedOver(ctx, key, previous); here[i] {
+					g.keep(key, entries[i], began, flights[i])
+				}
 				return nil
 			})
 		}
@@ -162,19 +164,24 @@ func (g *Group) loadBatch(ctx context.Context, getter BatchGetter, keys []string
 	var rest []string
 	var places []int
 	for i, key := range keys {
-		if !here[i] {
+		switch {
+		case here[i]:
+		case flights[i].Tainted(): // see reload
+			asks.Go(func() error {
+				entries[i], errs[i] = g.load(ctx, key)
+				return nil
+			})
+		default:
 			rest, places = append(rest, key), append(places, i)
 		}
 	}
 	if len(rest) > 0 {
 		loaded, failed := g.runBatchGetter(ctx, getter, rest)
 		for j, i := range places {
-			entries[i], errs[i] = loaded[j], failed[j]
+			entries[i], errs[i] = g.conclude(keys[i], loaded[j], failed[j], began, flights[i])
 		}
 	}
-	for i, key := range keys {
-		entries[i], errs[i] = g.conclude(key, entries[i], errs[i], began, flights[i])
-	}
+	asks.Wait()
 	return entries, errs
 }
 

@@ -67,6 +67,8 @@ type Change struct {
 	Holders bool
 	// Wait is how long the answer may take because of that.
 	Wait time.Duration
+	// Announced tells that the peer which sends it has just begun to have its view.
+	Announced bool
 }
 
 // Holder is a peer that could not be told of a change.
@@ -128,6 +130,11 @@ type viewer interface {
 	settled(ctx context.Context) error
 	// agreement returns how far the peers agree now.
 	agreement() agreement
+	// doubtful returns since when a peer has been known to have another view; zero, if
+	// none has.
+	doubtful() Instant
+	// reconcile asks a peer that had another view which it has now.
+	reconcile(ctx context.Context, peer string)
 	// before returns the peer that owned key until the view changed, and when that
 	// was: nil, if it is this process or not known.
 	before(key string) (Peer, Instant)

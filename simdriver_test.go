@@ -80,6 +80,8 @@ func play(t *testing.T, s *scenario, options ...peercache.GroupOption) *history 
 	for _, i := range s.members {
 		c.startProcess(i)
 	}
+	time.Sleep(simStart)
+	c.history.start = time.Now()
 	for _, step := range s.steps {
 		time.Sleep(step.at - time.Since(c.history.start))
 		c.perform(step)
@@ -278,7 +280,7 @@ func (c *simulation) build(p *simProcess, h *simnet.Host) (err error) {
 	if c.batches {
 		getter = simBatchOrigin{simOrigin{c.scenario, c.history, p.process}}
 	}
-	options := append([]peercache.GroupOption{peercache.WithPeers(p.pool), peercache.WithLoadTimeout(simLoadTimeout)}, c.options...)
+	options := append([]peercache.GroupOption{peercache.WithPeers(p.pool), peercache.WithLoadTimeout(simLoadTimeout), peercache.WithStandIn(simStandIn)}, c.options...)
 	options = append(options, c.freshness.options()...)
 	if p.group, err = peercache.NewGroup("test", c.cacheBytes, getter, options...); err != nil {
 		return err

@@ -15,7 +15,11 @@ import (
 const (
 	simPeerTimeout = 700 * time.Millisecond
 	simLoadTimeout = 2 * time.Second
+	simStandIn     = 3 * time.Second
 	simLongestLoad = 150 * time.Millisecond
+
+	// simStart is how long the first processes have to find each other.
+	simStart = time.Second
 
 	// simSettle is how long after the last fault something may still go the way
 	// that the fault made it go: a fetch that hangs at three peers in turn, a

@@ -60,7 +60,9 @@ type cache struct {
 
 // cell is what otter keeps: an entry that can be renewed where it is, because for otter
 // another value is a replacement.
-type cell struct{ atomic.Pointer[peercache.Entry] }
+type cell struct {
+	atomic.Pointer[peercache.Entry]
+}
 
 func newCell(e peercache.Entry) *cell {
 	c := new(cell)

@@ -328,7 +328,9 @@ type ChangeRequest struct {
 	// duration in nanoseconds.
 	WaitNs int64 `protobuf:"varint,6,opt,name=wait_ns,json=waitNs,proto3" json:"wait_ns,omitempty"`
 	// Names the view of the sender: peers with the same list have the same number.
-	View          uint64 `protobuf:"fixed64,7,opt,name=view,proto3" json:"view,omitempty"`
+	View uint64 `protobuf:"fixed64,7,opt,name=view,proto3" json:"view,omitempty"`
+	// The sender has just begun to have that view.
+	Announced     bool `protobuf:"varint,8,opt,name=announced,proto3" json:"announced,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -410,6 +412,13 @@ func (x *ChangeRequest) GetView() uint64 {
 		return x.View
 	}
 	return 0
+}
+
+func (x *ChangeRequest) GetAnnounced() bool {
+	if x != nil {
+		return x.Announced
+	}
+	return false
 }
 
 // Item is a value that was set.
@@ -1237,7 +1246,7 @@ const file_peercache_proto_rawDesc = "" +
 	"\x05error\x18\x04 \x01(\v2\x10.peercache.ErrorR\x05error\x12\x14\n" +
 	"\x05plain\x18\x05 \x01(\bR\x05plain\x12\x14\n" +
 	"\x05noted\x18\x06 \x01(\bR\x05noted\x12\x1c\n" +
-	"\tunchanged\x18\a \x01(\bR\tunchanged\"\xb7\x01\n" +
+	"\tunchanged\x18\a \x01(\bR\tunchanged\"\xd5\x01\n" +
 	"\rChangeRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
 	"\x04keys\x18\x02 \x03(\fR\x04keys\x12\x10\n" +
@@ -1245,7 +1254,8 @@ const file_peercache_proto_rawDesc = "" +
 	"\x04item\x18\x04 \x01(\v2\x0f.peercache.ItemR\x04item\x12\x18\n" +
 	"\aholders\x18\x05 \x01(\bR\aholders\x12\x17\n" +
 	"\await_ns\x18\x06 \x01(\x03R\x06waitNs\x12\x12\n" +
-	"\x04view\x18\a \x01(\x06R\x04view\"3\n" +
+	"\x04view\x18\a \x01(\x06R\x04view\x12\x1c\n" +
+	"\tannounced\x18\b \x01(\bR\tannounced\"3\n" +
 	"\x04Item\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\fR\x05value\x12\x15\n" +
 	"\x06ttl_ns\x18\x02 \x01(\x03R\x05ttlNs\"y\n" +
