@@ -2,6 +2,7 @@ package peercache
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,10 +14,11 @@ import (
 
 // agreement says how far the peers of a view are known to have that view.
 type agreement struct {
-	epoch    uint64  // a higher one with each change of what follows
-	since    Instant // when a peer last began to have another view, or came anew; 0: never
-	peers    []Peer  // of the view, without this process
-	departed []Peer  // that were in a view before
+	epoch    uint64          // a higher one with each change of what follows
+	since    Instant         // when a peer last began to have another view, or came anew; 0: never
+	peers    []Peer          // of the view, without this process
+	departed []Peer          // that were in a view before
+	agreed   map[string]bool // peers that were heard to have the view; not to be written to
 	// dissenter is a peer that has another view, or empty if none is known.
 	dissenter string
 	next      <-chan struct{} // closed when there is a later epoch
@@ -121,6 +123,7 @@ type consent struct {
 	since     Instant           // guarded by mu
 	next      chan struct{}     // guarded by mu; closed and made anew with each epoch
 	dissent   map[string]uint64 // guarded by mu; the views of peers that have another one
+	agreed    map[string]bool   // guarded by mu; never written to, but swapped whole: the peers that have this one
 	doubtful  atomic.Int64      // written with mu held: the Instant at which there was the first of these, or 0
 	departed  map[Peer]Instant  // guarded by mu; peers that left the view, and when
 	announced chan struct{}     // guarded by mu; closed when the peers have heard of the view
@@ -149,7 +152,7 @@ func (p *HTTPPool) newView(v *view, left []Peer) (announced chan struct{}) {
 	c.newEpoch()
 	v.since = c.since
 	p.view.Store(v)
-	c.dissent = make(map[string]uint64)
+	c.dissent, c.agreed = make(map[string]uint64), make(map[string]bool)
 	c.doubtful.Store(0)
 	c.announced = make(chan struct{})
 	if c.departed == nil {
@@ -223,6 +226,10 @@ func (p *HTTPPool) heard(peer string, id uint64, anew bool) {
 		return // it has no part in what this process promises
 	}
 	was, dissented := c.dissent[peer]
+	if id == v.id && !c.agreed[peer] {
+		c.agreed = maps.Clone(c.agreed)
+		c.agreed[peer] = true
+	}
 	if id == v.id {
 		delete(c.dissent, peer)
 	} else {
@@ -248,7 +255,7 @@ func (p *HTTPPool) agreement() agreement {
 	c := &p.consent
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	a := agreement{epoch: c.epoch, since: c.since, peers: p.view.Load().others, next: c.next}
+	a := agreement{epoch: c.epoch, since: c.since, peers: p.view.Load().others, agreed: c.agreed, next: c.next}
 	for peer := range c.dissent {
 		if a.dissenter == "" || peer < a.dissenter {
 			a.dissenter = peer

@@ -194,7 +194,8 @@ func (t *telling) everybody(ctx context.Context, state agreement) {
 	parts := map[Peer][]string{nil: t.c.Keys}
 	for _, p := range state.peers {
 		parts[p] = t.c.Keys
-		endless[p] = endless[p] || t.c.All
+		// Who has not been heard to have the view may take itself for an owner.
+		endless[p] = endless[p] || t.c.All || !state.agreed[p.Name()]
 	}
 	c := t.c
 	c.Item = nil

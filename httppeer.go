@@ -231,7 +231,7 @@ func (h *httpPeer) Change(ctx context.Context, c Change) ([]Holder, error) {
 			req.Keys = append(req.Keys, []byte(keys[0]))
 			size += len(keys[0]) + 8
 		}
-		resp, err := h.change(ctx, req, c.Wait)
+		resp, err := h.change(ctx, req)
 		if err != nil {
 			return held, err
 		}
@@ -248,7 +248,7 @@ func (h *httpPeer) Change(ctx context.Context, c Change) ([]Holder, error) {
 const changeBytes = 1 << 20
 
 // change sends one request.
-func (h *httpPeer) change(ctx context.Context, req *pb.ChangeRequest, wait time.Duration) (*pb.ChangeResponse, error) {
+func (h *httpPeer) change(ctx context.Context, req *pb.ChangeRequest) (*pb.ChangeResponse, error) {
 	body, err := proto.Marshal(req)
 	if err != nil {
 		return nil, err
@@ -261,10 +261,18 @@ func (h *httpPeer) change(ctx context.Context, req *pb.ChangeRequest, wait time.
 		}
 		return false, err
 	})
-	if plain || err != nil && ctx.Err() == nil {
-		// A peer that is leaving takes no streams any more, but obeys this.
+	if err != nil && ctx.Err() == nil {
+		// A peer that is leaving takes no streams any more, but obeys this. One that
+		// is gone must not be waited for as if it told its holders.
+		req.WaitNs = min(req.WaitNs, int64(h.pool.detectionTime()))
+		if body, err = proto.Marshal(req); err != nil {
+			return nil, err
+		}
+		plain = true
+	}
+	if plain {
 		timeout, _ := h.limits(req.GetGroup())
-		err = h.call(ctx, timeout+wait, http.MethodPost, changePath, body, 0, resp)
+		err = h.call(ctx, timeout+time.Duration(req.GetWaitNs()), http.MethodPost, changePath, body, 0, resp)
 	}
 	if err != nil {
 		return nil, err

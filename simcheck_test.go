@@ -137,6 +137,15 @@ func (c *checker) checkFresh(r *read, s *source) {
 		return
 	}
 	over := s.end.at + time.Duration(float64(ttl)*(1+c.freshness.jitter)) + stale
+	// What a flight finds is for all who joined it until it was over. With a value a
+	// peer says how old it is; that there is none is on its way as long as it takes, and
+	// the keys of a batch are there when the last of them is.
+	if s.result == hasFoundNone {
+		over += simLongestLoad
+	}
+	if c.batches {
+		over += 2 * simLongestLoad
+	}
 	if r.begin.at > over {
 		c.broken("P7", r.key, r.end, "the %v returned a value that was over %v before, of %v, ttl %v, stale %v",
 			r, r.begin.at-over, s, ttl, stale)
