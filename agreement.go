@@ -28,6 +28,10 @@ type agreement struct {
 // candidates. They are no longer than a stand-in's time d after the last change.
 func (a *agreement) changing(d time.Duration) bool { return a.since != 0 && Now() < a.since+Instant(d) }
 
+// confirmed reports whether a peer was heard to have the view. One that was not may take
+// itself for the owner of any key.
+func (a *agreement) confirmed(p Peer) bool { return a.agreed == nil || a.agreed[p.Name()] }
+
 // agreement returns how far the group's peers agree. A PeerPicker that does not know
 // has peers that always do.
 func (g *Group) agreement() agreement {

@@ -125,7 +125,7 @@ func (g *Group) change(ctx context.Context, c Change) error {
 		if c.All || state.changing(g.times.standIn) {
 			t.everybody(ctx, state)
 		} else {
-			t.candidates(ctx)
+			t.candidates(ctx, state)
 		}
 		g.dropCopies(&c)
 		switch {
@@ -159,7 +159,7 @@ type telling struct {
 }
 
 // candidates tells the candidates of the keys, and has them tell the holders.
-func (t *telling) candidates(ctx context.Context) {
+func (t *telling) candidates(ctx context.Context, state agreement) {
 	parts, owners := make(map[Peer][]string), make(map[Peer]bool)
 	for _, key := range t.c.Keys {
 		for n := range candidates {
@@ -167,7 +167,7 @@ func (t *telling) candidates(ctx context.Context) {
 			if part := parts[p]; len(part) == 0 || part[len(part)-1] != key {
 				parts[p] = append(part, key)
 			}
-			owners[p] = owners[p] || n == 0
+			owners[p] = owners[p] || n == 0 || p != nil && !state.confirmed(p)
 		}
 	}
 	c := t.c
@@ -194,8 +194,7 @@ func (t *telling) everybody(ctx context.Context, state agreement) {
 	parts := map[Peer][]string{nil: t.c.Keys}
 	for _, p := range state.peers {
 		parts[p] = t.c.Keys
-		// Who has not been heard to have the view may take itself for an owner.
-		endless[p] = endless[p] || t.c.All || !state.agreed[p.Name()]
+		endless[p] = endless[p] || t.c.All || !state.confirmed(p)
 	}
 	c := t.c
 	c.Item = nil
