@@ -1,0 +1,159 @@
+package discovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// lookupTimeout bounds one question to the DNS, with all its repetitions.
+const lookupTimeout = 10 * time.Second
+
+// DNS finds the peers at the addresses of a name, such as that of a headless
+// service of Kubernetes. pattern is the base URL of every peer with the name in
+// place of the address: with http://peers.shop.svc:8001, an address 10.0.0.7 is
+// the peer http://10.0.0.7:8001. The name is looked up every DefaultDNSPoll; a
+// lookup that fails or finds nothing leaves the last view.
+//
+// The self of this process must be of that form, with its address as the DNS
+// gives it: in Kubernetes http://$(POD_IP):8001. Run fails if the scheme or the
+// port differ, or if the host of self is no address. If that is IPv4, only A
+// records are asked for, if it is IPv6, only AAAA: a process that has both is one
+// peer.
+//
+// The error of DNS says what is wrong with pattern or an option.
+func DNS(pattern string, opts ...Option) (Discovery, error) {
+	d, err := newDNS("DNS", pattern, opts)
+	if err != nil {
+		return nil, err
+	}
+	if port, err := strconv.ParseUint(d.pattern.Port(), 10, 16); err != nil || port == 0 {
+		return nil, fmt.Errorf("discovery: DNS(%q): want the port of the peers as well, such as http://peers.example:8001", pattern)
+	}
+	if _, err := netip.ParseAddr(d.pattern.Hostname()); err == nil {
+		return nil, fmt.Errorf("discovery: DNS(%q): want a name in place of the address", pattern)
+	}
+	return addresses{d}, nil
+}
+
+// SRV finds the peers by the SRV records of a name, each of which has a host and
+// a port: http://_peers._tcp.shop.svc.cluster.local gives for a record with the
+// target a.shop.svc.cluster.local and the port 8001 the peer
+// http://a.shop.svc.cluster.local:8001. Targets are written in lower case and
+// without the dot at their end; priorities and weights have no effect. When it
+// looks, and what it does if it finds nothing, is as for DNS.
+//
+// The self of this process must be of that form, with the target's name as host:
+// of a StatefulSet in Kubernetes http://$(POD_NAME).SERVICE.NAMESPACE.svc.cluster.local:8001.
+// Run fails if the scheme differs, or if self has no port.
+//
+// The error of SRV says what is wrong with pattern or an option.
+func SRV(pattern string, opts ...Option) (Discovery, error) {
+	d, err := newDNS("SRV", pattern, opts)
+	if err != nil {
+		return nil, err
+	}
+	if d.pattern.Port() != "" {
+		return nil, fmt.Errorf("discovery: SRV(%q): want no port: the records have it", pattern)
+	}
+	return services{d}, nil
+}
+
+// dns is what DNS and SRV have in common.
+type dns struct {
+	settings
+	pattern *url.URL
+}
+
+func newDNS(kind, pattern string, opts []Option) (dns, error) {
+	u, err := url.Parse(pattern)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || pattern != u.Scheme+"://"+u.Host {
+		return dns{}, fmt.Errorf("discovery: %s(%q): want http:// or https:// and a name, no path", kind, pattern)
+	}
+	s, err := settle(DefaultDNSPoll, opts)
+	if err != nil {
+		return dns{}, err
+	}
+	if s.resolver == nil {
+		s.resolver = net.DefaultResolver
+	}
+	s.log = s.log.With("name", u.Hostname())
+	return dns{settings: s, pattern: u}, nil
+}
+
+// peer returns the base URL of the peer at a host and a port.
+func (d dns) peer(host, port string) string {
+	return d.pattern.Scheme + "://" + net.JoinHostPort(host, port)
+}
+
+// addresses is what DNS makes.
+type addresses struct{ dns }
+
+func (a addresses) Run(ctx context.Context, self string, report func(View)) error {
+	network, err := a.network(self)
+	if err != nil {
+		return fmt.Errorf("discovery: this process is %q: %w", self, err)
+	}
+	return a.follow(ctx, func(ctx context.Context) ([]string, error) {
+		ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+		defer cancel()
+		found, err := a.resolver.LookupNetIP(ctx, network, a.pattern.Hostname())
+		peers := make([]string, len(found))
+		for i, addr := range found {
+			peers[i] = a.peer(addr.Unmap().String(), a.pattern.Port())
+		}
+		return peers, err
+	}, report)
+}
+
+// network returns the family of the addresses to look for, which is self's. The
+// error says why the others would not find self.
+func (a addresses) network(self string) (string, error) {
+	u, err := url.Parse(self)
+	if err != nil {
+		return "", err
+	}
+	addr, err := netip.ParseAddr(u.Hostname())
+	if err != nil {
+		return "", errors.New("want an address as its host, because the DNS gives addresses")
+	}
+	if want := a.peer(addr.String(), a.pattern.Port()); self != want {
+		return "", fmt.Errorf("its peers would know it as %q: want that, or another pattern than %q", want, a.pattern)
+	}
+	if addr.Is4() {
+		return "ip4", nil
+	}
+	return "ip6", nil
+}
+
+// services is what SRV makes.
+type services struct{ dns }
+
+func (s services) Run(ctx context.Context, self string, report func(View)) error {
+	if u, err := url.Parse(self); err != nil || u.Port() == "" || self != s.peer(u.Hostname(), u.Port()) {
+		return fmt.Errorf("discovery: this process is %q: its peers would know it as %s://TARGET:PORT", self, s.pattern.Scheme)
+	}
+	return s.follow(ctx, func(ctx context.Context) ([]string, error) {
+		ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+		defer cancel()
+		_, records, err := s.resolver.LookupSRV(ctx, "", "", s.pattern.Hostname())
+		if len(records) > 0 && err != nil { // some of the records have no proper name
+			s.log.Warn("discovery: some records are left out", "err", err)
+			err = nil
+		}
+		var peers []string
+		for _, r := range records {
+			target := strings.ToLower(strings.TrimSuffix(r.Target, "."))
+			if target != "" { // else the name says that there is no such service
+				peers = append(peers, s.peer(target, strconv.Itoa(int(r.Port))))
+			}
+		}
+		return peers, err
+	}, report)
+}

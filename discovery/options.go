@@ -1,0 +1,86 @@
+package discovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// How often it is looked for changes, without a WithPoll.
+const (
+	DefaultFilePoll = time.Second
+	DefaultDNSPoll  = 5 * time.Second
+)
+
+// leastPoll bounds what an interval given by mistake can cost.
+const leastPoll = 10 * time.Millisecond
+
+// An Option changes what File, DNS and SRV make. They return its error.
+type Option func(*settings) error
+
+type settings struct {
+	poll     time.Duration
+	log      *slog.Logger
+	resolver Resolver
+}
+
+// WithPoll sets the time from one look for changes to the next, at least 10 ms.
+// The default is DefaultFilePoll or DefaultDNSPoll.
+func WithPoll(d time.Duration) Option {
+	return func(s *settings) error {
+		if d < leastPoll {
+			return fmt.Errorf("WithPoll(%v): want at least %v", d, leastPoll)
+		}
+		s.poll = d
+		return nil
+	}
+}
+
+// WithLogger says where to log, at level warn, why the last view stands, and at
+// level info that there are views again. By default, and with nil, nothing is
+// logged.
+func WithLogger(l *slog.Logger) Option {
+	return func(s *settings) error {
+		if l == nil {
+			l = slog.New(slog.DiscardHandler)
+		}
+		s.log = l
+		return nil
+	}
+}
+
+// A Resolver looks names up in the DNS. A *net.Resolver is one.
+type Resolver interface {
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+	LookupSRV(ctx context.Context, service, proto, name string) (cname string, records []*net.SRV, err error)
+}
+
+// WithResolver makes DNS and SRV ask r. The default is net.DefaultResolver. It is
+// not for File.
+func WithResolver(r Resolver) Option {
+	return func(s *settings) error {
+		if r == nil {
+			return errors.New("WithResolver(nil): want a Resolver, or leave the option out for net.DefaultResolver")
+		}
+		s.resolver = r
+		return nil
+	}
+}
+
+// settle applies options to defaults.
+func settle(poll time.Duration, opts []Option) (settings, error) {
+	s := settings{poll: poll, log: slog.New(slog.DiscardHandler)}
+	for i, opt := range opts {
+		if opt == nil {
+			return s, fmt.Errorf("discovery: option %d is nil", i)
+		}
+		if err := opt(&s); err != nil {
+			return s, fmt.Errorf("discovery: %w", err)
+		}
+	}
+	return s, nil
+}
