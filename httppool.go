@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"math"
 	"net"
@@ -64,6 +65,14 @@ type HTTPPool struct {
 	// background is what goes on after a change of the view: links of peers that left
 	// it are closed, the others are told, and the groups look through their caches.
 	background sync.WaitGroup
+
+	membership *membership // nil without a WithDiscovery: Set gives the views
+	log        *slog.Logger
+
+	// lapsed is what discovery.View.Lapsed says: by now the peers may have a view
+	// without this process. It is set before the view that says so is in place, and
+	// unset after the one that does not.
+	lapsed atomic.Bool
 }
 
 // view is the set of peers that this process believes in, and the ring over it.
@@ -211,6 +220,7 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 		serving:  semaphore.NewWeighted(math.MaxInt64),
 		streams:  true,
 		servers:  make(map[*stream.Server]struct{}),
+		log:      slog.New(slog.DiscardHandler),
 	}
 	p.groups.Store(&map[string]*Group{})
 	for i, opt := range opts {
@@ -225,7 +235,7 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 		p.transport = newTransport()
 	}
 	p.upgrades = withoutHTTP2(p.transport)
-	if err := p.Set(self); err != nil {
+	if err := p.setPeers(self); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -240,11 +250,19 @@ func (p *HTTPPool) BasePath() string { return p.basePath }
 // cluster, this one among them, spelled the same everywhere, in any order. Keys
 // whose owner does not change stay where they are. A base URL is scheme, host and
 // port alone, in lower case. After an error the view is what it was; after
-// Shutdown the error is ErrClosed.
+// Shutdown the error is ErrClosed. A pool with a WithDiscovery gets its views from
+// there, by Join, and refuses those of Set.
 //
 // A process should take no requests of users before its first Set: until then it
 // is alone, and loads every key by itself.
 func (p *HTTPPool) Set(peers ...string) error {
+	if p.membership != nil {
+		return errors.New("peercache: Set on a pool that has a WithDiscovery: its views come from there, see Join")
+	}
+	return p.setPeers(peers...)
+}
+
+func (p *HTTPPool) setPeers(peers ...string) error {
 	if err := p.checkPeers(peers); err != nil {
 		return fmt.Errorf("peercache: %w", err)
 	}
@@ -402,7 +420,8 @@ func (p *HTTPPool) Pick(key string, n int) Peer {
 // Peers implements PeerPicker.
 func (p *HTTPPool) Peers() []Peer { return slices.Clone(p.view.Load().others) }
 
-// Shutdown ends the pool's part in the cluster. It refuses new Gets of peers,
+// Shutdown ends the pool's part in the cluster. If Join has made the process known
+// to its peers, that is withdrawn first. Then the pool refuses new Gets of peers,
 // though it still obeys their Removes, then waits for those in progress and for
 // all loads and fetches, also the abandoned ones, until ctx ends; its error is
 // then ctx.Err. The groups can still be asked, and load by themselves what they
@@ -413,12 +432,13 @@ func (p *HTTPPool) Peers() []Peer { return slices.Clone(p.view.Load().others) }
 // A process ends in this order: it stops taking users' requests, shuts down the
 // pool, and only then the server that serves the pool.
 func (p *HTTPPool) Shutdown(ctx context.Context) error {
+	left := p.membership.leave(ctx)
 	// The view stays: Remove needs it. What is no longer asked of the peers are
 	// Gets, see httpPeer.
 	p.mu.Lock()
 	p.closed.Store(true)
 	p.mu.Unlock()
-	if err := p.drain(ctx); err != nil {
+	if err := cmp.Or(p.drain(ctx), left); err != nil {
 		return fmt.Errorf("peercache: shutdown: %w", err)
 	}
 	for _, rt := range []http.RoundTripper{p.transport, p.upgrades} {

@@ -1,0 +1,234 @@
+package peercache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+
+	"github.com/peercache/peercache/discovery"
+)
+
+// WithDiscovery makes the pool get its views from d, from its Join on, in place of
+// Set. A Discovery is for one pool.
+func WithDiscovery(d discovery.Discovery) PoolOption {
+	return func(p *HTTPPool) error {
+		if d == nil {
+			return errors.New("WithDiscovery(nil): want a Discovery, or leave the option out and use Set")
+		}
+		p.membership = newMembership(p, d)
+		return nil
+	}
+}
+
+// WithPoolLogger makes the pool say, at level warn, what is wrong with the views
+// that it gets from its discovery, and at level error that the discovery has
+// failed. By default, and with nil, it says nothing.
+func WithPoolLogger(l *slog.Logger) PoolOption {
+	return func(p *HTTPPool) error {
+		if l == nil {
+			l = slog.New(slog.DiscardHandler)
+		}
+		p.log = l
+		return nil
+	}
+}
+
+// Join makes the process known to its peers by the pool's discovery, and gives the
+// pool the views that come from there until Shutdown. It returns when the first
+// view that holds this process is in place. Call it when the server is listening:
+// the peers will ask at once.
+//
+// In a view, what is no base URL of a peer is left out, with a warning to the
+// logger of WithPoolLogger. A process that the view lacks is added to it, so that
+// it serves itself as it did. If there is nobody in a view, the last one stands.
+//
+// If ctx ends first, the error wraps ctx.Err and says what was missing. The
+// discovery goes on all the same, so that a process may serve alone until its
+// peers are known; Join may be called again, to wait. It also fails if the pool has
+// no WithDiscovery, if the discovery failed, and with ErrClosed after Shutdown.
+func (p *HTTPPool) Join(ctx context.Context) error {
+	if p.membership == nil {
+		return errors.New("peercache: Join of a pool without a discovery: want a WithDiscovery, or Set")
+	}
+	if err := p.membership.join(ctx); err != nil {
+		return fmt.Errorf("peercache: join %s: %w", p.self, err)
+	}
+	return nil
+}
+
+// membership is the part that a pool has in a cluster by its discovery.
+type membership struct {
+	pool      *HTTPPool
+	discovery discovery.Discovery
+
+	held  chan struct{} // closed when a view is in place that holds this process
+	hold  sync.Once     // closes held
+	ended chan struct{} // closed when Run has returned
+	err   error         // what Join says from then on; to be read when ended is closed
+
+	// What follows is of the goroutine that Run calls take in.
+	members []string        // of the view in place, sorted; nil before the first
+	invalid map[string]bool // what was left out of the last view
+
+	mu      sync.Mutex         // guards what follows
+	stop    context.CancelFunc // ends Run; nil before it is called
+	left    bool               // there has been a leave
+	problem error              // of the last view; nil if it is in place and holds this process
+}
+
+func newMembership(p *HTTPPool, d discovery.Discovery) *membership {
+	return &membership{
+		pool:      p,
+		discovery: d,
+		held:      make(chan struct{}),
+		ended:     make(chan struct{}),
+		problem:   errors.New("no view has come yet"),
+	}
+}
+
+// join calls Run, unless it runs already, and waits for held.
+func (m *membership) join(ctx context.Context) error {
+	if err := m.start(ctx); err != nil {
+		return err
+	}
+	select {
+	case <-m.held:
+		return nil
+	case <-m.ended:
+		return m.err
+	case <-ctx.Done():
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return fmt.Errorf("%w: %w", ctx.Err(), m.problem)
+	}
+}
+
+func (m *membership) start(ctx context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.left {
+		return ErrClosed
+	}
+	if m.stop != nil {
+		return nil
+	}
+	ctx, m.stop = context.WithCancel(context.WithoutCancel(ctx))
+	go m.run(ctx)
+	return nil
+}
+
+func (m *membership) run(ctx context.Context) {
+	defer close(m.ended)
+	err := m.discovery.Run(ctx, m.pool.self, m.take)
+	switch {
+	case err == nil && ctx.Err() != nil:
+		m.err = ErrClosed
+		return
+	case err == nil:
+		err = errors.New("the discovery ended by itself")
+	}
+	m.err = err
+	m.pool.log.Error("no more views come, the last one stands", "err", err)
+}
+
+// leave ends Run, and waits until that has withdrawn what it registered, or until
+// ctx ends. Nobody joins afterwards. A pool without a discovery has nothing to
+// leave.
+func (m *membership) leave(ctx context.Context) error {
+	if m == nil {
+		return nil
+	}
+	m.mu.Lock()
+	m.left = true
+	stop := m.stop
+	m.mu.Unlock()
+	if stop == nil {
+		return nil
+	}
+	stop()
+	select {
+	case <-m.ended:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("the discovery has not ended: %w", ctx.Err())
+	}
+}
+
+// take is what Run reports to. It warns of what is wrong with a view, if that was
+// not so with the one before.
+func (m *membership) take(v discovery.View) {
+	if v.Lapsed {
+		m.pool.lapsed.Store(true)
+	} else {
+		defer m.pool.lapsed.Store(false)
+	}
+	problem := m.place(v.Peers)
+	m.mu.Lock()
+	before := m.problem
+	m.problem = problem
+	m.mu.Unlock()
+	switch {
+	case problem == nil:
+		m.hold.Do(func() { close(m.held) })
+	case before == nil || before.Error() != problem.Error():
+		m.pool.log.Warn("something is wrong with the view of the peers", "err", problem)
+	}
+}
+
+// place puts the view of peers in place, this process among them in any case, or
+// leaves the one that is there. The error says what was wrong.
+func (m *membership) place(peers []string) error {
+	members := m.valid(peers)
+	if len(members) == 0 {
+		return errors.New("there is no peer in it: the last one stands")
+	}
+	var lacking error
+	if !slices.Contains(members, m.pool.self) {
+		lacking = fmt.Errorf("it lacks this process: it has %d others, who may not know of it", len(members))
+		members = append(members, m.pool.self)
+		slices.Sort(members)
+	}
+	if !slices.Equal(members, m.members) {
+		if err := m.pool.setPeers(members...); err != nil {
+			return fmt.Errorf("the last one stands: %w", err)
+		}
+		m.members = members
+	}
+	return lacking
+}
+
+// longestPeerURL bounds what of the members of a view is looked at. The name of a
+// host has at most 253 bytes.
+const longestPeerURL = 512
+
+// valid returns what can be a peer, sorted and each once. It warns of the others,
+// if they were not in the view before.
+func (m *membership) valid(peers []string) []string {
+	var members []string
+	invalid := make(map[string]bool)
+	for _, name := range peers {
+		err := checkMember(name)
+		if err == nil {
+			members = append(members, name)
+			continue
+		}
+		if !m.invalid[name] && !invalid[name] {
+			m.pool.log.Warn("a member of the view is left out", "err", err)
+		}
+		invalid[name] = true
+	}
+	m.invalid = invalid
+	slices.Sort(members)
+	return slices.Compact(members)
+}
+
+// checkMember is checkPeerURL of what anybody may have registered.
+func checkMember(name string) error {
+	if len(name) > longestPeerURL {
+		return fmt.Errorf("peer %s: want at most %d bytes", quote(name), longestPeerURL)
+	}
+	return checkPeerURL(name)
+}
