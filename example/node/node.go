@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"bufio"
@@ -24,10 +24,15 @@ type node struct {
 	log   *slog.Logger
 }
 
-// newNode is all that it takes to embed the cache. What remains is to tell the
-// pool who the peers are (pool.Set), and to serve it at self.
+// newNode is all that it takes to embed the cache. What remains is to serve the
+// pool at self, and to tell it who the peers are: pool.Join, or without a
+// discovery pool.Set.
 func newNode(c config, name string, getter peercache.Getter, log *slog.Logger) (*node, error) {
-	pool, err := peercache.NewHTTPPool(c.self, peercache.WithDetectionTime(c.detection))
+	opts := []peercache.PoolOption{peercache.WithDetectionTime(c.detection), peercache.WithPoolLogger(log)}
+	if c.discovery != nil {
+		opts = append(opts, peercache.WithDiscovery(c.discovery))
+	}
+	pool, err := peercache.NewHTTPPool(c.self, opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -42,15 +47,32 @@ func newNode(c config, name string, getter peercache.Getter, log *slog.Logger) (
 // is to stop. It is more than a load may take (peercache.DefaultLoadTimeout).
 const shutdownTimeout = 15 * time.Second
 
-// serve answers the peers and, if api is not nil, the users, until ctx ends.
-// It closes the listeners.
-func (n *node) serve(ctx context.Context, peers, api net.Listener) error {
+// joinTimeout is how long a process waits until it is among its peers. Then it
+// gives up, to be started again by whoever starts it.
+const joinTimeout = time.Minute
+
+// join makes the process one of its peers. To be stopped meanwhile is no error.
+func (n *node) join(ctx context.Context) error {
+	waiting, cancel := context.WithTimeout(ctx, joinTimeout)
+	defer cancel()
+	if err := n.pool.Join(waiting); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// serve answers the peers, and the users when join has returned, until ctx ends.
+// It closes the listeners. api is nil if there is nothing for users.
+func (n *node) serve(ctx context.Context, join func(context.Context) error, peers, api net.Listener) error {
 	peerServer, apiServer := n.newServer(n.pool), n.newServer(newAPI(n.group, n.log))
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return serve(peerServer, peers) })
-	if api != nil {
-		g.Go(func() error { return serve(apiServer, api) })
-	}
+	g.Go(func() error {
+		if err := join(ctx); err != nil || api == nil {
+			return err
+		}
+		return serve(apiServer, api)
+	})
 	g.Go(func() error {
 		<-ctx.Done()
 		n.log.Info("stopping")
@@ -128,16 +150,16 @@ func runNode(ctx context.Context, c config, stdin io.Reader, stdout io.Writer, l
 		fmt.Fprintln(stdout, apiLine, apiURL(api.Addr()))
 	}
 
+	join := func(context.Context) error { return nil } // alone
 	switch {
 	case c.followPeers:
-		ctx, err = followPeers(ctx, stdin, n.pool.Set, log)
-	case c.peers != nil:
-		err = n.pool.Set(c.peers...)
+		if ctx, err = followPeers(ctx, stdin, n.pool.Set, log); err != nil {
+			return err
+		}
+	case c.discovery != nil:
+		join = n.join
 	}
-	if err != nil {
-		return err
-	}
-	return n.serve(ctx, peers, api)
+	return n.serve(ctx, join, peers, api)
 }
 
 // followPeers reads a list of peers a line, and calls set with each. It returns

@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"os"
@@ -14,8 +14,7 @@ const asExample = "PEERCACHE_TEST_RUN_AS_EXAMPLE"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asExample) != "" {
-		main()
-		return
+		os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
 	goleak.VerifyTestMain(m)
 }

@@ -1,9 +1,10 @@
-package main
+package node
 
 import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"log/slog"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/peercache/peercache/discovery"
 )
 
 func TestFlags(t *testing.T) {
@@ -41,11 +44,40 @@ func TestFlags(t *testing.T) {
 		t.Run(test.args, func(t *testing.T) {
 			want := defaults
 			test.want(&want)
-			got, err := parseFlags(strings.Fields(test.args), io.Discard)
+			got, err := parseFlags(strings.Fields(test.args), io.Discard, ownSources)
 			if err != nil || !reflect.DeepEqual(got, want) {
 				t.Errorf("got %+v, error %v\nwant %+v", got, err, want)
 			}
 		})
+	}
+}
+
+// Each source is chosen by its name, and its discovery made of its own flags. One
+// that the caller of Main brings is a source like the others.
+func TestDiscoveryFlags(t *testing.T) {
+	pigeon := Source{Name: "pigeon", Flags: func(f *flag.FlagSet) func(*slog.Logger) (discovery.Discovery, error) {
+		loft := f.String("loft", "", "where the pigeons live")
+		return func(*slog.Logger) (discovery.Discovery, error) { return discovery.Static(*loft) }
+	}}
+	tests := map[string]string{
+		"": "<nil>",
+		"-peers http://127.0.0.1:1,http://127.0.0.1:2": "discovery.static",
+		"-discovery static -peers http://127.0.0.1:1":  "discovery.static",
+		"-peers -":                                      "<nil>",
+		"-discovery file -peers-file x":                 "*discovery.file",
+		"-discovery dns -dns http://peers:1":            "discovery.addresses",
+		"-discovery dns -srv http://_peers._tcp.shop":   "discovery.services",
+		"-discovery pigeon -loft http://127.0.0.1:1":    "discovery.static",
+		"-discovery pigeon -self http://a:1 -loft roof": "discovery.static",
+	}
+	for args, want := range tests {
+		c, err := parseFlags(append([]string{"-port", "1"}, strings.Fields(args)...), io.Discard, append(ownSources, pigeon))
+		if err == nil {
+			err = c.openDiscovery(slog.New(slog.DiscardHandler))
+		}
+		if got := fmt.Sprintf("%T", c.discovery); got != want || err != nil {
+			t.Errorf("%s: got a %s, error %v: want a %s", args, got, err, want)
+		}
 	}
 }
 
@@ -68,6 +100,19 @@ func TestFlagErrors(t *testing.T) {
 		{"-port 1 -peers http://127.0.0.1:1,", `peer ""`},
 		{"-peers http://127.0.0.1:1", "want -port as well"},
 		{"-self http://127.0.0.1:1", "want -port as well"},
+		{"-discovery file -peers-file " + missing, "want -port as well"},
+		{"-peers-file " + missing, "-peers-file is for -discovery file"},
+		{"-port 1 -dns http://peers:1", "-dns is for -discovery dns"},
+		{"-port 1 -discovery file -srv http://peers", "-srv is for -discovery dns"},
+		{"-port 1 -discovery carrier-pigeon", "-discovery \"carrier-pigeon\": want"},
+		{"-port 1 -discovery static", "want -peers as well"},
+		{"-port 1 -discovery file -peers http://127.0.0.1:1", "-peers is for -discovery static"},
+		{"-port 1 -discovery file", "want -peers-file as well"},
+		{"-port 1 -discovery dns", "want one of -dns and -srv"},
+		{"-port 1 -discovery dns -dns http://peers:1 -srv http://peers", "want one of -dns and -srv"},
+		{"-port 1 -discovery dns -dns http://peers", "want the port"},
+		{"-port 1 -discovery dns -srv http://peers:1", "want no port"},
+		{"-port 1 -self 10.0.0.1 -discovery file -peers-file x", "-self: peercache:"},
 		{"-nodes ,", "-nodes \",\": want ports"},
 		{"-nodes 1,65536", "want ports"},
 		{"-nodes 1,2,1", "port 1 stands there twice"},
@@ -83,7 +128,7 @@ func TestFlagErrors(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.args, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			status := run(strings.Fields(test.args), strings.NewReader(""), &stdout, &stderr)
+			status := Main(strings.Fields(test.args), strings.NewReader(""), &stdout, &stderr)
 			if status != exitUsage || stdout.Len() > 0 || !strings.Contains(stderr.String(), test.want) {
 				t.Errorf("status %d, stdout %q, stderr %q: want status %d and %q on stderr",
 					status, &stdout, &stderr, exitUsage, test.want)
@@ -94,15 +139,15 @@ func TestFlagErrors(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	if status := run([]string{"-h"}, nil, &stdout, &stderr); status != exitOK || stderr.Len() > 0 {
+	if status := Main([]string{"-h"}, nil, &stdout, &stderr); status != exitOK || stderr.Len() > 0 {
 		t.Errorf("status %d, stderr %q: want %d and nothing", status, &stderr, exitOK)
 	}
-	for _, want := range []string{"-port", "-peers", "-api", "-dir", "-origin-delay"} {
+	for _, want := range []string{"-port", "-peers", "-api", "-dir", "-origin-delay", "-discovery", "-peers-file", "-dns"} {
 		if !strings.Contains(stdout.String(), want) {
 			t.Errorf("the help does not mention %s", want)
 		}
 	}
-	if _, err := parseFlags([]string{"-h"}, io.Discard); !errors.Is(err, flag.ErrHelp) {
+	if _, err := parseFlags([]string{"-h"}, io.Discard, ownSources); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("error %v: want flag.ErrHelp", err)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"errors"
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache"
+	"github.com/peercache/peercache/discovery"
 )
 
 // config is what the flags say.
@@ -24,6 +25,10 @@ type config struct {
 	self        string   // its base URL; "": http:// and where it listens
 	peers       []string // the base URLs of all processes; nil: this one alone
 	followPeers bool     // lists of peers come from standard input
+
+	// open makes the discovery of a Source; nil if that is not asked for.
+	open      func(*slog.Logger) (discovery.Discovery, error)
+	discovery discovery.Discovery // nil without peers, and with followPeers
 
 	api         string // where the API is served; "": nowhere
 	dir         string // "": the scores
@@ -37,6 +42,7 @@ const usage = `A service that embeds peercache.
 
   example                                             three processes and the API
   example -port 8001 -peers URL,URL,URL [-api :9999]  one process
+  example -port 8001 -discovery file -peers-file PATH [-self URL] [-api :9999]
 
 Flags:
 `
@@ -46,14 +52,15 @@ const defaultAPI = "127.0.0.1:9999"
 
 // parseFlags returns what args say, or an error that says what is wrong with
 // them. If they ask for help it writes that to out and returns flag.ErrHelp.
-func parseFlags(args []string, out io.Writer) (config, error) {
+func parseFlags(args []string, out io.Writer, sources []Source) (config, error) {
 	var c config
-	var peers, ports string
+	var peers, ports, kind string
 	var port int
 	f := flag.NewFlagSet("example", flag.ContinueOnError)
 	f.IntVar(&port, "port", 0, "be one process, and answer its peers on this `port`; 0 picks a free one")
 	f.StringVar(&peers, "peers", "", "base `URLs` of all processes, this one among them, with commas between;\n"+
 		"or - to read such lists from standard input, a line each, and stop when it ends")
+	f.StringVar(&kind, "discovery", static, "`how` to find the peers: "+strings.Join(sourceNames(sources), ", "))
 	f.StringVar(&c.self, "self", "", "base `URL` of this process, as its peers write it (default http://127.0.0.1:PORT);\n"+
 		"if it is given, the peers may be on other machines: there is no access control")
 	f.StringVar(&c.api, "api", "", "`address` of the API, such as :9999 (default "+defaultAPI+" without -port, else none)")
@@ -64,6 +71,7 @@ func parseFlags(args []string, out io.Writer) (config, error) {
 	f.DurationVar(&c.detection, "detection-time", 500*time.Millisecond, "for how long a peer may be silent until it is taken for dead")
 	f.Int64Var(&c.cacheBytes, "cache-bytes", 64<<20, "the most `bytes` that the cache of one process takes")
 	f.TextVar(&c.logLevel, "log-level", slog.LevelDebug, "`level` of the log: DEBUG shows where each answer comes from; INFO, WARN, ERROR")
+	defined := defineFlags(f, sources)
 
 	f.SetOutput(io.Discard) // an error is the caller's to print
 	if err := f.Parse(args); err != nil {
@@ -84,6 +92,10 @@ func parseFlags(args []string, out io.Writer) (config, error) {
 	if err := c.checkOrigin(); err != nil {
 		return c, err
 	}
+	var err error
+	if c.open, err = choose(kind, defined, given); err != nil {
+		return c, err
+	}
 	if c.api == "" && !c.oneNode {
 		c.api = defaultAPI
 	}
@@ -91,15 +103,32 @@ func parseFlags(args []string, out io.Writer) (config, error) {
 		return c, err
 	}
 	if !c.oneNode {
-		if given["peers"] || given["self"] {
-			return c, errors.New("-peers and -self are for one process: want -port as well, or neither to start three")
+		if given["peers"] || given["self"] || given["discovery"] {
+			return c, errors.New("-peers, -self and -discovery are for one process: want -port as well, or none of them to start three")
 		}
 		return c, c.setPorts(ports)
 	}
 	if given["nodes"] {
 		return c, errors.New("-nodes starts processes, and -port is one: want one of the two")
 	}
+	if kind != static && given["peers"] {
+		return c, fmt.Errorf("-peers is for -discovery static, not %s: want one of the two", kind)
+	}
+	if given["discovery"] && kind == static && !given["peers"] {
+		return c, errors.New("-discovery static: want -peers as well")
+	}
 	return c, c.setPeers(port, peers)
+}
+
+// openDiscovery makes the discovery that the flags ask for.
+func (c *config) openDiscovery(log *slog.Logger) (err error) {
+	switch {
+	case c.open != nil:
+		c.discovery, err = c.open(log)
+	case c.peers != nil:
+		c.discovery, err = discovery.Static(c.peers...)
+	}
+	return err
 }
 
 func (c *config) checkOrigin() error {
