@@ -104,9 +104,9 @@ func (a addresses) Run(ctx context.Context, self string, report func(View)) erro
 		ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 		defer cancel()
 		found, err := a.resolver.LookupNetIP(ctx, network, a.pattern.Hostname())
-		peers := make([]string, len(found))
-		for i, addr := range found {
-			peers[i] = a.peer(addr.Unmap().String(), a.pattern.Port())
+		var peers []string
+		for _, addr := range found {
+			peers = append(peers, a.peer(addr.Unmap().String(), a.pattern.Port()))
 		}
 		return peers, err
 	}, report)
@@ -142,11 +142,8 @@ func (s services) Run(ctx context.Context, self string, report func(View)) error
 	return s.follow(ctx, func(ctx context.Context) ([]string, error) {
 		ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 		defer cancel()
+		// With an error there may be records, those that are well-formed.
 		_, records, err := s.resolver.LookupSRV(ctx, "", "", s.pattern.Hostname())
-		if len(records) > 0 && err != nil { // some of the records have no proper name
-			s.log.Warn("discovery: some records are left out", "err", err)
-			err = nil
-		}
 		var peers []string
 		for _, r := range records {
 			target := strings.ToLower(strings.TrimSuffix(r.Target, "."))

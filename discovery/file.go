@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 )
@@ -54,17 +53,18 @@ func (f *file) Run(ctx context.Context, _ string, report func(View)) error {
 // readList returns the peers that a file lists. It reads all of it each time:
 // neither the time nor the size of a file tells of every change.
 func readList(path string) ([]string, error) {
-	f, err := os.Open(path)
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular(): // to open a named pipe would wait for its other end
+		return nil, fmt.Errorf("%s: want a regular file", path)
+	case info.Size() > mostFileBytes:
+		return nil, fmt.Errorf("%s: %d bytes, want a list of at most %d", path, info.Size(), mostFileBytes)
+	}
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, mostFileBytes+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(text) > mostFileBytes {
-		return nil, fmt.Errorf("%s: want a list of at most %d bytes", path, mostFileBytes)
 	}
 	var peers []string
 	for line := range strings.Lines(string(text)) {

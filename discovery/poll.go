@@ -9,11 +9,12 @@ import (
 
 // errNobody is of a source that names no peers. That is never the truth: this
 // process, at least, is there.
-var errNobody = errors.New("it names no peers")
+var errNobody = errors.New("nobody is named")
 
-// follow reads a list of peers now and then every s.poll, and reports each that
-// differs from the last, in whatever order. After a read that fails the last view
-// stands. It returns nil when ctx ends.
+// follow reads a list of peers now and every s.poll, and reports each that differs
+// from the last, in whatever order. A read that gives nobody changes nothing. One
+// may give some peers and an error, for those that are left out. follow returns
+// nil when ctx ends.
 func (s settings) follow(ctx context.Context, read func(context.Context) ([]string, error), report func(View)) error {
 	ticks := time.NewTicker(s.poll)
 	defer ticks.Stop()
@@ -21,27 +22,26 @@ func (s settings) follow(ctx context.Context, read func(context.Context) ([]stri
 	failures := 0 // since the last good read
 	for {
 		peers, err := read(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
 		if err == nil && len(peers) == 0 {
 			err = errNobody
 		}
 		switch {
-		case ctx.Err() != nil:
-			return nil
+		case err == nil && failures > 0:
+			s.log.Info("the peers can be read again", "failures", failures)
+			failures = 0
 		case err != nil:
-			// Once for a row of them, not at every tick.
-			if failures++; failures == 1 {
-				s.log.Warn("discovery: the peers cannot be read, the last view stands", "err", err)
+			if failures++; failures == 1 { // once, not at every tick
+				s.log.Warn("the peers cannot be read, or not all of them", "found", len(peers), "err", err)
 			}
-		default:
-			if failures > 0 {
-				s.log.Info("discovery: the peers can be read again", "failures", failures)
-				failures = 0
-			}
-			slices.Sort(peers)
-			if peers = slices.Compact(peers); !slices.Equal(peers, last) {
-				last = peers
-				report(View{Peers: slices.Clone(peers)})
-			}
+		}
+		slices.Sort(peers)
+		peers = slices.Compact(peers)
+		if len(peers) > 0 && !slices.Equal(peers, last) {
+			last = peers
+			report(View{Peers: slices.Clone(peers)})
 		}
 		select {
 		case <-ticks.C:
