@@ -438,7 +438,7 @@ func (p *HTTPPool) Shutdown(ctx context.Context) error {
 	p.mu.Lock()
 	p.closed.Store(true)
 	p.mu.Unlock()
-	if err := cmp.Or(p.drain(ctx), left); err != nil {
+	if err := cmp.Or(left, p.drain(ctx)); err != nil {
 		return fmt.Errorf("peercache: shutdown: %w", err)
 	}
 	for _, rt := range []http.RoundTripper{p.transport, p.upgrades} {
