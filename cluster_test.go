@@ -76,6 +76,16 @@ func (o *origin) count(key string) int {
 	return o.loads[key]
 }
 
+// total returns how many loads there were.
+func (o *origin) total() (n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, loads := range o.loads {
+		n += loads
+	}
+	return n
+}
+
 // config says how newCluster makes its nodes.
 type config struct {
 	getter func(i int) peercache.Getter
