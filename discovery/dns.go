@@ -2,7 +2,6 @@ package discovery
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -98,7 +97,7 @@ type addresses struct{ dns }
 func (a addresses) Run(ctx context.Context, self string, report func(View)) error {
 	network, err := a.network(self)
 	if err != nil {
-		return fmt.Errorf("discovery: this process is %q: %w", self, err)
+		return fmt.Errorf("discovery: %w", err)
 	}
 	return a.follow(ctx, func(ctx context.Context) ([]string, error) {
 		ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
@@ -121,10 +120,10 @@ func (a addresses) network(self string) (string, error) {
 	}
 	addr, err := netip.ParseAddr(u.Hostname())
 	if err != nil {
-		return "", errors.New("want an address as its host, because the DNS gives addresses")
+		return "", fmt.Errorf("this process is %q: want an address in place of the name, because the DNS gives addresses", self)
 	}
 	if want := a.peer(addr.String(), a.pattern.Port()); self != want {
-		return "", fmt.Errorf("its peers would know it as %q: want that, or another pattern than %q", want, a.pattern)
+		return "", fmt.Errorf("this process is %q, and its peers would know it as %q: want that, or another pattern than %q", self, want, a.pattern)
 	}
 	if addr.Is4() {
 		return "ip4", nil
@@ -137,7 +136,7 @@ type services struct{ dns }
 
 func (s services) Run(ctx context.Context, self string, report func(View)) error {
 	if u, err := url.Parse(self); err != nil || u.Port() == "" || self != s.peer(u.Hostname(), u.Port()) {
-		return fmt.Errorf("discovery: this process is %q: its peers would know it as %s://TARGET:PORT", self, s.pattern.Scheme)
+		return fmt.Errorf("discovery: this process is %q, and its peers would know it as %s://TARGET:PORT: want that", self, s.pattern.Scheme)
 	}
 	return s.follow(ctx, func(ctx context.Context) ([]string, error) {
 		ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
