@@ -12,6 +12,9 @@
 //	go http.ListenAndServe(":8001", pool)
 //	view, err := scores.Get(ctx, "Tom")
 //
+// In place of Set, a discovery can tell the pool who the peers are: see
+// WithDiscovery and Join, and package discovery.
+//
 // # The life of a Get
 //
 //  1. Group.Get looks into the caches of its own process. A hit ends here.
@@ -36,8 +39,8 @@
 // group.go is the path above, in its order; fetch.go is step 5 on the asking side,
 // serve.go on the answering side. getter.go and peers.go are the seams to the origin
 // and to the network; cache.go is the one to the store. HTTPPool is httppool.go
-// (the view and the ring), httppeer.go (asking, on the connection of link.go),
-// streamserver.go and httpserver.go (answering, by either way); wire.go turns
-// errors into messages and back. The packages singleflight, consistenthash, store,
-// lru, stream and pb stand alone.
+// (the view and the ring), join.go (where views come from), httppeer.go (asking,
+// on the connection of link.go), streamserver.go and httpserver.go (answering, by
+// either way); wire.go turns errors into messages and back. The packages
+// singleflight, consistenthash, store, lru, stream, discovery and pb stand alone.
 package peercache

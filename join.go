@@ -166,6 +166,9 @@ func (m *membership) take(v discovery.View) {
 		defer m.pool.lapsed.Store(false)
 	}
 	problem := m.place(v.Peers)
+	if problem == nil && v.Lapsed {
+		problem = errors.New("the registration of this process has run out, or may have: its peers may know it no more")
+	}
 	m.mu.Lock()
 	before := m.problem
 	m.problem = problem

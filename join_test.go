@@ -217,6 +217,9 @@ func TestViewUnchanged(t *testing.T) {
 		if j.view.Load() != before || !j.lapsed.Load() {
 			t.Errorf("another view %t, lapsed %t: want the same view, lapsed", j.view.Load() != before, j.lapsed.Load())
 		}
+		if warnings := j.warnings(t); len(warnings) != 1 || !strings.Contains(warnings[0], "has run out") {
+			t.Errorf("warnings %q: want one that the registration has run out", warnings)
+		}
 		j.told.tell("http://10.0.0.2:8001", selfURL)
 		if j.view.Load() != before || j.lapsed.Load() {
 			t.Errorf("another view %t, lapsed %t: want the same view, not lapsed", j.view.Load() != before, j.lapsed.Load())

@@ -122,6 +122,7 @@ func (a addresses) network(self string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("this process is %q: want an address in place of the name, because the DNS gives addresses", self)
 	}
+	addr = addr.Unmap()
 	if want := a.peer(addr.String(), a.pattern.Port()); self != want {
 		return "", fmt.Errorf("this process is %q, and its peers would know it as %q: want that, or another pattern than %q", self, want, a.pattern)
 	}

@@ -151,6 +151,7 @@ func TestDNSSelf(t *testing.T) {
 		{"http://peers:1", "http://10.0.0.1:2", `know it as "http://10.0.0.1:1"`},
 		{"http://peers:1", "https://10.0.0.1:1", `know it as "http://10.0.0.1:1"`},
 		{"http://peers:1", "http://[FD00::1]:1", `know it as "http://[fd00::1]:1"`},
+		{"http://peers:1", "http://[::ffff:10.0.0.1]:1", `know it as "http://10.0.0.1:1"`},
 		{"http://peers:1", "http://10.0.0.1", `know it as "http://10.0.0.1:1"`},
 		{"http://_p._tcp.peers", "http://10.0.0.1", "http://TARGET:PORT"},
 		{"http://_p._tcp.peers", "https://a.peers:1", "http://TARGET:PORT"},

@@ -44,7 +44,7 @@ func fileFlags(f *flag.FlagSet) func(*slog.Logger) (discovery.Discovery, error) 
 func dnsFlags(f *flag.FlagSet) func(*slog.Logger) (discovery.Discovery, error) {
 	pattern := f.String("dns", "", "-discovery dns: the base `URL` of every process, with a name in place of the address,\n"+
 		"such as http://peers.example:8001; -self must have the address")
-	srv := f.String("srv", "", "-discovery dns: the same with a name that has SRV records, and without a port,\n"+
+	srv := f.String("srv", "", "-discovery dns: the same `URL` with a name that has SRV records, and without a port,\n"+
 		"such as http://_peers._tcp.example; -self must have the name and the port of a record")
 	return func(log *slog.Logger) (discovery.Discovery, error) {
 		switch {
