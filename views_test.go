@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"runtime"
 	"slices"
 	"sync"
@@ -56,7 +57,7 @@ func (r *registry) change(members func()) {
 
 // fleet is a cluster whose nodes come and go, and which all have users.
 type fleet struct {
-	net      *simnet.Network
+	network  *simnet.Network
 	registry *registry
 	origin   *origin
 	nodes    []*node
@@ -64,6 +65,7 @@ type fleet struct {
 	started  int         // of all time: no address is used twice
 	resting  atomic.Bool // the users ask for nothing
 	gets     atomic.Int64
+	dials    atomic.Int64
 }
 
 // grow starts a node. Its users come when it has joined the others.
@@ -71,8 +73,14 @@ func (f *fleet) grow(t *testing.T) {
 	t.Helper()
 	name := host(f.started)
 	f.started++
-	h, url := f.net.Host(name), "http://"+name+":8001"
-	pool, err := peercache.NewHTTPPool(url, peercache.WithTransport(h.Transport()), peercache.WithDiscovery(f.registry))
+	h, url := f.network.Host(name), "http://"+name+":8001"
+	transport := h.Transport()
+	dial := transport.DialContext
+	transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		f.dials.Add(1)
+		return dial(ctx, network, addr)
+	}
+	pool, err := peercache.NewHTTPPool(url, peercache.WithTransport(transport), peercache.WithDiscovery(f.registry))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +136,8 @@ func (f *fleet) shrink(t *testing.T) {
 
 // rest keeps the users away, lets the view settle, asks all nodes for some keys, and
 // returns how many goroutines there are when nothing that began before can still
-// go on. With one view, each key is loaded once (P1).
+// go on, nor an attempt to reach who has left. With one view, each key is loaded
+// once (P1).
 func (f *fleet) rest(t *testing.T, keys string) int {
 	t.Helper()
 	f.resting.Store(true)
@@ -144,7 +153,12 @@ func (f *fleet) rest(t *testing.T, keys string) int {
 		}
 	}
 	time.Sleep(5 * time.Minute)
+	dials := f.dials.Load()
+	time.Sleep(5 * time.Minute)
 	synctest.Wait()
+	if n := f.dials.Load() - dials; n != 0 {
+		t.Errorf("%d dials at rest: want none, somebody tries to reach nodes that have left", n)
+	}
 	return runtime.NumGoroutine()
 }
 
@@ -154,8 +168,8 @@ func (f *fleet) rest(t *testing.T, keys string) int {
 func TestP1ManyViews(t *testing.T) {
 	const least, most, rounds = 3, 20, 3
 	const pause = 10 * time.Second / (rounds * 2 * (most - least))
-	simulate(t, func(t *testing.T, net *simnet.Network) {
-		f := &fleet{net: net, registry: &registry{changed: make(chan struct{})}, origin: &origin{}}
+	simulate(t, func(t *testing.T, network *simnet.Network) {
+		f := &fleet{network: network, registry: &registry{changed: make(chan struct{})}, origin: &origin{}}
 		t.Cleanup(func() {
 			for len(f.nodes) > 0 {
 				f.shrink(t)
