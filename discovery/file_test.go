@@ -30,16 +30,21 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
+// watchFile watches a file with a text.
+func watchFile(t *testing.T, text string) (w *watcher, path string, log *logged) {
+	t.Helper()
+	path, log = filepath.Join(t.TempDir(), "peers"), &logged{}
+	d, err := discovery.File(path, discovery.WithLogger(log.logger()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, text)
+	return watch(t, d, urlA), path, log
+}
+
 func TestFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		path := filepath.Join(t.TempDir(), "peers")
-		var log logged
-		d, err := discovery.File(path, discovery.WithLogger(log.logger()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		write(t, path, "# nobody yet\n\n")
-		w := watch(t, d, urlA)
+		w, path, log := watchFile(t, "# nobody yet\n\n")
 		w.after(t, 0)
 		log.checkWarnings(t, 1, "nobody is named")
 
@@ -64,8 +69,18 @@ func TestFile(t *testing.T) {
 		write(t, path, "rubbish\n"+urlB+"\n") // not for us to judge
 		w.after(t, discovery.DefaultFilePoll, urlB+" rubbish")
 		log.checkWarnings(t, 0, "")
+		if err := w.stop(); err != nil {
+			t.Errorf("Run: error %v: want none", err)
+		}
+	})
+}
 
-		// What can go wrong. The last list stands, and it is said once.
+// What can go wrong with a file that was good. The last list stands, and that is
+// said once.
+func TestFileGoesBad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, path, log := watchFile(t, urlA)
+		w.after(t, 0, urlA)
 		for _, bad := range []struct {
 			what string
 			make func() error
@@ -83,12 +98,9 @@ func TestFile(t *testing.T) {
 			if err := os.RemoveAll(path); err != nil {
 				t.Fatal(err)
 			}
-			write(t, path, urlB+"\nrubbish\n")
+			write(t, path, urlA)
 			w.after(t, discovery.DefaultFilePoll) // no change
 			log.checkWarnings(t, 0, "")
-		}
-		if err := w.stop(); err != nil {
-			t.Errorf("Run: error %v: want none", err)
 		}
 	})
 }
