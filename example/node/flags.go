@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -89,10 +90,10 @@ func parseFlags(args []string, out io.Writer, sources []Source) (config, error) 
 	if f.NArg() > 0 {
 		return c, fmt.Errorf("unexpected argument %q: want only flags", f.Arg(0))
 	}
-	if err := c.checkOrigin(); err != nil {
+	err := cmp.Or(c.checkMode(given), c.checkOrigin())
+	if err != nil {
 		return c, err
 	}
-	var err error
 	if c.open, err = choose(kind, defined, given); err != nil {
 		return c, err
 	}
@@ -102,22 +103,22 @@ func parseFlags(args []string, out io.Writer, sources []Source) (config, error) 
 	if err := checkAddress(c.api); err != nil {
 		return c, err
 	}
-	if !c.oneNode {
-		if given["peers"] || given["self"] || given["discovery"] {
-			return c, errors.New("-peers, -self and -discovery are for one process: want -port as well, or none of them to start three")
-		}
-		return c, c.setPorts(ports)
+	if c.oneNode {
+		return c, c.setPeers(port, peers)
 	}
-	if given["nodes"] {
-		return c, errors.New("-nodes starts processes, and -port is one: want one of the two")
+	return c, c.setPorts(ports)
+}
+
+// checkMode returns an error if flags for one process are given together with
+// those for several.
+func (c *config) checkMode(given map[string]bool) error {
+	switch {
+	case c.oneNode && given["nodes"]:
+		return errors.New("-nodes starts processes, and -port is one: want one of the two")
+	case !c.oneNode && (given["peers"] || given["self"] || given["discovery"]):
+		return errors.New("-peers, -self and -discovery are for one process: want -port as well, or none of them to start three")
 	}
-	if kind != static && given["peers"] {
-		return c, fmt.Errorf("-peers is for -discovery static, not %s: want one of the two", kind)
-	}
-	if given["discovery"] && kind == static && !given["peers"] {
-		return c, errors.New("-discovery static: want -peers as well")
-	}
-	return c, c.setPeers(port, peers)
+	return nil
 }
 
 // openDiscovery makes the discovery that the flags ask for.

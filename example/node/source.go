@@ -92,7 +92,7 @@ func defineFlags(f *flag.FlagSet, sources []Source) []definedSource {
 }
 
 // choose returns what makes the discovery of that name, nil for static. It is an
-// error if a flag is given that only another one has.
+// error if a flag is given that only another one has, or if static lacks its own.
 func choose(name string, sources []definedSource, given map[string]bool) (open func(*slog.Logger) (discovery.Discovery, error), err error) {
 	for _, s := range sources {
 		if s.Name == name {
@@ -105,8 +105,13 @@ func choose(name string, sources []definedSource, given map[string]bool) (open f
 			}
 		}
 	}
-	if open == nil && name != static {
+	switch {
+	case name != static && open == nil:
 		return nil, fmt.Errorf("-discovery %q: want one of those that -h lists", name)
+	case name != static && given["peers"]:
+		return nil, fmt.Errorf("-peers is for -discovery static, not %s: want one of the two", name)
+	case name == static && given["discovery"] && !given["peers"]:
+		return nil, errors.New("-discovery static: want -peers as well")
 	}
 	return open, nil
 }
