@@ -12,7 +12,7 @@ import (
 )
 
 // WithDiscovery makes the pool get its views from d, from its Join on, in place of
-// Set. A Discovery is for one pool.
+// Set; until then it is alone. A Discovery is for one pool.
 func WithDiscovery(d discovery.Discovery) PoolOption {
 	return func(p *HTTPPool) error {
 		if d == nil {
@@ -93,6 +93,11 @@ func newMembership(p *HTTPPool, d discovery.Discovery) *membership {
 func (m *membership) join(ctx context.Context) error {
 	if err := m.start(ctx); err != nil {
 		return err
+	}
+	select {
+	case <-m.ended: // also if there was a view before
+		return m.err
+	default:
 	}
 	select {
 	case <-m.held:

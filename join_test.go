@@ -247,6 +247,16 @@ func TestDiscoveryFails(t *testing.T) {
 			if got, want := j.members(), selfURL+" http://10.0.0.2:8001"; got != want {
 				t.Errorf("the view has %s: want %s", got, want)
 			}
+
+			j = newJoining(t)
+			j.join(t, selfURL)
+			j.told.fail <- failure
+			synctest.Wait()
+			for range 20 { // two things have happened, and it must not pick one
+				if err := j.Join(t.Context()); err == nil {
+					t.Error("Join after the discovery has failed: no error")
+				}
+			}
 			if !strings.Contains(j.log.String(), "level=ERROR") {
 				t.Errorf("logged %s: want an error", &j.log)
 			}
