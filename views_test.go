@@ -7,6 +7,7 @@ import (
 	"net"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -135,10 +136,10 @@ func (f *fleet) shrink(t *testing.T) {
 }
 
 // rest keeps the users away, lets the view settle, asks all nodes for some keys, and
-// returns how many goroutines there are when nothing that began before can still
-// go on, nor an attempt to reach who has left. With one view, each key is loaded
-// once (P1).
-func (f *fleet) rest(t *testing.T, keys string) int {
+// returns the stacks of the goroutines that there are when nothing that began before
+// can still go on, nor an attempt to reach who has left. With one view, each key is
+// loaded once (P1).
+func (f *fleet) rest(t *testing.T, keys string) (stacks []string) {
 	t.Helper()
 	f.resting.Store(true)
 	defer f.resting.Store(false)
@@ -159,7 +160,14 @@ func (f *fleet) rest(t *testing.T, keys string) int {
 	if n := f.dials.Load() - dials; n != 0 {
 		t.Errorf("%d dials at rest: want none, somebody tries to reach nodes that have left", n)
 	}
-	return runtime.NumGoroutine()
+	all := make([]byte, 4<<20)
+	all = all[:runtime.Stack(all, true)]
+	for stack := range strings.SplitSeq(string(all), "\n\n") {
+		if strings.Contains(stack, "peercache") { // else it is the runtime's own
+			stacks = append(stacks, stack)
+		}
+	}
+	return stacks
 }
 
 // A cluster of 3 grows to 20 and shrinks again, three times in 10 seconds, while
@@ -193,8 +201,8 @@ func TestP1ManyViews(t *testing.T) {
 		}
 		t.Logf("%d nodes in %v, %d Gets, %d loads", f.started, time.Since(start), f.gets.Load()-gets, f.origin.total())
 
-		if after := f.rest(t, "after"); after > before {
-			t.Errorf("%d goroutines: want %d, as before", after, before)
+		if after := f.rest(t, "after"); len(after) > len(before) {
+			t.Errorf("%d goroutines: want %d, as before\n%s", len(after), len(before), strings.Join(after, "\n\n"))
 		}
 		for _, n := range f.nodes {
 			if peers := n.pool.Peers(); len(peers) != least-1 || len(n.pool.Stats()) != least-1 {
