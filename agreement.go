@@ -113,7 +113,7 @@ const mostHandover = time.Second
 func (g *Group) viewChanged(at Instant) {
 	g.main.Range(func(key string, e Entry) bool {
 		if e.Lease == 0 && g.rank(key) != asOwner {
-			e.Lease = at + Instant(g.times.standIn)
+			e.Lease, e.Former = at+Instant(g.times.standIn), true
 			g.main.Renew(key, e)
 		}
 		return true

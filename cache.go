@@ -26,7 +26,7 @@ type Cache interface {
 	// The cache must not hold on to memory beyond what it counts against its
 	// bytes; key and e.View are not parts of something larger.
 	Add(key string, e Entry, tainted func() bool) bool
-	// Renew gives the entry of key the Expires and Lease of e, if what is there has
+	// Renew gives the entry of key the Expires, Lease and Former of e, if what is there has
 	// the View of e, the same one (ByteView.Same); it reports whether it had. No value
 	// leaves: onLeave does not hear of it.
 	Renew(key string, e Entry) bool
@@ -78,6 +78,9 @@ type Entry struct {
 	// Lease is until when it may be served without asking its owner again. Zero: it
 	// is the owner's own.
 	Lease Instant
+	// Former says, of an entry that has a Lease, that it was the owner's own before the
+	// view changed.
+	Former bool
 	// Missing says that the origin has no such key, in words that are in View.
 	Missing bool
 }
@@ -134,7 +137,7 @@ func (c lruCache) Renew(key string, e Entry) bool {
 		if !old.View.Same(e.View) {
 			return old, false
 		}
-		old.Expires, old.Lease = e.Expires, e.Lease
+		old.Expires, old.Lease, old.Former = e.Expires, e.Lease, e.Former
 		return old, true
 	})
 }

@@ -185,16 +185,11 @@ const mostTransit = 100 * time.Millisecond
 
 // everybody tells all peers, twice.
 func (t *telling) everybody(ctx context.Context, state agreement) {
-	var owner Peer // of what is set
 	endless := make(map[Peer]bool)
-	for _, key := range t.c.Keys {
-		owner = t.g.peers.Pick(key, 0)
-		endless[owner] = true
-	}
 	parts := map[Peer][]string{nil: t.c.Keys}
 	for _, p := range state.peers {
 		parts[p] = t.c.Keys
-		endless[p] = endless[p] || t.c.All || !state.confirmed(p)
+		endless[p] = true // what it has it may hand over
 	}
 	c := t.c
 	c.Item = nil
@@ -211,12 +206,15 @@ func (t *telling) everybody(ctx context.Context, state agreement) {
 	for p := range t.failed {
 		delete(parts, p)
 	}
-	t.round(ctx, t.c, parts, map[Peer]bool{owner: true})
+	if t.c.Item != nil {
+		endless = map[Peer]bool{t.g.peers.Pick(t.c.Keys[0], 0): true}
+	}
+	t.round(ctx, t.c, parts, endless)
 }
 
 // round tells each peer of the change, for the keys that stand with it, all at once. What
-// is at the peers that are endless has no end; at the others it is a stand-in's. Only
-// those that own a key are endless where there is an Item to set.
+// is at the peers that are endless has no end; at the others it is a stand-in's. Where
+// there is an Item to set, the one that owns its key is endless, and only that one.
 func (t *telling) round(ctx context.Context, c Change, parts map[Peer][]string, endless map[Peer]bool) {
 	patience, hopeless := context.WithCancel(ctx)
 	defer hopeless()

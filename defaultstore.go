@@ -23,13 +23,20 @@ func NewStore(maxBytes int64, onLeave func(key string, e Entry, r Reason)) (Cach
 type storeCache struct{ *store.Store }
 
 // What an Entry has beyond a store.Entry is in the latter's Meta, which costs nothing
-// as long as it is zero: the Lease, and in the highest bit, which no Instant has, Missing.
-const missingBit = 1 << 63
+// as long as it is zero: the Lease, and in the two highest bits, which no Instant has,
+// Missing and Former.
+const (
+	missingBit = 1 << 63
+	formerBit  = 1 << 62
+)
 
 func metaOf(e Entry) uint64 {
 	meta := uint64(e.Lease)
 	if e.Missing {
 		meta |= missingBit
+	}
+	if e.Former {
+		meta |= formerBit
 	}
 	return meta
 }
@@ -38,7 +45,8 @@ func entryOf(e store.Entry) Entry {
 	return Entry{
 		View:    ByteView{e.Value},
 		Expires: Instant(e.Expires),
-		Lease:   Instant(e.Meta &^ missingBit),
+		Lease:   Instant(e.Meta &^ (missingBit | formerBit)),
+		Former:  e.Meta&formerBit != 0,
 		Missing: e.Meta&missingBit != 0,
 	}
 }

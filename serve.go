@@ -57,7 +57,9 @@ func (g *Group) serveHit(q *Query) (served, bool) {
 		return s, false
 	}
 	if q.CachedOnly {
-		e.Lease = 0 // that is what the value has at this process; the new owner has it for good
+		if e.Former {
+			e.Lease = 0 // that is of this process; the new owner has the value for good
+		}
 	} else {
 		stripe := g.hits.mine()
 		stripe.served.Add(1)
