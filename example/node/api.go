@@ -16,7 +16,8 @@ import (
 //
 //	GET /api?key=KEY   the value, whichever peer it comes from
 //	GET /api/stats     what the group has counted in this process, as JSON
-func newAPI(group *peercache.Group, log *slog.Logger) http.Handler {
+//	GET /api/peers     the base URLs of the view of this process, as JSON
+func newAPI(group *peercache.Group, view func() []string, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api", func(w http.ResponseWriter, r *http.Request) {
 		query, err := url.ParseQuery(r.URL.RawQuery)
@@ -41,6 +42,10 @@ func newAPI(group *peercache.Group, log *slog.Logger) http.Handler {
 	mux.HandleFunc("GET /api/stats", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		json.NewEncoder(w).Encode(group.Stats())
+	})
+	mux.HandleFunc("GET /api/peers", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(w).Encode(view())
 	})
 	return mux
 }

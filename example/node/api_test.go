@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,7 +34,8 @@ func TestAPI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	api := newAPI(group, slog.New(slog.DiscardHandler))
+	view := []string{"http://127.0.0.1:8001", "http://127.0.0.1:8002"}
+	api := newAPI(group, func() []string { return view }, slog.New(slog.DiscardHandler))
 
 	key := func(k string) string { return "/api?key=" + url.QueryEscape(k) }
 	tests := []struct {
@@ -74,6 +76,13 @@ func TestAPI(t *testing.T) {
 	}
 
 	w := httptest.NewRecorder()
+	api.ServeHTTP(w, httptest.NewRequest("GET", "/api/peers", nil))
+	var peers []string
+	if err := json.Unmarshal(w.Body.Bytes(), &peers); err != nil || !slices.Equal(peers, view) {
+		t.Errorf("GET /api/peers: %s, error %v: want %q", w.Body, err, view)
+	}
+
+	w = httptest.NewRecorder()
 	api.ServeHTTP(w, httptest.NewRequest("GET", "/api/stats", nil))
 	var stats peercache.Stats
 	if err := json.Unmarshal(w.Body.Bytes(), &stats); err != nil || stats != group.Stats() || stats.Loads == 0 {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -19,6 +20,7 @@ import (
 // node is what a process of a service holds of the cache: the pool, which is
 // its way to the peers, and a group.
 type node struct {
+	self  string
 	pool  *peercache.HTTPPool
 	group *peercache.Group
 	log   *slog.Logger
@@ -40,7 +42,18 @@ func newNode(c config, name string, getter peercache.Getter, log *slog.Logger) (
 	if err != nil {
 		return nil, err
 	}
-	return &node{pool, group, log}, nil
+	return &node{c.self, pool, group, log}, nil
+}
+
+// view returns the base URLs of all peers that this process knows, its own among
+// them, in order.
+func (n *node) view() []string {
+	urls := []string{n.self}
+	for _, peer := range n.pool.Peers() {
+		urls = append(urls, peer.Name())
+	}
+	slices.Sort(urls)
+	return urls
 }
 
 // shutdownTimeout is how long requests in progress may take when the process
@@ -64,7 +77,7 @@ func (n *node) join(ctx context.Context) error {
 // serve answers the peers, and the users when join has returned, until ctx ends.
 // It closes the listeners. api is nil if there is nothing for users.
 func (n *node) serve(ctx context.Context, join func(context.Context) error, peers, api net.Listener) error {
-	peerServer, apiServer := n.newServer(n.pool), n.newServer(newAPI(n.group, n.log))
+	peerServer, apiServer := n.newServer(n.pool), n.newServer(newAPI(n.group, n.view, n.log))
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return serve(peerServer, peers) })
 	g.Go(func() error {
