@@ -18,6 +18,9 @@ var (
 	// ErrValueSize says that a value is larger than the group allows
 	// (WithMaxValueBytes).
 	ErrValueSize = errors.New("value too large")
+	// ErrDecode says that a Typed group's codec could not make a value of the
+	// cached bytes.
+	ErrDecode = errors.New("the cached value cannot be decoded")
 	// ErrClosed says that a pool was shut down.
 	ErrClosed = errors.New("the pool is shut down")
 )

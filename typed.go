@@ -1,0 +1,112 @@
+package peercache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Typed is a Group whose values are Ts: what is cached, and travels between
+// peers, is what its codec makes of them. Its methods may be called concurrently.
+type Typed[T any] struct {
+	group *Group
+	codec Codec[T]
+}
+
+// TypedResult is what Typed.GetMulti found for one key.
+type TypedResult[T any] struct {
+	Value T
+	Err   error // as that of Typed.Get
+}
+
+// NewTypedGroup makes a group, as NewGroup does, whose loader returns Ts. The
+// codec says what T is:
+//
+//	users, err := peercache.NewTypedGroup("users", 64<<20, peercache.JSON[User](), loadUser)
+//	user, err := users.Get(ctx, "alice")
+//
+// A value that cannot be encoded is an error of the load.
+func NewTypedGroup[T any, L Loader[T]](name string, cacheBytes int64, codec Codec[T], load L, opts ...GroupOption) (*Typed[T], error) {
+	if codec == nil {
+		return nil, fmt.Errorf("peercache: group %q: %w", name, errNoCodec)
+	}
+	getter := getterOf(codec, load)
+	if getter == nil {
+		return nil, fmt.Errorf("peercache: group %q: the loader is nil: want a function that loads from the origin", name)
+	}
+	g, err := NewGroup(name, cacheBytes, getter, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return &Typed[T]{g, codec}, nil
+}
+
+// NewTyped gives a group that exists, and has a getter of its own, values of type
+// T. The codec must understand what that getter returns.
+func NewTyped[T any](g *Group, codec Codec[T]) (*Typed[T], error) {
+	if g == nil {
+		return nil, errors.New("peercache: NewTyped: the group is nil: want one of NewGroup's, or use NewTypedGroup")
+	}
+	if codec == nil {
+		return nil, fmt.Errorf("peercache: group %q: %w", g.name, errNoCodec)
+	}
+	return &Typed[T]{g, codec}, nil
+}
+
+var errNoCodec = errors.New("the codec is nil: want one, such as JSON[T]()")
+
+// Group returns the group underneath: its Stats, and the bytes of its values.
+func (t *Typed[T]) Group() *Group { return t.group }
+
+// Get returns the value of key, decoded for this caller alone, who may change it.
+// Its errors are Group.Get's, and ErrDecode, with which the value stays cached:
+// where versions whose bytes differ share a cache, Remove the key and Get again.
+func (t *Typed[T]) Get(ctx context.Context, key string) (T, error) {
+	view, err := t.group.Get(ctx, key)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return t.decode(key, view)
+}
+
+// GetMulti returns one TypedResult for each key, in the same order, as
+// Group.GetMulti does. A key that is given twice gets two values.
+func (t *Typed[T]) GetMulti(ctx context.Context, keys []string) []TypedResult[T] {
+	results := make([]TypedResult[T], len(keys))
+	for i, r := range t.group.GetMulti(ctx, keys) {
+		if results[i].Err = r.Err; r.Err == nil {
+			results[i].Value, results[i].Err = t.decode(keys[i], r.View)
+		}
+	}
+	return results
+}
+
+// Set makes v the value of key on all peers, as Group.Set does. The ttl is that
+// of Item. A value that cannot be encoded changes nothing.
+func (t *Typed[T]) Set(ctx context.Context, key string, v T, ttl time.Duration) error {
+	b, err := encode(t.codec, v)
+	if err != nil {
+		return t.group.keyError(key, err)
+	}
+	return t.group.Set(ctx, key, Item{Value: b, TTL: ttl})
+}
+
+// Remove is Group.Remove.
+func (t *Typed[T]) Remove(ctx context.Context, keys ...string) error {
+	return t.group.Remove(ctx, keys...)
+}
+
+// Clear is Group.Clear.
+func (t *Typed[T]) Clear(ctx context.Context) error { return t.group.Clear(ctx) }
+
+// decode decodes all of a value or none of it.
+func (t *Typed[T]) decode(key string, view ByteView) (T, error) {
+	v, err := t.codec.Decode(view)
+	if err != nil {
+		var none T
+		return none, t.group.keyError(key, fmt.Errorf("%w, of %d bytes: %w", ErrDecode, view.Len(), err))
+	}
+	return v, nil
+}
