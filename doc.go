@@ -15,6 +15,9 @@
 // In place of Set, a discovery can tell the pool who the peers are: see
 // WithDiscovery and Join, and package discovery.
 //
+// A group's values are bytes. NewTypedGroup makes one whose values are structs or
+// protobuf messages.
+//
 // # The life of a Get
 //
 //  1. Group.Get looks into the caches of its own process. A hit ends here.
