@@ -61,7 +61,7 @@ type joining struct {
 func newJoining(t *testing.T) *joining {
 	t.Helper()
 	j := &joining{told: newTold()}
-	pool, err := NewHTTPPool(selfURL, WithDiscovery(j.told), WithPoolLogger(slog.New(slog.NewTextHandler(&j.log, nil))))
+	pool, err := NewHTTPPool(selfURL, WithTransport(nowhere{}), WithDiscovery(j.told), WithPoolLogger(slog.New(slog.NewTextHandler(&j.log, nil))))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -319,11 +319,18 @@ func TestJoinErrors(t *testing.T) {
 	if _, err := NewHTTPPool(selfURL, WithDiscovery(nil)); err == nil || !strings.Contains(err.Error(), "WithDiscovery(nil): want") {
 		t.Errorf("WithDiscovery(nil): error %v", err)
 	}
-	pool, err := NewHTTPPool(selfURL, WithPoolLogger(nil))
+	pool, err := NewHTTPPool(selfURL, WithTransport(nowhere{}), WithPoolLogger(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := pool.Join(t.Context()); err == nil || !strings.Contains(err.Error(), "want a WithDiscovery, or Set") {
 		t.Errorf("Join without a discovery: error %v", err)
 	}
+}
+
+// nowhere is a transport that reaches nobody.
+type nowhere struct{}
+
+func (nowhere) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, errors.New("there is no network")
 }
