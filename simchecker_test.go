@@ -122,9 +122,14 @@ var judgements = []struct {
 		s.remove(s.a, 1030, 1040, errLost).pending = map[string]time.Duration{s.b.url: ms(1049).at}
 		s.get(s.b, 1050, 1060, l, nil)
 	}, "P8", "P8"},
-	{"a peer that was not named", func(s *script) {
+	{"a peer that got it from one that is pending", func(s *script) {
 		l := s.load(s.a, 1010, 1020)
 		s.remove(s.a, 1030, 1040, errLost).pending = map[string]time.Duration{s.a.url: 0}
+		s.get(s.b, 1050, 1060, l, nil)
+	}, "", ""},
+	{"a peer that was not named, when nobody is pending any more", func(s *script) {
+		l := s.load(s.a, 1010, 1020)
+		s.remove(s.a, 1030, 1040, errLost).pending = map[string]time.Duration{s.a.url: ms(1049).at}
 		s.get(s.b, 1050, 1060, l, nil)
 	}, "P8", "P8"},
 	{"a Remove that failed in calm times", func(s *script) {
