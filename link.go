@@ -141,10 +141,21 @@ func (c *link) hurry() {
 	c.attempt()
 }
 
+// mourn buries a link as soon as it has ended, so that the next attempt does not wait
+// until somebody asks.
+func (c *link) mourn(live *stream.Link) {
+	<-live.Done()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.live == live {
+		c.bury()
+	}
+}
+
 // bury forgets a link that takes no more requests. One that fell silent is not
 // replaced at once: its peer hangs, and an attempt would hang too. c.mu is held.
 func (c *link) bury() {
-	if errors.Is(c.live.Err(), stream.ErrSilent) {
+	if errors.Is(c.live.Err(), stream.ErrSilent) && !c.closed {
 		c.failed(c.live.Err())
 	}
 	s := c.live.Stats()
@@ -196,6 +207,7 @@ func (c *link) open(ctx context.Context, cancel context.CancelFunc, over chan st
 	default:
 		c.live, c.failure, c.failures = live, nil, 0
 		c.opened++
+		go c.mourn(live)
 	}
 }
 
