@@ -30,17 +30,27 @@
 //  5. If another peer is, the flight fetches the value from there, on the one
 //     connection to that peer. The owner answers from its main cache or runs its
 //     getter, and never passes the request on. The asker may keep a copy in its
-//     hot cache.
+//     hot cache, under a lease that the owner takes note of.
 //  6. If the owner cannot be reached, the next peer on the ring is asked, the
-//     same one by everybody.
+//     same one by everybody: it stands in for the owner, for a time.
 //
 // So while the peers see each other, a key is loaded by one process of the
 // cluster at a time (P1), and a popular one does not make its owner a bottleneck.
 //
+// # The life of a change
+//
+// Remove, Set and Clear go to those who may keep a value of the key for good, its
+// owner and the two peers that stand in for it, and from each of them to the holders
+// of the copies that it gave away. What is being loaded or fetched meanwhile is given
+// to those who wait for it and not kept. When the call returns nil, no Get that
+// starts later, on any peer, sees an older value (P8); docs/consistency.md says more.
+//
 // # Where to read on
 //
-// group.go is the path above, in its order; fetch.go is step 5 on the asking side,
-// serve.go on the answering side. getter.go and peers.go are the seams to the origin
+// group.go is the path of a Get, in its order; load.go is step 4, fetch.go is step 5
+// on the asking side, serve.go on the answering side; freshness.go says how long a
+// value may be served. change.go is the path of a change, holders.go knows who has
+// copies, and agreement.go whether the peers have one view. getter.go and peers.go are the seams to the origin
 // and to the network; cache.go is the one to the store. HTTPPool is httppool.go
 // (the view and the ring), join.go (where views come from), httppeer.go (asking,
 // on the connection of link.go), streamserver.go and httpserver.go (answering, by

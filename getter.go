@@ -9,12 +9,13 @@ import (
 // A Getter loads the value of a key that is cached nowhere.
 //
 // Get is called from many goroutines, but in the whole cluster for one key at a
-// time (P1), unless a Remove or the load timeout came between. Its ctx carries the values of the context of the first Get that
-// asked for the key, and ends after the group's load timeout; Get must return
-// soon after that. The value is copied: it stays the getter's.
+// time (P1), unless a Remove or the load timeout came between. Its ctx carries the
+// values of the context of the first Get that asked for the key, and ends after the
+// group's load timeout; Get must return soon after that. The value is copied: it
+// stays the getter's.
 //
 // An error goes to everybody who waits for the key, on every peer, and is not
-// cached. A Getter returns ErrNotFound, or an error that wraps it, where the
+// cached, but for ErrNotFound where WithNegativeTTL says so. A Getter returns ErrNotFound, or an error that wraps it, where the
 // origin has no such key. A panic is turned into an error.
 type Getter interface {
 	Get(ctx context.Context, key string) (Item, error)
@@ -24,8 +25,9 @@ type Getter interface {
 type Item struct {
 	Value []byte
 	// TTL is how long the value may be served, counted from the moment the
-	// getter returned it. Zero means without end. A value with a negative TTL
-	// is given to those who wait for it and not kept.
+	// getter returned it. Zero means as the group says (WithTTL), math.MaxInt64
+	// without end. A value with a negative TTL is given to those who wait for it
+	// and not kept.
 	TTL time.Duration
 }
 
