@@ -1,0 +1,118 @@
+package peercache
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// A PoolOption changes what NewHTTPPool makes. NewHTTPPool returns its error.
+type PoolOption func(*HTTPPool) error
+
+// WithBasePath sets the path under which peers ask each other, the same on all
+// of them. It begins and ends with a slash, and has only letters, digits, '-',
+// '_', '.' and '~' in between. The default is DefaultBasePath. It has no effect
+// before a WithGroupcacheCompat in the list of options.
+func WithBasePath(path string) PoolOption {
+	return func(p *HTTPPool) error {
+		if !strings.HasPrefix(path, "/") || !strings.HasSuffix(path, "/") || strings.Contains(path, "//") {
+			return fmt.Errorf("WithBasePath(%q): want a path that begins and ends with one slash, such as %q", path, DefaultBasePath)
+		}
+		for segment := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
+			if segment != "" && !plainSegment(segment) {
+				return fmt.Errorf("WithBasePath(%q): want only letters, digits, '-', '_', '.' and '~' between the slashes", path)
+			}
+		}
+		p.basePath = path
+		return nil
+	}
+}
+
+// plainSegment reports whether s, as a segment of a URL's path, stands for
+// itself everywhere.
+func plainSegment(s string) bool {
+	if s == "." || s == ".." {
+		return false
+	}
+	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~") == ""
+}
+
+// WithGroupcacheCompat makes the pool a good peer of golang/groupcache's
+// HTTPPool with its default options: the base path is /_groupcache/ and the ring
+// is groupcache's, 50 replicas and CRC-32. So a fleet may be changed over one
+// process at a time.
+func WithGroupcacheCompat() PoolOption {
+	return func(p *HTTPPool) error {
+		p.compat = true
+		p.basePath = groupcacheBasePath
+		return nil
+	}
+}
+
+// WithPeerTimeout bounds one request to a peer by the plain way. It has to leave
+// the peer the time for a load, else a slow origin looks like a peer that is gone,
+// and its keys are loaded twice. The default is the group's load timeout and a
+// second. On a stream, where a peer that is slow differs from one that is silent,
+// it has no effect: see WithDetectionTime.
+func WithPeerTimeout(d time.Duration) PoolOption {
+	return func(p *HTTPPool) error {
+		if d <= 0 {
+			return fmt.Errorf("WithPeerTimeout(%v): want more than 0", d)
+		}
+		p.peerTimeout = d
+		return nil
+	}
+}
+
+// WithDetectionTime sets for how long nothing may come from a peer that owes an
+// answer, not even to a ping, until it is taken for dead and its keys go to the
+// next peer. A slow load is no silence. The default is 500 ms.
+func WithDetectionTime(d time.Duration) PoolOption {
+	return func(p *HTTPPool) error {
+		if d < time.Millisecond {
+			return fmt.Errorf("WithDetectionTime(%v): want at least 1ms", d)
+		}
+		p.stream.Detect = d
+		return nil
+	}
+}
+
+// WithLargeValue sets from which size on, in bytes, a value takes the plain way:
+// a request and a connection of its own, where it holds up no other answers. The
+// default is 256 KiB.
+func WithLargeValue(n int) PoolOption {
+	return func(p *HTTPPool) error {
+		if n < 1 || n > mostValueBytes {
+			return fmt.Errorf("WithLargeValue(%d): want 1 to %d", n, mostValueBytes)
+		}
+		p.stream.LargeValue = n
+		return nil
+	}
+}
+
+// WithoutStream makes the pool ask, and answer, by one HTTP request a key alone,
+// for networks in which nothing else gets through.
+func WithoutStream() PoolOption {
+	return func(p *HTTPPool) error {
+		p.streams = false
+		return nil
+	}
+}
+
+// WithTransport makes the pool send its requests by rt, for instance one that
+// speaks TLS with certificates of the user's own. An http.Transport that prefers
+// HTTP/2, which has no upgrades, is used without for streams; peers are spoken to
+// by the plain way alone through any other that does. The default is an
+// http.Transport of the pool's own that uses no proxy, gives up dialling after
+// two seconds, and keeps up to 64 idle connections a peer.
+func WithTransport(rt http.RoundTripper) PoolOption {
+	return func(p *HTTPPool) error {
+		if rt == nil {
+			return errors.New("WithTransport(nil): want an http.RoundTripper")
+		}
+		p.transport = rt
+		return nil
+	}
+}
