@@ -43,6 +43,7 @@ type Group struct {
 	fetches singleflight.Group[fetched]
 	past    singleflight.Group[Entry]
 
+	slots       slots // see WithMaxLoads
 	times       lifetimes
 	loadTimeout time.Duration
 	maxKey      int

@@ -54,6 +54,11 @@ func (g *Group) reload(ctx context.Context, key string, f *flight) (Entry, error
 	if f.Tainted() { // and whoever asks now has another flight
 		return g.load(ctx, key)
 	}
+	if g.slots.full() { // better an old value than one more who waits
+		if e, ok := g.instead(key, errBusy); ok {
+			return e, nil
+		}
+	}
 	e, err := g.runGetter(ctx, key)
 	return g.conclude(key, e, err, began, f)
 }
@@ -75,8 +80,39 @@ func (g *Group) conclude(key string, e Entry, err error, began Instant, f *fligh
 	return Entry{}, err
 }
 
-// runGetter calls the user's getter.
+// slots bound the runs of the getter at one time: each fills one. A nil slots is no bound.
+type slots chan struct{}
+
+// errBusy stands for the error of an origin that has as much to do as it may.
+var errBusy = errors.New("as many loads are running as the group allows")
+
+func (s slots) full() bool { return s != nil && len(s) == cap(s) }
+
+// take waits for a slot.
+func (s slots) take(ctx context.Context) error {
+	if s == nil {
+		return nil
+	}
+	select {
+	case s <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w (%d), and none ended in time: %w", errBusy, cap(s), ctx.Err())
+	}
+}
+
+func (s slots) release() {
+	if s != nil {
+		<-s
+	}
+}
+
+// runGetter calls the user's getter, when there is a slot for it.
 func (g *Group) runGetter(ctx context.Context, key string) (e Entry, err error) {
+	if err := g.slots.take(ctx); err != nil {
+		return Entry{}, err
+	}
+	defer g.slots.release()
 	start, returned := Now(), false
 	g.stats.loads.Add(1)
 	defer func() {

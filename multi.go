@@ -188,6 +188,13 @@ func (g *Group) loadBatch(ctx context.Context, getter BatchGetter, keys []string
 // runBatchGetter calls the user's getter, and holds it to its contract.
 func (g *Group) runBatchGetter(ctx context.Context, getter BatchGetter, keys []string) ([]Entry, []error) {
 	entries, errs := make([]Entry, len(keys)), make([]error, len(keys))
+	if err := g.slots.take(ctx); err != nil {
+		for i := range errs {
+			errs[i] = err
+		}
+		return entries, errs
+	}
+	defer g.slots.release()
 	failed := len(keys) // of a getter that panics
 	g.stats.loads.Add(int64(len(keys)))
 	defer func() { g.stats.loadErrors.Add(int64(failed)) }()

@@ -45,6 +45,20 @@ func WithLoadTimeout(d time.Duration) GroupOption {
 	return positive("WithLoadTimeout", d, func(g *Group) { g.loadTimeout = d })
 }
 
+// WithMaxLoads bounds how many runs of the getter there are at one time in this process;
+// one of a BatchGetter's GetBatch is one. Beyond it a value that has expired is served, if
+// WithStaleIfError allows it at that age; else loads wait for each other, callers under
+// their own contexts and loads within their timeout. The default is no bound.
+func WithMaxLoads(n int) GroupOption {
+	return func(g *Group) error {
+		if n < 1 {
+			return fmt.Errorf("WithMaxLoads(%d): want at least 1", n)
+		}
+		g.slots = make(slots, n)
+		return nil
+	}
+}
+
 // WithCancelAbandoned cancels a load, or a fetch from a peer, when the last
 // caller that waits for it has left. By default it runs on and its value is
 // cached, so that callers less patient than the origin do not keep the cache
