@@ -38,16 +38,8 @@ func (g *Group) agreement() agreement {
 // mind, or some time has passed.
 func (g *Group) reconcile(ctx context.Context, state agreement) error {
 	g.peers.(viewer).reconcile(ctx, state.dissenter)
-	again := time.NewTimer(jitter(retellAfter))
-	defer again.Stop()
-	select {
-	case <-state.next:
-		return nil
-	case <-again.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	pause(ctx, retellAfter)
+	return ctx.Err()
 }
 
 // settle waits until the peers have heard of the view.

@@ -131,6 +131,9 @@ func (g *Group) change(ctx context.Context, c Change) error {
 		switch {
 		case ctx.Err() == nil && g.agreement().epoch != state.epoch:
 			// Others may count now, or some of these no more: once again.
+		case ctx.Err() == nil && t.passing():
+			// What these may have comes to its end.
+			pause(ctx, retellAfter)
 		case len(t.pending) > 0:
 			return t.err()
 		case state.dissenter == "":
@@ -273,13 +276,31 @@ func tell(ctx, patience context.Context, p Peer, c Change, until Instant) ([]Hol
 		case until == 0, !unreachable(err) && ctx.Err() == nil:
 			return nil, err
 		}
-		again := time.NewTimer(min(jitter(retellAfter), time.Duration(until-Now())))
-		select {
-		case <-again.C:
-		case <-patience.Done():
-			again.Stop()
+		pause(patience, min(retellAfter, time.Duration(until-Now())))
+		if patience.Err() != nil {
 			return nil, err
 		}
+	}
+}
+
+// passing reports whether there are peers that could not be told, and what they have
+// comes to an end by itself.
+func (t *telling) passing() bool {
+	for _, p := range t.pending {
+		if p.Until.IsZero() {
+			return false
+		}
+	}
+	return len(t.pending) > 0
+}
+
+// pause waits for about d, or until ctx has ended.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(jitter(d))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 

@@ -48,7 +48,7 @@ type Group[V any] struct {
 	// has left. Otherwise an abandoned flight runs on to its end.
 	CancelAbandoned bool
 	// JoinFor is for how long after its start a flight may be joined; who comes
-	// later starts another. Zero: to its end.
+	// later starts another, and the first one is tainted. Zero: to its end.
 	JoinFor time.Duration
 
 	mu      sync.Mutex
@@ -134,6 +134,7 @@ func (g *Group[V]) present(key string) *Flight[V] {
 	f := g.flights[key]
 	if f != nil && g.JoinFor > 0 && time.Since(f.began) >= g.JoinFor {
 		g.unlist(f)
+		f.tainted.Store(true) // Forget will not find it
 		return nil
 	}
 	return f
