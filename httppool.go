@@ -293,8 +293,6 @@ func (p *HTTPPool) Register(g *Group) error {
 // group returns the group of a name, or nil.
 func (p *HTTPPool) group(name string) *Group { return (*p.groups.Load())[name] }
 
-// groupOf does what group does, and does not keep the name.
-func (p *HTTPPool) groupOf(name []byte) *Group { return (*p.groups.Load())[string(name)] }
 
 // Pick implements PeerPicker.
 func (p *HTTPPool) Pick(key string, n int) Peer {
