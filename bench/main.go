@@ -28,7 +28,7 @@ type command struct {
 
 // commands are run in this order. To add one, write it in a file of its own and
 // name it here: the flags, the printing and the test are there already.
-var commands = []command{local, memory, bound, hitRatio, ring, peers}
+var commands = []command{local, memory, bound, hitRatio, ring, peers, invalidation}
 
 func main() {
 	serveAsNode()
@@ -92,7 +92,7 @@ func parse(args []string) (measuring, error) {
 
 func list() (s string) {
 	for _, c := range commands {
-		s += fmt.Sprintf("\n  %-10s %s", c.name, c.about)
+		s += fmt.Sprintf("\n  %-12s %s", c.name, c.about)
 	}
 	return s
 }

@@ -22,7 +22,7 @@ import (
 )
 
 // nodeVariable is set in the environment of processes that bench starts of itself,
-// and says what they are: "owner", or the command line of a server to guard.
+// and says what they are: "owner", "member", or the command line of a server to guard.
 const nodeVariable = "PEERCACHE_BENCH_NODE"
 
 // serveAsNode makes this process what nodeVariable says, and ends it when its
@@ -33,8 +33,11 @@ func serveAsNode() {
 		return
 	}
 	run := runGuard
-	if what == "owner" {
+	switch what {
+	case "owner":
 		run = func(string) error { return runOwner() }
+	case "member":
+		run = func(string) error { return runMember() }
 	}
 	if err := run(what); err != nil {
 		fmt.Fprintln(os.Stderr, "bench: "+what+":", err)
@@ -63,11 +66,12 @@ func runGuard(commandLine string) error {
 	return err
 }
 
-// report is what an owner tells, once in the beginning and then for each line that
-// it is sent.
+// report is what an owner or a member tells, once in the beginning and then for each line
+// that it is sent.
 type report struct {
-	URL string
-	CPU time.Duration // that the process has used so far
+	URL   string
+	CPU   time.Duration   // that the process has used so far
+	Stats peercache.Stats // of a member's group
 }
 
 // runOwner answers peers, by each of the ways that are compared.
@@ -88,7 +92,7 @@ func runOwner() error {
 	go http.Serve(l, mux)
 	orders := bufio.NewScanner(os.Stdin)
 	for {
-		r := report{url, cpuTime()}
+		r := report{URL: url, CPU: cpuTime()}
 		if err := json.NewEncoder(os.Stdout).Encode(r); err != nil {
 			return err
 		}
@@ -172,8 +176,11 @@ func startNode(what string) (*node, error) {
 }
 
 // startOwner starts a process that owns keys.
-func startOwner() (*node, error) {
-	n, err := startNode("owner")
+func startOwner() (*node, error) { return startReporting("owner") }
+
+// startReporting starts a process that is what, and reports.
+func startReporting(what string) (*node, error) {
+	n, err := startNode(what)
 	if err != nil {
 		return nil, err
 	}
@@ -186,9 +193,12 @@ func startOwner() (*node, error) {
 	return n, nil
 }
 
-// ask asks an owner for a report.
-func (n *node) ask() (report, error) {
-	if _, err := io.WriteString(n.stdin, "\n"); err != nil {
+// ask asks an owner or a member for a report.
+func (n *node) ask() (report, error) { return n.tell("") }
+
+// tell sends a line, and returns the report that comes of it.
+func (n *node) tell(line string) (report, error) {
+	if _, err := io.WriteString(n.stdin, line+"\n"); err != nil {
 		return report{}, err
 	}
 	return n.read()
