@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strconv"
 	"strings"
@@ -30,7 +33,7 @@ func TestQuick(t *testing.T) {
 				t.Fatal("no table")
 			}
 			for _, lines := range tables {
-				checkTable(t, lines)
+				checkTable(t, lines, c.name != invalidation.name)
 			}
 		})
 	}
@@ -54,14 +57,15 @@ func tablesOf(text string) (tables [][]string) {
 }
 
 // checkTable checks a table of numbers: two rows at least, aligned, no cell
-// without a number, and ratios to ours, of which ours is 1 where it is listed.
-func checkTable(t *testing.T, lines []string) {
+// without a number, and where others are compared with us ratios to ours, of which
+// ours is 1 where it is listed.
+func checkTable(t *testing.T, lines []string, others bool) {
 	t.Helper()
 	if len(lines) < 4 {
 		t.Fatalf("want a head, a rule and two rows at least: %q", lines)
 	}
 	head := cellsOf(lines[0])
-	if !strings.Contains(lines[0], "× ours") {
+	if others && !strings.Contains(lines[0], "× ours") {
 		t.Errorf("no ratios in the head %q", head)
 	}
 	if strings.Trim(lines[1], "|-:") != "" {
@@ -95,6 +99,27 @@ func cellsOf(line string) []string {
 		cells[i] = strings.TrimSpace(cells[i])
 	}
 	return cells
+}
+
+// TestStaleReadsAreSeen has a member for which a Remove does nothing.
+func TestStaleReadsAreSeen(t *testing.T) {
+	deaf := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			fmt.Fprint(w, 0)
+		}
+	}))
+	defer deaf.Close()
+	b := newStaleBench()
+	b.urls = []string{deaf.URL + memberPath}
+	b.read(0)
+	b.write(0)
+	if err := b.verdict(); err != nil {
+		t.Fatalf("a read from before the Remove: %v", err)
+	}
+	b.read(0)
+	if err := b.verdict(); err == nil || b.stale.Load() != 1 {
+		t.Errorf("%d stale reads, error %v; want 1 and an error", b.stale.Load(), err)
+	}
 }
 
 // TestUnknown: a wrong command line is an error that helps.

@@ -9,7 +9,7 @@ var invalidation = command{
 }
 
 func runInvalidation(w io.Writer, m measuring) error {
-	for _, run := range []func(io.Writer, measuring) error{runStale} {
+	for _, run := range []func(io.Writer, measuring) error{runStale, runMessages, runHits} {
 		if err := run(w, m); err != nil {
 			return err
 		}
