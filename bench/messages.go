@@ -31,7 +31,7 @@ Messages of a Remove, counted in clusters in one process: requests, each of whic
 the two peers that stand in for it are told, and they tell those to whom they gave copies. A peer that is none of these
 calls Remove where there is one; else it needs no message itself. "To all" would be one message for each other peer.
 `)
-	t := newTable("", "holders", "to candidates", "to holders", "messages", "to all", "× to all")
+	t := newTable("", "holders", "to candidates", "to holders", "messages", "to all", "% of all")
 	for _, peers := range sizes {
 		load := func(context.Context, string) ([]byte, error) { return []byte("v"), nil }
 		c, err := direct.New(peers, messagesBytes, peercache.GetterFunc(load), peercache.WithLease(messagesLease))
@@ -47,7 +47,7 @@ calls Remove where there is one; else it needs no message itself. "To all" would
 				return fmt.Errorf("%d peers, %d holders: %w", peers, holders, err)
 			}
 			all := n.ToCandidates + n.ToHolders
-			t.add(fmt.Sprintf("%d peers", peers), holders, n.ToCandidates, n.ToHolders, all, peers-1, float64(all)/float64(peers-1))
+			t.add(fmt.Sprintf("%d peers", peers), holders, n.ToCandidates, n.ToHolders, all, peers-1, 100*float64(all)/float64(peers-1))
 		}
 	}
 	return t.print(w)

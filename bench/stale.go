@@ -15,7 +15,6 @@ import (
 )
 
 const (
-	members       = 3
 	readers       = 24
 	versionedKeys = 20 // and as many writers
 
@@ -52,15 +51,35 @@ func runStale(w io.Writer, m measuring) error {
 	if m.quick {
 		lasts = 2 * time.Second
 	}
+	fmt.Fprintf(w, `
+Processes on one machine, over loopback; %d keys, %d readers, a writer a key, %v. A writer changes the origin, calls
+Remove at a random process, and notes the version when it has returned nil. A reader looks at what was noted, asks a
+random process, and finds it stale if it gets an older version. Of three processes each may keep any key as its
+owner or in its place; of five, two can only hold copies.
+`, versionedKeys, readers, lasts)
+	t := newTable("", "3 processes", "a second", "5 processes", "a second")
+	three, failedThree := staleAmong(3, lasts)
+	five, failedFive := staleAmong(5, lasts)
+	for i, what := range []string{
+		"reads", "of these, answered by copies", "loads", "writes, each with a Remove",
+		"reads that failed", "Removes that failed", "STALE reads",
+	} {
+		t.add(what, three[i], float64(three[i])/lasts.Seconds(), five[i], float64(five[i])/lasts.Seconds())
+	}
+	return errors.Join(t.print(w), failedThree, failedFive)
+}
+
+// staleAmong has so many processes at work, and returns what there was to count.
+func staleAmong(members int, lasts time.Duration) (counts [7]int64, err error) {
 	b := newStaleBench()
 	origin, err := b.serveOrigin()
 	if err != nil {
-		return err
+		return counts, err
 	}
 	defer origin.Close()
 	nodes, stop, err := startMembers(members, "http://"+origin.Addr().String()+"/")
 	if err != nil {
-		return err
+		return counts, err
 	}
 	defer stop()
 	for _, n := range nodes {
@@ -71,31 +90,14 @@ func runStale(w io.Writer, m measuring) error {
 	for _, n := range nodes {
 		r, err := n.ask()
 		if err != nil {
-			return err
+			return counts, err
 		}
 		copies, loads = copies+r.Stats.Hot.Hits, loads+r.Stats.Loads
 	}
-	fmt.Fprintf(w, `
-%d processes on one machine, over loopback; %d keys, %d readers, a writer a key, %v. A writer changes the origin,
-calls Remove at a random process, and notes the version when it has returned nil. A reader looks at what was noted,
-asks a random process, and finds it stale if it gets an older version.
-`, members, versionedKeys, readers, lasts)
-	t := newTable("", "in all", "a second")
-	for _, row := range []struct {
-		what string
-		n    int64
-	}{
-		{"reads", b.reads.Load()}, {"of these, answered by copies", copies}, {"loads", loads},
-		{"writes, each with a Remove", b.writes.Load()},
-		{"reads that failed", b.readErrors.Load()}, {"Removes that failed", b.writeErrors.Load()},
-		{"STALE reads", b.stale.Load()},
-	} {
-		t.add(row.what, row.n, float64(row.n)/lasts.Seconds())
-	}
-	if err := t.print(w); err != nil {
-		return err
-	}
-	return b.verdict()
+	return [7]int64{
+		b.reads.Load(), copies, loads, b.writes.Load(),
+		b.readErrors.Load(), b.writeErrors.Load(), b.stale.Load(),
+	}, b.verdict()
 }
 
 // verdict is an error if a read was stale, or it was not looked.
