@@ -41,7 +41,10 @@ type staleBench struct {
 }
 
 func newStaleBench() *staleBench {
-	return &staleBench{client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: readers + versionedKeys}}}
+	return &staleBench{client: &http.Client{
+		Transport: &http.Transport{MaxIdleConnsPerHost: readers + versionedKeys},
+		Timeout:   2 * removeTimeout, // a member that hangs is a failure, not the end of the bench
+	}}
 }
 
 // runStale has processes tell each other of writes for some time, and returns an error if
