@@ -51,31 +51,40 @@ func pending(t testing.TB, err error, peer *node) peercache.Pending {
 
 // Who waits for a load when its key is removed gets what it finds. It is not kept, and
 // who comes after the Remove waits for another load.
-func TestP8RemoveDuringALoad(t *testing.T) {
-	simulate(t, func(t *testing.T, net *simnet.Network) {
-		o := &editions{takes: 4 * time.Second}
-		nodes := newSimCluster(t, net, 3, simConfig{getter: o})
-		key := keyOwnedBy(t, nodes, 0, 1)
-		var early sync.WaitGroup
-		for _, n := range nodes {
-			early.Go(func() { n.brings(t, key, "1") })
-		}
-		time.Sleep(time.Second)
-		start := time.Now()
-		if err := nodes[2].group.Remove(inside(t), key); err != nil {
-			t.Fatal(err)
-		}
-		if took := time.Since(start); took > 100*time.Millisecond {
-			t.Errorf("Remove took %v: it must not wait for the load", took)
-		}
-		for _, n := range nodes {
-			early.Go(func() { n.brings(t, key, "2") })
-		}
-		early.Wait()
-		for _, n := range nodes {
-			n.wants(t, key, "2")
-		}
-	})
+func TestP8ChangeDuringALoad(t *testing.T) {
+	for name, change := range map[string]func(*node, context.Context, ...string) error{
+		"Remove": func(n *node, ctx context.Context, keys ...string) error { return n.group.Remove(ctx, keys...) },
+		"Clear":  func(n *node, ctx context.Context, _ ...string) error { return n.group.Clear(ctx) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			simulate(t, func(t *testing.T, net *simnet.Network) {
+				nodes := newSimCluster(t, net, 3, simConfig{getter: &editions{takes: 4 * time.Second}})
+				keys := keysOwnedBy(t, nodes, 0, 1, 2)
+				var early sync.WaitGroup
+				ask := func(key, want string) {
+					for _, n := range nodes {
+						early.Go(func() { n.brings(t, key, want) })
+					}
+				}
+				ask(keys[0], "1")
+				ask(keys[1], "1")
+				time.Sleep(time.Second)
+				start := time.Now()
+				if err := change(nodes[2], inside(t), keys...); err != nil {
+					t.Fatal(err)
+				}
+				if took := time.Since(start); took > 100*time.Millisecond {
+					t.Errorf("it took %v: it must not wait for the load", took)
+				}
+				ask(keys[0], "2") // while the first load goes on
+				early.Wait()
+				ask(keys[1], "2") // when it is over
+				early.Wait()
+				ask(keys[0], "2") // a third load would bring another
+				early.Wait()
+			})
+		})
+	}
 }
 
 // A value that is on its way to a peer when its key is removed is for those who had asked
@@ -180,6 +189,33 @@ func TestP8RemoveWithoutTheOwner(t *testing.T) {
 			t.Fatal(err)
 		}
 		nodes[1].wants(t, key, "2")
+	})
+}
+
+// Where the owner cannot be reached, nobody waits for the end of what others have.
+func TestP8RemoveWithoutTheOwnerWaitsForNobody(t *testing.T) {
+	simulate(t, func(t *testing.T, net *simnet.Network) {
+		nodes := newSimCluster(t, net, 5, simConfig{getter: &editions{}, group: []peercache.GroupOption{peercache.WithStandIn(time.Hour)}})
+		time.Sleep(time.Hour) // the view is settled when a stand-in's time has passed
+		key := keyOwnedBy(t, nodes, 0, 1)
+		candidates, others := roles(t, nodes, key)
+		net.Isolate(host(candidates[0]))
+		net.Isolate(host(candidates[1]))
+		t.Cleanup(net.HealAll)
+		start := time.Now()
+		err := nodes[others[0]].group.Remove(context.Background(), key)
+		if took := time.Since(start); took > 30*time.Second {
+			t.Errorf("Remove took %v: want it not to wait for the stand-in, it fails anyway", took)
+		}
+		failed, ok := errors.AsType[*peercache.InvalidationError](err)
+		if !ok || len(failed.Pending) != 2 {
+			t.Fatalf("error %v: want one that names the owner and the stand-in", err)
+		}
+		for _, p := range failed.Pending {
+			if owner := p.Peer == nodes[candidates[0]].url; owner != p.Until.IsZero() {
+				t.Errorf("the error says that what %s has ends at %v", p.Peer, p.Until)
+			}
+		}
 	})
 }
 

@@ -74,7 +74,7 @@ func (n *node) wants(t testing.TB, key, want string) {
 	t.Helper()
 	start := time.Now()
 	if got := n.get(t, key); got != want {
-		t.Errorf("Get %q at %s: %q, want %q", key, n.url, got, want)
+		t.Errorf("Get %q at %s: %.40q, want %.40q", key, n.url, got, want)
 	}
 	if took := time.Since(start); took != 0 {
 		t.Errorf("Get %q at %s took %v, want it to be answered from what is cached", key, n.url, took)
@@ -85,7 +85,7 @@ func (n *node) wants(t testing.TB, key, want string) {
 func (n *node) brings(t testing.TB, key, want string) {
 	t.Helper()
 	if got := n.get(t, key); got != want {
-		t.Errorf("Get %q at %s: %q, want %q", key, n.url, got, want)
+		t.Errorf("Get %q at %s: %.40q, want %.40q", key, n.url, got, want)
 	}
 }
 

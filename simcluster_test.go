@@ -1,6 +1,7 @@
 package peercache_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -26,6 +27,7 @@ func simulate(t *testing.T, test func(t *testing.T, net *simnet.Network)) {
 // simConfig says how newSimCluster makes its nodes.
 type simConfig struct {
 	getter peercache.Getter
+	bytes  int64                              // of each group; 0: 64 MiB
 	pool   func(i int) []peercache.PoolOption // may be nil
 	group  []peercache.GroupOption
 	wrap   func(i int, pool *peercache.HTTPPool) http.Handler // may be nil
@@ -41,44 +43,57 @@ const settling = peercache.DefaultStandIn + time.Second
 // other. They are gone when the test ends, and the network must then let them talk.
 func newSimCluster(t *testing.T, net *simnet.Network, size int, c simConfig) []*node {
 	t.Helper()
-	nodes, urls := make([]*node, size), make([]string, size)
+	nodes := make([]*node, size)
 	for i := range nodes {
-		h, url := net.Host(host(i)), "http://"+host(i)+":8001"
-		opts := []peercache.PoolOption{peercache.WithTransport(h.Transport())}
-		if c.pool != nil {
-			opts = append(opts, c.pool(i)...)
-		}
-		pool, err := peercache.NewHTTPPool(url, opts...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		group, err := peercache.NewGroup("test", 64<<20, c.getter,
-			append([]peercache.GroupOption{peercache.WithPeers(pool)}, c.group...)...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		handler := http.Handler(pool)
-		if c.wrap != nil {
-			handler = c.wrap(i, pool)
-		}
-		end, err := simnet.Serve(h, host(i)+":8001", handler)
-		if err != nil {
-			t.Fatal(err)
-		}
-		nodes[i], urls[i] = &node{url: url, pool: pool, group: group, end: end}, url
+		nodes[i] = startSimNode(t, net, i, c)
+	}
+	introduce(t, nodes, nodes...)
+	time.Sleep(settling)
+	return nodes
+}
+
+// startSimNode starts the i-th node of a cluster, which knows of no other yet.
+func startSimNode(t *testing.T, net *simnet.Network, i int, c simConfig) *node {
+	t.Helper()
+	h, url := net.Host(host(i)), "http://"+host(i)+":8001"
+	opts := []peercache.PoolOption{peercache.WithTransport(h.Transport())}
+	if c.pool != nil {
+		opts = append(opts, c.pool(i)...)
+	}
+	pool, err := peercache.NewHTTPPool(url, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	group, err := peercache.NewGroup("test", cmp.Or(c.bytes, 64<<20), c.getter,
+		append([]peercache.GroupOption{peercache.WithPeers(pool)}, c.group...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler := http.Handler(pool)
+	if c.wrap != nil {
+		handler = c.wrap(i, pool)
+	}
+	end, err := simnet.Serve(h, host(i)+":8001", handler)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &node{url: url, pool: pool, group: group, end: end}
+	t.Cleanup(func() { n.stop(t) })
+	return n
+}
+
+// introduce gives nodes a view.
+func introduce(t testing.TB, nodes []*node, view ...*node) {
+	t.Helper()
+	var urls []string
+	for _, n := range view {
+		urls = append(urls, n.url)
 	}
 	for _, n := range nodes {
 		if err := n.pool.Set(urls...); err != nil {
 			t.Fatal(err)
 		}
 	}
-	t.Cleanup(func() {
-		for _, n := range nodes {
-			n.stop(t)
-		}
-	})
-	time.Sleep(settling)
-	return nodes
 }
 
 // keysOwnedBy returns n keys that belong to nodes[i] in the eyes of asker.

@@ -1,0 +1,139 @@
+package peercache
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// named is a Peer that is known by its name alone.
+type named struct {
+	Peer
+	name string
+}
+
+func (p named) Name() string { return p.name }
+
+func everyone(string) bool { return true }
+
+// heldBy returns the names of those that h counts as holders of key.
+func heldBy(h *holders, key string, peers ...Peer) (names []string) {
+	for name := range h.of(key, peers) {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// mustNote notes a lease of a peer.
+func mustNote(t *testing.T, h *holders, key, peer string, d time.Duration) {
+	t.Helper()
+	if n, ok := h.number(peer, everyone); !ok || !h.note(key, n, d) {
+		t.Fatalf("no note was taken of %s, for %v", peer, d)
+	}
+}
+
+func TestHoldersAreThoseWhoseLeasesLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHolders(1<<20, DefaultLease)
+		time.Sleep(DefaultLease)
+		mustNote(t, h, "k", "a", time.Second)
+		mustNote(t, h, "k", "b", 2*time.Second)
+		mustNote(t, h, "k", "b", time.Second) // the longer one counts
+		mustNote(t, h, "other", "c", time.Minute)
+		for after, want := range [][]string{{"a", "b"}, {"b"}, nil} {
+			if got := heldBy(h, "k"); !slices.Equal(got, want) {
+				t.Errorf("after %ds: held by %v, want %v", after, got, want)
+			}
+			time.Sleep(time.Second)
+		}
+		if got := heldBy(h, "other"); !slices.Equal(got, []string{"c"}) {
+			t.Errorf("the other key is held by %v", got)
+		}
+	})
+}
+
+// An earlier process at this address may have given leases. So at first, everybody counts.
+func TestHoldersBeginWithAllPeers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHolders(1<<20, DefaultLease)
+		peers := []Peer{named{name: "a"}, named{name: "b"}}
+		time.Sleep(DefaultLease - 1)
+		if got := heldBy(h, "k", peers...); len(got) != 2 {
+			t.Errorf("held by %v: want all peers", got)
+		}
+		time.Sleep(1)
+		if got := heldBy(h, "k", peers...); len(got) != 0 {
+			t.Errorf("held by %v: want nobody, all earlier leases are over", got)
+		}
+	})
+}
+
+// Leases come from the network: those that are of no use are not noted, and the asker is
+// told so. Nor are those of strangers.
+func TestP10HoldersRefuseBadLeases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHolders(1<<20, DefaultLease)
+		time.Sleep(DefaultLease)
+		n, _ := h.number("a", everyone)
+		for _, d := range []time.Duration{0, -1, -1 << 63, longestLease + 1, 1<<63 - 1} {
+			if h.note("k", n, d) || len(heldBy(h, "k")) != 0 {
+				t.Errorf("a lease of %v was noted", d)
+			}
+		}
+		if _, ok := h.number("stranger", func(string) bool { return false }); ok {
+			t.Error("who is no peer has a number")
+		}
+	})
+}
+
+// Whatever is noted, in however little room: whoever has a lease that lasts is among the
+// holders, and the memory stays within its bound.
+func TestHoldersForgetNobodyWithinTheirMemory(t *testing.T) {
+	for _, bytes := range []int64{0, 64 << 10, 1 << 20} {
+		t.Run(fmt.Sprint(bytes, " bytes"), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const keys, peers = 3000, 20
+				rnd := rand.New(rand.NewPCG(1, uint64(bytes)))
+				h := newHolders(bytes, DefaultLease)
+				ends := make(map[[2]string]Instant)
+				for range 30000 {
+					time.Sleep(time.Duration(rnd.IntN(int(5 * time.Millisecond))))
+					key, peer := fmt.Sprint(rnd.IntN(keys)), fmt.Sprint(rnd.IntN(peers))
+					d := time.Duration(1 + rnd.Int64N(int64(2*DefaultLease)))
+					mustNote(t, h, key, peer, d)
+					id := [2]string{key, peer}
+					ends[id] = max(ends[id], Now()+Instant(d))
+					if rnd.IntN(20) > 0 {
+						continue
+					}
+					held := h.of(key, nil)
+					for p := range peers {
+						peer := fmt.Sprint(p)
+						if end := ends[[2]string{key, peer}]; end > Now() && held[peer] < end {
+							t.Fatalf("%s holds %s for %v more, but counts as a holder for %v", peer, key, end-Now(), held[peer]-Now())
+						}
+					}
+				}
+				room := max(int(bytes)/leaseBytes, 2*holderShards*fewestLeases)
+				if n := h.leases(); n > room || n < room/4 && n < keys {
+					t.Errorf("%d leases are noted: want to use the room for %d, and no more", n, room)
+				}
+			})
+		})
+	}
+}
+
+// leases returns how many of them take memory now.
+func (h *holders) leases() (n int) {
+	for i := range h.shards {
+		s := &h.shards[i]
+		s.mu.Lock()
+		n += len(s.young.all) + len(s.old.all)
+		s.mu.Unlock()
+	}
+	return n
+}
