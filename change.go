@@ -219,13 +219,15 @@ func (t *telling) everybody(ctx context.Context, state agreement) {
 // is at the peers that are endless has no end; at the others it is a stand-in's. Where
 // there is an Item to set, the one that owns its key is endless, and only that one.
 func (t *telling) round(ctx context.Context, c Change, parts map[Peer][]string, endless map[Peer]bool) {
+	ctx, anew := context.WithCancel(ctx)
+	defer anew()
 	patience, hopeless := context.WithCancel(ctx)
 	defer hopeless()
 	if t.next != nil {
 		go func() {
 			select {
-			case <-t.next:
-				hopeless()
+			case <-t.next: // all is told once again: nobody waits for those who count no more
+				anew()
 			case <-patience.Done():
 			}
 		}()
