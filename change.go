@@ -368,8 +368,12 @@ func (g *Group) apply(c *Change) {
 	g.dropCopies(c)
 }
 
-// put puts a value that was set into the main cache, if this process owns its key.
+// put puts a value that was set into the main cache, if this process owns its key. A peer
+// may have sent what could not be loaded.
 func (g *Group) put(key string, item Item) bool {
+	if g.checkKey(key) != nil {
+		return false
+	}
 	e, err := g.loaded(item)
 	if err != nil || g.rank(key) != asOwner || e.Expires != 0 && e.Expires <= Now() {
 		return false
