@@ -126,3 +126,54 @@ func FuzzResponse(f *testing.F) {
 		}
 	})
 }
+
+// FuzzChange sends any change to a pool (P10): it is obeyed or refused, in bounded time,
+// and what is cached then is a value of a possible key, within the limits.
+func FuzzChange(f *testing.F) {
+	for _, req := range []*pb.ChangeRequest{
+		{Group: "test", Keys: [][]byte{[]byte("Tom")}},
+		{Group: "test", Keys: [][]byte{[]byte("Tom")}, Item: &pb.Item{Value: []byte("set"), TtlNs: -1}},
+		{Group: "test", Keys: [][]byte{{}}, Item: &pb.Item{Value: []byte("set")}},
+		{Group: "test", All: true, Holders: true, WaitNs: -1 << 63},
+		{View: 1, Announced: true},
+	} {
+		body, err := proto.Marshal(req)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(body, "http://127.0.0.1:2")
+	}
+	f.Fuzz(func(t *testing.T, body []byte, from string) {
+		pool, err := NewHTTPPool("http://127.0.0.1:1", WithTransport(respond{status: 404}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		const mostKey, mostValue = 10, 20
+		getter := GetterFunc(func(_ context.Context, key string) ([]byte, error) { return []byte("loaded"), nil })
+		g, err := NewGroup("test", 1<<20, getter, WithPeers(pool), WithMaxKeyBytes(mostKey), WithMaxValueBytes(mostValue))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := g.Get(t.Context(), "Tom"); err != nil {
+			t.Fatal(err)
+		}
+		req := httptest.NewRequest("POST", "http://127.0.0.1:1"+pool.BasePath()+changePath, strings.NewReader(string(body)))
+		req.Header.Set("Content-Type", contentType)
+		req.Header[peerHeader] = []string{from}
+		w := httptest.NewRecorder()
+		pool.ServeHTTP(w, req)
+		if w.Code != 200 && w.Code != 400 && w.Code != 413 {
+			t.Fatalf("status %d", w.Code)
+		}
+		var resp pb.ChangeResponse
+		if err := proto.Unmarshal(w.Body.Bytes(), &resp); w.Code == 200 && err != nil {
+			t.Fatal(err)
+		}
+		g.main.Range(func(key string, e Entry) bool {
+			if key == "" || len(key) > mostKey || e.View.Len() > mostValue {
+				t.Fatalf("%d bytes are cached for the key %.20q", e.View.Len(), key)
+			}
+			return true
+		})
+	})
+}
