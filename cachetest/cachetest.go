@@ -30,6 +30,12 @@ func Run(t *testing.T, newCache peercache.NewCache) {
 		"ViewsOutliveTheirEntry":  viewsOutlive,
 		"ConcurrentUse":           concurrentUse,
 		"ExpiresComesBackAsGiven": expiresComesBack,
+		"RenewChangesTimesAlone":  renewChangesTimes,
+		"RenewOfAnotherValue":     renewOfAnother,
+		"ClearDropsAll":           clearDropsAll,
+		"ClearWins":               clearWins,
+		"RangeVisitsAll":          rangeVisitsAll,
+		"RangeMayUseTheCache":     rangeMayUse,
 	}
 	for name, check := range checks {
 		t.Run(name, func(t *testing.T) { check(t, newCache) })
