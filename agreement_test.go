@@ -187,6 +187,7 @@ func TestP8RemoveWhileValuesAreHandedOver(t *testing.T) {
 func TestP8RemoveReachesFormerOwners(t *testing.T) {
 	simulate(t, func(t *testing.T, net *simnet.Network) {
 		nodes, keys := grown(t, net, 7, &editions{})
+		time.Sleep(2 * peercache.DefaultLease) // the new ones know who holds copies
 		if err := nodes[9].group.Remove(inside(t), keys...); err != nil {
 			t.Fatal(err)
 		}
