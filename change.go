@@ -103,7 +103,23 @@ func (e *InvalidationError) Unwrap() []error {
 // errOtherView is why a change is not complete where the peers' views differ.
 var errOtherView = errors.New("its view of the cluster is another one")
 
-// change makes a change known to all who may have values that it ends.
+// change makes a change known to all who may have values that it ends, as far as this
+// process can.
+func (g *Group) change(ctx context.Context, c Change) error {
+	if g.peers == nil {
+		g.apply(&c)
+		return nil
+	}
+	err := g.spread(ctx, c)
+	if g.lapsed() {
+		return g.lapsedError(err)
+	}
+	// If it was at the beginning, that is over: there was a new epoch then, in which
+	// all of it was done once more.
+	return err
+}
+
+// spread tells the peers of a change, until no other ones count.
 //
 // Values are kept by a key's candidates alone, and copies by those to which a candidate
 // gave them. So in a settled cluster, a change goes to the candidates, each of which
@@ -113,11 +129,7 @@ var errOtherView = errors.New("its view of the cluster is another one")
 // While views change, values may be with the candidates of any view. So a change then
 // goes to all peers, in two rounds: when the second one begins, nobody has an old value
 // but as a copy, or on its way.
-func (g *Group) change(ctx context.Context, c Change) error {
-	if g.peers == nil {
-		g.apply(&c)
-		return nil
-	}
+func (g *Group) spread(ctx context.Context, c Change) error {
 	called := Now()
 	for {
 		state := g.agreement()

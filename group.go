@@ -52,6 +52,11 @@ type Group struct {
 	newCache    NewCache
 	onEvict     func(key string, view ByteView, reason Reason) // nil if nobody wants to know
 
+	// registrar knows whether this process may have been replaced. It is nil in a
+	// group that serves on all the same, so that a hit costs one look at it.
+	registrar  viewer
+	consistent bool // wants a registrar, see WithConsistency
+
 	hits  hitCounters
 	stats counters
 
@@ -118,6 +123,9 @@ func (g *Group) init(cacheBytes int64, opts []GroupOption) (err error) {
 	if err := g.makeCaches(cacheBytes); err != nil {
 		return err
 	}
+	if g.consistent {
+		g.registrar, _ = g.peers.(viewer)
+	}
 	if g.peers != nil {
 		return g.peers.Register(g)
 	}
@@ -177,6 +185,9 @@ func (g *Group) Get(ctx context.Context, key string) (ByteView, error) {
 // hit looks into both caches of this process and counts what it finds. What it finds
 // may be that the origin has no such key.
 func (g *Group) hit(ctx context.Context, key string) (view ByteView, ok bool, err error) {
+	if g.lapsed() {
+		return ByteView{}, false, nil
+	}
 	e, ok := g.own(ctx, key)
 	if ok {
 		g.hits.mine().main.Add(1)
@@ -197,7 +208,7 @@ func (g *Group) fill(ctx context.Context, key string) (e Entry, err error) {
 	if err := g.checkKey(key); err != nil {
 		return e, err
 	}
-	if owner := g.pick(key, 0); owner != nil {
+	if owner := g.pick(key, 0); owner != nil && !g.lapsed() {
 		e, err = g.fetch(ctx, key, owner)
 	} else {
 		e, err = g.load(ctx, key)

@@ -68,11 +68,6 @@ type HTTPPool struct {
 
 	membership *membership // nil without a WithDiscovery: Set gives the views
 	log        *slog.Logger
-
-	// lapsed is what discovery.View.Lapsed says: by now the peers may have a view
-	// without this process. It is set before the view that says so is in place, and
-	// unset after the one that does not.
-	lapsed atomic.Bool
 }
 
 // view is the set of peers that this process believes in, and the ring over it.
@@ -126,7 +121,7 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 		p.transport = newTransport()
 	}
 	p.upgrades = withoutHTTP2(p.transport)
-	if err := p.setPeers(self); err != nil {
+	if err := p.setPeers([]string{self}, false); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -150,10 +145,10 @@ func (p *HTTPPool) Set(peers ...string) error {
 	if p.membership != nil {
 		return errors.New("peercache: Set on a pool that has a WithDiscovery: its views come from there, see Join")
 	}
-	return p.setPeers(peers...)
+	return p.setPeers(peers, false)
 }
 
-func (p *HTTPPool) setPeers(peers ...string) error {
+func (p *HTTPPool) setPeers(peers []string, anew bool) error {
 	if err := p.checkPeers(peers); err != nil {
 		return fmt.Errorf("peercache: %w", err)
 	}
@@ -162,12 +157,13 @@ func (p *HTTPPool) setPeers(peers ...string) error {
 	if p.closed.Load() {
 		return fmt.Errorf("peercache: %w", ErrClosed)
 	}
-	return p.setView(peers)
+	return p.setView(peers, anew)
 }
 
 // setView makes the view of peers and puts it in place. A peer that was in the
-// view before stays the same Peer. p.mu is held.
-func (p *HTTPPool) setView(peers []string) error {
+// view before stays the same Peer. If it is made anew, it is as with a process that has
+// just come. p.mu is held.
+func (p *HTTPPool) setView(peers []string, anew bool) error {
 	ring, err := p.newRing(peers)
 	if err != nil {
 		return fmt.Errorf("peercache: %w", err)
@@ -186,7 +182,7 @@ func (p *HTTPPool) setView(peers []string) error {
 		v.peers[i] = peer
 		v.others = append(v.others, peer)
 	}
-	if old := p.view.Load(); old != nil && len(old.others) > 0 {
+	if old := p.view.Load(); !anew && old != nil && len(old.others) > 0 {
 		if old.id == v.id {
 			return nil
 		}

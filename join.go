@@ -63,6 +63,7 @@ func (p *HTTPPool) Join(ctx context.Context) error {
 type membership struct {
 	pool      *HTTPPool
 	discovery discovery.Discovery
+	lapsed    lapse
 
 	held  chan struct{} // closed when a view is in place that holds this process
 	hold  sync.Once     // closes held
@@ -80,13 +81,15 @@ type membership struct {
 }
 
 func newMembership(p *HTTPPool, d discovery.Discovery) *membership {
-	return &membership{
+	m := &membership{
 		pool:      p,
 		discovery: d,
 		held:      make(chan struct{}),
 		ended:     make(chan struct{}),
 		problem:   errors.New("no view has come yet"),
 	}
+	m.lapsed.Store(true)
+	return m
 }
 
 // join calls Run, unless it runs already, and waits for held.
@@ -128,6 +131,7 @@ func (m *membership) start(ctx context.Context) error {
 func (m *membership) run(ctx context.Context) {
 	defer close(m.ended)
 	err := m.discovery.Run(ctx, m.pool.self, m.take)
+	m.lapsed.Store(true)
 	switch {
 	case err == nil && ctx.Err() != nil:
 		m.err = ErrClosed
@@ -165,12 +169,15 @@ func (m *membership) leave(ctx context.Context) error {
 // take is what Run reports to. It warns of what is wrong with a view, if that was
 // not so with the one before.
 func (m *membership) take(v discovery.View) {
-	if v.Lapsed {
-		m.pool.lapsed.Store(true)
-	} else {
-		defer m.pool.lapsed.Store(false)
+	lapsed := v.Lapsed || !slices.Contains(v.Peers, m.pool.self)
+	back := m.lapsed.Load() && !lapsed
+	if lapsed { // before the view is in place, in which others may own its keys
+		m.lapsed.Store(true)
 	}
-	problem := m.place(v.Peers)
+	problem := m.place(v.Peers, back)
+	if back {
+		m.lapsed.end(*m.pool.groups.Load())
+	}
 	if problem == nil && v.Lapsed {
 		problem = errors.New("the registration of this process has run out, or may have: its peers may know it no more")
 	}
@@ -187,8 +194,9 @@ func (m *membership) take(v discovery.View) {
 }
 
 // place puts the view of peers in place, this process among them in any case, or
-// leaves the one that is there. The error says what was wrong.
-func (m *membership) place(peers []string) error {
+// leaves the one that is there. After a lapse it is made anew, also if it is the same.
+// The error says what was wrong.
+func (m *membership) place(peers []string, anew bool) error {
 	members := m.valid(peers)
 	if len(members) == 0 {
 		return errors.New("there is no peer in it: the last one stands")
@@ -199,8 +207,8 @@ func (m *membership) place(peers []string) error {
 		members = append(members, m.pool.self)
 		slices.Sort(members)
 	}
-	if !slices.Equal(members, m.members) {
-		if err := m.pool.setPeers(members...); err != nil {
+	if anew || !slices.Equal(members, m.members) {
+		if err := m.pool.setPeers(members, anew); err != nil {
 			return fmt.Errorf("the last one stands: %w", err)
 		}
 		m.members = members

@@ -206,7 +206,8 @@ func TestViews(t *testing.T) {
 	})
 }
 
-// A view that is the one in place is not made again, and a lapse is known.
+// A view that is the one in place is not made again. A lapse is known, and when it is over
+// the view is made anew, as if the process had just come.
 func TestViewUnchanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := newJoining(t)
@@ -214,15 +215,20 @@ func TestViewUnchanged(t *testing.T) {
 		before := j.view.Load()
 		j.told.views <- discovery.View{Peers: []string{"http://10.0.0.2:8001", selfURL}, Lapsed: true}
 		synctest.Wait()
-		if j.view.Load() != before || !j.lapsed.Load() {
-			t.Errorf("another view %t, lapsed %t: want the same view, lapsed", j.view.Load() != before, j.lapsed.Load())
+		if j.view.Load() != before || !j.lapsed() {
+			t.Errorf("another view %t, lapsed %t: want the same view, lapsed", j.view.Load() != before, j.lapsed())
 		}
 		if warnings := j.warnings(t); len(warnings) != 1 || !strings.Contains(warnings[0], "has run out") {
 			t.Errorf("warnings %q: want one that the registration has run out", warnings)
 		}
 		j.told.tell("http://10.0.0.2:8001", selfURL)
-		if j.view.Load() != before || j.lapsed.Load() {
-			t.Errorf("another view %t, lapsed %t: want the same view, not lapsed", j.view.Load() != before, j.lapsed.Load())
+		anew := j.view.Load()
+		if anew == before || anew.id != before.id || anew.before != nil || j.lapsed() {
+			t.Errorf("the view %+v, was %+v, lapsed %t: want the same peers, made anew, not lapsed", anew, before, j.lapsed())
+		}
+		j.told.tell(selfURL, "http://10.0.0.2:8001")
+		if j.view.Load() != anew {
+			t.Error("the view was made again, though there was no lapse")
 		}
 	})
 }

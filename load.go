@@ -16,7 +16,7 @@ type flight = singleflight.Flight[Entry]
 
 // load runs the getter for key, or joins the run that is in progress.
 func (g *Group) load(ctx context.Context, key string) (Entry, error) {
-	if g.rank(key) == asStranger {
+	if g.lapsed() || g.rank(key) == asStranger {
 		return g.loadPast(ctx, key, g.past.Turn())
 	}
 	return g.loads.Do(ctx, key, func(ctx context.Context, f *flight) (Entry, error) {
@@ -218,7 +218,7 @@ func (g *Group) doubted(key string, owner bool) (r rank, doubted bool) {
 }
 
 // loadPast loads key and keeps nothing. It is for a process that may not hear of changes
-// of the key: it shares only loads that began after the given turn, which was taken after
+// of the key, such as one that has lapsed: it shares only loads that began after the given turn, which was taken after
 // the caller asked.
 func (g *Group) loadPast(ctx context.Context, key string, after uint64) (Entry, error) {
 	if err := ctx.Err(); err != nil {
@@ -228,7 +228,7 @@ func (g *Group) loadPast(ctx context.Context, key string, after uint64) (Entry, 
 		f, first := g.past.Join(key)
 		if first {
 			g.past.Go(ctx, f, func(ctx context.Context, _ *flight) (Entry, error) {
-				if previous := g.previous(key); previous != nil {
+				if previous := g.previous(key); previous != nil && !g.lapsed() {
 					if e, ok := g.handedOver(ctx, key, previous); ok {
 						return e, nil
 					}

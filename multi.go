@@ -34,6 +34,9 @@ func (g *Group) GetMulti(ctx context.Context, keys []string) []Result {
 			continue
 		}
 		owner := g.pick(key, 0)
+		if g.lapsed() {
+			owner = nil
+		}
 		p := parts[owner]
 		if p == nil {
 			p = new(part)
@@ -72,7 +75,7 @@ type part struct {
 
 // loadAll loads keys here and calls got with the place of each.
 func (g *Group) loadAll(ctx context.Context, keys []string, got func(i int, e Entry, err error)) {
-	if getter, ok := g.getter.(BatchGetter); ok && len(keys) > 1 {
+	if getter, ok := g.getter.(BatchGetter); ok && len(keys) > 1 && !g.lapsed() {
 		g.loadBatches(ctx, getter, keys, got)
 		return
 	}

@@ -135,6 +135,8 @@ type viewer interface {
 	doubtful() Instant
 	// reconcile asks a peer that had another view which it has now.
 	reconcile(ctx context.Context, peer string)
+	// lapsed reports whether the peers may have a view without this process.
+	lapsed() bool
 	// before returns the peer that owned key until the view changed, and when that
 	// was: nil, if it is this process or not known.
 	before(key string) (Peer, Instant)

@@ -32,7 +32,7 @@ type served struct {
 // note takes note that a peer may hold what it asks for. It comes before the look for
 // the answer: see holders.
 func (g *Group) note(from, key string, lease time.Duration) bool {
-	if g.holders == nil || from == "" || lease <= 0 {
+	if g.holders == nil || from == "" || lease <= 0 || g.lapsed() {
 		return false
 	}
 	n, ok := g.holders.number(from, g.knows)
@@ -52,6 +52,9 @@ func (g *Group) knows(name string) bool {
 // serveHit answers a peer's request from the main cache.
 func (g *Group) serveHit(q *Query) (served, bool) {
 	s := served{noted: g.note(q.From, q.Key, q.Lease)}
+	if g.lapsed() {
+		return s, false
+	}
 	e, ok := g.own(context.Background(), q.Key)
 	if !ok {
 		return s, false

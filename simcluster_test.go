@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache"
+	"github.com/peercache/peercache/discovery"
 	"github.com/peercache/peercache/internal/simnet"
 )
 
@@ -31,6 +32,8 @@ type simConfig struct {
 	pool   func(i int) []peercache.PoolOption // may be nil
 	group  []peercache.GroupOption
 	wrap   func(i int, pool *peercache.HTTPPool) http.Handler // may be nil
+	// discovery tells the nodes who they are; nil: they are told by Set.
+	discovery func(i int) discovery.Discovery
 }
 
 // host returns the name of the i-th host of a simulated cluster.
@@ -47,7 +50,17 @@ func newSimCluster(t *testing.T, net *simnet.Network, size int, c simConfig) []*
 	for i := range nodes {
 		nodes[i] = startSimNode(t, net, i, c)
 	}
-	introduce(t, nodes, nodes...)
+	if c.discovery == nil {
+		introduce(t, nodes, nodes...)
+	}
+	for _, n := range nodes {
+		if c.discovery == nil {
+			break
+		}
+		if err := n.pool.Join(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	time.Sleep(settling)
 	return nodes
 }
@@ -59,6 +72,9 @@ func startSimNode(t *testing.T, net *simnet.Network, i int, c simConfig) *node {
 	opts := []peercache.PoolOption{peercache.WithTransport(h.Transport())}
 	if c.pool != nil {
 		opts = append(opts, c.pool(i)...)
+	}
+	if c.discovery != nil {
+		opts = append(opts, peercache.WithDiscovery(c.discovery(i)))
 	}
 	pool, err := peercache.NewHTTPPool(url, opts...)
 	if err != nil {
