@@ -36,6 +36,7 @@ type config struct {
 	originDelay time.Duration
 	detection   time.Duration
 	cacheBytes  int64
+	consistent  bool // see peercache.WithConsistency
 	logLevel    slog.Level
 }
 
@@ -67,10 +68,11 @@ func parseFlags(args []string, out io.Writer, sources []Source) (config, error) 
 	f.StringVar(&c.api, "api", "", "`address` of the API, such as :9999 (default "+defaultAPI+" without -port, else none)")
 	f.StringVar(&ports, "nodes", "8001,8002,8003", "without -port: the `ports` of the processes to start; 0 picks a free one")
 	f.StringVar(&c.dir, "dir", "", "serve the files of this `directory`, not the scores; a key is a relative path,\n"+
-		"and what changes in a file that is cached is not seen")
+		"and what changes in a file that is cached is seen after DELETE /api?key=PATH")
 	f.DurationVar(&c.originDelay, "origin-delay", 0, "make every load take so much longer, such as 300ms")
 	f.DurationVar(&c.detection, "detection-time", 500*time.Millisecond, "for how long a peer may be silent until it is taken for dead")
 	f.Int64Var(&c.cacheBytes, "cache-bytes", 64<<20, "the most `bytes` that the cache of one process takes")
+	f.BoolVar(&c.consistent, "consistent", false, "-discovery: while this process may have been replaced, answer from the origin, past the cache")
 	f.TextVar(&c.logLevel, "log-level", slog.LevelDebug, "`level` of the log: DEBUG shows where each answer comes from; INFO, WARN, ERROR")
 	defined := defineFlags(f, sources)
 
@@ -96,6 +98,9 @@ func parseFlags(args []string, out io.Writer, sources []Source) (config, error) 
 	}
 	if c.open, err = choose(kind, defined, given); err != nil {
 		return c, err
+	}
+	if c.consistent && c.open == nil {
+		return c, errors.New("-consistent is for a -discovery that notices when this process may have been replaced: want one, not " + static)
 	}
 	if c.api == "" && !c.oneNode {
 		c.api = defaultAPI

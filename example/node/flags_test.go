@@ -113,6 +113,7 @@ func TestFlagErrors(t *testing.T) {
 		{"-port 1 -discovery dns -dns http://peers", "want the port"},
 		{"-port 1 -discovery dns -srv http://peers:1", "want no port"},
 		{"-port 1 -self 10.0.0.1 -discovery file -peers-file x", "-self: peercache:"},
+		{"-port 1 -consistent", "want one, not static"},
 		{"-nodes ,", "-nodes \",\": want ports"},
 		{"-nodes 1,65536", "want ports"},
 		{"-nodes 1,2,1", "port 1 stands there twice"},

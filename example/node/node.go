@@ -38,7 +38,11 @@ func newNode(c config, name string, getter peercache.Getter, log *slog.Logger) (
 	if err != nil {
 		return nil, err
 	}
-	group, err := peercache.NewGroup(name, c.cacheBytes, getter, peercache.WithPeers(pool), peercache.WithLogger(log))
+	groupOpts := []peercache.GroupOption{peercache.WithPeers(pool), peercache.WithLogger(log)}
+	if c.consistent {
+		groupOpts = append(groupOpts, peercache.WithConsistency())
+	}
+	group, err := peercache.NewGroup(name, c.cacheBytes, getter, groupOpts...)
 	if err != nil {
 		return nil, err
 	}
