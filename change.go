@@ -23,7 +23,8 @@ import (
 // Where a peer cannot be reached, Remove waits until what it may have is not valid any
 // more, as long as ctx lasts; it does not wait for what has no end. Its error is then an
 // *InvalidationError, which names the peers that may still serve an old value, and until
-// when. All others have dropped theirs.
+// when. All others have dropped theirs. A process that may have been replaced returns an
+// ErrLapsed, if the group has WithConsistency.
 func (g *Group) Remove(ctx context.Context, keys ...string) error {
 	for _, key := range keys {
 		if err := g.checkKey(key); err != nil {

@@ -23,7 +23,7 @@ var (
 	ErrDecode = errors.New("the cached value cannot be decoded")
 	// ErrLapsed says that a Remove, a Set or a Clear has reached the peers of the
 	// view that this process has, but that there may be a newer one: it may have been
-	// replaced. See WithConsistency. When the process is back, the call may be repeated.
+	// replaced. See WithConsistency. The call may be repeated, until the process is back.
 	ErrLapsed = errors.New("the registration of this process has run out, or may have: it may have been replaced")
 	// ErrClosed says that a pool was shut down.
 	ErrClosed = errors.New("the pool is shut down")

@@ -233,6 +233,47 @@ func TestViewUnchanged(t *testing.T) {
 	})
 }
 
+// A process is sure of its place in the cluster while the last view says so, and its
+// registration holds. A pool without a discovery has nothing to be sure of.
+func TestLapsed(t *testing.T) {
+	const b = "http://10.0.0.2:8001"
+	synctest.Test(t, func(t *testing.T) {
+		j := newJoining(t)
+		check := func(when string, want bool) {
+			t.Helper()
+			if got := j.lapsed(); got != want {
+				t.Errorf("%s: lapsed %t: want %t", when, got, want)
+			}
+		}
+		check("before Join", true)
+		j.join(t, selfURL, b)
+		check("joined", false)
+		for when, peers := range map[string][]string{"a view without it": {b}, "an empty view": {}} {
+			j.told.tell(peers...)
+			check(when, true)
+			j.told.tell(selfURL, b)
+			check("back", false)
+		}
+		if err := j.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		check("after Shutdown", true)
+
+		j = newJoining(t)
+		j.join(t, selfURL)
+		j.told.fail <- errors.New("broken")
+		synctest.Wait()
+		check("after the discovery has failed", true)
+	})
+	pool, err := NewHTTPPool(selfURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pool.lapsed() {
+		t.Error("without a discovery: lapsed")
+	}
+}
+
 // A Discovery that fails, or ends, is an error of Join, then and later. The pool
 // goes on with what it knows.
 func TestDiscoveryFails(t *testing.T) {

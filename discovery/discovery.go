@@ -30,6 +30,7 @@ type View struct {
 	// are passed on as they were registered: who takes the view checks them.
 	Peers []string
 	// Lapsed says that the registration of this process has run out, or may have:
-	// the others may have a view without it by now, and its keys another owner.
+	// the others may have a view without it by now, and its keys another owner. What a
+	// group makes of it is its choice: see peercache.WithConsistency.
 	Lapsed bool
 }
