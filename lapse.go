@@ -15,7 +15,8 @@ import (
 // WithStaleIfError and WithNegativeTTL have no effect meanwhile. Remove, Set and Clear
 // do what they can, and return an ErrLapsed. When the process is back, the group begins
 // with empty caches. The same holds before the pool has joined, and when its discovery
-// has ended. The origin has to bear it: if the registry fails, all processes lapse.
+// has ended. The origin has to bear it, see WithMaxLoads: if the registry fails, all
+// processes lapse.
 //
 // By default, the group chooses availability: it goes on serving what it has, and what
 // it loads, at most as stale as its TTL.
@@ -51,7 +52,7 @@ type lapse struct{ atomic.Bool }
 // end ends the lapse, when the view in place was made anew. What the consistent groups
 // cached before, others may have removed meanwhile, without this process.
 //
-// The order matters, for nobody waits for it:
+// The order matters, for Gets go on meanwhile:
 //
 //  1. The view is made anew. A load that begins from here on keeps nothing before the
 //     peers have heard that this process is back.
