@@ -132,6 +132,8 @@ func (g *Group) change(ctx context.Context, c Change) error {
 // but as a copy, or on its way.
 func (g *Group) spread(ctx context.Context, c Change) error {
 	called := Now()
+	var heard *telling // the round before, if there was time for all answers
+	var epoch uint64   // of heard
 	for {
 		state := g.agreement()
 		t := &telling{g: g, called: called, c: c, pending: make(map[string]Pending), failed: make(map[Peer]bool), next: state.next}
@@ -146,7 +148,10 @@ func (g *Group) spread(ctx context.Context, c Change) error {
 			// Others may count now, or some of these no more: once again.
 		case ctx.Err() == nil && t.passing():
 			// What these may have comes to its end.
+			heard, epoch = t, state.epoch
 			pause(ctx, retellAfter)
+		case len(t.pending) > 0 && heard != nil && g.agreement().epoch == epoch:
+			return heard.err() // who had no time to answer once more has answered
 		case len(t.pending) > 0:
 			return t.err()
 		case state.dissenter == "":
