@@ -289,7 +289,6 @@ func (p *HTTPPool) Register(g *Group) error {
 // group returns the group of a name, or nil.
 func (p *HTTPPool) group(name string) *Group { return (*p.groups.Load())[name] }
 
-
 // Pick implements PeerPicker.
 func (p *HTTPPool) Pick(key string, n int) Peer {
 	v := p.view.Load()
