@@ -38,7 +38,7 @@ func (g *Group) agreement() agreement {
 // mind, or some time has passed.
 func (g *Group) reconcile(ctx context.Context, state agreement) error {
 	g.peers.(viewer).reconcile(ctx, state.dissenter)
-	pause(ctx, retellAfter)
+	pause(ctx, jitter(retellAfter))
 	return ctx.Err()
 }
 

@@ -132,8 +132,6 @@ func (g *Group) change(ctx context.Context, c Change) error {
 // but as a copy, or on its way.
 func (g *Group) spread(ctx context.Context, c Change) error {
 	called := Now()
-	var heard *telling // the round before, if there was time for all answers
-	var epoch uint64   // of heard
 	for {
 		state := g.agreement()
 		t := &telling{g: g, called: called, c: c, pending: make(map[string]Pending), failed: make(map[Peer]bool), next: state.next}
@@ -143,26 +141,23 @@ func (g *Group) spread(ctx context.Context, c Change) error {
 			t.candidates(ctx, state)
 		}
 		g.dropCopies(&c)
+		end, ends := t.end()
 		switch {
 		case ctx.Err() == nil && g.agreement().epoch != state.epoch:
 			// Others may count now, or some of these no more: once again.
-		case ctx.Err() == nil && t.passing():
-			// What these may have comes to its end.
-			heard, epoch = t, state.epoch
-			pause(ctx, retellAfter)
-		case len(t.pending) > 0 && heard != nil && g.agreement().epoch == epoch:
-			return heard.err() // who had no time to answer once more has answered
-		case len(t.pending) > 0:
+		case !ends:
 			return t.err()
-		case state.dissenter == "":
-			return nil
-		default:
+		case state.dissenter != "":
 			// All is dropped where this process can see. What the other view makes
 			// of it is not known until there is one view: soon, or not at all.
 			if err := g.reconcile(ctx, state); err != nil || Now() >= called+Instant(g.times.lease) {
 				t.add(Pending{Peer: state.dissenter, Err: errors.Join(errOtherView, err)})
 				return t.err()
 			}
+		case !outlast(ctx, state.next, end):
+			return t.err()
+		case g.agreement().epoch == state.epoch:
+			return nil
 		}
 	}
 }
@@ -296,27 +291,44 @@ func tell(ctx, patience context.Context, p Peer, c Change, until Instant) ([]Hol
 		case until == 0, !unreachable(err) && ctx.Err() == nil:
 			return nil, err
 		}
-		pause(patience, min(retellAfter, time.Duration(until-Now())))
+		pause(patience, min(jitter(retellAfter), time.Duration(until-Now())))
 		if patience.Err() != nil {
 			return nil, err
 		}
 	}
 }
 
-// passing reports whether there are peers that could not be told, and what they have
-// comes to an end by itself.
-func (t *telling) passing() bool {
+// end returns when all that the pending peers may have has come to its end by itself, at
+// once if there are none, and whether it does.
+func (t *telling) end() (last time.Time, ends bool) {
 	for _, p := range t.pending {
 		if p.Until.IsZero() {
-			return false
+			return last, false
+		}
+		if p.Until.After(last) {
+			last = p.Until
 		}
 	}
-	return len(t.pending) > 0
+	return last, true
 }
 
-// pause waits for about d, or until ctx has ended.
+// outlast waits until then, or until peers agree on something else, and reports whether
+// ctx lasted.
+func outlast(ctx context.Context, next <-chan struct{}, then time.Time) bool {
+	timer := time.NewTimer(time.Until(then))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true // also if ctx has just ended
+	case <-next:
+	case <-ctx.Done():
+	}
+	return ctx.Err() == nil
+}
+
+// pause waits for d, or until ctx has ended.
 func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(jitter(d))
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
