@@ -129,7 +129,8 @@ func (g *Group) change(ctx context.Context, c Change) error {
 //
 // While views change, values may be with the candidates of any view. So a change then
 // goes to all peers, in two rounds: when the second one begins, nobody has an old value
-// but as a copy, or on its way.
+// but as a copy, or on its way. That includes values that are handed over, because who
+// has heard of the change takes none over any more (changedKeys).
 func (g *Group) spread(ctx context.Context, c Change) error {
 	called := Now()
 	for {
@@ -383,8 +384,9 @@ func timeOf(i Instant) time.Time {
 
 // apply does in this process what a change says. What is on its way comes first: a
 // flight that is over before it is forgotten has put its value where the next lines
-// remove it.
+// remove it. And before it comes what would be on its way from a previous owner.
 func (g *Group) apply(c *Change) {
+	g.stopHandover(c)
 	if c.All {
 		g.loads.ForgetAll()
 		g.main.Clear()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -33,6 +34,9 @@ type Group struct {
 	// holders are the peers that may have copies of what is in main. It is nil
 	// where there are no peers.
 	holders *holders
+
+	// changed is nil before the first change of a key in a view that is new.
+	changed atomic.Pointer[changedKeys]
 
 	// loads are the runs of the getter here. fetches are the asks to other
 	// peers. They are apart, because a peer's request may wait for a load but

@@ -306,3 +306,37 @@ func TestGetMulti(t *testing.T) {
 		t.Errorf("results for no keys: %v", r)
 	}
 }
+
+// A load that takes longer than it may be joined is not kept after a Remove either.
+func TestP8LoadThatMayNotBeJoinedAnyMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var origin atomic.Value
+		origin.Store("old")
+		g := newLocal(t, peercache.GetterFunc(func(ctx context.Context, _ string) ([]byte, error) {
+			read := origin.Load().(string)
+			time.Sleep(2 * time.Second)
+			return []byte(read), nil
+		}), peercache.WithLoadTimeout(time.Minute), peercache.WithStandIn(time.Second))
+		get := func() string {
+			view, err := g.Get(t.Context(), "k")
+			if err != nil {
+				t.Error(err)
+			}
+			return view.String()
+		}
+		var readers sync.WaitGroup
+		defer readers.Wait()
+		readers.Go(func() { get() })
+		time.Sleep(1500 * time.Millisecond)
+		readers.Go(func() { get() }) // starts another load
+		synctest.Wait()
+		origin.Store("new")
+		if err := g.Remove(t.Context(), "k"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second) // the first load has ended
+		if got := get(); got != "new" {
+			t.Errorf("after the Remove a Get sees %q", got)
+		}
+	})
+}

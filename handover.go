@@ -2,11 +2,13 @@ package peercache
 
 import (
 	"context"
+	"hash/maphash"
+	"sync/atomic"
 	"time"
 )
 
 // previous returns the peer that owned key before the view changed, for a while after;
-// nil, if there is none but this process.
+// nil, if there is none but this process, or the key was changed since.
 func (g *Group) previous(key string) Peer {
 	v, ok := g.peers.(viewer)
 	if !ok {
@@ -14,6 +16,9 @@ func (g *Group) previous(key string) Peer {
 	}
 	peer, since := v.before(key)
 	if Now() >= since+Instant(g.times.standIn) {
+		return nil
+	}
+	if c := g.changed.Load(); c != nil && c.since >= since && c.has(key) {
 		return nil
 	}
 	return peer
@@ -54,4 +59,58 @@ func (g *Group) viewChanged(at Instant) {
 		}
 		return true
 	})
+}
+
+// changedKeys are the keys that were changed since the view did. This process does not
+// take their values over any more:
+//
+//	the new owner hears of a Remove, and drops nothing
+//	the new owner takes the old value over, and keeps it
+//	the previous owner hears of the Remove, and drops the value: too late
+//
+// Other keys that share a bit with one of them are loaded as well.
+type changedKeys struct {
+	since Instant // when the view changed
+	seed  maphash.Seed
+	bits  [changedBits / 64]atomic.Uint64
+}
+
+// changedBits is so high that of ten thousand changes in the time of a stand-in
+// most other keys do not notice.
+const changedBits = 1 << 16
+
+func (c *changedKeys) bit(key string) (word *atomic.Uint64, mask uint64) {
+	at := maphash.String(c.seed, key) % changedBits
+	return &c.bits[at/64], 1 << (at % 64)
+}
+
+func (c *changedKeys) has(key string) bool {
+	word, mask := c.bit(key)
+	return word.Load()&mask != 0
+}
+
+// stopHandover takes note of what c changes, if it could be taken over.
+func (g *Group) stopHandover(c *Change) {
+	v, ok := g.peers.(viewer)
+	if !ok {
+		return
+	}
+	_, since := v.before("")
+	if Now() >= since+Instant(g.times.standIn) {
+		return
+	}
+	changed := g.changed.Load()
+	for changed == nil || changed.since < since {
+		g.changed.CompareAndSwap(changed, &changedKeys{since: since, seed: maphash.MakeSeed()})
+		changed = g.changed.Load()
+	}
+	if c.All {
+		for i := range changed.bits {
+			changed.bits[i].Store(^uint64(0))
+		}
+	}
+	for _, key := range c.Keys {
+		word, mask := changed.bit(key)
+		word.Or(mask)
+	}
 }

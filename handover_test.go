@@ -1,0 +1,77 @@
+package peercache_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/peercache/peercache"
+	"github.com/peercache/peercache/internal/simnet"
+)
+
+// A new owner takes the old value over after it heard of a Remove, and before the owner
+// from before hears of it; and gives a copy away when the holder has heard of it twice.
+func TestP8ValueThatIsHandedOverDuringARemove(t *testing.T) {
+	simulate(t, func(t *testing.T, net *simnet.Network) {
+		var origin atomic.Value
+		origin.Store("old")
+		nodes := newSimCluster(t, net, 4, simConfig{getter: peercache.GetterFunc(func(context.Context, string) ([]byte, error) {
+			return []byte(origin.Load().(string)), nil
+		})})
+		before, remover, reader, owner := nodes[0], nodes[1], nodes[2], nodes[3]
+		var all []string
+		for _, n := range nodes {
+			all = append(all, n.url)
+		}
+		key := ""
+		view := func(peers []string) {
+			for _, n := range nodes[:len(peers)] {
+				if err := n.pool.Set(peers...); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for _, k := range keysOwnedBy(t, nodes, 1, 3, 100) {
+			if p := remover.pool.Pick(k, 1); p != nil && p.Name() == before.url {
+				key = k
+			}
+		}
+		view(all[:3])
+		if err := owner.pool.Set(owner.url); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(settling)
+		before.get(t, key)
+		view(all)
+		time.Sleep(time.Second) // everybody has heard of the view
+
+		net.SetLinkBetween(host(1), host(3), apart(30*time.Millisecond))
+		net.SetLinkBetween(host(1), host(0), apart(100*time.Millisecond))
+		origin.Store("new")
+		removed := make(chan error)
+		go func() { removed <- remover.group.Remove(t.Context(), key) }()
+		for range 100 {
+			owner.get(t, key)
+			reader.get(t, key)
+			time.Sleep(10 * time.Millisecond)
+			select {
+			case err := <-removed:
+				if err != nil {
+					t.Error(err)
+				}
+				for _, n := range nodes {
+					if got := n.get(t, key); got != "new" {
+						t.Errorf("after the Remove, %s sees %q", n.url, got)
+					}
+				}
+				return
+			default:
+			}
+		}
+		t.Errorf("the Remove has not returned: %v", <-removed)
+	})
+}
+
+// apart is a link that bytes take a time for.
+func apart(d time.Duration) simnet.Link { return simnet.Link{MinLatency: d, MaxLatency: d} }
