@@ -410,7 +410,7 @@ func (g *Group) put(key string, item Item) bool {
 	if err != nil || g.rank(key) != asOwner || e.Expires != 0 && e.Expires <= Now() {
 		return false
 	}
-	return g.main.Add(strings.Clone(key), e, func() bool { return false })
+	return g.addOwn(key, e, func() bool { return false })
 }
 
 // dropCopies drops what this process has of other peers' values.

@@ -2,6 +2,7 @@ package peercache_test
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -75,3 +76,67 @@ func TestP8ValueThatIsHandedOverDuringARemove(t *testing.T) {
 
 // apart is a link that bytes take a time for.
 func apart(d time.Duration) simnet.Link { return simnet.Link{MinLatency: d, MaxLatency: d} }
+
+// lateCache is a Cache in which a value may arrive late.
+type lateCache struct {
+	peercache.Cache
+	late func() // called before each Add
+}
+
+func (c lateCache) Add(key string, e peercache.Entry, tainted func() bool) bool {
+	c.late()
+	return c.Cache.Add(key, e, tainted)
+}
+
+// A load ends and looks whose key it is; the view changes, and each looks through its
+// cache for what is not its own any more; then the value comes into the cache.
+func TestP8ValueThatComesAfterTheViewChanged(t *testing.T) {
+	simulate(t, func(t *testing.T, net *simnet.Network) {
+		var origin atomic.Value
+		origin.Store("old")
+		late := func() {}
+		nodes := newSimCluster(t, net, 5, simConfig{
+			getter: peercache.GetterFunc(func(context.Context, string) ([]byte, error) {
+				return []byte(origin.Load().(string)), nil
+			}),
+			group: []peercache.GroupOption{
+				peercache.WithCache(func(most int64, onLeave func(string, peercache.Entry, peercache.Reason)) (peercache.Cache, error) {
+					c, err := peercache.NewStore(most, onLeave)
+					return lateCache{c, func() { late() }}, err
+				}),
+			},
+		})
+		var all []string
+		for _, n := range nodes {
+			all = append(all, n.url)
+		}
+		former, key := nodes[0], ""
+		for i := 0; key == ""; i++ { // one that is not told of changes when all are there
+			k := fmt.Sprint("key", i)
+			if p := former.pool; p.Pick(k, 0) != nil && p.Pick(k, 1) != nil && p.Pick(k, 2) != nil {
+				key = k
+			}
+		}
+		set := func(peers ...string) {
+			if err := former.pool.Set(peers...); err != nil {
+				t.Error(err)
+			}
+		}
+		set(former.url)
+		time.Sleep(settling)
+		late = func() {
+			late = func() {}
+			set(all...)
+			time.Sleep(time.Second)
+		}
+		former.get(t, key)
+		time.Sleep(settling)
+		origin.Store("new")
+		if err := nodes[1].group.Remove(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+		if got := former.get(t, key); got != "new" {
+			t.Errorf("after the Remove, the former owner sees %q", got)
+		}
+	})
+}

@@ -162,7 +162,18 @@ func (g *Group) keep(key string, e Entry, began Instant, f *flight) {
 		}
 		// What is there is older. It leaves, as for any other value.
 	}
-	g.main.Add(strings.Clone(key), e, g.planted.taint(f.Tainted))
+	g.addOwn(key, e, g.planted.taint(f.Tainted))
+}
+
+// addOwn puts an entry into the main cache. If the view has changed since its rank was
+// looked at, viewChanged may have looked through the cache before it came, and nothing
+// would limit its time: it leaves again.
+func (g *Group) addOwn(key string, e Entry, tainted func() bool) bool {
+	kept := g.main.Add(strings.Clone(key), e, tainted)
+	if kept && e.Lease == 0 && g.rank(key) != asOwner {
+		g.main.Remove(key)
+	}
+	return kept
 }
 
 // rank is what this process is to a key.
