@@ -210,9 +210,13 @@ func (t *telling) everybody(ctx context.Context, state agreement) {
 	}
 	c := t.c
 	c.Item = nil
-	var leavers errgroup.Group // who cannot be reached is no peer of the view
+	departed := state.departed // who cannot be reached is no peer of the view
+	if !state.changing(t.g.times.standIn) {
+		departed = nil // nobody takes anything over from them any more
+	}
+	var leavers errgroup.Group
 	leavers.SetLimit(mostAtOnce)
-	for _, p := range state.departed {
+	for _, p := range departed {
 		leavers.Go(func() error {
 			p.Change(ctx, c)
 			return nil

@@ -140,3 +140,27 @@ func TestP8ValueThatComesAfterTheViewChanged(t *testing.T) {
 		}
 	})
 }
+
+func TestClearDoesNotWaitForThoseWhoLeftLongAgo(t *testing.T) {
+	simulate(t, func(t *testing.T, net *simnet.Network) {
+		nodes := newSimCluster(t, net, 3, simConfig{getter: &origin{}})
+		for _, n := range nodes[:2] {
+			if err := n.pool.Set(nodes[0].url, nodes[1].url); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := nodes[2].pool.Set(nodes[2].url); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		net.Freeze(host(2))
+		began := time.Now()
+		if err := nodes[0].group.Clear(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took > 100*time.Millisecond {
+			t.Errorf("Clear took %v", took)
+		}
+		net.Thaw(host(2))
+	})
+}
