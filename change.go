@@ -193,7 +193,7 @@ func (t *telling) candidates(ctx context.Context, state agreement) {
 		left := time.Until(end)
 		c.Wait = min(c.Wait, left-min(left/10, mostTransit))
 	}
-	t.round(ctx, c, parts, owners)
+	t.round(ctx, c, parts, owners, owners)
 }
 
 // mostTransit is what is left of the time of a change for its answer to come back, if
@@ -222,21 +222,22 @@ func (t *telling) everybody(ctx context.Context, state agreement) {
 			return nil
 		})
 	}
-	t.round(ctx, c, parts, endless)
+	t.round(ctx, c, parts, endless, nil)
 	leavers.Wait()
 	for p := range t.failed {
 		delete(parts, p)
 	}
+	var owner map[Peer]bool
 	if t.c.Item != nil {
-		endless = map[Peer]bool{t.g.peers.Pick(t.c.Keys[0], 0): true}
+		owner = map[Peer]bool{t.g.peers.Pick(t.c.Keys[0], 0): true}
 	}
-	t.round(ctx, t.c, parts, endless)
+	t.round(ctx, t.c, parts, endless, owner)
 }
 
 // round tells each peer of the change, for the keys that stand with it, all at once. What
-// is at the peers that are endless has no end; at the others it is a stand-in's. Where
-// there is an Item to set, the one that owns its key is endless, and only that one.
-func (t *telling) round(ctx context.Context, c Change, parts map[Peer][]string, endless map[Peer]bool) {
+// is at the peers that are endless has no end; at the others it is a stand-in's. An Item
+// to set is for the owners, and for who may take itself for one.
+func (t *telling) round(ctx context.Context, c Change, parts map[Peer][]string, endless, owners map[Peer]bool) {
 	ctx, anew := context.WithCancel(ctx)
 	defer anew()
 	patience, hopeless := context.WithCancel(ctx)
@@ -256,7 +257,8 @@ func (t *telling) round(ctx context.Context, c Change, parts map[Peer][]string, 
 		part.Keys = keys
 		if endless[peer] {
 			until = 0
-		} else {
+		}
+		if !owners[peer] {
 			part.Item = nil
 		}
 		all.Go(func() {
@@ -361,7 +363,7 @@ func (t *telling) heldBack(held []Holder) {
 	}
 }
 
-// add keeps the later end of a peer. t.mu is held.
+// add keeps the later end of a peer. t.mu is held, or no round is in progress.
 func (t *telling) add(p Pending) {
 	old, ok := t.pending[p.Peer]
 	if !ok || !old.Until.IsZero() && (p.Until.IsZero() || p.Until.After(old.Until)) {

@@ -164,3 +164,28 @@ func TestClearDoesNotWaitForThoseWhoLeftLongAgo(t *testing.T) {
 		net.Thaw(host(2))
 	})
 }
+
+// Who falls silent between the two rounds of a Set may have got a copy in between.
+func TestP8SetFailsWhereAPeerWasToldOnce(t *testing.T) {
+	simulate(t, func(t *testing.T, net *simnet.Network) {
+		nodes := newSimCluster(t, net, 4, simConfig{getter: &origin{}})
+		for _, n := range nodes[:3] {
+			if err := n.pool.Set(nodes[0].url, nodes[1].url, nodes[2].url); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Second)
+		key := keysOwnedBy(t, nodes, 0, 1, 1)[0]
+		net.SetLinkBetween(host(0), host(1), apart(100*time.Millisecond))
+		time.AfterFunc(150*time.Millisecond, func() { net.Cut(host(0), host(2)) })
+		began := time.Now()
+		err := nodes[0].group.Set(t.Context(), key, peercache.Item{Value: []byte("v")})
+		if pending, _ := pendingOf(err, began); len(pending) != 1 {
+			t.Errorf("a Set that one peer has heard half of: %v", err)
+		}
+		if took := time.Since(began); took > 25*time.Second {
+			t.Errorf("it took %v to say so", took)
+		}
+		net.HealAll()
+	})
+}
