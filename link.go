@@ -116,9 +116,10 @@ func (c *link) state() (live *stream.Link, opening <-chan struct{}, err error) {
 	return nil, c.opening, c.failure
 }
 
-// attempt begins to open a link, unless that is in progress. c.mu is held.
+// attempt begins to open a link, unless that is in progress, or done: a retry whose timer
+// had fired when hurry stopped it may come late. c.mu is held.
 func (c *link) attempt() {
-	if c.opening == nil {
+	if c.opening == nil && c.live == nil {
 		var ctx context.Context
 		ctx, c.giveUp = context.WithTimeout(context.Background(), c.pool.handshakeTimeout())
 		c.opening = make(chan struct{})
