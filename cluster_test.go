@@ -149,6 +149,11 @@ func newCluster(t testing.TB, n int, c config) []*node {
 			t.Fatal(err)
 		}
 	}
+	for _, node := range nodes {
+		if c.second == nil { // else one is no peer
+			node.pool.Agree(t.Context())
+		}
+	}
 	t.Cleanup(func() {
 		for _, node := range nodes {
 			node.stop(t)

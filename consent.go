@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
 	"golang.org/x/sync/errgroup"
@@ -161,6 +162,31 @@ func (p *HTTPPool) agreement() agreement {
 	}
 	return a
 }
+
+// agree waits until the peers that can be reached have heard of the view, and none is known
+// to have another one; not longer than they need as a rule, because they may never agree.
+func (p *HTTPPool) agree(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, mostAgreeing)
+	defer cancel()
+	if p.settled(ctx) != nil {
+		return
+	}
+	for {
+		a := p.agreement()
+		if a.dissenter == "" {
+			return
+		}
+		select {
+		case <-a.next:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// mostAgreeing is how long Join waits for the peers to have its view. Until they have, the
+// process keeps nothing of what it loads.
+const mostAgreeing = time.Second
 
 // doubtful implements viewer.
 func (p *HTTPPool) doubtful() Instant { return Instant(p.consent.doubtful.Load()) }

@@ -1,5 +1,7 @@
 package peercache
 
+import "context"
+
 // WithPlanted plants a bug: see planted.go.
 func WithPlanted(b bug) GroupOption {
 	return func(g *Group) error {
@@ -14,3 +16,6 @@ const (
 	PlantLeaseFromAnswer = leaseFromAnswer
 	PlantCopiesFirst     = copiesFirst
 )
+
+// Agree waits until the peers of a pool have its view.
+func (p *HTTPPool) Agree(ctx context.Context) { p.agree(ctx) }

@@ -56,6 +56,7 @@ func (p *HTTPPool) Join(ctx context.Context) error {
 	if err := p.membership.join(ctx); err != nil {
 		return fmt.Errorf("peercache: join %s: %w", p.self, err)
 	}
+	p.agree(ctx)
 	return nil
 }
 
