@@ -85,16 +85,23 @@ func check(of valueKind, n int, err error) error {
 // errAsked is the error of the asker's getters.
 var errAsked = errors.New("the asker was to load what another process owns")
 
-// asker is the URL that stands for this process. Nobody asks it.
-const asker = "http://127.0.0.1:1"
-
 func (b *peersBench) addPeercache() error {
-	var err error
-	d := new(dials)
-	if b.pool, err = peercache.NewHTTPPool(asker, peercache.WithTransport(newTransport(d, manyConns))); err != nil {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
 		return err
 	}
-	b.closers = append(b.closers, func() { b.pool.Shutdown(context.Background()) })
+	b.asker = "http://" + l.Addr().String()
+	d := new(dials)
+	if b.pool, err = peercache.NewHTTPPool(b.asker, peercache.WithTransport(newTransport(d, manyConns))); err != nil {
+		l.Close()
+		return err
+	}
+	server := &http.Server{Handler: b.pool} // nobody asks it for keys, but the owners tell it of their view
+	go server.Serve(l)
+	b.closers = append(b.closers, func() {
+		b.pool.Shutdown(context.Background())
+		server.Close()
+	})
 	ctx := context.Background()
 	fail := func(context.Context, string) ([]byte, error) { return nil, errAsked }
 	for _, k := range valueKinds {
@@ -124,10 +131,13 @@ func (b *peersBench) addPeercache() error {
 	return nil
 }
 
+// nobody is the URL that stands for this process with groupcache, which is not asked.
+const nobody = "http://127.0.0.1:1"
+
 // groupcachePool is the one that a process can have: the registry is global.
 var groupcachePool = sync.OnceValues(func() (*groupcache.HTTPPool, []*groupcache.Group) {
 	var groups []*groupcache.Group
-	pool := groupcache.NewHTTPPoolOpts(asker, nil)
+	pool := groupcache.NewHTTPPoolOpts(nobody, nil)
 	for _, k := range valueKinds {
 		fail := func(context.Context, string, groupcache.Sink) error { return errAsked }
 		groups = append(groups, groupcache.NewGroup(k.name, 0, groupcache.GetterFunc(fail)))

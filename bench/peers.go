@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/golang/groupcache"
@@ -58,6 +59,7 @@ type peersBench struct {
 	pool       *peercache.HTTPPool
 	groups     []*peercache.Group // by kind
 	groupcache *groupcache.HTTPPool
+	asker      string // URL of this process
 }
 
 // startPeers starts one owner and whoever else is there.
@@ -77,7 +79,7 @@ func startPeers(w io.Writer, m measuring) (*peersBench, error) {
 // grow starts owners until there are n, tells everybody, chooses keys of kinds of
 // values that belong to them, and has the values cached.
 func (b *peersBench) grow(n int, kinds ...valueKind) error {
-	urls := []string{asker}
+	urls := []string{b.asker}
 	for len(b.nodes) < n {
 		node, err := startOwner()
 		if err != nil {
@@ -92,7 +94,12 @@ func (b *peersBench) grow(n int, kinds ...valueKind) error {
 	if err := b.pool.Set(urls...); err != nil {
 		return err
 	}
-	b.groupcache.Set(urls...)
+	for _, node := range b.nodes {
+		if _, err := node.tell(strings.Join(urls, ",")); err != nil {
+			return err
+		}
+	}
+	b.groupcache.Set(append([]string{nobody}, urls[1:]...)...)
 	for _, of := range kinds {
 		b.keys[of] = b.foreignKeys(of)
 		for _, f := range b.fetchers {

@@ -82,7 +82,11 @@ func runOwner() error {
 	}
 	url := "http://" + l.Addr().String()
 	mux := http.NewServeMux()
-	for _, add := range []func(*http.ServeMux, string) error{ownPeercache, ownGroupcache, ownPlain} {
+	pool, err := ownPeercache(mux, url)
+	if err != nil {
+		return err
+	}
+	for _, add := range []func(*http.ServeMux, string) error{ownGroupcache, ownPlain} {
 		if err := add(mux, url); err != nil {
 			return err
 		}
@@ -99,6 +103,11 @@ func runOwner() error {
 		if !orders.Scan() {
 			return nil
 		}
+		if list := orders.Text(); list != "" { // of the peers
+			if err := pool.Set(strings.Split(list, ",")...); err != nil {
+				return err
+			}
+		}
 	}
 }
 
@@ -111,19 +120,19 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-func ownPeercache(mux *http.ServeMux, url string) error {
+func ownPeercache(mux *http.ServeMux, url string) (*peercache.HTTPPool, error) {
 	pool, err := peercache.NewHTTPPool(url)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	mux.Handle(pool.BasePath(), pool)
 	for of, k := range valueKinds {
 		load := func(context.Context, string) ([]byte, error) { return valueKind(of).value(), nil }
 		if _, err := peercache.NewGroup(k.name, ownerBytes, peercache.GetterFunc(load), peercache.WithPeers(pool)); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return pool, nil
 }
 
 func ownGroupcache(mux *http.ServeMux, url string) error {
