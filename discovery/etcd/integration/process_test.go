@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/peercache/peercache/internal/owners"
 )
 
 // buildExample builds the example and returns its path.
@@ -114,6 +116,9 @@ type fleet struct {
 	client *http.Client
 	mu     sync.Mutex // held while a process is asked, so that none is that ends
 	nodes  []*process
+
+	checks int           // of owners
+	before []owners.Node // the last ones
 }
 
 // add takes in a process.
@@ -171,6 +176,43 @@ func (f *fleet) awaitViews(t *testing.T, most time.Duration, after string) {
 		}
 	}
 	t.Logf("after %s all views are right within %v", after, time.Since(began).Round(time.Millisecond))
+	f.awaitOwners(t, after)
+}
+
+// awaitOwners waits until each key is loaded by the process that the ring of the living
+// names, and sees that none has moved without need.
+func (f *fleet) awaitOwners(t *testing.T, after string) {
+	t.Helper()
+	deadline, tick := time.After(patience), time.NewTicker(100*time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := f.checkOwners(t)
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("after %s: %v", after, err)
+		}
+	}
+}
+
+func (f *fleet) checkOwners(t *testing.T) error {
+	f.mu.Lock() // nobody else asks
+	defer f.mu.Unlock()
+	f.checks++
+	var now []owners.Node
+	for _, p := range f.nodes {
+		now = append(now, owners.Node{Peer: p.peer, API: p.api})
+	}
+	if f.before != nil {
+		if err := owners.Moved(f.before, now); err != nil {
+			t.Error(err)
+		}
+	}
+	f.before = now
+	return owners.Check(f.client, now, fmt.Sprintf("owned%d-", f.checks))
 }
 
 // ask asks all processes for keys until ctx ends: each has to be answered.

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/peercache/peercache/internal/owners"
 )
 
 // asExample makes the test binary run as the example.
@@ -123,6 +125,9 @@ type cluster struct {
 
 	mu    sync.Mutex // held while a node is asked, so that none is that dies
 	nodes []*process
+
+	checks int           // of owners
+	before []owners.Node // the last ones
 }
 
 // add makes p one of the cluster, when it serves.
@@ -174,6 +179,29 @@ func (c *cluster) awaitViews(t *testing.T, most time.Duration, after string) {
 		})
 	}
 	t.Logf("after %s all views were right within %v", after, time.Since(start).Round(time.Millisecond))
+	c.awaitOwners(t, after)
+}
+
+// awaitOwners waits until each key is loaded by the node that the ring of the living
+// names, and sees that none has moved without need.
+func (c *cluster) awaitOwners(t *testing.T, after string) {
+	t.Helper()
+	c.within(t, patience, after, func() error {
+		c.mu.Lock() // nobody else asks
+		defer c.mu.Unlock()
+		c.checks++
+		var now []owners.Node
+		for _, p := range c.nodes {
+			now = append(now, owners.Node{Peer: p.peer, API: p.api})
+		}
+		if c.before != nil {
+			if err := owners.Moved(c.before, now); err != nil {
+				t.Error(err)
+			}
+		}
+		c.before = now
+		return owners.Check(c.client, now, fmt.Sprintf("owned%d-", c.checks))
+	})
 }
 
 // within calls ready until it returns nil.
