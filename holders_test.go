@@ -65,7 +65,7 @@ func TestHoldersBeginWithAllPeers(t *testing.T) {
 		if got := heldBy(h, "k", peers...); len(got) != 2 {
 			t.Errorf("held by %v: want all peers", got)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if got := heldBy(h, "k", peers...); len(got) != 0 {
 			t.Errorf("held by %v: want nobody, all earlier leases are over", got)
 		}
