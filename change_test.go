@@ -243,8 +243,9 @@ func TestP8RemoveReachesTheStandIn(t *testing.T) {
 			t.Fatal(err)
 		}
 		net.Isolate(host(owner))
+		next := fmt.Sprint(o.of(key) + 1) // what was on its way to the owner has reached it since, perhaps
 		for _, n := range []*node{asker, standIn, nodes[candidates[2]]} {
-			n.brings(t, key, "2")
+			n.brings(t, key, next)
 		}
 	})
 }
