@@ -113,7 +113,7 @@ func (f *fleet) use(t *testing.T, n *node) (stop func()) {
 				continue
 			}
 			key := fmt.Sprint("key", rand.N(300))
-			view, err := n.group.Get(t.Context(), key)
+			view, err := n.group.Get(context.Background(), key) // t.Context ends before the nodes do
 			if err != nil || view.String() != "value of "+key {
 				t.Errorf("Get %q at %s: %q, error %v", key, n.url, view, err)
 			}
