@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,8 +18,13 @@ func TestP7RenewedExpiresAtItsNewTime(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				left := 0
-				s := newStore(t, Config{MaxBytes: 1 << 20, OnLeave: func(string, Entry, Reason) { left++ }})
+				var left atomic.Int64
+				s := newStore(t, Config{MaxBytes: 1 << 20, OnLeave: func(string, Entry, Reason) { left.Add(1) }})
+				checkLocked := func() {
+					s.mu.Lock()
+					defer s.mu.Unlock()
+					check(t, s)
+				}
 				at := func(d time.Duration) int64 {
 					if d == 0 {
 						return 0
@@ -29,25 +35,25 @@ func TestP7RenewedExpiresAtItsNewTime(t *testing.T) {
 				if !s.Renew("k", old, at(c.then), 2) {
 					t.Fatal("not renewed")
 				}
-				check(t, s)
+				checkLocked()
 				stays := c.then
 				if c.then == 0 {
 					stays = time.Hour
 				}
 				time.Sleep(stays - 1)
 				synctest.Wait()
-				if e, ok := fresh(s, "k"); !ok || e.Value != "value" || e.Meta != 2 || left != 0 {
-					t.Errorf("%+v, %v, and %d left: want it to be there until its new time", e, ok, left)
+				if e, ok := fresh(s, "k"); !ok || e.Value != "value" || e.Meta != 2 || left.Load() != 0 {
+					t.Errorf("%+v, %v, and %d left: want it to be there until its new time", e, ok, left.Load())
 				}
 				if c.then == 0 {
 					return
 				}
 				time.Sleep(time.Minute)
 				synctest.Wait()
-				if e, ok := s.Get("k"); ok || left != 1 {
-					t.Errorf("%+v, %v, and %d left: want it to be gone", e, ok, left)
+				if e, ok := s.Get("k"); ok || left.Load() != 1 {
+					t.Errorf("%+v, %v, and %d left: want it to be gone", e, ok, left.Load())
 				}
-				check(t, s)
+				checkLocked()
 			})
 		})
 	}
