@@ -10,6 +10,7 @@ type agreement struct {
 	epoch    uint64          // a higher one with each change of what follows
 	since    Instant         // when a peer last began to have another view, or came anew; 0: never
 	peers    []Peer          // of the view, without this process
+	absent   []Peer          // that are leaving, and may be back at any time
 	departed []Peer          // that were in a view before
 	agreed   map[string]bool // peers that were heard to have the view; not to be written to
 	// dissenter is a peer that has another view, or empty if none is known.

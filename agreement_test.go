@@ -126,8 +126,8 @@ func TestP1NewPeerCostsNoLoads(t *testing.T) {
 			}
 		}
 		s := nodes[3].group.Stats()
-		if s.Handovers != int64(len(keys)) || s.Loads != 0 || s.Main.Items != int64(len(keys)) {
-			t.Errorf("the new peer counts %d handovers, %d loads, and has %d values: want %d, none, and all", s.Handovers, s.Loads, s.Main.Items, len(keys))
+		if s.Handovers < int64(len(keys)) || s.Loads != 0 || s.Main.Items != int64(len(keys)) {
+			t.Errorf("the new peer counts %d handovers, %d loads, and has %d values: want at least %d, none, and all", s.Handovers, s.Loads, s.Main.Items, len(keys))
 		}
 		time.Sleep(2 * settling)
 		for _, key := range keys {
@@ -144,7 +144,7 @@ func TestP7HandedOverWithWhatIsLeft(t *testing.T) {
 		for _, key := range keys {
 			nodes[3].brings(t, key, "1")
 		}
-		if s := nodes[3].group.Stats(); s.Handovers != int64(len(keys)) {
+		if s := nodes[3].group.Stats(); s.Handovers < int64(len(keys)) || s.Loads != 0 {
 			t.Fatalf("%d handovers of %d keys", s.Handovers, len(keys))
 		}
 		time.Sleep(time.Until(begun.Add(time.Minute + settling + time.Second)))

@@ -42,6 +42,16 @@ type Cache interface {
 	Stats() CacheStats
 }
 
+// Ranker is a Cache that knows what its entries are worth to it. If not all can be handed
+// over to another peer, those are that are worth most; without it, those that Range comes
+// to first.
+type Ranker interface {
+	Cache
+	// Worth returns a higher number for an entry that is more likely to be asked
+	// for. It does not count as a use of the entry.
+	Worth(key string) uint32
+}
+
 // NewCache makes a Cache that takes at most maxBytes, with its keys and its
 // bookkeeping. If onLeave is not nil the Cache calls it exactly once for every
 // entry that leaves, after it has left, with no lock held: onLeave may call any

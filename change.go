@@ -187,6 +187,9 @@ func (t *telling) candidates(ctx context.Context, state agreement) {
 			owners[p] = owners[p] || n == 0 || p != nil && !state.confirmed(p)
 		}
 	}
+	for _, p := range state.absent {
+		parts[p], owners[p] = t.c.Keys, true // if it is back, it may own them
+	}
 	c := t.c
 	c.Holders, c.Wait = true, longestLease
 	if end, ok := ctx.Deadline(); ok {
@@ -204,7 +207,7 @@ const mostTransit = 100 * time.Millisecond
 func (t *telling) everybody(ctx context.Context, state agreement) {
 	endless := make(map[Peer]bool)
 	parts := map[Peer][]string{nil: t.c.Keys}
-	for _, p := range state.peers {
+	for _, p := range slices.Concat(state.peers, state.absent) {
 		parts[p] = t.c.Keys
 		endless[p] = true // what it has it may hand over
 	}

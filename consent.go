@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -23,6 +22,22 @@ type consent struct {
 	doubtful  atomic.Int64      // written with mu held: the Instant at which there was the first of these, or 0
 	departed  map[Peer]Instant  // guarded by mu; peers that left the view, and when
 	announced chan struct{}     // guarded by mu; closed when the peers have heard of the view
+	offering  map[string]bool   // guarded by mu; peers that have the view, and offer what is theirs no more
+	offered   chan struct{}     // guarded by mu; closed, and made anew, when there is one less of these
+}
+
+// offers takes note of whether a peer has something to offer. c.mu is held.
+func (c *consent) offers(peer string, offering bool) {
+	if c.offering[peer] == offering {
+		return
+	}
+	if offering {
+		c.offering[peer] = true
+		return
+	}
+	delete(c.offering, peer)
+	close(c.offered)
+	c.offered = make(chan struct{})
 }
 
 // newEpoch takes note of a change. c.mu is held.
@@ -51,6 +66,10 @@ func (p *HTTPPool) newView(v *view, left []Peer) (announced chan struct{}) {
 	c.dissent, c.agreed = make(map[string]uint64), make(map[string]bool)
 	c.doubtful.Store(0)
 	c.announced = make(chan struct{})
+	if c.offered != nil {
+		close(c.offered)
+	}
+	c.offering, c.offered = make(map[string]bool), make(chan struct{})
 	if c.departed == nil {
 		c.departed = make(map[Peer]Instant)
 	}
@@ -63,26 +82,6 @@ func (p *HTTPPool) newView(v *view, left []Peer) (announced chan struct{}) {
 		c.departed[peer] = v.since
 	}
 	return c.announced
-}
-
-// has returns the peer of that name, or nil.
-func (v *view) has(name string) *httpPeer {
-	for _, p := range v.others {
-		if p.Name() == name {
-			return p.(*httpPeer)
-		}
-	}
-	return nil
-}
-
-// viewID names a view: the same for the same peers, in whatever order.
-func viewID(peers []string) uint64 {
-	h := xxhash.New()
-	for _, name := range slices.Sorted(slices.Values(peers)) {
-		h.WriteString(name)
-		h.Write([]byte{0})
-	}
-	return max(h.Sum64(), 1)
 }
 
 // announce tells the peers of the view, and learns which they have.
@@ -107,12 +106,33 @@ func (p *HTTPPool) announce(v *view, announced chan struct{}) {
 // announceAtOnce is how many peers are told of the view at the same time.
 const announceAtOnce = 64
 
-// heard takes note of the view that a peer has. If anew is true the peer has just begun
-// to have it: it may be a process that has just started.
-func (p *HTTPPool) heard(peer string, id uint64, anew bool) {
-	if id == 0 || peer == p.self {
+// say returns what this process says to a peer.
+func (p *HTTPPool) say(peer string) *said {
+	v := p.view.Load()
+	return &said{view: v.id, leaving: p.leaving.Load(), offering: v.offering(peer), absent: v.gone}
+}
+
+// said is what a peer says of its view with each Change, and with each answer to one.
+type said struct {
+	view     uint64   // see viewID
+	anew     bool     // it has just begun to have it: it may be a process that has just started
+	leaving  bool     // it is about to end
+	offering bool     // this process is new to it, and will be offered what is there for it
+	absent   []string // who is not in the view because it is leaving
+}
+
+// heard takes note of what a peer says.
+func (p *HTTPPool) heard(peer string, s *said) {
+	if s.view == 0 || peer == p.self {
 		return
 	}
+	switch {
+	case s.leaving:
+		p.left(peer)
+	case s.anew:
+		p.back(peer)
+	}
+	p.verify(s.absent)
 	c := &p.consent
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -122,14 +142,15 @@ func (p *HTTPPool) heard(peer string, id uint64, anew bool) {
 		return // it has no part in what this process promises
 	}
 	was, dissented := c.dissent[peer]
-	if id == v.id && !c.agreed[peer] {
+	if s.view == v.id && !c.agreed[peer] {
 		c.agreed = maps.Clone(c.agreed)
 		c.agreed[peer] = true
 	}
-	if id == v.id {
+	if s.view == v.id {
 		delete(c.dissent, peer)
+		c.offers(peer, s.offering)
 	} else {
-		c.dissent[peer] = id
+		c.dissent[peer] = s.view
 		h.disagreements.Add(1)
 	}
 	switch {
@@ -138,10 +159,10 @@ func (p *HTTPPool) heard(peer string, id uint64, anew bool) {
 	case c.doubtful.Load() == 0:
 		c.doubtful.Store(int64(Now()))
 	}
-	if anew || dissented != (id != v.id) || was != 0 && was != id {
+	if s.anew || dissented != (s.view != v.id) || was != 0 && was != s.view {
 		c.newEpoch()
 	}
-	if anew && h.link != nil {
+	if s.anew && h.link != nil {
 		h.link.hurry()
 	}
 }
@@ -151,14 +172,17 @@ func (p *HTTPPool) agreement() agreement {
 	c := &p.consent
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	a := agreement{epoch: c.epoch, since: c.since, peers: p.view.Load().others, agreed: c.agreed, next: c.next}
+	v := p.view.Load()
+	a := agreement{epoch: c.epoch, since: c.since, peers: v.others, absent: v.absent, agreed: c.agreed, next: c.next}
 	for peer := range c.dissent {
 		if a.dissenter == "" || peer < a.dissenter {
 			a.dissenter = peer
 		}
 	}
 	for peer := range c.departed {
-		a.departed = append(a.departed, peer)
+		if !slices.ContainsFunc(v.absent, func(a Peer) bool { return a.Name() == peer.Name() }) {
+			a.departed = append(a.departed, peer)
+		}
 	}
 	return a
 }

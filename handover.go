@@ -3,6 +3,7 @@ package peercache
 import (
 	"context"
 	"hash/maphash"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -10,18 +11,26 @@ import (
 // previous returns the peer that owned key before the view changed, for a while after;
 // nil, if there is none but this process, or the key was changed since.
 func (g *Group) previous(key string) Peer {
+	if _, ok := g.handoversSince(key); !ok {
+		return nil
+	}
+	peer, _ := g.peers.(viewer).before(key)
+	return peer
+}
+
+// handoversSince returns when the view changed, and whether a value of key may be taken
+// over from who had it before: for a while, unless the key was changed since.
+func (g *Group) handoversSince(key string) (since Instant, ok bool) {
 	v, ok := g.peers.(viewer)
 	if !ok {
-		return nil
+		return 0, false
 	}
-	peer, since := v.before(key)
+	_, since = v.before(key)
 	if Now() >= since+Instant(g.times.standIn) {
-		return nil
+		return since, false
 	}
-	if c := g.changed.Load(); c != nil && c.since >= since && c.has(key) {
-		return nil
-	}
-	return peer
+	c := g.changed.Load()
+	return since, c == nil || c.since < since || !c.has(key)
 }
 
 // handedOver gets key from its previous owner, if it is cached there: so a change of the
@@ -50,15 +59,33 @@ const mostHandover = time.Second
 
 // viewChanged limits the time of the values that this process keeps as an owner and does
 // not own any more. Until it is over, changes go to everybody, and the new owner may
-// get the value from here.
-func (g *Group) viewChanged(at Instant) {
+// get the value from here. It returns those that have a new owner.
+func (g *Group) viewChanged(at Instant) (all []moved) {
+	ranker, _ := g.main.(Ranker)
 	g.main.Range(func(key string, e Entry) bool {
-		if e.Lease == 0 && g.rank(key) != asOwner {
+		owner := g.pick(key, 0)
+		switch {
+		case e.Lease == 0 && g.rank(key) != asOwner:
 			e.Lease, e.Former = at+Instant(g.times.standIn), true
 			g.main.Renew(key, e)
+		case !e.Former:
+			return true
+		default: // it was offered to the owner before, unless that is another one
+			if before, _ := g.peers.(viewer).before(key); before == owner {
+				return true
+			}
 		}
+		if owner == nil {
+			return true
+		}
+		m := moved{group: g, key: strings.Clone(key), owner: owner, bytes: int64(len(key) + e.View.Len())}
+		if ranker != nil {
+			m.worth = ranker.Worth(key)
+		}
+		all = append(all, m)
 		return true
 	})
+	return all
 }
 
 // changedKeys are the keys that were changed since the view did. This process does not

@@ -220,11 +220,16 @@ func (h *httpPeer) getPlain(ctx context.Context, q *Query) (Answer, error) {
 
 // Change implements Peer.
 func (h *httpPeer) Change(ctx context.Context, c Change) ([]Holder, error) {
-	req := &pb.ChangeRequest{Group: c.Group, All: c.All, Holders: c.Holders, WaitNs: int64(c.Wait), View: h.pool.view.Load().id, Announced: c.Announced}
+	held, _, err := h.tell(ctx, c)
+	return held, err
+}
+
+// tell does what Change does, and also returns whether the peer is leaving.
+func (h *httpPeer) tell(ctx context.Context, c Change) (held []Holder, leaving bool, err error) {
+	req := &pb.ChangeRequest{Group: c.Group, All: c.All, Holders: c.Holders, WaitNs: int64(c.Wait), Announced: c.Announced}
 	if c.Item != nil {
 		req.Item = &pb.Item{Value: c.Item.Value, TtlNs: int64(c.Item.TTL)}
 	}
-	var held []Holder
 	for keys := c.Keys; ; {
 		req.Keys = nil
 		for size := 0; len(keys) > 0 && (size == 0 || size+len(keys[0]) <= changeBytes); keys = keys[1:] {
@@ -233,13 +238,13 @@ func (h *httpPeer) Change(ctx context.Context, c Change) ([]Holder, error) {
 		}
 		resp, err := h.change(ctx, req)
 		if err != nil {
-			return held, err
+			return held, false, err
 		}
 		for _, holder := range resp.GetPending() {
 			held = append(held, Holder{holder.GetPeer(), time.Duration(holder.GetLeftNs()), string(holder.GetReason())})
 		}
 		if len(keys) == 0 {
-			return held, nil
+			return held, resp.GetLeaving(), nil
 		}
 	}
 }
@@ -249,6 +254,8 @@ const changeBytes = 1 << 20
 
 // change sends one request.
 func (h *httpPeer) change(ctx context.Context, req *pb.ChangeRequest) (*pb.ChangeResponse, error) {
+	s := h.pool.say(h.url)
+	req.View, req.Leaving, req.Offering, req.Absent = s.view, s.leaving, s.offering, s.absent
 	body, err := proto.Marshal(req)
 	if err != nil {
 		return nil, err
@@ -277,7 +284,7 @@ func (h *httpPeer) change(ctx context.Context, req *pb.ChangeRequest) (*pb.Chang
 	if err != nil {
 		return nil, err
 	}
-	h.pool.heard(h.url, resp.GetView(), false)
+	h.pool.heard(h.url, &said{resp.GetView(), false, resp.GetLeaving(), resp.GetOffering(), resp.GetAbsent()})
 	if e := resp.GetError(); e != nil {
 		return nil, decodeError(h.url, e)
 	}

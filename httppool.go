@@ -10,18 +10,13 @@ import (
 	"math"
 	"net"
 	"net/http"
-	"net/url"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 
-	"github.com/peercache/peercache/consistenthash"
 	"github.com/peercache/peercache/stream"
 )
 
@@ -46,7 +41,7 @@ type HTTPPool struct {
 	streams     bool              // else peers are spoken to by the plain way alone
 	stream      stream.Config
 
-	// view is swapped whole by Set. Readers take no lock.
+	// view is swapped whole by Set, and when a peer leaves or is back. Readers take no lock.
 	view    atomic.Pointer[view]
 	consent consent
 
@@ -57,28 +52,29 @@ type HTTPPool struct {
 	// groups, by name, is never written to, but swapped whole.
 	groups atomic.Pointer[map[string]*Group]
 
-	mu      sync.Mutex                  // guards what follows, and is held while view, groups or closed change
-	closed  atomic.Bool                 // set by Shutdown; Set changes nothing any more
+	mu      sync.Mutex                  // guards what follows, and is held while view, groups, leaving or closed change
+	leaving atomic.Bool                 // set by Shutdown: the process has no part in the view any more
+	closed  atomic.Bool                 // set by Shutdown later: it answers no Gets, and Set changes nothing
+	listed  []string                    // the peers that Set or the discovery named, this one among them
+	absent  map[string]*absentee        // those of listed that are leaving
+	doubted map[string]bool             // those of listed that are asked whether they are leaving
 	known   map[string]*httpPeer        // the peers of the present view, by URL
 	servers map[*stream.Server]struct{} // streams on which peers ask this process
 
 	// background is what goes on after a change of the view: links of peers that left
 	// it are closed, the others are told, and the groups look through their caches.
 	background sync.WaitGroup
+	life       context.Context // of what need not be done when Shutdown has come so far
+	end        context.CancelFunc
+	handover   struct {
+		bytes int64 // that one change of the view may have handed over
+		time  time.Duration
+	}
 
-	membership *membership // nil without a WithDiscovery: Set gives the views
+	membership *membership   // nil without a WithDiscovery: Set gives the views
+	given      chan struct{} // closed when Set has given one
+	give       sync.Once     // closes given
 	log        *slog.Logger
-}
-
-// view is the set of peers that this process believes in, and the ring over it.
-// It is immutable.
-type view struct {
-	ring   *consistenthash.Ring
-	peers  []Peer // by the ring's index; nil is this process
-	others []Peer // all but this process
-	id     uint64 // see viewID
-	since  Instant
-	before *view // the one before, of which nothing is known of a view before; nil: this process was alone
 }
 
 // newTransport makes the transport that a pool uses by default.
@@ -106,8 +102,13 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 		serving:  semaphore.NewWeighted(math.MaxInt64),
 		streams:  true,
 		servers:  make(map[*stream.Server]struct{}),
+		given:    make(chan struct{}),
+		absent:   make(map[string]*absentee),
+		doubted:  make(map[string]bool),
 		log:      slog.New(slog.DiscardHandler),
 	}
+	p.life, p.end = context.WithCancel(context.Background())
+	p.handover.bytes, p.handover.time = DefaultHandoverBytes, DefaultHandoverTime
 	p.groups.Store(&map[string]*Group{})
 	for i, opt := range opts {
 		if opt == nil {
@@ -145,128 +146,10 @@ func (p *HTTPPool) Set(peers ...string) error {
 	if p.membership != nil {
 		return errors.New("peercache: Set on a pool that has a WithDiscovery: its views come from there, see Join")
 	}
-	return p.setPeers(peers, false)
-}
-
-func (p *HTTPPool) setPeers(peers []string, anew bool) error {
-	if err := p.checkPeers(peers); err != nil {
-		return fmt.Errorf("peercache: %w", err)
+	if err := p.setPeers(peers, false); err != nil {
+		return err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed.Load() {
-		return fmt.Errorf("peercache: %w", ErrClosed)
-	}
-	return p.setView(peers, anew)
-}
-
-// setView makes the view of peers and puts it in place. A peer that was in the
-// view before stays the same Peer. If it is made anew, it is as with a process that has
-// just come. p.mu is held.
-func (p *HTTPPool) setView(peers []string, anew bool) error {
-	ring, err := p.newRing(peers)
-	if err != nil {
-		return fmt.Errorf("peercache: %w", err)
-	}
-	v := &view{ring: ring, peers: make([]Peer, len(peers)), id: viewID(peers)}
-	known := make(map[string]*httpPeer, len(peers))
-	for i, name := range peers {
-		if name == p.self {
-			continue
-		}
-		peer, ok := p.known[name]
-		if !ok {
-			peer = newHTTPPeer(p, name)
-		}
-		known[name] = peer
-		v.peers[i] = peer
-		v.others = append(v.others, peer)
-	}
-	if old := p.view.Load(); !anew && old != nil && len(old.others) > 0 {
-		if old.id == v.id {
-			return nil
-		}
-		before := *old
-		before.before = nil
-		v.before = &before
-	}
-	var left []Peer
-	for name, peer := range p.known {
-		if known[name] == nil {
-			left = append(left, peer)
-		}
-	}
-	announced := p.newView(v, left)
-	p.known = known
-	p.background.Go(func() { p.announce(v, announced) })
-	for _, peer := range left {
-		p.background.Go(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), longestParting)
-			defer cancel()
-			peer.(*httpPeer).part(ctx)
-		})
-	}
-	for _, g := range *p.groups.Load() {
-		p.background.Go(func() { g.viewChanged(v.since) })
-	}
-	return nil
-}
-
-// longestParting bounds how long the answers of a peer are waited for that is not
-// in the view any more.
-const longestParting = time.Minute
-
-func (p *HTTPPool) newRing(peers []string) (*consistenthash.Ring, error) {
-	if p.compat {
-		return consistenthash.NewGroupcache(groupcacheReplicas, peers...)
-	}
-	members := make([]consistenthash.Member, len(peers))
-	for i, name := range peers {
-		members[i].Name = name
-	}
-	return consistenthash.New(members...)
-}
-
-// checkPeers returns an error if peers cannot be a view of this process.
-func (p *HTTPPool) checkPeers(peers []string) error {
-	if len(peers) == 0 {
-		return errors.New("an empty list of peers: want the base URLs of all of them, this process's among them")
-	}
-	seen := make(map[string]bool, len(peers))
-	for _, name := range peers {
-		if err := checkPeerURL(name); err != nil {
-			return err
-		}
-		if seen[name] {
-			return fmt.Errorf("peer %q stands twice in the list", name)
-		}
-		seen[name] = true
-	}
-	if !seen[p.self] {
-		return fmt.Errorf("the list of peers %q lacks this process, %q", peers, p.self)
-	}
-	return nil
-}
-
-// checkPeerURL returns an error if name is not the base URL of a peer. Peers are
-// told apart by its text, so there is just one way to write it.
-func checkPeerURL(name string) error {
-	u, err := url.Parse(name)
-	if err != nil {
-		return fmt.Errorf("peer %q: want a base URL such as http://10.0.0.1:8001: %w", name, err)
-	}
-	want := (&url.URL{Scheme: strings.ToLower(u.Scheme), Host: strings.ToLower(u.Host)}).String()
-	switch {
-	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
-		return fmt.Errorf("peer %q: want a base URL such as http://10.0.0.1:8001", name)
-	case name != want:
-		return fmt.Errorf("peer %q: want scheme, host and port alone, in lower case: %s", name, want)
-	}
-	if port := u.Port(); port != "" {
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return fmt.Errorf("peer %q: want a port of 1 to 65535", name)
-		}
-	}
+	p.give.Do(func() { close(p.given) })
 	return nil
 }
 
@@ -303,75 +186,6 @@ func (p *HTTPPool) Pick(key string, n int) Peer {
 
 // Peers implements PeerPicker.
 func (p *HTTPPool) Peers() []Peer { return slices.Clone(p.view.Load().others) }
-
-// Shutdown ends the pool's part in the cluster. If Join has made the process known
-// to its peers, that is withdrawn first. Then the pool refuses new Gets of peers,
-// though it still obeys their Removes, then waits for those in progress and for
-// all loads and fetches, also the abandoned ones, until ctx ends; its error is
-// then ctx.Err. The groups can still be asked, and load by themselves what they
-// have not cached; their Remove still reaches the peers of the last view. The
-// other peers go on asking this one until they get a view without it, and go to
-// the next peer when they see that it refuses.
-//
-// A process ends in this order: it stops taking users' requests, shuts down the
-// pool, and only then the server that serves the pool.
-func (p *HTTPPool) Shutdown(ctx context.Context) error {
-	left := p.membership.leave(ctx)
-	// The view stays: Remove needs it. What is no longer asked of the peers are
-	// Gets, see httpPeer.
-	p.mu.Lock()
-	p.closed.Store(true)
-	p.mu.Unlock()
-	if err := cmp.Or(left, p.drain(ctx)); err != nil {
-		return fmt.Errorf("peercache: shutdown: %w", err)
-	}
-	for _, rt := range []http.RoundTripper{p.transport, p.upgrades} {
-		if t, ok := rt.(interface{ CloseIdleConnections() }); ok {
-			t.CloseIdleConnections()
-		}
-	}
-	return nil
-}
-
-// drain waits for what is in progress: what peers asked for, by either way, what
-// the groups load and fetch, and the links, which then have nothing to do.
-func (p *HTTPPool) drain(ctx context.Context) error {
-	p.mu.Lock()
-	servers := slices.Collect(maps.Keys(p.servers))
-	p.mu.Unlock()
-	var streams errgroup.Group
-	for _, s := range servers {
-		streams.Go(func() error { return s.Close(ctx) })
-	}
-	if err := streams.Wait(); err != nil {
-		return err
-	}
-	if err := p.serving.Acquire(ctx, math.MaxInt64); err != nil {
-		return err
-	}
-	defer p.serving.Release(math.MaxInt64) // closed refuses requests from now on
-	for _, g := range *p.groups.Load() {
-		if err := g.wait(ctx); err != nil {
-			return err
-		}
-	}
-	p.mu.Lock()
-	for _, peer := range p.known {
-		p.background.Go(func() { peer.part(ctx) })
-	}
-	p.mu.Unlock()
-	ended := make(chan struct{})
-	go func() {
-		p.background.Wait()
-		close(ended)
-	}()
-	select {
-	case <-ended:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
 
 // detectionTime is for how long a caller waits for a peer that is silent.
 func (p *HTTPPool) detectionTime() time.Duration {

@@ -262,12 +262,12 @@ func TestShutdown(t *testing.T) {
 	cancel()
 	<-cancelled
 
+	key := keyOwnedBy(t, nodes, 0, 1)
 	short, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 	defer cancel()
 	if err := nodes[1].pool.Shutdown(short); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("Shutdown beside a load in progress: %v", err)
 	}
-	key := keyOwnedBy(t, nodes, 0, 1)
 	if got := nodes[0].get(t, key); got != "v" || nodes[0].group.Stats().Loads != 1 {
 		t.Fatalf("%q: a peer that shuts down is to be passed by", got)
 	}

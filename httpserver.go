@@ -123,9 +123,13 @@ func (p *HTTPPool) answerGet(ctx context.Context, q Query) *pb.GetResponse {
 // answerChange is a peer's Change. It is obeyed after Shutdown too, because the
 // groups of this process are still used then.
 func (p *HTTPPool) answerChange(ctx context.Context, from string, req *pb.ChangeRequest) *pb.ChangeResponse {
-	p.heard(from, req.GetView(), req.GetAnnounced())
+	p.heard(from, &said{req.GetView(), req.GetAnnounced(), req.GetLeaving(), req.GetOffering(), req.GetAbsent()})
 	resp := new(pb.ChangeResponse)
-	if g := p.group(req.GetGroup()); g != nil { // else nothing is cached here
+	g := p.group(req.GetGroup()) // nil: nothing is cached here
+	if g != nil && len(req.GetOffered()) > 0 {
+		p.takeOver(ctx, g, from, stringsOf(req.GetOffered()))
+	}
+	if g != nil {
 		c := Change{
 			Group: req.GetGroup(), Keys: stringsOf(req.GetKeys()), All: req.GetAll(), From: from,
 			Holders: req.GetHolders(), Wait: max(0, min(time.Duration(req.GetWaitNs()), longestLease)),
@@ -139,7 +143,8 @@ func (p *HTTPPool) answerChange(ctx context.Context, from string, req *pb.Change
 		}
 	}
 	// Last: a view that came meanwhile is one that the sender must hear of.
-	resp.View = p.view.Load().id
+	s := p.say(from)
+	resp.View, resp.Leaving, resp.Offering, resp.Absent = s.view, s.leaving, s.offering, s.absent
 	return resp
 }
 

@@ -420,7 +420,8 @@ func TestShutdownAnswersWhatIsInFlight(t *testing.T) {
 	}
 }
 
-// TestPeerThatLeavesTheView is answered what it was asked, and then its link ends.
+// TestPeerThatLeavesTheView answers what it was asked, and its link ends when it has
+// nothing any more that others own.
 func TestPeerThatLeavesTheView(t *testing.T) {
 	simulate(t, func(t *testing.T, net *simnet.Network) {
 		o := origin{load: slowly(300 * time.Millisecond)}
@@ -436,7 +437,7 @@ func TestPeerThatLeavesTheView(t *testing.T) {
 		if n := o.count(key); n != 1 {
 			t.Errorf("loaded %d times", n)
 		}
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(settling)
 		if s := net.LinkStats(host(0), host(1)); s.Open != 1 {
 			t.Errorf("%d connections are open, want 1, the other peer's", s.Open)
 		}

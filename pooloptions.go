@@ -79,6 +79,21 @@ func WithDetectionTime(d time.Duration) PoolOption {
 	}
 }
 
+// WithHandover bounds what one change of the view has this process hand over to other
+// peers: values of so many bytes, those worth most first, and for so long. It counts for
+// Shutdown, which hands over all there is, and for peers that come. With 0 bytes nothing
+// is offered, though a new owner still asks for what it is asked for itself. The
+// default is DefaultHandoverBytes and DefaultHandoverTime.
+func WithHandover(maxBytes int64, maxTime time.Duration) PoolOption {
+	return func(p *HTTPPool) error {
+		if maxBytes < 0 || maxTime <= 0 {
+			return fmt.Errorf("WithHandover(%d, %v): want at least 0 bytes, and a time of more than 0", maxBytes, maxTime)
+		}
+		p.handover.bytes, p.handover.time = maxBytes, maxTime
+		return nil
+	}
+}
+
 // WithLargeValue sets from which size on, in bytes, a value takes the plain way:
 // a request and a connection of its own, where it holds up no other answers. The
 // default is 256 KiB.

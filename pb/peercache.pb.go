@@ -330,7 +330,19 @@ type ChangeRequest struct {
 	// Names the view of the sender: peers with the same list have the same number.
 	View uint64 `protobuf:"fixed64,7,opt,name=view,proto3" json:"view,omitempty"`
 	// The sender has just begun to have that view.
-	Announced     bool `protobuf:"varint,8,opt,name=announced,proto3" json:"announced,omitempty"`
+	Announced bool `protobuf:"varint,8,opt,name=announced,proto3" json:"announced,omitempty"`
+	// The sender is about to end. Its view is without it, and that of the peer is to be
+	// so too, until the sender announces a view again.
+	Leaving bool `protobuf:"varint,9,opt,name=leaving,proto3" json:"leaving,omitempty"`
+	// The base URLs of those that were said to be peers, and are not in the view of the
+	// sender because they are leaving, or have left.
+	Absent []string `protobuf:"bytes,10,rep,name=absent,proto3" json:"absent,omitempty"`
+	// The peer is new in the view of the sender, who has not offered it yet all that it
+	// will.
+	Offering bool `protobuf:"varint,11,opt,name=offering,proto3" json:"offering,omitempty"`
+	// Keys of the group that the sender has values of, and that the peer owns now. The
+	// peer asks for them (cached_only) before it answers.
+	Offered       [][]byte `protobuf:"bytes,12,rep,name=offered,proto3" json:"offered,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -421,6 +433,34 @@ func (x *ChangeRequest) GetAnnounced() bool {
 	return false
 }
 
+func (x *ChangeRequest) GetLeaving() bool {
+	if x != nil {
+		return x.Leaving
+	}
+	return false
+}
+
+func (x *ChangeRequest) GetAbsent() []string {
+	if x != nil {
+		return x.Absent
+	}
+	return nil
+}
+
+func (x *ChangeRequest) GetOffering() bool {
+	if x != nil {
+		return x.Offering
+	}
+	return false
+}
+
+func (x *ChangeRequest) GetOffered() [][]byte {
+	if x != nil {
+		return x.Offered
+	}
+	return nil
+}
+
 // Item is a value that was set.
 type Item struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -484,7 +524,11 @@ type ChangeResponse struct {
 	// The holders that could not be told, and may use their copies for some time.
 	Pending []*Holder `protobuf:"bytes,2,rep,name=pending,proto3" json:"pending,omitempty"`
 	// Names the view of the answering peer.
-	View          uint64 `protobuf:"fixed64,3,opt,name=view,proto3" json:"view,omitempty"`
+	View uint64 `protobuf:"fixed64,3,opt,name=view,proto3" json:"view,omitempty"`
+	// As in ChangeRequest, of the answering peer.
+	Leaving       bool     `protobuf:"varint,4,opt,name=leaving,proto3" json:"leaving,omitempty"`
+	Absent        []string `protobuf:"bytes,5,rep,name=absent,proto3" json:"absent,omitempty"`
+	Offering      bool     `protobuf:"varint,6,opt,name=offering,proto3" json:"offering,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -538,6 +582,27 @@ func (x *ChangeResponse) GetView() uint64 {
 		return x.View
 	}
 	return 0
+}
+
+func (x *ChangeResponse) GetLeaving() bool {
+	if x != nil {
+		return x.Leaving
+	}
+	return false
+}
+
+func (x *ChangeResponse) GetAbsent() []string {
+	if x != nil {
+		return x.Absent
+	}
+	return nil
+}
+
+func (x *ChangeResponse) GetOffering() bool {
+	if x != nil {
+		return x.Offering
+	}
+	return false
 }
 
 // Holder is a peer that may have a copy.
@@ -1246,7 +1311,7 @@ const file_peercache_proto_rawDesc = "" +
 	"\x05error\x18\x04 \x01(\v2\x10.peercache.ErrorR\x05error\x12\x14\n" +
 	"\x05plain\x18\x05 \x01(\bR\x05plain\x12\x14\n" +
 	"\x05noted\x18\x06 \x01(\bR\x05noted\x12\x1c\n" +
-	"\tunchanged\x18\a \x01(\bR\tunchanged\"\xd5\x01\n" +
+	"\tunchanged\x18\a \x01(\bR\tunchanged\"\xbd\x02\n" +
 	"\rChangeRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
 	"\x04keys\x18\x02 \x03(\fR\x04keys\x12\x10\n" +
@@ -1255,14 +1320,22 @@ const file_peercache_proto_rawDesc = "" +
 	"\aholders\x18\x05 \x01(\bR\aholders\x12\x17\n" +
 	"\await_ns\x18\x06 \x01(\x03R\x06waitNs\x12\x12\n" +
 	"\x04view\x18\a \x01(\x06R\x04view\x12\x1c\n" +
-	"\tannounced\x18\b \x01(\bR\tannounced\"3\n" +
+	"\tannounced\x18\b \x01(\bR\tannounced\x12\x18\n" +
+	"\aleaving\x18\t \x01(\bR\aleaving\x12\x16\n" +
+	"\x06absent\x18\n" +
+	" \x03(\tR\x06absent\x12\x1a\n" +
+	"\boffering\x18\v \x01(\bR\boffering\x12\x18\n" +
+	"\aoffered\x18\f \x03(\fR\aoffered\"3\n" +
 	"\x04Item\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\fR\x05value\x12\x15\n" +
-	"\x06ttl_ns\x18\x02 \x01(\x03R\x05ttlNs\"y\n" +
+	"\x06ttl_ns\x18\x02 \x01(\x03R\x05ttlNs\"\xc7\x01\n" +
 	"\x0eChangeResponse\x12&\n" +
 	"\x05error\x18\x01 \x01(\v2\x10.peercache.ErrorR\x05error\x12+\n" +
 	"\apending\x18\x02 \x03(\v2\x11.peercache.HolderR\apending\x12\x12\n" +
-	"\x04view\x18\x03 \x01(\x06R\x04view\"M\n" +
+	"\x04view\x18\x03 \x01(\x06R\x04view\x12\x18\n" +
+	"\aleaving\x18\x04 \x01(\bR\aleaving\x12\x16\n" +
+	"\x06absent\x18\x05 \x03(\tR\x06absent\x12\x1a\n" +
+	"\boffering\x18\x06 \x01(\bR\boffering\"M\n" +
 	"\x06Holder\x12\x12\n" +
 	"\x04peer\x18\x01 \x01(\tR\x04peer\x12\x17\n" +
 	"\aleft_ns\x18\x02 \x01(\x03R\x06leftNs\x12\x16\n" +

@@ -128,6 +128,17 @@ func (s *Store) Peek(key string) (Entry, bool) {
 	return Entry{}, false
 }
 
+// Worth returns a higher number for an entry that had more hits lately and, where they are
+// as many, later ones; 0, if there is none.
+func (s *Store) Worth(key string) uint32 {
+	t := s.table.Load()
+	e := t.find(maphash.String(s.seed, key), key)
+	if e == nil {
+		return 0
+	}
+	return e.count()<<epochBits | (1<<epochBits - 1 - e.age(t.epoch.Load()))
+}
+
 // Add caches a copy of value until expires, on the store's clock (0: without end), in place
 // of what key had. It returns the entry, and whether it was kept. It was not if it is too
 // large (more than a quarter of MaxBytes, a key of 64 KiB, a value of 4 GiB) or has expired.

@@ -1,0 +1,213 @@
+package peercache
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"net/http"
+	"slices"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Shutdown ends the pool's part in the cluster so that nobody notices:
+//
+//  1. It tells the peers, which take this process out of their views, also where they
+//     were given those by Set, until it announces itself again.
+//  2. It hands over what is cached here to the new owners, as far as WithHandover
+//     allows, and in not more than half of the time that ctx leaves. Up to here it
+//     goes on answering its peers.
+//  3. If Join has made it known, it withdraws that.
+//  4. It refuses new Gets of peers, though it still obeys their Removes, and waits for
+//     those in progress and for all loads and fetches, also the abandoned ones, until
+//     ctx ends; its error is then ctx.Err.
+//
+// The groups can still be asked, and load by themselves what they have not cached; their
+// Remove still reaches the peers. Ready returns ErrClosed from the beginning.
+//
+// A process ends in this order: it stops taking users' requests, shuts down the
+// pool, and only then the server that serves the pool.
+func (p *HTTPPool) Shutdown(ctx context.Context) error {
+	p.leave(ctx)
+	left := p.membership.leave(ctx)
+	// The view stays: Remove needs it. What is no longer asked of the peers are
+	// Gets, see httpPeer.
+	p.mu.Lock()
+	p.closed.Store(true)
+	p.mu.Unlock()
+	p.end()
+	if err := cmp.Or(left, p.drain(ctx)); err != nil {
+		return fmt.Errorf("peercache: shutdown: %w", err)
+	}
+	for _, rt := range []http.RoundTripper{p.transport, p.upgrades} {
+		if t, ok := rt.(interface{ CloseIdleConnections() }); ok {
+			t.CloseIdleConnections()
+		}
+	}
+	return nil
+}
+
+// leave takes this process out of its own view, as the peers do with theirs, and waits
+// until it has handed over what it owned.
+func (p *HTTPPool) leave(ctx context.Context) {
+	if p.compat { // golang/groupcache cannot be told
+		return
+	}
+	p.mu.Lock()
+	p.leaving.Store(true)
+	p.resetView()
+	v := p.view.Load()
+	p.mu.Unlock()
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/2)
+		defer cancel()
+	}
+	select {
+	case <-v.handed:
+	case <-ctx.Done():
+	}
+}
+
+// resetView puts the view of the peers in place that are present now. p.mu is held.
+func (p *HTTPPool) resetView() {
+	if p.closed.Load() {
+		return
+	}
+	if err := p.setView(false); err != nil { // the peers were good enough when they were listed
+		p.log.Error("a peer has left or is back, and the last view stands", "err", err)
+	}
+}
+
+// absentee is a peer that has said that it leaves, and has not announced itself since.
+//
+// It is listed, so that it may be back at any time, and this process may not have heard:
+// it still counts where values are to be dropped. But as a rule it has ended, and then
+// nothing listens at its address.
+type absentee struct {
+	*httpPeer
+	end context.CancelFunc // of the visits
+}
+
+// left takes a peer out of the view that has said that it leaves.
+func (p *HTTPPool) left(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed.Load() || p.absent[name] != nil || !slices.Contains(p.listed, name) {
+		return
+	}
+	ctx, cancel := context.WithCancel(p.life)
+	a := &absentee{&httpPeer{pool: p, url: name}, cancel}
+	p.absent[name] = a
+	p.resetView()
+	p.background.Go(func() { a.visits(ctx) })
+}
+
+// back puts a peer that had left into the view again.
+func (p *HTTPPool) back(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if a := p.absent[name]; a != nil {
+		a.end()
+		delete(p.absent, name)
+		p.resetView()
+	}
+}
+
+// Change implements Peer. It succeeds where there is nobody to tell.
+func (a *absentee) Change(ctx context.Context, c Change) ([]Holder, error) {
+	ctx, cancel := context.WithTimeout(ctx, a.pool.detectionTime())
+	defer cancel()
+	held, leaving, err := a.tell(ctx, c)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return nil, nil
+	case err == nil && !leaving:
+		a.pool.back(a.url)
+	}
+	return held, err
+}
+
+// visitEvery is how often a peer that has left is asked whether it is back. As a rule it
+// says so before.
+const visitEvery = 2 * time.Second
+
+// visits looks for the peer until it is back or counts no more.
+func (a *absentee) visits(ctx context.Context) {
+	for ctx.Err() == nil {
+		pause(ctx, jitter(visitEvery))
+		a.Change(ctx, Change{})
+	}
+}
+
+// verify looks after peers of which another one says that they have left. This process may
+// have missed what they said.
+func (p *HTTPPool) verify(absent []string) {
+	if len(absent) == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, name := range absent {
+		if p.closed.Load() || name == p.self || p.doubted[name] || p.absent[name] != nil || !slices.Contains(p.listed, name) {
+			continue
+		}
+		p.doubted[name] = true
+		p.background.Go(func() {
+			ctx, cancel := context.WithTimeout(p.life, p.detectionTime())
+			defer cancel()
+			h := &httpPeer{pool: p, url: name}
+			if _, leaving, err := h.tell(ctx, Change{}); leaving || errors.Is(err, syscall.ECONNREFUSED) {
+				p.left(name)
+			}
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			delete(p.doubted, name)
+		})
+	}
+}
+
+// drain waits for what is in progress: what peers asked for, by either way, what
+// the groups load and fetch, and the links, which then have nothing to do.
+func (p *HTTPPool) drain(ctx context.Context) error {
+	p.mu.Lock()
+	servers := slices.Collect(maps.Keys(p.servers))
+	p.mu.Unlock()
+	var streams errgroup.Group
+	for _, s := range servers {
+		streams.Go(func() error { return s.Close(ctx) })
+	}
+	if err := streams.Wait(); err != nil {
+		return err
+	}
+	if err := p.serving.Acquire(ctx, math.MaxInt64); err != nil {
+		return err
+	}
+	defer p.serving.Release(math.MaxInt64) // closed refuses requests from now on
+	for _, g := range *p.groups.Load() {
+		if err := g.wait(ctx); err != nil {
+			return err
+		}
+	}
+	p.mu.Lock()
+	for _, peer := range p.known {
+		p.background.Go(func() { peer.part(ctx) })
+	}
+	p.mu.Unlock()
+	ended := make(chan struct{})
+	go func() {
+		p.background.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

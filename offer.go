@@ -1,0 +1,215 @@
+package peercache
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/peercache/peercache/pb"
+)
+
+// A change of the view makes other peers the owners of some of the keys that are cached
+// here: of all, if this process is leaving. It offers them to their new owners, which ask
+// for the values as they would if somebody asked them (handedOver). So a peer that comes is
+// warm before it is asked, and what one that leaves has had is not lost.
+
+// The defaults of WithHandover.
+const (
+	DefaultHandoverBytes = 256 << 20
+	DefaultHandoverTime  = 10 * time.Second
+)
+
+// moved is a value that this process has of a key which it does not own any more.
+type moved struct {
+	group *Group
+	key   string
+	owner Peer
+	bytes int64
+	worth uint32
+}
+
+// handOver offers what the view has moved to its new owners, those values first that are
+// worth most.
+func (p *HTTPPool) handOver(v *view) {
+	defer p.offeredAll(v)
+	defer close(v.handed)
+	var all []moved
+	for _, g := range *p.groups.Load() {
+		all = append(all, g.viewChanged(v.since)...)
+	}
+	if !p.compat && len(all) > 0 {
+		ctx, cancel := context.WithTimeout(p.life, p.handover.time)
+		defer cancel()
+		p.agree(ctx) // who has another view would not take them
+		offered := p.offerAll(ctx, all)
+		p.log.Info("values were handed over to their new owners", "values", len(all), "offered", offered)
+	}
+	if v.before != nil {
+		<-v.before.handed
+	}
+}
+
+// offerAll offers the first of all, in the order of their worth, up to what WithHandover
+// allows, and returns how many.
+func (p *HTTPPool) offerAll(ctx context.Context, all []moved) int {
+	slices.SortStableFunc(all, func(a, b moved) int { return cmp.Compare(b.worth, a.worth) })
+	type part struct {
+		group *Group
+		owner Peer
+	}
+	parts := make(map[part][]moved)
+	left := p.handover.bytes
+	for _, m := range all {
+		if m.bytes <= left {
+			left -= m.bytes
+			to := part{m.group, m.owner}
+			parts[to] = append(parts[to], m)
+		}
+	}
+	var offered atomic.Int64
+	var offers errgroup.Group
+	offers.SetLimit(announceAtOnce)
+	for to, values := range parts {
+		offers.Go(func() error {
+			for len(values) > 0 && ctx.Err() == nil {
+				n := oneOffer(values)
+				if to.owner.(*httpPeer).offer(ctx, to.group, values[:n]) == nil { // else it loads them
+					offered.Add(int64(n))
+				}
+				values = values[n:]
+			}
+			return nil
+		})
+	}
+	offers.Wait()
+	return int(offered.Load())
+}
+
+// What one offer names: so many keys, of values that have so many bytes.
+const (
+	keysInOffer  = 512
+	bytesInOffer = 4 << 20
+)
+
+// oneOffer returns how many of the values the next offer is for.
+func oneOffer(values []moved) (n int) {
+	for bytes := int64(0); n < min(len(values), keysInOffer); n++ {
+		if bytes += values[n].bytes; n > 0 && bytes > bytesInOffer {
+			break
+		}
+	}
+	return n
+}
+
+// offer tells the peer of values that it may ask for, as far as it owns them still, and
+// waits until it has.
+func (h *httpPeer) offer(ctx context.Context, g *Group, values []moved) error {
+	req := &pb.ChangeRequest{Group: g.name}
+	for _, m := range values {
+		if g.pick(m.key, 0) == Peer(h) {
+			req.Offered = append(req.Offered, []byte(m.key))
+		}
+	}
+	if len(req.Offered) == 0 {
+		return nil
+	}
+	_, err := h.change(ctx, req)
+	return err
+}
+
+// offeredAll tells the newcomers that nothing more will be offered.
+func (p *HTTPPool) offeredAll(v *view) {
+	ctx, cancel := context.WithTimeout(p.life, p.detectionTime())
+	defer cancel()
+	var all errgroup.Group
+	all.SetLimit(announceAtOnce)
+	for _, newcomer := range v.newcomers {
+		if p.compat || p.view.Load().id != v.id {
+			break
+		}
+		all.Go(func() error {
+			newcomer.Change(ctx, Change{})
+			return nil
+		})
+	}
+	all.Wait()
+}
+
+// offering reports whether this process may still offer values to a peer.
+func (v *view) offering(peer string) bool {
+	if v.newcomers[peer] == nil {
+		return false
+	}
+	select {
+	case <-v.handed:
+		return false
+	default:
+		return true
+	}
+}
+
+// takeOver asks a peer for the values that it offers.
+func (p *HTTPPool) takeOver(ctx context.Context, g *Group, from string, keys []string) {
+	peer := p.peer(from)
+	if peer == nil {
+		return // it has no part in the view, and had none
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.handover.time)
+	defer cancel()
+	p.agree(ctx) // before, values of keys that are new here are not kept
+	var asks errgroup.Group
+	asks.SetLimit(takeOverAtOnce)
+	for _, key := range keys {
+		asks.Go(func() error {
+			if ctx.Err() == nil {
+				g.takeOver(ctx, key, peer)
+			}
+			return nil
+		})
+	}
+	asks.Wait()
+}
+
+// takeOverAtOnce is how many values of one offer are asked for at the same time.
+const takeOverAtOnce = 64
+
+// peer returns the peer of that name that is in the view, or was lately; nil if there is
+// none.
+func (p *HTTPPool) peer(name string) Peer {
+	if h := p.view.Load().has(name); h != nil {
+		return h
+	}
+	p.consent.mu.Lock()
+	defer p.consent.mu.Unlock()
+	for left := range p.consent.departed {
+		if left.Name() == name {
+			return left
+		}
+	}
+	return nil
+}
+
+// takeOver gets a value that a peer offers, unless there is one.
+func (g *Group) takeOver(ctx context.Context, key string, from Peer) {
+	since, ok := g.handoversSince(key)
+	if !ok || g.checkKey(key) != nil || g.lapsed() || g.rank(key) != asOwner {
+		return
+	}
+	if e, there := g.main.Get(key); there && !e.Former && (e.Expires == 0 || e.Expires > Now()) && (e.Lease == 0 || e.Lease > Now()) {
+		return // it is not older
+	}
+	e, ok := g.handedOver(ctx, key, from)
+	if !ok || g.rank(key) != asOwner {
+		return
+	}
+	// There is no flight that a Remove could taint, but a Remove leaves its mark before
+	// it drops anything.
+	g.addOwn(key, e, func() bool {
+		now, ok := g.handoversSince(key)
+		return !ok || now != since
+	})
+}

@@ -1,0 +1,238 @@
+package peercache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/peercache/peercache/consistenthash"
+)
+
+// view is the set of peers that this process believes in, and the ring over it.
+// It is immutable. A process that is leaving has a view without itself.
+type view struct {
+	ring   *consistenthash.Ring
+	peers  []Peer // by the ring's index; nil is this process
+	others []Peer // all but this process
+	id     uint64 // see viewID
+	since  Instant
+	before *view // the one before, of which nothing is known of a view before; nil: this process was alone
+
+	absent []Peer   // those that were said to be peers, but are leaving
+	gone   []string // their names, with that of this process if it is leaving itself
+
+	// handed is closed when this process has handed over what it does not own any more.
+	// newcomers are peers that were not in a view before, or were not handed all.
+	handed    chan struct{}
+	newcomers map[string]*httpPeer
+}
+
+// viewID names a view: the same for the same peers, in whatever order.
+func viewID(peers []string) uint64 {
+	h := xxhash.New()
+	for _, name := range slices.Sorted(slices.Values(peers)) {
+		h.WriteString(name)
+		h.Write([]byte{0})
+	}
+	return max(h.Sum64(), 1)
+}
+
+// has returns the peer of that name, or nil.
+func (v *view) has(name string) *httpPeer {
+	for _, p := range v.others {
+		if p.Name() == name {
+			return p.(*httpPeer)
+		}
+	}
+	return nil
+}
+
+// setPeers makes the list of peers, those that are known to be leaving left out, the view.
+func (p *HTTPPool) setPeers(peers []string, anew bool) error {
+	if err := p.checkPeers(peers); err != nil {
+		return fmt.Errorf("peercache: %w", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed.Load() {
+		return fmt.Errorf("peercache: %w", ErrClosed)
+	}
+	listed := p.listed
+	p.listed = slices.Clone(peers)
+	if err := p.setView(anew); err != nil {
+		p.listed = listed
+		return err
+	}
+	return nil
+}
+
+// present returns the peers that are listed, but for those that are leaving. p.mu is held.
+func (p *HTTPPool) present() []string {
+	var present []string
+	for _, name := range p.listed {
+		if p.absent[name] == nil && (name != p.self || !p.leaving.Load()) {
+			present = append(present, name)
+		}
+	}
+	if len(present) == 0 {
+		return []string{p.self} // they all end, and each is alone
+	}
+	return present
+}
+
+// absentees returns the peers that are listed, but not present, and the names of all that
+// present leaves out. p.mu is held.
+func (p *HTTPPool) absentees() (absent []Peer, gone []string) {
+	for name, a := range p.absent {
+		if !slices.Contains(p.listed, name) {
+			a.end()
+			delete(p.absent, name)
+			continue
+		}
+		absent, gone = append(absent, a), append(gone, name)
+	}
+	if p.leaving.Load() {
+		gone = append(gone, p.self)
+	}
+	return absent, gone
+}
+
+// setView makes the view of the peers that are present and puts it in place. A peer that
+// was in the view before stays the same Peer. If it is made anew, it is as with a process
+// that has just come. p.mu is held.
+func (p *HTTPPool) setView(anew bool) error {
+	peers := p.present()
+	id := viewID(peers)
+	old := p.view.Load()
+	if anew || old != nil && len(old.others) == 0 && old.before == nil {
+		old = nil // the process was alone
+	}
+	if old != nil && old.id == id {
+		same := *old // but for an absentee that is not listed any more
+		same.absent, same.gone = p.absentees()
+		p.view.Store(&same)
+		return nil
+	}
+	ring, err := p.newRing(peers)
+	if err != nil {
+		return fmt.Errorf("peercache: %w", err)
+	}
+	v := &view{
+		ring: ring, peers: make([]Peer, len(peers)), id: id,
+		newcomers: make(map[string]*httpPeer), handed: make(chan struct{}),
+	}
+	v.absent, v.gone = p.absentees()
+	known := make(map[string]*httpPeer, len(peers))
+	for i, name := range peers {
+		if name == p.self {
+			continue
+		}
+		peer, ok := p.known[name]
+		if !ok {
+			peer = newHTTPPeer(p, name)
+			if old != nil {
+				v.newcomers[name] = peer
+			}
+		}
+		known[name] = peer
+		v.peers[i] = peer
+		v.others = append(v.others, peer)
+	}
+	if old != nil {
+		for name := range old.newcomers {
+			if known[name] != nil && old.offering(name) {
+				v.newcomers[name] = known[name]
+			}
+		}
+		before := *old
+		before.before, before.newcomers = nil, nil
+		v.before = &before
+	}
+	var left []Peer
+	for name, peer := range p.known {
+		if known[name] == nil {
+			left = append(left, peer)
+		}
+	}
+	announced := p.newView(v, left)
+	p.known = known
+	p.background.Go(func() { p.announce(v, announced) })
+	p.background.Go(func() { p.handOver(v) })
+	for _, peer := range left {
+		p.background.Go(func() {
+			pause(p.life, partAfter) // it has what this process may own now
+			ctx, cancel := context.WithTimeout(context.Background(), longestParting)
+			defer cancel()
+			peer.(*httpPeer).part(ctx)
+		})
+	}
+	return nil
+}
+
+const (
+	// partAfter is for how long the link of a peer that left the view is kept.
+	partAfter = DefaultStandIn
+	// longestParting bounds how long its answers are waited for then.
+	longestParting = time.Minute
+)
+
+func (p *HTTPPool) newRing(peers []string) (*consistenthash.Ring, error) {
+	if p.compat {
+		return consistenthash.NewGroupcache(groupcacheReplicas, peers...)
+	}
+	members := make([]consistenthash.Member, len(peers))
+	for i, name := range peers {
+		members[i].Name = name
+	}
+	return consistenthash.New(members...)
+}
+
+// checkPeers returns an error if peers cannot be a view of this process.
+func (p *HTTPPool) checkPeers(peers []string) error {
+	if len(peers) == 0 {
+		return errors.New("an empty list of peers: want the base URLs of all of them, this process's among them")
+	}
+	seen := make(map[string]bool, len(peers))
+	for _, name := range peers {
+		if err := checkPeerURL(name); err != nil {
+			return err
+		}
+		if seen[name] {
+			return fmt.Errorf("peer %q stands twice in the list", name)
+		}
+		seen[name] = true
+	}
+	if !seen[p.self] {
+		return fmt.Errorf("the list of peers %q lacks this process, %q", peers, p.self)
+	}
+	return nil
+}
+
+// checkPeerURL returns an error if name is not the base URL of a peer. Peers are
+// told apart by its text, so there is just one way to write it.
+func checkPeerURL(name string) error {
+	u, err := url.Parse(name)
+	if err != nil {
+		return fmt.Errorf("peer %q: want a base URL such as http://10.0.0.1:8001: %w", name, err)
+	}
+	want := (&url.URL{Scheme: strings.ToLower(u.Scheme), Host: strings.ToLower(u.Host)}).String()
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
+		return fmt.Errorf("peer %q: want a base URL such as http://10.0.0.1:8001", name)
+	case name != want:
+		return fmt.Errorf("peer %q: want scheme, host and port alone, in lower case: %s", name, want)
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return fmt.Errorf("peer %q: want a port of 1 to 65535", name)
+		}
+	}
+	return nil
+}
