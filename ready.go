@@ -23,7 +23,7 @@ func (p *HTTPPool) Ready(ctx context.Context) error {
 		if p.leaving.Load() || p.closed.Load() {
 			return fmt.Errorf("peercache: ready: %w", ErrClosed)
 		}
-		missing, next, most := p.missing()
+		next, most, missing := p.missing()
 		if missing == nil {
 			return nil
 		}
@@ -39,9 +39,9 @@ func (p *HTTPPool) Ready(ctx context.Context) error {
 	}
 }
 
-// missing returns what Ready waits for, a channel that is closed when that may have
-// changed, and how long it waits at most.
-func (p *HTTPPool) missing() (err error, next <-chan struct{}, most time.Duration) {
+// missing returns a channel that is closed when what Ready waits for may have changed, how
+// long it waits at most, and for what: nil, if for nothing.
+func (p *HTTPPool) missing() (next <-chan struct{}, most time.Duration, err error) {
 	given := p.given
 	if p.membership != nil {
 		given = p.membership.held
@@ -49,7 +49,7 @@ func (p *HTTPPool) missing() (err error, next <-chan struct{}, most time.Duratio
 	select {
 	case <-given:
 	default:
-		return errors.New("no view has come yet"), given, p.handover.time
+		return given, p.handover.time, errors.New("no view has come yet")
 	}
 	c := &p.consent
 	c.mu.Lock()
@@ -58,17 +58,17 @@ func (p *HTTPPool) missing() (err error, next <-chan struct{}, most time.Duratio
 	select {
 	case <-c.announced:
 	default:
-		return errors.New("the peers have not heard of the view"), c.announced, p.handover.time
+		return c.announced, p.handover.time, errors.New("the peers have not heard of the view")
 	}
 	switch {
 	case most <= 0:
-		return nil, nil, 0
+		return nil, 0, nil
 	case len(c.dissent) > 0:
-		return fmt.Errorf("peers have another view: %s", namesOf(c.dissent)), c.next, most
+		return c.next, most, fmt.Errorf("peers have another view: %s", namesOf(c.dissent))
 	case len(c.offering) > 0:
-		return fmt.Errorf("peers have values to hand over: %s", namesOf(c.offering)), c.offered, most
+		return c.offered, most, fmt.Errorf("peers have values to hand over: %s", namesOf(c.offering))
 	}
-	return nil, nil, 0
+	return nil, 0, nil
 }
 
 func namesOf[V any](peers map[string]V) string {

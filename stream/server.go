@@ -228,20 +228,32 @@ func (s *Server) goAway(e *Error) {
 }
 
 // Close asks the peer to send no more requests and waits until it has closed the
-// connection, which it does when all its requests are answered. When ctx ends,
-// Close ends the connection and the contexts of the loads, waits for them, and
-// returns ctx's error.
-func (s *Server) Close(ctx context.Context) error {
+// connection, which it does when all its requests are answered. If they are, and nothing
+// comes from the peer for the detection time, it hangs, or is gone, and is not waited for.
+// When ctx ends, Close ends the connection and the contexts of the loads, waits for them,
+// and returns ctx's error.
+func (s *Server) Close(ctx context.Context) (err error) {
 	s.goAway(nil)
-	select {
-	case <-s.done:
-		return nil
-	case <-ctx.Done():
+	silence := time.NewTicker(s.cfg.Detect)
+	defer silence.Stop()
+	for came, silent := int64(-1), false; !silent && err == nil; {
+		select {
+		case <-s.done:
+			return nil
+		case <-silence.C:
+			now := s.r.src.count.Load()
+			s.mu.Lock()
+			silent = now == came && len(s.jobs.open) == 0
+			s.mu.Unlock()
+			came = now
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
 	}
 	s.cancel(ErrClosed)
 	s.nc.Close()
 	<-s.done
-	return ctx.Err()
+	return err
 }
 
 // watch closes the connection when for the idle timeout no byte has come, or none
