@@ -1,0 +1,143 @@
+// Package snapshot is a file of what a cache held: written at the end of a process, and
+// read once by the next one.
+//
+// The file is there whole or not at all. A Writer fills a temporary file beside it, brings
+// that to the disk, and only then gives it the file's name. A Reader checks all of it
+// before it gives out the first record. Take moves it away before it is read, so that
+// what one process has restored, and changed since, no later one restores again.
+//
+// The file has a header, the records and an end, numbers in little endian:
+//
+//	header  magic "pcsnap\n", version 1 byte, when written 8, departure 8, length of the name 1, name
+//	record  kind 1 byte, time left 8, length of the key 4, of the value 4, key, value
+//	end     kind 0, number of records 8, zeros 8, XXH64 of all before it 8
+package snapshot
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"time"
+)
+
+// The most that a file may have of each. A Writer refuses more, and a Reader takes more
+// for a sign that the file is none.
+const (
+	MostNameBytes  = 255
+	MostKeyBytes   = 1 << 20
+	MostValueBytes = 1 << 30
+)
+
+// Header says what a file is.
+type Header struct {
+	Name string // of what was saved, 1 to MostNameBytes bytes
+	// Written is when, on the wall clock of the machine, to the nanosecond. What records
+	// have left is counted from then.
+	Written time.Time
+	// Departure is a number that others may know this file by. The package only keeps it.
+	Departure uint64
+}
+
+// Record is one key and what was cached for it.
+type Record struct {
+	Key     string
+	Value   []byte
+	Left    time.Duration // 0: without end; negative: it was over so long ago
+	Missing bool          // the value is the text of the error that there is none
+}
+
+const (
+	magic   = "pcsnap\n"
+	version = 1
+
+	fixedHeader  = len(magic) + 1 + 8 + 8 + 1
+	fixedRecord  = 1 + 8 + 4 + 4
+	checksumSize = 8
+)
+
+// kind is the first byte of a record.
+type kind byte
+
+const (
+	kindEnd kind = iota
+	kindValue
+	kindMissing
+)
+
+// fixed is the part of a record that has always the same length, and of the end. That has
+// the number of records in left.
+type fixed struct {
+	kind       kind
+	left       int64
+	key, value uint32 // lengths
+}
+
+func (f fixed) append(b []byte) []byte {
+	b = append(b, byte(f.kind))
+	b = binary.LittleEndian.AppendUint64(b, uint64(f.left))
+	b = binary.LittleEndian.AppendUint32(b, f.key)
+	return binary.LittleEndian.AppendUint32(b, f.value)
+}
+
+// parseFixed is the inverse of append. b has fixedRecord bytes.
+func parseFixed(b []byte) fixed {
+	return fixed{
+		kind:  kind(b[0]),
+		left:  int64(binary.LittleEndian.Uint64(b[1:])),
+		key:   binary.LittleEndian.Uint32(b[9:]),
+		value: binary.LittleEndian.Uint32(b[13:]),
+	}
+}
+
+// check returns an error if f is not that of a record that a Writer wrote, of which there
+// are at most rest bytes more.
+func (f fixed) check(rest int64) error {
+	switch {
+	case f.kind != kindValue && f.kind != kindMissing:
+		return fmt.Errorf("a record of kind %d", f.kind)
+	case f.key > MostKeyBytes:
+		return fmt.Errorf("a key of %d bytes, want at most %d", f.key, MostKeyBytes)
+	case f.value > MostValueBytes:
+		return fmt.Errorf("a value of %d bytes, want at most %d", f.value, MostValueBytes)
+	case int64(f.key)+int64(f.value) > rest:
+		return fmt.Errorf("a record of %d bytes where %d are left", int64(f.key)+int64(f.value), rest)
+	}
+	return nil
+}
+
+// appendHeader appends what the file begins with.
+func appendHeader(b []byte, h Header) ([]byte, error) {
+	if len(h.Name) == 0 || len(h.Name) > MostNameBytes {
+		return nil, fmt.Errorf("a name of %d bytes: want 1 to %d", len(h.Name), MostNameBytes)
+	}
+	b = append(b, magic...)
+	b = append(b, version)
+	b = binary.LittleEndian.AppendUint64(b, uint64(h.Written.UnixNano()))
+	b = binary.LittleEndian.AppendUint64(b, h.Departure)
+	b = append(b, byte(len(h.Name)))
+	return append(b, h.Name...), nil
+}
+
+// readHeader is the inverse of appendHeader.
+func readHeader(in io.Reader) (h Header, err error) {
+	b := make([]byte, fixedHeader, fixedHeader+MostNameBytes)
+	if _, err := io.ReadFull(in, b); err != nil {
+		return h, err
+	}
+	if string(b[:len(magic)]) != magic {
+		return h, fmt.Errorf("it begins with %q: that is no snapshot", b[:len(magic)])
+	}
+	b = b[len(magic):]
+	if b[0] != version {
+		return h, fmt.Errorf("it is of version %d: want %d", b[0], version)
+	}
+	h.Written = time.Unix(0, int64(binary.LittleEndian.Uint64(b[1:])))
+	h.Departure = binary.LittleEndian.Uint64(b[9:])
+	name := make([]byte, b[17])
+	if len(name) == 0 {
+		return h, fmt.Errorf("it has no name")
+	}
+	_, err = io.ReadFull(in, name)
+	h.Name = string(name)
+	return h, err
+}

@@ -1,0 +1,91 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+// Taken is a file that was taken away from its path. No later process finds it.
+type Taken struct{ path string }
+
+// Take takes the file at path away from there, whatever is in it: it tells of a time
+// that ends now. It returns nil if there is none. It fails if there can be none: the
+// directory is missing or not writable, or path is not that of a regular file.
+func Take(path string) (*Taken, error) {
+	if dir, err := os.Stat(filepath.Dir(path)); err != nil {
+		return nil, fmt.Errorf("snapshot: the directory: %w", err)
+	} else if !dir.IsDir() {
+		return nil, fmt.Errorf("snapshot: %s is no directory", filepath.Dir(path))
+	}
+	file, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("snapshot: %w", err)
+	case !file.Mode().IsRegular():
+		return nil, fmt.Errorf("snapshot: %s is a %v: want a path for a regular file", path, file.Mode().Type())
+	}
+	if err := os.Rename(path, path+takenSuffix); err != nil {
+		return nil, fmt.Errorf("snapshot: %w", err)
+	}
+	if err := syncDirOf(path); err != nil {
+		return nil, err
+	}
+	return &Taken{path + takenSuffix}, nil
+}
+
+// Open opens the file and checks all of it, see Reader.
+func (t *Taken) Open() (*Reader, error) {
+	file, err := os.Open(t.path)
+	if err != nil {
+		return nil, fmt.Errorf("snapshot: %w", err)
+	}
+	size, err := file.Seek(0, io.SeekEnd)
+	if err == nil {
+		var r *Reader
+		if r, err = newReader(file, size); err == nil {
+			r.file = file
+			return r, nil
+		}
+	}
+	file.Close()
+	return nil, fmt.Errorf("snapshot: %w", err)
+}
+
+// Remove removes the file. It is to be closed.
+func (t *Taken) Remove() error { return Remove(t.path) }
+
+// Remove removes the file at path, so that it does not come back when the machine fails.
+// It is no error if there is none.
+func Remove(path string) error {
+	err := os.Remove(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("snapshot: %w", err)
+	}
+	return syncDirOf(path)
+}
+
+// syncDirOf brings to the disk which names there are in the directory of path. Windows
+// has no such call; there, a rename may be undone when the machine fails.
+func syncDirOf(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err == nil {
+		err = errors.Join(dir.Sync(), dir.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("snapshot: the directory: %w", err)
+	}
+	return nil
+}

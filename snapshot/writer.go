@@ -1,0 +1,136 @@
+package snapshot
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// encoder writes the bytes of a file.
+type encoder struct {
+	out     *bufio.Writer // to the file and the checksum
+	to      io.Writer     // the file alone
+	sum     *xxhash.Digest
+	records int64
+	scratch []byte
+}
+
+// bufferSize is that of what is written or read at once.
+const bufferSize = 64 << 10
+
+func newEncoder(to io.Writer, h Header) (*encoder, error) {
+	head, err := appendHeader(nil, h)
+	if err != nil {
+		return nil, err
+	}
+	sum := xxhash.New()
+	e := &encoder{out: bufio.NewWriterSize(io.MultiWriter(to, sum), bufferSize), to: to, sum: sum}
+	_, err = e.out.Write(head)
+	return e, err
+}
+
+func (e *encoder) add(r Record) error {
+	if len(r.Key) > MostKeyBytes || len(r.Value) > MostValueBytes {
+		return fmt.Errorf("a key of %d and a value of %d bytes: want at most %d and %d", len(r.Key), len(r.Value), MostKeyBytes, MostValueBytes)
+	}
+	f := fixed{kind: kindValue, left: int64(r.Left), key: uint32(len(r.Key)), value: uint32(len(r.Value))}
+	if r.Missing {
+		f.kind = kindMissing
+	}
+	e.records++
+	e.scratch = f.append(e.scratch[:0])
+	e.out.Write(e.scratch) // a bufio.Writer says at the end what went wrong before
+	e.out.WriteString(r.Key)
+	_, err := e.out.Write(r.Value)
+	return err
+}
+
+func (e *encoder) end() error {
+	e.out.Write(fixed{kind: kindEnd, left: e.records}.append(nil))
+	if err := e.out.Flush(); err != nil {
+		return err
+	}
+	_, err := e.to.Write(binary.LittleEndian.AppendUint64(nil, e.sum.Sum64()))
+	return err
+}
+
+// Writer makes a file. Its methods are called one after the other: Add for each record,
+// Seal, Publish; and Discard in any case.
+type Writer struct {
+	path      string
+	file      *os.File // at path + tempSuffix; closed by Seal
+	encoder   *encoder
+	published bool
+}
+
+// What is added to the path of a file for the names of the two that may stand beside it.
+const (
+	tempSuffix  = ".tmp"   // while it is written
+	takenSuffix = ".taken" // while it is read, see Take
+)
+
+// Create begins a file that will be at path. What is there stays, until Publish. Only the
+// user of this process may read the file. A process that writes to path is the only one.
+func Create(path string, h Header) (*Writer, error) {
+	temp := path + tempSuffix
+	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("snapshot: what is left of one that was not finished: %w", err)
+	}
+	// O_EXCL, so that it is this process's file, and of this mode.
+	file, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("snapshot: %w", err)
+	}
+	w := &Writer{path: path, file: file}
+	if w.encoder, err = newEncoder(file, h); err != nil {
+		w.Discard()
+		return nil, fmt.Errorf("snapshot: %w", err)
+	}
+	return w, nil
+}
+
+// Add adds a record. It keeps nothing of it.
+func (w *Writer) Add(r Record) error {
+	if err := w.encoder.add(r); err != nil {
+		return fmt.Errorf("snapshot: %w", err)
+	}
+	return nil
+}
+
+// Seal ends the records and waits until all is on the disk.
+func (w *Writer) Seal() error {
+	err := w.encoder.end()
+	if err == nil {
+		err = w.file.Sync()
+	}
+	if err := errors.Join(err, w.file.Close()); err != nil {
+		return fmt.Errorf("snapshot: %w", err)
+	}
+	return nil
+}
+
+// Publish puts what was sealed in the place of what was at the path, in one step. It is
+// quick: the contents are on the disk. After an error, there is the one or the other.
+func (w *Writer) Publish() error {
+	if err := os.Rename(w.path+tempSuffix, w.path); err != nil {
+		return fmt.Errorf("snapshot: %w", err)
+	}
+	w.published = true
+	return syncDirOf(w.path)
+}
+
+// Discard lets go of what was not published. It may be called at any time, and does
+// nothing after Publish.
+func (w *Writer) Discard() {
+	if w.published {
+		return
+	}
+	w.file.Close() // Seal may have done that
+	os.Remove(w.path + tempSuffix)
+}
