@@ -109,7 +109,7 @@ var errOtherView = errors.New("its view of the cluster is another one")
 func (g *Group) change(ctx context.Context, c Change) error {
 	if g.peers == nil {
 		g.apply(&c)
-		return nil
+		return g.outdateSnapshot()
 	}
 	err := g.spread(ctx, c)
 	if g.lapsed() {

@@ -61,6 +61,8 @@ type Group struct {
 	registrar  viewer
 	consistent bool // wants a registrar, see WithConsistency
 
+	snapshot *snapshotFile // nil without a WithSnapshot
+
 	hits  hitCounters
 	stats counters
 
@@ -117,6 +119,9 @@ func (g *Group) init(cacheBytes int64, opts []GroupOption) (err error) {
 	if err := g.times.check(); err != nil {
 		return err
 	}
+	if g.snapshot != nil && g.peers != nil {
+		return errors.New("WithSnapshot and WithPeers: want one of them: peers may have changed what the file has")
+	}
 	g.loads.Timeout, g.past.Timeout = g.loadTimeout, g.loadTimeout
 	if g.loadTimeout > g.times.standIn {
 		// Nobody may join a load that began before a change, when the change has
@@ -133,7 +138,7 @@ func (g *Group) init(cacheBytes int64, opts []GroupOption) (err error) {
 	if g.peers != nil {
 		return g.peers.Register(g)
 	}
-	return nil
+	return g.warm()
 }
 
 // makeCaches divides the group's bytes.

@@ -18,6 +18,7 @@ type Stats struct {
 	Refreshes int64 // those of Loads that ran in the background, before a value expired or after
 	StaleHits int64 // expired values that were served, see WithStaleWhileRevalidate and WithStaleIfError
 	Handovers int64 // values got from their previous owners after a change of the view, in place of a load
+	Restored  int64 // values got from the process before this one, see WithSnapshot
 
 	PeerLoads  int64 // values got from peers
 	Renewals   int64 // copies whose leases were renewed in the background
@@ -60,6 +61,7 @@ type counters struct {
 	refreshes  atomic.Int64
 	staleHits  atomic.Int64
 	handovers  atomic.Int64
+	restored   atomic.Int64
 	renewals   atomic.Int64
 	peerLoads  atomic.Int64
 	peerErrors atomic.Int64
@@ -78,6 +80,7 @@ func (g *Group) Stats() Stats {
 		Refreshes:      g.stats.refreshes.Load(),
 		StaleHits:      g.stats.staleHits.Load(),
 		Handovers:      g.stats.handovers.Load(),
+		Restored:       g.stats.restored.Load(),
 		Renewals:       g.stats.renewals.Load(),
 		PeerLoads:      g.stats.peerLoads.Load(),
 		PeerErrors:     g.stats.peerErrors.Load(),
