@@ -51,10 +51,11 @@
 // on the asking side, serve.go on the answering side; freshness.go says how long a
 // value may be served. change.go is the path of a change, holders.go knows who has
 // copies, agreement.go whether the peers have one view (consent.go in the pool), and
-// handover.go takes values over when it changes. getter.go and peers.go are the seams to
-// the origin and to the network; cache.go is the one to the store. HTTPPool is httppool.go
-// (the view and the ring), join.go (where views come from), httppeer.go (asking,
-// on the connection of link.go), streamserver.go and httpserver.go (answering, by
-// either way); wire.go turns errors into messages and back. The packages
-// singleflight, consistenthash, store, lru, stream, discovery and pb stand alone.
+// handover.go takes values over when it changes. snapshot.go takes them over from the
+// process before this one. getter.go and peers.go are the seams to the origin and to the
+// network; cache.go is the one to the store. HTTPPool is httppool.go (the view and the
+// ring), join.go (where views come from), httppeer.go (asking, on the connection of
+// link.go), streamserver.go and httpserver.go (answering, by either way); wire.go turns
+// errors into messages and back. The packages singleflight, consistenthash, store, lru,
+// stream, snapshot, discovery and pb stand alone.
 package peercache
