@@ -135,6 +135,9 @@ func (g *Group) spread(ctx context.Context, c Change) error {
 	called := Now()
 	for {
 		state := g.agreement()
+		if g.planted == absentForgotten {
+			state.absent = nil
+		}
 		t := &telling{g: g, called: called, c: c, pending: make(map[string]Pending), failed: make(map[Peer]bool), next: state.next}
 		if c.All || state.changing(g.times.standIn) {
 			t.everybody(ctx, state)

@@ -15,6 +15,8 @@ const (
 	PlantNoTaint         = noTaint
 	PlantLeaseFromAnswer = leaseFromAnswer
 	PlantCopiesFirst     = copiesFirst
+	PlantOfferWins       = offerWins
+	PlantAbsentForgotten = absentForgotten
 )
 
 // Agree waits until the peers of a pool have its view.

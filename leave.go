@@ -124,14 +124,20 @@ func (a *absentee) Change(ctx context.Context, c Change) ([]Holder, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.pool.detectionTime())
 	defer cancel()
 	held, leaving, err := a.tell(ctx, c)
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
+	if err != nil && ctx.Err() == nil && !gone(err) { // it may just have ended
+		held, leaving, err = a.tell(ctx, c)
+	}
+	if gone(err) {
 		return nil, nil
-	case err == nil && !leaving:
+	}
+	if err == nil && !leaving {
 		a.pool.back(a.url)
 	}
 	return held, err
 }
+
+// gone reports whether err says that nothing listens at a peer's address.
+func gone(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
 // visitEvery is how often a peer that has left is asked whether it is back. As a rule it
 // says so before.
@@ -162,7 +168,7 @@ func (p *HTTPPool) verify(absent []string) {
 			ctx, cancel := context.WithTimeout(p.life, p.detectionTime())
 			defer cancel()
 			h := &httpPeer{pool: p, url: name}
-			if _, leaving, err := h.tell(ctx, Change{}); leaving || errors.Is(err, syscall.ECONNREFUSED) {
+			if _, leaving, err := h.tell(ctx, Change{}); leaving || gone(err) {
 				p.left(name)
 			}
 			p.mu.Lock()

@@ -153,6 +153,50 @@ func TestP8ChangesWhileAPeerIsAway(t *testing.T) {
 	})
 }
 
+// A Remove while a node leaves reaches its values wherever they are, at whatever moment of
+// the handover it comes.
+func TestP8RemoveWhileAPeerLeaves(t *testing.T) {
+	if stale := removeWhileAPeerLeaves(t); stale != 0 {
+		t.Errorf("%d old values after a Remove", stale)
+	}
+	// And the test would see it.
+	if stale := removeWhileAPeerLeaves(t, peercache.WithPlanted(peercache.PlantOfferWins)); stale == 0 {
+		t.Error("a handover that knows of no Remove was not found")
+	}
+}
+
+// removeWhileAPeerLeaves returns how many old values are read after a Remove.
+func removeWhileAPeerLeaves(t *testing.T, opts ...peercache.GroupOption) (stale int) {
+	for after := range 40 {
+		simulate(t, func(t *testing.T, net *simnet.Network) {
+			o := &editions{}
+			nodes := newSimCluster(t, net, 3, simConfig{getter: o, group: append(opts, peercache.WithHotShare(0))})
+			keys := keysOwnedBy(t, nodes, 0, 1, 50)
+			for _, key := range keys {
+				nodes[1].brings(t, key, "1")
+			}
+			slow := 60 * time.Millisecond // longer than a Remove takes
+			net.SetLinkBetween(host(0), host(1), simnet.Link{MinLatency: slow, MaxLatency: slow})
+			left := make(chan struct{})
+			go func() {
+				defer close(left)
+				nodes[1].stop(t)
+			}()
+			time.Sleep(time.Duration(after) * 10 * time.Millisecond)
+			if err := nodes[2].group.Remove(t.Context(), keys...); err != nil {
+				t.Error(err)
+			}
+			<-left
+			for _, key := range keys {
+				if nodes[0].get(t, key) == "1" {
+					stale++
+				}
+			}
+		})
+	}
+	return stale
+}
+
 // A node that does not hear that another one leaves learns it from the third.
 func TestLeaveThatIsMissed(t *testing.T) {
 	simulate(t, func(t *testing.T, net *simnet.Network) {

@@ -210,6 +210,6 @@ func (g *Group) takeOver(ctx context.Context, key string, from Peer) {
 	// it drops anything.
 	g.addOwn(key, e, func() bool {
 		now, ok := g.handoversSince(key)
-		return !ok || now != since
+		return (!ok || now != since) && g.planted != offerWins
 	})
 }

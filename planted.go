@@ -9,6 +9,8 @@ const (
 	noTaint             // what is on its way when its key is removed is kept
 	leaseFromAnswer     // a holder counts its lease from the answer, not from the question
 	copiesFirst         // the owner drops its value after the holders dropped their copies
+	offerWins           // what is offered is kept although its key was removed meanwhile
+	absentForgotten     // who has left is not told, who may be back
 )
 
 // taint returns tainted, or what a bug has made of it.

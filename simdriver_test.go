@@ -271,9 +271,14 @@ func (c *simulation) startProcess(i int) {
 
 // build makes the pool and the group of a process, and serves them.
 func (c *simulation) build(p *simProcess, h *simnet.Host) (err error) {
-	p.pool, err = peercache.NewHTTPPool(p.url, peercache.WithTransport(h.Transport()),
-		peercache.WithDetectionTime(c.detect), peercache.WithPeerTimeout(simPeerTimeout), peercache.WithLargeValue(2<<10))
-	if err != nil {
+	pool := []peercache.PoolOption{
+		peercache.WithTransport(h.Transport()), peercache.WithDetectionTime(c.detect),
+		peercache.WithPeerTimeout(simPeerTimeout), peercache.WithLargeValue(2 << 10),
+	}
+	if c.plain {
+		pool = append(pool, peercache.WithoutStream())
+	}
+	if p.pool, err = peercache.NewHTTPPool(p.url, pool...); err != nil {
 		return err
 	}
 	getter := peercache.Getter(simOrigin{c.scenario, c.history, p.process})
@@ -304,6 +309,7 @@ func (c *simulation) endProcess(i int, kill func()) {
 	c.former[i] = p
 	c.arrivals.Go(func() {
 		defer close(p.ended)
+		defer func() { c.history.happened(p) }()
 		ctx, cancel := context.WithTimeout(context.Background(), simBound)
 		defer cancel()
 		if err := p.pool.Shutdown(ctx); err != nil {

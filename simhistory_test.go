@@ -119,6 +119,14 @@ type history struct {
 	gone          map[string]bool // keys whose newest version is that there is none
 	notes         []note
 	bound         moment // by then all calls before it must have ended
+	handovers     int64  // values that peers got from those who owned them
+}
+
+// happened takes note of what a process has done that has ended.
+func (h *history) happened(p *simProcess) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.handovers += p.group.Stats().Handovers
 }
 
 // note is an event that the checker does not look at: a fault, a change of view.

@@ -37,7 +37,9 @@ func TestSimulation(t *testing.T) {
 	if *simAll {
 		most = math.MaxInt
 	}
-	broken := campaign{first: first, last: last, most: most, rules: rules{views: *simStrict, sets: *simStrict}}.play(t)
+	var handovers atomic.Int64
+	broken := campaign{first: first, last: last, most: most, rules: rules{views: *simStrict, sets: *simStrict}, handovers: &handovers}.play(t)
+	t.Logf("%d values were handed over", handovers.Load())
 	for _, b := range broken[min(1, len(broken)):] {
 		t.Logf("seed %d: %v", b.seed, b.violations[0])
 	}
@@ -66,6 +68,7 @@ type campaign struct {
 	promise     string // the one that counts; none: all do
 	rules       rules
 	options     []peercache.GroupOption
+	handovers   *atomic.Int64 // if not nil, those of all scenarios are added
 }
 
 // play plays the scenarios on all processors, and returns those that break
@@ -106,6 +109,9 @@ func (c campaign) playOne(t *testing.T, seed uint64) (b *breach) {
 		synctest.Test(t, func(t *testing.T) {
 			s := newScenario(seed)
 			h := play(t, s, c.options...)
+			if c.handovers != nil {
+				c.handovers.Add(h.handovers)
+			}
 			broken := slices.DeleteFunc(check(s, h, c.rules), func(v violation) bool {
 				return c.promise != "" && c.promise != v.promise
 			})

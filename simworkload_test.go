@@ -43,6 +43,7 @@ type scenario struct {
 	lasting    float64 // share of values without a TTL of their own
 	largest    int     // value, in bytes
 	batches    bool    // the getter is a BatchGetter
+	plain      bool    // peers are asked without streams
 	freshness  freshness
 	steps      []step // in the order of their instants
 
@@ -133,6 +134,7 @@ func newScenario(seed uint64) *scenario {
 	g.lasting = []float64{0.3, 0.7, 1}[g.IntN(3)]
 	g.largest = []int{64, 512, 4096}[g.IntN(3)]
 	g.batches = g.IntN(3) == 0
+	g.plain = g.IntN(6) == 0
 	g.drawFreshness()
 
 	now := time.Millisecond
@@ -261,7 +263,7 @@ func (g *generator) faults(from, to time.Duration) {
 		over := min(at+g.between(time.Millisecond, longest), to)
 		a, b := g.two()
 		fault := step{at: at, host: a, other: b, size: g.Int64N(5000)}
-		switch g.IntN(14) {
+		switch g.IntN(17) {
 		case 0, 1:
 			g.fault(fault, doCut, doHeal, over)
 		case 2, 3:
@@ -278,6 +280,8 @@ func (g *generator) faults(from, to time.Duration) {
 			g.fault(fault, doCrash, doStart, over)
 		case 10:
 			g.fault(fault, doPowerOff, doStart, over)
+		case 11, 12, 13: // a deploy
+			g.fault(fault, doShutdown, doStart, over)
 		default:
 			g.changeView(at, over)
 		}
