@@ -252,7 +252,9 @@ func TestHandoverIsBounded(t *testing.T) {
 				nodes := newSimCluster(t, net, 2, simConfig{
 					getter: o,
 					group:  []peercache.GroupOption{peercache.WithCache(cache), peercache.WithHotShare(0)},
-					pool:   func(int) []peercache.PoolOption { return []peercache.PoolOption{peercache.WithHandover(200*size, time.Minute)} },
+					pool: func(int) []peercache.PoolOption {
+						return []peercache.PoolOption{peercache.WithHandover(200*size, time.Minute)}
+					},
 				})
 				mine := keysOwnedBy(t, nodes, 0, 1, keys)
 				for _, key := range mine {
@@ -284,7 +286,9 @@ func TestHandoverIsBounded(t *testing.T) {
 func TestHandoverOfNothing(t *testing.T) {
 	simulate(t, func(t *testing.T, net *simnet.Network) {
 		c := newCrew(t, net, 3, simConfig{
-			pool: func(int) []peercache.PoolOption { return []peercache.PoolOption{peercache.WithHandover(0, time.Second)} },
+			pool: func(int) []peercache.PoolOption {
+				return []peercache.PoolOption{peercache.WithHandover(0, time.Second)}
+			},
 		})
 		c.warm(t, 300)
 		c.nodes[1].stop(t)
