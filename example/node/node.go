@@ -78,7 +78,19 @@ func (n *node) join(ctx context.Context) error {
 	return nil
 }
 
-// serve answers the peers, and the users when join has returned, until ctx ends.
+// warm waits until the process has been handed over what it owns, so that its first users
+// do not wait for the origin.
+func (n *node) warm(ctx context.Context) error {
+	waiting, cancel := context.WithTimeout(ctx, joinTimeout)
+	defer cancel()
+	if err := n.pool.Ready(waiting); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// serve answers the peers, and the users when the process has joined and is warm, until ctx
+// ends.
 // It closes the listeners. api is nil if there is nothing for users.
 func (n *node) serve(ctx context.Context, join func(context.Context) error, peers, api net.Listener) error {
 	peerServer, apiServer := n.newServer(n.pool), n.newServer(newAPI(n.group, n.view, n.log))
@@ -86,6 +98,9 @@ func (n *node) serve(ctx context.Context, join func(context.Context) error, peer
 	g.Go(func() error { return serve(peerServer, peers) })
 	g.Go(func() error {
 		if err := join(ctx); err != nil || api == nil {
+			return err
+		}
+		if err := n.warm(ctx); err != nil {
 			return err
 		}
 		return serve(apiServer, api)
@@ -167,12 +182,13 @@ func runNode(ctx context.Context, c config, stdin io.Reader, stdout io.Writer, l
 		fmt.Fprintln(stdout, apiLine, apiURL(api.Addr()))
 	}
 
-	join := func(context.Context) error { return nil } // alone
+	join := func(context.Context) error { return n.pool.Set(n.self) } // alone
 	switch {
 	case c.followPeers:
 		if ctx, err = followPeers(ctx, stdin, n.pool.Set, log); err != nil {
 			return err
 		}
+		join = func(context.Context) error { return nil }
 	case c.discovery != nil:
 		join = n.join
 	}
