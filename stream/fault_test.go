@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -52,6 +53,7 @@ func TestPeerThatFaults(t *testing.T) {
 	}{
 		{"garbage", []byte("HTTP/1.1 500 no\r\n\r\n" + strings.Repeat("no ", 100)), false, ErrProtocol},
 		{"zeros", make([]byte, 100), false, ErrProtocol},
+		{"a size without end", bytes.Repeat([]byte{0xff}, 100), false, ErrProtocol},
 		{"frame longer than allowed", protowire.AppendVarint(nil, 256<<10+besideValue+1), false, ErrProtocol},
 		{"endless length", []byte(strings.Repeat("\xff", 20)), false, nil},
 		{"id of no request", answerFrame(firstID+7, 0, Answer{}), false, ErrProtocol},

@@ -37,6 +37,7 @@ type source struct {
 	before func()
 	start  time.Time     // when the clock of the stream started
 	now    time.Duration // when the last read returned, on that clock
+	err    error         // of the last read
 	count  atomic.Int64  // bytes read
 }
 
@@ -50,7 +51,7 @@ func (s *source) Read(p []byte) (n int, err error) {
 		}
 		n, err = s.nc.Read(p)
 	}
-	s.now = time.Since(s.start)
+	s.now, s.err = time.Since(s.start), err
 	s.count.Add(int64(n))
 	return n, err
 }
@@ -74,6 +75,9 @@ func (r *reader) next() (*frame, int, error) {
 	v, err := binary.ReadUvarint(r.br)
 	if err == io.EOF {
 		return nil, 0, err
+	}
+	if err != nil && r.src.err == nil {
+		return nil, 0, protocolError("the size of a frame: %v", err)
 	}
 	if err != nil {
 		return nil, 0, fmt.Errorf("stream: read: %w", err)
