@@ -162,8 +162,8 @@ func (p *HTTPPool) heard(peer string, s *said) {
 	if s.anew || dissented != (s.view != v.id) || was != 0 && was != s.view {
 		c.newEpoch()
 	}
-	if s.anew && h.link != nil {
-		h.link.hurry()
+	if s.anew {
+		h.hurry()
 	}
 }
 

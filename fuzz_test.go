@@ -111,7 +111,8 @@ func FuzzResponse(f *testing.F) {
 		if _, err := NewGroup("test", 1<<20, getter, WithPeers(pool), WithMaxValueBytes(limit)); err != nil {
 			t.Fatal(err)
 		}
-		peer := &httpPeer{pool: pool, url: "http://127.0.0.1:2"}
+		peer := newPlainPeer(pool, "http://127.0.0.1:2")
+		defer peer.part(t.Context())
 		item, err := peer.Get(t.Context(), Query{Group: "test", Key: "key"})
 		var remote *RemoteError
 		var gone *PeerError

@@ -25,19 +25,37 @@ type httpPeer struct {
 	url  string
 	link *link // nil: the plain way alone
 
+	breaker breaker
+	pulse   pulse
+	trying  atomic.Bool        // an attempt to reach the peer by the plain way is in progress
+	inView  context.Context    // ends when the peer has no part in the view any more
+	depart  context.CancelFunc // ends inView
+
 	disagreements atomic.Int64 // times it was heard to have another view
 }
 
 func newHTTPPeer(p *HTTPPool, url string) *httpPeer {
-	h := &httpPeer{pool: p, url: url}
+	h := newPlainPeer(p, url)
 	if p.streams {
-		h.link = &link{pool: p, url: url}
+		h.link = &link{pool: p, url: url, breaker: &h.breaker}
 	}
 	return h
 }
 
-// part ends the link when what is in flight on it is answered, or ctx has ended.
+// newPlainPeer makes one that is spoken to by the plain way alone.
+func newPlainPeer(p *HTTPPool, url string) *httpPeer {
+	h := &httpPeer{pool: p, url: url}
+	h.inView, h.depart = context.WithCancel(context.Background())
+	h.breaker = breaker{peer: url, log: p.log, probe: h.tryAgain}
+	h.pulse = pulse{detect: p.detectionTime(), ask: h.signOfLife, silent: h.failedPlainly}
+	return h
+}
+
+// part ends the link when what is in flight on it is answered, or ctx has ended. The peer
+// can still be asked by the plain way.
 func (h *httpPeer) part(ctx context.Context) {
+	h.breaker.end()
+	h.depart()
 	if h.link != nil {
 		h.link.close(ctx)
 	}
@@ -47,6 +65,7 @@ func (h *httpPeer) part(ctx context.Context) {
 // of later versions.
 const mostOverhead = 64 << 10
 
+// Name implements Peer.
 func (h *httpPeer) Name() string { return h.url }
 
 // Get implements Peer.
@@ -183,8 +202,26 @@ func (h *httpPeer) tooLarge(size, most int) error {
 	return fmt.Errorf("%w: peer %s answered %d bytes, want at most %d", ErrValueSize, h.url, size, most)
 }
 
-// getPlain asks for one key by a request of its own.
+// getPlain asks for one key by a request of its own, unless the breaker is open, and waits
+// for it as long as the peer gives signs of life.
 func (h *httpPeer) getPlain(ctx context.Context, q *Query) (Answer, error) {
+	if err := h.breaker.refusal(); err != nil {
+		return Answer{}, &PeerError{Peer: h.url, Err: err}
+	}
+	watched, left := h.pulse.watch(ctx)
+	defer left()
+	a, err := h.exchangePlain(watched, q)
+	if ctx.Err() == nil && watched.Err() != nil {
+		return Answer{}, &PeerError{Peer: h.url, Err: context.Cause(watched)}
+	}
+	if ctx.Err() == nil {
+		h.judge(err)
+	}
+	return a, err
+}
+
+// exchangePlain sends the request for one key, and reads the answer.
+func (h *httpPeer) exchangePlain(ctx context.Context, q *Query) (Answer, error) {
 	timeout, maxValue := h.limits(q.Group)
 	var resp pb.GetResponse
 	err := errRedirected
@@ -339,18 +376,20 @@ func (h *httpPeer) call(ctx context.Context, timeout time.Duration, method, path
 	}
 	httpResp, err := h.pool.transport.RoundTrip(req)
 	if err != nil {
-		return &PeerError{Peer: h.url, Err: err}
+		return &PeerError{Peer: h.url, Err: lost(ctx, err)}
 	}
 	defer httpResp.Body.Close()
+	h.pulse.beat()
+	httpResp.Body = beatingBody{httpResp.Body, &h.pulse}
 	data, err := readBody(httpResp, int64(maxValue)+mostOverhead)
 	if err != nil {
-		return &PeerError{Peer: h.url, Err: err}
+		return &PeerError{Peer: h.url, Err: lost(ctx, err)}
 	}
 	if err := h.checkResponse(httpResp, data); err != nil {
 		return err
 	}
 	if err := proto.Unmarshal(data, resp); err != nil {
-		return &PeerError{Peer: h.url, Err: fmt.Errorf("the response is no protobuf: %w", err)}
+		return &PeerError{Peer: h.url, Err: fmt.Errorf("%w: it is no protobuf: %w", errForeign, err)}
 	}
 	return nil
 }
@@ -391,8 +430,12 @@ func (h *httpPeer) checkResponse(resp *http.Response, body []byte) error {
 	if resp.StatusCode/100 == 3 {
 		return &PeerError{Peer: h.url, Err: fmt.Errorf("%w: HTTP status %s", errRedirected, resp.Status)}
 	}
-	if text == "" {
-		return &PeerError{Peer: h.url, Err: errors.New("HTTP status " + resp.Status)}
+	err := errors.New("HTTP status " + resp.Status)
+	if text != "" {
+		err = fmt.Errorf("%w: %.200q", err, text)
 	}
-	return &PeerError{Peer: h.url, Err: fmt.Errorf("HTTP status %s: %.200q", resp.Status, text)}
+	if resp.StatusCode/100 == 2 || fromGateway(resp.StatusCode) {
+		err = fmt.Errorf("%w: %w", errForeign, err)
+	}
+	return &PeerError{Peer: h.url, Err: err}
 }

@@ -38,6 +38,7 @@ type HTTPPool struct {
 	peerTimeout time.Duration // 0: by the group's load timeout
 	transport   http.RoundTripper
 	upgrades    http.RoundTripper // transport for the requests for streams
+	signs       http.RoundTripper // transport for the requests for signs of life
 	streams     bool              // else peers are spoken to by the plain way alone
 	stream      stream.Config
 
@@ -121,7 +122,7 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 	if p.transport == nil {
 		p.transport = newTransport()
 	}
-	p.upgrades = withoutHTTP2(p.transport)
+	p.upgrades, p.signs = withoutHTTP2(p.transport), forSigns(p.transport)
 	if err := p.setPeers([]string{self}, false); err != nil {
 		return nil, err
 	}

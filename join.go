@@ -25,7 +25,8 @@ func WithDiscovery(d discovery.Discovery) PoolOption {
 
 // WithPoolLogger makes the pool say, at level warn, what is wrong with the views
 // that it gets from its discovery, and at level error that the discovery has
-// failed. By default, and with nil, it says nothing.
+// failed; at level warn that the breaker of a peer has opened, and why, and at level
+// info that it has closed. By default, and with nil, it says nothing.
 func WithPoolLogger(l *slog.Logger) PoolOption {
 	return func(p *HTTPPool) error {
 		if l == nil {

@@ -44,10 +44,8 @@ func (p *HTTPPool) Shutdown(ctx context.Context) error {
 	if err := cmp.Or(left, p.drain(ctx)); err != nil {
 		return fmt.Errorf("peercache: shutdown: %w", err)
 	}
-	for _, rt := range []http.RoundTripper{p.transport, p.upgrades} {
-		if t, ok := rt.(interface{ CloseIdleConnections() }); ok {
-			t.CloseIdleConnections()
-		}
+	for _, rt := range []http.RoundTripper{p.transport, p.upgrades, p.signs} {
+		closeIdle(rt)
 	}
 	return nil
 }
@@ -102,7 +100,7 @@ func (p *HTTPPool) left(name string) {
 		return
 	}
 	ctx, cancel := context.WithCancel(p.life)
-	a := &absentee{&httpPeer{pool: p, url: name}, cancel}
+	a := &absentee{newPlainPeer(p, name), cancel}
 	p.absent[name] = a
 	p.resetView()
 	p.background.Go(func() { a.visits(ctx) })
@@ -167,7 +165,7 @@ func (p *HTTPPool) verify(absent []string) {
 		p.background.Go(func() {
 			ctx, cancel := context.WithTimeout(p.life, p.detectionTime())
 			defer cancel()
-			h := &httpPeer{pool: p, url: name}
+			h := newPlainPeer(p, name)
 			if _, leaving, err := h.tell(ctx, Change{}); leaving || gone(err) {
 				p.left(name)
 			}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"strings"
@@ -18,17 +17,9 @@ import (
 // protocolName is what a stream is called in the Upgrade header of HTTP.
 const protocolName = "peercache"
 
-const (
-	// plainFor is for how long a peer that does not know the stream is spoken to
-	// by the plain way, before it is asked again.
-	plainFor = time.Minute
-	// After a failure the next attempt waits between half of this and all of it,
-	// doubled with each further failure up to the longest. Until one succeeds the
-	// peer counts as not reached. The attempts go on although nobody asks: a peer
-	// that is back long since must not lose its next key to another one (P1).
-	firstBackoff   = 50 * time.Millisecond
-	longestBackoff = time.Second
-)
+// plainFor is for how long a peer that does not know the stream is spoken to by the
+// plain way, before it is asked again.
+const plainFor = time.Minute
 
 // errNoStream says that a peer does not know the stream, or that something
 // between does not.
@@ -41,20 +32,18 @@ var errSlow = errors.New("no connection within the detection time")
 // link is the one connection to a peer: made on first use, and again when it has
 // broken.
 type link struct {
-	pool *HTTPPool
-	url  string
+	pool    *HTTPPool
+	url     string
+	breaker *breaker // the peer's
 
-	mu       sync.Mutex
-	live     *stream.Link  // guarded by mu; nil, or the last that was opened
-	opening  chan struct{} // guarded by mu; nil, or closed when an attempt is over
-	giveUp   func()        // guarded by mu; ends that attempt
-	closed   bool          // guarded by mu; no attempts any more
-	failures int           // guarded by mu; attempts since the last success
-	failure  error         // guarded by mu; why the last attempt failed
-	plainTo  Instant       // guarded by mu; after errNoStream, when to ask again
-	retry    *time.Timer   // guarded by mu; nil, or of the next attempt after another failure
-	opened   int64         // guarded by mu; links that were opened
-	past     stream.Stats  // guarded by mu; the sum over links that have ended
+	mu      sync.Mutex    // taken before the breaker's
+	live    *stream.Link  // guarded by mu; nil, or the last that was opened
+	opening chan struct{} // guarded by mu; nil, or closed when an attempt is over
+	giveUp  func()        // guarded by mu; ends that attempt
+	closed  bool          // guarded by mu; no attempts any more
+	plainTo Instant       // guarded by mu; after errNoStream, when to ask again, else 0
+	opened  int64         // guarded by mu; links that were opened
+	past    stream.Stats  // guarded by mu; the sum over links that have ended
 }
 
 // ready returns the link, if there is one that takes requests. It does not block.
@@ -93,7 +82,7 @@ func (c *link) slow(opening <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.opening == opening {
-		c.failure = errSlow
+		c.breaker.doubt(errSlow)
 	}
 }
 
@@ -110,16 +99,22 @@ func (c *link) state() (live *stream.Link, opening <-chan struct{}, err error) {
 	if c.closed { // the peer left the view: what is still asked of it goes by the plain way
 		return nil, nil, errNoStream
 	}
-	if c.failure == nil || errors.Is(c.failure, errNoStream) && Now() >= c.plainTo {
-		c.attempt()
+	if c.plainTo != 0 {
+		if Now() >= c.plainTo {
+			c.attempt()
+		}
+		return nil, nil, errNoStream
 	}
-	return nil, c.opening, c.failure
+	if err := c.breaker.refusal(); err != nil {
+		return nil, nil, err
+	}
+	c.attempt()
+	return nil, c.opening, nil
 }
 
-// attempt begins to open a link, unless that is in progress, or done: a retry whose timer
-// had fired when hurry stopped it may come late. c.mu is held.
+// attempt begins to open a link, unless that is in progress. c.mu is held.
 func (c *link) attempt() {
-	if c.opening == nil && c.live == nil {
+	if c.opening == nil {
 		var ctx context.Context
 		ctx, c.giveUp = context.WithTimeout(context.Background(), c.pool.handshakeTimeout())
 		c.opening = make(chan struct{})
@@ -127,19 +122,27 @@ func (c *link) attempt() {
 	}
 }
 
-// hurry tries at once to open a link after one that failed, because the peer is known to
-// be there.
-func (c *link) hurry() {
+// try begins to open a link, unless there is one: it may have come while nobody knew.
+func (c *link) try() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.failure == nil || c.closed || errors.Is(c.failure, errNoStream) {
-		return
+	if c.live != nil && c.live.Err() != nil {
+		c.bury()
 	}
-	if c.retry != nil {
-		c.retry.Stop()
+	switch {
+	case c.closed:
+	case c.live != nil:
+		c.breaker.reset()
+	default:
+		c.attempt()
 	}
-	c.failure, c.failures = nil, 0
-	c.attempt()
+}
+
+// plain reports whether get would say errNoStream, as far as is known.
+func (c *link) plain() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed || c.plainTo != 0
 }
 
 // mourn buries a link as soon as it has ended, so that the next attempt does not wait
@@ -154,41 +157,34 @@ func (c *link) mourn(live *stream.Link) {
 }
 
 // bury forgets a link that takes no more requests. One that fell silent is not
-// replaced at once: its peer hangs, and an attempt would hang too. c.mu is held.
+// replaced at once: its peer hangs, and an attempt would hang too. Nor is one on which
+// the peer broke the protocol, or answered nothing it was asked: it would do so again.
+// c.mu is held.
 func (c *link) bury() {
-	if errors.Is(c.live.Err(), stream.ErrSilent) && !c.closed {
-		c.failed(c.live.Err())
-	}
-	s := c.live.Stats()
+	err, s := c.live.Err(), c.live.Stats()
 	c.past.Add(&s)
 	c.live = nil
+	answered := s.Latency != stream.Histogram{}
+	broke := errors.Is(err, stream.ErrProtocol)
+	if answered && !broke {
+		c.breaker.answered()
+	}
+	mute := s.Requests > 0 && !answered && !errors.Is(err, stream.ErrGoAway)
+	if !c.closed && (broke || mute || errors.Is(err, stream.ErrSilent)) {
+		c.breaker.trip(err)
+	}
 }
 
-// failed takes note of an attempt that failed, and sees to the next one. c.mu is
-// held.
+// failed takes note of an attempt that failed. c.mu is held.
 func (c *link) failed(err error) {
-	c.failure = err
 	if errors.Is(err, errNoStream) {
 		c.plainTo = Now() + Instant(jitter(plainFor))
+		c.breaker.reset()
 		return
 	}
-	wait := longestBackoff
-	if c.failures < 8 {
-		wait = min(wait, firstBackoff<<c.failures)
-	}
-	c.failures++
-	c.retry = time.AfterFunc(jitter(wait), func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if !c.closed {
-			c.attempt()
-		}
-	})
+	c.plainTo = 0
+	c.breaker.trip(err)
 }
-
-// jitter returns something between half of d and all of it, so that peers that
-// failed together do not try again together.
-func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
 
 // open makes one attempt.
 func (c *link) open(ctx context.Context, cancel context.CancelFunc, over chan struct{}) {
@@ -206,7 +202,8 @@ func (c *link) open(ctx context.Context, cancel context.CancelFunc, over chan st
 	case err != nil:
 		c.failed(err)
 	default:
-		c.live, c.failure, c.failures = live, nil, 0
+		c.live, c.plainTo = live, 0
+		c.breaker.reset()
 		c.opened++
 		go c.mourn(live)
 	}
@@ -238,7 +235,7 @@ func (c *link) upgrade(ctx context.Context) (*stream.Link, error) {
 	if resp.StatusCode != http.StatusSwitchingProtocols || !ok {
 		resp.Body.Close()
 		cancel()
-		if resp.StatusCode == http.StatusServiceUnavailable {
+		if fromGateway(resp.StatusCode) {
 			return nil, fmt.Errorf("HTTP status %s", resp.Status)
 		}
 		return nil, fmt.Errorf("%w: HTTP status %s", errNoStream, resp.Status)
@@ -265,9 +262,6 @@ func withoutHTTP2(rt http.RoundTripper) http.RoundTripper {
 func (c *link) close(ctx context.Context) {
 	c.mu.Lock()
 	c.closed = true
-	if c.retry != nil {
-		c.retry.Stop()
-	}
 	live, opening := c.live, c.opening
 	if opening != nil {
 		c.giveUp()

@@ -54,8 +54,8 @@ func WithGroupcacheCompat() PoolOption {
 // WithPeerTimeout bounds one request to a peer by the plain way. It has to leave
 // the peer the time for a load, else a slow origin looks like a peer that is gone,
 // and its keys are loaded twice. The default is the group's load timeout and a
-// second. On a stream, where a peer that is slow differs from one that is silent,
-// it has no effect: see WithDetectionTime.
+// second. A peer that is silent is not waited for so long, see WithDetectionTime; on a
+// stream, where nothing else has to be bounded, it has no effect.
 func WithPeerTimeout(d time.Duration) PoolOption {
 	return func(p *HTTPPool) error {
 		if d <= 0 {
@@ -67,8 +67,10 @@ func WithPeerTimeout(d time.Duration) PoolOption {
 }
 
 // WithDetectionTime sets for how long nothing may come from a peer that owes an
-// answer, not even to a ping, until it is taken for dead and its keys go to the
-// next peer. A slow load is no silence. The default is 500 ms.
+// answer, not even a sign of life that it is asked for, until it is taken for dead and
+// its keys go to the next peer. A slow load is no silence. The default is 500 ms. Three
+// tenths of it pass before the sign is asked for, by the plain way maybe on a new
+// connection: the rest has to be enough for that.
 func WithDetectionTime(d time.Duration) PoolOption {
 	return func(p *HTTPPool) error {
 		if d < time.Millisecond {

@@ -95,8 +95,8 @@ func (g *Group) Stats() Stats {
 	return s
 }
 
-// PeerStats are the figures of what this process asked one peer on streams, since
-// the peer came into the view.
+// PeerStats are the figures of what this process asked one peer, since the peer came into
+// the view: on streams, where nothing else is said.
 type PeerStats struct {
 	Peer       string // its base URL
 	Requests   int64  // of all kinds
@@ -108,6 +108,8 @@ type PeerStats struct {
 	Reconnects int64 // connections after the first
 	// Disagreements are the times that the peer was heard to have another view.
 	Disagreements int64
+	Breaker       BreakerState     // whether the peer is asked, by either way
+	BreakerOpened int64            // times it failed, so that its keys went to the next peer
 	Latency       stream.Histogram // from a request to its answer, a load included
 }
 
@@ -118,6 +120,7 @@ func (p *HTTPPool) Stats() []PeerStats {
 	for _, peer := range others {
 		h := peer.(*httpPeer)
 		s := PeerStats{Peer: h.url, Disagreements: h.disagreements.Load()}
+		s.Breaker, s.BreakerOpened = h.breaker.stats()
 		if h.link != nil {
 			all, opened := h.link.stats()
 			s.Requests, s.Keys, s.Batches = all.Requests, all.Keys, all.Batches
