@@ -451,18 +451,20 @@ func (g *Group) tellHolders(ctx context.Context, c *Change) []Holder {
 		keys  []string
 		until Instant
 	}
-	peers := g.peers.Peers()
 	parts := make(map[string]part)
 	for _, key := range c.Keys {
-		for name, until := range g.holders.of(key, peers) {
+		for name, until := range g.holders.of(key, g.peers.Peers) {
 			p := parts[name]
 			parts[name] = part{append(p.keys, key), max(p.until, until)}
 		}
 	}
+	if len(parts) == 0 {
+		return nil
+	}
 	var mu sync.Mutex
 	var held []Holder
 	var all sync.WaitGroup
-	for _, peer := range peers {
+	for _, peer := range g.peers.Peers() {
 		p, ok := parts[peer.Name()]
 		if !ok || peer.Name() == c.From { // that one drops its own when all have answered
 			continue

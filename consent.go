@@ -18,7 +18,8 @@ type consent struct {
 	since     Instant           // guarded by mu
 	next      chan struct{}     // guarded by mu; closed and made anew with each epoch
 	dissent   map[string]uint64 // guarded by mu; the views of peers that have another one
-	agreed    map[string]bool   // guarded by mu; never written to, but swapped whole: the peers that have this one
+	agreed    map[string]bool   // guarded by mu; the peers that have this one
+	shown     map[string]bool   // guarded by mu; agreed, as agreement returned it; never written to; nil: it has grown since
 	doubtful  atomic.Int64      // written with mu held: the Instant at which there was the first of these, or 0
 	departed  map[Peer]Instant  // guarded by mu; peers that left the view, and when
 	announced chan struct{}     // guarded by mu; closed when the peers have heard of the view
@@ -63,7 +64,7 @@ func (p *HTTPPool) newView(v *view, left []Peer) (announced chan struct{}) {
 	c.newEpoch()
 	v.since = c.since
 	p.view.Store(v)
-	c.dissent, c.agreed = make(map[string]uint64), make(map[string]bool)
+	c.dissent, c.agreed, c.shown = make(map[string]uint64), make(map[string]bool), nil
 	c.doubtful.Store(0)
 	c.announced = make(chan struct{})
 	if c.offered != nil {
@@ -143,8 +144,7 @@ func (p *HTTPPool) heard(peer string, s *said) {
 	}
 	was, dissented := c.dissent[peer]
 	if s.view == v.id && !c.agreed[peer] {
-		c.agreed = maps.Clone(c.agreed)
-		c.agreed[peer] = true
+		c.agreed[peer], c.shown = true, nil
 	}
 	if s.view == v.id {
 		delete(c.dissent, peer)
@@ -173,7 +173,10 @@ func (p *HTTPPool) agreement() agreement {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	v := p.view.Load()
-	a := agreement{epoch: c.epoch, since: c.since, peers: v.others, absent: v.absent, agreed: c.agreed, next: c.next}
+	if c.shown == nil {
+		c.shown = maps.Clone(c.agreed)
+	}
+	a := agreement{epoch: c.epoch, since: c.since, peers: v.others, absent: v.absent, agreed: c.shown, next: c.next}
 	for peer := range c.dissent {
 		if a.dissenter == "" || peer < a.dissenter {
 			a.dissenter = peer
@@ -211,6 +214,9 @@ func (p *HTTPPool) agree(ctx context.Context) {
 // mostAgreeing is how long Join waits for the peers to have its view. Until they have, the
 // process keeps nothing of what it loads.
 const mostAgreeing = time.Second
+
+// knows implements viewer.
+func (p *HTTPPool) knows(name string) bool { return p.view.Load().has(name) != nil }
 
 // doubtful implements viewer.
 func (p *HTTPPool) doubtful() Instant { return Instant(p.consent.doubtful.Load()) }

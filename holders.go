@@ -165,12 +165,13 @@ func (g *generation) note(hash uint64, peer uint32, until Instant, most int) boo
 	return true
 }
 
-// of returns the peers that may hold copies of key, and until when each may.
-func (h *holders) of(key string, peers []Peer) map[string]Instant {
+// of returns the peers that may hold copies of key, and until when each may. It asks for
+// the peers only if any of them may, because of a process before this one.
+func (h *holders) of(key string, peers func() []Peer) map[string]Instant {
 	now := Now()
 	found := make(map[string]Instant)
 	if now < h.strangers {
-		for _, p := range peers {
+		for _, p := range peers() {
 			found[p.Name()] = h.strangers
 		}
 	}

@@ -21,7 +21,7 @@ func everyone(string) bool { return true }
 
 // heldBy returns the names of those that h counts as holders of key.
 func heldBy(h *holders, key string, peers ...Peer) (names []string) {
-	for name := range h.of(key, peers) {
+	for name := range h.of(key, func() []Peer { return peers }) {
 		names = append(names, name)
 	}
 	slices.Sort(names)
@@ -110,7 +110,7 @@ func TestHoldersForgetNobodyWithinTheirMemory(t *testing.T) {
 					if rnd.IntN(20) > 0 {
 						continue
 					}
-					held := h.of(key, nil)
+					held := h.of(key, func() []Peer { return nil })
 					for p := range peers {
 						peer := fmt.Sprint(p)
 						if end := ends[[2]string{key, peer}]; end > Now() && held[peer] < end {

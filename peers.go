@@ -125,6 +125,8 @@ type waiter interface {
 
 // viewer is a PeerPicker that knows whether its peers have the view that it has.
 type viewer interface {
+	// knows reports whether a peer of that name is in the view.
+	knows(name string) bool
 	// settled returns when the peers that can be reached have heard of the view,
 	// or ctx has ended.
 	settled(ctx context.Context) error

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -41,12 +42,10 @@ func (g *Group) note(from, key string, lease time.Duration) bool {
 
 // knows reports whether a peer is in the view.
 func (g *Group) knows(name string) bool {
-	for _, p := range g.peers.Peers() {
-		if p.Name() == name {
-			return true
-		}
+	if v, ok := g.peers.(viewer); ok {
+		return v.knows(name)
 	}
-	return false
+	return slices.ContainsFunc(g.peers.Peers(), func(p Peer) bool { return p.Name() == name })
 }
 
 // serveHit answers a peer's request from the main cache.

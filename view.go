@@ -19,9 +19,10 @@ import (
 // It is immutable. A process that is leaving has a view without itself.
 type view struct {
 	ring   *consistenthash.Ring
-	peers  []Peer // by the ring's index; nil is this process
-	others []Peer // all but this process
-	id     uint64 // see viewID
+	peers  []Peer               // by the ring's index; nil is this process
+	others []Peer               // all but this process
+	named  map[string]*httpPeer // the others, by URL; never written to
+	id     uint64               // see viewID
 	since  Instant
 	before *view // the one before, of which nothing is known of a view before; nil: this process was alone
 
@@ -45,14 +46,7 @@ func viewID(peers []string) uint64 {
 }
 
 // has returns the peer of that name, or nil.
-func (v *view) has(name string) *httpPeer {
-	for _, p := range v.others {
-		if p.Name() == name {
-			return p.(*httpPeer)
-		}
-	}
-	return nil
-}
+func (v *view) has(name string) *httpPeer { return v.named[name] }
 
 // setPeers makes the list of peers, those that are known to be leaving left out, the view.
 func (p *HTTPPool) setPeers(peers []string, anew bool) error {
@@ -124,12 +118,12 @@ func (p *HTTPPool) setView(anew bool) error {
 	if err != nil {
 		return fmt.Errorf("peercache: %w", err)
 	}
+	known := make(map[string]*httpPeer, len(peers))
 	v := &view{
-		ring: ring, peers: make([]Peer, len(peers)), id: id,
+		ring: ring, peers: make([]Peer, len(peers)), named: known, id: id,
 		newcomers: make(map[string]*httpPeer), handed: make(chan struct{}),
 	}
 	v.absent, v.gone = p.absentees()
-	known := make(map[string]*httpPeer, len(peers))
 	for i, name := range peers {
 		if name == p.self {
 			continue
