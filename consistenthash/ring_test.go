@@ -414,3 +414,24 @@ func TestLookupsDoNotAllocate(t *testing.T) {
 		}
 	}
 }
+
+// TestByPosition: points stand as if they had been compared, also where many share a position,
+// or differ in one of its digits alone.
+func TestByPosition(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	for name, position := range map[string]func() uint32{
+		"random":      random.Uint32,
+		"few":         func() uint32 { return random.Uint32N(3) * (math.MaxUint32 / 2) },
+		"high digits": func() uint32 { return random.Uint32() << 22 },
+		"low digits":  func() uint32 { return random.Uint32N(1 << 11) },
+	} {
+		points := make([]uint64, 10_000)
+		for i := range points {
+			points[i] = point(position(), i/10)
+		}
+		want := slices.Sorted(slices.Values(points))
+		if got := byPosition(points); !slices.Equal(got, want) {
+			t.Errorf("%s: points are out of order", name)
+		}
+	}
+}
