@@ -193,7 +193,7 @@ func (p *HTTPPool) agreement() agreement {
 // agree waits until the peers that can be reached have heard of the view, and none is known
 // to have another one; not longer than they need as a rule, because they may never agree.
 func (p *HTTPPool) agree(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, mostAgreeing)
+	ctx, cancel := context.WithTimeout(ctx, p.agreeingTime())
 	defer cancel()
 	if p.settled(ctx) != nil {
 		return
@@ -211,9 +211,14 @@ func (p *HTTPPool) agree(ctx context.Context) {
 	}
 }
 
-// mostAgreeing is how long Join waits for the peers to have its view. Until they have, the
-// process keeps nothing of what it loads.
-const mostAgreeing = time.Second
+// agreeingTime is how long Join and a handover wait for the peers to have the view. Until
+// they have, the process keeps nothing of what it loads. To tell all of them may take the
+// detection time, and theirs to tell this one.
+func (p *HTTPPool) agreeingTime() time.Duration {
+	return max(leastAgreeing, 2*p.detectionTime())
+}
+
+const leastAgreeing = time.Second
 
 // knows implements viewer.
 func (p *HTTPPool) knows(name string) bool { return p.view.Load().has(name) != nil }
