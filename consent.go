@@ -25,6 +25,23 @@ type consent struct {
 	announced chan struct{}     // guarded by mu; closed when the peers have heard of the view
 	offering  map[string]bool   // guarded by mu; peers that have the view, and offer what is theirs no more
 	offered   chan struct{}     // guarded by mu; closed, and made anew, when there is one less of these
+	process   uint32            // a random number, not 0: tells this process from others at its address
+	turn      uint64            // guarded by mu; how often this process has said something
+	latest    map[string]turn   // guarded by mu; what was heard last of each peer
+}
+
+// turn tells the order of what one process says.
+type turn struct {
+	process uint32 // see consent; 0: of an earlier version, which does not tell
+	number  uint64
+}
+
+// late reports whether a peer was heard to say something later. Answers and announcements
+// overtake each other: what a peer answered before its view changed may come after it has
+// told of the new one. c.mu is held.
+func (c *consent) late(peer string, t turn) bool {
+	last := c.latest[peer]
+	return t.process != 0 && t.process == last.process && t.number < last.number
 }
 
 // offers takes note of whether a peer has something to offer. c.mu is held.
@@ -82,6 +99,7 @@ func (p *HTTPPool) newView(v *view, left []Peer) (announced chan struct{}) {
 	for _, peer := range left {
 		c.departed[peer] = v.since
 	}
+	maps.DeleteFunc(c.latest, func(peer string, _ turn) bool { return v.has(peer) == nil && !v.lacks(peer) })
 	return c.announced
 }
 
@@ -109,12 +127,20 @@ const announceAtOnce = 64
 
 // say returns what this process says to a peer.
 func (p *HTTPPool) say(peer string) *said {
+	c := &p.consent
+	c.mu.Lock() // turns are in the order of the views
+	defer c.mu.Unlock()
+	c.turn++
 	v := p.view.Load()
-	return &said{view: v.id, leaving: p.leaving.Load(), offering: v.offering(peer), absent: v.gone}
+	return &said{
+		turn: turn{c.process, c.turn},
+		view: v.id, leaving: p.leaving.Load(), offering: v.offering(peer), absent: v.gone,
+	}
 }
 
 // said is what a peer says of its view with each Change, and with each answer to one.
 type said struct {
+	turn
 	view     uint64   // see viewID
 	anew     bool     // it has just begun to have it: it may be a process that has just started
 	leaving  bool     // it is about to end
@@ -127,20 +153,26 @@ func (p *HTTPPool) heard(peer string, s *said) {
 	if s.view == 0 || peer == p.self {
 		return
 	}
-	switch {
-	case s.leaving:
-		p.left(peer)
-	case s.anew:
-		p.back(peer)
-	}
-	p.verify(s.absent)
 	c := &p.consent
+	c.mu.Lock()
+	late := c.late(peer, s.turn)
+	c.mu.Unlock()
+	if !late {
+		p.heardOfLeavers(peer, s)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	v := p.view.Load()
 	h := v.has(peer)
-	if h == nil {
-		return // it has no part in what this process promises
+	late = c.late(peer, s.turn)
+	switch {
+	case !late && (h != nil || v.lacks(peer)):
+		c.latest[peer] = s.turn
+	case late && s.anew:
+		c.newEpoch() // it had another view, whatever it has now
+	}
+	if late || h == nil {
+		return // or it has no part in what this process promises
 	}
 	was, dissented := c.dissent[peer]
 	if s.view == v.id && !c.agreed[peer] {
@@ -165,6 +197,17 @@ func (p *HTTPPool) heard(peer string, s *said) {
 	if s.anew {
 		h.hurry()
 	}
+}
+
+// heardOfLeavers takes note of who leaves and who is back, by what a peer says.
+func (p *HTTPPool) heardOfLeavers(peer string, s *said) {
+	switch {
+	case s.leaving:
+		p.left(peer)
+	case s.anew, s.process != 0 && p.view.Load().lacks(peer): // its announcement may come late
+		p.back(peer)
+	}
+	p.verify(s.absent)
 }
 
 // agreement implements viewer.

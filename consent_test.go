@@ -40,3 +40,43 @@ func TestP8AgreementIsASnapshot(t *testing.T) {
 		t.Errorf("%v allocations to hear what is known, want none", n)
 	}
 }
+
+// What a peer answered before its view changed, and what it has announced since, may come in
+// the other order. Then what was announced stands.
+func TestP8LateAnswerIsNoDissent(t *testing.T) {
+	const self, peer = "http://self", "http://peer"
+	pool, err := NewHTTPPool(self, WithoutStream(), WithTransport(nowhere{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := pool.Set(self, peer); err != nil {
+		t.Fatal(err)
+	}
+	pool.background.Wait()
+	view, other := pool.view.Load().id, viewID([]string{self, peer, "http://third"})
+	for _, step := range []struct {
+		what    string
+		said    said
+		dissent bool
+	}{
+		{"another view", said{turn: turn{1, 1}, view: other, anew: true}, true},
+		{"this view", said{turn: turn{1, 3}, view: view, anew: true}, false},
+		{"another one, before", said{turn: turn{1, 2}, view: other}, false},
+		{"another one, now", said{turn: turn{1, 4}, view: other}, true},
+		{"this view, before", said{turn: turn{1, 3}, view: view}, true},
+		{"this view, and a new process", said{turn: turn{2, 1}, view: view, anew: true}, false},
+		{"another one, by an earlier version", said{view: other}, true},
+		{"this view, by an earlier version", said{view: view}, false},
+	} {
+		pool.heard(peer, &step.said)
+		if got := pool.agreement().dissenter != ""; got != step.dissent {
+			t.Errorf("%s: the peer dissents: %v, want %v", step.what, got, step.dissent)
+		}
+	}
+	epoch := pool.agreement().epoch
+	pool.heard(peer, &said{turn: turn{2, 9}, view: view})
+	pool.heard(peer, &said{turn: turn{2, 8}, view: view, anew: true})
+	if pool.agreement().epoch == epoch {
+		t.Error("an announcement that came late does not count as a change of the view")
+	}
+}

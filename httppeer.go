@@ -293,6 +293,7 @@ const changeBytes = 1 << 20
 func (h *httpPeer) change(ctx context.Context, req *pb.ChangeRequest) (*pb.ChangeResponse, error) {
 	s := h.pool.say(h.url)
 	req.View, req.Leaving, req.Offering, req.Absent = s.view, s.leaving, s.offering, s.absent
+	req.Process, req.Turn = s.process, s.number
 	body, err := proto.Marshal(req)
 	if err != nil {
 		return nil, err
@@ -321,7 +322,10 @@ func (h *httpPeer) change(ctx context.Context, req *pb.ChangeRequest) (*pb.Chang
 	if err != nil {
 		return nil, err
 	}
-	h.pool.heard(h.url, &said{resp.GetView(), false, resp.GetLeaving(), resp.GetOffering(), resp.GetAbsent()})
+	h.pool.heard(h.url, &said{
+		turn{resp.GetProcess(), resp.GetTurn()},
+		resp.GetView(), false, resp.GetLeaving(), resp.GetOffering(), resp.GetAbsent(),
+	})
 	if e := resp.GetError(); e != nil {
 		return nil, decodeError(h.url, e)
 	}

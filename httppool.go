@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"math"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
@@ -108,6 +109,7 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 		doubted:  make(map[string]bool),
 		log:      slog.New(slog.DiscardHandler),
 	}
+	p.consent.process, p.consent.latest = max(1, rand.Uint32()), make(map[string]turn)
 	p.life, p.end = context.WithCancel(context.Background())
 	p.handover.bytes, p.handover.time = DefaultHandoverBytes, DefaultHandoverTime
 	p.groups.Store(&map[string]*Group{})

@@ -123,7 +123,10 @@ func (p *HTTPPool) answerGet(ctx context.Context, q Query) *pb.GetResponse {
 // answerChange is a peer's Change. It is obeyed after Shutdown too, because the
 // groups of this process are still used then.
 func (p *HTTPPool) answerChange(ctx context.Context, from string, req *pb.ChangeRequest) *pb.ChangeResponse {
-	p.heard(from, &said{req.GetView(), req.GetAnnounced(), req.GetLeaving(), req.GetOffering(), req.GetAbsent()})
+	p.heard(from, &said{
+		turn{req.GetProcess(), req.GetTurn()},
+		req.GetView(), req.GetAnnounced(), req.GetLeaving(), req.GetOffering(), req.GetAbsent(),
+	})
 	resp := new(pb.ChangeResponse)
 	g := p.group(req.GetGroup()) // nil: nothing is cached here
 	if g != nil && len(req.GetOffered()) > 0 {
@@ -145,6 +148,7 @@ func (p *HTTPPool) answerChange(ctx context.Context, from string, req *pb.Change
 	// Last: a view that came meanwhile is one that the sender must hear of.
 	s := p.say(from)
 	resp.View, resp.Leaving, resp.Offering, resp.Absent = s.view, s.leaving, s.offering, s.absent
+	resp.Process, resp.Turn = s.process, s.number
 	return resp
 }
 

@@ -48,6 +48,11 @@ func viewID(peers []string) uint64 {
 // has returns the peer of that name, or nil.
 func (v *view) has(name string) *httpPeer { return v.named[name] }
 
+// lacks reports whether the peer of that name is not in the view because it is leaving.
+func (v *view) lacks(name string) bool {
+	return slices.ContainsFunc(v.absent, func(p Peer) bool { return p.Name() == name })
+}
+
 // setPeers makes the list of peers, those that are known to be leaving left out, the view.
 func (p *HTTPPool) setPeers(peers []string, anew bool) error {
 	if err := p.checkPeers(peers); err != nil {

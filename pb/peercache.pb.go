@@ -342,7 +342,11 @@ type ChangeRequest struct {
 	Offering bool `protobuf:"varint,11,opt,name=offering,proto3" json:"offering,omitempty"`
 	// Keys of the group that the sender has values of, and that the peer owns now. The
 	// peer asks for them (cached_only) before it answers.
-	Offered       [][]byte `protobuf:"bytes,12,rep,name=offered,proto3" json:"offered,omitempty"`
+	Offered [][]byte `protobuf:"bytes,12,rep,name=offered,proto3" json:"offered,omitempty"`
+	// Which process says this, a random number, and its how many-th message or answer this
+	// is. What comes after a later one of the same process is not true any more.
+	Process       uint32 `protobuf:"fixed32,13,opt,name=process,proto3" json:"process,omitempty"`
+	Turn          uint64 `protobuf:"varint,14,opt,name=turn,proto3" json:"turn,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -461,6 +465,20 @@ func (x *ChangeRequest) GetOffered() [][]byte {
 	return nil
 }
 
+func (x *ChangeRequest) GetProcess() uint32 {
+	if x != nil {
+		return x.Process
+	}
+	return 0
+}
+
+func (x *ChangeRequest) GetTurn() uint64 {
+	if x != nil {
+		return x.Turn
+	}
+	return 0
+}
+
 // Item is a value that was set.
 type Item struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -529,6 +547,8 @@ type ChangeResponse struct {
 	Leaving       bool     `protobuf:"varint,4,opt,name=leaving,proto3" json:"leaving,omitempty"`
 	Absent        []string `protobuf:"bytes,5,rep,name=absent,proto3" json:"absent,omitempty"`
 	Offering      bool     `protobuf:"varint,6,opt,name=offering,proto3" json:"offering,omitempty"`
+	Process       uint32   `protobuf:"fixed32,7,opt,name=process,proto3" json:"process,omitempty"`
+	Turn          uint64   `protobuf:"varint,8,opt,name=turn,proto3" json:"turn,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -603,6 +623,20 @@ func (x *ChangeResponse) GetOffering() bool {
 		return x.Offering
 	}
 	return false
+}
+
+func (x *ChangeResponse) GetProcess() uint32 {
+	if x != nil {
+		return x.Process
+	}
+	return 0
+}
+
+func (x *ChangeResponse) GetTurn() uint64 {
+	if x != nil {
+		return x.Turn
+	}
+	return 0
 }
 
 // Holder is a peer that may have a copy.
@@ -1311,7 +1345,7 @@ const file_peercache_proto_rawDesc = "" +
 	"\x05error\x18\x04 \x01(\v2\x10.peercache.ErrorR\x05error\x12\x14\n" +
 	"\x05plain\x18\x05 \x01(\bR\x05plain\x12\x14\n" +
 	"\x05noted\x18\x06 \x01(\bR\x05noted\x12\x1c\n" +
-	"\tunchanged\x18\a \x01(\bR\tunchanged\"\xbd\x02\n" +
+	"\tunchanged\x18\a \x01(\bR\tunchanged\"\xeb\x02\n" +
 	"\rChangeRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
 	"\x04keys\x18\x02 \x03(\fR\x04keys\x12\x10\n" +
@@ -1325,17 +1359,21 @@ const file_peercache_proto_rawDesc = "" +
 	"\x06absent\x18\n" +
 	" \x03(\tR\x06absent\x12\x1a\n" +
 	"\boffering\x18\v \x01(\bR\boffering\x12\x18\n" +
-	"\aoffered\x18\f \x03(\fR\aoffered\"3\n" +
+	"\aoffered\x18\f \x03(\fR\aoffered\x12\x18\n" +
+	"\aprocess\x18\r \x01(\aR\aprocess\x12\x12\n" +
+	"\x04turn\x18\x0e \x01(\x04R\x04turn\"3\n" +
 	"\x04Item\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\fR\x05value\x12\x15\n" +
-	"\x06ttl_ns\x18\x02 \x01(\x03R\x05ttlNs\"\xc7\x01\n" +
+	"\x06ttl_ns\x18\x02 \x01(\x03R\x05ttlNs\"\xf5\x01\n" +
 	"\x0eChangeResponse\x12&\n" +
 	"\x05error\x18\x01 \x01(\v2\x10.peercache.ErrorR\x05error\x12+\n" +
 	"\apending\x18\x02 \x03(\v2\x11.peercache.HolderR\apending\x12\x12\n" +
 	"\x04view\x18\x03 \x01(\x06R\x04view\x12\x18\n" +
 	"\aleaving\x18\x04 \x01(\bR\aleaving\x12\x16\n" +
 	"\x06absent\x18\x05 \x03(\tR\x06absent\x12\x1a\n" +
-	"\boffering\x18\x06 \x01(\bR\boffering\"M\n" +
+	"\boffering\x18\x06 \x01(\bR\boffering\x12\x18\n" +
+	"\aprocess\x18\a \x01(\aR\aprocess\x12\x12\n" +
+	"\x04turn\x18\b \x01(\x04R\x04turn\"M\n" +
 	"\x06Holder\x12\x12\n" +
 	"\x04peer\x18\x01 \x01(\tR\x04peer\x12\x17\n" +
 	"\aleft_ns\x18\x02 \x01(\x03R\x06leftNs\x12\x16\n" +
