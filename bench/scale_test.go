@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+)
+
+// TestScale counts messages in clusters of two sizes: what a change of the view costs a peer
+// grows with the peers in proportion, a Remove does not grow, and a deploy costs no loads.
+// Time is virtual: nobody is late because one machine does the work of all.
+func TestScale(t *testing.T) {
+	for _, n := range []int{10, 30} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, err := measureScale(n)
+				if err != nil {
+					t.Fatal(err)
+				}
+				checkView(t, "one joins", s.joins, n+1, 2*scaleKeys)
+				checkView(t, "one leaves", s.leaves, n, 2*scaleKeys)
+				checkView(t, "one ends", s.ends, n, s.keys)
+				checkView(t, "one begins", s.begins, n, s.keys)
+				checkRemoves(t, "nobody has a copy", s.settled, candidatesOfAKey)
+				checkRemoves(t, "one has a copy", s.oneHolder, candidatesOfAKey+1)
+				checkRemoves(t, "the view has changed", s.during, 2*n)
+				if s.keys < scaleKeys/2 || s.loads != 0 {
+					t.Errorf("a deploy of a peer with %d keys took %d loads, want none", s.keys, s.loads)
+				}
+			})
+		})
+	}
+}
+
+// checkView checks the messages of a change of the view among so many peers, which moves so
+// many keys at most: from each to each other, a few more with what is offered, and a Get of
+// each key. Who hears of a leaver from one that does not know yet that it is back asks it,
+// once for each message at most.
+func checkView(t *testing.T, what string, p price, peers, keys int) {
+	t.Helper()
+	n, told := int64(peers), p.requests-p.gets
+	if least, most := (n-1)*(n-1), 2*n*(n-1)+4*n; told < least || told > most {
+		t.Errorf("%s of %d: %d messages besides the Gets, want %d to %d", what, peers, told, least, most)
+	}
+	if p.gets > int64(keys) {
+		t.Errorf("%s of %d: %d Gets, want %d at most", what, peers, p.gets, keys)
+	}
+	if most := 4*n + int64(keys); p.most > most {
+		t.Errorf("%s of %d: %d messages of one of them, want %d at most", what, peers, p.most, most)
+	}
+	if mean := p.bytes / p.requests; mean > 100 {
+		t.Errorf("%s of %d: %d bytes in a message, want 100 at most", what, peers, mean)
+	}
+}
+
+// checkRemoves checks that each of the Removes took so many messages.
+func checkRemoves(t *testing.T, what string, p price, each int) {
+	t.Helper()
+	if want := int64(each) * removesCounted; p.requests != want {
+		t.Errorf("%d Removes where %s took %d messages, want %d", removesCounted, what, p.requests, want)
+	}
+}
