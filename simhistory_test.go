@@ -120,6 +120,7 @@ type history struct {
 	notes         []note
 	bound         moment // by then all calls before it must have ended
 	handovers     int64  // values that peers got from those who owned them
+	breaks        int64  // times that a breaker opened
 }
 
 // happened takes note of what a process has done that has ended.
@@ -127,6 +128,9 @@ func (h *history) happened(p *simProcess) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.handovers += p.group.Stats().Handovers
+	for _, s := range p.pool.Stats() {
+		h.breaks += s.BreakerOpened
+	}
 }
 
 // note is an event that the checker does not look at: a fault, a change of view.

@@ -37,9 +37,12 @@ func TestSimulation(t *testing.T) {
 	if *simAll {
 		most = math.MaxInt
 	}
-	var handovers atomic.Int64
-	broken := campaign{first: first, last: last, most: most, rules: rules{views: *simStrict, sets: *simStrict}, handovers: &handovers}.play(t)
-	t.Logf("%d values were handed over", handovers.Load())
+	var handovers, breaks atomic.Int64
+	broken := campaign{first: first, last: last, most: most, rules: rules{views: *simStrict, sets: *simStrict}, handovers: &handovers, breaks: &breaks}.play(t)
+	t.Logf("%d values were handed over, breakers opened %d times", handovers.Load(), breaks.Load())
+	if last-first >= 100 && (handovers.Load() == 0 || breaks.Load() == 0) {
+		t.Error("the scenarios are too tame")
+	}
 	for _, b := range broken[min(1, len(broken)):] {
 		t.Logf("seed %d: %v", b.seed, b.violations[0])
 	}
@@ -68,7 +71,8 @@ type campaign struct {
 	promise     string // the one that counts; none: all do
 	rules       rules
 	options     []peercache.GroupOption
-	handovers   *atomic.Int64 // if not nil, those of all scenarios are added
+	// If not nil, those of all scenarios are added.
+	handovers, breaks *atomic.Int64
 }
 
 // play plays the scenarios on all processors, and returns those that break
@@ -111,6 +115,7 @@ func (c campaign) playOne(t *testing.T, seed uint64) (b *breach) {
 			h := play(t, s, c.options...)
 			if c.handovers != nil {
 				c.handovers.Add(h.handovers)
+				c.breaks.Add(h.breaks)
 			}
 			broken := slices.DeleteFunc(check(s, h, c.rules), func(v violation) bool {
 				return c.promise != "" && c.promise != v.promise
