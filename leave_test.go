@@ -352,6 +352,40 @@ func TestAllLeave(t *testing.T) {
 	})
 }
 
+// A process that knows its peers before it listens is still handed what it owns.
+func TestReadyBeforeItListens(t *testing.T) {
+	simulate(t, func(t *testing.T, net *simnet.Network) {
+		c := newCrew(t, net, 3, simConfig{})
+		c.warm(t, 300)
+		c.nodes[1].stop(t)
+		pool, err := peercache.NewHTTPPool(c.nodes[1].url, peercache.WithTransport(net.Host(host(1)).Transport()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := &node{url: c.nodes[1].url, pool: pool, end: func() {}}
+		if n.group, err = peercache.NewGroup("test", 64<<20, c.origin, peercache.WithPeers(pool)); err != nil {
+			t.Fatal(err)
+		}
+		c.nodes[1] = n
+		t.Cleanup(func() { n.stop(t) })
+		introduce(t, c.nodes[1:2], c.nodes...)
+		time.Sleep(500 * time.Millisecond)
+		if n.end, err = simnet.Serve(net.Host(host(1)), host(1)+":8001", pool); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		if err := pool.Ready(inside(t)); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		if items := n.group.Stats().Main.Items; items < 60 {
+			t.Errorf("it is ready with %d values of about 100", items)
+		}
+	})
+}
+
 func TestReady(t *testing.T) {
 	simulate(t, func(t *testing.T, net *simnet.Network) {
 		ready := func(n *node, patience time.Duration, want string) {

@@ -77,9 +77,11 @@ func (p *HTTPPool) offerAll(ctx context.Context, all []moved) int {
 		offers.Go(func() error {
 			for len(values) > 0 && ctx.Err() == nil {
 				n := oneOffer(values)
-				if to.owner.(*httpPeer).offer(ctx, to.group, values[:n]) == nil { // else it loads them
-					offered.Add(int64(n))
+				err := insist(ctx, func() error { return to.owner.(*httpPeer).offer(ctx, to.group, values[:n]) })
+				if err != nil {
+					return nil // it loads them
 				}
+				offered.Add(int64(n))
 				values = values[n:]
 			}
 			return nil
@@ -123,21 +125,39 @@ func (h *httpPeer) offer(ctx context.Context, g *Group, values []moved) error {
 
 // offeredAll tells the newcomers that nothing more will be offered.
 func (p *HTTPPool) offeredAll(v *view) {
-	ctx, cancel := context.WithTimeout(p.life, p.detectionTime())
+	ctx, cancel := context.WithTimeout(p.life, p.handover.time)
 	defer cancel()
 	var all errgroup.Group
 	all.SetLimit(announceAtOnce)
 	for _, newcomer := range v.newcomers {
-		if p.compat || p.view.Load().id != v.id {
-			break
-		}
 		all.Go(func() error {
-			newcomer.Change(ctx, Change{})
-			return nil
+			return insist(ctx, func() error {
+				if p.compat || p.view.Load().id != v.id {
+					return nil
+				}
+				_, err := newcomer.Change(ctx, Change{})
+				return err
+			})
 		})
 	}
 	all.Wait()
 }
+
+// insist tells a peer something, and goes on for a while if that cannot be reached: one that
+// has just come may not listen yet.
+func insist(ctx context.Context, tell func() error) error {
+	for until := Now() + Instant(insistFor); ; {
+		err := tell()
+		if !unreachable(err) || Now() >= until || ctx.Err() != nil {
+			return err
+		}
+		pause(ctx, jitter(retellAfter))
+	}
+}
+
+// insistFor is how long that is. A process that leaves should not wait longer for one that
+// is gone.
+const insistFor = 2 * time.Second
 
 // offering reports whether this process may still offer values to a peer.
 func (v *view) offering(peer string) bool {
