@@ -106,7 +106,8 @@ func (p *HTTPPool) newView(v *view, left []Peer) (announced chan struct{}) {
 // announce tells the peers of the view, and learns which they have.
 func (p *HTTPPool) announce(v *view, announced chan struct{}) {
 	defer close(announced)
-	ctx, cancel := context.WithTimeout(context.Background(), p.detectionTime())
+	// Of many peers not all are connected to at the same time.
+	ctx, cancel := context.WithTimeout(context.Background(), longestAnnouncing*p.detectionTime())
 	defer cancel()
 	var all errgroup.Group
 	all.SetLimit(announceAtOnce)
@@ -115,6 +116,8 @@ func (p *HTTPPool) announce(v *view, announced chan struct{}) {
 			break // golang/groupcache knows of no views
 		}
 		all.Go(func() error {
+			ctx, cancel := context.WithTimeout(ctx, p.detectionTime())
+			defer cancel()
 			peer.Change(ctx, Change{Announced: true}) // who cannot be reached is not asked
 			return nil
 		})
@@ -122,8 +125,12 @@ func (p *HTTPPool) announce(v *view, announced chan struct{}) {
 	all.Wait()
 }
 
-// announceAtOnce is how many peers are told of the view at the same time.
-const announceAtOnce = 64
+const (
+	// announceAtOnce is how many peers are told of the view at the same time.
+	announceAtOnce = 64
+	// longestAnnouncing is how many detection times that may take: loads wait for it.
+	longestAnnouncing = 4
+)
 
 // say returns what this process says to a peer.
 func (p *HTTPPool) say(peer string) *said {

@@ -1,6 +1,6 @@
 // Command bench measures peercache side by side with what people use today:
 //
-//	go run ./bench                 # everything
+//	go run ./bench                 # everything, but what needs much memory: scale
 //	go run ./bench local           # one comparison
 //	go run ./bench local -quick    # is it still alive?
 //
@@ -23,6 +23,7 @@ import (
 type command struct {
 	name  string
 	about string
+	alone bool // only if it is asked for: it takes much memory and time
 	run   func(w io.Writer, m measuring) error
 }
 
@@ -39,13 +40,13 @@ func main() {
 }
 
 func run(w io.Writer, args []string) error {
-	chosen := commands
+	chosen := slices.DeleteFunc(slices.Clone(commands), func(c command) bool { return c.alone })
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		i := slices.IndexFunc(commands, func(c command) bool { return c.name == args[0] })
 		if i < 0 {
 			return fmt.Errorf("no comparison %q; there are%s", args[0], list())
 		}
-		chosen, args = commands[i:i+1], args[1:]
+		chosen, args = commands[i:i+1:i+1], args[1:]
 	}
 	m, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {

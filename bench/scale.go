@@ -14,6 +14,7 @@ import (
 var scale = command{
 	name:  "scale",
 	about: "what a change of the view, a Remove and a deploy cost a peer, of 10, 100 and 1,000",
+	alone: true,
 	run:   runScale,
 }
 
