@@ -45,17 +45,27 @@
 // to those who wait for it and not kept. When the call returns nil, no Get that
 // starts later, on any peer, sees an older value (P8); docs/consistency.md says more.
 //
+// # The life of a process
+//
+// One that comes announces its view, and is offered the values that it owns from then on
+// by those that owned them; Ready says when it is warm. One that leaves says so by
+// Shutdown, and offers all it has to those that own it then. So a deploy loads nothing
+// again. One that fails is not asked any more until it answers again, and its keys go to
+// the next peer. docs/faults.md says more.
+//
 // # Where to read on
 //
 // group.go is the path of a Get, in its order; load.go is step 4, fetch.go is step 5
 // on the asking side, serve.go on the answering side; freshness.go says how long a
 // value may be served. change.go is the path of a change, holders.go knows who has
-// copies, agreement.go whether the peers have one view (consent.go in the pool), and
-// handover.go takes values over when it changes. snapshot.go takes them over from the
-// process before this one. getter.go and peers.go are the seams to the origin and to the
-// network; cache.go is the one to the store. HTTPPool is httppool.go (the view and the
-// ring), join.go (where views come from), httppeer.go (asking, on the connection of
-// link.go), streamserver.go and httpserver.go (answering, by either way); wire.go turns
-// errors into messages and back. The packages singleflight, consistenthash, store, lru,
-// stream, snapshot, discovery and pb stand alone.
+// copies, agreement.go whether the peers have one view (consent.go in the pool).
+// handover.go takes values over when the view changes, and offer.go gives them away;
+// snapshot.go takes them over from the process before this one. getter.go and peers.go are
+// the seams to the origin and to the network; cache.go is the one to the store. HTTPPool is
+// httppool.go, its view and ring view.go; join.go is where views come from, ready.go and
+// leave.go are the beginning and the end of its part in them. httppeer.go asks a peer, on
+// the connection of link.go, or by the plain way with pulse.go; breaker.go keeps callers
+// from one that fails (health.go says which). streamserver.go and httpserver.go
+// answer, by either way; wire.go turns errors into messages and back. The packages
+// singleflight, consistenthash, store, lru, stream, snapshot, discovery and pb stand alone.
 package peercache
