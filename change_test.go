@@ -250,6 +250,28 @@ func TestP8RemoveReachesTheStandIn(t *testing.T) {
 	})
 }
 
+// What a stand-in loads for a peer ends there when it does at the stand-in, however long
+// the lease: that is what an owner waits for who cannot reach them.
+func TestP8CopiesOfAStandInEndWithIt(t *testing.T) {
+	simulate(t, func(t *testing.T, net *simnet.Network) {
+		const standIn = time.Second
+		nodes := newSimCluster(t, net, 3, simConfig{getter: &editions{}, group: []peercache.GroupOption{
+			peercache.WithStandIn(standIn), peercache.WithLease(5 * standIn),
+		}})
+		time.Sleep(5 * standIn) // nobody is taken for a holder because nothing is known of him
+		key := keyOwnedBy(t, nodes, 0, 1)
+		candidates, _ := roles(t, nodes, key)
+		owner, asker := nodes[candidates[0]], nodes[candidates[2]]
+		net.Isolate(host(candidates[0]))
+		t.Cleanup(net.HealAll)
+		asker.brings(t, key, "1")
+		if err := owner.group.Remove(inside(t), key); err != nil {
+			t.Fatal(err)
+		}
+		asker.brings(t, key, "2")
+	})
+}
+
 // Every Get after a Set has its value, wherever the Set was and whatever was there.
 func TestP8SetIsSeenEverywhere(t *testing.T) {
 	simulate(t, func(t *testing.T, net *simnet.Network) {

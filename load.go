@@ -47,8 +47,7 @@ func (g *Group) reload(ctx context.Context, key string, f *flight) (Entry, error
 	}
 	if previous := g.previous(key); previous != nil {
 		if e, ok := g.handedOver(ctx, key, previous); ok {
-			g.keep(key, e, began, f)
-			return e, nil
+			return g.keep(key, e, began, f), nil
 		}
 	}
 	if f.Tainted() { // and whoever asks now has another flight
@@ -66,8 +65,7 @@ func (g *Group) reload(ctx context.Context, key string, f *flight) (Entry, error
 // conclude keeps what a load found, and returns what is to be served.
 func (g *Group) conclude(key string, e Entry, err error, began Instant, f *flight) (Entry, error) {
 	if err == nil {
-		g.keep(key, e, began, f)
-		return e, nil
+		return g.keep(key, e, began, f), nil
 	}
 	if e, ok := g.instead(key, err); ok {
 		return e, nil
@@ -147,22 +145,23 @@ func (g *Group) loaded(item Item) (Entry, error) {
 // keep puts what a load found into the main cache: for good if this process owns the
 // key, and for a time if it stands in for the owner. The time is counted from when the
 // load began, because that is what a change which does not reach this process waits
-// for.
-func (g *Group) keep(key string, e Entry, began Instant, f *flight) {
+// for. It returns e with that time, which bounds what peers are told of it.
+func (g *Group) keep(key string, e Entry, began Instant, f *flight) Entry {
 	switch g.rank(key) {
 	case asOwner:
 	case asStandIn:
 		e.Lease = began + Instant(g.times.standIn)
 	case asStranger:
-		return
+		return e
 	}
 	if e.Expires != 0 && e.Expires <= Now() {
 		if _, there := g.main.Get(key); !there {
-			return
+			return e
 		}
 		// What is there is older. It leaves, as for any other value.
 	}
 	g.addOwn(key, e, g.planted.taint(f.Tainted))
+	return e
 }
 
 // addOwn puts an entry into the main cache. If the view has changed since its rank was

@@ -157,7 +157,7 @@ func (g *Group) loadBatch(ctx context.Context, getter BatchGetter, keys []string
 		if previous := g.previous(key); previous != nil {
 			asks.Go(func() error {
 				if entries[i], here[i] = g.handedOver(ctx, key, previous); here[i] {
-					g.keep(key, entries[i], began, flights[i])
+					entries[i] = g.keep(key, entries[i], began, flights[i])
 				}
 				return nil
 			})
