@@ -42,7 +42,7 @@ like net/http, which gets bare values.
 			return err
 		}
 	}
-	b.verdict()
+	b.targets.print(w, "Targets, ours to theirs")
 	return nil
 }
 
@@ -53,7 +53,7 @@ type peersBench struct {
 	nodes    []*node    // the owners
 	fetchers []*fetcher // peercache first, and golang/groupcache second
 	keys     [][]string // by kind: those that the owners own, whatever way they are fetched
-	targets  []string   // what to print in the end
+	targets  targets
 	closers  []func()
 
 	pool       *peercache.HTTPPool
@@ -173,26 +173,6 @@ func (b *peersBench) redis() int {
 	return slices.IndexFunc(b.fetchers, func(f *fetcher) bool { return f.name == redisName })
 }
 
-// target takes note of how got compares with want: at least that, or at most.
-func (b *peersBench) target(what string, got float64, atMost bool, want float64) {
-	sign, reached := "≥", got >= want
-	if atMost {
-		sign, reached = "≤", got <= want
-	}
-	verdict := "reached"
-	if !reached {
-		verdict = "NOT REACHED"
-	}
-	b.targets = append(b.targets, fmt.Sprintf("- %s: %s (target %s %s): %s", what, short(got), sign, short(want), verdict))
-}
-
-func (b *peersBench) verdict() {
-	fmt.Fprintf(b.w, "\nTargets, ours to theirs:\n\n")
-	for _, t := range b.targets {
-		fmt.Fprintln(b.w, t)
-	}
-}
-
 // small compares the fetches of single keys, and what they cost.
 func (b *peersBench) small() error {
 	alone, err := b.inTurns(b.fetchers, small, load{workers: 1, timed: true})
@@ -219,12 +199,12 @@ func (b *peersBench) small() error {
 	if err := t.print(b.w); err != nil {
 		return err
 	}
-	b.target("1 KiB, c=1, p50, to groupcache", alone[first].p50/alone[second].p50, true, 0.6)
-	b.target("1 KiB, c=64, keys/s, to groupcache", some[first].rate/some[second].rate, false, 12)
-	b.target("1 KiB, c=512, keys/s, to groupcache", many[first].rate/many[second].rate, false, 25)
+	b.targets.add("1 KiB, c=1, p50, to groupcache", alone[first].p50/alone[second].p50, true, 0.6)
+	b.targets.add("1 KiB, c=64, keys/s, to groupcache", some[first].rate/some[second].rate, false, 12)
+	b.targets.add("1 KiB, c=512, keys/s, to groupcache", many[first].rate/many[second].rate, false, 25)
 	if r := b.redis(); r >= 0 {
-		b.target("1 KiB, c=64, keys/s, to Redis", some[first].rate/some[r].rate, false, 1.3)
-		b.target("1 KiB, c=512, keys/s, to Redis", many[first].rate/many[r].rate, false, 1.3)
+		b.targets.add("1 KiB, c=64, keys/s, to Redis", some[first].rate/some[r].rate, false, 1.3)
+		b.targets.add("1 KiB, c=512, keys/s, to Redis", many[first].rate/many[r].rate, false, 1.3)
 	}
 
 	fmt.Fprintf(b.w, "\nWhat that costs: processor time a key, of asker and owner together, and connections of the asker at once:\n")
@@ -235,9 +215,9 @@ func (b *peersBench) small() error {
 		}
 		t.add(f.name, us(some[i].cpu), some[i].cpu/some[first].cpu, us(many[i].cpu), many[i].cpu/many[first].cpu, many[i].conns)
 	}
-	b.target("1 KiB, c=64, processor time, to groupcache", some[first].cpu/some[second].cpu, true, 0.1)
-	b.target("1 KiB, c=512, processor time, to groupcache", many[first].cpu/many[second].cpu, true, 0.1)
-	b.target("1 KiB, c=512, connections", many[first].conns, true, 2)
+	b.targets.add("1 KiB, c=64, processor time, to groupcache", some[first].cpu/some[second].cpu, true, 0.1)
+	b.targets.add("1 KiB, c=512, processor time, to groupcache", many[first].cpu/many[second].cpu, true, 0.1)
+	b.targets.add("1 KiB, c=512, connections", many[first].conns, true, 2)
 	return t.print(b.w)
 }
 
@@ -256,7 +236,7 @@ func (b *peersBench) medium() error {
 		t.add(f.name, some[i].rate, some[i].rate/some[first].rate)
 	}
 	if r := b.redis(); r >= 0 {
-		b.target("16 KiB, c=64, keys/s, to Redis", some[first].rate/some[r].rate, false, 1)
+		b.targets.add("16 KiB, c=64, keys/s, to Redis", some[first].rate/some[r].rate, false, 1)
 	}
 	return t.print(b.w)
 }
@@ -288,8 +268,8 @@ func (b *peersBench) batches() error {
 	for i, f := range able {
 		t.add(f.nameAll, one[i].rate, one[i].rate/one[first].rate, eight[i].rate, eight[i].rate/eight[first].rate)
 		if f.name == redisName {
-			b.target("GetMulti of 1,000, 1 caller, keys/s, to Redis", one[first].rate/one[i].rate, false, 1)
-			b.target("GetMulti of 1,000, 8 callers, keys/s, to Redis", eight[first].rate/eight[i].rate, false, 1)
+			b.targets.add("GetMulti of 1,000, 1 caller, keys/s, to Redis", one[first].rate/one[i].rate, false, 1)
+			b.targets.add("GetMulti of 1,000, 8 callers, keys/s, to Redis", eight[first].rate/eight[i].rate, false, 1)
 		}
 	}
 	return t.print(b.w)
