@@ -12,6 +12,7 @@ import (
 	"net/http/pprof"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -22,7 +23,8 @@ import (
 )
 
 // nodeVariable is set in the environment of processes that bench starts of itself,
-// and says what they are: "owner", "member", or the command line of a server to guard.
+// and says what they are: "owner", "member", "cluster", "namespace", or the command line of a
+// server to guard.
 const nodeVariable = "PEERCACHE_BENCH_NODE"
 
 // serveAsNode makes this process what nodeVariable says, and ends it when its
@@ -38,6 +40,10 @@ func serveAsNode() {
 		run = func(string) error { return runOwner() }
 	case "member":
 		run = func(string) error { return runMember() }
+	case "cluster":
+		run = func(string) error { return runClusterNode() }
+	case "namespace":
+		run = func(string) error { return runNamespace() }
 	}
 	if err := run(what); err != nil {
 		fmt.Fprintln(os.Stderr, "bench: "+what+":", err)
@@ -164,13 +170,15 @@ type node struct {
 	cmd    *exec.Cmd
 }
 
-// startNode starts a process that is what.
-func startNode(what string) (*node, error) {
+// startNode starts a process that is what, by a command that becomes the one that is
+// appended to it, if any.
+func startNode(what string, by ...string) (*node, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	n := &node{cmd: exec.Command(self)}
+	args := append(slices.Clone(by), self)
+	n := &node{cmd: exec.Command(args[0], args[1:]...)}
 	n.cmd.Env = append(os.Environ(), nodeVariable+"="+what)
 	n.cmd.Stderr = os.Stderr
 	if n.stdin, err = n.cmd.StdinPipe(); err != nil {
