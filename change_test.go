@@ -13,6 +13,7 @@ import (
 
 	"github.com/peercache/peercache"
 	"github.com/peercache/peercache/internal/simnet"
+	"github.com/peercache/peercache/stream"
 )
 
 // roles says which nodes of a cluster have which part in a key: its candidates, the owner
@@ -248,6 +249,31 @@ func TestP8RemoveReachesTheStandIn(t *testing.T) {
 			n.brings(t, key, next)
 		}
 	})
+}
+
+// A Remove whose owner hangs fails when that is known, which takes the detection time by
+// either way, and names it alone.
+func TestP8RemoveWhoseOwnerHangs(t *testing.T) {
+	for name, opts := range map[string][]peercache.PoolOption{"stream": nil, "plain": {peercache.WithoutStream()}} {
+		t.Run(name, func(t *testing.T) {
+			simulate(t, func(t *testing.T, net *simnet.Network) {
+				nodes := newSimCluster(t, net, 3, simConfig{getter: &editions{}, pool: func(int) []peercache.PoolOption { return opts }})
+				key := keyOwnedBy(t, nodes, 0, 1)
+				nodes[0].brings(t, key, "1")
+				net.Freeze(host(1))
+				start := time.Now()
+				err := nodes[0].group.Remove(inside(t), key)
+				if took := time.Since(start); took > 2*stream.DefaultDetect {
+					t.Errorf("it took %v", took)
+				}
+				e, ok := errors.AsType[*peercache.InvalidationError](err)
+				if !ok || len(e.Pending) != 1 || e.Pending[0].Peer != nodes[1].url || !e.Pending[0].Until.IsZero() {
+					t.Errorf("error %v, want one that names %s alone, without an end", err, nodes[1].url)
+				}
+				net.Thaw(host(1))
+			})
+		})
+	}
 }
 
 // What a stand-in loads for a peer ends there when it does at the stand-in, however long

@@ -204,20 +204,29 @@ func (h *httpPeer) tooLarge(size, most int) error {
 
 // getPlain asks for one key by a request of its own, unless the breaker is open, and waits
 // for it as long as the peer gives signs of life.
-func (h *httpPeer) getPlain(ctx context.Context, q *Query) (Answer, error) {
+func (h *httpPeer) getPlain(ctx context.Context, q *Query) (a Answer, err error) {
 	if err := h.breaker.refusal(); err != nil {
 		return Answer{}, &PeerError{Peer: h.url, Err: err}
 	}
-	watched, left := h.pulse.watch(ctx)
-	defer left()
-	a, err := h.exchangePlain(watched, q)
-	if ctx.Err() == nil && watched.Err() != nil {
-		return Answer{}, &PeerError{Peer: h.url, Err: context.Cause(watched)}
-	}
-	if ctx.Err() == nil {
+	err = h.watched(ctx, func(ctx context.Context) error {
+		a, err = h.exchangePlain(ctx, q)
+		return err
+	})
+	if ctx.Err() == nil && !errors.Is(err, errSilent) { // else it is judged already
 		h.judge(err)
 	}
 	return a, err
+}
+
+// watched asks the peer by the plain way, for as long as it gives signs of life.
+func (h *httpPeer) watched(ctx context.Context, ask func(context.Context) error) error {
+	watched, left := h.pulse.watch(ctx)
+	defer left()
+	err := ask(watched)
+	if ctx.Err() == nil && watched.Err() != nil {
+		return &PeerError{Peer: h.url, Err: context.Cause(watched)}
+	}
+	return err
 }
 
 // exchangePlain sends the request for one key, and reads the answer.
@@ -317,7 +326,9 @@ func (h *httpPeer) change(ctx context.Context, req *pb.ChangeRequest) (*pb.Chang
 	}
 	if plain {
 		timeout, _ := h.limits(req.GetGroup())
-		err = h.call(ctx, timeout+time.Duration(req.GetWaitNs()), http.MethodPost, changePath, body, 0, resp)
+		err = h.watched(ctx, func(ctx context.Context) error {
+			return h.call(ctx, timeout+time.Duration(req.GetWaitNs()), http.MethodPost, changePath, body, 0, resp)
+		})
 	}
 	if err != nil {
 		return nil, err
