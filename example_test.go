@@ -60,6 +60,11 @@ func ExampleHTTPPool() {
 			log.Fatal(err)
 		}
 	}
+	for _, pool := range []*peercache.HTTPPool{pool1, pool2} {
+		if err := pool.Ready(context.Background()); err != nil {
+			log.Fatal(err)
+		}
+	}
 
 	view1, _ := group1.Get(context.Background(), "Tom")
 	view2, _ := group2.Get(context.Background(), "Tom")

@@ -134,7 +134,9 @@ func newScenario(seed uint64) *scenario {
 	g.lasting = []float64{0.3, 0.7, 1}[g.IntN(3)]
 	g.largest = []int{64, 512, 4096}[g.IntN(3)]
 	g.batches = g.IntN(3) == 0
-	g.plain = g.IntN(6) == 0
+	if g.plain = g.IntN(6) == 0; g.plain {
+		g.detect = 600 * time.Millisecond // a sign of life takes two round trips
+	}
 	g.drawFreshness()
 
 	now := time.Millisecond
