@@ -8,7 +8,7 @@
 //
 // The file has a header, the records and an end, numbers in little endian:
 //
-//	header  magic "pcsnap\n", version 1 byte, when written 8, departure 8, length of the name 1, name
+//	header  magic "pcsnap\n", version 1 byte, when written 8, departure 8, lengths of name 1 and note 4, name, note
 //	record  kind 1 byte, time left 8, length of the key 4, of the value 4, key, value
 //	end     kind 0, number of records 8, zeros 8, XXH64 of all before it 8
 package snapshot
@@ -24,6 +24,7 @@ import (
 // for a sign that the file is none.
 const (
 	MostNameBytes  = 255
+	MostNoteBytes  = 8 << 20
 	MostKeyBytes   = 1 << 20
 	MostValueBytes = 1 << 30
 )
@@ -36,6 +37,9 @@ type Header struct {
 	Written time.Time
 	// Departure is a number that others may know this file by. The package only keeps it.
 	Departure uint64
+	// Note is what else the next process is to know, at most MostNoteBytes bytes. The
+	// package only keeps it.
+	Note []byte
 }
 
 // Record is one key and what was cached for it.
@@ -50,7 +54,7 @@ const (
 	magic   = "pcsnap\n"
 	version = 1
 
-	fixedHeader  = len(magic) + 1 + 8 + 8 + 1
+	fixedHeader  = len(magic) + 1 + 8 + 8 + 1 + 4
 	fixedRecord  = 1 + 8 + 4 + 4
 	checksumSize = 8
 )
@@ -110,16 +114,21 @@ func appendHeader(b []byte, h Header) ([]byte, error) {
 	if len(h.Name) == 0 || len(h.Name) > MostNameBytes {
 		return nil, fmt.Errorf("a name of %d bytes: want 1 to %d", len(h.Name), MostNameBytes)
 	}
+	if len(h.Note) > MostNoteBytes {
+		return nil, fmt.Errorf("a note of %d bytes: want at most %d", len(h.Note), MostNoteBytes)
+	}
 	b = append(b, magic...)
 	b = append(b, version)
 	b = binary.LittleEndian.AppendUint64(b, uint64(h.Written.UnixNano()))
 	b = binary.LittleEndian.AppendUint64(b, h.Departure)
 	b = append(b, byte(len(h.Name)))
-	return append(b, h.Name...), nil
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(h.Note)))
+	b = append(b, h.Name...)
+	return append(b, h.Note...), nil
 }
 
-// readHeader is the inverse of appendHeader.
-func readHeader(in io.Reader) (h Header, err error) {
+// readHeader is the inverse of appendHeader. There are content bytes of header and records.
+func readHeader(in io.Reader, content int64) (h Header, err error) {
 	b := make([]byte, fixedHeader, fixedHeader+MostNameBytes)
 	if _, err := io.ReadFull(in, b); err != nil {
 		return h, err
@@ -133,11 +142,15 @@ func readHeader(in io.Reader) (h Header, err error) {
 	}
 	h.Written = time.Unix(0, int64(binary.LittleEndian.Uint64(b[1:])))
 	h.Departure = binary.LittleEndian.Uint64(b[9:])
-	name := make([]byte, b[17])
-	if len(name) == 0 {
+	name, note := int64(b[17]), int64(binary.LittleEndian.Uint32(b[18:]))
+	switch {
+	case name == 0:
 		return h, fmt.Errorf("it has no name")
+	case note > MostNoteBytes || name+note > content-int64(fixedHeader):
+		return h, fmt.Errorf("a name and a note of %d bytes", name+note)
 	}
-	_, err = io.ReadFull(in, name)
-	h.Name = string(name)
+	b = make([]byte, name+note)
+	_, err = io.ReadFull(in, b)
+	h.Name, h.Note = string(b[:name]), b[name:]
 	return h, err
 }

@@ -60,8 +60,8 @@ func verify(src io.ReaderAt, content int64) error {
 func read(from io.Reader, content int64) (*Reader, error) {
 	r := &Reader{in: bufio.NewReaderSize(from, bufferSize)}
 	var err error
-	r.header, err = readHeader(r.in)
-	r.rest = content - int64(fixedHeader+len(r.header.Name))
+	r.header, err = readHeader(r.in, content)
+	r.rest = content - int64(fixedHeader+len(r.header.Name)+len(r.header.Note))
 	return r, unexpected(err)
 }
 

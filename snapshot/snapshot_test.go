@@ -19,7 +19,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
-	header  = Header{Name: "scores", Written: time.Unix(1234567890, 987654321), Departure: 1<<63 + 7}
+	header  = Header{Name: "scores", Written: time.Unix(1234567890, 987654321), Departure: 1<<63 + 7, Note: []byte("a\x00note")}
 	records = []Record{
 		{Key: "Tom", Value: []byte("630"), Left: time.Hour},
 		{Key: "Jack", Value: []byte{}},
@@ -147,7 +147,7 @@ func TestRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%d records: %v", n, err)
 		}
-		if !h.Written.Equal(header.Written) || h.Name != header.Name || h.Departure != header.Departure {
+		if !h.Written.Equal(header.Written) || h.Name != header.Name || h.Departure != header.Departure || !bytes.Equal(h.Note, header.Note) {
 			t.Errorf("header %+v, want %+v", h, header)
 		}
 		if len(got) != n || n > 0 && !reflect.DeepEqual(got, records[:n]) {
@@ -206,7 +206,8 @@ func TestSealedRubbishIsNone(t *testing.T) {
 	}{
 		{"another magic", append([]byte("otherwise"), file(end)...), "no snapshot"},
 		{"a later version", append(append([]byte(magic), version+1), file(end)[len(magic)+1:]...), "version 2"},
-		{"no name", append(append(bytes.Clone(head[:fixedHeader-1]), 0), end.append(nil)...), "no name"},
+		{"no name", append(append(bytes.Clone(head[:fixedHeader-5]), 0, 0, 0, 0, 0), end.append(nil)...), "no name"},
+		{"a long note", append(append(bytes.Clone(head[:fixedHeader-4]), 0xff, 0xff, 0, 0), end.append(nil)...), "a note of"},
 		{"no end", file(fixed{kind: kindValue}), "unexpected EOF"},
 		{"two ends", file(end, end), "after its end"},
 		{"an end with lengths", file(fixed{kind: kindEnd, key: 1}), "its end"},
@@ -349,7 +350,7 @@ func FuzzReader(f *testing.F) {
 	file := encode(f, header, records)
 	f.Add(file, false)
 	f.Add(file[:len(file)-checksumSize], true)
-	f.Add(file[:fixedHeader+len(header.Name)], true)
+	f.Add(file[:fixedHeader+len(header.Name)+len(header.Note)], true)
 	f.Fuzz(func(t *testing.T, file []byte, seal bool) {
 		if seal {
 			file = sealed(file)
