@@ -112,6 +112,9 @@ func (g *Group) change(ctx context.Context, c Change) error {
 		return g.outdateSnapshot()
 	}
 	err := g.spread(ctx, c)
+	if p, ok := g.peers.(*HTTPPool); ok {
+		err = errors.Join(err, p.outdateSnapshots())
+	}
 	if g.lapsed() {
 		return g.lapsedError(err)
 	}
@@ -135,6 +138,7 @@ func (g *Group) spread(ctx context.Context, c Change) error {
 	called := Now()
 	for {
 		state := g.agreement()
+		g.noteChange(&c) // in each round: whoever has left meanwhile may have a snapshot
 		if g.planted == absentForgotten {
 			state.absent = nil
 		}

@@ -96,9 +96,12 @@ func (p *HTTPPool) newView(v *view, left []Peer) (announced chan struct{}) {
 			delete(c.departed, peer)
 		}
 	}
+	var names []string
 	for _, peer := range left {
 		c.departed[peer] = v.since
+		names = append(names, peer.Name())
 	}
+	p.logs.leave(names)
 	maps.DeleteFunc(c.latest, func(peer string, _ turn) bool { return v.has(peer) == nil && !v.lacks(peer) })
 	return c.announced
 }
@@ -139,26 +142,34 @@ func (p *HTTPPool) say(peer string) *said {
 	defer c.mu.Unlock()
 	c.turn++
 	v := p.view.Load()
-	return &said{
+	s := &said{
 		turn: turn{c.process, c.turn},
 		view: v.id, leaving: p.leaving.Load(), offering: v.offering(peer), absent: v.gone,
 	}
+	if s.leaving {
+		s.departure = p.ending.departure
+	}
+	return s
 }
 
 // said is what a peer says of its view with each Change, and with each answer to one.
 type said struct {
 	turn
-	view     uint64   // see viewID
-	anew     bool     // it has just begun to have it: it may be a process that has just started
-	leaving  bool     // it is about to end
-	offering bool     // this process is new to it, and will be offered what is there for it
-	absent   []string // who is not in the view because it is leaving
+	view      uint64   // see viewID
+	anew      bool     // it has just begun to have it: it may be a process that has just started
+	leaving   bool     // it is about to end
+	offering  bool     // this process is new to it, and will be offered what is there for it
+	absent    []string // who is not in the view because it is leaving
+	departure uint64   // the number of its own, if it is leaving; 0 in an answer
 }
 
 // heard takes note of what a peer says.
 func (p *HTTPPool) heard(peer string, s *said) {
 	if s.view == 0 || peer == p.self {
 		return
+	}
+	if s.leaving { // late or not: the answer says that this is noted
+		p.logs.begin(s.departure, peer)
 	}
 	c := &p.consent
 	c.mu.Lock()

@@ -60,9 +60,10 @@
 // value may be served. change.go is the path of a change, holders.go knows who has
 // copies, agreement.go whether the peers have one view (consent.go in the pool).
 // handover.go takes values over when the view changes, and offer.go gives them away;
-// snapshot.go takes them over from the process before this one. getter.go and peers.go are
-// the seams to the origin and to the network; cache.go is the one to the store. HTTPPool is
-// httppool.go, its view and ring view.go; join.go is where views come from, ready.go and
+// snapshot.go and restore.go take them over from the process before this one, where the
+// peers know that they were not changed (changelog.go, farewell.go, vouch.go). getter.go
+// and peers.go are the seams to the origin and to the network; cache.go is the one to the
+// store. HTTPPool is httppool.go, its view and ring view.go; join.go is where views come from, ready.go and
 // leave.go are the beginning and the end of its part in them. httppeer.go asks a peer, on
 // the connection of link.go, or by the plain way with pulse.go; breaker.go keeps callers
 // from one that fails (health.go says which). streamserver.go and httpserver.go

@@ -16,6 +16,7 @@ const (
 	PlantLeaseFromAnswer = leaseFromAnswer
 	PlantCopiesFirst     = copiesFirst
 	PlantOfferWins       = offerWins
+	PlantLogsIgnored     = logsIgnored
 	PlantAbsentForgotten = absentForgotten
 )
 

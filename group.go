@@ -119,8 +119,8 @@ func (g *Group) init(cacheBytes int64, opts []GroupOption) (err error) {
 	if err := g.times.check(); err != nil {
 		return err
 	}
-	if g.snapshot != nil && g.peers != nil {
-		return errors.New("WithSnapshot and WithPeers: want one of them: peers may have changed what the file has")
+	if err := g.checkSnapshot(); err != nil {
+		return err
 	}
 	g.loads.Timeout, g.past.Timeout = g.loadTimeout, g.loadTimeout
 	if g.loadTimeout > g.times.standIn {
@@ -135,10 +135,20 @@ func (g *Group) init(cacheBytes int64, opts []GroupOption) (err error) {
 	if g.consistent {
 		g.registrar, _ = g.peers.(viewer)
 	}
-	if g.peers != nil {
-		return g.peers.Register(g)
+	if g.snapshot != nil {
+		if err := g.take(); err != nil {
+			return err
+		}
 	}
-	return g.warm()
+	if g.peers != nil {
+		if err := g.peers.Register(g); err != nil {
+			return err
+		}
+	}
+	if g.snapshot != nil {
+		g.warm()
+	}
+	return nil
 }
 
 // makeCaches divides the group's bytes.

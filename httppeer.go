@@ -302,19 +302,22 @@ const changeBytes = 1 << 20
 func (h *httpPeer) change(ctx context.Context, req *pb.ChangeRequest) (*pb.ChangeResponse, error) {
 	s := h.pool.say(h.url)
 	req.View, req.Leaving, req.Offering, req.Absent = s.view, s.leaving, s.offering, s.absent
-	req.Process, req.Turn = s.process, s.number
+	req.Departure, req.Process, req.Turn = s.departure, s.process, s.number
 	body, err := proto.Marshal(req)
 	if err != nil {
 		return nil, err
 	}
 	resp := new(pb.ChangeResponse)
-	plain, err := h.onLink(ctx, func(l *stream.Link) (bool, error) {
-		said, err := l.Change(ctx, body)
-		if err == nil {
-			err = proto.Unmarshal([]byte(said), resp)
-		}
-		return false, err
-	})
+	plain := len(req.Since) > 0 // the answer may be too long for a frame
+	if !plain {
+		plain, err = h.onLink(ctx, func(l *stream.Link) (bool, error) {
+			said, err := l.Change(ctx, body)
+			if err == nil {
+				err = proto.Unmarshal([]byte(said), resp)
+			}
+			return false, err
+		})
+	}
 	if err != nil && ctx.Err() == nil {
 		// A peer that is leaving takes no streams any more, but obeys this. One that
 		// is gone must not be waited for as if it told its holders.
@@ -333,9 +336,12 @@ func (h *httpPeer) change(ctx context.Context, req *pb.ChangeRequest) (*pb.Chang
 	if err != nil {
 		return nil, err
 	}
+	if s.leaving {
+		h.pool.witness(h.url)
+	}
 	h.pool.heard(h.url, &said{
 		turn{resp.GetProcess(), resp.GetTurn()},
-		resp.GetView(), false, resp.GetLeaving(), resp.GetOffering(), resp.GetAbsent(),
+		resp.GetView(), false, resp.GetLeaving(), resp.GetOffering(), resp.GetAbsent(), 0,
 	})
 	if e := resp.GetError(); e != nil {
 		return nil, decodeError(h.url, e)

@@ -62,6 +62,8 @@ type HTTPPool struct {
 	doubted map[string]bool             // those of listed that are asked whether they are leaving
 	known   map[string]*httpPeer        // the peers of the present view, by URL
 	servers map[*stream.Server]struct{} // streams on which peers ask this process
+	ending  ending                      // what the next process is told of the end of this one
+	past    past                        // what this one was told of the end of the one before
 
 	// background is what goes on after a change of the view: links of peers that left
 	// it are closed, the others are told, and the groups look through their caches.
@@ -73,6 +75,7 @@ type HTTPPool struct {
 		time  time.Duration
 	}
 
+	logs       changeLogs
 	membership *membership   // nil without a WithDiscovery: Set gives the views
 	given      chan struct{} // closed when Set has given one
 	give       sync.Once     // closes given
@@ -107,6 +110,7 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 		given:    make(chan struct{}),
 		absent:   make(map[string]*absentee),
 		doubted:  make(map[string]bool),
+		logs:     newChangeLogs(),
 		log:      slog.New(slog.DiscardHandler),
 	}
 	p.consent.process, p.consent.latest = max(1, rand.Uint32()), make(map[string]turn)

@@ -125,7 +125,7 @@ func (p *HTTPPool) answerGet(ctx context.Context, q Query) *pb.GetResponse {
 func (p *HTTPPool) answerChange(ctx context.Context, from string, req *pb.ChangeRequest) *pb.ChangeResponse {
 	p.heard(from, &said{
 		turn{req.GetProcess(), req.GetTurn()},
-		req.GetView(), req.GetAnnounced(), req.GetLeaving(), req.GetOffering(), req.GetAbsent(),
+		req.GetView(), req.GetAnnounced(), req.GetLeaving(), req.GetOffering(), req.GetAbsent(), req.GetDeparture(),
 	})
 	resp := new(pb.ChangeResponse)
 	g := p.group(req.GetGroup()) // nil: nothing is cached here
@@ -144,6 +144,9 @@ func (p *HTTPPool) answerChange(ctx context.Context, from string, req *pb.Change
 			reason := h.Reason[:min(len(h.Reason), mostErrorText)]
 			resp.Pending = append(resp.Pending, &pb.Holder{Peer: h.Peer, LeftNs: int64(h.Left), Reason: []byte(reason)})
 		}
+	}
+	if since := req.GetSince(); len(since) > 0 {
+		p.answerSince(since, resp)
 	}
 	// Last: a view that came meanwhile is one that the sender must hear of.
 	s := p.say(from)

@@ -74,6 +74,7 @@ type membership struct {
 
 	// What follows is of the goroutine that Run calls take in.
 	members []string        // of the view in place, sorted; nil before the first
+	known   bool            // peers have known this process
 	invalid map[string]bool // what was left out of the last view
 
 	mu      sync.Mutex         // guards what follows
@@ -177,6 +178,10 @@ func (m *membership) take(v discovery.View) {
 		m.lapsed.Store(true)
 	}
 	problem := m.place(v.Peers, back)
+	if back && m.known { // it may not have heard of changes
+		m.pool.logs.lose(true)
+	}
+	m.known = m.known || !lapsed
 	if back {
 		m.lapsed.end(*m.pool.groups.Load())
 	}

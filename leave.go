@@ -26,6 +26,8 @@ import (
 //  4. It refuses new Gets of peers, though it still obeys their Removes, and waits for
 //     those in progress and for all loads and fetches, also the abandoned ones, until
 //     ctx ends; its error is then ctx.Err.
+//  5. It saves the groups that have a WithSnapshot, which takes as long as the disk needs,
+//     whatever ctx says.
 //
 // The groups can still be asked, and load by themselves what they have not cached; their
 // Remove still reaches the peers. Ready returns ErrClosed from the beginning.
@@ -41,7 +43,8 @@ func (p *HTTPPool) Shutdown(ctx context.Context) error {
 	p.closed.Store(true)
 	p.mu.Unlock()
 	p.end()
-	if err := cmp.Or(left, p.drain(ctx)); err != nil {
+	err := cmp.Or(left, p.drain(ctx))
+	if err := errors.Join(err, p.saveSnapshots()); err != nil {
 		return fmt.Errorf("peercache: shutdown: %w", err)
 	}
 	for _, rt := range []http.RoundTripper{p.transport, p.upgrades, p.signs} {
@@ -57,6 +60,7 @@ func (p *HTTPPool) leave(ctx context.Context) {
 		return
 	}
 	p.mu.Lock()
+	p.beginEnding()
 	p.leaving.Store(true)
 	p.resetView()
 	v := p.view.Load()

@@ -10,6 +10,7 @@ const (
 	leaseFromAnswer     // a holder counts its lease from the answer, not from the question
 	copiesFirst         // the owner drops its value after the holders dropped their copies
 	offerWins           // what is offered is kept although its key was removed meanwhile
+	logsIgnored         // what is restored was changed while the process was down
 	absentForgotten     // who has left is not told, who may be back
 )
 

@@ -11,8 +11,9 @@ import (
 )
 
 // Ready returns nil when this process is warm enough for the requests of users: it has a
-// view, by Set or by Join, the peers that can be reached have it too, and those to which
-// this process is new have handed over what is its own now. If ctx ends before, the error
+// view, by Set or by Join, the peers that can be reached have it too, those to which this
+// process is new have handed over what is its own now, and what may be used of the
+// snapshots is restored. If ctx ends before, the error
 // wraps ctx.Err and says what was missing. It is made for a readiness probe.
 //
 // Peers are not waited for without end: not at all, if they cannot be reached, and those
@@ -42,10 +43,7 @@ func (p *HTTPPool) Ready(ctx context.Context) error {
 // missing returns a channel that is closed when what Ready waits for may have changed, how
 // long it waits at most, and for what: nil, if for nothing.
 func (p *HTTPPool) missing() (next <-chan struct{}, most time.Duration, err error) {
-	given := p.given
-	if p.membership != nil {
-		given = p.membership.held
-	}
+	given := p.viewed()
 	select {
 	case <-given:
 	default:
@@ -68,7 +66,25 @@ func (p *HTTPPool) missing() (next <-chan struct{}, most time.Duration, err erro
 	case len(c.offering) > 0:
 		return c.offered, most, fmt.Errorf("peers have values to hand over: %s", namesOf(c.offering))
 	}
+	for name, g := range *p.groups.Load() {
+		if g.snapshot == nil {
+			continue
+		}
+		select {
+		case <-g.snapshot.restored:
+		default:
+			return g.snapshot.restored, most, fmt.Errorf("the snapshot of group %q is being restored", name)
+		}
+	}
 	return nil, 0, nil
+}
+
+// viewed returns a channel that is closed when the pool has a view.
+func (p *HTTPPool) viewed() <-chan struct{} {
+	if p.membership != nil {
+		return p.membership.held
+	}
+	return p.given
 }
 
 func namesOf[V any](peers map[string]V) string {

@@ -21,7 +21,16 @@ type witness struct {
 }
 
 func (w witness) knows(departure uint64) bool { return departure == w.departure }
-func (w witness) changed(key string) bool     { return w.keys[key] }
+func (w witness) vouch(key string) (changed func() bool, ok bool) {
+	return func() bool { return false }, !w.keys[key]
+}
+
+// meddler is a voucher in whose time keys are changed, when it has vouched for them.
+type meddler struct{ witness }
+
+func (m meddler) vouch(key string) (changed func() bool, ok bool) {
+	return func() bool { return m.keys[key] }, true
+}
 
 // elsewhere is a PeerPicker of a cluster in which keys that begin with "their" are another
 // peer's, who is never asked.
@@ -66,8 +75,8 @@ func (g *Group) cached() map[string]string {
 	return all
 }
 
-// take takes the file away, as NewGroup does.
-func (g *Group) take(t *testing.T) {
+// takes takes the file away, as NewGroup does.
+func (g *Group) takes(t *testing.T) {
 	t.Helper()
 	var err error
 	if g.snapshot.taken, err = snapshot.Take(g.snapshot.path); err != nil {
@@ -84,14 +93,15 @@ func TestSnapshotHasWhatIsOwned(t *testing.T) {
 		lease := Now() + Instant(time.Minute)
 		g.cache("own", "1", Entry{})
 		g.cache("former", "2", Entry{Lease: lease, Former: true})
+		g.cache("long ago", "2", Entry{Lease: Now(), Former: true}) // others own it, and do not tell of changes
 		g.cache("stand-in", "3", Entry{Lease: lease})
 		g.cache("expired", "4", Entry{Expires: Now() + 1})
 		time.Sleep(time.Nanosecond)
-		if err := g.save(7); err != nil {
+		if err := g.save(7, noNote); err != nil {
 			t.Fatal(err)
 		}
 		next := saving(t, path)
-		next.take(t)
+		next.takes(t)
 		if n, err := next.restore(witness{departure: 7}); n != 2 || err != nil {
 			t.Errorf("%d values, %v, want 2", n, err)
 		}
@@ -115,6 +125,7 @@ func TestP8RestoreAsksTheVoucher(t *testing.T) {
 	}{
 		{"nothing was changed", witness{departure: 7}, []string{"a", "b"}, false},
 		{"a was changed", witness{7, map[string]bool{"a": true}}, []string{"b"}, false},
+		{"a is changed meanwhile", meddler{witness{7, map[string]bool{"a": true}}}, []string{"b"}, false},
 		{"the departure is not known", witness{departure: 8}, nil, true},
 		{"a process without peers, after one that had some", alone{}, nil, true},
 	} {
@@ -124,12 +135,13 @@ func TestP8RestoreAsksTheVoucher(t *testing.T) {
 			for _, key := range []string{"a", "b", "live", "theirs"} {
 				g.cache(key, "old", Entry{})
 			}
-			if err := g.save(7); err != nil {
+			if err := g.save(7, noNote); err != nil {
 				t.Fatal(err)
 			}
-			next := saving(t, path, WithPeers(elsewhere{}))
+			next := saving(t, path)
+			next.peers = elsewhere{}
 			next.cache("live", "newer", Entry{})
-			next.take(t)
+			next.takes(t)
 			n, err := next.restore(c.v)
 			if n != len(c.want) || c.fail != (err != nil) {
 				t.Errorf("%d values, %v, want %d", n, err, len(c.want))
@@ -140,6 +152,9 @@ func TestP8RestoreAsksTheVoucher(t *testing.T) {
 			}
 			if got := next.cached(); !maps.Equal(got, want) {
 				t.Errorf("cached %v, want %v", got, want)
+			}
+			if err := next.snapshot.drop(); err != nil {
+				t.Error(err)
 			}
 			if n, err := next.restore(c.v); n != 0 || err != nil {
 				t.Errorf("once more: %d values, %v, want none", n, err)
@@ -158,11 +173,11 @@ func TestRestoreOfAFailingDisk(t *testing.T) {
 	for i := range 10 { // more than is read at once
 		g.cache(fmt.Sprint(i), strings.Repeat("v", 20<<10), Entry{})
 	}
-	if err := g.save(0); err != nil {
+	if err := g.save(0, noNote); err != nil {
 		t.Fatal(err)
 	}
 	next := saving(t, path)
-	next.take(t)
+	next.takes(t)
 	file, err := next.snapshot.taken.Open()
 	if err != nil {
 		t.Fatal(err)

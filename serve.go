@@ -144,6 +144,7 @@ func (g *Group) serveLoads(ctx context.Context, from string, keys []string, leas
 
 // ServeChange does what a peer's Change says, for the transport behind a PeerPicker.
 func (g *Group) ServeChange(ctx context.Context, c Change) []Holder {
+	g.noteChange(&c)
 	if g.planted != copiesFirst {
 		g.apply(&c)
 	}

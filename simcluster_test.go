@@ -31,6 +31,7 @@ type simConfig struct {
 	bytes  int64                              // of each group; 0: 64 MiB
 	pool   func(i int) []peercache.PoolOption // may be nil
 	group  []peercache.GroupOption
+	own    func(i int) []peercache.GroupOption                // of one node; may be nil
 	wrap   func(i int, pool *peercache.HTTPPool) http.Handler // may be nil
 	// discovery tells the nodes who they are; nil: they are told by Set.
 	discovery func(i int) discovery.Discovery
@@ -80,8 +81,11 @@ func startSimNode(t *testing.T, net *simnet.Network, i int, c simConfig) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	group, err := peercache.NewGroup("test", cmp.Or(c.bytes, 64<<20), c.getter,
-		append([]peercache.GroupOption{peercache.WithPeers(pool)}, c.group...)...)
+	options := append([]peercache.GroupOption{peercache.WithPeers(pool)}, c.group...)
+	if c.own != nil {
+		options = append(options, c.own(i)...)
+	}
+	group, err := peercache.NewGroup("test", cmp.Or(c.bytes, 64<<20), c.getter, options...)
 	if err != nil {
 		t.Fatal(err)
 	}

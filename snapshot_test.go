@@ -397,7 +397,7 @@ func TestSnapshotWithinTheNewLimits(t *testing.T) {
 
 func TestSnapshotBadOptions(t *testing.T) {
 	dir := t.TempDir()
-	pool, err := peercache.NewHTTPPool("http://127.0.0.1:1")
+	pool, err := peercache.NewHTTPPool("http://127.0.0.1:1", peercache.WithGroupcacheCompat())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -410,7 +410,9 @@ func TestSnapshotBadOptions(t *testing.T) {
 		{"no age", []peercache.GroupOption{peercache.WithSnapshot(filepath.Join(dir, "s"), 0)}, "maxAge"},
 		{"a directory", []peercache.GroupOption{peercache.WithSnapshot(dir, time.Hour)}, "regular file"},
 		{"no directory", []peercache.GroupOption{peercache.WithSnapshot(filepath.Join(dir, "no", "s"), time.Hour)}, "directory"},
-		{"peers", []peercache.GroupOption{peercache.WithSnapshot(filepath.Join(dir, "s"), time.Hour), peercache.WithPeers(pool)}, "WithPeers"},
+		{"golang/groupcache", []peercache.GroupOption{peercache.WithSnapshot(filepath.Join(dir, "s"), time.Hour), peercache.WithPeers(pool)}, "WithGroupcacheCompat"},
+		{"consistency", []peercache.GroupOption{peercache.WithSnapshot(filepath.Join(dir, "s"), time.Hour), peercache.WithPeers(pool), peercache.WithConsistency()}, "WithConsistency"},
+		{"other peers", []peercache.GroupOption{peercache.WithSnapshot(filepath.Join(dir, "s"), time.Hour), peercache.WithPeers(struct{ peercache.PeerPicker }{pool})}, "HTTPPool"},
 	} {
 		_, err := peercache.NewGroup("test", 1<<20, &editions{}, c.opts...)
 		if err == nil || !strings.HasPrefix(err.Error(), `peercache: group "test": WithSnapshot`) || !strings.Contains(err.Error(), c.says) {

@@ -107,7 +107,7 @@ func (x Error_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Error_Kind.Descriptor instead.
 func (Error_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_peercache_proto_rawDescGZIP(), []int{6, 0}
+	return file_peercache_proto_rawDescGZIP(), []int{8, 0}
 }
 
 // GetRequest asks a peer for the value of one key. It is the body of a POST for
@@ -345,8 +345,13 @@ type ChangeRequest struct {
 	Offered [][]byte `protobuf:"bytes,12,rep,name=offered,proto3" json:"offered,omitempty"`
 	// Which process says this, a random number, and its how many-th message or answer this
 	// is. What comes after a later one of the same process is not true any more.
-	Process       uint32 `protobuf:"fixed32,13,opt,name=process,proto3" json:"process,omitempty"`
-	Turn          uint64 `protobuf:"varint,14,opt,name=turn,proto3" json:"turn,omitempty"`
+	Process uint32 `protobuf:"fixed32,13,opt,name=process,proto3" json:"process,omitempty"`
+	Turn    uint64 `protobuf:"varint,14,opt,name=turn,proto3" json:"turn,omitempty"`
+	// With leaving: a number for this departure, by which the sender's next process asks
+	// what was changed since. From when it answers, the peer takes note of all changes.
+	Departure uint64 `protobuf:"fixed64,15,opt,name=departure,proto3" json:"departure,omitempty"`
+	// Asks for the keys that were changed since one of these departures.
+	Since         []uint64 `protobuf:"fixed64,16,rep,packed,name=since,proto3" json:"since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -479,6 +484,20 @@ func (x *ChangeRequest) GetTurn() uint64 {
 	return 0
 }
 
+func (x *ChangeRequest) GetDeparture() uint64 {
+	if x != nil {
+		return x.Departure
+	}
+	return 0
+}
+
+func (x *ChangeRequest) GetSince() []uint64 {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
 // Item is a value that was set.
 type Item struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -544,11 +563,19 @@ type ChangeResponse struct {
 	// Names the view of the answering peer.
 	View uint64 `protobuf:"fixed64,3,opt,name=view,proto3" json:"view,omitempty"`
 	// As in ChangeRequest, of the answering peer.
-	Leaving       bool     `protobuf:"varint,4,opt,name=leaving,proto3" json:"leaving,omitempty"`
-	Absent        []string `protobuf:"bytes,5,rep,name=absent,proto3" json:"absent,omitempty"`
-	Offering      bool     `protobuf:"varint,6,opt,name=offering,proto3" json:"offering,omitempty"`
-	Process       uint32   `protobuf:"fixed32,7,opt,name=process,proto3" json:"process,omitempty"`
-	Turn          uint64   `protobuf:"varint,8,opt,name=turn,proto3" json:"turn,omitempty"`
+	Leaving  bool     `protobuf:"varint,4,opt,name=leaving,proto3" json:"leaving,omitempty"`
+	Absent   []string `protobuf:"bytes,5,rep,name=absent,proto3" json:"absent,omitempty"`
+	Offering bool     `protobuf:"varint,6,opt,name=offering,proto3" json:"offering,omitempty"`
+	Process  uint32   `protobuf:"fixed32,7,opt,name=process,proto3" json:"process,omitempty"`
+	Turn     uint64   `protobuf:"varint,8,opt,name=turn,proto3" json:"turn,omitempty"`
+	// If the request has since: the keys of all groups of which the peer knows that they
+	// were changed, as in ChangeLog: since that departure, or, if it does not know that one,
+	// since its process started. Absent if it cannot answer for that time.
+	Changed []byte `protobuf:"bytes,9,opt,name=changed,proto3" json:"changed,omitempty"`
+	// It is since that departure.
+	SinceDeparture bool `protobuf:"varint,10,opt,name=since_departure,json=sinceDeparture,proto3" json:"since_departure,omitempty"`
+	// And one process has taken note of them all that time.
+	Unbroken      bool `protobuf:"varint,11,opt,name=unbroken,proto3" json:"unbroken,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -639,6 +666,166 @@ func (x *ChangeResponse) GetTurn() uint64 {
 	return 0
 }
 
+func (x *ChangeResponse) GetChanged() []byte {
+	if x != nil {
+		return x.Changed
+	}
+	return nil
+}
+
+func (x *ChangeResponse) GetSinceDeparture() bool {
+	if x != nil {
+		return x.SinceDeparture
+	}
+	return false
+}
+
+func (x *ChangeResponse) GetUnbroken() bool {
+	if x != nil {
+		return x.Unbroken
+	}
+	return false
+}
+
+// Farewell is what a process knows of its end. It is never sent, but stands in the
+// snapshots of its groups, for the next process.
+type Farewell struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The base URLs of all others that may have made changes since it left.
+	Peers []string `protobuf:"bytes,1,rep,name=peers,proto3" json:"peers,omitempty"`
+	// Those of them that have heard of its departure, and said so while it lived.
+	Witnesses []string `protobuf:"bytes,2,rep,name=witnesses,proto3" json:"witnesses,omitempty"`
+	// Its own departure, and those that it heard of.
+	Logs          []*ChangeLog `protobuf:"bytes,3,rep,name=logs,proto3" json:"logs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Farewell) Reset() {
+	*x = Farewell{}
+	mi := &file_peercache_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Farewell) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Farewell) ProtoMessage() {}
+
+func (x *Farewell) ProtoReflect() protoreflect.Message {
+	mi := &file_peercache_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Farewell.ProtoReflect.Descriptor instead.
+func (*Farewell) Descriptor() ([]byte, []int) {
+	return file_peercache_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Farewell) GetPeers() []string {
+	if x != nil {
+		return x.Peers
+	}
+	return nil
+}
+
+func (x *Farewell) GetWitnesses() []string {
+	if x != nil {
+		return x.Witnesses
+	}
+	return nil
+}
+
+func (x *Farewell) GetLogs() []*ChangeLog {
+	if x != nil {
+		return x.Logs
+	}
+	return nil
+}
+
+// ChangeLog says which keys were changed since a departure, as far as one process knows,
+// and those before it at its address.
+type ChangeLog struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Departure uint64                 `protobuf:"fixed64,1,opt,name=departure,proto3" json:"departure,omitempty"`
+	// The base URL of who left.
+	Peer string `protobuf:"bytes,2,opt,name=peer,proto3" json:"peer,omitempty"`
+	// 65,536 bits, the lowest of each byte first. That of a key is the lowest 16 bits of its
+	// XXH64, whose seed is the XXH64 of the name of its group. So other keys share it.
+	Changed []byte `protobuf:"bytes,3,opt,name=changed,proto3" json:"changed,omitempty"`
+	// The base URLs of those who left the view after, and before the next log began.
+	Left          []string `protobuf:"bytes,4,rep,name=left,proto3" json:"left,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeLog) Reset() {
+	*x = ChangeLog{}
+	mi := &file_peercache_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeLog) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeLog) ProtoMessage() {}
+
+func (x *ChangeLog) ProtoReflect() protoreflect.Message {
+	mi := &file_peercache_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeLog.ProtoReflect.Descriptor instead.
+func (*ChangeLog) Descriptor() ([]byte, []int) {
+	return file_peercache_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ChangeLog) GetDeparture() uint64 {
+	if x != nil {
+		return x.Departure
+	}
+	return 0
+}
+
+func (x *ChangeLog) GetPeer() string {
+	if x != nil {
+		return x.Peer
+	}
+	return ""
+}
+
+func (x *ChangeLog) GetChanged() []byte {
+	if x != nil {
+		return x.Changed
+	}
+	return nil
+}
+
+func (x *ChangeLog) GetLeft() []string {
+	if x != nil {
+		return x.Left
+	}
+	return nil
+}
+
 // Holder is a peer that may have a copy.
 type Holder struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -654,7 +841,7 @@ type Holder struct {
 
 func (x *Holder) Reset() {
 	*x = Holder{}
-	mi := &file_peercache_proto_msgTypes[5]
+	mi := &file_peercache_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -666,7 +853,7 @@ func (x *Holder) String() string {
 func (*Holder) ProtoMessage() {}
 
 func (x *Holder) ProtoReflect() protoreflect.Message {
-	mi := &file_peercache_proto_msgTypes[5]
+	mi := &file_peercache_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -679,7 +866,7 @@ func (x *Holder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Holder.ProtoReflect.Descriptor instead.
 func (*Holder) Descriptor() ([]byte, []int) {
-	return file_peercache_proto_rawDescGZIP(), []int{5}
+	return file_peercache_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Holder) GetPeer() string {
@@ -718,7 +905,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_peercache_proto_msgTypes[6]
+	mi := &file_peercache_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -730,7 +917,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_peercache_proto_msgTypes[6]
+	mi := &file_peercache_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -743,7 +930,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_peercache_proto_rawDescGZIP(), []int{6}
+	return file_peercache_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Error) GetKind() Error_Kind {
@@ -799,7 +986,7 @@ type Frame struct {
 
 func (x *Frame) Reset() {
 	*x = Frame{}
-	mi := &file_peercache_proto_msgTypes[7]
+	mi := &file_peercache_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -811,7 +998,7 @@ func (x *Frame) String() string {
 func (*Frame) ProtoMessage() {}
 
 func (x *Frame) ProtoReflect() protoreflect.Message {
-	mi := &file_peercache_proto_msgTypes[7]
+	mi := &file_peercache_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -824,7 +1011,7 @@ func (x *Frame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frame.ProtoReflect.Descriptor instead.
 func (*Frame) Descriptor() ([]byte, []int) {
-	return file_peercache_proto_rawDescGZIP(), []int{7}
+	return file_peercache_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Frame) GetId() uint64 {
@@ -1029,7 +1216,7 @@ type GetBatchRequest struct {
 
 func (x *GetBatchRequest) Reset() {
 	*x = GetBatchRequest{}
-	mi := &file_peercache_proto_msgTypes[8]
+	mi := &file_peercache_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1041,7 +1228,7 @@ func (x *GetBatchRequest) String() string {
 func (*GetBatchRequest) ProtoMessage() {}
 
 func (x *GetBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peercache_proto_msgTypes[8]
+	mi := &file_peercache_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1054,7 +1241,7 @@ func (x *GetBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBatchRequest.ProtoReflect.Descriptor instead.
 func (*GetBatchRequest) Descriptor() ([]byte, []int) {
-	return file_peercache_proto_rawDescGZIP(), []int{8}
+	return file_peercache_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetBatchRequest) GetGroup() string {
@@ -1088,7 +1275,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_peercache_proto_msgTypes[9]
+	mi := &file_peercache_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1100,7 +1287,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_peercache_proto_msgTypes[9]
+	mi := &file_peercache_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1113,7 +1300,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_peercache_proto_rawDescGZIP(), []int{9}
+	return file_peercache_proto_rawDescGZIP(), []int{11}
 }
 
 // Ping asks for a Pong.
@@ -1125,7 +1312,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_peercache_proto_msgTypes[10]
+	mi := &file_peercache_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1137,7 +1324,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_peercache_proto_msgTypes[10]
+	mi := &file_peercache_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1150,7 +1337,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_peercache_proto_rawDescGZIP(), []int{10}
+	return file_peercache_proto_rawDescGZIP(), []int{12}
 }
 
 // Pong says that the peer reads and writes. It says nothing about loads.
@@ -1162,7 +1349,7 @@ type Pong struct {
 
 func (x *Pong) Reset() {
 	*x = Pong{}
-	mi := &file_peercache_proto_msgTypes[11]
+	mi := &file_peercache_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1174,7 +1361,7 @@ func (x *Pong) String() string {
 func (*Pong) ProtoMessage() {}
 
 func (x *Pong) ProtoReflect() protoreflect.Message {
-	mi := &file_peercache_proto_msgTypes[11]
+	mi := &file_peercache_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1187,7 +1374,7 @@ func (x *Pong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pong.ProtoReflect.Descriptor instead.
 func (*Pong) Descriptor() ([]byte, []int) {
-	return file_peercache_proto_rawDescGZIP(), []int{11}
+	return file_peercache_proto_rawDescGZIP(), []int{13}
 }
 
 // GoAway asks the asking peer to send no more requests and to close the connection
@@ -1203,7 +1390,7 @@ type GoAway struct {
 
 func (x *GoAway) Reset() {
 	*x = GoAway{}
-	mi := &file_peercache_proto_msgTypes[12]
+	mi := &file_peercache_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1215,7 +1402,7 @@ func (x *GoAway) String() string {
 func (*GoAway) ProtoMessage() {}
 
 func (x *GoAway) ProtoReflect() protoreflect.Message {
-	mi := &file_peercache_proto_msgTypes[12]
+	mi := &file_peercache_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1228,7 +1415,7 @@ func (x *GoAway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GoAway.ProtoReflect.Descriptor instead.
 func (*GoAway) Descriptor() ([]byte, []int) {
-	return file_peercache_proto_rawDescGZIP(), []int{12}
+	return file_peercache_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GoAway) GetError() *Error {
@@ -1261,7 +1448,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_peercache_proto_msgTypes[13]
+	mi := &file_peercache_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1273,7 +1460,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_peercache_proto_msgTypes[13]
+	mi := &file_peercache_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1286,7 +1473,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_peercache_proto_rawDescGZIP(), []int{13}
+	return file_peercache_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Hello) GetMaxFrameBytes() uint64 {
@@ -1345,7 +1532,7 @@ const file_peercache_proto_rawDesc = "" +
 	"\x05error\x18\x04 \x01(\v2\x10.peercache.ErrorR\x05error\x12\x14\n" +
 	"\x05plain\x18\x05 \x01(\bR\x05plain\x12\x14\n" +
 	"\x05noted\x18\x06 \x01(\bR\x05noted\x12\x1c\n" +
-	"\tunchanged\x18\a \x01(\bR\tunchanged\"\xeb\x02\n" +
+	"\tunchanged\x18\a \x01(\bR\tunchanged\"\x9f\x03\n" +
 	"\rChangeRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
 	"\x04keys\x18\x02 \x03(\fR\x04keys\x12\x10\n" +
@@ -1361,10 +1548,12 @@ const file_peercache_proto_rawDesc = "" +
 	"\boffering\x18\v \x01(\bR\boffering\x12\x18\n" +
 	"\aoffered\x18\f \x03(\fR\aoffered\x12\x18\n" +
 	"\aprocess\x18\r \x01(\aR\aprocess\x12\x12\n" +
-	"\x04turn\x18\x0e \x01(\x04R\x04turn\"3\n" +
+	"\x04turn\x18\x0e \x01(\x04R\x04turn\x12\x1c\n" +
+	"\tdeparture\x18\x0f \x01(\x06R\tdeparture\x12\x14\n" +
+	"\x05since\x18\x10 \x03(\x06R\x05since\"3\n" +
 	"\x04Item\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\fR\x05value\x12\x15\n" +
-	"\x06ttl_ns\x18\x02 \x01(\x03R\x05ttlNs\"\xf5\x01\n" +
+	"\x06ttl_ns\x18\x02 \x01(\x03R\x05ttlNs\"\xd4\x02\n" +
 	"\x0eChangeResponse\x12&\n" +
 	"\x05error\x18\x01 \x01(\v2\x10.peercache.ErrorR\x05error\x12+\n" +
 	"\apending\x18\x02 \x03(\v2\x11.peercache.HolderR\apending\x12\x12\n" +
@@ -1373,7 +1562,20 @@ const file_peercache_proto_rawDesc = "" +
 	"\x06absent\x18\x05 \x03(\tR\x06absent\x12\x1a\n" +
 	"\boffering\x18\x06 \x01(\bR\boffering\x12\x18\n" +
 	"\aprocess\x18\a \x01(\aR\aprocess\x12\x12\n" +
-	"\x04turn\x18\b \x01(\x04R\x04turn\"M\n" +
+	"\x04turn\x18\b \x01(\x04R\x04turn\x12\x18\n" +
+	"\achanged\x18\t \x01(\fR\achanged\x12'\n" +
+	"\x0fsince_departure\x18\n" +
+	" \x01(\bR\x0esinceDeparture\x12\x1a\n" +
+	"\bunbroken\x18\v \x01(\bR\bunbroken\"h\n" +
+	"\bFarewell\x12\x14\n" +
+	"\x05peers\x18\x01 \x03(\tR\x05peers\x12\x1c\n" +
+	"\twitnesses\x18\x02 \x03(\tR\twitnesses\x12(\n" +
+	"\x04logs\x18\x03 \x03(\v2\x14.peercache.ChangeLogR\x04logs\"k\n" +
+	"\tChangeLog\x12\x1c\n" +
+	"\tdeparture\x18\x01 \x01(\x06R\tdeparture\x12\x12\n" +
+	"\x04peer\x18\x02 \x01(\tR\x04peer\x12\x18\n" +
+	"\achanged\x18\x03 \x01(\fR\achanged\x12\x12\n" +
+	"\x04left\x18\x04 \x03(\tR\x04left\"M\n" +
 	"\x06Holder\x12\x12\n" +
 	"\x04peer\x18\x01 \x01(\tR\x04peer\x12\x17\n" +
 	"\aleft_ns\x18\x02 \x01(\x03R\x06leftNs\x12\x16\n" +
@@ -1435,7 +1637,7 @@ func file_peercache_proto_rawDescGZIP() []byte {
 }
 
 var file_peercache_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_peercache_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_peercache_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_peercache_proto_goTypes = []any{
 	(Error_Kind)(0),         // 0: peercache.Error.Kind
 	(*GetRequest)(nil),      // 1: peercache.GetRequest
@@ -1443,38 +1645,41 @@ var file_peercache_proto_goTypes = []any{
 	(*ChangeRequest)(nil),   // 3: peercache.ChangeRequest
 	(*Item)(nil),            // 4: peercache.Item
 	(*ChangeResponse)(nil),  // 5: peercache.ChangeResponse
-	(*Holder)(nil),          // 6: peercache.Holder
-	(*Error)(nil),           // 7: peercache.Error
-	(*Frame)(nil),           // 8: peercache.Frame
-	(*GetBatchRequest)(nil), // 9: peercache.GetBatchRequest
-	(*Cancel)(nil),          // 10: peercache.Cancel
-	(*Ping)(nil),            // 11: peercache.Ping
-	(*Pong)(nil),            // 12: peercache.Pong
-	(*GoAway)(nil),          // 13: peercache.GoAway
-	(*Hello)(nil),           // 14: peercache.Hello
+	(*Farewell)(nil),        // 6: peercache.Farewell
+	(*ChangeLog)(nil),       // 7: peercache.ChangeLog
+	(*Holder)(nil),          // 8: peercache.Holder
+	(*Error)(nil),           // 9: peercache.Error
+	(*Frame)(nil),           // 10: peercache.Frame
+	(*GetBatchRequest)(nil), // 11: peercache.GetBatchRequest
+	(*Cancel)(nil),          // 12: peercache.Cancel
+	(*Ping)(nil),            // 13: peercache.Ping
+	(*Pong)(nil),            // 14: peercache.Pong
+	(*GoAway)(nil),          // 15: peercache.GoAway
+	(*Hello)(nil),           // 16: peercache.Hello
 }
 var file_peercache_proto_depIdxs = []int32{
-	7,  // 0: peercache.GetResponse.error:type_name -> peercache.Error
+	9,  // 0: peercache.GetResponse.error:type_name -> peercache.Error
 	4,  // 1: peercache.ChangeRequest.item:type_name -> peercache.Item
-	7,  // 2: peercache.ChangeResponse.error:type_name -> peercache.Error
-	6,  // 3: peercache.ChangeResponse.pending:type_name -> peercache.Holder
-	0,  // 4: peercache.Error.kind:type_name -> peercache.Error.Kind
-	2,  // 5: peercache.Frame.answer:type_name -> peercache.GetResponse
-	1,  // 6: peercache.Frame.get:type_name -> peercache.GetRequest
-	9,  // 7: peercache.Frame.get_batch:type_name -> peercache.GetBatchRequest
-	3,  // 8: peercache.Frame.change:type_name -> peercache.ChangeRequest
-	5,  // 9: peercache.Frame.changed:type_name -> peercache.ChangeResponse
-	10, // 10: peercache.Frame.cancel:type_name -> peercache.Cancel
-	11, // 11: peercache.Frame.ping:type_name -> peercache.Ping
-	12, // 12: peercache.Frame.pong:type_name -> peercache.Pong
-	13, // 13: peercache.Frame.go_away:type_name -> peercache.GoAway
-	14, // 14: peercache.Frame.hello:type_name -> peercache.Hello
-	7,  // 15: peercache.GoAway.error:type_name -> peercache.Error
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	9,  // 2: peercache.ChangeResponse.error:type_name -> peercache.Error
+	8,  // 3: peercache.ChangeResponse.pending:type_name -> peercache.Holder
+	7,  // 4: peercache.Farewell.logs:type_name -> peercache.ChangeLog
+	0,  // 5: peercache.Error.kind:type_name -> peercache.Error.Kind
+	2,  // 6: peercache.Frame.answer:type_name -> peercache.GetResponse
+	1,  // 7: peercache.Frame.get:type_name -> peercache.GetRequest
+	11, // 8: peercache.Frame.get_batch:type_name -> peercache.GetBatchRequest
+	3,  // 9: peercache.Frame.change:type_name -> peercache.ChangeRequest
+	5,  // 10: peercache.Frame.changed:type_name -> peercache.ChangeResponse
+	12, // 11: peercache.Frame.cancel:type_name -> peercache.Cancel
+	13, // 12: peercache.Frame.ping:type_name -> peercache.Ping
+	14, // 13: peercache.Frame.pong:type_name -> peercache.Pong
+	15, // 14: peercache.Frame.go_away:type_name -> peercache.GoAway
+	16, // 15: peercache.Frame.hello:type_name -> peercache.Hello
+	9,  // 16: peercache.GoAway.error:type_name -> peercache.Error
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_peercache_proto_init() }
@@ -1482,7 +1687,7 @@ func file_peercache_proto_init() {
 	if File_peercache_proto != nil {
 		return
 	}
-	file_peercache_proto_msgTypes[7].OneofWrappers = []any{
+	file_peercache_proto_msgTypes[9].OneofWrappers = []any{
 		(*Frame_Answer)(nil),
 		(*Frame_Get)(nil),
 		(*Frame_GetBatch)(nil),
@@ -1500,7 +1705,7 @@ func file_peercache_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peercache_proto_rawDesc), len(file_peercache_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   14,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

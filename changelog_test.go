@@ -1,0 +1,205 @@
+package peercache
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/peercache/peercache/discovery"
+	"github.com/peercache/peercache/pb"
+)
+
+// has reports whether what a log says has a key.
+func has(changed []byte, key string) bool {
+	return changed != nil && bitOf(changed, "test", key)
+}
+
+func changeOf(keys ...string) *Change { return &Change{Group: "test", Keys: keys} }
+
+// The bits are the same in all processes and versions: they are on the wire, and in files.
+func TestChangeLogBits(t *testing.T) {
+	for _, c := range []struct {
+		group, key string
+		bit        uint64
+	}{
+		{"test", "key", 20189}, {"test", "Tom", 32155}, {"scores", "Tom", 44952}, {"test", "\x00\xff", 43157},
+	} {
+		if got := logBit(xxhash.Sum64String(c.group), c.key); got != c.bit {
+			t.Errorf("group %q, key %q: bit %d, want %d", c.group, c.key, got, c.bit)
+		}
+	}
+	l := newChangeLogs()
+	l.begin(7, "a")
+	l.note(changeOf("Tom"))
+	changed, _, _ := l.since([]uint64{7}, nil)
+	if n := slices.IndexFunc(changed, func(b byte) bool { return b != 0 }); !has(changed, "Tom") || has(changed, "Jack") {
+		t.Errorf("byte %d is set, want only the bit of the key that was changed", n)
+	}
+	l.note(&Change{Group: "other", All: true})
+	if changed, _, _ = l.since([]uint64{7}, nil); slices.ContainsFunc(changed, func(b byte) bool { return b != 0xff }) {
+		t.Error("after a Clear there are keys that were not changed")
+	}
+}
+
+// A log knows what came after it, for an hour, and there are not too many of them.
+func TestChangeLogsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newChangeLogs()
+		l.note(changeOf("before"))
+		l.begin(7, "a")
+		l.note(changeOf("after"))
+		l.begin(7, "a") // it says so with each message
+		changed, known, unbroken := l.since([]uint64{7}, nil)
+		if !known || !unbroken || has(changed, "before") || !has(changed, "after") {
+			t.Errorf("known %t, unbroken %t, before %t, after %t", known, unbroken, has(changed, "before"), has(changed, "after"))
+		}
+		changed, known, unbroken = l.since([]uint64{8}, nil)
+		if known || unbroken || !has(changed, "before") || !has(changed, "after") {
+			t.Errorf("of a departure that it has not heard of: known %t, unbroken %t; want all since the start", known, unbroken)
+		}
+		time.Sleep(longestLog - 1)
+		if _, known, _ = l.since([]uint64{7}, nil); !known {
+			t.Error("it is forgotten too early")
+		}
+		time.Sleep(time.Nanosecond)
+		if _, known, _ = l.since([]uint64{7}, nil); known {
+			t.Error("it is not forgotten")
+		}
+		for i := range uint64(2 * mostLogs) {
+			l.begin(100+i, "a")
+		}
+		if len(l.all) != mostLogs+1 {
+			t.Errorf("%d logs, want %d and one", len(l.all), mostLogs)
+		}
+		if _, known, _ = l.since([]uint64{100 + mostLogs - 1}, nil); known {
+			t.Error("the oldest has not gone")
+		}
+		if _, known, _ = l.since([]uint64{100 + mostLogs}, nil); !known {
+			t.Error("more have gone than need be")
+		}
+	})
+}
+
+// With three peers gone that were there since a departure, a process may not have heard of
+// all changes. It makes no difference what else is forgotten, or saved.
+func TestChangeLogsCountWhoLeft(t *testing.T) {
+	for name, pass := range map[string]func(*changeLogs) *changeLogs{
+		"here":      func(l *changeLogs) *changeLogs { return l },
+		"forgotten": func(l *changeLogs) *changeLogs { l.forget(2); return l },
+		"saved":     func(l *changeLogs) *changeLogs { n := newChangeLogs(); n.regain(l.saved()); return &n },
+		"saved twice": func(l *changeLogs) *changeLogs {
+			n := newChangeLogs()
+			n.regain(l.saved())
+			n.regain(l.saved())
+			return &n
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newChangeLogs()
+			l.leave([]string{"before"})
+			l.begin(7, "a")
+			l.leave([]string{"b"})
+			l.begin(8, "b")
+			l.leave([]string{"c", "c"})
+			passed := pass(&l)
+			if _, known, _ := passed.since([]uint64{7}, nil); !known {
+				t.Error("after two have gone it knows nothing")
+			}
+			passed.leave([]string{"d"})
+			if _, known, _ := passed.since([]uint64{7}, nil); known {
+				t.Error("after three have gone it vouches for what happened")
+			}
+			if _, known, _ := passed.since([]uint64{7}, map[string]bool{"c": true}); !known {
+				t.Error("one of the three is back, and it knows nothing")
+			}
+		})
+	}
+	l := newChangeLogs()
+	l.begin(7, "a")
+	all := make(map[string]bool)
+	for i := range mostLeft + 1 {
+		all[fmt.Sprint(i)] = true
+		l.leave([]string{fmt.Sprint(i)})
+	}
+	if changed, known, _ := l.since([]uint64{7}, all); changed != nil || known {
+		t.Error("of more that left than it can count, it vouches for what happened")
+	}
+	if saved := l.saved(); len(saved) != 0 {
+		t.Errorf("%d such logs are saved", len(saved))
+	}
+}
+
+// What the process before noted is only of use if it is in all files, and they are of one
+// departure. It is broken.
+func TestRegainedLogs(t *testing.T) {
+	before := newChangeLogs()
+	before.begin(7, "a")
+	before.note(changeOf("key"))
+	f := &pb.Farewell{Logs: before.saved()}
+	for name, c := range map[string]struct {
+		regain func(p *HTTPPool)
+		known  bool
+	}{
+		"all files":         {func(p *HTTPPool) { p.regain(9, f); p.regain(9, f) }, true},
+		"a file is missing": {func(p *HTTPPool) { p.regain(9, f); p.regain(0, nil) }, false},
+		"the first one":     {func(p *HTTPPool) { p.regain(0, nil); p.regain(9, f) }, false},
+		"two departures":    {func(p *HTTPPool) { p.regain(9, f); p.regain(8, f) }, false},
+		"a lapse":           {func(p *HTTPPool) { p.regain(9, f); p.logs.lose(true) }, false},
+		"rubbish": {func(p *HTTPPool) {
+			p.regain(9, &pb.Farewell{Logs: []*pb.ChangeLog{nil, {Departure: 7}, {Changed: make([]byte, logBytes)}}})
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &HTTPPool{logs: newChangeLogs()}
+			p.logs.begin(5, "b")
+			c.regain(p)
+			changed, known, unbroken := p.logs.since([]uint64{7}, nil)
+			if known != c.known || unbroken || has(changed, "key") != c.known {
+				t.Errorf("known %t, unbroken %t, the key's bit %t", known, unbroken, has(changed, "key"))
+			}
+			if _, _, unbroken := p.logs.since([]uint64{5}, nil); unbroken != (name != "a lapse") {
+				t.Errorf("what it noted itself is unbroken: %t", unbroken)
+			}
+		})
+	}
+}
+
+// While a process may have been replaced, others may make changes without it: then it
+// vouches for nothing that was before. The time before its first view does not count.
+func TestChangeLogsOfALapse(t *testing.T) {
+	self := "http://127.0.0.1:1"
+	static, err := discovery.Static(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := NewHTTPPool(self, WithDiscovery(static))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Shutdown(t.Context())
+	p.regain(9, &pb.Farewell{Logs: []*pb.ChangeLog{{Departure: 7, Changed: make([]byte, logBytes)}}})
+	p.logs.begin(5, "b")
+	for _, step := range []struct {
+		view  discovery.View
+		known bool
+	}{
+		{discovery.View{}, false},
+		{discovery.View{Peers: []string{"http://127.0.0.1:2"}}, false},
+		{discovery.View{Peers: []string{self}}, true},
+		{discovery.View{Peers: []string{self}, Lapsed: true}, false},
+		{discovery.View{Peers: []string{self}}, false},
+	} {
+		p.membership.take(step.view)
+		for _, departure := range []uint64{7, 5} {
+			var resp pb.ChangeResponse
+			p.answerSince([]uint64{departure}, &resp)
+			if resp.GetSinceDeparture() != step.known {
+				t.Errorf("after the view %v: departure %d known %t, want %t", step.view, departure, resp.GetSinceDeparture(), step.known)
+			}
+		}
+	}
+}

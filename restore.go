@@ -1,0 +1,223 @@
+package peercache
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/peercache/peercache/pb"
+	"github.com/peercache/peercache/snapshot"
+)
+
+// checkSnapshot returns an error if the group's peers could not say what they changed.
+func (g *Group) checkSnapshot() error {
+	if g.snapshot == nil || g.peers == nil {
+		return nil
+	}
+	if g.consistent {
+		return errors.New("WithSnapshot and WithConsistency: want one of them: the other one begins with empty caches")
+	}
+	if p, ok := g.peers.(*HTTPPool); !ok || p == nil || p.compat {
+		return errors.New("WithSnapshot: the group's peers cannot say what they changed while this process was down: want an HTTPPool without WithGroupcacheCompat, or no peers")
+	}
+	return nil
+}
+
+// take takes the file away, and looks whether it is one for this process. If it is not,
+// that is a warning.
+func (g *Group) take() (err error) {
+	s := g.snapshot
+	if s.taken, err = snapshot.Take(s.path); err != nil {
+		return fmt.Errorf("WithSnapshot: %w", err)
+	}
+	if s.taken == nil {
+		return nil
+	}
+	if err = s.open(g.name); err == nil && g.peers != nil {
+		s.farewell, err = farewellOf(s.file.Header())
+	}
+	if err != nil {
+		g.sayRestored(0, cmp.Or(err, s.drop()))
+		s.drop()
+	}
+	return nil
+}
+
+// farewellOf returns what the process that wrote a file knew of its end.
+func farewellOf(h snapshot.Header) (*pb.Farewell, error) {
+	f := new(pb.Farewell)
+	if h.Departure == 0 {
+		return nil, errors.New("it was written without peers, who may have changed what is in it")
+	}
+	if err := proto.Unmarshal(h.Note, f); err != nil {
+		return nil, fmt.Errorf("its note: %w", err)
+	}
+	return f, nil
+}
+
+// warm begins with what is in the file that was taken: at once, if there are no peers.
+func (g *Group) warm() {
+	s := g.snapshot
+	if g.peers == nil {
+		n, err := g.restore(alone{})
+		g.sayRestored(n, cmp.Or(err, s.drop()))
+		return
+	}
+	p := g.peers.(*HTTPPool)
+	if s.taken == nil {
+		p.regain(0, nil)
+		close(s.restored)
+		return
+	}
+	s.departure = s.file.Header().Departure
+	p.regain(s.departure, s.farewell)
+	p.background.Go(func() { p.restore(g) })
+}
+
+// sayRestored tells the logger how many values were restored, or why not all.
+func (g *Group) sayRestored(n int, err error) {
+	group, path := slog.String("group", g.name), slog.String("path", g.snapshot.path)
+	switch {
+	case err != nil && g.logs(slog.LevelWarn):
+		g.log.LogAttrs(context.Background(), slog.LevelWarn, "the snapshot is ignored", group, path, problem(err))
+	case n > 0 && g.logs(slog.LevelInfo):
+		g.log.LogAttrs(context.Background(), slog.LevelInfo, "the snapshot is restored", group, slog.Int("values", n))
+	}
+}
+
+// open opens the file that was taken, unless it is open.
+func (s *snapshotFile) open(group string) (err error) {
+	if s.file != nil {
+		return nil
+	}
+	if s.file, err = s.taken.Open(); err != nil {
+		return err
+	}
+	h := s.file.Header()
+	age := time.Since(h.Written)
+	switch {
+	case h.Name != group:
+		return fmt.Errorf("it is of the group %q", h.Name)
+	case age < 0:
+		return fmt.Errorf("it was written %v from now, by the wall clock: one of the two times is wrong", -age)
+	case age > s.maxAge:
+		return fmt.Errorf("it is %v old: want at most %v", age, s.maxAge)
+	}
+	return nil
+}
+
+// close closes the file, if it is open.
+func (s *snapshotFile) close() {
+	if s.file != nil {
+		s.file.Close()
+		s.file = nil
+	}
+}
+
+// drop removes the file that was taken, if there is one. If it cannot be removed, that does
+// no harm: nobody looks for it there.
+func (s *snapshotFile) drop() error {
+	s.close()
+	if s.taken == nil {
+		return nil
+	}
+	taken := s.taken
+	s.taken = nil
+	return taken.Remove()
+}
+
+// A voucher says what of a snapshot may be used: what nobody has changed since.
+type voucher interface {
+	// knows reports whether it can say what was changed since the departure of that number.
+	knows(departure uint64) bool
+	// vouch reports whether key was changed up to now by anybody. If not, changed reports
+	// whether it was changed since: whoever changes a key says so here before he drops its
+	// value. It is quick and takes no lock.
+	vouch(key string) (changed func() bool, ok bool)
+}
+
+// alone vouches for the snapshots of a process without peers. Nobody else changes its
+// keys, and with its own changes the file goes. One that had peers has a departure.
+type alone struct{}
+
+func (alone) knows(departure uint64) bool      { return departure == 0 }
+func (alone) vouch(string) (func() bool, bool) { return func() bool { return false }, true }
+
+// restore puts what the file has that was taken away into the main cache, where v vouches
+// for it, and returns how many values that were. It may run while the group is used: what
+// is cached already stays. If v does not know of the departure, nothing is restored.
+func (g *Group) restore(v voucher) (n int, err error) {
+	s := g.snapshot
+	if s.taken == nil {
+		return 0, nil
+	}
+	defer s.close()
+	if err := s.open(g.name); err != nil {
+		return 0, err
+	}
+	if !v.knows(s.file.Header().Departure) {
+		return 0, errors.New("nobody knows what was changed since it was written")
+	}
+	return g.restoreFrom(s.file, v)
+}
+
+// restoreFrom is restore of a file that is open.
+func (g *Group) restoreFrom(file *snapshot.Reader, v voucher) (n int, err error) {
+	defer func() { g.stats.restored.Add(int64(n)) }()
+	age := max(0, time.Since(file.Header().Written)) // the clock may have been set since
+	for {
+		r, err := file.Next()
+		switch {
+		case err == io.EOF:
+			return n, nil
+		case err != nil: // the file was whole a moment ago
+			g.main.Clear()
+			return 0, err
+		case g.resume(r, age, v):
+			n++
+		}
+	}
+}
+
+// resume caches what a record says, if it is still to be cached, and v vouches for it.
+func (g *Group) resume(r snapshot.Record, age time.Duration, v voucher) bool {
+	if g.checkKey(r.Key) != nil || len(r.Value) > g.maxValue || r.Missing && g.times.negative == 0 {
+		return false // the options were others
+	}
+	e := Entry{View: viewOfOwn(r.Value), Missing: r.Missing}
+	if !g.times.resume(&e, r.Left, age) {
+		return false
+	}
+	changed, ok := v.vouch(r.Key)
+	if !ok || g.rank(r.Key) != asOwner {
+		return false
+	}
+	if _, there := g.main.Get(r.Key); there {
+		return false // it is newer
+	}
+	return g.addOwn(r.Key, e, changed)
+}
+
+// resume sets when e expires, which had so much left before its age grew by so much, and
+// reports whether it is of any use. The age is not negative.
+func (t *lifetimes) resume(e *Entry, left, age time.Duration) bool {
+	if left == 0 {
+		return true
+	}
+	if left <= age-t.stale(*e) {
+		return false
+	}
+	now := Now()
+	fresh := now + Instant(left-age)
+	if left > age {
+		fresh = expiry(now, left-age)
+	}
+	e.Expires = t.end(*e, fresh)
+	return true
+}
