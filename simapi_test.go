@@ -32,6 +32,7 @@ var plantedBugs = map[string]peercache.GroupOption{
 	"no taint":               peercache.WithPlanted(peercache.PlantNoTaint),
 	"a lease from answer on": peercache.WithPlanted(peercache.PlantLeaseFromAnswer),
 	"copies first":           peercache.WithPlanted(peercache.PlantCopiesFirst),
+	"change logs ignored":    peercache.WithPlanted(peercache.PlantLogsIgnored),
 	"absentees forgotten":    peercache.WithPlanted(peercache.PlantAbsentForgotten),
 }
 

@@ -3,6 +3,10 @@ package peercache_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -20,6 +24,7 @@ type simProcess struct {
 	group *peercache.Group
 	stop  func() // of what serves the pool
 	ended chan struct{}
+	saves bool // it was shut down, so that there may be a snapshot when it has ended
 
 	mu    sync.Mutex // held while the view changes
 	views [][]string // guarded by mu; all so far
@@ -33,6 +38,7 @@ type simulation struct {
 	net     *simnet.Network
 	options []peercache.GroupOption // beyond those of the scenario
 	history *history
+	dir     string // of the snapshots; empty if there are none
 
 	ctx      context.Context // of all calls
 	calls    sync.WaitGroup  // that are in progress
@@ -73,6 +79,9 @@ func play(t *testing.T, s *scenario, options ...peercache.GroupOption) *history 
 		live: make([]*simProcess, s.hosts), former: make([]*simProcess, s.hosts), lives: make([]int, s.hosts),
 	}
 	defer c.net.Close()
+	if s.snapshots {
+		c.dir = t.TempDir()
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	c.ctx = ctx
 	c.net.SetLink(s.link)
@@ -114,6 +123,9 @@ func (c *simulation) perform(s step) {
 	case doPowerOff:
 		c.endProcess(s.host, func() { c.net.PowerOff(host(s.host)) })
 	case doShutdown:
+		if p := c.live[s.host]; p != nil {
+			p.saves = true
+		}
 		c.endProcess(s.host, func() {})
 	case doView:
 		c.announce(s.hosts)
@@ -257,6 +269,7 @@ func (c *simulation) startProcess(i int) {
 		process: &process{url: simURL(i), life: c.lives[i]},
 		ended:   make(chan struct{}),
 	}
+	c.inherit(p, c.former[i])
 	h := c.net.Host(host(i))
 	if err := c.build(p, h); err != nil {
 		c.t.Fatal(err)
@@ -269,11 +282,34 @@ func (c *simulation) startProcess(i int) {
 	c.setLiving(i, p)
 }
 
+// inherit has p find the snapshot of the process before it on its host. They have not the
+// same path: one that crashed still runs in this process, and saves.
+func (c *simulation) inherit(p, former *simProcess) {
+	if c.dir == "" || former == nil || !former.saves {
+		return
+	}
+	select {
+	case <-former.ended:
+		if err := os.Rename(c.path(former), c.path(p)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			c.t.Error(err)
+		}
+	default:
+	}
+}
+
+// path returns where a process has its snapshot.
+func (c *simulation) path(p *simProcess) string {
+	return filepath.Join(c.dir, fmt.Sprint(strings.TrimPrefix(p.url, "http://"), "-", p.life))
+}
+
 // build makes the pool and the group of a process, and serves them.
 func (c *simulation) build(p *simProcess, h *simnet.Host) (err error) {
 	pool := []peercache.PoolOption{
 		peercache.WithTransport(h.Transport()), peercache.WithDetectionTime(c.detect),
 		peercache.WithPeerTimeout(simPeerTimeout), peercache.WithLargeValue(2 << 10),
+	}
+	if c.snapshots && c.seed%4 == 0 { // then a value is restored, or loaded
+		pool = append(pool, peercache.WithHandover(0, peercache.DefaultHandoverTime))
 	}
 	if c.plain {
 		pool = append(pool, peercache.WithoutStream())
@@ -287,6 +323,9 @@ func (c *simulation) build(p *simProcess, h *simnet.Host) (err error) {
 	}
 	options := append([]peercache.GroupOption{peercache.WithPeers(p.pool), peercache.WithLoadTimeout(simLoadTimeout), peercache.WithStandIn(simStandIn)}, c.options...)
 	options = append(options, c.freshness.options()...)
+	if c.dir != "" {
+		options = append(options, peercache.WithSnapshot(c.path(p), time.Hour))
+	}
 	if p.group, err = peercache.NewGroup("test", c.cacheBytes, getter, options...); err != nil {
 		return err
 	}
@@ -312,7 +351,7 @@ func (c *simulation) endProcess(i int, kill func()) {
 		defer func() { c.history.happened(p) }()
 		ctx, cancel := context.WithTimeout(context.Background(), simBound)
 		defer cancel()
-		if err := p.pool.Shutdown(ctx); err != nil {
+		if err := p.pool.Shutdown(ctx); err != nil && !strings.Contains(err.Error(), "keys were changed meanwhile") {
 			c.t.Errorf("%v: %v", p, err)
 		}
 		p.stop()

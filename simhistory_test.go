@@ -119,6 +119,7 @@ type history struct {
 	gone          map[string]bool // keys whose newest version is that there is none
 	notes         []note
 	bound         moment // by then all calls before it must have ended
+	restored      int64  // values that processes got from the ones before them
 	handovers     int64  // values that peers got from those who owned them
 	breaks        int64  // times that a breaker opened
 }
@@ -131,6 +132,7 @@ func (h *history) happened(p *simProcess) {
 	for _, s := range p.pool.Stats() {
 		h.breaks += s.BreakerOpened
 	}
+	h.restored += p.group.Stats().Restored
 }
 
 // note is an event that the checker does not look at: a fault, a change of view.

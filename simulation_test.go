@@ -37,10 +37,10 @@ func TestSimulation(t *testing.T) {
 	if *simAll {
 		most = math.MaxInt
 	}
-	var handovers, breaks atomic.Int64
-	broken := campaign{first: first, last: last, most: most, rules: rules{views: *simStrict, sets: *simStrict}, handovers: &handovers, breaks: &breaks}.play(t)
-	t.Logf("%d values were handed over, breakers opened %d times", handovers.Load(), breaks.Load())
-	if last-first >= 100 && (handovers.Load() == 0 || breaks.Load() == 0) {
+	var handovers, breaks, restored atomic.Int64
+	broken := campaign{first: first, last: last, most: most, rules: rules{views: *simStrict, sets: *simStrict}, handovers: &handovers, breaks: &breaks, restored: &restored}.play(t)
+	t.Logf("%d values were handed over, breakers opened %d times, %d values were restored", handovers.Load(), breaks.Load(), restored.Load())
+	if last-first >= 100 && (handovers.Load() == 0 || breaks.Load() == 0 || restored.Load() == 0) {
 		t.Error("the scenarios are too tame")
 	}
 	for _, b := range broken[min(1, len(broken)):] {
@@ -72,7 +72,7 @@ type campaign struct {
 	rules       rules
 	options     []peercache.GroupOption
 	// If not nil, those of all scenarios are added.
-	handovers, breaks *atomic.Int64
+	handovers, breaks, restored *atomic.Int64
 }
 
 // play plays the scenarios on all processors, and returns those that break
@@ -116,6 +116,7 @@ func (c campaign) playOne(t *testing.T, seed uint64) (b *breach) {
 			if c.handovers != nil {
 				c.handovers.Add(h.handovers)
 				c.breaks.Add(h.breaks)
+				c.restored.Add(h.restored)
 			}
 			broken := slices.DeleteFunc(check(s, h, c.rules), func(v violation) bool {
 				return c.promise != "" && c.promise != v.promise

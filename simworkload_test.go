@@ -44,6 +44,7 @@ type scenario struct {
 	largest    int     // value, in bytes
 	batches    bool    // the getter is a BatchGetter
 	plain      bool    // peers are asked without streams
+	snapshots  bool    // who is shut down leaves a snapshot to the next on its host
 	freshness  freshness
 	steps      []step // in the order of their instants
 
@@ -111,7 +112,7 @@ type generator struct {
 
 func newScenario(seed uint64) *scenario {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0))}
-	g.seed = seed
+	g.seed, g.snapshots = seed, seed%2 == 0
 	g.hosts = 3 + g.IntN(5)
 	g.members = g.Perm(g.hosts)[:3+g.IntN(g.hosts-2)]
 	for i := range 3 + g.IntN(8) {
