@@ -328,10 +328,12 @@ func (h *httpPeer) change(ctx context.Context, req *pb.ChangeRequest) (*pb.Chang
 		plain = true
 	}
 	if plain {
-		timeout, _ := h.limits(req.GetGroup())
-		err = h.watched(ctx, func(ctx context.Context) error {
-			return h.call(ctx, timeout+time.Duration(req.GetWaitNs()), http.MethodPost, changePath, body, 0, resp)
-		})
+		err = h.changePlain(ctx, req, body, resp)
+		if errors.Is(err, errSilent) && h.plainly() {
+			// A network that is slow for a moment looks like that too. A Get goes to the
+			// next peer then, but a change would have failed.
+			err = h.changePlain(ctx, req, body, resp)
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -347,6 +349,14 @@ func (h *httpPeer) change(ctx context.Context, req *pb.ChangeRequest) (*pb.Chang
 		return nil, decodeError(h.url, e)
 	}
 	return resp, nil
+}
+
+// changePlain sends one request by the plain way; body is req.
+func (h *httpPeer) changePlain(ctx context.Context, req *pb.ChangeRequest, body []byte, resp *pb.ChangeResponse) error {
+	timeout, _ := h.limits(req.GetGroup())
+	return h.watched(ctx, func(ctx context.Context) error {
+		return h.call(ctx, timeout+time.Duration(req.GetWaitNs()), http.MethodPost, changePath, body, 0, resp)
+	})
 }
 
 // limits returns how long a request for the group may take, and how large a
