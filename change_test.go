@@ -251,8 +251,8 @@ func TestP8RemoveReachesTheStandIn(t *testing.T) {
 	})
 }
 
-// A Remove whose owner hangs fails when that is known, which takes the detection time by
-// either way, and names it alone.
+// A Remove whose owner hangs fails when that is known, and when it has tried to connect to
+// it anew, and names it alone.
 func TestP8RemoveWhoseOwnerHangs(t *testing.T) {
 	for name, opts := range map[string][]peercache.PoolOption{"stream": nil, "plain": {peercache.WithoutStream()}} {
 		t.Run(name, func(t *testing.T) {
@@ -263,7 +263,7 @@ func TestP8RemoveWhoseOwnerHangs(t *testing.T) {
 				net.Freeze(host(1))
 				start := time.Now()
 				err := nodes[0].group.Remove(inside(t), key)
-				if took := time.Since(start); took > 2*stream.DefaultDetect {
+				if took := time.Since(start); took > 6*stream.DefaultDetect {
 					t.Errorf("it took %v", took)
 				}
 				e, ok := errors.AsType[*peercache.InvalidationError](err)

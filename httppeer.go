@@ -318,21 +318,15 @@ func (h *httpPeer) change(ctx context.Context, req *pb.ChangeRequest) (*pb.Chang
 			return false, err
 		})
 	}
-	if err != nil && ctx.Err() == nil {
-		// A peer that is leaving takes no streams any more, but obeys this. One that
-		// is gone must not be waited for as if it told its holders.
-		req.WaitNs = min(req.WaitNs, int64(h.pool.detectionTime()))
-		if body, err = proto.Marshal(req); err != nil {
-			return nil, err
-		}
-		plain = true
-	}
-	if plain {
-		err = h.changePlain(ctx, req, body, resp)
-		if errors.Is(err, errSilent) && h.plainly() {
+	switch {
+	case err != nil && ctx.Err() == nil:
+		err = h.changeUnlinked(ctx, req, resp)
+	case plain:
+		err = h.changePlain(ctx, req, resp)
+		if errors.Is(err, errSilent) {
 			// A network that is slow for a moment looks like that too. A Get goes to the
 			// next peer then, but a change would have failed.
-			err = h.changePlain(ctx, req, body, resp)
+			err = h.changePlain(ctx, req, resp)
 		}
 	}
 	if err != nil {
@@ -351,12 +345,29 @@ func (h *httpPeer) change(ctx context.Context, req *pb.ChangeRequest) (*pb.Chang
 	return resp, nil
 }
 
-// changePlain sends one request by the plain way; body is req.
-func (h *httpPeer) changePlain(ctx context.Context, req *pb.ChangeRequest, body []byte, resp *pb.ChangeResponse) error {
+// changePlain sends one request by the plain way, and waits for the answer as long as the
+// peer gives signs of life.
+func (h *httpPeer) changePlain(ctx context.Context, req *pb.ChangeRequest, resp *pb.ChangeResponse) error {
 	timeout, _ := h.limits(req.GetGroup())
 	return h.watched(ctx, func(ctx context.Context) error {
-		return h.call(ctx, timeout+time.Duration(req.GetWaitNs()), http.MethodPost, changePath, body, 0, resp)
+		return h.callChange(ctx, timeout+time.Duration(req.GetWaitNs()), req, resp)
 	})
+}
+
+// changeUnlinked sends one request to a peer that cannot be asked on its link. One that is
+// leaving takes no streams any more, but obeys this. One that is gone, or hangs, must not be
+// waited for as if it told its holders.
+func (h *httpPeer) changeUnlinked(ctx context.Context, req *pb.ChangeRequest, resp *pb.ChangeResponse) error {
+	req.WaitNs = min(req.WaitNs, int64(h.pool.detectionTime()))
+	return h.callChange(ctx, h.pool.handshakeTimeout()+time.Duration(req.GetWaitNs()), req, resp)
+}
+
+func (h *httpPeer) callChange(ctx context.Context, timeout time.Duration, req *pb.ChangeRequest, resp *pb.ChangeResponse) error {
+	body, err := proto.Marshal(req)
+	if err != nil {
+		return err
+	}
+	return h.call(ctx, timeout, http.MethodPost, changePath, body, 0, resp)
 }
 
 // limits returns how long a request for the group may take, and how large a
