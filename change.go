@@ -398,11 +398,16 @@ func timeOf(i Instant) time.Time {
 	return time.Now().Add(time.Duration(i - Now()))
 }
 
-// apply does in this process what a change says. What is on its way comes first: a
-// flight that is over before it is forgotten has put its value where the next lines
-// remove it. And before it comes what would be on its way from a previous owner.
+// apply does in this process what a change says, of which nothing is taken over from a
+// previous owner any more.
 func (g *Group) apply(c *Change) {
 	g.stopHandover(c)
+	g.drop(c)
+}
+
+// drop drops what a change says. What is on its way comes first: a flight that is over
+// before it is forgotten has put its value where the next lines remove it.
+func (g *Group) drop(c *Change) {
 	if c.All {
 		g.loads.ForgetAll()
 		g.main.Clear()

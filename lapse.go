@@ -62,7 +62,7 @@ type lapse struct{ atomic.Bool }
 func (l *lapse) end(groups map[string]*Group) {
 	for _, g := range groups {
 		if g.registrar != nil {
-			g.apply(&Change{All: true})
+			g.drop(&Change{All: true}) // its peers may hand over what they have: they heard of all changes
 		}
 	}
 	l.Store(false)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache"
+	"github.com/peercache/peercache/discovery"
 	"github.com/peercache/peercache/internal/simnet"
 )
 
@@ -427,5 +428,40 @@ func TestReady(t *testing.T) {
 		c.restart(t, 1)
 		ready(c.nodes[1], time.Second, "peers have another view: "+c.nodes[2].url)
 		ready(c.nodes[1], peercache.DefaultHandoverTime, "")
+	})
+}
+
+// A group that serves nothing while it is lapsed, as it is before it has joined, is handed
+// what it owns when it has.
+func TestP1ConsistentGroupIsHandedOver(t *testing.T) {
+	simulate(t, func(t *testing.T, net *simnet.Network) {
+		l := newLapsing(t, net, peercache.WithConsistency())
+		for k := range 300 {
+			l.nodes[k%3].get(t, fmt.Sprint("key", k))
+		}
+		l.nodes[1].stop(t)
+		time.Sleep(time.Second)
+		view := make(dictated, 1)
+		view <- discovery.View{Peers: l.all}
+		l.nodes[1] = startSimNode(t, net, 1, simConfig{
+			getter:    lapseOrigin{&l.origin},
+			group:     []peercache.GroupOption{peercache.WithConsistency()},
+			discovery: func(int) discovery.Discovery { return view },
+		})
+		if err := l.nodes[1].pool.Join(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.nodes[1].pool.Ready(inside(t)); err != nil {
+			t.Fatal(err)
+		}
+		if items := l.nodes[1].group.Stats().Main.Items; items < 60 {
+			t.Errorf("it is ready with %d values of about 100", items)
+		}
+		for k := range 300 {
+			l.nodes[1].get(t, fmt.Sprint("key", k))
+		}
+		if n := l.origin.total(); n != 300 {
+			t.Errorf("%d loads of 300 keys", n)
+		}
 	})
 }
