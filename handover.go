@@ -59,8 +59,10 @@ const mostHandover = time.Second
 
 // viewChanged limits the time of the values that this process keeps as an owner and does
 // not own any more. Until it is over, changes go to everybody, and the new owner may
-// get the value from here. It returns those that have a new owner.
+// get the value from here. It returns those that can be offered to a new owner: not where
+// a PeerPicker of the user's own stands between the group and its pool.
 func (g *Group) viewChanged(at Instant) (all []moved) {
+	v, _ := g.peers.(viewer)
 	ranker, _ := g.main.(Ranker)
 	g.main.Range(func(key string, e Entry) bool {
 		owner := g.pick(key, 0)
@@ -68,17 +70,18 @@ func (g *Group) viewChanged(at Instant) (all []moved) {
 		case e.Lease == 0 && g.rank(key) != asOwner:
 			e.Lease, e.Former = at+Instant(g.times.standIn), true
 			g.main.Renew(key, e)
-		case !e.Former:
+		case !e.Former || v == nil:
 			return true
 		default: // it was offered to the owner before, unless that is another one
-			if before, _ := g.peers.(viewer).before(key); before == owner {
+			if before, _ := v.before(key); before == owner {
 				return true
 			}
 		}
-		if owner == nil {
+		to, ok := owner.(*httpPeer)
+		if !ok {
 			return true
 		}
-		m := moved{group: g, key: strings.Clone(key), owner: owner, bytes: int64(len(key) + e.View.Len())}
+		m := moved{group: g, key: strings.Clone(key), owner: to, bytes: int64(len(key) + e.View.Len())}
 		if ranker != nil {
 			m.worth = ranker.Worth(key)
 		}

@@ -27,7 +27,7 @@ const (
 type moved struct {
 	group *Group
 	key   string
-	owner Peer
+	owner *httpPeer
 	bytes int64
 	worth uint32
 }
@@ -59,7 +59,7 @@ func (p *HTTPPool) offerAll(ctx context.Context, all []moved) int {
 	slices.SortStableFunc(all, func(a, b moved) int { return cmp.Compare(b.worth, a.worth) })
 	type part struct {
 		group *Group
-		owner Peer
+		owner *httpPeer
 	}
 	parts := make(map[part][]moved)
 	left := p.handover.bytes
@@ -77,7 +77,7 @@ func (p *HTTPPool) offerAll(ctx context.Context, all []moved) int {
 		offers.Go(func() error {
 			for len(values) > 0 && ctx.Err() == nil {
 				n := oneOffer(values)
-				err := insist(ctx, func() error { return to.owner.(*httpPeer).offer(ctx, to.group, values[:n]) })
+				err := insist(ctx, func() error { return to.owner.offer(ctx, to.group, values[:n]) })
 				if err != nil {
 					return nil // it loads them
 				}
