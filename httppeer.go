@@ -51,6 +51,15 @@ func newPlainPeer(p *HTTPPool, url string) *httpPeer {
 	return h
 }
 
+// newToldPeer makes one that is told of changes, by the plain way, and asked for nothing:
+// so it has no use for its breaker, which would try for ever to reach one that hangs.
+func newToldPeer(p *HTTPPool, url string) *httpPeer {
+	h := newPlainPeer(p, url)
+	h.breaker.end()
+	h.depart()
+	return h
+}
+
 // part ends the link when what is in flight on it is answered, or ctx has ended. The peer
 // can still be asked by the plain way.
 func (h *httpPeer) part(ctx context.Context) {

@@ -104,7 +104,7 @@ func (p *HTTPPool) left(name string) {
 		return
 	}
 	ctx, cancel := context.WithCancel(p.life)
-	a := &absentee{newPlainPeer(p, name), cancel}
+	a := &absentee{newToldPeer(p, name), cancel}
 	p.absent[name] = a
 	p.resetView()
 	p.background.Go(func() { a.visits(ctx) })
@@ -169,7 +169,7 @@ func (p *HTTPPool) verify(absent []string) {
 		p.background.Go(func() {
 			ctx, cancel := context.WithTimeout(p.life, p.detectionTime())
 			defer cancel()
-			h := newPlainPeer(p, name)
+			h := newToldPeer(p, name)
 			if _, leaving, err := h.tell(ctx, Change{}); leaving || gone(err) {
 				p.left(name)
 			}

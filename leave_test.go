@@ -332,6 +332,30 @@ func TestLeaveBesideAPeerThatHangs(t *testing.T) {
 	}
 }
 
+// A peer that has left, and whose machine is gone, is not looked for any more by those who
+// have ended, or have no such peer now.
+func TestNobodyLooksForWhoIsGone(t *testing.T) {
+	simulate(t, func(t *testing.T, net *simnet.Network) {
+		c := newCrew(t, net, 3, simConfig{})
+		c.nodes[1].stop(t)
+		net.Isolate(host(1))
+		time.Sleep(10 * time.Second)
+		dials := func() int64 { return net.LinkStats(host(0), host(1)).Dials + net.LinkStats(host(2), host(1)).Dials }
+		if dials() == 0 {
+			t.Error("nobody has looked whether it is back")
+		}
+		c.nodes[2].stop(t)
+		introduce(t, c.nodes[:1], c.nodes[0], c.nodes[2])
+		time.Sleep(time.Second)
+		before := dials()
+		time.Sleep(time.Minute)
+		if n := dials() - before; n != 0 {
+			t.Errorf("%d dials after a minute, want none", n)
+		}
+		net.Rejoin(host(1))
+	})
+}
+
 // All leave at the same time, which nobody minds.
 func TestAllLeave(t *testing.T) {
 	simulate(t, func(t *testing.T, net *simnet.Network) {
