@@ -173,14 +173,17 @@ func (p *HTTPPool) heard(peer string, s *said) {
 	}
 	c := &p.consent
 	c.mu.Lock()
-	late := c.late(peer, s.turn)
+	v, late := p.view.Load(), c.late(peer, s.turn)
 	c.mu.Unlock()
+	if v.has(peer) == nil && !v.lacks(peer) {
+		return // it has no part in what this process promises
+	}
 	if !late {
 		p.heardOfLeavers(peer, s)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	v := p.view.Load()
+	v = p.view.Load()
 	h := v.has(peer)
 	late = c.late(peer, s.turn)
 	switch {
@@ -190,7 +193,7 @@ func (p *HTTPPool) heard(peer string, s *said) {
 		c.newEpoch() // it had another view, whatever it has now
 	}
 	if late || h == nil {
-		return // or it has no part in what this process promises
+		return
 	}
 	was, dissented := c.dissent[peer]
 	if s.view == v.id && !c.agreed[peer] {
@@ -221,9 +224,9 @@ func (p *HTTPPool) heard(peer string, s *said) {
 func (p *HTTPPool) heardOfLeavers(peer string, s *said) {
 	switch {
 	case s.leaving:
-		p.left(peer)
+		p.left(peer, s.process)
 	case s.anew, s.process != 0 && p.view.Load().lacks(peer): // its announcement may come late
-		p.back(peer)
+		p.back(peer, s.process)
 	}
 	p.verify(s.absent)
 }

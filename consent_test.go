@@ -2,6 +2,7 @@ package peercache
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 )
 
@@ -78,5 +79,35 @@ func TestP8LateAnswerIsNoDissent(t *testing.T) {
 	pool.heard(peer, &said{turn: turn{2, 8}, view: view, anew: true})
 	if pool.agreement().epoch == epoch {
 		t.Error("an announcement that came late does not count as a change of the view")
+	}
+}
+
+// What a peer said before it left may come after, or at the same time. It stays out of the
+// view, until another process says something at its address.
+func TestLateWordOfWhoHasLeft(t *testing.T) {
+	const self, peer = "http://self", "http://peer"
+	pool, err := NewHTTPPool(self, WithoutStream(), WithTransport(nowhere{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := pool.Set(self, peer); err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Shutdown(t.Context())
+	for process := range uint32(500) {
+		before, leaving := turn{process + 1, 1}, turn{process + 1, 2}
+		pool.heard(peer, &said{turn: before, view: 1, anew: true})
+		if !pool.knows(peer) {
+			t.Fatal("a new process is not back in the view")
+		}
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() { pool.heard(peer, &said{turn: before, view: 1}) })
+		}
+		all.Go(func() { pool.heard(peer, &said{turn: leaving, view: 1, leaving: true}) })
+		all.Wait()
+		if pool.knows(peer) {
+			t.Fatalf("a peer that has left is in the view, in try %d", process)
+		}
 	}
 }

@@ -93,28 +93,31 @@ func (p *HTTPPool) resetView() {
 // nothing listens at its address.
 type absentee struct {
 	*httpPeer
-	end context.CancelFunc // of the visits
+	process uint32             // that leaves, see consent; 0: not known
+	end     context.CancelFunc // of the visits
 }
 
-// left takes a peer out of the view that has said that it leaves.
-func (p *HTTPPool) left(name string) {
+// left takes a peer out of the view whose process has said that it leaves.
+func (p *HTTPPool) left(name string, process uint32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed.Load() || p.absent[name] != nil || !slices.Contains(p.listed, name) {
 		return
 	}
 	ctx, cancel := context.WithCancel(p.life)
-	a := &absentee{newToldPeer(p, name), cancel}
+	a := &absentee{newToldPeer(p, name), process, cancel}
 	p.absent[name] = a
 	p.resetView()
 	p.background.Go(func() { a.visits(ctx) })
 }
 
-// back puts a peer that had left into the view again.
-func (p *HTTPPool) back(name string) {
+// back puts a peer that had left into the view again, because of what a process at its
+// address has said. It is not the one that left: that does not change its mind, though what
+// it said before may come after.
+func (p *HTTPPool) back(name string, process uint32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if a := p.absent[name]; a != nil {
+	if a := p.absent[name]; a != nil && (process == 0 || process != a.process) {
 		a.end()
 		delete(p.absent, name)
 		p.resetView()
@@ -133,7 +136,7 @@ func (a *absentee) Change(ctx context.Context, c Change) ([]Holder, error) {
 		return nil, nil
 	}
 	if err == nil && !leaving {
-		a.pool.back(a.url)
+		a.pool.back(a.url, 0)
 	}
 	return held, err
 }
@@ -171,7 +174,7 @@ func (p *HTTPPool) verify(absent []string) {
 			defer cancel()
 			h := newToldPeer(p, name)
 			if _, leaving, err := h.tell(ctx, Change{}); leaving || gone(err) {
-				p.left(name)
+				p.left(name, 0)
 			}
 			p.mu.Lock()
 			defer p.mu.Unlock()
