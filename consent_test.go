@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 )
 
 // What a Remove was told of the peers' agreement does not change under it when more peers
@@ -109,5 +110,31 @@ func TestLateWordOfWhoHasLeft(t *testing.T) {
 		if pool.knows(peer) {
 			t.Fatalf("a peer that has left is in the view, in try %d", process)
 		}
+	}
+}
+
+// Names of no peers, however many a message has, hold up nobody who wants to change the
+// view.
+func TestP10AbsentStrangers(t *testing.T) {
+	const self, peer = "http://self", "http://peer"
+	pool, err := NewHTTPPool(self, WithoutStream(), WithTransport(nowhere{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := pool.Set(self, peer); err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Shutdown(t.Context())
+	pool.mu.Lock()
+	defer pool.mu.Unlock()
+	heard := make(chan struct{})
+	go func() {
+		defer close(heard)
+		pool.heard(peer, &said{view: 1, absent: []string{"", self, "http://stranger"}})
+	}()
+	select {
+	case <-heard:
+	case <-time.After(5 * time.Second):
+		t.Error("it waits for the lock of the view")
 	}
 }

@@ -156,31 +156,34 @@ func (a *absentee) visits(ctx context.Context) {
 	}
 }
 
-// verify looks after peers of which another one says that they have left. This process may
-// have missed what they said.
+// verify looks after peers of the view of which another one says that they have left. This
+// process may have missed what they said.
 func (p *HTTPPool) verify(absent []string) {
-	if len(absent) == 0 {
-		return
+	for _, name := range absent { // however many: no lock is held
+		if p.knows(name) {
+			p.doubt(name)
+		}
 	}
+}
+
+// doubt asks a peer whether it is leaving, unless that is in progress.
+func (p *HTTPPool) doubt(name string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, name := range absent {
-		if p.closed.Load() || name == p.self || p.doubted[name] || p.absent[name] != nil || !slices.Contains(p.listed, name) {
-			continue
-		}
-		p.doubted[name] = true
-		p.background.Go(func() {
-			ctx, cancel := context.WithTimeout(p.life, p.detectionTime())
-			defer cancel()
-			h := newToldPeer(p, name)
-			if _, leaving, err := h.tell(ctx, Change{}); leaving || gone(err) {
-				p.left(name, 0)
-			}
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			delete(p.doubted, name)
-		})
+	if p.closed.Load() || p.doubted[name] {
+		return
 	}
+	p.doubted[name] = true
+	p.background.Go(func() {
+		ctx, cancel := context.WithTimeout(p.life, p.detectionTime())
+		defer cancel()
+		if _, leaving, err := newToldPeer(p, name).tell(ctx, Change{}); leaving || gone(err) {
+			p.left(name, 0)
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.doubted, name)
+	})
 }
 
 // drain waits for what is in progress: what peers asked for, by either way, what
