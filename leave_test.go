@@ -438,6 +438,10 @@ func TestReady(t *testing.T) {
 			t.Errorf("it is ready with %d values of about 100", n)
 		}
 
+		alone := startSimNode(t, net, 3, c.config)
+		time.AfterFunc(100*time.Millisecond, func() { alone.stop(t) })
+		ready(alone, 200*time.Millisecond, peercache.ErrClosed.Error())
+
 		// One that cannot be reached is not waited for, nor one that is of another mind.
 		c.nodes[1].stop(t)
 		net.Cut(host(1), host(2))

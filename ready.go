@@ -32,6 +32,7 @@ func (p *HTTPPool) Ready(ctx context.Context) error {
 		select {
 		case <-next:
 		case <-patience.C:
+		case <-p.life.Done():
 		case <-ctx.Done():
 			patience.Stop()
 			return fmt.Errorf("peercache: ready: %w: %w", ctx.Err(), missing)
