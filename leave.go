@@ -9,6 +9,7 @@ import (
 	"math"
 	"net/http"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -41,6 +42,9 @@ func (p *HTTPPool) Shutdown(ctx context.Context) error {
 	// Gets, see httpPeer.
 	p.mu.Lock()
 	p.closed.Store(true)
+	for _, peer := range p.known {
+		peer.breaker.end() // also if ctx ends before the links do
+	}
 	p.mu.Unlock()
 	p.end()
 	err := cmp.Or(left, p.drain(ctx))
@@ -208,13 +212,15 @@ func (p *HTTPPool) drain(ctx context.Context) error {
 			return err
 		}
 	}
+	var parting sync.WaitGroup // apart: another Shutdown may be waiting for the background
 	p.mu.Lock()
 	for _, peer := range p.known {
-		p.background.Go(func() { peer.part(ctx) })
+		parting.Go(func() { peer.part(ctx) })
 	}
 	p.mu.Unlock()
 	ended := make(chan struct{})
 	go func() {
+		parting.Wait()
 		p.background.Wait()
 		close(ended)
 	}()

@@ -332,6 +332,38 @@ func TestLeaveBesideAPeerThatHangs(t *testing.T) {
 	}
 }
 
+// Shutdown may be called again, or at the same time, and when its context has ended. However
+// it ends, nothing tries to reach peers afterwards.
+func TestShutdownAgain(t *testing.T) {
+	simulate(t, func(t *testing.T, net *simnet.Network) {
+		c := newCrew(t, net, 3, simConfig{})
+		c.warm(t, 100)
+		net.Isolate(host(1))
+		time.Sleep(5 * time.Second) // the breakers of the others are open
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := c.nodes[0].pool.Shutdown(ended); !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v, want %v", err, context.Canceled)
+		}
+		time.Sleep(10 * time.Second)
+		before := net.LinkStats(host(0), host(1)).Dials
+		time.Sleep(time.Minute)
+		if n := net.LinkStats(host(0), host(1)).Dials - before; n != 0 {
+			t.Errorf("%d dials after a Shutdown whose context had ended, want none", n)
+		}
+		var all sync.WaitGroup
+		for range 3 {
+			all.Go(func() {
+				if err := c.nodes[0].pool.Shutdown(inside(t)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		net.Rejoin(host(1))
+	})
+}
+
 // A peer that has left, and whose machine is gone, is not looked for any more by those who
 // have ended, or have no such peer now.
 func TestNobodyLooksForWhoIsGone(t *testing.T) {
