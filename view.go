@@ -24,7 +24,7 @@ type view struct {
 	named  map[string]*httpPeer // the others, by URL; never written to
 	id     uint64               // see viewID
 	since  Instant
-	before *view // the one before, of which nothing is known of a view before; nil: this process was alone
+	before *view // the view before, itself without one; nil: this process was alone then
 
 	absent []Peer   // those that were said to be peers, but are leaving
 	gone   []string // their names, with that of this process if it is leaving itself
@@ -103,17 +103,15 @@ func (p *HTTPPool) absentees() (absent []Peer, gone []string) {
 	return absent, gone
 }
 
-// setView makes the view of the peers that are present and puts it in place. A peer that
-// was in the view before stays the same Peer. If it is made anew, it is as with a process
-// that has just come. p.mu is held.
+// setView makes the view of the peers that are present and puts it in place. If it is made
+// anew, it is as with a process that has just come. p.mu is held.
 func (p *HTTPPool) setView(anew bool) error {
 	peers := p.present()
-	id := viewID(peers)
 	old := p.view.Load()
 	if anew || old != nil && len(old.others) == 0 && old.before == nil {
 		old = nil // the process was alone
 	}
-	if old != nil && old.id == id {
+	if old != nil && old.id == viewID(peers) {
 		same := *old // but for an absentee that is not listed any more
 		same.absent, same.gone = p.absentees()
 		p.view.Store(&same)
@@ -123,9 +121,26 @@ func (p *HTTPPool) setView(anew bool) error {
 	if err != nil {
 		return fmt.Errorf("peercache: %w", err)
 	}
-	known := make(map[string]*httpPeer, len(peers))
+	v := p.viewAfter(old, peers, ring)
+	var left []Peer
+	for name, peer := range p.known {
+		if v.named[name] == nil {
+			left = append(left, peer)
+			p.background.Go(func() { p.partLater(peer) })
+		}
+	}
+	announced := p.newView(v, left)
+	p.known = v.named
+	p.background.Go(func() { p.announce(v, announced) })
+	p.background.Go(func() { p.handOver(v) })
+	return nil
+}
+
+// viewAfter makes the view of peers that comes after old, which is nil if this process was
+// alone. A peer that was in the view before stays the same Peer. p.mu is held.
+func (p *HTTPPool) viewAfter(old *view, peers []string, ring *consistenthash.Ring) *view {
 	v := &view{
-		ring: ring, peers: make([]Peer, len(peers)), named: known, id: id,
+		ring: ring, peers: make([]Peer, len(peers)), named: make(map[string]*httpPeer, len(peers)), id: viewID(peers),
 		newcomers: make(map[string]*httpPeer), handed: make(chan struct{}),
 	}
 	v.absent, v.gone = p.absentees()
@@ -136,43 +151,28 @@ func (p *HTTPPool) setView(anew bool) error {
 		peer, ok := p.known[name]
 		if !ok {
 			peer = newHTTPPeer(p, name)
-			if old != nil {
-				v.newcomers[name] = peer
-			}
 		}
-		known[name] = peer
-		v.peers[i] = peer
+		if old != nil && (!ok || old.offering(name)) {
+			v.newcomers[name] = peer
+		}
+		v.named[name], v.peers[i] = peer, peer
 		v.others = append(v.others, peer)
 	}
 	if old != nil {
-		for name := range old.newcomers {
-			if known[name] != nil && old.offering(name) {
-				v.newcomers[name] = known[name]
-			}
-		}
 		before := *old
 		before.before, before.newcomers = nil, nil
 		v.before = &before
 	}
-	var left []Peer
-	for name, peer := range p.known {
-		if known[name] == nil {
-			left = append(left, peer)
-		}
-	}
-	announced := p.newView(v, left)
-	p.known = known
-	p.background.Go(func() { p.announce(v, announced) })
-	p.background.Go(func() { p.handOver(v) })
-	for _, peer := range left {
-		p.background.Go(func() {
-			pause(p.life, partAfter) // it has what this process may own now
-			ctx, cancel := context.WithTimeout(context.Background(), longestParting)
-			defer cancel()
-			peer.(*httpPeer).part(ctx)
-		})
-	}
-	return nil
+	return v
+}
+
+// partLater parts with a peer that has no part in the view any more, when it has handed over
+// what this process may own now.
+func (p *HTTPPool) partLater(peer *httpPeer) {
+	pause(p.life, partAfter)
+	ctx, cancel := context.WithTimeout(context.Background(), longestParting)
+	defer cancel()
+	peer.part(ctx)
 }
 
 const (
