@@ -17,12 +17,13 @@ import (
 
 // The requests of the plain protocol, relative to the base path:
 //
-//	GET  {group}/{key}    GetResponse   as golang/groupcache's
-//	POST get              GetResponse   a GetRequest in the body: any key
+//	GET  {group}/{key}    GetResponse      as golang/groupcache's
+//	POST get              GetResponse      a GetRequest in the body: any key
 //	POST change           ChangeResponse   a ChangeRequest in the body
 //
-// The header Peercache-Peer has the base URL of the peer that asks. A GET of the base path itself, with the header "Upgrade: peercache", begins a
-// stream on the connection: see the package stream.
+// The header Peercache-Peer has the base URL of the peer that asks. A GET of the base path
+// itself, with the header "Upgrade: peercache", begins a stream on the connection: see the
+// package stream.
 const (
 	getPath    = "get"
 	changePath = "change"

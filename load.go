@@ -228,8 +228,8 @@ func (g *Group) doubted(key string, owner bool) (r rank, doubted bool) {
 }
 
 // loadPast loads key and keeps nothing. It is for a process that may not hear of changes
-// of the key, such as one that has lapsed: it shares only loads that began after the given turn, which was taken after
-// the caller asked.
+// of the key, such as one that has lapsed: it shares only loads that began after the given
+// turn, which was taken after the caller asked.
 func (g *Group) loadPast(ctx context.Context, key string, after uint64) (Entry, error) {
 	if err := ctx.Err(); err != nil {
 		return Entry{}, err
