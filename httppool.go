@@ -79,6 +79,7 @@ type HTTPPool struct {
 	membership *membership   // nil without a WithDiscovery: Set gives the views
 	given      chan struct{} // closed when Set has given one
 	give       sync.Once     // closes given
+	warm       atomic.Bool   // set when Ready has returned nil
 	log        *slog.Logger
 }
 

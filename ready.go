@@ -18,14 +18,20 @@ import (
 //
 // Peers are not waited for without end: not at all, if they cannot be reached, and those
 // that have another view, or values to hand over, for no longer than WithHandover's time
-// after this process got its view. From Shutdown on the error is ErrClosed.
+// after this process got its view. Once warm, the process is ready whatever changes in the
+// cluster: else a change that all processes see would have a probe take all of them away
+// from their users. From Shutdown on the error is ErrClosed.
 func (p *HTTPPool) Ready(ctx context.Context) error {
 	for {
 		if p.leaving.Load() || p.closed.Load() {
 			return fmt.Errorf("peercache: ready: %w", ErrClosed)
 		}
+		if p.warm.Load() {
+			return nil
+		}
 		next, most, missing := p.missing()
 		if missing == nil {
+			p.warm.Store(true)
 			return nil
 		}
 		patience := time.NewTimer(most)
