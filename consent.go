@@ -168,15 +168,15 @@ func (p *HTTPPool) heard(peer string, s *said) {
 	if s.view == 0 || peer == p.self {
 		return
 	}
-	if s.leaving { // late or not: the answer says that this is noted
-		p.logs.begin(s.departure, peer)
-	}
 	c := &p.consent
 	c.mu.Lock()
 	v, late := p.view.Load(), c.late(peer, s.turn)
 	c.mu.Unlock()
 	if v.has(peer) == nil && !v.lacks(peer) {
 		return // it has no part in what this process promises
+	}
+	if s.leaving { // late or not: the answer says that this is noted
+		p.logs.begin(s.departure, peer)
 	}
 	if !late {
 		p.heardOfLeavers(peer, s)
