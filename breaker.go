@@ -47,7 +47,7 @@ const (
 // breaker keeps callers from a peer that has failed until an attempt to reach it
 // succeeds. The attempts are its own: those of sony/gobreaker and failsafe-go are
 // callers' requests, so that a peer that hangs would cost a caller the detection time
-// again and again, and they take a lock for each request, also of a peer that is well.
+// again and again, and they take a lock for each request, which on a stream costs nothing here.
 type breaker struct {
 	peer  string // its base URL, for the log
 	log   *slog.Logger

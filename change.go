@@ -112,8 +112,8 @@ func (g *Group) change(ctx context.Context, c Change) error {
 		return g.outdateSnapshot()
 	}
 	err := g.spread(ctx, c)
-	if p, ok := g.peers.(*HTTPPool); ok {
-		err = errors.Join(err, p.outdateSnapshots())
+	if g.pool != nil {
+		err = errors.Join(err, g.pool.outdateSnapshots())
 	}
 	if g.lapsed() {
 		return g.lapsedError(err)

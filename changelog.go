@@ -94,8 +94,8 @@ func (l *changeLogs) note(c *Change) {
 
 // noteChange takes note of a change, for those who restart.
 func (g *Group) noteChange(c *Change) {
-	if p, ok := g.peers.(*HTTPPool); ok {
-		p.logs.note(c)
+	if g.pool != nil {
+		g.pool.logs.note(c)
 	}
 }
 

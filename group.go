@@ -20,6 +20,7 @@ type Group struct {
 	name   string
 	getter Getter
 	peers  PeerPicker   // nil for a local cache
+	pool   *HTTPPool    // that it is registered with, also where peers only stands before it; may be nil
 	log    *slog.Logger // nil says nothing
 
 	// main holds the values that were loaded here: those of the keys this

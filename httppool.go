@@ -172,7 +172,7 @@ func (p *HTTPPool) Register(g *Group) error {
 	if groups[g.name] != nil {
 		return errors.New("the pool has a group of that name already: want another name, or another pool")
 	}
-	groups[g.name] = g
+	groups[g.name], g.pool = g, p
 	p.groups.Store(&groups)
 	return nil
 }

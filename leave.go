@@ -31,7 +31,7 @@ import (
 //     whatever ctx says.
 //
 // The groups can still be asked, and load by themselves what they have not cached; their
-// Remove still reaches the peers. Ready returns ErrClosed from the beginning.
+// Remove still reaches the peers. Ready returns ErrClosed from then on.
 //
 // A process ends in this order: it stops taking users' requests, shuts down the
 // pool, and only then the server that serves the pool.
@@ -67,16 +67,21 @@ func (p *HTTPPool) leave(ctx context.Context) {
 	p.beginEnding()
 	p.leaving.Store(true)
 	p.resetView()
-	v := p.view.Load()
 	p.mu.Unlock()
 	if end, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/2)
 		defer cancel()
 	}
-	select {
-	case <-v.handed:
-	case <-ctx.Done():
+	for v := p.view.Load(); ; v = p.view.Load() {
+		select {
+		case <-v.handed:
+		case <-ctx.Done():
+			return
+		}
+		if p.view.Load().since == v.since { // else others have left, who may own what this one had
+			return
+		}
 	}
 }
 

@@ -409,6 +409,53 @@ func TestAllLeave(t *testing.T) {
 	})
 }
 
+// A process that has served alone hands half of what it has to the second one.
+func TestP1TheSecondProcessIsHandedOver(t *testing.T) {
+	simulate(t, func(t *testing.T, net *simnet.Network) {
+		o := &origin{}
+		first := startSimNode(t, net, 0, simConfig{getter: o})
+		introduce(t, []*node{first}, first)
+		for k := range 300 {
+			first.get(t, fmt.Sprint("key", k))
+		}
+		second := startSimNode(t, net, 1, simConfig{getter: o})
+		both := []*node{first, second}
+		introduce(t, both, both...)
+		if err := second.pool.Ready(inside(t)); err != nil {
+			t.Fatal(err)
+		}
+		if items := second.group.Stats().Main.Items; items < 100 {
+			t.Errorf("it is ready with %d values of about 150", items)
+		}
+		for k := range 300 {
+			second.get(t, fmt.Sprint("key", k))
+		}
+		if n := o.total(); n != 300 {
+			t.Errorf("%d loads of 300 keys", n)
+		}
+	})
+}
+
+// Two that leave at the same time hand over what they have to the third.
+func TestP1TwoThatLeaveTogether(t *testing.T) {
+	simulate(t, func(t *testing.T, net *simnet.Network) {
+		c := newCrew(t, net, 3, simConfig{})
+		c.warm(t, 900)
+		var leaving sync.WaitGroup
+		for _, n := range c.nodes[1:] {
+			leaving.Go(func() { n.stop(t) })
+			time.Sleep(3 * time.Millisecond)
+		}
+		leaving.Wait()
+		for k := range 900 {
+			c.nodes[0].get(t, fmt.Sprint("key", k))
+		}
+		if n := c.origin.total(); n != 900 {
+			t.Errorf("%d loads of 900 keys", n)
+		}
+	})
+}
+
 // A group that serves nothing while it is lapsed, as it is before it has joined, is handed
 // what it owns when it has.
 func TestP1ConsistentGroupIsHandedOver(t *testing.T) {

@@ -91,10 +91,12 @@ func (p *HTTPPool) offerAll(ctx context.Context, all []moved) int {
 	return int(offered.Load())
 }
 
-// What one offer names: so many keys, of values that have so many bytes.
+// What one offer names: so many keys, of values that have so many bytes. Of one that names
+// more than mostOffered keys the others are left out.
 const (
 	keysInOffer  = 512
 	bytesInOffer = 4 << 20
+	mostOffered  = 8 * keysInOffer
 )
 
 // oneOffer returns how many of the values the next offer is for.
@@ -181,9 +183,12 @@ func (p *HTTPPool) takeOver(ctx context.Context, g *Group, from string, keys []s
 	ctx, cancel := context.WithTimeout(ctx, p.handover.time)
 	defer cancel()
 	p.agree(ctx) // before, values of keys that are new here are not kept
+	if p.settled(ctx) != nil {
+		return
+	}
 	var asks errgroup.Group
 	asks.SetLimit(takeOverAtOnce)
-	for _, key := range keys {
+	for _, key := range keys[:min(len(keys), mostOffered)] {
 		asks.Go(func() error {
 			if ctx.Err() == nil {
 				g.takeOver(ctx, key, peer)
@@ -215,21 +220,36 @@ func (p *HTTPPool) peer(name string) Peer {
 
 // takeOver gets a value that a peer offers, unless there is one.
 func (g *Group) takeOver(ctx context.Context, key string, from Peer) {
-	since, ok := g.handoversSince(key)
-	if !ok || g.checkKey(key) != nil || g.lapsed() || g.rank(key) != asOwner {
-		return
+	for g.checkKey(key) == nil && ctx.Err() == nil {
+		since, ok := g.handoversSince(key)
+		if !ok || g.lapsed() || !g.wants(key) {
+			return
+		}
+		e, ok := g.handedOver(ctx, key, from)
+		if !ok || !g.wants(key) {
+			return
+		}
+		// There is no flight that a Remove could taint, but a Remove leaves its mark before
+		// it drops anything.
+		kept := g.addOwn(key, e, func() bool {
+			now, ok := g.handoversSince(key)
+			return (!ok || now != since) && g.planted != offerWins
+		})
+		if now, _ := g.handoversSince(key); kept || now == since {
+			return
+		}
+		// The view has changed meanwhile: the marks are of the new one, and the value is
+		// not offered again to who was to have it before.
 	}
-	if e, there := g.main.Get(key); there && !e.Former && (e.Expires == 0 || e.Expires > Now()) && (e.Lease == 0 || e.Lease > Now()) {
-		return // it is not older
+}
+
+// wants reports whether a value of key that another peer had is of use here: this process
+// owns the key, and has no value that may be newer.
+func (g *Group) wants(key string) bool {
+	if g.rank(key) != asOwner {
+		return false
 	}
-	e, ok := g.handedOver(ctx, key, from)
-	if !ok || g.rank(key) != asOwner {
-		return
-	}
-	// There is no flight that a Remove could taint, but a Remove leaves its mark before
-	// it drops anything.
-	g.addOwn(key, e, func() bool {
-		now, ok := g.handoversSince(key)
-		return (!ok || now != since) && g.planted != offerWins
-	})
+	e, there := g.main.Get(key)
+	now := Now()
+	return !there || e.Former || e.Expires != 0 && e.Expires <= now || e.Lease != 0 && e.Lease <= now
 }

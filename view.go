@@ -144,6 +144,12 @@ func (p *HTTPPool) viewAfter(old *view, peers []string, ring *consistenthash.Rin
 		newcomers: make(map[string]*httpPeer), handed: make(chan struct{}),
 	}
 	v.absent, v.gone = p.absentees()
+	served := old != nil
+	select {
+	case <-p.viewed():
+		served = true // alone, but as one that owned all keys
+	default:
+	}
 	for i, name := range peers {
 		if name == p.self {
 			continue
@@ -152,7 +158,7 @@ func (p *HTTPPool) viewAfter(old *view, peers []string, ring *consistenthash.Rin
 		if !ok {
 			peer = newHTTPPeer(p, name)
 		}
-		if old != nil && (!ok || old.offering(name)) {
+		if served && !ok || old != nil && old.offering(name) {
 			v.newcomers[name] = peer
 		}
 		v.named[name], v.peers[i] = peer, peer
