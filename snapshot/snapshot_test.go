@@ -274,10 +274,18 @@ func TestTakeOfNoFile(t *testing.T) {
 		"in a missing directory":  filepath.Join(dir, "missing", "scores"),
 		"in a file":               filepath.Join(file, "scores"),
 		"a directory, with slash": dir + string(filepath.Separator),
+		"no room for the suffix":  filepath.Join(dir, strings.Repeat("n", 255-len(tempSuffix))),
 	} {
 		if taken, err := Take(path); err == nil {
 			t.Errorf("%s: %v, want an error", name, taken)
 		}
+	}
+	// A file that could be there is no error, and to look leaves nothing.
+	if taken, err := Take(filepath.Join(dir, "scores")); taken != nil || err != nil {
+		t.Errorf("%v, %v, want no file and no error", taken, err)
+	}
+	if got := names(t, dir); len(got) != 1 {
+		t.Errorf("files %q, want the one that was there", got)
 	}
 }
 

@@ -25,11 +25,11 @@ func Take(path string) (*Taken, error) {
 	file, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil
+		return nil, tryNames(path)
 	case err != nil:
 		return nil, fmt.Errorf("snapshot: %w", err)
 	case !file.Mode().IsRegular():
-		return nil, fmt.Errorf("snapshot: %s is a %v: want a path for a regular file", path, file.Mode().Type())
+		return nil, fmt.Errorf("snapshot: %s is %s: want a path for a regular file", path, kindOf(file.Mode()))
 	}
 	if err := os.Rename(path, path+takenSuffix); err != nil {
 		return nil, fmt.Errorf("snapshot: %w", err)
@@ -38,6 +38,30 @@ func Take(path string) (*Taken, error) {
 		return nil, err
 	}
 	return &Taken{path + takenSuffix}, nil
+}
+
+// tryNames returns an error if a file of path could not be written or taken later: the
+// end of a process would be late to find that out. What an earlier one left is of no use.
+func tryNames(path string) error {
+	file, err := os.OpenFile(path+takenSuffix, os.O_WRONLY|os.O_CREATE, 0o600) // the longest name
+	if err == nil {
+		err = errors.Join(file.Close(), os.Remove(file.Name()))
+	}
+	if err != nil {
+		return fmt.Errorf("snapshot: %w", err)
+	}
+	return nil
+}
+
+// kindOf names what is no regular file.
+func kindOf(mode fs.FileMode) string {
+	switch {
+	case mode.IsDir():
+		return "a directory"
+	case mode&fs.ModeSymlink != 0:
+		return "a symbolic link"
+	}
+	return fmt.Sprintf("a special file (%v)", mode)
 }
 
 // Open opens the file and checks all of it, see Reader.
