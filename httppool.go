@@ -168,12 +168,25 @@ func (p *HTTPPool) Register(g *Group) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	groups := maps.Clone(*p.groups.Load())
-	if groups[g.name] != nil {
-		return errors.New("the pool has a group of that name already: want another name, or another pool")
+	if err := p.accepts(g); err != nil {
+		return err
 	}
+	groups := maps.Clone(*p.groups.Load())
 	groups[g.name], g.pool = g, p
 	p.groups.Store(&groups)
+	return nil
+}
+
+// accepts returns an error if g cannot be beside the groups that there are.
+func (p *HTTPPool) accepts(g *Group) error {
+	for name, other := range *p.groups.Load() {
+		if name == g.name {
+			return errors.New("the pool has a group of that name already: want another name, or another pool")
+		}
+		if g.snapshot != nil && other.snapshot != nil && g.snapshot.path == other.snapshot.path {
+			return fmt.Errorf("WithSnapshot: %s is the file of the group %q: want one for each group", g.snapshot.path, name)
+		}
+	}
 	return nil
 }
 

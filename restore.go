@@ -23,10 +23,11 @@ func (g *Group) checkSnapshot() error {
 	if g.consistent {
 		return errors.New("WithSnapshot and WithConsistency: want one of them: the other one begins with empty caches")
 	}
-	if p, ok := g.peers.(*HTTPPool); !ok || p == nil || p.compat {
-		return errors.New("WithSnapshot: the group's peers cannot say what they changed while this process was down: want an HTTPPool without WithGroupcacheCompat, or no peers")
+	p, ok := g.peers.(*HTTPPool)
+	if !ok || p == nil || p.view.Load() == nil || p.compat {
+		return errors.New("WithSnapshot: the group's peers cannot say what they changed while this process was down: want an HTTPPool that NewHTTPPool made without WithGroupcacheCompat, or no peers")
 	}
-	return nil
+	return p.accepts(g) // Register looks again, but then the file is taken
 }
 
 // take takes the file away, and looks whether it is one for this process. If it is not,

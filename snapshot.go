@@ -28,8 +28,9 @@ import (
 // it has written the file removes it, so that no crash brings back what was removed (P8).
 // Where it cannot be removed, that call returns an error.
 //
-// NewGroup fails if the directory of path does not exist, or if path is itself one. A path
-// is for one group and one process at a time. Beside it stand path.tmp while it is written
+// NewGroup fails if the directory of path does not exist or cannot be written, and if path is
+// itself one or a symbolic link. A path is for one group and one process at a time: a pool
+// refuses a second group of the same. Beside it stand path.tmp while it is written
 // and path.taken while it is read. Only the user of this process can read the file, which
 // has the values as they are. It is for the machine that wrote it, by whose wall clock its
 // age is taken.

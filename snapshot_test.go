@@ -408,7 +408,7 @@ func TestSnapshotBadOptions(t *testing.T) {
 	}{
 		{"no path", []peercache.GroupOption{peercache.WithSnapshot("", time.Hour)}, "empty path"},
 		{"no age", []peercache.GroupOption{peercache.WithSnapshot(filepath.Join(dir, "s"), 0)}, "maxAge"},
-		{"a directory", []peercache.GroupOption{peercache.WithSnapshot(dir, time.Hour)}, "regular file"},
+		{"a directory", []peercache.GroupOption{peercache.WithSnapshot(dir, time.Hour)}, "is a directory: want a path for a regular file"},
 		{"no directory", []peercache.GroupOption{peercache.WithSnapshot(filepath.Join(dir, "no", "s"), time.Hour)}, "directory"},
 		{"golang/groupcache", []peercache.GroupOption{peercache.WithSnapshot(filepath.Join(dir, "s"), time.Hour), peercache.WithPeers(pool)}, "WithGroupcacheCompat"},
 		{"consistency", []peercache.GroupOption{peercache.WithSnapshot(filepath.Join(dir, "s"), time.Hour), peercache.WithPeers(pool), peercache.WithConsistency()}, "WithConsistency"},
@@ -428,5 +428,35 @@ func TestSnapshotBadOptions(t *testing.T) {
 	}
 	if err := p.group.SaveSnapshot(); !errors.Is(err, fs.ErrNotExist) || !strings.HasPrefix(err.Error(), "peercache: ") {
 		t.Errorf("SaveSnapshot to a directory that has gone: %v", err)
+	}
+}
+
+// A group that cannot be made does not cost the file of the one that can.
+func TestSnapshotOfAGroupThatIsRefused(t *testing.T) {
+	path := snapshotPath(t)
+	pool, err := peercache.NewHTTPPool("http://127.0.0.1:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	group := func(name string) error {
+		_, err := peercache.NewGroup(name, 1<<20, &editions{}, peercache.WithPeers(pool), peercache.WithSnapshot(path, time.Hour))
+		return err
+	}
+	if err := group("test"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("a snapshot"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, says := range map[string]string{"test": "of that name", "other": `is the file of the group "test"`} {
+		if err := group(name); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v, want an error that says %q", name, err, says)
+		}
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("the file is gone: %v", err)
+	}
+	if err := pool.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }
