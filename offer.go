@@ -46,7 +46,7 @@ func (p *HTTPPool) handOver(v *view) {
 		defer cancel()
 		p.agree(ctx) // who has another view would not take them
 		offered := p.offerAll(ctx, all)
-		p.log.Info("values were handed over to their new owners", "values", len(all), "offered", offered)
+		p.log.Info("values have new owners, to which some or all were offered", "values", len(all), "offered", offered)
 	}
 	if v.before != nil {
 		<-v.before.handed
