@@ -13,8 +13,8 @@ import (
 // rules are where the promises leave a choice of how hard to look.
 type rules struct {
 	// views counts also what a Get sees of a load that ran outside of the view
-	// of the one who called Remove. Two processes whose views differ may each
-	// know a peer that the other does not.
+	// of the one who called Remove, or of a Set that may be kept there. Two processes
+	// whose views differ may each know a peer that the other does not.
 	views bool
 	// sets counts also what a Set that failed, or whose caller died, does later
 	// than its call. Without it such a Set may come into force at any time, as a
@@ -189,6 +189,7 @@ func (c *checker) checkRemoved(i *invalidation, r *read, s *source) {
 	case s.set && (i.begin.before(s.end) || !c.sets && (s.result == hasFailed || s.who.died.before(s.end))):
 	case !s.set && i.begin.before(s.begin):
 	case !c.views && !slices.Contains(i.view, s.who.url):
+	case !c.views && s.set && c.outsider(i):
 	default:
 		what := "which returned nil"
 		if i.err != nil {
@@ -196,6 +197,14 @@ func (c *checker) checkRemoved(i *invalidation, r *read, s *source) {
 		}
 		c.broken("P8", r.key, r.end, "the %v returned %s, of %v; but it began after the %v, %s", r, r.answer(), s, i, what)
 	}
+}
+
+// outsider reports whether a process lived on outside of the view in which i was done: it
+// may keep what another one has set, and bring it back.
+func (c *checker) outsider(i *invalidation) bool {
+	return slices.ContainsFunc(c.reads, func(r *read) bool {
+		return r.begin.before(i.end) && !r.who.died.before(i.end) && !slices.Contains(i.view, r.who.url)
+	})
 }
 
 // checkInvalidation looks at what a call said, not at what it did.
