@@ -258,7 +258,7 @@ func (g *Group) answered(peer Peer, key string, have Entry, asked Instant, ans A
 		g.stats.peerLoads.Add(1)
 	case unreachable(err):
 		g.stats.peerErrors.Add(1)
-		level = slog.LevelWarn
+		level = g.failureLevel()
 	}
 	if g.logs(level) {
 		g.say(level, "asked peer", key, slog.String("peer", peer.Name()), took(asked), problem(err))

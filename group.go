@@ -22,6 +22,7 @@ type Group struct {
 	peers  PeerPicker   // nil for a local cache
 	pool   *HTTPPool    // that it is registered with, also where peers only stands before it; may be nil
 	log    *slog.Logger // nil says nothing
+	warned atomic.Int64 // the Instant of the last failureLevel that was a warning
 
 	// main holds the values that were loaded here: those of the keys this
 	// process owns, and of keys whose owner could not be reached. It is all

@@ -3,6 +3,7 @@ package peercache
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -46,7 +47,11 @@ func (p *HTTPPool) handOver(v *view) {
 		defer cancel()
 		p.agree(ctx) // who has another view would not take them
 		offered := p.offerAll(ctx, all)
-		p.log.Info("values have new owners, to which some or all were offered", "values", len(all), "offered", offered)
+		level := slog.LevelInfo
+		if offered < len(all) && ctx.Err() != nil {
+			level = slog.LevelWarn // what was not offered in time is loaded again
+		}
+		p.log.Log(ctx, level, "values have new owners, to which some or all were offered", "values", len(all), "offered", offered)
 	}
 	if v.before != nil {
 		<-v.before.handed

@@ -225,9 +225,9 @@ func WithMaxValueBytes(n int) GroupOption {
 }
 
 // WithLogger makes the group say what it does: at level debug where each Get
-// was answered from, at level info that a snapshot was restored, at level warn which
-// peer could not be reached or that a snapshot is ignored, at level error that a getter
-// panicked. By default, and with nil, it says nothing.
+// was answered from, at level info that a snapshot was restored, at level warn, once a
+// second at most, which peer could not be reached, or that a snapshot is ignored, at level
+// error that a getter panicked. By default, and with nil, it says nothing.
 func WithLogger(l *slog.Logger) GroupOption {
 	return func(g *Group) error {
 		g.log = l
