@@ -46,14 +46,7 @@ func TestP8AgreementIsASnapshot(t *testing.T) {
 // What a peer answered before its view changed, and what it has announced since, may come in
 // the other order. Then what was announced stands.
 func TestP8LateAnswerIsNoDissent(t *testing.T) {
-	const self, peer = "http://self", "http://peer"
-	pool, err := NewHTTPPool(self, WithoutStream(), WithTransport(nowhere{}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := pool.Set(self, peer); err != nil {
-		t.Fatal(err)
-	}
+	pool, self, peer := unheardPair(t)
 	pool.background.Wait()
 	view, other := pool.view.Load().id, viewID([]string{self, peer, "http://third"})
 	for _, step := range []struct {
@@ -86,14 +79,7 @@ func TestP8LateAnswerIsNoDissent(t *testing.T) {
 // What a peer said before it left may come after, or at the same time. It stays out of the
 // view, until another process says something at its address.
 func TestLateWordOfWhoHasLeft(t *testing.T) {
-	const self, peer = "http://self", "http://peer"
-	pool, err := NewHTTPPool(self, WithoutStream(), WithTransport(nowhere{}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := pool.Set(self, peer); err != nil {
-		t.Fatal(err)
-	}
+	pool, _, peer := unheardPair(t)
 	defer pool.Shutdown(t.Context())
 	for process := range uint32(500) {
 		before, leaving := turn{process + 1, 1}, turn{process + 1, 2}
@@ -116,14 +102,7 @@ func TestLateWordOfWhoHasLeft(t *testing.T) {
 // Names of no peers, however many a message has, hold up nobody who wants to change the
 // view.
 func TestP10AbsentStrangers(t *testing.T) {
-	const self, peer = "http://self", "http://peer"
-	pool, err := NewHTTPPool(self, WithoutStream(), WithTransport(nowhere{}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := pool.Set(self, peer); err != nil {
-		t.Fatal(err)
-	}
+	pool, self, peer := unheardPair(t)
 	defer pool.Shutdown(t.Context())
 	pool.mu.Lock()
 	defer pool.mu.Unlock()
@@ -137,4 +116,18 @@ func TestP10AbsentStrangers(t *testing.T) {
 	case <-time.After(5 * time.Second):
 		t.Error("it waits for the lock of the view")
 	}
+}
+
+// unheardPair makes a pool that has one peer, which cannot be reached.
+func unheardPair(t *testing.T) (pool *HTTPPool, self, peer string) {
+	t.Helper()
+	self, peer = "http://self", "http://peer"
+	pool, err := NewHTTPPool(self, WithoutStream(), WithTransport(nowhere{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := pool.Set(self, peer); err != nil {
+		t.Fatal(err)
+	}
+	return pool, self, peer
 }
