@@ -67,15 +67,17 @@ func TestLeaseCountsFromBeforeTheRequest(t *testing.T) {
 
 // What etcd cannot have meant is no lease.
 func TestLeaseGranted(t *testing.T) {
-	for ttl, ok := range map[int64]bool{-1: false, 0: false, 1: true, mostGranted: true, mostGranted + 1: false} {
-		l, err := grant(t.Context(), slowEtcd{ttl: ttl}, time.Second, func(error) {})
-		if (err == nil) != ok {
-			t.Errorf("a lease of %d s: error %v", ttl, err)
+	synctest.Test(t, func(t *testing.T) {
+		for ttl, ok := range map[int64]bool{-1: false, 0: false, 1: true, mostGranted: true, mostGranted + 1: false} {
+			l, err := grant(t.Context(), slowEtcd{ttl: ttl}, time.Second, func(error) {})
+			if (err == nil) != ok {
+				t.Errorf("a lease of %d s: error %v", ttl, err)
+			}
+			if l != nil {
+				l.lapse.Stop()
+			}
 		}
-		if l != nil {
-			l.lapse.Stop()
-		}
-	}
+	})
 }
 
 // Who is missing may come back while etcd has not been heard for long, and for one
