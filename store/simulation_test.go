@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,6 +21,7 @@ type simulation struct {
 	store *Store
 	keys  []simulatedKey
 	leave []atomic.Int32 // by number: how often OnLeave was called with that value
+	left  atomic.Int64   // how often OnLeave was called
 	fails atomic.Int32
 	hits  atomic.Int64
 }
@@ -77,6 +79,7 @@ func (m *simulation) onLeave(key string, e Entry, r Reason) {
 	if r == Expired && (e.Expires == 0 || e.Expires > m.store.Now()) {
 		m.fail("%s: %d left as expired, before it was", key, n)
 	}
+	m.left.Add(1)
 }
 
 func (m *simulation) get(k *simulatedKey) {
@@ -147,7 +150,11 @@ func TestSimulation(t *testing.T) {
 		all.Go(func() { m.run(g, ops/simGoroutines, own) })
 	}
 	all.Wait()
-	m.quiesce()
+	m.store.mu.Lock()
+	check(t, m.store)
+	m.store.mu.Unlock()
+	m.settle()
+	m.account()
 	st := m.store.Stats()
 	t.Logf("%+v", st)
 	if m.hits.Load() == 0 || st.Evicted == 0 || st.Expired == 0 || st.Removed == 0 || st.Replaced == 0 {
@@ -155,12 +162,33 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
-// quiesce stops the store's expiry, and holds the entries that are left against those that came.
-func (m *simulation) quiesce() {
+// settle waits until the store is at rest: the timer has swept what expires, all of it within
+// 100 ms, and OnLeave has heard of all that left.
+func (m *simulation) settle() {
 	s := m.store
-	s.mu.Lock()
-	check(m.t, s)
-	s.mu.Unlock()
+	for since := time.Now(); ; runtime.Gosched() {
+		s.mu.Lock()
+		unswept := s.wheel.items
+		s.mu.Unlock()
+		if unswept == 0 && m.left.Load() == m.gone() {
+			return
+		}
+		if time.Since(since) > time.Minute {
+			m.t.Fatalf("%d not swept, %d left, %d announced", unswept, m.gone(), m.left.Load())
+		}
+	}
+}
+
+// gone returns how many entries have left, as the store counts.
+func (m *simulation) gone() int64 {
+	st := m.store.Stats()
+	return st.Evicted + st.Expired + st.Removed + st.Replaced
+}
+
+// account holds the entries that are there, and then leave, against those that were announced.
+// The store is at rest.
+func (m *simulation) account() {
+	s := m.store
 	here := map[uint32]bool{}
 	s.Range(func(key string, e Entry) bool {
 		here[uint32(e.Meta)] = true
@@ -170,14 +198,8 @@ func (m *simulation) quiesce() {
 		return true
 	})
 	s.Clear()
-	var left, want int64
-	for n := range m.leave {
-		left += int64(m.leave[n].Load())
-	}
-	st := s.Stats()
-	want = st.Evicted + st.Expired + st.Removed + st.Replaced
-	if left != want {
-		m.fail("OnLeave was called %d times, %d left", left, want)
+	if gone := m.gone(); m.left.Load() != gone {
+		m.fail("OnLeave was called %d times, %d left", m.left.Load(), gone)
 	}
 	for n := range here {
 		if m.leave[n].Load() != 1 {
