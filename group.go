@@ -15,7 +15,8 @@ import (
 
 // A Group is a named key space with its own size limit and its own getter. In
 // every process of a service there is one of the same name; together they are
-// one cache. Its methods may be called concurrently.
+// one cache. It is made by NewGroup, never as a zero value. Its methods may be called
+// concurrently.
 type Group struct {
 	name   string
 	getter Getter

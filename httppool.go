@@ -31,7 +31,7 @@ const (
 
 // HTTPPool connects the groups of a process with those of its peers over HTTP.
 // It is an http.Handler, to be served at the address that the peers know, and a
-// PeerPicker, to be given to NewGroup.
+// PeerPicker, to be given to NewGroup. It is made by NewHTTPPool, never as a zero value.
 type HTTPPool struct {
 	self        string
 	basePath    string
