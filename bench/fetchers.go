@@ -66,7 +66,16 @@ type fetcher struct {
 	put func(of valueKind, key string) error
 	// mostBytes is the largest value, or 0.
 	mostBytes int
+	// closeIdle closes connections that are not in use. It is nil where there are few.
+	closeIdle func()
 	dials     *dials
+}
+
+// rest is called when f has been used for a while.
+func (f *fetcher) rest() {
+	if f.closeIdle != nil {
+		f.closeIdle()
+	}
 }
 
 // takes reports whether values of a kind are possible.
@@ -92,7 +101,8 @@ func (b *peersBench) addPeercache() error {
 	}
 	b.asker = "http://" + l.Addr().String()
 	d := new(dials)
-	if b.pool, err = peercache.NewHTTPPool(b.asker, peercache.WithTransport(newTransport(d, manyConns))); err != nil {
+	t := newTransport(d, manyConns)
+	if b.pool, err = peercache.NewHTTPPool(b.asker, peercache.WithTransport(t)); err != nil {
 		l.Close()
 		return err
 	}
@@ -126,7 +136,8 @@ func (b *peersBench) addPeercache() error {
 			}
 			return nil
 		},
-		dials: d,
+		closeIdle: t.CloseIdleConnections, // of large values
+		dials:     d,
 	})
 	return nil
 }
@@ -165,9 +176,8 @@ func (b *peersBench) addGroupcache() error {
 	add := func(name, nameAll string, idle int) {
 		d := new(dials)
 		t := newTransport(d, idle)
-		b.closers = append(b.closers, t.CloseIdleConnections)
 		get := getBy(t)
-		b.fetchers = append(b.fetchers, &fetcher{name: name, get: get, nameAll: nameAll, dials: d, getAll: func(keys []string) error {
+		b.fetchers = append(b.fetchers, &fetcher{name: name, get: get, nameAll: nameAll, closeIdle: t.CloseIdleConnections, dials: d, getAll: func(keys []string) error {
 			return oneByOne(keys, func(key string) error { return get(batch, key) })
 		}})
 	}
@@ -207,8 +217,7 @@ func newTransport(d *dials, idle int) *http.Transport {
 func (b *peersBench) addPlain() error {
 	d := new(dials)
 	t := newTransport(d, manyConns)
-	b.closers = append(b.closers, t.CloseIdleConnections)
-	b.fetchers = append(b.fetchers, &fetcher{name: "bare net/http GET", dials: d, get: func(of valueKind, key string) error {
+	b.fetchers = append(b.fetchers, &fetcher{name: "bare net/http GET", closeIdle: t.CloseIdleConnections, dials: d, get: func(of valueKind, key string) error {
 		req, err := http.NewRequest(http.MethodGet, b.nodes[0].url+"/plain/"+valueKinds[of].name+"/"+key, nil)
 		if err != nil {
 			return err
@@ -299,6 +308,7 @@ func (b *peersBench) addMemcached() error {
 			return client.Set(&memcache.Item{Key: key, Value: of.value()})
 		},
 		mostBytes: 1 << 20,
+		closeIdle: func() { client.Close() }, // it goes on with new ones
 	})
 	return nil
 }

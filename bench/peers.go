@@ -142,6 +142,7 @@ func (b *peersBench) warm(f *fetcher, of valueKind) error {
 	if !f.takes(of) {
 		return nil
 	}
+	defer f.rest()
 	return oneByOne(b.keys[of], func(key string) error {
 		if f.put != nil {
 			if err := f.put(of, key); err != nil {

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // load is how fetchers are used while they are measured.
@@ -42,68 +44,75 @@ func medianCost(costs []cost) cost {
 	}
 }
 
-// measure lets the workers of l fetch values of a kind for one turn.
+// rampUp is the part of a turn that comes before it, and is not counted: connections are
+// made in it.
+const rampUp = 4
+
+// measure lets the workers of l fetch values of a kind for one turn. It leaves nothing that
+// those who are measured next would pay for, such as goroutines of idle connections.
 func (b *peersBench) measure(f *fetcher, of valueKind, l load) (cost, error) {
+	defer f.rest()
+	if _, _, _, err := b.fetch(f, of, l, b.m.turn/rampUp); err != nil {
+		return cost{}, err
+	}
 	runtime.GC() // what came before is not this one's to clean up
 	f.dials.reset()
 	before, err := b.usage()
 	if err != nil {
 		return cost{}, err
 	}
-	var (
-		stop    atomic.Bool
-		wg      sync.WaitGroup
-		counts  = make([]int, l.workers)
-		times   = make([][]time.Duration, l.workers)
-		errs    = make(chan error, l.workers+1)
-		start   = time.Now()
-		stopped = time.AfterFunc(b.m.turn, func() { stop.Store(true) })
-	)
-	defer stopped.Stop()
-	if l.beside {
-		wg.Go(func() {
-			for !stop.Load() {
-				if err := f.get(b.huge(), b.keys[b.huge()][0]); err != nil {
-					errs <- err
-					return
-				}
-			}
-		})
-	}
-	for worker := range l.workers {
-		wg.Go(func() {
-			var err error
-			counts[worker], times[worker], err = b.work(f, of, worker, l, &stop)
-			if err != nil {
-				errs <- err
-			}
-		})
-	}
-	wg.Wait()
-	took := time.Since(start)
-	select {
-	case err := <-errs:
+	keys, times, took, err := b.fetch(f, of, l, b.m.turn)
+	if err != nil {
 		return cost{}, err
-	default:
 	}
 	after, err := b.usage()
 	if err != nil {
 		return cost{}, err
-	}
-	keys := 0
-	for _, n := range counts {
-		keys += n
 	}
 	c := cost{
 		rate:  float64(keys) / took.Seconds(),
 		cpu:   float64(after-before) / float64(keys),
 		conns: float64(f.dials.most.Load()),
 	}
-	if all := slices.Concat(times...); len(all) > 0 {
-		slices.Sort(all)
-		c.p50, c.p99 = float64(all[len(all)/2]), float64(all[len(all)*99/100])
+	if len(times) > 0 {
+		slices.Sort(times)
+		c.p50, c.p99 = float64(times[len(times)/2]), float64(times[len(times)*99/100])
 	}
 	return c, nil
+}
+
+// fetch lets the workers of l fetch values of a kind for a time. It returns how many they
+// got, how long each call took if l says so, and how long all of it.
+func (b *peersBench) fetch(f *fetcher, of valueKind, l load, during time.Duration) (keys int, times []time.Duration, took time.Duration, err error) {
+	var (
+		stop    atomic.Bool
+		all     errgroup.Group
+		mu      sync.Mutex // of keys and times
+		start   = time.Now()
+		stopped = time.AfterFunc(during, func() { stop.Store(true) })
+	)
+	defer stopped.Stop()
+	if l.beside {
+		all.Go(func() error {
+			for !stop.Load() {
+				if err := f.get(b.huge(), b.keys[b.huge()][0]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	for worker := range l.workers {
+		all.Go(func() error {
+			n, took, err := b.work(f, of, worker, l, &stop)
+			mu.Lock()
+			defer mu.Unlock()
+			keys, times = keys+n, append(times, took...)
+			return err
+		})
+	}
+	err = all.Wait()
+	return keys, times, time.Since(start), err
 }
 
 // work is one worker: it fetches until it is stopped, once at least, and returns
