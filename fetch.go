@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -123,7 +124,7 @@ func (g *Group) fetchAll(ctx context.Context, owner Peer, keys []string, got fun
 	a.start()
 	var late errgroup.Group // keys that have to be asked for again
 	late.SetLimit(mostAtOnce)
-	for i, f := range flights {
+	for i, f := range slices.Backward(flights) { // as a rule the last one is answered last
 		e, err := g.fetches.Wait(ctx, f)
 		if _, ok := errors.AsType[unreached](err); !ok && (first[i] || !e.unshared && e.Expires == 0) {
 			got(i, e.Entry, err)

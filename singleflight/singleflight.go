@@ -112,7 +112,7 @@ func (g *Group[V]) Join(key string) (f *Flight[V], first bool) {
 		return f, false
 	}
 	f = new(Flight[V])
-	g.list(f, key)
+	g.list(f, key, g.now())
 	return f, true
 }
 
@@ -125,7 +125,7 @@ func (g *Group[V]) Start(key string) *Flight[V] {
 		return nil
 	}
 	f := new(Flight[V])
-	g.list(f, key)
+	g.list(f, key, g.now())
 	return f
 }
 
@@ -145,6 +145,7 @@ func (g *Group[V]) present(key string) *Flight[V] {
 func (g *Group[V]) JoinAll(keys []string) (flights []*Flight[V], first []bool) {
 	flights, first = make([]*Flight[V], len(keys)), make([]bool, len(keys))
 	fresh := make([]Flight[V], len(keys)) // in one piece, for they end together
+	now := g.now()                        // for all: a clock is not read for nothing
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for i, key := range keys {
@@ -154,7 +155,7 @@ func (g *Group[V]) JoinAll(keys []string) (flights []*Flight[V], first []bool) {
 			continue
 		}
 		flights[i], first[i] = &fresh[i], true
-		g.list(&fresh[i], key)
+		g.list(&fresh[i], key, now)
 		if i%256 == 255 { // let others in
 			g.mu.Unlock()
 			g.mu.Lock()
@@ -163,9 +164,17 @@ func (g *Group[V]) JoinAll(keys []string) (flights []*Flight[V], first []bool) {
 	return flights, first
 }
 
-// list makes f the flight of key, with one caller. g.mu is held.
-func (g *Group[V]) list(f *Flight[V], key string) {
-	f.key, f.waiters, f.listed = key, 1, true
+// now returns when a flight begins, where that is of use.
+func (g *Group[V]) now() (now time.Time) {
+	if g.JoinFor > 0 {
+		now = time.Now()
+	}
+	return now
+}
+
+// list makes f, which began at that time, the flight of key, with one caller. g.mu is held.
+func (g *Group[V]) list(f *Flight[V], key string, began time.Time) {
+	f.key, f.began, f.waiters, f.listed = key, began, 1, true
 	if g.flights == nil {
 		g.flights = make(map[string]*Flight[V])
 	}
@@ -173,9 +182,6 @@ func (g *Group[V]) list(f *Flight[V], key string) {
 	g.running++
 	g.turn++
 	f.turn = g.turn
-	if g.JoinFor > 0 {
-		f.began = time.Now()
-	}
 }
 
 // Turn returns a number that is lower than the Turn of all flights that start
