@@ -156,7 +156,8 @@ type ask struct {
 func (a *ask) start() {
 	n := 0
 	if p, ok := a.owner.(linkedPeer); ok && len(a.keys) > 0 {
-		a.query, a.waiter, a.asked = a.of.query("", a.have), a, Now()
+		q := a.of.query("", a.have)
+		a.group, a.lease, a.digest, a.waiter, a.asked = q.Group, q.Lease, q.Digest, a, Now()
 		var sent sent
 		n, sent = p.start(&a.request)
 		if n == 1 && len(a.keys) == 1 && a.of.fetches.CancelAbandoned {

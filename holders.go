@@ -2,6 +2,7 @@ package peercache
 
 import (
 	"hash/maphash"
+	"iter"
 	"maps"
 	"sync"
 	"sync/atomic"
@@ -37,7 +38,8 @@ type holders struct {
 
 const (
 	holderShards = 16
-	// leaseBytes is about what a lease takes: itself, and its share of the map.
+	// leaseBytes is about what a lease takes: itself, its share of heads, and what
+	// either has to spare.
 	leaseBytes = 48
 	// holdersShare of a group's bytes are for holders.
 	holdersShare = 1.0 / 32
@@ -57,19 +59,22 @@ type holderShard struct {
 	_          [64]byte           // keeps shards out of each other's cache line
 }
 
+// generation is a hash table of leases, each in the chain of its head. A map from keys to
+// their leases would hash once more, for each request of a peer.
 type generation struct {
 	began Instant
-	last  Instant          // when all of it is over
-	first map[uint64]int32 // by the key's hash: the place of its first lease, and 1
+	last  Instant // when all of it is over
+	heads []int32 // a power of two: place of the first lease of each chain, and 1; 0: there is none
 	all   []lease
 }
 
 // lease says until when a peer may hold a copy of a key. Keys of one hash share
 // theirs: that costs a message, at most.
 type lease struct {
+	hash  uint64 // of the key
 	until Instant
 	peer  uint32
-	next  int32 // place of the key's next lease, and 1; 0: there is none
+	next  int32 // place of the chain's next lease, and 1; 0: there is none
 }
 
 func newHolders(bytes int64, lease time.Duration) *holders {
@@ -136,18 +141,35 @@ func (h *holders) note(key string, peer uint32, d time.Duration) bool {
 }
 
 func (g *generation) reset(now Instant) {
-	if g.first == nil {
-		g.first = make(map[uint64]int32)
-	}
-	clear(g.first)
+	clear(g.heads)
 	g.all, g.began, g.last = g.all[:0], now, 0
+}
+
+// head returns the head of a hash's chain. The lowest bits are those of its shard.
+func (g *generation) head(hash uint64) *int32 {
+	return &g.heads[hash/holderShards&uint64(len(g.heads)-1)]
+}
+
+// of returns the leases of a hash.
+func (g *generation) of(hash uint64) iter.Seq[*lease] {
+	return func(each func(*lease) bool) {
+		if len(g.heads) == 0 {
+			return
+		}
+		for at := *g.head(hash); at != 0; {
+			l := &g.all[at-1]
+			if l.hash == hash && !each(l) {
+				return
+			}
+			at = l.next
+		}
+	}
 }
 
 // note reports whether there was room.
 func (g *generation) note(hash uint64, peer uint32, until Instant, most int) bool {
-	first := g.first[hash]
-	for at := first; at != 0; at = g.all[at-1].next {
-		if l := &g.all[at-1]; l.peer == peer {
+	for l := range g.of(hash) {
+		if l.peer == peer {
 			l.until = max(l.until, until)
 			g.last = max(g.last, until)
 			return true
@@ -156,13 +178,28 @@ func (g *generation) note(hash uint64, peer uint32, until Instant, most int) boo
 	if len(g.all) == most {
 		return false
 	}
-	if g.first == nil {
-		g.first = make(map[uint64]int32)
+	if len(g.all) == len(g.heads) {
+		g.grow()
 	}
-	g.all = append(g.all, lease{until, peer, first})
-	g.first[hash] = int32(len(g.all))
+	g.all = append(g.all, lease{hash: hash, until: until, peer: peer})
+	g.chain(len(g.all) - 1)
 	g.last = max(g.last, until)
 	return true
+}
+
+// chain puts the lease at a place into its chain.
+func (g *generation) chain(place int) {
+	l := &g.all[place]
+	head := g.head(l.hash)
+	l.next, *head = *head, int32(place+1)
+}
+
+// grow doubles the heads.
+func (g *generation) grow() {
+	g.heads = make([]int32, max(fewestLeases, 2*len(g.heads)))
+	for place := range g.all {
+		g.chain(place)
+	}
 }
 
 // of returns the peers that may hold copies of key, and until when each may. It asks for
@@ -179,8 +216,7 @@ func (h *holders) of(key string, peers func() []Peer) map[string]Instant {
 	s, hash := h.shard(key)
 	s.mu.Lock()
 	for _, g := range [...]*generation{&s.young, &s.old} {
-		for at := g.first[hash]; at != 0; at = g.all[at-1].next {
-			l := &g.all[at-1]
+		for l := range g.of(hash) {
 			until[l.peer] = max(until[l.peer], l.until)
 		}
 	}

@@ -147,17 +147,17 @@ func (h *httpPeer) start(r *request) (n int, s sent) {
 		return 0, s
 	}
 	r.peer = h
-	_, r.maxValue = h.limits(r.query.Group)
+	_, r.maxValue = h.limits(r.group)
 	if len(r.keys) == 1 {
-		r.query.Key = r.keys[0]
-		id, err := l.Ask(r, streamQuery(&r.query))
+		q := r.query(0)
+		id, err := l.Ask(r, streamQuery(&q))
 		if err != nil {
 			return 0, s
 		}
 		return 1, sent{l, id}
 	}
 	for n < len(r.keys) {
-		_, asked, err := l.AskBatch(r, n, r.query.Group, r.keys[n:], r.query.Lease)
+		_, asked, err := l.AskBatch(r, n, r.group, r.keys[n:], r.lease)
 		if err != nil {
 			break
 		}
@@ -182,8 +182,7 @@ func (r *request) Answer(i int, said stream.Answer, err error) {
 	case err != nil:
 		r.waiter.answer(i, Answer{}, &PeerError{Peer: r.peer.url, Err: err})
 	case said.Plain:
-		q := r.query
-		q.Key = r.keys[i]
+		q := r.query(i)
 		go func() {
 			a, err := r.peer.getPlain(context.Background(), &q)
 			r.waiter.answer(i, a, err)

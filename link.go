@@ -46,13 +46,11 @@ type link struct {
 	past    stream.Stats  // guarded by mu; the sum over links that have ended
 }
 
-// ready returns the link, if there is one that takes requests. It does not block.
+// ready returns the link, if there is one; it may have ended just now, and refuses requests
+// then. It does not block.
 func (c *link) ready() *stream.Link {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.live == nil || c.live.Err() != nil {
-		return nil
-	}
 	return c.live
 }
 

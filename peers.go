@@ -108,13 +108,20 @@ type linkedPeer interface {
 // request is what a linkedPeer is asked for. It belongs to the peer until all
 // answers have come.
 type request struct {
-	query  Query // of the first key, but for the key; of others only Group and Lease
+	group  string
 	keys   []string
+	lease  time.Duration
+	digest string // see Query; where there are many keys, empty
 	waiter waiter
 
 	// The rest is the peer's to set.
 	peer     *httpPeer
 	maxValue int // bytes
+}
+
+// query returns what is asked for the i-th key.
+func (r *request) query(i int) Query {
+	return Query{Group: r.group, Key: r.keys[i], Lease: r.lease, Digest: r.digest}
 }
 
 // A waiter gets the answers to a request, by their place in its keys: what Peer.Get

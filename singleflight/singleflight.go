@@ -61,8 +61,8 @@ type Group[V any] struct {
 // Flight is one call in progress.
 type Flight[V any] struct {
 	key   string
-	turn  uint64    // see Turn
-	began time.Time // of use with JoinFor
+	turn  uint64        // see Turn
+	began time.Duration // on the clock of now
 
 	// cancel withdraws the call when CancelAbandoned says so; nil if it cannot
 	// be withdrawn. Guarded by Group.mu.
@@ -73,12 +73,12 @@ type Flight[V any] struct {
 	err   error
 	ended atomic.Bool // set with Group.mu held
 
-	// These are guarded by Group.mu.
-	done    chan struct{} // closed after ended is set; nil if nobody waited for it so far
-	waiters int           // callers that have not left
-	listed  bool          // it is in Group.flights
-
 	tainted atomic.Bool // see Tainted
+
+	// These are guarded by Group.mu.
+	waiters int32         // callers that have not left
+	listed  bool          // it is in Group.flights
+	done    chan struct{} // closed after ended is set; nil if nobody waited for it so far
 }
 
 // Do returns the result of fn for key. Concurrent calls with one key share one
@@ -105,34 +105,36 @@ func (g *Group[V]) Do(ctx context.Context, key string, fn func(context.Context, 
 // it; the caller then calls Wait. If first is true there was none: the flight is
 // new, and the caller has to see to it that it ends, by Go or by End.
 func (g *Group[V]) Join(key string) (f *Flight[V], first bool) {
+	now := g.now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if f := g.present(key); f != nil {
+	if f := g.present(key, now); f != nil {
 		f.waiters++
 		return f, false
 	}
 	f = new(Flight[V])
-	g.list(f, key, g.now())
+	g.list(f, key, now)
 	return f, true
 }
 
 // Start returns a new flight of key, which the caller has to see to the end of, or
 // nil if there is one. The caller counts as one who waits and never leaves.
 func (g *Group[V]) Start(key string) *Flight[V] {
+	now := g.now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.present(key) != nil {
+	if g.present(key, now) != nil {
 		return nil
 	}
 	f := new(Flight[V])
-	g.list(f, key, g.now())
+	g.list(f, key, now)
 	return f
 }
 
 // present returns the flight of key that may be joined, or nil. g.mu is held.
-func (g *Group[V]) present(key string) *Flight[V] {
+func (g *Group[V]) present(key string, now time.Duration) *Flight[V] {
 	f := g.flights[key]
-	if f != nil && g.JoinFor > 0 && time.Since(f.began) >= g.JoinFor {
+	if f != nil && g.JoinFor > 0 && now-f.began >= g.JoinFor {
 		g.unlist(f)
 		f.tainted.Store(true) // Forget will not find it
 		return nil
@@ -145,11 +147,11 @@ func (g *Group[V]) present(key string) *Flight[V] {
 func (g *Group[V]) JoinAll(keys []string) (flights []*Flight[V], first []bool) {
 	flights, first = make([]*Flight[V], len(keys)), make([]bool, len(keys))
 	fresh := make([]Flight[V], len(keys)) // in one piece, for they end together
-	now := g.now()                        // for all: a clock is not read for nothing
+	now := g.now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for i, key := range keys {
-		if f := g.present(key); f != nil {
+		if f := g.present(key, now); f != nil {
 			f.waiters++
 			flights[i] = f
 			continue
@@ -164,17 +166,21 @@ func (g *Group[V]) JoinAll(keys []string) (flights []*Flight[V], first []bool) {
 	return flights, first
 }
 
-// now returns when a flight begins, where that is of use.
-func (g *Group[V]) now() (now time.Time) {
-	if g.JoinFor > 0 {
-		now = time.Now()
+// start is when the clock of now started.
+var start = time.Now()
+
+// now returns the time, where it is of use. It is read without the lock: the clock takes
+// longer than all the rest. So it may be earlier than that of a flight that is present.
+func (g *Group[V]) now() time.Duration {
+	if g.JoinFor == 0 {
+		return 0
 	}
-	return now
+	return time.Since(start)
 }
 
-// list makes f, which began at that time, the flight of key, with one caller. g.mu is held.
-func (g *Group[V]) list(f *Flight[V], key string, began time.Time) {
-	f.key, f.began, f.waiters, f.listed = key, began, 1, true
+// list makes f, which begins now, the flight of key, with one caller. g.mu is held.
+func (g *Group[V]) list(f *Flight[V], key string, now time.Duration) {
+	f.key, f.began, f.waiters, f.listed = key, now, 1, true
 	if g.flights == nil {
 		g.flights = make(map[string]*Flight[V])
 	}
