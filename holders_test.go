@@ -127,6 +127,25 @@ func TestHoldersForgetNobodyWithinTheirMemory(t *testing.T) {
 	}
 }
 
+// Where there is room, a key's holders are those who asked for it, whatever else is noted:
+// a change of it has a message for nobody else.
+func TestHoldersOfOneKeyAreNotAnothers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHolders(16<<20, DefaultLease)
+		time.Sleep(DefaultLease) // there was nobody before this process
+		const keys, peers = 20_000, 50
+		for i := range keys {
+			mustNote(t, h, fmt.Sprint("key", i), fmt.Sprint("peer", i%peers), DefaultLease)
+		}
+		for i := range keys {
+			held := h.of(fmt.Sprint("key", i), func() []Peer { return nil })
+			if end := held[fmt.Sprint("peer", i%peers)]; len(held) != 1 || end != Now()+Instant(DefaultLease) {
+				t.Fatalf("key%d is held by %v, want peer%d alone", i, held, i%peers)
+			}
+		}
+	})
+}
+
 // leases returns how many of them take memory now.
 func (h *holders) leases() (n int) {
 	for i := range h.shards {
