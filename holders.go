@@ -40,7 +40,7 @@ const (
 	holderShards = 16
 	// leaseBytes is about what a lease takes: itself, its share of heads, and what
 	// either has to spare.
-	leaseBytes = 48
+	leaseBytes = 40
 	// holdersShare of a group's bytes are for holders.
 	holdersShare = 1.0 / 32
 	// fewestLeases is what a shard has room for in the smallest group.

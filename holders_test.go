@@ -3,6 +3,7 @@ package peercache
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -144,6 +145,30 @@ func TestHoldersOfOneKeyAreNotAnothers(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestP5HoldersTakeWhatTheyMay(t *testing.T) {
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	for _, bytes := range []int64{5000 << 10, 12_000 << 10} {
+		keys := make([]string, bytes/leaseBytes)
+		for i := range keys {
+			keys[i] = fmt.Sprint("key", i)
+		}
+		before := heap()
+		h := newHolders(bytes, DefaultLease)
+		for _, key := range keys {
+			mustNote(t, h, key, "peer", DefaultLease)
+		}
+		if took := heap() - before; took > bytes || took < bytes/2 {
+			t.Errorf("%d leases take %d bytes: want to use the %d that there are, and no more", h.leases(), took, bytes)
+		}
+		runtime.KeepAlive([]any{h, keys})
+	}
 }
 
 // leases returns how many of them take memory now.
