@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync/atomic"
@@ -99,11 +100,18 @@ func (f *fleet) stop(p *process) error {
 	return err
 }
 
-// close ends all processes. The network goes first: what each tells the others costs as much
-// as a change of the view.
+// close ends all processes, and gives them no time for it: what each tells the others, and
+// hands over, costs as much as a change of the view. The network goes first.
 func (f *fleet) close() error {
 	f.net.pools.Clear()
-	return f.atOnce(f.processes, f.stop)
+	ended, end := context.WithCancel(context.Background())
+	end()
+	return f.atOnce(f.processes, func(p *process) error {
+		if err := p.pool.Shutdown(ended); !errors.Is(err, context.Canceled) {
+			return err
+		}
+		return nil
+	})
 }
 
 // atOnce does something for each of the processes, for as many at once as there are
