@@ -33,6 +33,16 @@ func (g *Group) handoversSince(key string) (since Instant, ok bool) {
 	return since, c == nil || c.since < since || !c.has(key)
 }
 
+// marked returns what refuses a value of key that comes from before a change, of the key or of
+// the view, since that instant. There is no flight that a Remove could taint, but a Remove
+// leaves its mark before it drops anything.
+func (g *Group) marked(key string, since Instant) (refused func() bool) {
+	return func() bool {
+		now, ok := g.handoversSince(key)
+		return (!ok || now != since) && g.planted != offerWins
+	}
+}
+
 // handedOver gets key from its previous owner, if it is cached there: so a change of the
 // view costs no loads.
 func (g *Group) handedOver(ctx context.Context, key string, previous Peer) (Entry, bool) {

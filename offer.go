@@ -234,12 +234,7 @@ func (g *Group) takeOver(ctx context.Context, key string, from Peer) {
 		if !ok || !g.wants(key) {
 			return
 		}
-		// There is no flight that a Remove could taint, but a Remove leaves its mark before
-		// it drops anything.
-		kept := g.addOwn(key, e, func() bool {
-			now, ok := g.handoversSince(key)
-			return (!ok || now != since) && g.planted != offerWins
-		})
+		kept := g.addOwn(key, e, g.marked(key, since))
 		if now, _ := g.handoversSince(key); kept || now == since {
 			return
 		}

@@ -141,12 +141,7 @@ func (t *testimony) vouch(key string) (changed func() bool, ok bool) {
 	if next := g.pick(key, 1); !t.all && (next == nil || !t.unbroken[next.Name()]) {
 		return nil, false
 	}
-	// As with a value that is handed over, a Remove leaves its mark before it drops
-	// anything.
-	return func() bool {
-		now, ok := g.handoversSince(key)
-		return (!ok || now != since) && g.planted != offerWins
-	}, true
+	return g.marked(key, since), true
 }
 
 // restore restores a group's snapshot when there is a view, and the peers have it. It takes
