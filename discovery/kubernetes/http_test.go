@@ -17,7 +17,7 @@ import (
 // The requests as they go over the network, with client-go's own client: a list,
 // then a watch of what the list was at, which lasts until Run ends.
 func TestOverHTTP(t *testing.T) {
-	watchEnded := make(chan struct{})
+	listSeen, watchEnded := make(chan struct{}), make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		query := r.URL.Query()
 		if r.URL.Path != "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices" ||
@@ -37,6 +37,11 @@ func TestOverHTTP(t *testing.T) {
 		if v := query.Get("resourceVersion"); v != "7" {
 			t.Errorf("a watch from version %q: want 7, the list's", v)
 		}
+		select {
+		case <-listSeen: // else both may be one view
+		case <-r.Context().Done():
+			return
+		}
 		added := slice("b", pod("10.0.0.2"))
 		added.TypeMeta = metav1.TypeMeta{APIVersion: kind.APIVersion, Kind: "EndpointSlice"}
 		added.ResourceVersion = "8"
@@ -45,13 +50,14 @@ func TestOverHTTP(t *testing.T) {
 		<-r.Context().Done()
 		close(watchEnded)
 	}))
-	defer server.Close()
+	t.Cleanup(server.Close) // when Run has ended, also if the test fails: its watch would be waited for
 	client, err := typedv1.NewForConfig(&rest.Config{Host: server.URL})
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := run(t, newCluster(), self, kubernetes.WithClient(client))
 	p.await(t, self)
+	close(listSeen)
 	p.await(t, self, "http://10.0.0.2:8001")
 	p.stop()
 	<-watchEnded
