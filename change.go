@@ -113,7 +113,7 @@ func (g *Group) change(ctx context.Context, c Change) error {
 	}
 	err := g.spread(ctx, c)
 	if g.pool != nil {
-		err = errors.Join(err, g.pool.outdateSnapshots())
+		err = errors.Join(err, g.pool.outdateSnapshots(), g.misplacedError(ctx))
 	}
 	if g.lapsed() {
 		return g.lapsedError(err)

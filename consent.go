@@ -126,6 +126,7 @@ func (p *HTTPPool) announce(v *view, announced chan struct{}) {
 		})
 	}
 	all.Wait()
+	p.own.wait(ctx) // nothing is kept before it is known whose keys these are
 }
 
 const (

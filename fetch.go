@@ -282,7 +282,7 @@ func (g *Group) answered(peer Peer, key string, have Entry, asked Instant, ans A
 
 // keepCopy offers what a peer answered to the hot cache.
 func (g *Group) keepCopy(key string, e fetched, asked Instant, have Entry, f *fetchFlight) {
-	if g.hot == nil || e.unshared {
+	if g.hot == nil || e.unshared || g.misplaced() {
 		return
 	}
 	now := Now()

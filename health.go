@@ -2,8 +2,12 @@ package peercache
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"strings"
 )
 
 // What opens a peer's breaker, and closes it. On a stream that is the link's: an attempt
@@ -15,6 +19,8 @@ var (
 	errForeign = errors.New("the response is not a peer's")
 	// errLost says that a request by the plain way has had no response, or not the whole.
 	errLost = errors.New("no response")
+	// errGateway says that a gateway answered in the peer's place, which may pass by itself.
+	errGateway = errors.New("a gateway answers")
 )
 
 // lost is why there was no response to a request with that context.
@@ -29,12 +35,95 @@ func lost(ctx context.Context, err error) error {
 // its link is the one to judge it.
 func (h *httpPeer) plainly() bool { return h.link == nil || h.link.plain() }
 
+// checkAnswerer returns an error if a response is not one of this peer. The request was sent
+// at the instant asked.
+func (h *httpPeer) checkAnswerer(resp *http.Response, asked Instant) error {
+	err := h.checkIdentity(resp.Header, asked)
+	switch {
+	case err == nil:
+		h.pool.problems.solved(h.url, WrongProcess, NotAPeer)
+	case !errors.Is(err, errForeign):
+		h.misconfigured(WrongProcess, err)
+	case h.pool.compat: // golang/groupcache does not say who it is
+		return nil
+	default:
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, mostStatusText))
+		err = foreign(resp, text)
+		if !fromGateway(resp.StatusCode) { // that may pass by itself
+			h.misconfigured(NotAPeer, err)
+		}
+	}
+	return err
+}
+
+// noResponse is why a request had no response. Some reasons are wrong configurations.
+func (h *httpPeer) noResponse(ctx context.Context, err error) error {
+	_, noTLS := errors.AsType[tls.RecordHeaderError](err)
+	_, badCertificate := errors.AsType[*tls.CertificateVerificationError](err)
+	want := ""
+	switch {
+	case noTLS, errors.Is(err, http.ErrSchemeMismatch):
+		want = "it does not speak TLS: want http:// in its base URL, or a server with a certificate"
+	case badCertificate:
+		want = "want a WithTransport that trusts its certificate"
+	case notHTTP1(err):
+		want = "it does not speak HTTP/1.1: want a server that does, or a WithTransport that speaks what it does"
+	default:
+		return lost(ctx, err)
+	}
+	err = fmt.Errorf("%w: %w: %s", errForeign, err, want)
+	h.misconfigured(NotAPeer, err)
+	return err
+}
+
+// notHTTP1 reports whether a request failed because the peer speaks HTTP/2 alone, or nothing
+// like HTTP. The errors of net/http for that have no type.
+func notHTTP1(err error) bool { return strings.Contains(err.Error(), "malformed HTTP response") }
+
+// misconfigured takes note of a problem of the peer, as long as that is in the view.
+func (h *httpPeer) misconfigured(kind ConfigProblem, err error) {
+	if h.inView.Err() == nil {
+		h.pool.problems.found(h.url, kind, err)
+	}
+}
+
+// mostStatusText is how much of the text of a response that is not the protocol's an error
+// shows, in bytes.
+const mostStatusText = 200
+
+// foreign is the error of a response that does not come from a peer.
+func foreign(resp *http.Response, text []byte) error {
+	want := "want the pool of a peer there, served under the same base path as here"
+	switch s := resp.StatusCode; {
+	case strings.Contains(string(text), "HTTP request to an HTTPS server"):
+		want = "want https:// in its base URL"
+	case s/100 == 3:
+		want = fmt.Sprintf("it redirects to %s: want a base URL that is not redirected", quote(resp.Header.Get("Location")))
+	case s == http.StatusUnauthorized, s == http.StatusForbidden:
+		want = "something asks for credentials in its place: want the peers' requests let through"
+	case s == http.StatusTooManyRequests:
+		want = "something limits the rate of requests in its place: want the peers' requests let through"
+	case fromGateway(s):
+		return fmt.Errorf("%w: %w in its place: %w", errForeign, errGateway, statusError(resp, string(text)))
+	}
+	return fmt.Errorf("%w: %w: %s", errForeign, statusError(resp, string(text)), want)
+}
+
+// statusError is the error of a response by its status and its text.
+func statusError(resp *http.Response, text string) error {
+	err := errors.New("HTTP status " + resp.Status)
+	if text = strings.TrimSpace(text); text != "" {
+		err = fmt.Errorf("%w: %.*q", err, mostStatusText, text)
+	}
+	return err
+}
+
 // judge draws the conclusions from an answer by the plain way, or from the want of one.
 func (h *httpPeer) judge(err error) {
 	switch {
 	case !unreachable(err):
 		h.breaker.answered()
-	case errors.Is(err, errForeign), errors.Is(err, ErrClosed):
+	case errors.Is(err, errForeign), errors.Is(err, errWrongPeer), errors.Is(err, ErrClosed):
 		h.failedPlainly(err)
 	case errors.Is(err, errLost) && h.plainly():
 		h.tryPlainly() // a connection may break, or be ended because a load took long

@@ -25,11 +25,12 @@ type httpPeer struct {
 	url  string
 	link *link // nil: the plain way alone
 
-	breaker breaker
-	pulse   pulse
-	trying  atomic.Bool        // an attempt to reach the peer by the plain way is in progress
-	inView  context.Context    // ends when the peer has no part in the view any more
-	depart  context.CancelFunc // ends inView
+	breaker  breaker
+	pulse    pulse
+	trying   atomic.Bool // an attempt to reach the peer by the plain way is in progress
+	answerer answerer
+	inView   context.Context    // ends when the peer has no part in the view any more
+	depart   context.CancelFunc // ends inView
 
 	disagreements atomic.Int64 // times it was heard to have another view
 }
@@ -37,7 +38,7 @@ type httpPeer struct {
 func newHTTPPeer(p *HTTPPool, url string) *httpPeer {
 	h := newPlainPeer(p, url)
 	if p.streams {
-		h.link = &link{pool: p, url: url, breaker: &h.breaker}
+		h.link = &link{pool: p, url: url, peer: h, breaker: &h.breaker}
 	}
 	return h
 }
@@ -216,14 +217,41 @@ func (h *httpPeer) getPlain(ctx context.Context, q *Query) (a Answer, err error)
 	if err := h.breaker.refusal(); err != nil {
 		return Answer{}, &PeerError{Peer: h.url, Err: err}
 	}
-	err = h.watched(ctx, func(ctx context.Context) error {
-		a, err = h.exchangePlain(ctx, q)
-		return err
-	})
+	timeout, _ := h.limits(q.Group)
+	for until, wait := Now()+Instant(timeout), firstBackoff; ; wait = min(2*wait, retellAfter) {
+		err = h.watched(ctx, func(ctx context.Context) error {
+			a, err = h.exchangePlain(ctx, q)
+			return err
+		})
+		if q.CachedOnly || !h.endedEarly(ctx, err) {
+			break
+		}
+		if pause(ctx, wait); ctx.Err() != nil {
+			return Answer{}, ctx.Err()
+		}
+		if Now() >= until { // an answer: to have another peer load it as well would be no better
+			return Answer{}, fmt.Errorf("peer %s: %w: its server ends requests before they are answered: %w", h.url, context.DeadlineExceeded, err)
+		}
+	}
 	if ctx.Err() == nil && !errors.Is(err, errSilent) { // else it is judged already
 		h.judge(err)
 	}
 	return a, err
+}
+
+// endedEarly reports whether the server of a peer which is there has ended a request that
+// the peer had not answered. That one goes on with the load: who asks again joins it.
+func (h *httpPeer) endedEarly(ctx context.Context, err error) bool {
+	if ctx.Err() != nil || !errors.Is(err, errLost) && !errors.Is(err, errGateway) || gone(err) {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, h.pool.detectionTime())
+	defer cancel()
+	if h.signOfLife(ctx) != nil {
+		return false
+	}
+	h.pool.problems.degraded(h.url, endsEarly, "the server of a peer ends requests before they are answered: want its WriteTimeout, or http.TimeoutHandler, longer than a load, and a proxy's timeouts too", err)
+	return true
 }
 
 // watched asks the peer by the plain way, for as long as it gives signs of life.
@@ -417,18 +445,22 @@ func (h *httpPeer) call(ctx context.Context, timeout time.Duration, method, path
 	if err != nil {
 		return &PeerError{Peer: h.url, Err: err}
 	}
-	req.Header.Set(peerHeader, h.pool.self)
+	h.address(req.Header)
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", contentType)
 		// Not sent, but it allows the transport to try again when the peer
 		// has closed an idle connection.
 		req.Header["Idempotency-Key"] = nil
 	}
+	asked := Now()
 	httpResp, err := h.pool.transport.RoundTrip(req)
 	if err != nil {
-		return &PeerError{Peer: h.url, Err: lost(ctx, err)}
+		return &PeerError{Peer: h.url, Err: h.noResponse(ctx, err)}
 	}
 	defer httpResp.Body.Close()
+	if err := h.checkAnswerer(httpResp, asked); err != nil {
+		return &PeerError{Peer: h.url, Err: err}
+	}
 	h.pulse.beat()
 	httpResp.Body = beatingBody{httpResp.Body, &h.pulse}
 	data, err := readBody(httpResp, int64(maxValue)+mostOverhead)
@@ -480,10 +512,7 @@ func (h *httpPeer) checkResponse(resp *http.Response, body []byte) error {
 	if resp.StatusCode/100 == 3 {
 		return &PeerError{Peer: h.url, Err: fmt.Errorf("%w: HTTP status %s", errRedirected, resp.Status)}
 	}
-	err := errors.New("HTTP status " + resp.Status)
-	if text != "" {
-		err = fmt.Errorf("%w: %.200q", err, text)
-	}
+	err := statusError(resp, text)
 	if resp.StatusCode/100 == 2 || fromGateway(resp.StatusCode) {
 		err = fmt.Errorf("%w: %w", errForeign, err)
 	}

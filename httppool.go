@@ -35,6 +35,7 @@ const (
 type HTTPPool struct {
 	self        string
 	basePath    string
+	cluster     string        // see WithCluster; may be empty
 	compat      bool          // speak as golang/groupcache does
 	peerTimeout time.Duration // 0: by the group's load timeout
 	transport   http.RoundTripper
@@ -46,6 +47,9 @@ type HTTPPool struct {
 	// view is swapped whole by Set, and when a peer leaves or is back. Readers take no lock.
 	view    atomic.Pointer[view]
 	consent consent
+
+	own      *ownAddress
+	problems problems
 
 	// serving has one unit taken for each Get of a peer in progress. Shutdown
 	// waits until it gets them all.
@@ -83,6 +87,9 @@ type HTTPPool struct {
 	log        *slog.Logger
 }
 
+// mostHeaderBytes bounds the headers of a response.
+const mostHeaderBytes = 64 << 10
+
 // newTransport makes the transport that a pool uses by default.
 func newTransport() *http.Transport {
 	return &http.Transport{
@@ -91,6 +98,8 @@ func newTransport() *http.Transport {
 		MaxIdleConnsPerHost: 64,
 		IdleConnTimeout:     90 * time.Second,
 		DisableCompression:  true,
+
+		MaxResponseHeaderBytes: mostHeaderBytes,
 	}
 }
 
@@ -112,6 +121,7 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 		absent:   make(map[string]*absentee),
 		doubted:  make(map[string]bool),
 		logs:     newChangeLogs(),
+		problems: newProblems(),
 		log:      slog.New(slog.DiscardHandler),
 	}
 	p.consent.process, p.consent.latest = max(1, rand.Uint32()), make(map[string]turn)
@@ -130,6 +140,7 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 		p.transport = newTransport()
 	}
 	p.upgrades, p.signs = withoutHTTP2(p.transport), forSigns(p.transport)
+	p.own, p.problems.log = newOwnAddress(p), p.log
 	if err := p.setPeers([]string{self}, false); err != nil {
 		return nil, err
 	}
@@ -154,6 +165,7 @@ func (p *HTTPPool) Set(peers ...string) error {
 	if p.membership != nil {
 		return errors.New("peercache: Set on a pool that has a WithDiscovery: its views come from there, see Join")
 	}
+	p.own.lookAgain()
 	if err := p.setPeers(peers, false); err != nil {
 		return err
 	}

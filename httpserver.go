@@ -21,16 +21,12 @@ import (
 //	POST get              GetResponse      a GetRequest in the body: any key
 //	POST change           ChangeResponse   a ChangeRequest in the body
 //
-// The header Peercache-Peer has the base URL of the peer that asks. A GET of the base path
+// Headers say who asks, who is asked, and who answers: see identity.go. A GET of the base path
 // itself, with the header "Upgrade: peercache", begins a stream on the connection: see the
 // package stream.
 const (
 	getPath    = "get"
 	changePath = "change"
-
-	// peerHeader names the process that asks, in its requests and where it asks for a
-	// stream.
-	peerHeader = "Peercache-Peer"
 
 	contentType = "application/x-protobuf"
 
@@ -43,7 +39,12 @@ const (
 
 // ServeHTTP answers the peers. Requests for paths outside BasePath get 404.
 func (p *HTTPPool) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.identify(w.Header())
 	path, ok := strings.CutPrefix(r.URL.EscapedPath(), p.basePath)
+	if err := p.misdirected(r); err != nil {
+		http.Error(w, "peercache: "+err.Error(), http.StatusMisdirectedRequest)
+		return
+	}
 	switch {
 	case !ok:
 		http.Error(w, fmt.Sprintf("peercache: not a path of the cache: want %s", p.basePath), http.StatusNotFound)

@@ -47,6 +47,7 @@ func (p *HTTPPool) Shutdown(ctx context.Context) error {
 	}
 	p.mu.Unlock()
 	p.end()
+	p.own.end()
 	err := cmp.Or(left, p.drain(ctx))
 	if err := errors.Join(err, p.saveSnapshots()); err != nil {
 		return fmt.Errorf("peercache: shutdown: %w", err)
@@ -150,8 +151,11 @@ func (a *absentee) Change(ctx context.Context, c Change) ([]Holder, error) {
 	return held, err
 }
 
-// gone reports whether err says that nothing listens at a peer's address.
-func gone(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
+// gone reports whether err says that the peer does not listen at its address: nobody does, or
+// somebody else.
+func gone(err error) bool {
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, errWrongPeer) || errors.Is(err, errForeign) && !errors.Is(err, errGateway)
+}
 
 // visitEvery is how often a peer that has left is asked whether it is back. As a rule it
 // says so before.

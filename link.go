@@ -25,6 +25,9 @@ const plainFor = time.Minute
 // between does not.
 var errNoStream = errors.New("the peer does not know the stream")
 
+// errGroupcache says that a peer is golang/groupcache's, which has no streams.
+var errGroupcache = errors.New("the peer is golang/groupcache's")
+
 // errSlow says that an attempt to connect goes on, but takes longer than a caller
 // should wait for.
 var errSlow = errors.New("no connection within the detection time")
@@ -34,6 +37,7 @@ var errSlow = errors.New("no connection within the detection time")
 type link struct {
 	pool    *HTTPPool
 	url     string
+	peer    *httpPeer
 	breaker *breaker // the peer's
 
 	mu      sync.Mutex    // taken before the breaker's
@@ -178,6 +182,9 @@ func (c *link) failed(err error) {
 	if errors.Is(err, errNoStream) {
 		c.plainTo = Now() + Instant(jitter(plainFor))
 		c.breaker.reset()
+		if !errors.Is(err, errGroupcache) {
+			c.pool.problems.degraded(c.url, noStream, "a peer is asked by one HTTP request a key, which is many times slower than a stream", err)
+		}
 		return
 	}
 	c.plainTo = 0
@@ -220,25 +227,56 @@ func (c *link) upgrade(ctx context.Context) (*stream.Link, error) {
 	}
 	req.Header.Set("Connection", "Upgrade")
 	req.Header.Set("Upgrade", protocolName)
-	req.Header.Set(peerHeader, c.pool.self)
+	c.peer.address(req.Header)
+	asked := Now()
 	resp, err := c.pool.upgrades.RoundTrip(req)
 	if err != nil {
 		cancel()
-		if strings.Contains(err.Error(), "invalid Upgrade request header") { // net/http's, of HTTP/2
-			err = fmt.Errorf("%w: %w", errNoStream, err)
-		}
-		return nil, err
+		return nil, c.refused(ctx, err)
 	}
 	body, ok := resp.Body.(io.ReadWriteCloser)
-	if resp.StatusCode != http.StatusSwitchingProtocols || !ok {
+	err = c.peer.checkAnswerer(resp, asked)
+	switch {
+	case err != nil:
+	case identityOf(resp.Header).name == "":
+		err = fmt.Errorf("%w: %w", errNoStream, errGroupcache)
+	case resp.StatusCode != http.StatusSwitchingProtocols, !ok:
+		err = noUpgrade(resp)
+	}
+	if err != nil {
 		resp.Body.Close()
 		cancel()
-		if fromGateway(resp.StatusCode) {
-			return nil, fmt.Errorf("HTTP status %s", resp.Status)
-		}
-		return nil, fmt.Errorf("%w: HTTP status %s", errNoStream, resp.Status)
+		return nil, err
 	}
 	return stream.Open(ctx, &upgraded{body, cancel}, nil, c.pool.stream)
+}
+
+// refused is why a request for a stream had no response.
+func (c *link) refused(ctx context.Context, err error) error {
+	switch {
+	case strings.Contains(err.Error(), "invalid Upgrade request header"): // net/http's, of HTTP/2
+		return fmt.Errorf("%w: the transport speaks HTTP/2, which has no upgrades: want a WithTransport that speaks HTTP/1.1: %w", errNoStream, err)
+	case notHTTP1(err): // the transport for other requests may know better
+		return fmt.Errorf("%w: it does not speak HTTP/1.1, which has upgrades: %w", errNoStream, err)
+	}
+	return c.peer.noResponse(ctx, err)
+}
+
+// noUpgrade is why the response to a request for a stream is none.
+func noUpgrade(resp *http.Response) error {
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, mostStatusText))
+	err := statusError(resp, string(text))
+	if fromGateway(resp.StatusCode) {
+		return err // the peer is leaving
+	}
+	want := "something on the way does not pass on the headers Connection and Upgrade"
+	switch resp.StatusCode {
+	case http.StatusSwitchingProtocols:
+		want = "the http.RoundTripper of WithTransport does not give the connection away"
+	case http.StatusNotImplemented:
+		want = "its handler stands behind an http.ResponseWriter without Hijack or Unwrap, such as that of http.TimeoutHandler"
+	}
+	return fmt.Errorf("%w: %s: %w", errNoStream, want, err)
 }
 
 // withoutHTTP2 returns rt without HTTP/2, if it is net/http's.

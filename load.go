@@ -190,6 +190,9 @@ const (
 const candidates = 3
 
 func (g *Group) rank(key string) rank {
+	if g.misplaced() {
+		return asStranger
+	}
 	for n := range candidates {
 		if g.pick(key, n) != nil {
 			continue

@@ -347,6 +347,7 @@ func endless(w http.ResponseWriter, r *http.Request) {
 func TestP10ValueOverTheLimitFromAPeer(t *testing.T) {
 	large := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/x-protobuf")
+		w.Header().Set("Peercache-Peer", r.Header.Get("Peercache-To"))
 		w.Write(append([]byte("\x0a\xc8\x01"), make([]byte, 200)...))
 	})
 	nodes := newCluster(t, 2, config{getter: oneOrigin(&origin{}), second: large, group: []peercache.GroupOption{peercache.WithMaxValueBytes(100)}})

@@ -146,7 +146,7 @@ func (b beatingBody) Read(buf []byte) (int, error) {
 
 // signOfLife asks a peer for any response: to a GET of the base path, which
 // golang/groupcache answers too, if only with an error. It returns nil if there was one
-// that did not come from a gateway in the peer's place.
+// that did not come from somebody else in the peer's place.
 func (h *httpPeer) signOfLife(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, h.pool.handshakeTimeout())
 	defer cancel()
@@ -154,13 +154,17 @@ func (h *httpPeer) signOfLife(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	req.Header.Set(peerHeader, h.pool.self)
+	h.address(req.Header)
+	asked := Now()
 	resp, err := h.pool.signs.RoundTrip(req)
 	if err != nil {
 		closeIdle(h.pool.signs) // a connection of which a firewall knows no more must not be tried again
-		return err
+		return h.noResponse(ctx, err)
 	}
 	defer resp.Body.Close()
+	if err := h.checkAnswerer(resp, asked); err != nil {
+		return err
+	}
 	io.CopyN(io.Discard, resp.Body, mostOverhead) // so that the connection can be used again
 	if fromGateway(resp.StatusCode) {
 		return fmt.Errorf("HTTP status %s", resp.Status)

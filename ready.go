@@ -65,6 +65,12 @@ func (p *HTTPPool) missing() (next <-chan struct{}, most time.Duration, err erro
 	default:
 		return c.announced, p.handover.time, errors.New("the peers have not heard of the view")
 	}
+	if problem, next := p.problems.err(); problem != nil {
+		return next, p.handover.time, problem
+	}
+	if len(p.view.Load().others) > 0 && !p.own.found() {
+		return nil, lookEvery / 10, fmt.Errorf("this process was not found at its own address, %s: want its server listening there", p.self)
+	}
 	switch {
 	case most <= 0:
 		return nil, 0, nil

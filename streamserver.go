@@ -1,6 +1,7 @@
 package peercache
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -28,8 +29,7 @@ func (p *HTTPPool) serveStream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	nc.SetDeadline(time.Time{}) // that of the server, for requests
-	const switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + protocolName + "\r\n\r\n"
-	if _, err := io.WriteString(nc, switching); err != nil {
+	if err := p.writeSwitching(nc); err != nil {
 		nc.Close()
 		return
 	}
@@ -40,6 +40,18 @@ func (p *HTTPPool) serveStream(w http.ResponseWriter, r *http.Request) {
 	}
 	defer p.removeServer(s)
 	s.Run() // what ends it is the asking peer's concern
+}
+
+// writeSwitching gives a request for an upgrade its answer.
+func (p *HTTPPool) writeSwitching(nc io.Writer) error {
+	header := http.Header{"Connection": {"Upgrade"}, "Upgrade": {protocolName}}
+	p.identify(header)
+	var b bytes.Buffer
+	b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
+	header.Write(&b)
+	b.WriteString("\r\n")
+	_, err := nc.Write(b.Bytes())
+	return err
 }
 
 // addServer takes note of a stream that is served, unless the pool is closed.

@@ -131,6 +131,7 @@ func (p *HTTPPool) setView(anew bool) error {
 	}
 	announced := p.newView(v, left)
 	p.known = v.named
+	p.problems.forget(func(peer string) bool { return peer == p.self || v.named[peer] != nil })
 	p.background.Go(func() { p.announce(v, announced) })
 	p.background.Go(func() { p.handOver(v) })
 	return nil

@@ -1,0 +1,220 @@
+package peercache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ownAddress is what is known of the address by which the peers know this process. It asks
+// there itself: a self that was copied from another process would have both believe that
+// they own the same keys, and neither would hear of the other's changes (P8).
+type ownAddress struct {
+	pool  *HTTPPool
+	fresh http.RoundTripper // opens a connection for each request: another may lead elsewhere
+
+	looked  chan struct{} // closed when the first look is over
+	reached atomic.Bool   // a request came that was sent to this address
+	// wrong says that another process answers there. What is cached under the name of that
+	// one would not be dropped: so nothing is kept.
+	wrong atomic.Bool
+
+	mu      sync.Mutex
+	looking bool        // guarded by mu
+	last    Instant     // guarded by mu; when the last look began; 0: none has
+	since   Instant     // guarded by mu; when the first look began without an answer; 0: there was one
+	answers bool        // guarded by mu; the last look found this process there
+	retry   *time.Timer // guarded by mu; nil, or of the next look
+	closed  bool        // guarded by mu; no looks any more
+}
+
+const (
+	// ownLooks is how many requests make a look. Where two processes share an address, not
+	// each of them leads to the same.
+	ownLooks = 3
+	// lookEvery is the time between two looks, at least, as long as something is wrong.
+	lookEvery = time.Second
+	// listenWithin is after what time without an answer it is a problem that there is none.
+	listenWithin = 5 * time.Second
+)
+
+func newOwnAddress(p *HTTPPool) *ownAddress {
+	a := &ownAddress{pool: p, fresh: p.transport, looked: make(chan struct{})}
+	if t, ok := p.transport.(*http.Transport); ok {
+		t = t.Clone()
+		t.DisableKeepAlives = true
+		a.fresh = t
+	}
+	return a
+}
+
+// lookAgain looks whether this process is found at its address, unless that was just done.
+func (a *ownAddress) lookAgain() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.last == 0 || Now() >= a.last+Instant(lookEvery) {
+		a.begin()
+	}
+}
+
+// begin begins a look, unless one is in progress. The caller holds a.mu.
+func (a *ownAddress) begin() {
+	if a.looking || a.closed || a.pool.compat { // golang/groupcache says nothing of itself
+		return
+	}
+	a.looking, a.last = true, Now()
+	go a.look(a.pool.life)
+}
+
+// end makes no more looks.
+func (a *ownAddress) end() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
+	if a.retry != nil {
+		a.retry.Stop()
+	}
+}
+
+// look asks who answers at the address, and draws the conclusions.
+func (a *ownAddress) look(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, a.pool.handshakeTimeout())
+	defer cancel()
+	var err error
+	for range ownLooks {
+		if err = a.ask(ctx); err != nil {
+			break
+		}
+	}
+	a.conclude(err)
+}
+
+// ask sends one request to the address. The error is an errWrongPeer where another process
+// answers, an errForeign where something else does.
+func (a *ownAddress) ask(ctx context.Context) error {
+	p := a.pool
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.self+p.basePath, nil)
+	if err != nil {
+		return err
+	}
+	p.identify(req.Header)
+	req.Header.Set(toHeader, p.self)
+	resp, err := a.fresh.RoundTrip(req)
+	if err != nil {
+		return lost(ctx, err)
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, mostStatusText))
+	switch who := identityOf(resp.Header); {
+	case who.name == "":
+		return foreign(resp, text)
+	case who.process != p.consent.process:
+		return fmt.Errorf("%w: another process answers at the address that this one has as its self, and calls itself %s: want the address of this process, by which its peers reach it", errWrongPeer, quote(who.name))
+	}
+	return nil
+}
+
+// conclude takes note of what a look has found.
+func (a *ownAddress) conclude(err error) {
+	p := a.pool
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.looking = false
+	select {
+	case <-a.looked:
+	default:
+		defer close(a.looked)
+	}
+	if a.closed {
+		return
+	}
+	shared := len(p.view.Load().others) > 0
+	a.answers = err == nil
+	switch {
+	case err == nil:
+		a.since = 0
+		p.problems.solved(p.self, WrongProcess, NotAPeer, NotListening)
+		a.wrong.Store(false)
+		return
+	case errors.Is(err, errWrongPeer):
+		p.problems.solved(p.self, NotAPeer, NotListening)
+		p.problems.found(p.self, WrongProcess, err)
+		if !a.wrong.Swap(true) {
+			for _, g := range *p.groups.Load() {
+				g.drop(&Change{All: true})
+			}
+		}
+	case a.reached.Load(), !shared: // the way to itself need not be the peers'
+		p.problems.solved(p.self, NotAPeer, NotListening)
+		if !shared {
+			return
+		}
+	case errors.Is(err, errForeign) && !errors.Is(err, errGateway):
+		p.problems.found(p.self, NotAPeer, err)
+	case a.since == 0:
+		a.since = Now()
+	case Now() >= a.since+Instant(listenWithin):
+		p.problems.found(p.self, NotListening, fmt.Errorf("nothing answers at the address of this process itself: want its server listening there: %w", err))
+	}
+	wait := lookEvery
+	if !a.wrong.Load() && a.since != 0 && Now() < a.since+Instant(lookEvery) {
+		wait = lookEvery / 10 // it is just about to listen
+	}
+	if a.retry != nil {
+		a.retry.Stop()
+	}
+	a.retry = time.AfterFunc(wait, func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.begin()
+	})
+}
+
+// found reports whether this process answers at its address, as far as is known.
+func (a *ownAddress) found() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.last == 0 || a.answers || a.reached.Load()
+}
+
+// wait returns when the first look is over, if one has begun, or ctx has ended.
+func (a *ownAddress) wait(ctx context.Context) {
+	a.mu.Lock()
+	begun := a.last != 0
+	a.mu.Unlock()
+	if !begun {
+		return
+	}
+	select {
+	case <-a.looked:
+	case <-ctx.Done():
+	}
+}
+
+// misplaced returns a *ConfigError if another process answers at the address of this one. It
+// waits for the first look.
+func (p *HTTPPool) misplaced(ctx context.Context) error {
+	p.own.wait(ctx)
+	if e := p.problems.of(p.self, WrongProcess); e != nil {
+		return e
+	}
+	return nil
+}
+
+// misplaced reports whether this process has the name of another one: what it keeps would not
+// be dropped by the changes of others.
+func (g *Group) misplaced() bool { return g.pool != nil && g.pool.own.wrong.Load() }
+
+// misplacedError is what a change returns that was made by a process which has the name of
+// another one: who has its values is not known.
+func (g *Group) misplacedError(ctx context.Context) error {
+	if err := g.pool.misplaced(ctx); err != nil {
+		return &InvalidationError{Group: g.name, Pending: []Pending{{Peer: g.pool.self, Err: err}}}
+	}
+	return nil
+}

@@ -1,0 +1,217 @@
+package peercache
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ConfigProblem is a kind of configuration that cannot be right. See ConfigError.
+type ConfigProblem int
+
+const (
+	// WrongProcess: another process than the named one answers at an address. A Remove of
+	// this process fails as long as it is so.
+	WrongProcess ConfigProblem = iota + 1
+	// NotAPeer: what answers at an address is no peer. The pool may not be mounted there,
+	// or under another base path, or something on the way answers in its place.
+	NotAPeer
+	// NotListening: nothing answers at the address of this process itself, and no peer has
+	// reached it.
+	NotListening
+	// DifferentLists: a peer goes on having another list of peers. A Remove of this process
+	// fails as long as it is so.
+	DifferentLists
+	// MissingGroup: a peer has no group of a name that this process has one of. The keys
+	// that the peer owns there are the next peer's.
+	MissingGroup
+
+	// What is only warned of: see degraded.
+	noStream
+	endsEarly
+)
+
+var configProblems = [...]string{
+	WrongProcess: "wrong process", NotAPeer: "not a peer", NotListening: "not listening",
+	DifferentLists: "different lists", MissingGroup: "missing group",
+}
+
+// String returns the kind in lower case, such as "wrong process".
+func (k ConfigProblem) String() string {
+	if k > 0 && int(k) < len(configProblems) {
+		return configProblems[k]
+	}
+	return "ConfigProblem(" + strconv.Itoa(int(k)) + ")"
+}
+
+// ConfigError is something in the configuration of this process or of a peer that cannot be
+// right, as far as it can be seen from here. errors.As finds it in the error of
+// HTTPPool.Ready, and in that of a Remove, Set or Clear that fails because of it.
+type ConfigError struct {
+	Peer    string // the base URL that it is about: a peer's, or that of this process
+	Problem ConfigProblem
+	Err     error // what is wrong, and what would be right
+}
+
+func (e *ConfigError) Error() string { return fmt.Sprintf("%s: %v", e.Peer, e.Err) }
+
+// Unwrap returns what is wrong.
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+// problems are what is wrong with the configuration at present. Each is one warning when it
+// is found.
+type problems struct {
+	log   *slog.Logger
+	count atomic.Int64 // of all
+
+	mu     sync.Mutex
+	all    map[problemKey]*ConfigError // guarded by mu
+	warned map[problemKey]Instant      // guarded by mu; the last warning of each
+	next   chan struct{}               // guarded by mu; closed, and made anew, when all changes
+}
+
+type problemKey struct {
+	peer string
+	kind ConfigProblem
+}
+
+// warnAgain is after how long the same is said once more.
+const warnAgain = 10 * time.Minute
+
+func newProblems() problems {
+	return problems{
+		log:    slog.New(slog.DiscardHandler),
+		all:    make(map[problemKey]*ConfigError),
+		warned: make(map[problemKey]Instant),
+		next:   make(chan struct{}),
+	}
+}
+
+// found takes note of a problem.
+func (p *problems) found(peer string, kind ConfigProblem, err error) *ConfigError {
+	key, e := problemKey{peer, kind}, &ConfigError{peer, kind, err}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.all[key] == nil {
+		defer p.changed()
+	}
+	p.all[key] = e
+	p.say(key, "the configuration cannot be right", err)
+	return e
+}
+
+// degraded warns of what works, but not as it should. It is no problem in the sense of Ready.
+func (p *problems) degraded(peer string, kind ConfigProblem, what string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.say(problemKey{peer, kind}, what, err)
+}
+
+// say warns, unless it has said the same lately. The caller holds p.mu.
+func (p *problems) say(key problemKey, what string, err error) {
+	now, last := Now(), p.warned[key]
+	if last != 0 && now < last+Instant(warnAgain) {
+		return // whatever the text: it may have the number of a port in it
+	}
+	p.warned[key] = now
+	// In a goroutine: how long a log takes is not known, and callers hold locks.
+	go p.log.LogAttrs(context.Background(), slog.LevelWarn, what, slog.String("peer", key.peer), slog.Any("err", err))
+}
+
+// solved takes note that a peer has none of the problems of some kinds any more.
+func (p *problems) solved(peer string, kinds ...ConfigProblem) {
+	if p.count.Load() == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before := len(p.all)
+	for _, kind := range kinds {
+		delete(p.all, problemKey{peer, kind})
+	}
+	if len(p.all) < before {
+		p.changed()
+	}
+}
+
+// forget takes note that only the peers that are kept count any more.
+func (p *problems) forget(kept func(peer string) bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	gone := func(key problemKey) bool { return !kept(key.peer) }
+	maps.DeleteFunc(p.all, func(key problemKey, _ *ConfigError) bool { return gone(key) })
+	maps.DeleteFunc(p.warned, func(key problemKey, _ Instant) bool { return gone(key) })
+	p.changed()
+}
+
+// changed takes note that all is another one. The caller holds p.mu.
+func (p *problems) changed() {
+	p.count.Store(int64(len(p.all)))
+	close(p.next)
+	p.next = make(chan struct{})
+}
+
+// of returns the problem of a peer and a kind, or nil; the first of any kind, if kind is 0.
+func (p *problems) of(peer string, kind ConfigProblem) *ConfigError {
+	if p.count.Load() == 0 {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if kind != 0 {
+		return p.all[problemKey{peer, kind}]
+	}
+	for kind := range configProblems {
+		if e := p.all[problemKey{peer, ConfigProblem(kind)}]; e != nil {
+			return e
+		}
+	}
+	return nil
+}
+
+// err returns all problems as one error, or nil if there are none, and a channel that is
+// closed when that has changed.
+func (p *problems) err() (error, <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.all) == 0 {
+		return nil, p.next
+	}
+	return configErrors(slices.SortedFunc(maps.Values(p.all), func(a, b *ConfigError) int {
+		return cmp.Or(cmp.Compare(a.Peer, b.Peer), cmp.Compare(a.Problem, b.Problem))
+	})), p.next
+}
+
+// configErrors are problems as one error, whose text names the first few.
+type configErrors []*ConfigError
+
+// mostShown is how many peers the text of an error names.
+const mostShown = 5
+
+func (e configErrors) Error() string {
+	var texts []string
+	for _, one := range e[:min(len(e), mostShown)] {
+		texts = append(texts, one.Error())
+	}
+	if more := len(e) - len(texts); more > 0 {
+		texts = append(texts, fmt.Sprintf("and %d more", more))
+	}
+	return "the configuration cannot be right: " + strings.Join(texts, "; ")
+}
+
+// Unwrap returns the problems.
+func (e configErrors) Unwrap() []error {
+	errs := make([]error, len(e))
+	for i, one := range e {
+		errs[i] = one
+	}
+	return errs
+}
