@@ -107,7 +107,11 @@ func (b *breaker) leaveClosed(err error) {
 	if b.state == BreakerClosed {
 		b.opened++
 		b.since = Now()
-		b.say(slog.LevelWarn, "the breaker of a peer has opened: its keys go to the next one", slog.Any("err", err))
+		level := slog.LevelWarn
+		if misconfigured(err) {
+			level = slog.LevelInfo // that is a warning of its own
+		}
+		b.say(level, "the breaker of a peer has opened: its keys go to the next one", slog.Any("err", err))
 	}
 }
 

@@ -56,6 +56,11 @@ func (h *httpPeer) checkAnswerer(resp *http.Response, asked Instant) error {
 	return err
 }
 
+// misconfigured reports whether err is one that a wrong configuration has, and not a failure.
+func misconfigured(err error) bool {
+	return errors.Is(err, errWrongPeer) || errors.Is(err, errForeign) && !errors.Is(err, errGateway)
+}
+
 // noResponse is why a request had no response. Some reasons are wrong configurations.
 func (h *httpPeer) noResponse(ctx context.Context, err error) error {
 	_, noTLS := errors.AsType[tls.RecordHeaderError](err)

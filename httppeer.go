@@ -28,6 +28,7 @@ type httpPeer struct {
 	breaker  breaker
 	pulse    pulse
 	trying   atomic.Bool // an attempt to reach the peer by the plain way is in progress
+	calls    plainCalls
 	answerer answerer
 	inView   context.Context    // ends when the peer has no part in the view any more
 	depart   context.CancelFunc // ends inView
@@ -453,6 +454,9 @@ func (h *httpPeer) call(ctx context.Context, timeout time.Duration, method, path
 		req.Header["Idempotency-Key"] = nil
 	}
 	asked := Now()
+	received := 0
+	h.calls.begin(path, len(body))
+	defer func() { h.calls.end(received, time.Duration(Now()-asked)) }()
 	httpResp, err := h.pool.transport.RoundTrip(req)
 	if err != nil {
 		return &PeerError{Peer: h.url, Err: h.noResponse(ctx, err)}
@@ -464,6 +468,7 @@ func (h *httpPeer) call(ctx context.Context, timeout time.Duration, method, path
 	h.pulse.beat()
 	httpResp.Body = beatingBody{httpResp.Body, &h.pulse}
 	data, err := readBody(httpResp, int64(maxValue)+mostOverhead)
+	received = len(data)
 	if err != nil {
 		return &PeerError{Peer: h.url, Err: lost(ctx, err)}
 	}

@@ -39,11 +39,13 @@ const (
 
 // ServeHTTP answers the peers. Requests for paths outside BasePath get 404.
 func (p *HTTPPool) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	p.identify(w.Header())
 	path, ok := strings.CutPrefix(r.URL.EscapedPath(), p.basePath)
-	if err := p.misdirected(r); err != nil {
-		http.Error(w, "peercache: "+err.Error(), http.StatusMisdirectedRequest)
-		return
+	if ok { // else a peer that asks for this path has another base path, or somebody strips it
+		p.identify(w.Header())
+		if err := p.misdirected(r); err != nil {
+			http.Error(w, "peercache: "+err.Error(), http.StatusMisdirectedRequest)
+			return
+		}
 	}
 	switch {
 	case !ok:

@@ -258,6 +258,8 @@ func (c *link) refused(ctx context.Context, err error) error {
 		return fmt.Errorf("%w: the transport speaks HTTP/2, which has no upgrades: want a WithTransport that speaks HTTP/1.1: %w", errNoStream, err)
 	case notHTTP1(err): // the transport for other requests may know better
 		return fmt.Errorf("%w: it does not speak HTTP/1.1, which has upgrades: %w", errNoStream, err)
+	case errors.Is(err, io.EOF) && c.peer.signOfLife(ctx) == nil: // so ends a server of HTTP/2 what it does not know
+		return fmt.Errorf("%w: it ends a connection that is to be upgraded: perhaps it does not speak HTTP/1.1: %w", errNoStream, err)
 	}
 	return c.peer.noResponse(ctx, err)
 }

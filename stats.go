@@ -1,6 +1,7 @@
 package peercache
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -96,12 +97,19 @@ func (g *Group) Stats() Stats {
 }
 
 // PeerStats are the figures of what this process asked one peer, since the peer came into
-// the view: on streams, where nothing else is said.
+// the view, on streams and by the plain way together.
 type PeerStats struct {
-	Peer       string // its base URL
-	Requests   int64  // of all kinds
-	Keys       int64  // that were asked for
-	Batches    int64  // requests for many keys
+	Peer string // its base URL
+	// Transport is how the peer is asked now: "stream" or "plain". Large values take the
+	// plain way in any case.
+	Transport string
+	// Problem is what is wrong with the configuration of the peer, as far as it is known;
+	// empty, if nothing is. See ConfigError.
+	Problem    string
+	Requests   int64 // of all kinds
+	Plain      int64 // those of them by the plain way: an HTTP request each
+	Keys       int64 // that were asked for
+	Batches    int64 // requests for many keys
 	BytesIn    int64
 	BytesOut   int64
 	InFlight   int   // requests now
@@ -119,15 +127,59 @@ func (p *HTTPPool) Stats() []PeerStats {
 	stats := make([]PeerStats, 0, len(others))
 	for _, peer := range others {
 		h := peer.(*httpPeer)
-		s := PeerStats{Peer: h.url, Disagreements: h.disagreements.Load()}
-		s.Breaker, s.BreakerOpened = h.breaker.stats()
-		if h.link != nil {
-			all, opened := h.link.stats()
-			s.Requests, s.Keys, s.Batches = all.Requests, all.Keys, all.Batches
-			s.BytesIn, s.BytesOut, s.InFlight = all.BytesIn, all.BytesOut, all.InFlight
-			s.Reconnects, s.Latency = max(0, opened-1), all.Latency
+		s := PeerStats{Peer: h.url, Transport: "stream", Disagreements: h.disagreements.Load()}
+		if h.plainly() {
+			s.Transport = "plain"
 		}
+		if e := p.problems.of(h.url, 0); e != nil {
+			s.Problem = e.Err.Error()
+		}
+		s.Breaker, s.BreakerOpened = h.breaker.stats()
+		all := h.calls.stats()
+		s.Plain = all.Requests
+		if h.link != nil {
+			linked, opened := h.link.stats()
+			all.Add(&linked)
+			s.Reconnects = max(0, opened-1)
+		}
+		s.Requests, s.Keys, s.Batches = all.Requests, all.Keys, all.Batches
+		s.BytesIn, s.BytesOut, s.InFlight, s.Latency = all.BytesIn, all.BytesOut, all.InFlight, all.Latency
 		stats = append(stats, s)
 	}
 	return stats
+}
+
+// plainCalls counts what a peer is asked by the plain way.
+type plainCalls struct {
+	mu  sync.Mutex
+	sum stream.Stats // guarded by mu
+}
+
+// begin counts a request of some bytes for a path below the base path.
+func (c *plainCalls) begin(path string, bytes int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sum.Requests++
+	c.sum.InFlight++
+	c.sum.BytesOut += int64(bytes)
+	if path == changePath {
+		c.sum.Changes++
+	} else {
+		c.sum.Keys++
+	}
+}
+
+// end counts the end of a request, with as many bytes of an answer.
+func (c *plainCalls) end(bytes int, took time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sum.InFlight--
+	c.sum.BytesIn += int64(bytes)
+	c.sum.Latency.Observe(took)
+}
+
+func (c *plainCalls) stats() stream.Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sum
 }

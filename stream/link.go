@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/bits"
 	"net"
 	"sync"
 	"time"
@@ -284,7 +283,7 @@ func (l *Link) answer(f *frame, a Answer) error {
 		l.mu.Unlock()
 		return protocolError("an answer to no key of a request (id %d, index %d)", f.id, f.index)
 	}
-	l.stats.Latency[bits.Len64(uint64(l.r.src.now-start))%len(l.stats.Latency)]++
+	l.stats.Latency.Observe(l.r.src.now - start)
 	var err error
 	if l.pending.open == 0 && l.leaving != nil {
 		err = l.leaving // it was the last

@@ -1,6 +1,9 @@
 package stream
 
-import "time"
+import (
+	"math/bits"
+	"time"
+)
 
 // Stats are the figures of one stream, from its beginning.
 type Stats struct {
@@ -58,6 +61,9 @@ func (l *Link) Stats() Stats {
 // Histogram counts durations: its element i those of at least 2^(i-1) and less
 // than 2^i nanoseconds.
 type Histogram [48]int64
+
+// Observe counts one duration.
+func (h *Histogram) Observe(d time.Duration) { h[bits.Len64(uint64(max(d, 0)))%len(h)]++ }
 
 // Add adds the counts of o.
 func (h *Histogram) Add(o *Histogram) {
