@@ -83,8 +83,8 @@ func TestLargeValuesHoldNobodyUp(t *testing.T) {
 		if took := <-done; took < 500*time.Millisecond || took > 700*time.Millisecond {
 			t.Errorf("the large value took %v, want half a second or little more", took)
 		}
-		if s := nodes[0].statsOf(t, nodes[1]); s.BytesIn > large/100 {
-			t.Errorf("%d bytes came on the link", s.BytesIn)
+		if s := nodes[0].statsOf(t, nodes[1]); s.Plain != 1 || s.Transport != "stream" || s.BytesIn < large {
+			t.Errorf("%d requests by the plain way, %d bytes: want one, which has the value", s.Plain, s.BytesIn)
 		}
 		if n := o.count(key); n != 1 {
 			t.Errorf("the large value was loaded %d times", n)

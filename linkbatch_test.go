@@ -354,12 +354,8 @@ func TestStreamOverTLS(t *testing.T) {
 					t.Fatalf("%s: %q, %v", keys[i], r.View, r.Err)
 				}
 			}
-			want := int64(300)
-			if tt.hidden {
-				want = 0
-			}
-			if s := pools[0].Stats()[0]; s.Keys != want {
-				t.Errorf("%d keys were asked for on the stream, want %d", s.Keys, want)
+			if s := pools[0].Stats()[0]; s.Keys != 300 || (s.Plain >= 300) != tt.hidden || tt.hidden != (s.Transport == "plain") {
+				t.Errorf("%d keys, %d requests by the plain way, the present one is %s: want 300, plain: %v", s.Keys, s.Plain, s.Transport, tt.hidden)
 			}
 			if s := groups[0].Stats(); s.Loads != 0 || s.PeerErrors != 0 {
 				t.Errorf("%+v: want no errors and no loads at the asker", s)
