@@ -177,7 +177,7 @@ func checkWheel(t testing.TB, w *wheel) (items int64) {
 			if (id != 0) != (w.used[l]>>i&1 != 0) {
 				t.Fatalf("wheel: list %d.%d begins with %d, used %b", l, i, id, w.used[l])
 			}
-			prev := uint32(listRef | l*wheelSlots + i)
+			prev := listRef | uint32(l*wheelSlots+i)
 			for id != 0 {
 				e := w.table.entry(id)
 				if e == nil || e.id != id || e.wheelPrev() != prev {

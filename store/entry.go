@@ -2,11 +2,12 @@ package store
 
 import (
 	"encoding/binary"
+	"math"
 	"sync/atomic"
 	"unsafe"
 )
 
-// All of the package's use of unsafe is in this file.
+// The package keeps entries by means of unsafe in this file alone; elsewhere it only asks for sizes.
 //
 // An entry is one heap object that holds no pointers, so that the collector marks it and
 // never looks inside:
@@ -48,7 +49,7 @@ type entry struct {
 const (
 	keyLenBits = 16 // of state, lowest bits: the key's length
 	maxKeyLen  = 1<<keyLenBits - 1
-	maxValLen  = 1<<32 - 1
+	maxValLen  = uint64(math.MaxUint32)
 
 	hasExpiry  = 1 << 16
 	hasMeta    = 1 << 17
@@ -67,11 +68,15 @@ const (
 	expiryBytes = 8 + 4 + 4 // expires, and the entry's neighbours in the wheel
 	metaBytes   = 8
 	wordBytes   = 8
+	// apartPadding makes an apart head 32 bytes long where pointers have 4 bytes, too.
+	apartPadding = 12 - pointerBytes
+	pointerBytes = int(unsafe.Sizeof(uintptr(0)))
 )
 
 // apart is the head of an entry whose value is an object of its own.
 type apart struct {
 	entry
+	_     [apartPadding]byte
 	value *byte
 }
 
@@ -79,8 +84,9 @@ const (
 	// apartFrom is the length from which a value is an object of its own.
 	apartFrom = 512
 	// maxTail is how much of key and optional parts fits behind an apart head. A longer one
-	// keeps its value inside. Up to a total of 512 bytes the allocator adds no header of its own.
-	maxTail = 480
+	// keeps its value inside. Up to a total of 512 bytes, or of 128 where pointers have 4 bytes,
+	// the allocator adds no header of its own.
+	maxTail = 8*pointerBytes*pointerBytes - int(apartHead)
 )
 
 // layout returns the flags of an entry, the bytes of its object, and of its value's object if
@@ -95,7 +101,7 @@ func layout(keyLen, valLen int, expires int64, meta uint64) (flags uint32, head,
 		flags |= hasMeta
 		tail += metaBytes
 	}
-	if valLen >= apartFrom && tail <= maxTail {
+	if valLen >= apartFrom && tail <= int64(maxTail) {
 		return flags | isApart, int64(apartHead) + tail, int64(valLen)
 	}
 	return flags, int64(entryHead) + tail + int64(valLen), 0
@@ -170,7 +176,7 @@ func apartBytes(size int64) int64 {
 			return n
 		}
 	}
-	return int64(apartHead) + maxTail
+	return int64(apartHead) + int64(maxTail)
 }
 
 // keyAt returns the offset of the key in an entry of that state.

@@ -150,7 +150,7 @@ func (s *Store) Add(key string, value []byte, expires int64, meta uint64) (Entry
 // store locked, so that no Remove comes between its answer and the Add: it must be
 // quick and must not use the store. A nil refused is always false.
 func (s *Store) AddUnless(refused func() bool, key string, value []byte, expires int64, meta uint64) (Entry, bool) {
-	tooLarge := len(key) > maxKeyLen || len(value) > maxValLen || cost(len(key), len(value), expires, meta) > s.config.MaxBytes/maxPart
+	tooLarge := len(key) > maxKeyLen || uint64(len(value)) > maxValLen || cost(len(key), len(value), expires, meta) > s.config.MaxBytes/maxPart
 	now := s.Now()
 	if tooLarge || expires != 0 && expires <= now {
 		s.leaveOut(refused, key, tooLarge)

@@ -3,6 +3,7 @@ package store
 import (
 	"math/bits"
 	"sync/atomic"
+	"unsafe"
 )
 
 // The table finds entries. Readers take no lock; writers hold the store's lock, so there is
@@ -35,7 +36,7 @@ const (
 	tagHighs = 0x0000_8080_8080_8080 // the highest bit of each tag
 )
 
-// bucket fills a cache line.
+// bucket fills a cache line, where pointers have 8 bytes.
 type bucket struct {
 	// tags holds a byte of each entry's hash, never 0, or 0 where the slot is free. It is
 	// stored after the slot is filled and before it is cleared: a tag leads to an entry.
@@ -83,8 +84,8 @@ const (
 	// largeTable is from how many bytes on a cache has large chunks.
 	largeTable = 8 << 20
 
-	bucketBytes = 64
-	chunkBytes  = 24 // a slice
+	bucketBytes = int64(unsafe.Sizeof(bucket{}))
+	chunkBytes  = int64(unsafe.Sizeof([]bucket(nil)))
 )
 
 func newTable(maxBytes int64, hash func(string) uint64) *table {
