@@ -95,21 +95,6 @@ type Entry struct {
 	Missing bool
 }
 
-// Instant is a moment on this process's monotonic clock, in nanoseconds from an
-// arbitrary start. It means nothing to another process: between peers, times
-// travel as durations (P7). The zero Instant stands for never.
-type Instant int64
-
-// clockStart is what Instants are counted from, and counted from beforeStart: so
-// none is negative or zero, not even in a bubble of testing/synctest, whose clock
-// starts in the year 2000.
-var clockStart = time.Now()
-
-const beforeStart = 1 << 60
-
-// Now returns the present Instant.
-func Now() Instant { return beforeStart + Instant(time.Since(clockStart)) }
-
 // expiry returns the instant ttl after now, in the sense of Item.TTL: never, if
 // ttl is zero, and at once, if it is negative.
 func expiry(now Instant, ttl time.Duration) Instant {

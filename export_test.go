@@ -1,6 +1,9 @@
 package peercache
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // WithPlanted plants a bug: see planted.go.
 func WithPlanted(b bug) GroupOption {
@@ -22,3 +25,6 @@ const (
 
 // Agree waits until the peers of a pool have its view.
 func (p *HTTPPool) Agree(ctx context.Context) { p.agree(ctx) }
+
+// Suspend makes the clock of this process go as if the machine had been suspended for d.
+func Suspend(d time.Duration) { theClock.slept.Add(int64(d)) }

@@ -132,6 +132,7 @@ func (g *Group) init(cacheBytes int64, opts []GroupOption) (err error) {
 		g.loads.JoinFor = g.times.standIn
 	}
 	g.fetches.JoinFor = g.times.lease
+	g.loads.Clock, g.fetches.Clock = sinceStart, sinceStart
 	if err := g.makeCaches(cacheBytes); err != nil {
 		return err
 	}

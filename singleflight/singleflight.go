@@ -50,6 +50,9 @@ type Group[V any] struct {
 	// JoinFor is for how long after its start a flight may be joined; who comes
 	// later starts another, and the first one is tainted. Zero: to its end.
 	JoinFor time.Duration
+	// Clock returns the time that JoinFor is measured by, since any start. nil is the
+	// monotonic clock.
+	Clock func() time.Duration
 
 	mu      sync.Mutex
 	flights map[string]*Flight[V] // guarded by mu; the flights that may still be joined
@@ -172,8 +175,11 @@ var start = time.Now()
 // now returns the time, where it is of use. It is read without the lock: the clock takes
 // longer than all the rest. So it may be earlier than that of a flight that is present.
 func (g *Group[V]) now() time.Duration {
-	if g.JoinFor == 0 {
+	switch {
+	case g.JoinFor == 0:
 		return 0
+	case g.Clock != nil:
+		return g.Clock()
 	}
 	return time.Since(start)
 }

@@ -1,0 +1,163 @@
+package peercache
+
+import (
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Instant is a moment on this process's clock, in nanoseconds from an arbitrary start. It
+// means nothing to another process: between peers, times travel as durations (P7). The
+// zero Instant stands for never.
+//
+// The clock does not go back, and setting the wall clock does not move it. It counts the
+// time in which the machine was suspended, in which leases run out and values expire as
+// they do elsewhere. On Linux the kernel says how long that was (CLOCK_BOOTTIME), and on
+// Windows Go's own clock counts it. On other systems, a wall clock that jumps forward is
+// taken for a machine that was suspended: there, setting it forward ends leases and lets
+// values expire. A virtual machine that is paused together with all its clocks, and a
+// process that is restored from a checkpoint, cannot know how long that was.
+type Instant int64
+
+const (
+	// beforeStart is the Instant at which the process started. So none is negative or zero,
+	// not even in a bubble of testing/synctest, whose clock starts in the year 2000.
+	beforeStart = 1 << 60
+	// endOfTime is the last Instant, more than 250 years after the start.
+	endOfTime = Instant(math.MaxInt64)
+	// endless is the least duration that is without end. It leaves room on the clock for
+	// two of them in a row: a TTL, and a stale window after it.
+	endless = 100 * 365 * 24 * time.Hour
+)
+
+// Now returns the present Instant.
+func Now() Instant { return theClock.at(time.Since(theClock.start)) }
+
+// sinceStart is Now as a duration.
+func sinceStart() time.Duration { return time.Duration(Now()) }
+
+// plus returns the Instant d after i: endOfTime or the first one, if there is none so
+// late or so early.
+func (i Instant) plus(d time.Duration) Instant {
+	return max(1, Instant(sum(time.Duration(i), d)))
+}
+
+// sum returns a + b, or the duration that is nearest to it.
+func sum(a, b time.Duration) time.Duration {
+	switch s := a + b; {
+	case b > 0 && s < a:
+		return math.MaxInt64
+	case b < 0 && s > a:
+		return math.MinInt64
+	default:
+		return s
+	}
+}
+
+// A clock counts the time of Instants. Go's monotonic clock, which it goes by, stands
+// still while the machine is suspended (on Windows it does not). To ask the system how
+// long that was would cost more than all the rest of a hit. So the clock looks, every now
+// and then, at how far the wall clock and the monotonic clock are apart: that costs
+// little, and changes if the machine was suspended. Only then does it ask.
+//
+// No look is missed after a suspend. The monotonic clock goes on while the system stops
+// and starts its processes and devices, which takes it much longer than lookEvery. So the
+// first call of at afterwards looks, before it returns.
+type clock struct {
+	start  time.Time
+	source clockSource
+	before time.Duration // source.suspended at the start
+	exact  bool          // source.suspended says
+
+	looked atomic.Int64 // since the start by the monotonic clock, when there was the last look
+	slept  atomic.Int64 // the time suspended, in nanoseconds; written before looked
+	apart  atomic.Int64 // the wall clock less the monotonic clock, at the last look
+	mu     sync.Mutex   // held while slept is found out
+}
+
+// clockSource is what a clock reads beside Go's monotonic clock.
+type clockSource struct {
+	// read reads the wall clock, and then the monotonic one since the start. ok is false
+	// in a bubble of testing/synctest, which has only one.
+	read func(start time.Time) (wall, since time.Duration, ok bool)
+	// suspended returns for how long the machine has been suspended, since some time
+	// before the start. ok is false if the system does not say.
+	suspended func() (d time.Duration, ok bool)
+	// counted says that the monotonic clock goes on while the machine is suspended.
+	counted bool
+}
+
+const (
+	// lookEvery is the most that passes between two looks while the clock is in use: long
+	// enough that they cost nothing, and much shorter than any suspend takes.
+	lookEvery = 100 * time.Microsecond
+	// clockSlack is by how much the two clocks may move apart between two looks, because
+	// they are not read at the same time.
+	clockSlack = 10 * time.Millisecond
+	// clockReadings is how often they are read to be sure.
+	clockReadings = 5
+)
+
+var theClock = newClock(time.Now(), systemClock)
+
+func newClock(start time.Time, s clockSource) *clock {
+	c := &clock{start: start, source: s}
+	wall, since, _ := s.read(start)
+	c.apart.Store(int64(wall - since))
+	c.before, c.exact = s.suspended()
+	return c
+}
+
+// at returns the Instant of now, which the monotonic clock has just shown since the start.
+func (c *clock) at(now time.Duration) Instant {
+	if uint64(int64(now)-c.looked.Load()) >= uint64(lookEvery) { // also if it is less, in a bubble
+		c.look()
+	}
+	return beforeStart + Instant(now) + Instant(c.slept.Load())
+}
+
+// look sees to it that slept has all of the time suspended.
+func (c *clock) look() {
+	before := c.apart.Load()
+	wall, since, ok := c.source.read(c.start)
+	apart := int64(wall - since)
+	if moved := time.Duration(apart - before); moved.Abs() > clockSlack && ok && !c.source.counted {
+		c.moved()
+		return
+	}
+	if ok {
+		c.apart.CompareAndSwap(before, apart)
+	}
+	c.looked.Store(int64(since))
+}
+
+// moved finds out whether the machine was suspended, for the wall clock and the monotonic
+// one have moved apart: else the wall clock was set.
+func (c *clock) moved() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	// The wall clock is read first. If the process had to wait in between, it seems to be
+	// behind: so the reading in which it is most ahead is the best.
+	wall, since, _ := c.source.read(c.start)
+	apart := wall - since
+	for range clockReadings {
+		wall, since, _ = c.source.read(c.start)
+		apart = max(apart, wall-since)
+	}
+	by := apart - time.Duration(c.apart.Load())
+	switch slept, ok := c.source.suspended(); {
+	case ok && c.exact:
+		c.slept.Store(max(c.slept.Load(), int64(slept-c.before)))
+	case by > clockSlack:
+		c.slept.Add(int64(by))
+	}
+	c.apart.Store(int64(apart))
+	c.looked.Store(int64(since))
+}
+
+// readClocks is the read of a clockSource.
+func readClocks(start time.Time) (wall, since time.Duration, ok bool) {
+	now := time.Now()
+	return time.Duration(now.UnixNano()), now.Sub(start), now != now.Round(0) // which has no monotonic reading
+}
