@@ -20,7 +20,7 @@ type agreement struct {
 
 // changing reports whether values may be with peers that the view does not make their
 // candidates. They are no longer than a stand-in's time d after the last change.
-func (a *agreement) changing(d time.Duration) bool { return a.since != 0 && Now() < a.since+Instant(d) }
+func (a *agreement) changing(d time.Duration) bool { return a.since != 0 && Now() < a.since.plus(d) }
 
 // confirmed reports whether a peer was heard to have the view. One that was not may take
 // itself for the owner of any key.

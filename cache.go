@@ -96,13 +96,12 @@ type Entry struct {
 }
 
 // expiry returns the instant ttl after now, in the sense of Item.TTL: never, if
-// ttl is zero, and at once, if it is negative.
+// ttl is zero or endless, and at once, if it is negative.
 func expiry(now Instant, ttl time.Duration) Instant {
-	at := now + Instant(max(ttl, 0))
-	if ttl == 0 || at < now { // or more than the clock can count
+	if ttl == 0 || ttl >= endless {
 		return 0
 	}
-	return at
+	return now.plus(max(ttl, 0))
 }
 
 // NewLRU is the NewCache of the package lru: what was not used for the longest

@@ -158,7 +158,7 @@ func (g *Group) spread(ctx context.Context, c Change) error {
 		case state.dissenter != "":
 			// All is dropped where this process can see. What the other view makes
 			// of it is not known until there is one view: soon, or not at all.
-			if err := g.reconcile(ctx, state); err != nil || Now() >= called+Instant(g.times.lease) {
+			if err := g.reconcile(ctx, state); err != nil || Now() >= called.plus(g.times.lease) {
 				t.add(Pending{Peer: state.dissenter, Err: errors.Join(errOtherView, err)})
 				return t.err()
 			}
@@ -263,7 +263,7 @@ func (t *telling) round(ctx context.Context, c Change, parts map[Peer][]string, 
 	}
 	var all sync.WaitGroup
 	for peer, keys := range parts {
-		part, until := c, t.called+Instant(t.g.times.standIn)
+		part, until := c, t.called.plus(t.g.times.standIn)
 		part.Keys = keys
 		if endless[peer] {
 			until = 0
@@ -369,7 +369,8 @@ func (t *telling) heldBack(held []Holder) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, h := range held {
-		t.add(Pending{h.Peer, time.Now().Add(h.Left), &PeerError{Peer: h.Peer, Err: errors.New(h.Reason)}})
+		left := max(0, min(h.Left, longestLease)) // there is no longer lease, whatever it says
+		t.add(Pending{h.Peer, time.Now().Add(left), &PeerError{Peer: h.Peer, Err: errors.New(h.Reason)}})
 	}
 }
 

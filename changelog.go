@@ -129,7 +129,7 @@ func (l *changeLogs) forget(i int) {
 
 // over reports whether the departure was so long ago that it need not be known any more.
 func (log *changeLog) over() bool {
-	return log.departure != 0 && Now() >= log.began+Instant(longestLog)
+	return log.departure != 0 && Now() >= log.began.plus(longestLog)
 }
 
 // find returns the log of a departure, or nil. l.mu is held.

@@ -92,7 +92,7 @@ func (p *HTTPPool) newView(v *view, left []Peer) (announced chan struct{}) {
 		c.departed = make(map[Peer]Instant)
 	}
 	for peer, at := range c.departed {
-		if v.since > at+Instant(longestDeparted) || v.has(peer.Name()) != nil {
+		if v.since > at.plus(longestDeparted) || v.has(peer.Name()) != nil {
 			delete(c.departed, peer)
 		}
 	}

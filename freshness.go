@@ -17,7 +17,7 @@ const (
 )
 
 // lifetimes say how long the values of a group may be served. Zero means not at all,
-// but for ttl, where it is without end.
+// but for ttl, where it is without end. None but ttl and negative is longer than endless.
 type lifetimes struct {
 	ttl        time.Duration
 	jitter     float64       // the part of a TTL that is left to chance
@@ -57,7 +57,7 @@ func (t *lifetimes) expire(e *Entry, now Instant, ttl time.Duration) {
 	if ttl == 0 {
 		ttl = t.ttl
 	}
-	if ttl > 0 && t.jitter > 0 {
+	if ttl > 0 && ttl < endless && t.jitter > 0 {
 		ttl -= time.Duration(rand.Float64() * t.jitter * float64(ttl))
 	}
 	e.Expires = t.end(*e, expiry(now, ttl))
@@ -65,11 +65,10 @@ func (t *lifetimes) expire(e *Entry, now Instant, ttl time.Duration) {
 
 // end returns when e is of no use any more, if it is fresh until an instant.
 func (t *lifetimes) end(e Entry, fresh Instant) Instant {
-	end := fresh + Instant(t.stale(e))
-	if fresh == 0 || end < fresh { // never, or later than the clock can count
+	if fresh == 0 { // it never expires
 		return 0
 	}
-	return end
+	return fresh.plus(t.stale(e))
 }
 
 // left returns what a peer is told of how long e may be served, in the form of
@@ -185,9 +184,9 @@ func (g *Group) copied(ctx context.Context, key string) (Entry, bool) {
 // leaseOf returns the lease of a copy that was asked for at an instant. It ends early
 // enough for the owner to hear, before the value expires there, that it is in use.
 func (g *Group) leaseOf(e Entry, asked Instant) Instant {
-	lease := asked + Instant(g.times.lease)
+	lease := asked.plus(g.times.lease)
 	if e.Expires != 0 {
-		lease = min(lease, e.Expires-Instant(g.times.ahead))
+		lease = min(lease, e.Expires.plus(-g.times.ahead))
 	}
 	return lease
 }

@@ -26,7 +26,7 @@ func (g *Group) handoversSince(key string) (since Instant, ok bool) {
 		return 0, false
 	}
 	_, since = v.before(key)
-	if Now() >= since+Instant(g.times.standIn) {
+	if Now() >= since.plus(g.times.standIn) {
 		return since, false
 	}
 	c := g.changed.Load()
@@ -78,7 +78,7 @@ func (g *Group) viewChanged(at Instant) (all []moved) {
 		owner := g.pick(key, 0)
 		switch {
 		case e.Lease == 0 && g.rank(key) != asOwner:
-			e.Lease, e.Former = at+Instant(g.times.standIn), true
+			e.Lease, e.Former = at.plus(g.times.standIn), true
 			g.main.Renew(key, e)
 		case !e.Former || v == nil:
 			return true
@@ -136,7 +136,7 @@ func (g *Group) stopHandover(c *Change) {
 		return
 	}
 	_, since := v.before("")
-	if Now() >= since+Instant(g.times.standIn) {
+	if Now() >= since.plus(g.times.standIn) {
 		return
 	}
 	changed := g.changed.Load()

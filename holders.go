@@ -82,7 +82,7 @@ func newHolders(bytes int64, lease time.Duration) *holders {
 		seed:      maphash.MakeSeed(),
 		most:      max(fewestLeases, int(bytes/leaseBytes/holderShards/2)),
 		lease:     lease,
-		strangers: Now() + Instant(lease),
+		strangers: Now().plus(lease),
 	}
 	h.numbers.Store(&map[string]uint32{})
 	return h
@@ -123,11 +123,11 @@ func (h *holders) note(key string, peer uint32, d time.Duration) bool {
 		return false
 	}
 	now := Now()
-	until := now + Instant(d)
+	until := now.plus(d)
 	s, hash := h.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.old.last <= now && (s.young.began+Instant(h.lease) <= now || len(s.young.all) == h.most) {
+	if s.old.last <= now && (s.young.began.plus(h.lease) <= now || len(s.young.all) == h.most) {
 		s.old, s.young = s.young, s.old
 		s.young.reset(now)
 	}

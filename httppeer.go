@@ -387,7 +387,7 @@ func (h *httpPeer) change(ctx context.Context, req *pb.ChangeRequest) (*pb.Chang
 func (h *httpPeer) changePlain(ctx context.Context, req *pb.ChangeRequest, resp *pb.ChangeResponse) error {
 	timeout, _ := h.limits(req.GetGroup())
 	return h.watched(ctx, func(ctx context.Context) error {
-		return h.callChange(ctx, timeout+time.Duration(req.GetWaitNs()), req, resp)
+		return h.callChange(ctx, sum(timeout, time.Duration(req.GetWaitNs())), req, resp)
 	})
 }
 
@@ -417,10 +417,7 @@ func (h *httpPeer) limits(group string) (timeout time.Duration, maxValue int) {
 	if h.pool.peerTimeout > 0 {
 		return h.pool.peerTimeout, maxValue
 	}
-	if withMargin := timeout + time.Second; withMargin > 0 { // no overflow
-		timeout = withMargin
-	}
-	return timeout, maxValue
+	return sum(timeout, time.Second), maxValue
 }
 
 // errRedirected says that a mux on the way takes the path of a request for

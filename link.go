@@ -180,7 +180,7 @@ func (c *link) bury() {
 // failed takes note of an attempt that failed. c.mu is held.
 func (c *link) failed(err error) {
 	if errors.Is(err, errNoStream) {
-		c.plainTo = Now() + Instant(jitter(plainFor))
+		c.plainTo = Now().plus(jitter(plainFor))
 		c.breaker.reset()
 		if !errors.Is(err, errGroupcache) {
 			c.pool.problems.degraded(c.url, noStream, "a peer is asked by one HTTP request a key, which is many times slower than a stream", err)

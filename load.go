@@ -150,7 +150,7 @@ func (g *Group) keep(key string, e Entry, began Instant, f *flight) Entry {
 	switch g.rank(key) {
 	case asOwner:
 	case asStandIn:
-		e.Lease = began + Instant(g.times.standIn)
+		e.Lease = began.plus(g.times.standIn)
 	case asStranger:
 		return e
 	}
@@ -224,7 +224,7 @@ func (g *Group) doubted(key string, owner bool) (r rank, doubted bool) {
 	if before, _ := v.before(key); owner && before == nil {
 		return 0, false // it was the owner under the view before as well
 	}
-	if Now() < since+Instant(g.times.standIn) {
+	if Now() < since.plus(g.times.standIn) {
 		return asStranger, true
 	}
 	return asStandIn, true

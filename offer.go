@@ -153,7 +153,7 @@ func (p *HTTPPool) offeredAll(v *view) {
 // insist tells a peer something, and goes on for a while if that cannot be reached: one that
 // has just come may not listen yet.
 func insist(ctx context.Context, tell func() error) error {
-	for until := Now() + Instant(insistFor); ; {
+	for until := Now().plus(insistFor); ; {
 		err := tell()
 		if !unreachable(err) || Now() >= until || ctx.Err() != nil {
 			return err

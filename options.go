@@ -39,8 +39,8 @@ func WithPeers(p PeerPicker) GroupOption {
 // WithLoadTimeout bounds a load, whoever still waits for it. When d has passed,
 // the getter's context ends and callers get an error that is a
 // context.DeadlineExceeded. All peers should have the same. The default is
-// DefaultLoadTimeout. It does not count the time in which up to three peers that
-// hang are waited for before, see WithPeerTimeout.
+// DefaultLoadTimeout; math.MaxInt64 is no bound. It does not count the time in which up
+// to three peers that hang are waited for before, see WithPeerTimeout.
 func WithLoadTimeout(d time.Duration) GroupOption {
 	return positive("WithLoadTimeout", d, func(g *Group) { g.loadTimeout = d })
 }
@@ -72,7 +72,8 @@ func WithCancelAbandoned() GroupOption {
 }
 
 // WithTTL sets how long a value may be served if its Item does not say. The default is
-// without end, and Item.TTL can say that too: math.MaxInt64.
+// without end, and Item.TTL can say that too: math.MaxInt64. Here as in all options of a
+// group, a hundred years or more are without end.
 func WithTTL(d time.Duration) GroupOption {
 	return positive("WithTTL", d, func(g *Group) { g.times.ttl = d })
 }
@@ -91,17 +92,17 @@ func WithTTLJitter(share float64) GroupOption {
 
 // WithStaleWhileRevalidate has a value that has expired be served for d more, at once,
 // while one load in the cluster gets the new one in the background. A slow origin, or
-// many values that expire together, then keep nobody waiting. By default a Get of an
-// expired value waits for the load.
+// many values that expire together, then keep nobody waiting. math.MaxInt64 is for as
+// long as the value is cached. By default a Get of an expired value waits for the load.
 func WithStaleWhileRevalidate(d time.Duration) GroupOption {
-	return positive("WithStaleWhileRevalidate", d, func(g *Group) { g.times.revalidate = d })
+	return positive("WithStaleWhileRevalidate", d, func(g *Group) { g.times.revalidate = min(d, endless) })
 }
 
 // WithStaleIfError has a value that expired up to d ago be served where the getter fails,
 // in place of its error, unless that is ErrNotFound. By default the error is returned.
-// Each Get tries the getter again.
+// Each Get tries the getter again. math.MaxInt64 is for as long as the value is cached.
 func WithStaleIfError(d time.Duration) GroupOption {
-	return positive("WithStaleIfError", d, func(g *Group) { g.times.onError = d })
+	return positive("WithStaleIfError", d, func(g *Group) { g.times.onError = min(d, endless) })
 }
 
 // WithNegativeTTL has it remembered for d that the origin has no such key (ErrNotFound).
@@ -113,10 +114,16 @@ func WithNegativeTTL(d time.Duration) GroupOption {
 // WithRefreshAhead has a value that is asked for less than d before it expires be loaded
 // again in the background, once in the cluster, so that who uses a key steadily never
 // waits for the origin. d should be longer than a load takes and much shorter than the
-// TTL; it counts for a TTL of an Item too. By default values are loaded when they have
-// expired.
+// TTL, less than a hundred years; it counts for a TTL of an Item too. By default values
+// are loaded when they have expired.
 func WithRefreshAhead(d time.Duration) GroupOption {
-	return positive("WithRefreshAhead", d, func(g *Group) { g.times.ahead = d })
+	return func(g *Group) error {
+		if d <= 0 || d >= endless {
+			return fmt.Errorf("WithRefreshAhead(%v): want more than 0 and less than a hundred years", d)
+		}
+		g.times.ahead = d
+		return nil
+	}
 }
 
 // WithLease sets for how long a copy of another peer's value is served before its owner

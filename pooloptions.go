@@ -54,8 +54,9 @@ func WithGroupcacheCompat() PoolOption {
 // WithPeerTimeout bounds one request to a peer by the plain way. It has to leave
 // the peer the time for a load, else a slow origin looks like a peer that is gone,
 // and its keys are loaded twice. The default is the group's load timeout and a
-// second. A peer that is silent is not waited for so long, see WithDetectionTime; on a
-// stream, where nothing else has to be bounded, it has no effect.
+// second; math.MaxInt64 is no bound. A peer that is silent is not waited for so long,
+// see WithDetectionTime; on a stream, where nothing else has to be bounded, it has no
+// effect.
 func WithPeerTimeout(d time.Duration) PoolOption {
 	return func(p *HTTPPool) error {
 		if d <= 0 {
@@ -68,24 +69,29 @@ func WithPeerTimeout(d time.Duration) PoolOption {
 
 // WithDetectionTime sets for how long nothing may come from a peer that owes an
 // answer, not even a sign of life that it is asked for, until it is taken for dead and
-// its keys go to the next peer. A slow load is no silence. The default is 500 ms. Three
-// tenths of it pass before the sign is asked for, by the plain way maybe on a new
-// connection: the rest has to be enough for that.
+// its keys go to the next peer. A slow load is no silence. It is 1 ms to 1 hour; the
+// default is 500 ms. Three tenths of it pass before the sign is asked for, by the plain
+// way maybe on a new connection: the rest has to be enough for that.
 func WithDetectionTime(d time.Duration) PoolOption {
 	return func(p *HTTPPool) error {
-		if d < time.Millisecond {
-			return fmt.Errorf("WithDetectionTime(%v): want at least 1ms", d)
+		if d < time.Millisecond || d > mostDetection {
+			return fmt.Errorf("WithDetectionTime(%v): want 1ms to %v", d, mostDetection)
 		}
 		p.stream.Detect = d
 		return nil
 	}
 }
 
+// mostDetection leaves room for its multiples: 1 hour is longer than any peer is silent
+// that is alive.
+const mostDetection = time.Hour
+
 // WithHandover bounds what one change of the view has this process hand over to other
 // peers: values of so many bytes, those worth most first, and for so long. It counts for
 // Shutdown, which hands over all there is, and for peers that come. With 0 bytes nothing
 // is offered, though a new owner still asks for what it is asked for itself. The
-// default is DefaultHandoverBytes and DefaultHandoverTime.
+// default is DefaultHandoverBytes and DefaultHandoverTime; math.MaxInt64 is no bound, of
+// either.
 func WithHandover(maxBytes int64, maxTime time.Duration) PoolOption {
 	return func(p *HTTPPool) error {
 		if maxBytes < 0 || maxTime <= 0 {

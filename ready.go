@@ -59,7 +59,7 @@ func (p *HTTPPool) missing() (next <-chan struct{}, most time.Duration, err erro
 	c := &p.consent
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	most = time.Duration(p.view.Load().since + Instant(p.handover.time) - Now())
+	most = time.Duration(p.view.Load().since.plus(p.handover.time) - Now())
 	select {
 	case <-c.announced:
 	default:

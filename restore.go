@@ -215,7 +215,7 @@ func (t *lifetimes) resume(e *Entry, left, age time.Duration) bool {
 		return false
 	}
 	now := Now()
-	fresh := now + Instant(left-age)
+	fresh := now.plus(left - age)
 	if left > age {
 		fresh = expiry(now, left-age)
 	}

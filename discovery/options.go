@@ -17,7 +17,10 @@ const (
 )
 
 // leastPoll bounds what an interval given by mistake can cost.
-const leastPoll = 10 * time.Millisecond
+const (
+	leastPoll = 10 * time.Millisecond
+	mostPoll  = 24 * time.Hour
+)
 
 // An Option changes what File, DNS and SRV make. They return its error.
 type Option func(*settings) error
@@ -28,12 +31,12 @@ type settings struct {
 	resolver Resolver
 }
 
-// WithPoll sets the time from one look for changes to the next, at least 10 ms.
-// The default is DefaultFilePoll or DefaultDNSPoll.
+// WithPoll sets the time from one look for changes to the next, 10 ms to 24
+// hours. The default is DefaultFilePoll or DefaultDNSPoll.
 func WithPoll(d time.Duration) Option {
 	return func(s *settings) error {
-		if d < leastPoll {
-			return fmt.Errorf("WithPoll(%v): want at least %v", d, leastPoll)
+		if d < leastPoll || d > mostPoll {
+			return fmt.Errorf("WithPoll(%v): want %v to %v", d, leastPoll, mostPoll)
 		}
 		s.poll = d
 		return nil

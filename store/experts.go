@@ -1,5 +1,10 @@
 package store
 
+import (
+	"math"
+	"math/bits"
+)
+
 // An expert is a way to choose what leaves.
 type expert uint8
 
@@ -105,12 +110,23 @@ func (c *core) add(hash uint64, e *entry) bool {
 	c.added++
 	// While the cache fills, an epoch is as long as it will be: if they were short at first, so
 	// many would pass that an entry's age could not be told.
-	if full := c.items() * max(c.max, 1) / max(c.cost(), 1); c.added*segments/2 < max(full, c.items()) {
+	if c.added*segments/2 < max(scale(c.items(), max(c.max, 1), max(c.cost(), 1)), c.items()) {
 		return false
 	}
 	c.added = 0
 	c.advance()
 	return true
+}
+
+// scale returns n * by / of, or the largest number if that is larger. None is negative, and
+// of is not 0.
+func scale(n, by, of int64) int64 {
+	hi, lo := bits.Mul64(uint64(n), uint64(by))
+	if hi >= uint64(of) {
+		return math.MaxInt64
+	}
+	q, _ := bits.Div64(hi, lo, uint64(of))
+	return int64(min(q, math.MaxInt64))
 }
 
 // settle lets main take what TinyLFU's small has too much of while main has room: a few entries

@@ -2,9 +2,11 @@ package store
 
 import (
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -84,4 +86,46 @@ func timed(s *Store, n int, done chan struct{}) (took [2][]time.Duration) {
 	slices.Sort(took[0])
 	slices.Sort(took[1])
 	return took
+}
+
+// What expires at the very end of the clock stays, and keeps no other entry from leaving by
+// itself.
+func TestP7ExpiryAtTheEndOfTheClock(t *testing.T) {
+	for _, last := range []int64{math.MaxInt64, math.MaxInt64 - 1<<tickBits + 1, math.MaxInt64 - 1<<tickBits, math.MaxInt64 - 1<<(tickBits+1)} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStore(t, Config{MaxBytes: 1 << 20})
+			time.Sleep(time.Minute)
+			s.Add("last", nil, last, 0)
+			for i := range 10 {
+				s.Add(fmt.Sprint(i), nil, s.Now()+int64(time.Second), 0)
+			}
+			time.Sleep(2 * time.Second)
+			synctest.Wait()
+			if n := s.Stats().Items; n != 1 {
+				t.Errorf("with one that expires %d ns before the clock's end: %d entries when the others have expired, want 1", math.MaxInt64-last, n)
+			}
+			check(t, s)
+		})
+	}
+}
+
+// A bound of all bytes there can be is one, and epochs have their length.
+func TestSizesSaturate(t *testing.T) {
+	for _, c := range []struct{ n, by, of, want int64 }{
+		{0, 1, 1, 0}, {10, 100, 7, 142}, {1 << 40, 1 << 40, 1 << 41, 1 << 39}, {math.MaxInt64, math.MaxInt64, 1, math.MaxInt64},
+		{math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64}, {3, math.MaxInt64, 1, math.MaxInt64}, {3, math.MaxInt64, 3, math.MaxInt64},
+	} {
+		if got := scale(c.n, c.by, c.of); got != c.want {
+			t.Errorf("%d * %d / %d = %d, want %d", c.n, c.by, c.of, got, c.want)
+		}
+	}
+	s := newStore(t, Config{MaxBytes: math.MaxInt64})
+	epoch := s.table.Load().epoch.Load()
+	for i := range 1000 {
+		s.Add(fmt.Sprint(i), make([]byte, 100), 0, 0)
+	}
+	if now := s.table.Load().epoch.Load(); s.Stats().Items != 1000 || now != epoch {
+		t.Errorf("%d entries of 1000, %d epochs: want all, and none", s.Stats().Items, now-epoch)
+	}
+	check(t, s)
 }

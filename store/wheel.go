@@ -1,6 +1,9 @@
 package store
 
-import "math/bits"
+import (
+	"math"
+	"math/bits"
+)
 
 // The wheel knows which entries expire when, and costs a constant time for each: adding and
 // removing is a few steps, and an entry is moved at most once a level until it expires.
@@ -16,6 +19,10 @@ const (
 	wheelBits   = 6
 	wheelSlots  = 1 << wheelBits
 	wheelLevels = (63 - tickBits + wheelBits) / wheelBits
+
+	// lastTick is the last tick that begins before the clock's end. What expires in it
+	// never does.
+	lastTick = math.MaxInt64 >> tickBits
 
 	// listRef marks a wheelPrev that is a list, level and slot, and not an entry's id.
 	listRef = 1 << 31
@@ -104,7 +111,7 @@ func (w *wheel) first() (level, slot int, tick uint64, ok bool) {
 // due returns when the wheel has something to do next, on the store's clock.
 func (w *wheel) due() (ns int64, ok bool) {
 	_, _, tick, ok := w.first()
-	return int64(max(tick, w.now) << tickBits), ok
+	return int64(min(max(tick, w.now), lastTick) << tickBits), ok
 }
 
 // expired moves the wheel on to the time now, in at most *steps steps, of which it takes off
