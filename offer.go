@@ -104,10 +104,13 @@ const (
 	mostOffered  = 8 * keysInOffer
 )
 
-// oneOffer returns how many of the values the next offer is for.
+// oneOffer returns how many of the values the next offer is for. Their keys have to fit into
+// one request.
 func oneOffer(values []moved) (n int) {
-	for bytes := int64(0); n < min(len(values), keysInOffer); n++ {
-		if bytes += values[n].bytes; n > 0 && bytes > bytesInOffer {
+	for bytes, keys := int64(0), 0; n < min(len(values), keysInOffer); n++ {
+		bytes += values[n].bytes
+		keys += len(values[n].key)
+		if n > 0 && (bytes > bytesInOffer || keys > changeBytes) {
 			break
 		}
 	}

@@ -14,6 +14,8 @@ import (
 //
 //	| entry (20 bytes) | key | expiry part (16, if it expires) | meta part (8, if not 0) | value |
 //
+// If the key is long (maxShort), its length has 4 bytes of its own between the entry and the key.
+//
 // If the value is large (apartFrom), it is an object of its own, and the entry's object is
 //
 //	| apart (32 bytes, the last 8 point to the value) | key | expiry part | meta part |
@@ -47,8 +49,9 @@ type entry struct {
 }
 
 const (
-	keyLenBits = 16 // of state, lowest bits: the key's length
-	maxKeyLen  = 1<<keyLenBits - 1
+	keyLenBits = 16 // of state, lowest bits: the key's length, but for a long one
+	maxShort   = 1<<keyLenBits - 1
+	maxKeyLen  = uint64(math.MaxUint32)
 	maxValLen  = uint64(math.MaxUint32)
 
 	hasExpiry  = 1 << 16
@@ -57,6 +60,7 @@ const (
 	isApart    = 1 << apartShift
 	queueShift = 19 // two bits for the entry's place in the policy's queues
 	queueMask  = 3 << queueShift
+	isLong     = 1 << 21
 	countShift = 24 // the mark, highest: hits and the epoch of the last
 	countBits  = 2
 	maxCount   = 1<<countBits - 1
@@ -65,6 +69,7 @@ const (
 
 	entryHead   = unsafe.Sizeof(entry{})
 	apartHead   = unsafe.Sizeof(apart{})
+	longBytes   = 4         // the length of a long key
 	expiryBytes = 8 + 4 + 4 // expires, and the entry's neighbours in the wheel
 	metaBytes   = 8
 	wordBytes   = 8
@@ -93,6 +98,10 @@ const (
 // that is another.
 func layout(keyLen, valLen int, expires int64, meta uint64) (flags uint32, head, value int64) {
 	tail := int64(keyLen)
+	if keyLen > maxShort {
+		flags |= isLong
+		tail += longBytes
+	}
 	if expires != 0 {
 		flags |= hasExpiry
 		tail += expiryBytes
@@ -120,10 +129,15 @@ func newEntry(key string, value []byte, expires int64, meta uint64) *entry {
 		e = (*entry)(unsafe.Pointer(unsafe.SliceData(words)))
 	}
 	e.valLen = uint32(len(value))
-	e.state.Store(uint32(len(key)) | flags)
-
 	at := keyAt(flags)
 	rest := unsafe.Slice(e.byteAt(at), uintptr(size)-at)
+	if flags&isLong != 0 {
+		e.state.Store(flags)
+		binary.NativeEndian.PutUint32(rest, uint32(len(key)))
+		rest = rest[longBytes:]
+	} else {
+		e.state.Store(uint32(len(key)) | flags)
+	}
 	rest = rest[copy(rest, key):]
 	if flags&hasExpiry != 0 {
 		binary.NativeEndian.PutUint64(rest, uint64(expires))
@@ -179,7 +193,7 @@ func apartBytes(size int64) int64 {
 	return int64(apartHead) + int64(maxTail)
 }
 
-// keyAt returns the offset of the key in an entry of that state.
+// keyAt returns the offset of the key in an entry of that state, or of the length of a long one.
 func keyAt(state uint32) uintptr {
 	return entryHead + uintptr(state>>apartShift&1)*(apartHead-entryHead)
 }
@@ -191,19 +205,35 @@ func (e *entry) byteAt(offset uintptr) *byte {
 
 func (e *entry) key() string {
 	state := e.state.Load()
-	return unsafe.String(e.byteAt(keyAt(state)), state&maxKeyLen)
+	if state&isLong != 0 {
+		return unsafe.String(e.byteAt(entryHead+longBytes), e.longLen())
+	}
+	return unsafe.String(e.byteAt(keyAt(state)), state&maxShort)
+}
+
+// longLen returns the length of e's key, which is long.
+func (e *entry) longLen() uint32 {
+	return binary.NativeEndian.Uint32(unsafe.Slice(e.byteAt(entryHead), longBytes))
+}
+
+// keyEnd returns the offset of what follows the key. state is that of e.
+func (e *entry) keyEnd(state uint32) uintptr {
+	if state&isLong != 0 {
+		return entryHead + longBytes + uintptr(e.longLen())
+	}
+	return keyAt(state) + uintptr(state&maxShort)
 }
 
 // expiryPart is the expires, and the next and previous ids in the wheel. The entry has hasExpiry.
 func (e *entry) expiryPart() *[expiryBytes]byte {
 	state := e.state.Load()
-	return (*[expiryBytes]byte)(unsafe.Pointer(e.byteAt(keyAt(state) + uintptr(state&maxKeyLen))))
+	return (*[expiryBytes]byte)(unsafe.Pointer(e.byteAt(e.keyEnd(state))))
 }
 
 // view returns what the store's callers see of e.
 func (e *entry) view() (v Entry) {
 	state := e.state.Load()
-	at := keyAt(state) + uintptr(state&maxKeyLen)
+	at := e.keyEnd(state)
 	if state&hasExpiry != 0 {
 		v.Expires = int64(binary.NativeEndian.Uint64(unsafe.Slice(e.byteAt(at), expiryBytes)))
 		at += expiryBytes

@@ -22,7 +22,7 @@ func cost(keyLen, valLen int, expires int64, meta uint64) int64 {
 // bytes returns the heap that e takes.
 func (e *entry) bytes() int64 {
 	state := e.state.Load()
-	return cost(int(state&maxKeyLen), int(e.valLen), int64(state&hasExpiry), uint64(state&hasMeta))
+	return cost(len(e.key()), int(e.valLen), int64(state&hasExpiry), uint64(state&hasMeta))
 }
 
 // A mark is what hits leave in an entry: how many there were, up to maxCount, and the epoch of

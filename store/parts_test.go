@@ -20,7 +20,7 @@ func TestEntryKeepsWhatItWasGiven(t *testing.T) {
 		rounds /= 5
 	}
 	for range rounds {
-		key := strings.Repeat("k", []int{0, 1, 7, 16, 300, 470, 490, maxKeyLen}[r.IntN(8)])
+		key := strings.Repeat("k", []int{0, 1, 7, 16, 300, 470, 490, maxShort, maxShort + 1, 100_000}[r.IntN(10)])
 		value := bytes.Repeat([]byte{byte(r.IntN(256))}, []int{0, 1, 3, 100, 511, 512, 513, 4096, 40_000}[r.IntN(9)])
 		expires := r.Int64() * r.Int64N(2)
 		meta := r.Uint64() * r.Uint64N(2)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -89,11 +90,57 @@ func TestTooLargeIsNotKept(t *testing.T) {
 	if _, ok := s.Get("key"); ok {
 		t.Fatal("the old value is still there")
 	}
-	s.Add(strings.Repeat("k", maxKeyLen+1), nil, 0, 0)
+	s.Add(strings.Repeat("k", len(large)), nil, 0, 0)
 	if st := s.Stats(); st.Rejected != 2 || st.Replaced != 1 {
 		t.Fatalf("%+v", st)
 	}
 	check(t, s)
+}
+
+// A key of any length is kept, in entries of each form, through all that happens to one.
+func TestLongKeys(t *testing.T) {
+	for _, n := range []int{maxShort - 1, maxShort, maxShort + 1, 1<<17 - 1, 1 << 19, 1 << 20, 1<<20 + 1} {
+		for _, size := range []int{0, 100, apartFrom, 10_000} {
+			for _, meta := range []uint64{0, 7} {
+				var left []string
+				s := newStore(t, Config{MaxBytes: 16 << 20, OnLeave: func(key string, e Entry, r Reason) {
+					left = append(left, fmt.Sprint(len(key), " ", len(e.Value), " ", r))
+				}})
+				key, other := strings.Repeat("k", n), strings.Repeat("k", n-1)+"o"
+				value := bytes.Repeat([]byte("v"), size)
+				later := s.Now() + int64(time.Hour)
+				for _, expires := range []int64{0, later} {
+					if _, kept := s.Add(key, value, expires, meta); !kept {
+						t.Fatalf("a key of %d bytes is not kept", n)
+					}
+					check(t, s)
+				}
+				s.Add(other, value, 0, 0)
+				e, ok := s.Get(key)
+				if !ok || e.Value != string(value) || e.Expires != later || e.Meta != meta {
+					t.Fatalf("a key of %d bytes: %v, value of %d bytes, %d, %d", n, ok, len(e.Value), e.Expires, e.Meta)
+				}
+				if !s.Renew(key, e, later+1, meta+1) {
+					t.Error("it is not renewed")
+				}
+				s.Range(func(k string, _ Entry) bool {
+					if k != key && k != other {
+						t.Errorf("a key of %d bytes came as one of %d", n, len(k))
+					}
+					return true
+				})
+				s.expireAll(later + 1<<(tickBits+1))
+				if !s.Remove(other) || s.Stats().Items != 0 {
+					t.Errorf("%d entries are left", s.Stats().Items)
+				}
+				want := []string{fmt.Sprint(n, " ", size, " replaced"), fmt.Sprint(n, " ", size, " expired"), fmt.Sprint(n, " ", size, " removed")}
+				if !slices.Equal(left, want) {
+					t.Errorf("what left: %q, want %q", left, want)
+				}
+				check(t, s)
+			}
+		}
+	}
 }
 
 func TestOnLeaveMayCallTheStore(t *testing.T) {
