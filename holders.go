@@ -3,9 +3,8 @@ package peercache
 import (
 	"hash/maphash"
 	"iter"
-	"maps"
+	"math"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -29,11 +28,7 @@ type holders struct {
 	// earlier process at this address noted is not known.
 	strangers Instant
 
-	// numbers has a number for each peer that was ever noted, and names the way back.
-	// numbers is never written to, but swapped whole with mu held.
-	numbers atomic.Pointer[map[string]uint32]
-	mu      sync.Mutex
-	names   []string // guarded by mu
+	peers *peerNumbers
 }
 
 const (
@@ -78,37 +73,13 @@ type lease struct {
 }
 
 func newHolders(bytes int64, lease time.Duration) *holders {
-	h := &holders{
+	return &holders{
 		seed:      maphash.MakeSeed(),
-		most:      max(fewestLeases, int(bytes/leaseBytes/holderShards/2)),
+		most:      int(max(fewestLeases, min(bytes/leaseBytes/holderShards/2, math.MaxInt32))), // a place has 32 bits
 		lease:     lease,
 		strangers: Now().plus(lease),
+		peers:     newPeerNumbers(bytes),
 	}
-	h.numbers.Store(&map[string]uint32{})
-	return h
-}
-
-// number returns the number of a peer, and gives it one if known says that it is a
-// peer at all.
-func (h *holders) number(peer string, known func(string) bool) (n uint32, ok bool) {
-	if n, ok := (*h.numbers.Load())[peer]; ok {
-		return n, true
-	}
-	if !known(peer) {
-		return 0, false
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	old := *h.numbers.Load()
-	if n, ok := old[peer]; ok {
-		return n, true
-	}
-	n = uint32(len(h.names))
-	h.names = append(h.names, peer)
-	numbers := maps.Clone(old)
-	numbers[peer] = n
-	h.numbers.Store(&numbers)
-	return n, true
 }
 
 func (h *holders) shard(key string) (*holderShard, uint64) {
@@ -117,11 +88,25 @@ func (h *holders) shard(key string) (*holderShard, uint64) {
 }
 
 // note takes note that a peer asks for key and will use the answer for d. It reports
-// whether it did: not, if d is longer than any lease.
-func (h *holders) note(key string, peer uint32, d time.Duration) bool {
+// whether it did: not, if d is longer than any lease, or known says that it is no peer.
+func (h *holders) note(key, peer string, d time.Duration, known func(string) bool) bool {
 	if d <= 0 || d > longestLease {
 		return false
 	}
+	for {
+		n, given, ok := h.peers.of(peer, known)
+		if !ok {
+			return false
+		}
+		h.noteNumber(key, n, d)
+		if h.peers.still(peer, n, given) {
+			return true
+		}
+	}
+}
+
+// noteNumber is note of the peer that has that number.
+func (h *holders) noteNumber(key string, peer uint32, d time.Duration) {
 	now := Now()
 	until := now.plus(d)
 	s, hash := h.shard(key)
@@ -137,7 +122,6 @@ func (h *holders) note(key string, peer uint32, d time.Duration) bool {
 		}
 		s.ofAll[peer] = max(s.ofAll[peer], until)
 	}
-	return true
 }
 
 func (g *generation) reset(now Instant) {
@@ -228,11 +212,11 @@ func (h *holders) of(key string, peers func() []Peer) map[string]Instant {
 		}
 	}
 	s.mu.Unlock()
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.peers.mu.Lock()
+	defer h.peers.mu.Unlock()
 	for peer, end := range until {
 		if end > now {
-			name := h.names[peer]
+			name := h.peers.name(peer)
 			found[name] = max(found[name], end)
 		}
 	}

@@ -32,7 +32,7 @@ func heldBy(h *holders, key string, peers ...Peer) (names []string) {
 // mustNote notes a lease of a peer.
 func mustNote(t *testing.T, h *holders, key, peer string, d time.Duration) {
 	t.Helper()
-	if n, ok := h.number(peer, everyone); !ok || !h.note(key, n, d) {
+	if !h.note(key, peer, d, everyone) {
 		t.Fatalf("no note was taken of %s, for %v", peer, d)
 	}
 }
@@ -79,14 +79,13 @@ func TestP10HoldersRefuseBadLeases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHolders(1<<20, DefaultLease)
 		time.Sleep(DefaultLease)
-		n, _ := h.number("a", everyone)
 		for _, d := range []time.Duration{0, -1, -1 << 63, longestLease + 1, 1<<63 - 1} {
-			if h.note("k", n, d) || len(heldBy(h, "k")) != 0 {
+			if h.note("k", "a", d, everyone) || len(heldBy(h, "k")) != 0 {
 				t.Errorf("a lease of %v was noted", d)
 			}
 		}
-		if _, ok := h.number("stranger", func(string) bool { return false }); ok {
-			t.Error("who is no peer has a number")
+		if h.note("k", "stranger", time.Second, func(string) bool { return false }) || len(heldBy(h, "k")) != 0 {
+			t.Error("who is no peer is noted")
 		}
 	})
 }

@@ -36,8 +36,7 @@ func (g *Group) note(from, key string, lease time.Duration) bool {
 	if g.holders == nil || from == "" || lease <= 0 || g.lapsed() {
 		return false
 	}
-	n, ok := g.holders.number(from, g.knows)
-	return ok && g.holders.note(key, n, lease)
+	return g.holders.note(key, from, lease, g.knows)
 }
 
 // knows reports whether a peer is in the view.
