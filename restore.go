@@ -34,14 +34,14 @@ func (g *Group) checkSnapshot() error {
 // that is a warning.
 func (g *Group) take() (err error) {
 	s := g.snapshot
-	if s.taken, err = snapshot.Take(s.path); err != nil {
+	if s.taken, err = s.trust.Take(s.path); err != nil {
 		return fmt.Errorf("WithSnapshot: %w", err)
 	}
 	if s.taken == nil {
 		return nil
 	}
 	if err = s.open(g.name); err == nil && g.peers != nil {
-		s.farewell, err = farewellOf(s.file.Header())
+		s.farewell, err = farewellOf(s.file.Header(), g.peers.(*HTTPPool).self)
 	}
 	if err != nil {
 		g.sayRestored(0, cmp.Or(err, s.drop()))
@@ -50,8 +50,9 @@ func (g *Group) take() (err error) {
 	return nil
 }
 
-// farewellOf returns what the process that wrote a file knew of its end.
-func farewellOf(h snapshot.Header) (*pb.Farewell, error) {
+// farewellOf returns what the process that wrote a file knew of its end. That process had
+// the address of this one: what another one has cached, its own peers have looked after.
+func farewellOf(h snapshot.Header, self string) (*pb.Farewell, error) {
 	f := new(pb.Farewell)
 	if h.Departure == 0 {
 		return nil, errors.New("it was written without peers, who may have changed what is in it")
@@ -59,7 +60,16 @@ func farewellOf(h snapshot.Header) (*pb.Farewell, error) {
 	if err := proto.Unmarshal(h.Note, f); err != nil {
 		return nil, fmt.Errorf("its note: %w", err)
 	}
-	return f, nil
+	for _, log := range f.GetLogs() {
+		switch {
+		case log.GetDeparture() != h.Departure:
+		case log.GetPeer() != self:
+			return nil, fmt.Errorf("it was written by the process at %s: want one of %s", quote(log.GetPeer()), self)
+		default:
+			return f, nil
+		}
+	}
+	return nil, errors.New("its note does not say how the process that wrote it has left")
 }
 
 // warm begins with what is in the file that was taken: at once, if there are no peers.
@@ -101,7 +111,7 @@ func (s *snapshotFile) open(group string) (err error) {
 		return err
 	}
 	h := s.file.Header()
-	age := time.Since(h.Written)
+	age := s.ageNow()
 	switch {
 	case h.Name != group:
 		return fmt.Errorf("it is of the group %q", h.Name)
@@ -111,6 +121,17 @@ func (s *snapshotFile) open(group string) (err error) {
 		return fmt.Errorf("it is %v old: want at most %v", age, s.maxAge)
 	}
 	return nil
+}
+
+// ageNow returns how old the file is: by the wall clock, or by what that said when the file
+// was first opened and the time since. The older of the two counts, so that a wall clock
+// that is set back meanwhile makes nothing younger. The file is open.
+func (s *snapshotFile) ageNow() time.Duration {
+	now, age := Now(), time.Since(s.file.Header().Written)
+	if s.seen == 0 {
+		s.seen, s.age = now, age
+	}
+	return max(age, s.age+time.Duration(now-s.seen))
 }
 
 // close closes the file, if it is open.
@@ -165,19 +186,19 @@ func (g *Group) restore(v voucher) (n int, err error) {
 	if !v.knows(s.file.Header().Departure) {
 		return 0, errors.New("nobody knows what was changed since it was written")
 	}
-	return g.restoreFrom(s.file, v)
+	return g.restoreFrom(s.file, s.ageNow(), v)
 }
 
-// restoreFrom is restore of a file that is open.
-func (g *Group) restoreFrom(file *snapshot.Reader, v voucher) (n int, err error) {
+// restoreFrom is restore of a file that is open, and of that age.
+func (g *Group) restoreFrom(file *snapshot.Reader, age time.Duration, v voucher) (n int, err error) {
 	defer func() { g.stats.restored.Add(int64(n)) }()
-	age := max(0, time.Since(file.Header().Written)) // the clock may have been set since
+	file.Limit(g.maxKey, g.maxValue)
 	for {
 		r, err := file.Next()
 		switch {
 		case err == io.EOF:
 			return n, nil
-		case err != nil: // the file was whole a moment ago
+		case err != nil: // the file was whole when it was opened
 			g.main.Clear()
 			return 0, err
 		case g.resume(r, age, v):

@@ -185,10 +185,36 @@ func TestRestoreOfAFailingDisk(t *testing.T) {
 	if err := file.Close(); err != nil { // what it reads from now on fails
 		t.Fatal(err)
 	}
-	if n, err := next.restoreFrom(file, alone{}); n != 0 || err == nil {
+	if n, err := next.restoreFrom(file, 0, alone{}); n != 0 || err == nil {
 		t.Errorf("%d values, %v, want an error", n, err)
 	}
 	if got := next.cached(); len(got) > 0 {
 		t.Errorf("%d values are cached of a file that failed", len(got))
 	}
+}
+
+// A wall clock that is set back while a file waits for its peers makes nothing younger.
+func TestP7WallClockSetBackWhileASnapshotWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := saving(t, filepath.Join(t.TempDir(), "s"))
+		if err := g.save(7, noNote); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		g.takes(t)
+		if err := g.snapshot.open(g.name); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if age := g.snapshot.ageNow(); age != time.Minute+time.Second {
+			t.Errorf("an age of %v, want 1m1s", age)
+		}
+		g.snapshot.age += time.Hour // the wall clock said so when the file was opened
+		if age := g.snapshot.ageNow(); age != time.Hour+time.Minute+time.Second {
+			t.Errorf("an age of %v, want 1h1m1s, as before the clock was set back", age)
+		}
+		if err := g.snapshot.drop(); err != nil {
+			t.Error(err)
+		}
+	})
 }

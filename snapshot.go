@@ -29,7 +29,11 @@ import (
 // Where it cannot be removed, that call returns an error.
 //
 // NewGroup fails if the directory of path does not exist or cannot be written, and if path is
-// itself one or a symbolic link. A path is for one group and one process at a time: a pool
+// itself one or a symbolic link. It also fails if another user can put a file there: if the
+// directory belongs to neither this process's user nor root, or if others can write it (but
+// for a directory with the sticky bit, such as /tmp). A file that another user can write is
+// ignored, as one that is torn. See SnapshotTrustsGroup for what a group can write. On
+// Windows neither is looked at. A path is for one group and one process at a time: a pool
 // refuses a second group of the same. Beside it stand path.tmp while it is written
 // and path.taken while it is read. Only the user of this process can read the file, which
 // has the values as they are. It is for the machine that wrote it, by whose wall clock its
@@ -40,7 +44,7 @@ import (
 // values that find no room meanwhile. All peers should have the option: one that has none
 // cannot answer for the time before it started. WithSnapshot excludes WithConsistency,
 // WithGroupcacheCompat, and peers that are not an HTTPPool's.
-func WithSnapshot(path string, maxAge time.Duration) GroupOption {
+func WithSnapshot(path string, maxAge time.Duration, opts ...SnapshotOption) GroupOption {
 	return func(g *Group) error {
 		if path == "" {
 			return errors.New("WithSnapshot: an empty path: want that of a file")
@@ -53,17 +57,36 @@ func WithSnapshot(path string, maxAge time.Duration) GroupOption {
 			return fmt.Errorf("WithSnapshot: %w", err)
 		}
 		g.snapshot = &snapshotFile{path: abs, maxAge: maxAge, restored: make(chan struct{})}
+		for i, opt := range opts {
+			if opt == nil {
+				return fmt.Errorf("WithSnapshot: option %d is nil", i)
+			}
+			opt(g.snapshot)
+		}
 		return nil
 	}
+}
+
+// A SnapshotOption changes what WithSnapshot does.
+type SnapshotOption func(*snapshotFile)
+
+// SnapshotTrustsGroup makes WithSnapshot take a file and a directory that their group can
+// write: all of its members are believed. It is for volumes of Kubernetes with an fsGroup,
+// where the mode is set so. What all users can write is never taken.
+func SnapshotTrustsGroup() SnapshotOption {
+	return func(s *snapshotFile) { s.trust.Group = true }
 }
 
 // snapshotFile is what a group has to do with its file.
 type snapshotFile struct {
 	path   string
 	maxAge time.Duration
+	trust  snapshot.Trust
 
 	taken     *snapshot.Taken  // the one that this process found, until it is restored; or nil
 	file      *snapshot.Reader // of taken, while it is open; or nil
+	seen      Instant          // when file was first opened, 0 before
+	age       time.Duration    // that it had then
 	departure uint64           // of the process that wrote it
 	farewell  *pb.Farewell     // and what that knew of its end; nil without peers
 	restored  chan struct{}    // closed when all that may be used of it is

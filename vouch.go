@@ -23,7 +23,7 @@ import (
 //   - All peers of then are back, and each of them knows, from its own snapshot, what was
 //     changed before it was down as well. So it is if all processes are restarted: who was
 //     down itself cannot know what was changed meanwhile, but then somebody else was there,
-//     who is asked too.
+//     who is asked too. A process that was alone then vouches for its file if it still is.
 
 // testimony is what the peers of a view say of a departure. It is a voucher.
 type testimony struct {
@@ -65,6 +65,9 @@ func (g *Group) ask(ctx context.Context, p *HTTPPool, v *view, departure uint64,
 			ignorant = true
 		}
 	}
+	// Where nobody was there then, nobody has heard of the departure. Who has come since was
+	// told of no change before, so only a process that is still alone can vouch for itself.
+	ignorant = ignorant || len(f.GetPeers()) == 0 && len(v.others) > 0
 	t.all = !missing && !ignorant && t.answered == len(v.others)
 	switch {
 	case t.all, len(t.unbroken) > 0:
@@ -174,9 +177,23 @@ func (p *HTTPPool) restore(g *Group) {
 		outlast(ctx, next, time.Now().Add(askAgainAfter))
 	}
 	if errors.Is(err, errNotYet) {
-		err = fmt.Errorf("%w: %s", err, strings.Join(s.farewell.GetPeers(), ", "))
+		err = fmt.Errorf("%w: %s", err, listed(s.farewell.GetPeers()))
 	}
 	g.sayRestored(n, err)
+}
+
+// listed shows the names of peers that come from a file or from others: not too many, and of
+// each not too much.
+func listed(names []string) string {
+	const most = 8
+	var shown []string
+	for _, name := range names[:min(len(names), most)] {
+		shown = append(shown, quote(name))
+	}
+	if more := len(names) - len(shown); more > 0 {
+		shown = append(shown, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(shown, ", ")
 }
 
 // askAgainAfter is when the peers are asked again, if not all were there.

@@ -19,46 +19,52 @@ type Reader struct {
 	header Header
 	file   *os.File // for Close
 
+	maxKey, maxValue int // see Limit
+
 	in      *bufio.Reader
-	rest    int64 // bytes up to the checksum that were not read yet
-	records int64 // that were read
+	sum     *xxhash.Digest // of what in has read
+	whole   uint64         // the checksum of the file when it was found whole
+	rest    int64          // bytes up to the checksum that were not read yet
+	records int64          // that were read
 	fixed   [fixedRecord]byte
 }
 
 // newReader checks a file of the given size.
 func newReader(src io.ReaderAt, size int64) (*Reader, error) {
-	if err := verify(src, size-checksumSize); err != nil {
+	sum, err := verify(src, size-checksumSize)
+	if err != nil {
 		return nil, fmt.Errorf("the file is torn, or no snapshot: %w", err)
 	}
-	return read(io.NewSectionReader(src, 0, size-checksumSize), size-checksumSize)
+	r, err := read(src, size-checksumSize)
+	r.whole = sum
+	return r, err
 }
 
-// verify reads all of a file, whose bytes up to the checksum are content many.
-func verify(src io.ReaderAt, content int64) error {
+// verify reads all of a file, whose bytes up to the checksum are content many, and returns
+// the checksum.
+func verify(src io.ReaderAt, content int64) (uint64, error) {
 	if content < int64(fixedHeader+fixedRecord) {
-		return fmt.Errorf("it has %d bytes", content+checksumSize)
+		return 0, fmt.Errorf("it has %d bytes", content+checksumSize)
 	}
-	sum := xxhash.New()
-	r, err := read(io.TeeReader(io.NewSectionReader(src, 0, content), sum), content)
+	var stored [checksumSize]byte
+	if _, err := io.ReadFull(io.NewSectionReader(src, content, checksumSize), stored[:]); err != nil {
+		return 0, unexpected(err)
+	}
+	r, err := read(src, content)
+	r.whole = binary.LittleEndian.Uint64(stored[:])
 	for err == nil {
 		_, err = r.next(false)
 	}
 	if err != io.EOF {
-		return err
+		return 0, err
 	}
-	var stored [checksumSize]byte
-	if _, err := io.ReadFull(io.NewSectionReader(src, content, checksumSize), stored[:]); err != nil {
-		return err
-	}
-	if binary.LittleEndian.Uint64(stored[:]) != sum.Sum64() {
-		return errors.New("its checksum is wrong")
-	}
-	return nil
+	return r.whole, nil
 }
 
 // read begins to read a file whose bytes up to the checksum are content many.
-func read(from io.Reader, content int64) (*Reader, error) {
-	r := &Reader{in: bufio.NewReaderSize(from, bufferSize)}
+func read(src io.ReaderAt, content int64) (*Reader, error) {
+	r := &Reader{sum: xxhash.New(), maxKey: MostKeyBytes, maxValue: MostValueBytes}
+	r.in = bufio.NewReaderSize(io.TeeReader(io.NewSectionReader(src, 0, content), r.sum), bufferSize)
 	var err error
 	r.header, err = readHeader(r.in, content)
 	r.rest = content - int64(fixedHeader+len(r.header.Name)+len(r.header.Note))
@@ -68,8 +74,13 @@ func read(from io.Reader, content int64) (*Reader, error) {
 // Header returns what the file says of itself.
 func (r *Reader) Header() Header { return r.header }
 
+// Limit makes Next pass over the records whose key or value has more bytes than that. Nothing
+// is set aside for them. The default is MostKeyBytes and MostValueBytes.
+func (r *Reader) Limit(maxKey, maxValue int) { r.maxKey, r.maxValue = maxKey, maxValue }
+
 // Next returns the next record, whose value is the caller's. The error is io.EOF after
-// the last one. Any other is a failure of the disk, for the file was found whole.
+// the last one. Any other says that the disk fails, or that the file was changed since it
+// was found whole: then no record of it is to be used, those before among them.
 func (r *Reader) Next() (Record, error) {
 	record, err := r.next(true)
 	if err != nil && err != io.EOF {
@@ -80,33 +91,43 @@ func (r *Reader) Next() (Record, error) {
 
 // next is Next. If the record is not to be kept, nothing is set aside for it.
 func (r *Reader) next(keep bool) (Record, error) {
+	for {
+		record, passed, err := r.nextOf(keep)
+		if err != nil || !passed || !keep {
+			return record, err
+		}
+	}
+}
+
+// nextOf reads one record. It reports whether that was passed over.
+func (r *Reader) nextOf(keep bool) (record Record, passed bool, err error) {
 	if r.rest < fixedRecord {
-		return Record{}, io.ErrUnexpectedEOF
+		return record, false, io.ErrUnexpectedEOF
 	}
 	if _, err := io.ReadFull(r.in, r.fixed[:]); err != nil {
-		return Record{}, unexpected(err)
+		return record, false, unexpected(err)
 	}
 	r.rest -= fixedRecord
 	f := parseFixed(r.fixed[:])
 	if f.kind == kindEnd {
-		return Record{}, r.end(f)
+		return record, false, r.end(f)
 	}
 	if err := f.check(r.rest); err != nil {
-		return Record{}, err
+		return record, false, err
 	}
 	r.rest -= int64(f.key) + int64(f.value)
 	r.records++
-	if !keep {
+	if !keep || int64(f.key) > int64(r.maxKey) || int64(f.value) > int64(r.maxValue) {
 		_, err := r.in.Discard(int(f.key) + int(f.value))
-		return Record{}, unexpected(err)
+		return record, true, unexpected(err)
 	}
 	key, value := make([]byte, f.key), make([]byte, f.value)
 	for _, b := range [][]byte{key, value} {
 		if _, err := io.ReadFull(r.in, b); err != nil {
-			return Record{}, unexpected(err)
+			return record, false, unexpected(err)
 		}
 	}
-	return Record{Key: string(key), Value: value, Left: time.Duration(f.left), Missing: f.kind == kindMissing}, nil
+	return Record{Key: string(key), Value: value, Left: time.Duration(f.left), Missing: f.kind == kindMissing}, false, nil
 }
 
 // end returns io.EOF if f is the end of the records that were read.
@@ -118,6 +139,8 @@ func (r *Reader) end(f fixed) error {
 		return fmt.Errorf("it has %d records, and says that it has %d", r.records, f.left)
 	case r.rest != 0:
 		return fmt.Errorf("there are %d bytes after its end", r.rest)
+	case r.sum.Sum64() != r.whole: // all has been read, up to the end
+		return errors.New("its checksum is wrong")
 	}
 	return io.EOF
 }

@@ -11,16 +11,21 @@ import (
 )
 
 // Taken is a file that was taken away from its path. No later process finds it.
-type Taken struct{ path string }
+type Taken struct {
+	path  string
+	trust Trust
+}
+
+// Take is Trust{}.Take.
+func Take(path string) (*Taken, error) { return Trust{}.Take(path) }
 
 // Take takes the file at path away from there, whatever is in it: it tells of a time
 // that ends now. It returns nil if there is none. It fails if there can be none: the
-// directory is missing or not writable, or path is not that of a regular file.
-func Take(path string) (*Taken, error) {
-	if dir, err := os.Stat(filepath.Dir(path)); err != nil {
-		return nil, fmt.Errorf("snapshot: the directory: %w", err)
-	} else if !dir.IsDir() {
-		return nil, fmt.Errorf("snapshot: %s is no directory", filepath.Dir(path))
+// directory is missing or not writable, t does not believe what is in it, or path is not
+// that of a regular file. Whether t believes the file, Taken.Open looks.
+func (t Trust) Take(path string) (*Taken, error) {
+	if err := t.checkDir(path); err != nil {
+		return nil, fmt.Errorf("snapshot: %w", err)
 	}
 	file, err := os.Lstat(path)
 	switch {
@@ -37,13 +42,13 @@ func Take(path string) (*Taken, error) {
 	if err := syncDirOf(path); err != nil {
 		return nil, err
 	}
-	return &Taken{path + takenSuffix}, nil
+	return &Taken{path + takenSuffix, t}, nil
 }
 
 // tryNames returns an error if a file of path could not be written or taken later: the
 // end of a process would be late to find that out. What an earlier one left is of no use.
 func tryNames(path string) error {
-	file, err := os.OpenFile(path+takenSuffix, os.O_WRONLY|os.O_CREATE, 0o600) // the longest name
+	file, err := createNew(path + takenSuffix) // the longest name
 	if err == nil {
 		err = errors.Join(file.Close(), os.Remove(file.Name()))
 	}
@@ -64,13 +69,17 @@ func kindOf(mode fs.FileMode) string {
 	return fmt.Sprintf("a special file (%v)", mode)
 }
 
-// Open opens the file and checks all of it, see Reader.
+// Open opens the file and checks all of it, see Reader. It fails if somebody else can write
+// the file, see Trust, and if it is no regular file any more.
 func (t *Taken) Open() (*Reader, error) {
-	file, err := os.Open(t.path)
+	file, err := openRegular(t.path)
 	if err != nil {
 		return nil, fmt.Errorf("snapshot: %w", err)
 	}
-	size, err := file.Seek(0, io.SeekEnd)
+	var size int64
+	if err = t.trust.checkFile(file); err == nil {
+		size, err = file.Seek(0, io.SeekEnd)
+	}
 	if err == nil {
 		var r *Reader
 		if r, err = newReader(file, size); err == nil {

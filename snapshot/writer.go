@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 
 	"github.com/cespare/xxhash/v2"
@@ -78,12 +77,7 @@ const (
 // Create begins a file that will be at path. What is there stays, until Publish. Only the
 // user of this process may read the file. A process that writes to path is the only one.
 func Create(path string, h Header) (*Writer, error) {
-	temp := path + tempSuffix
-	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("snapshot: what is left of one that was not finished: %w", err)
-	}
-	// O_EXCL, so that it is this process's file, and of this mode.
-	file, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	file, err := createNew(path + tempSuffix)
 	if err != nil {
 		return nil, fmt.Errorf("snapshot: %w", err)
 	}
