@@ -44,6 +44,10 @@ type HTTPPool struct {
 	streams     bool              // else peers are spoken to by the plain way alone
 	stream      stream.Config
 
+	maxPeers      int
+	filters       []func(url string) error
+	warnedOfReach atomic.Bool
+
 	// view is swapped whole by Set, and when a peer leaves or is back. Readers take no lock.
 	view    atomic.Pointer[view]
 	consent consent
@@ -104,8 +108,9 @@ func newTransport() *http.Transport {
 }
 
 // NewHTTPPool makes a pool for this process, whose base URL, as all its peers
-// write it, is self: "http://10.0.0.1:8001". Until Set is called the process is
-// its own only peer. The pool must be served by an HTTP server at that address:
+// write it, is self: "http://10.0.0.1:8001", the address at which they reach it, not one
+// that it only listens on, such as 0.0.0.0. There is one way to spell it, see Set. Until
+// Set is called the process is its own only peer. The pool must be served by an HTTP server at that address:
 // as the server's handler, or on a mux under BasePath. Give the server a
 // ReadHeaderTimeout and a WriteTimeout, the latter longer than a load and the
 // transfer of the largest value: the pool cannot see a client that is slow with
@@ -116,6 +121,7 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 		basePath: DefaultBasePath,
 		serving:  semaphore.NewWeighted(math.MaxInt64),
 		streams:  true,
+		maxPeers: DefaultMaxPeers,
 		servers:  make(map[*stream.Server]struct{}),
 		given:    make(chan struct{}),
 		absent:   make(map[string]*absentee),
@@ -154,10 +160,17 @@ func (p *HTTPPool) BasePath() string { return p.basePath }
 
 // Set replaces the view: peers are the base URLs of all processes of the
 // cluster, this one among them, spelled the same everywhere, in any order. Keys
-// whose owner does not change stay where they are. A base URL is scheme, host and
-// port alone, in lower case. After an error the view is what it was; after
-// Shutdown the error is ErrClosed. A pool with a WithDiscovery gets its views from
+// whose owner does not change stay where they are. After an error the view is what it
+// was; after Shutdown the error is ErrClosed. A pool with a WithDiscovery gets its views from
 // there, by Join, and refuses those of Set.
+//
+// A base URL is scheme, host and port alone. Peers are told apart by its text, so Set takes
+// just one spelling, and its error says which: lower case, no slash or dot at the end, no
+// port where it is that of the scheme (http://a.example, not http://a.example:80), IP
+// addresses in their shortest form ([::1], and 10.0.0.1, not [::ffff:10.0.0.1]). There are
+// at most as many peers as WithMaxPeers says. If of this process and a peer only one has
+// a loopback address, they cannot reach each other from two machines: that is a warning
+// to the logger of WithPoolLogger.
 //
 // A process should take no requests of users before its first Set: until then it
 // is alone, and loads every key by itself.

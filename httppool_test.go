@@ -120,7 +120,7 @@ func TestPoolSaysWhatIsWrong(t *testing.T) {
 			t.Errorf("Set(%q): %v", list, err)
 		}
 	}
-	if err := pool.Set("https://b.example:443", self, "http://[::1]:8001"); err != nil {
+	if err := pool.Set("https://b.example:444", self, "http://[::1]:8001"); err != nil {
 		t.Error(err)
 	}
 	if err := pool.Set(self, "nonsense"); err == nil || len(pool.Peers()) != 2 {

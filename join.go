@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/peercache/peercache/discovery"
 )
 
@@ -45,7 +47,9 @@ func WithPoolLogger(l *slog.Logger) PoolOption {
 // the peers will ask at once.
 //
 // In a view, what is no base URL of a peer is left out, with a warning to the
-// logger of WithPoolLogger. A process that the view lacks is added to it, so that
+// logger of WithPoolLogger: also what is not spelled as Set wants it, what a
+// WithPeerFilter refuses, and a loopback or link-local address, if this process has none of
+// the kind. A view of more peers than WithMaxPeers allows is not taken. A process that the view lacks is added to it, so that
 // it serves itself as it did. If there is nobody in a view, the last one stands.
 //
 // If ctx ends first, the error wraps ctx.Err and says what was missing. The
@@ -77,7 +81,7 @@ type membership struct {
 	// What follows is of the goroutine that Run calls take in.
 	members []string        // of the view in place, sorted; nil before the first
 	known   bool            // peers have known this process
-	invalid map[string]bool // what was left out of the last view
+	invalid map[uint64]bool // hashes of what was left out of the last view
 
 	mu      sync.Mutex         // guards what follows
 	stop    context.CancelFunc // ends Run; nil before it is called
@@ -230,31 +234,39 @@ func (m *membership) place(peers []string, anew bool) error {
 // host has at most 253 bytes.
 const longestPeerURL = 512
 
+// mostWarnings is how many members of one view are warned of, each by itself.
+const mostWarnings = 16
+
 // valid returns what can be a peer, sorted and each once. It warns of the others,
 // if they were not in the view before.
 func (m *membership) valid(peers []string) []string {
 	var members []string
-	invalid := make(map[string]bool)
+	invalid := make(map[uint64]bool)
+	warned, more := 0, 0
+	own := reachOf(m.pool.self)
 	for _, name := range peers {
-		err := checkMember(name)
+		err := m.pool.checkPeer(name)
+		if there := reachOf(name); err == nil && there != anywhere && there != own && name != m.pool.self {
+			err = fmt.Errorf("peer %q: an address of one machine or one network alone, and this process, %s, is not there: want one that all reach", name, m.pool.self)
+		}
 		if err == nil {
 			members = append(members, name)
 			continue
 		}
-		if !m.invalid[name] && !invalid[name] {
-			m.pool.log.Warn("a member of the view is left out", "err", err)
+		hash := xxhash.Sum64String(name) // the names may be long, and many
+		if !m.invalid[hash] && !invalid[hash] {
+			if warned++; warned <= mostWarnings {
+				m.pool.log.Warn("a member of the view is left out", "err", err)
+			} else {
+				more++
+			}
 		}
-		invalid[name] = true
+		invalid[hash] = true
+	}
+	if more > 0 {
+		m.pool.log.Warn("members of the view are left out, besides those before", "members", more)
 	}
 	m.invalid = invalid
 	slices.Sort(members)
 	return slices.Compact(members)
-}
-
-// checkMember is checkPeerURL of what anybody may have registered.
-func checkMember(name string) error {
-	if len(name) > longestPeerURL {
-		return fmt.Errorf("peer %s: want at most %d bytes", quote(name), longestPeerURL)
-	}
-	return checkPeerURL(name)
 }

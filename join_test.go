@@ -58,10 +58,11 @@ type joining struct {
 	log  bytes.Buffer // to be read when nobody runs
 }
 
-func newJoining(t *testing.T) *joining {
+func newJoining(t *testing.T, opts ...PoolOption) *joining {
 	t.Helper()
 	j := &joining{told: newTold()}
-	pool, err := NewHTTPPool(selfURL, WithTransport(nowhere{}), WithDiscovery(j.told), WithPoolLogger(slog.New(slog.NewTextHandler(&j.log, nil))))
+	opts = append([]PoolOption{WithTransport(nowhere{}), WithDiscovery(j.told), WithPoolLogger(slog.New(slog.NewTextHandler(&j.log, nil)))}, opts...)
+	pool, err := NewHTTPPool(selfURL, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}

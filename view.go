@@ -2,15 +2,12 @@ package peercache
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/url"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/peercache/peercache/consistenthash"
 )
@@ -58,6 +55,7 @@ func (p *HTTPPool) setPeers(peers []string, anew bool) error {
 	if err := p.checkPeers(peers); err != nil {
 		return fmt.Errorf("peercache: %w", err)
 	}
+	p.warnOfReach(peers)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed.Load() {
@@ -126,8 +124,10 @@ func (p *HTTPPool) setView(anew bool) error {
 	for name, peer := range p.known {
 		if v.named[name] == nil {
 			left = append(left, peer)
-			p.background.Go(func() { p.partLater(peer) })
 		}
+	}
+	if len(left) > 0 {
+		p.background.Go(func() { p.partLater(left) })
 	}
 	announced := p.newView(v, left)
 	p.known = v.named
@@ -173,13 +173,21 @@ func (p *HTTPPool) viewAfter(old *view, peers []string, ring *consistenthash.Rin
 	return v
 }
 
-// partLater parts with a peer that has no part in the view any more, when it has handed over
-// what this process may own now.
-func (p *HTTPPool) partLater(peer *httpPeer) {
+// partLater parts with peers that have no part in the view any more, when they have handed
+// over what this process may own now.
+func (p *HTTPPool) partLater(peers []Peer) {
 	pause(p.life, partAfter)
 	ctx, cancel := context.WithTimeout(context.Background(), longestParting)
 	defer cancel()
-	peer.part(ctx)
+	var all errgroup.Group
+	all.SetLimit(announceAtOnce)
+	for _, peer := range peers {
+		all.Go(func() error {
+			peer.(*httpPeer).part(ctx)
+			return nil
+		})
+	}
+	all.Wait()
 }
 
 const (
@@ -198,47 +206,4 @@ func (p *HTTPPool) newRing(peers []string) (*consistenthash.Ring, error) {
 		members[i].Name = name
 	}
 	return consistenthash.New(members...)
-}
-
-// checkPeers returns an error if peers cannot be a view of this process.
-func (p *HTTPPool) checkPeers(peers []string) error {
-	if len(peers) == 0 {
-		return errors.New("an empty list of peers: want the base URLs of all of them, this process's among them")
-	}
-	seen := make(map[string]bool, len(peers))
-	for _, name := range peers {
-		if err := checkPeerURL(name); err != nil {
-			return err
-		}
-		if seen[name] {
-			return fmt.Errorf("peer %q stands twice in the list", name)
-		}
-		seen[name] = true
-	}
-	if !seen[p.self] {
-		return fmt.Errorf("the list of peers %q lacks this process, %q", peers, p.self)
-	}
-	return nil
-}
-
-// checkPeerURL returns an error if name is not the base URL of a peer. Peers are
-// told apart by its text, so there is just one way to write it.
-func checkPeerURL(name string) error {
-	u, err := url.Parse(name)
-	if err != nil {
-		return fmt.Errorf("peer %q: want a base URL such as http://10.0.0.1:8001: %w", name, err)
-	}
-	want := (&url.URL{Scheme: strings.ToLower(u.Scheme), Host: strings.ToLower(u.Host)}).String()
-	switch {
-	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
-		return fmt.Errorf("peer %q: want a base URL such as http://10.0.0.1:8001", name)
-	case name != want:
-		return fmt.Errorf("peer %q: want scheme, host and port alone, in lower case: %s", name, want)
-	}
-	if port := u.Port(); port != "" {
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return fmt.Errorf("peer %q: want a port of 1 to 65535", name)
-		}
-	}
-	return nil
 }
