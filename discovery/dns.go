@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -20,8 +21,14 @@ const lookupTimeout = 10 * time.Second
 // the peer http://10.0.0.7:8001. The name is looked up every DefaultDNSPoll; a
 // lookup that fails or finds nothing leaves the last view.
 //
+// An answer has to have all addresses. Of a name server that gives only some of them, in
+// turns or as many as a packet has room for, the view would change with each answer: so a
+// peer that is missing in an answer stays for DefaultKeepMissing, see WithKeepMissing, and
+// if peers come back in one answer after the other, that is a warning.
+//
 // The self of this process must be of that form, with its address as the DNS
-// gives it: in Kubernetes http://$(POD_IP):8001. Run fails if the scheme or the
+// gives it: in Kubernetes http://$(POD_IP):8001, and without the port where that is the one
+// of the scheme, 80 or 443. Run fails if the scheme or the
 // port differ, or if the host of self is no address. If that is IPv4, only A
 // records are asked for, if it is IPv6, only AAAA: a process that has both is one
 // peer.
@@ -32,7 +39,7 @@ func DNS(pattern string, opts ...Option) (Discovery, error) {
 	if err != nil {
 		return nil, err
 	}
-	if port, err := strconv.ParseUint(d.pattern.Port(), 10, 16); err != nil || port == 0 {
+	if port, err := strconv.ParseUint(d.pattern.Port(), 10, 16); err != nil || port == 0 || d.pattern.Port()[0] == '0' {
 		return nil, fmt.Errorf("discovery: DNS(%q): want the port of the peers as well, such as http://peers.example:8001", pattern)
 	}
 	if _, err := netip.ParseAddr(d.pattern.Hostname()); err == nil {
@@ -50,7 +57,7 @@ func DNS(pattern string, opts ...Option) (Discovery, error) {
 //
 // The self of this process must be of that form, with the target's name as host:
 // of a StatefulSet in Kubernetes http://$(POD_NAME).SERVICE.NAMESPACE.svc.cluster.local:8001.
-// Run fails if the scheme differs, or if self has no port.
+// Run fails if the scheme differs. The port is left out where it is the one of the scheme.
 //
 // The error of SRV says what is wrong with pattern or an option.
 func SRV(pattern string, opts ...Option) (Discovery, error) {
@@ -82,12 +89,28 @@ func newDNS(kind, pattern string, opts []Option) (dns, error) {
 	if s.resolver == nil {
 		s.resolver = net.DefaultResolver
 	}
+	switch {
+	case !s.keeps:
+		s.keep = max(DefaultKeepMissing, s.poll)
+	case s.keep > 0 && s.keep < s.poll:
+		return dns{}, fmt.Errorf("discovery: WithKeepMissing(%v) and WithPoll(%v): want to keep for at least one poll, or 0", s.keep, s.poll)
+	}
 	s.log = s.log.With("name", u.Hostname())
 	return dns{settings: s, pattern: u}, nil
 }
 
-// peer returns the base URL of the peer at a host and a port.
+// portOf are the ports of the schemes.
+var portOf = map[string]string{"http": "80", "https": "443"}
+
+// peer returns the base URL of the peer at a host and a port, in the one way that there is
+// to spell it: without the port of the scheme.
 func (d dns) peer(host, port string) string {
+	if port == portOf[d.pattern.Scheme] {
+		if strings.Contains(host, ":") {
+			host = "[" + host + "]"
+		}
+		return d.pattern.Scheme + "://" + host
+	}
 	return d.pattern.Scheme + "://" + net.JoinHostPort(host, port)
 }
 
@@ -136,7 +159,7 @@ func (a addresses) network(self string) (string, error) {
 type services struct{ dns }
 
 func (s services) Run(ctx context.Context, self string, report func(View)) error {
-	if u, err := url.Parse(self); err != nil || u.Port() == "" || self != s.peer(u.Hostname(), u.Port()) {
+	if u, err := url.Parse(self); err != nil || self != s.peer(u.Hostname(), cmp.Or(u.Port(), portOf[u.Scheme])) {
 		return fmt.Errorf("discovery: this process is %q, and its peers would know it as %s://TARGET:PORT: want that", self, s.pattern.Scheme)
 	}
 	return s.follow(ctx, func(ctx context.Context) ([]string, error) {

@@ -74,7 +74,7 @@ func TestDNS(t *testing.T) {
 		z := &zone{name: "peers.example", ip4: "10.0.0.2 10.0.0.1", ip6: "fd00::1 fd00::2"}
 		var log logged
 		watchDNS := func(self string) *watcher {
-			d, err := discovery.DNS("http://peers.example:8001", discovery.WithResolver(z), discovery.WithLogger(log.logger()))
+			d, err := discovery.DNS("http://peers.example:8001", discovery.WithResolver(z), discovery.WithLogger(log.logger()), discovery.WithKeepMissing(0))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -128,7 +128,7 @@ func TestSRV(t *testing.T) {
 		}}
 		var log logged
 		d, err := discovery.SRV("https://_peers._tcp.shop.example", discovery.WithResolver(z), discovery.WithLogger(log.logger()),
-			discovery.WithPoll(time.Second))
+			discovery.WithPoll(time.Second), discovery.WithKeepMissing(0))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -143,6 +143,92 @@ func TestSRV(t *testing.T) {
 	})
 }
 
+// The port of the scheme is left out, as pools want base URLs spelled.
+func TestDNSPortOfTheScheme(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := &zone{name: "peers", ip4: "10.0.0.1 10.0.0.2", ip6: "fd00::1", records: []*net.SRV{{Target: "a.", Port: 443}, {Target: "b.", Port: 80}}}
+		for _, test := range []struct {
+			make                func(string, ...discovery.Option) (discovery.Discovery, error)
+			pattern, self, want string
+		}{
+			{discovery.DNS, "http://peers:80", "http://10.0.0.1", "http://10.0.0.1 http://10.0.0.2"},
+			{discovery.DNS, "http://peers:443", "http://10.0.0.1:443", "http://10.0.0.1:443 http://10.0.0.2:443"},
+			{discovery.DNS, "https://peers:443", "https://[fd00::1]", "https://[fd00::1]"},
+			{discovery.SRV, "https://peers", "https://a", "https://a https://b:80"},
+			{discovery.SRV, "http://peers", "http://b", "http://a:443 http://b"},
+		} {
+			d, err := test.make(test.pattern, discovery.WithResolver(z))
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := watch(t, d, test.self)
+			w.after(t, 0, test.want)
+			w.stop()
+		}
+	})
+}
+
+// A name server that gives three of six addresses, in turns, gives a view of all six, which
+// stays. That is said once.
+func TestDNSThatAnswersInParts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const all = "10.0.0.1 10.0.0.2 10.0.0.3 10.0.0.4 10.0.0.5 10.0.0.6"
+		z, log := &zone{name: "peers"}, &logged{}
+		turn := func(n int) { // 1 2 3, 4 5 6, 1 2 3 …
+			f := strings.Fields(all)
+			z.set(func() { z.ip4 = strings.Join(f[n%2*3:n%2*3+3], " ") })
+		}
+		turn(0)
+		d, err := discovery.DNS("http://peers:8001", discovery.WithResolver(z), discovery.WithLogger(log.logger()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := watch(t, d, urlA)
+		w.after(t, 0, "http://10.0.0.1:8001 http://10.0.0.2:8001 http://10.0.0.3:8001")
+		turn(1)
+		whole := "http://" + strings.ReplaceAll(all, " ", ":8001 http://") + ":8001"
+		w.after(t, discovery.DefaultDNSPoll, whole)
+		for n := range 100 {
+			turn(n)
+			w.after(t, discovery.DefaultDNSPoll)
+		}
+		log.checkWarnings(t, 1, "only a part of the peers")
+	})
+}
+
+// Who is gone from the DNS stays for a minute, or as long as it was said, and not because
+// there is no answer meanwhile.
+func TestDNSKeepsWhoIsMissing(t *testing.T) {
+	for keep, opts := range map[time.Duration][]discovery.Option{
+		discovery.DefaultKeepMissing: nil,
+		10 * time.Second:             {discovery.WithKeepMissing(10 * time.Second)},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			z, log := &zone{name: "peers", ip4: "10.0.0.1 10.0.0.2"}, &logged{}
+			d, err := discovery.DNS("http://peers:8001", append(opts, discovery.WithResolver(z), discovery.WithLogger(log.logger()))...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := watch(t, d, urlA)
+			w.after(t, 0, urlA+" "+urlB)
+			z.set(func() { z.err = errors.New("no answer") })
+			w.after(t, time.Hour)
+			z.set(func() { z.err, z.ip4 = nil, "10.0.0.1" })
+			w.after(t, keep)
+			w.after(t, discovery.DefaultDNSPoll, urlA)
+			log.take()
+			// It restarts now and then, which is no warning.
+			for range 10 {
+				z.set(func() { z.ip4 = "10.0.0.1 10.0.0.2" })
+				w.after(t, time.Minute, urlA+" "+urlB)
+				z.set(func() { z.ip4 = "10.0.0.1" })
+				w.after(t, keep+discovery.DefaultDNSPoll, urlA)
+			}
+			log.checkWarnings(t, 0, "")
+		})
+	}
+}
+
 // A self that no answer can have is an error: the others would take the process
 // for two, or never hear of it.
 func TestDNSSelf(t *testing.T) {
@@ -153,7 +239,9 @@ func TestDNSSelf(t *testing.T) {
 		{"http://peers:1", "http://[FD00::1]:1", `know it as "http://[fd00::1]:1"`},
 		{"http://peers:1", "http://[::ffff:10.0.0.1]:1", `know it as "http://10.0.0.1:1"`},
 		{"http://peers:1", "http://10.0.0.1", `know it as "http://10.0.0.1:1"`},
-		{"http://_p._tcp.peers", "http://10.0.0.1", "http://TARGET:PORT"},
+		{"http://_p._tcp.peers", "http://a.peers:80", "http://TARGET:PORT"},
+		{"http://peers:80", "http://10.0.0.1:80", `know it as "http://10.0.0.1"`},
+		{"https://peers:443", "https://[fd00::1]:443", `know it as "https://[fd00::1]"`},
 		{"http://_p._tcp.peers", "https://a.peers:1", "http://TARGET:PORT"},
 	} {
 		make := discovery.DNS

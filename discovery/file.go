@@ -31,6 +31,9 @@ func File(path string, opts ...Option) (Discovery, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.keeps {
+		return nil, errors.New("discovery: WithKeepMissing is for DNS and SRV: the list of File is exact")
+	}
 	if s.resolver != nil {
 		return nil, errors.New("discovery: WithResolver is for DNS and SRV: File looks up no names")
 	}

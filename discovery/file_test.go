@@ -125,6 +125,18 @@ func TestFileErrors(t *testing.T) {
 		"WithResolver is for DNS": func() (discovery.Discovery, error) {
 			return discovery.File("x", discovery.WithResolver(&net.Resolver{}))
 		},
+		"WithKeepMissing is for DNS": func() (discovery.Discovery, error) {
+			return discovery.File("x", discovery.WithKeepMissing(time.Minute))
+		},
+		"WithKeepMissing(-1ns): want": func() (discovery.Discovery, error) {
+			return discovery.DNS("http://x:1", discovery.WithKeepMissing(-1))
+		},
+		"WithKeepMissing(2h0m0s): want": func() (discovery.Discovery, error) {
+			return discovery.DNS("http://x:1", discovery.WithKeepMissing(2*time.Hour))
+		},
+		"at least one poll": func() (discovery.Discovery, error) {
+			return discovery.DNS("http://x:1", discovery.WithKeepMissing(time.Second))
+		},
 		"WithResolver(nil)":         func() (discovery.Discovery, error) { return discovery.SRV("http://x", discovery.WithResolver(nil)) },
 		"option 0 is nil":           func() (discovery.Discovery, error) { return discovery.File("x", nil) },
 		"an empty list of peers":    func() (discovery.Discovery, error) { return discovery.Static() },

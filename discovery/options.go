@@ -16,6 +16,14 @@ const (
 	DefaultDNSPoll  = 5 * time.Second
 )
 
+// DefaultKeepMissing is how long a peer stays in the view of DNS and SRV that is missing in
+// an answer, without a WithKeepMissing. It is at least one poll.
+const DefaultKeepMissing = time.Minute
+
+// mostKeep bounds what a value given by mistake can cost: a process that died is in the view
+// for so long.
+const mostKeep = time.Hour
+
 // leastPoll bounds what an interval given by mistake can cost.
 const (
 	leastPoll = 10 * time.Millisecond
@@ -29,6 +37,8 @@ type settings struct {
 	poll     time.Duration
 	log      *slog.Logger
 	resolver Resolver
+	keep     time.Duration // see WithKeepMissing
+	keeps    bool          // it was given
 }
 
 // WithPoll sets the time from one look for changes to the next, 10 ms to 24
@@ -43,8 +53,24 @@ func WithPoll(d time.Duration) Option {
 	}
 }
 
-// WithLogger says where to log, at level warn, why the last view stands, and at
-// level info that there are views again. By default, and with nil, nothing is
+// WithKeepMissing sets for how long a peer stays in the view of DNS and SRV that an answer
+// does not have any more, because the answers of many name servers are a part of what there
+// is. It is at most an hour, and 0 or at least one poll; with 0, each answer is the view. A
+// longer time keeps a process that died in the view for longer; one that has shut down is
+// out of it by itself. The default is DefaultKeepMissing. It is not for File and Static,
+// whose lists are exact.
+func WithKeepMissing(d time.Duration) Option {
+	return func(s *settings) error {
+		if d < 0 || d > mostKeep {
+			return fmt.Errorf("WithKeepMissing(%v): want 0 to %v", d, mostKeep)
+		}
+		s.keep, s.keeps = d, true
+		return nil
+	}
+}
+
+// WithLogger says where to log, at level warn, why the last view stands, and that the
+// answers of the DNS are a part of the peers each, and at level info that there are views again. By default, and with nil, nothing is
 // logged.
 func WithLogger(l *slog.Logger) Option {
 	return func(s *settings) error {

@@ -13,12 +13,13 @@ var errNobody = errors.New("nobody is named")
 
 // follow reads a list of peers now and every s.poll, and reports each that differs
 // from the last, in whatever order. A read that gives nobody changes nothing. One
-// may give some peers and an error, for those that are left out. follow returns
-// nil when ctx ends.
+// may give some peers and an error, for those that are left out. Who is missing in a read
+// stays for s.keep. follow returns nil when ctx ends.
 func (s settings) follow(ctx context.Context, read func(context.Context) ([]string, error), report func(View)) error {
 	ticks := time.NewTicker(s.poll)
 	defer ticks.Stop()
 	var last []string
+	missing := absent{keep: s.keep, since: make(map[string]time.Time)}
 	failures := 0 // since the last good read
 	for {
 		peers, err := read(ctx)
@@ -39,6 +40,10 @@ func (s settings) follow(ctx context.Context, read func(context.Context) ([]stri
 		}
 		slices.Sort(peers)
 		peers = slices.Compact(peers)
+		if len(peers) > 0 {
+			peers = missing.add(peers, last)
+			s.warnOfParts(&missing)
+		}
 		if len(peers) > 0 && !slices.Equal(peers, last) {
 			last = peers
 			report(View{Peers: slices.Clone(peers)})
