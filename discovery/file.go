@@ -4,15 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 )
 
 // mostFileBytes is far above a list of all the peers that a ring can have.
 const mostFileBytes = 16 << 20
 
 // File is a list of peers in a file, which somebody else writes: one base URL a
-// line. Blank lines are allowed, and comments from a # to the end of the line.
+// line, in UTF-8. Blank lines are allowed, comments from a # to the end of the line, and
+// white space and marks without a width around a URL, such as a byte order mark.
 //
 // The file is read every DefaultFilePoll, and its content alone says whether the
 // list has changed. If it is missing, cannot be read or names nobody, the last
@@ -51,30 +50,4 @@ func (f *file) Run(ctx context.Context, _ string, report func(View)) error {
 		return fmt.Errorf("discovery: the list of peers: %w", err)
 	}
 	return f.follow(ctx, func(context.Context) ([]string, error) { return readList(f.path) }, report)
-}
-
-// readList returns the peers that a file lists. It reads all of it each time:
-// neither the time nor the size of a file tells of every change.
-func readList(path string) ([]string, error) {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular(): // to open a named pipe would wait for its other end
-		return nil, fmt.Errorf("%s: want a regular file", path)
-	case info.Size() > mostFileBytes:
-		return nil, fmt.Errorf("%s: %d bytes, want a list of at most %d", path, info.Size(), mostFileBytes)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	var peers []string
-	for line := range strings.Lines(string(text)) {
-		line, _, _ = strings.Cut(line, "#") // a base URL has none
-		if line = strings.TrimSpace(line); line != "" {
-			peers = append(peers, line)
-		}
-	}
-	return peers, nil
 }

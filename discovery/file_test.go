@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -172,4 +173,64 @@ func TestStatic(t *testing.T) {
 			t.Errorf("Run: error %v: want that the list lacks the process", err)
 		}
 	})
+}
+
+// What an editor leaves in a file that nobody sees harms no peer.
+func TestFileOfAnyEditor(t *testing.T) {
+	const bom, wide, narrow = "\ufeff", "\u00a0\u3000\t", "\u200b\u2060\u200e"
+	for name, text := range map[string]string{
+		"byte order mark":      bom + urlA + "\n" + urlB + "\n",
+		"windows":              bom + urlA + "\r\n" + urlB + "\r\n",
+		"an old mac":           urlA + "\r" + urlB + "\r",
+		"no end":               urlA + "\n\n\n" + urlB,
+		"two files in one":     bom + urlA + "\n" + bom + urlB + "\n",
+		"wide spaces":          wide + urlA + wide + "\n" + urlB + wide + "# rack 1",
+		"spaces without width": narrow + urlA + narrow + "\n" + urlB + narrow,
+		"a mark before a #":    bom + "# the peers\n" + urlA + "\n" + urlB,
+		"the next line":        urlA + "\n" + urlB + "\u0085\n\u2028",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w, _, log := watchFile(t, text)
+			w.after(t, 0, urlA+" "+urlB)
+			log.checkWarnings(t, 0, "")
+			if t.Failed() {
+				t.Log(name)
+			}
+		})
+	}
+}
+
+// A file in UTF-16 names nobody that could be read: that is said, and the last list stands.
+func TestFileInUTF16(t *testing.T) {
+	utf16 := func(text string, low int) string {
+		b := make([]byte, 2*len(text))
+		for i := range text {
+			b[2*i+low] = text[i]
+		}
+		return string(b)
+	}
+	for _, text := range []string{"\xff\xfe" + utf16(urlB+"\n", 0), "\xfe\xff" + utf16(urlB+"\n", 1), utf16(urlB, 0)} {
+		synctest.Test(t, func(t *testing.T) {
+			w, path, log := watchFile(t, urlA)
+			w.after(t, 0, urlA)
+			write(t, path, text)
+			w.after(t, time.Minute)
+			log.checkWarnings(t, 1, "want it saved as UTF-8")
+			w.stop()
+			d, err := discovery.File(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := d.Run(t.Context(), urlA, nil); err == nil || !strings.Contains(err.Error(), "UTF-16") || !strings.Contains(err.Error(), path) {
+				t.Errorf("Run: error %v: want one that names the file, and UTF-16", err)
+			}
+		})
+	}
+}
+
+func TestSplitList(t *testing.T) {
+	want := []string{urlA, urlB, ""}
+	if got := discovery.SplitList("\ufeff" + urlA + "\u00a0,\u200b " + urlB + "\r\n,"); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
 }

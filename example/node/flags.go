@@ -196,7 +196,7 @@ func (c *config) setPeers(port int, list string) error {
 	}
 	c.followPeers = list == "-"
 	if list != "" && !c.followPeers {
-		c.peers = splitList(list)
+		c.peers = discovery.SplitList(list)
 	}
 	if port == 0 && (c.self != "" || c.peers != nil) {
 		return errors.New("-port 0 picks a port that -self and -peers cannot know: want -port 1 to 65535")
@@ -225,13 +225,4 @@ func (c *config) setPeers(port int, list string) error {
 		return fmt.Errorf("-peers: %w (-self says how the others write this process)", err)
 	}
 	return nil
-}
-
-// splitList returns the elements of a list with commas between.
-func splitList(list string) []string {
-	elements := strings.Split(list, ",")
-	for i := range elements {
-		elements[i] = strings.TrimSpace(elements[i])
-	}
-	return elements
 }

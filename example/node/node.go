@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/peercache/peercache"
+	"github.com/peercache/peercache/discovery"
 )
 
 // node is what a process of a service holds of the cache: the pool, which is
@@ -205,7 +206,7 @@ func followPeers(ctx context.Context, r io.Reader, set func(peers ...string) err
 		defer stop()
 		lines := bufio.NewScanner(r)
 		for n := 1; lines.Scan(); n++ {
-			err := set(splitList(lines.Text())...)
+			err := set(discovery.SplitList(lines.Text())...)
 			if n == 1 {
 				first <- err
 			} else if err != nil {

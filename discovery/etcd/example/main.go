@@ -18,7 +18,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -43,7 +42,7 @@ func flags(f *flag.FlagSet) func(*slog.Logger) (discovery.Discovery, error) {
 	ttl := f.Duration("etcd-lease", etcd.DefaultLeaseTTL, "-discovery etcd: for how long a process that died stays in the views")
 	user := f.String("etcd-user", "", "-discovery etcd: the `name` of the user; the password is taken from "+passwordVariable)
 	return func(log *slog.Logger) (discovery.Discovery, error) {
-		config := clientv3.Config{Endpoints: strings.Split(*endpoints, ","), Username: *user}
+		config := clientv3.Config{Endpoints: discovery.SplitList(*endpoints), Username: *user}
 		if *user != "" {
 			if config.Password = os.Getenv(passwordVariable); config.Password == "" {
 				return nil, errors.New("-etcd-user: want the password in the environment, as " + passwordVariable)

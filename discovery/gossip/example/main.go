@@ -19,7 +19,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"strings"
 
 	"github.com/peercache/peercache/discovery"
 	"github.com/peercache/peercache/discovery/gossip"
@@ -49,7 +48,7 @@ func flags(f *flag.FlagSet) func(*slog.Logger) (discovery.Discovery, error) {
 		}
 		opts := []gossip.Option{gossip.WithBind(*bind), gossip.WithProfile(p), gossip.WithLogger(log)}
 		if *join != "" {
-			opts = append(opts, gossip.WithJoin(strings.Split(*join, ",")...))
+			opts = append(opts, gossip.WithJoin(discovery.SplitList(*join)...))
 		}
 		if *key != "" {
 			b, err := hex.DecodeString(*key)

@@ -1,0 +1,73 @@
+package discovery
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode"
+)
+
+// SplitList returns the elements of a list with commas between, as a flag or a variable of
+// the environment has it, without what is around each: white space of any kind, and marks
+// that nobody sees, such as the byte order mark of an editor.
+func SplitList(list string) []string {
+	elements := strings.Split(list, ",")
+	for i := range elements {
+		elements[i] = trim(elements[i])
+	}
+	return elements
+}
+
+// trim returns a line without the white space around it, and without what has no width: a
+// byte order mark, a zero-width space, marks of direction.
+func trim(line string) string {
+	return strings.TrimFunc(line, func(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) || unicode.IsControl(r) })
+}
+
+// parseList returns the peers that a text lists, one a line. A line ends with a line feed,
+// a carriage return or both.
+func parseList(text []byte) ([]string, error) {
+	if bytes.HasPrefix(text, []byte{0xff, 0xfe}) || bytes.HasPrefix(text, []byte{0xfe, 0xff}) || bytes.IndexByte(text, 0) >= 0 {
+		return nil, errors.New("it is no text of UTF-8, but maybe of UTF-16: want it saved as UTF-8")
+	}
+	var peers []string
+	for line := range strings.FieldsFuncSeq(string(text), func(r rune) bool { return r == '\n' || r == '\r' }) {
+		line, _, _ = strings.Cut(line, "#") // a base URL has none
+		if line = trim(line); line != "" {
+			peers = append(peers, line)
+		}
+	}
+	return peers, nil
+}
+
+// readList returns the peers that a file lists. It reads all of it each time:
+// neither the time nor the size of a file tells of every change.
+func readList(path string) ([]string, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|openNonblock, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular(): // to read a named pipe would wait for its other end
+		return nil, fmt.Errorf("%s: want a regular file", path)
+	}
+	text, err := io.ReadAll(io.LimitReader(file, mostFileBytes+1)) // it may grow
+	if err == nil && len(text) > mostFileBytes {
+		err = fmt.Errorf("more than %d bytes: want a list of at most that", mostFileBytes)
+	}
+	var peers []string
+	if err == nil {
+		peers, err = parseList(text)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return peers, nil
+}
