@@ -37,8 +37,8 @@ const (
 	// ownLooks is how many requests make a look. Where two processes share an address, not
 	// each of them leads to the same.
 	ownLooks = 3
-	// lookEvery is the time between two looks, at least, as long as something is wrong.
-	lookEvery = time.Second
+	// ownLookEvery is the time between two looks, at least, as long as something is wrong.
+	ownLookEvery = time.Second
 	// listenWithin is after what time without an answer it is a problem that there is none.
 	listenWithin = 5 * time.Second
 )
@@ -57,7 +57,7 @@ func newOwnAddress(p *HTTPPool) *ownAddress {
 func (a *ownAddress) lookAgain() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.last == 0 || Now() >= a.last+Instant(lookEvery) {
+	if a.last == 0 || Now() >= a.last+Instant(ownLookEvery) {
 		a.begin()
 	}
 }
@@ -161,9 +161,9 @@ func (a *ownAddress) conclude(err error) {
 	case Now() >= a.since+Instant(listenWithin):
 		p.problems.found(p.self, NotListening, fmt.Errorf("nothing answers at the address of this process itself: want its server listening there: %w", err))
 	}
-	wait := lookEvery
-	if !a.wrong.Load() && a.since != 0 && Now() < a.since+Instant(lookEvery) {
-		wait = lookEvery / 10 // it is just about to listen
+	wait := ownLookEvery
+	if !a.wrong.Load() && a.since != 0 && Now() < a.since+Instant(ownLookEvery) {
+		wait = ownLookEvery / 10 // it is just about to listen
 	}
 	if a.retry != nil {
 		a.retry.Stop()

@@ -69,7 +69,7 @@ func (p *HTTPPool) missing() (next <-chan struct{}, most time.Duration, err erro
 		return next, p.handover.time, problem
 	}
 	if len(p.view.Load().others) > 0 && !p.own.found() {
-		return nil, lookEvery / 10, fmt.Errorf("this process was not found at its own address, %s: want its server listening there", p.self)
+		return nil, ownLookEvery / 10, fmt.Errorf("this process was not found at its own address, %s: want its server listening there", p.self)
 	}
 	switch {
 	case most <= 0:
