@@ -125,10 +125,24 @@ func (g *Group) refresh(ctx context.Context, key string) {
 	}
 }
 
-// instead returns what is served in place of the error of a load: the value that has
-// expired, if there is one, and it may still be used where there is no other.
-func (g *Group) instead(key string, err error) (Entry, bool) {
-	if g.times.onError == 0 || errors.Is(err, ErrNotFound) {
+// orInstead returns what a caller gets of a load: the value that has expired in place of an
+// error, where the group allows it. It is called for each caller and not once for each load,
+// because a load may end without its function: it hangs, or panics, or the caller has no
+// more time for it.
+func (g *Group) orInstead(ctx context.Context, key string, e Entry, err error) (Entry, error) {
+	if err == nil || errors.Is(err, ErrNotFound) || errors.Is(ctx.Err(), context.Canceled) {
+		return e, err
+	}
+	if old, ok := g.instead(key); ok {
+		return old, nil
+	}
+	return e, err
+}
+
+// instead returns the value of key that has expired, if there is one, and it may still be
+// served where there is no other.
+func (g *Group) instead(key string) (Entry, bool) {
+	if g.times.onError == 0 {
 		return Entry{}, false
 	}
 	e, ok := g.main.Get(key)

@@ -19,7 +19,7 @@ func (g *Group) load(ctx context.Context, key string) (Entry, error) {
 	if g.lapsed() || g.rank(key) == asStranger {
 		return g.loadPast(ctx, key, g.past.Turn())
 	}
-	return g.loads.Do(ctx, key, func(ctx context.Context, f *flight) (Entry, error) {
+	e, err := g.loads.Do(ctx, key, func(ctx context.Context, f *flight) (Entry, error) {
 		// Look into the cache again. Of two callers that both missed, the
 		// second may come here when the first one's flight is over:
 		//
@@ -37,6 +37,7 @@ func (g *Group) load(ctx context.Context, key string) (Entry, error) {
 		}
 		return g.reload(ctx, key, f)
 	})
+	return g.orInstead(ctx, key, e, err)
 }
 
 // reload is a load of a key that is to be loaded whether or not it is cached.
@@ -54,7 +55,7 @@ func (g *Group) reload(ctx context.Context, key string, f *flight) (Entry, error
 		return g.load(ctx, key)
 	}
 	if g.slots.full() { // better an old value than one more who waits
-		if e, ok := g.instead(key, errBusy); ok {
+		if e, ok := g.instead(key); ok {
 			return e, nil
 		}
 	}
@@ -62,13 +63,11 @@ func (g *Group) reload(ctx context.Context, key string, f *flight) (Entry, error
 	return g.conclude(key, e, err, began, f)
 }
 
-// conclude keeps what a load found, and returns what is to be served.
+// conclude keeps what a load found, and returns it. What is served in place of an error is
+// for each caller to see: see orInstead.
 func (g *Group) conclude(key string, e Entry, err error, began Instant, f *flight) (Entry, error) {
 	if err == nil {
 		return g.keep(key, e, began, f), nil
-	}
-	if e, ok := g.instead(key, err); ok {
-		return e, nil
 	}
 	if errors.Is(err, ErrNotFound) {
 		// Also where it is not to be remembered: a value that has expired is in

@@ -136,6 +136,7 @@ func (g *Group) loadBatches(ctx context.Context, getter BatchGetter, keys []stri
 	}
 	for i, f := range flights {
 		e, err := g.loads.Wait(ctx, f)
+		e, err = g.orInstead(ctx, keys[i], e, err)
 		got(i, e, err)
 	}
 }
@@ -166,6 +167,7 @@ func (g *Group) loadBatch(ctx context.Context, getter BatchGetter, keys []string
 	asks.Wait()
 	var rest []string
 	var places []int
+	busy := g.slots.full()
 	for i, key := range keys {
 		switch {
 		case here[i]:
@@ -175,6 +177,11 @@ func (g *Group) loadBatch(ctx context.Context, getter BatchGetter, keys []string
 				return nil
 			})
 		default:
+			if busy { // see reload
+				if entries[i], here[i] = g.instead(key); here[i] {
+					continue
+				}
+			}
 			rest, places = append(rest, key), append(places, i)
 		}
 	}

@@ -99,8 +99,12 @@ func WithStaleWhileRevalidate(d time.Duration) GroupOption {
 }
 
 // WithStaleIfError has a value that expired up to d ago be served where the getter fails,
-// in place of its error, unless that is ErrNotFound. By default the error is returned.
-// Each Get tries the getter again. math.MaxInt64 is for as long as the value is cached.
+// in place of its error, unless that is ErrNotFound. A getter that panics has failed, and
+// so has one that hangs: its callers get the old value when the load timeout has passed,
+// or when the deadline of their own context has. The owner of a key decides, also for the
+// callers of other peers; these get the error of their own context when it ends. By
+// default the error is returned. Each Get tries the getter again. math.MaxInt64 is for as
+// long as the value is cached.
 func WithStaleIfError(d time.Duration) GroupOption {
 	return positive("WithStaleIfError", d, func(g *Group) { g.times.onError = min(d, endless) })
 }
