@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -55,10 +56,12 @@ type Group[V any] struct {
 	Clock func() time.Duration
 
 	mu      sync.Mutex
-	flights map[string]*Flight[V] // guarded by mu; the flights that may still be joined
-	running int                   // guarded by mu; flights that are not over, to their very end
-	idle    chan struct{}         // guarded by mu; nil, or closed as soon as running is 0
-	turn    uint64                // guarded by mu; of the flight that started last
+	flights map[string]*Flight[V]        // guarded by mu; the flights that may still be joined
+	most    int                          // guarded by mu; how many flights the map has had room for
+	urged   map[*Flight[V]]chan struct{} // guarded by mu; see Urge
+	running int                          // guarded by mu; flights that are not over, to their very end
+	idle    chan struct{}                // guarded by mu; nil, or closed as soon as running is 0
+	turn    uint64                       // guarded by mu; of the flight that started last
 }
 
 // Flight is one call in progress.
@@ -67,9 +70,7 @@ type Flight[V any] struct {
 	turn  uint64        // see Turn
 	began time.Duration // on the clock of now
 
-	// cancel withdraws the call when CancelAbandoned says so; nil if it cannot
-	// be withdrawn. Guarded by Group.mu.
-	cancel func()
+	call *call[V] // guarded by Group.mu; nil if it cannot be withdrawn
 
 	// val and err are written once, before ended is set, and only read after.
 	val   V
@@ -82,6 +83,13 @@ type Flight[V any] struct {
 	waiters int32         // callers that have not left
 	listed  bool          // it is in Group.flights
 	done    chan struct{} // closed after ended is set; nil if nobody waited for it so far
+}
+
+// call is what is withdrawn when nobody waits for its flights any more.
+type call[V any] struct {
+	cancel  func()
+	flights []*Flight[V]
+	waited  int // guarded by Group.mu; those of flights that somebody waits for
 }
 
 // Do returns the result of fn for key. Concurrent calls with one key share one
@@ -112,7 +120,7 @@ func (g *Group[V]) Join(key string) (f *Flight[V], first bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if f := g.present(key, now); f != nil {
-		f.waiters++
+		f.join()
 		return f, false
 	}
 	f = new(Flight[V])
@@ -145,6 +153,14 @@ func (g *Group[V]) present(key string, now time.Duration) *Flight[V] {
 	return f
 }
 
+// join makes one more caller wait for f. The caller holds Group.mu.
+func (f *Flight[V]) join() {
+	if f.waiters == 0 && f.call != nil {
+		f.call.waited++
+	}
+	f.waiters++
+}
+
 // JoinAll does for each of keys what Join does. A key that is given twice has one
 // flight, of which the first of both is the first.
 func (g *Group[V]) JoinAll(keys []string) (flights []*Flight[V], first []bool) {
@@ -155,7 +171,7 @@ func (g *Group[V]) JoinAll(keys []string) (flights []*Flight[V], first []bool) {
 	defer g.mu.Unlock()
 	for i, key := range keys {
 		if f := g.present(key, now); f != nil {
-			f.waiters++
+			f.join()
 			flights[i] = f
 			continue
 		}
@@ -191,6 +207,7 @@ func (g *Group[V]) list(f *Flight[V], key string, now time.Duration) {
 		g.flights = make(map[string]*Flight[V])
 	}
 	g.flights[key] = f
+	g.most = max(g.most, len(g.flights))
 	g.running++
 	g.turn++
 	f.turn = g.turn
@@ -207,6 +224,14 @@ func (g *Group[V]) Turn() uint64 {
 // Turn says in which order flights started: a later one has a higher Turn.
 func (f *Flight[V]) Turn() uint64 { return f.turn }
 
+// Done returns a channel that is closed when f has ended.
+func (g *Group[V]) Done(f *Flight[V]) <-chan struct{} {
+	if f.ended.Load() {
+		return over
+	}
+	return g.done(f)
+}
+
 // Wait returns the result of f, or ctx.Err when ctx ends before.
 func (g *Group[V]) Wait(ctx context.Context, f *Flight[V]) (v V, err error) {
 	if f.ended.Load() {
@@ -216,7 +241,7 @@ func (g *Group[V]) Wait(ctx context.Context, f *Flight[V]) (v V, err error) {
 	case <-g.done(f):
 		return f.val, f.err
 	case <-ctx.Done():
-		g.leave(f)
+		g.Leave(f)
 		return v, ctx.Err()
 	}
 }
@@ -228,7 +253,7 @@ var over = func() chan struct{} {
 	return c
 }()
 
-// done returns a channel that is closed when f has ended.
+// done does what Done does, for a flight that seems not to have ended.
 func (g *Group[V]) done(f *Flight[V]) <-chan struct{} {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -241,29 +266,46 @@ func (g *Group[V]) done(f *Flight[V]) <-chan struct{} {
 	return f.done
 }
 
-// leave is a caller's going before the end of f.
-func (g *Group[V]) leave(f *Flight[V]) {
+// Leave records that a caller who has joined f does not wait for it any more.
+func (g *Group[V]) Leave(f *Flight[V]) {
 	g.mu.Lock()
 	f.waiters--
-	g.unlockAbandoned(f)
+	if f.waiters == 0 && f.call != nil {
+		f.call.waited--
+	}
+	g.unlockAbandoned(f.call)
 }
 
 // OnAbandon sets what withdraws the call of f when its last caller has left and
 // CancelAbandoned is set, in place of what was set before. If that is the case
 // already, it is called at once.
 func (g *Group[V]) OnAbandon(f *Flight[V], cancel func()) {
-	g.mu.Lock()
-	f.cancel = cancel
-	g.unlockAbandoned(f)
+	g.onAbandon([]*Flight[V]{f}, cancel)
 }
 
-// unlockAbandoned unlocks mu, and withdraws the call of f if nobody waits for it.
-func (g *Group[V]) unlockAbandoned(f *Flight[V]) {
+// onAbandon does for one call that ends many flights what OnAbandon does for one that
+// ends one: it is withdrawn when nobody waits for any of them.
+func (g *Group[V]) onAbandon(flights []*Flight[V], cancel func()) {
+	c := &call[V]{cancel: cancel, flights: flights}
+	g.mu.Lock()
+	for _, f := range flights {
+		f.call = c
+		if f.waiters > 0 {
+			c.waited++
+		}
+	}
+	g.unlockAbandoned(c)
+}
+
+// unlockAbandoned unlocks mu, and withdraws c if nobody waits for it.
+func (g *Group[V]) unlockAbandoned(c *call[V]) {
 	var cancel func()
-	if f.waiters == 0 && g.CancelAbandoned && f.cancel != nil {
-		cancel = f.cancel
-		g.unlist(f) // nobody may join what is about to be cancelled
-		f.tainted.Store(true)
+	if g.CancelAbandoned && c != nil && c.waited == 0 {
+		cancel, c.cancel = c.cancel, nil
+		for _, f := range c.flights {
+			g.unlist(f) // nobody may join what is about to be cancelled
+			f.tainted.Store(true)
+		}
 	}
 	g.mu.Unlock()
 	if cancel != nil {
@@ -274,18 +316,24 @@ func (g *Group[V]) unlockAbandoned(f *Flight[V]) {
 // Go ends f with the result of fn, as Do describes. It does not wait.
 func (g *Group[V]) Go(ctx context.Context, f *Flight[V], fn func(context.Context, *Flight[V]) (V, error)) {
 	ctx, cancel := g.context(ctx)
-	g.OnAbandon(f, cancel)
-	go g.run(ctx, cancel, []*Flight[V]{f}, func(ctx context.Context) ([]V, []error) {
+	flights := []*Flight[V]{f}
+	if g.CancelAbandoned {
+		g.onAbandon(flights, cancel)
+	}
+	go g.run(ctx, cancel, flights, func(ctx context.Context) ([]V, []error) {
 		v, err := fn(ctx, f)
 		return []V{v}, []error{err}
 	})
 }
 
 // GoAll ends all flights with the results of one run of fn: a value and an error
-// for each of them, in their order. It does what Go does, but the run is not
-// cancelled when flights are abandoned.
+// for each of them, in their order. It does what Go does; the run is cancelled, if
+// CancelAbandoned is set, when the last of the callers of all the flights has left.
 func (g *Group[V]) GoAll(ctx context.Context, flights []*Flight[V], fn func(context.Context) ([]V, []error)) {
 	ctx, cancel := g.context(ctx)
+	if g.CancelAbandoned {
+		g.onAbandon(flights, cancel)
+	}
 	go g.run(ctx, cancel, flights, fn)
 }
 
@@ -357,6 +405,7 @@ func (g *Group[V]) settle(f *Flight[V], v V, err error) {
 		return
 	}
 	g.unlist(f)
+	g.urgeNoMore(f)
 	f.tainted.Store(true)
 	f.val, f.err = v, err
 	f.ended.Store(true)
@@ -370,8 +419,20 @@ func (g *Group[V]) unlist(f *Flight[V]) {
 	if f.listed {
 		delete(g.flights, f.key)
 		f.listed = false
+		if g.most > shrinkFrom && len(g.flights) <= fewFlights {
+			left := make(map[string]*Flight[V], len(g.flights))
+			maps.Copy(left, g.flights)
+			g.flights, g.most = left, len(left)
+		}
 	}
 }
+
+// A map keeps the room that it once had: after many flights at once, it is replaced when
+// few are left.
+const (
+	fewFlights = 256
+	shrinkFrom = 8 * fewFlights
+)
 
 // Tainted reports that what the flight finds is not to be kept: the key was
 // forgotten meanwhile, or the flight was cancelled, timed out or ended.
