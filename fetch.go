@@ -42,11 +42,24 @@ func (g *Group) fetch(ctx context.Context, key string, owner Peer) (Entry, error
 	}
 	f, first := g.fetches.Join(key)
 	if first {
+		if nestingOf(ctx) == InSlot {
+			g.fetches.Urge(f) // the owner will know
+		}
 		have, _ := g.copyLeft(key)
 		g.startFetch(ctx, key, owner, f, have)
 	}
-	e, err := g.fetches.Wait(ctx, f)
+	e, again, err := g.awaitFetch(ctx, f)
+	if again {
+		return g.fetchAgain(ctx, key)
+	}
 	return g.arrived(ctx, key, first, e, err)
+}
+
+// fetchAgain asks the owner of key for a load that must not wait for a slot. There is a
+// fetch in progress, which began when that was not known: it ends then as well.
+func (g *Group) fetchAgain(ctx context.Context, key string) (Entry, error) {
+	e, err := g.askInTurn(ctx, key, nil, Entry{})
+	return g.arrived(ctx, key, true, e, err)
 }
 
 // startFetch asks the owner of key. have is the copy that is there, if any: if it is
@@ -85,7 +98,7 @@ func (g *Group) renew(ctx context.Context, key string, have Entry) {
 		if have.Missing {
 			have = Entry{}
 		}
-		g.startFetch(ctx, key, owner, f, have)
+		g.startFetch(outside(ctx), key, owner, f, have)
 	}
 }
 
@@ -121,11 +134,24 @@ func (g *Group) fetchAll(ctx context.Context, owner Peer, keys []string, got fun
 			a.keys, a.flights = append(a.keys, keys[i]), append(a.flights, f)
 		}
 	}
+	if nestingOf(ctx) == InSlot {
+		for _, f := range a.flights {
+			g.fetches.Urge(f) // see fetch
+		}
+	}
 	a.start()
 	var late errgroup.Group // keys that have to be asked for again
 	late.SetLimit(mostAtOnce)
 	for i, f := range slices.Backward(flights) { // as a rule the last one is answered last
-		e, err := g.fetches.Wait(ctx, f)
+		e, again, err := g.awaitFetch(ctx, f)
+		if again {
+			late.Go(func() error {
+				e, err := g.fetchAgain(ctx, keys[i])
+				got(i, e, err)
+				return nil
+			})
+			continue
+		}
 		if _, ok := errors.AsType[unreached](err); !ok && (first[i] || !e.unshared && e.Expires == 0) {
 			got(i, e.Entry, err)
 			continue
@@ -156,8 +182,8 @@ type ask struct {
 func (a *ask) start() {
 	n := 0
 	if p, ok := a.owner.(linkedPeer); ok && len(a.keys) > 0 {
-		q := a.of.query("", a.have)
-		a.group, a.lease, a.digest, a.waiter, a.asked = q.Group, q.Lease, q.Digest, a, Now()
+		q := a.of.query(a.ctx, "", a.have)
+		a.group, a.lease, a.digest, a.nested, a.waiter, a.asked = q.Group, q.Lease, q.Digest, q.Nested, a, Now()
 		var sent sent
 		n, sent = p.start(&a.request)
 		if n == 1 && len(a.keys) == 1 && a.of.fetches.CancelAbandoned {
@@ -174,8 +200,8 @@ func (a *ask) start() {
 }
 
 // query is what a peer is asked for key, where have is the copy that is there.
-func (g *Group) query(key string, have Entry) Query {
-	q := Query{Group: g.name, Key: key, Lease: g.times.lease}
+func (g *Group) query(ctx context.Context, key string, have Entry) Query {
+	q := Query{Group: g.name, Key: key, Lease: g.times.lease, Nested: nestingOf(ctx)}
 	if have.Lease != 0 {
 		q.Digest = digest(have.View)
 	}
@@ -238,7 +264,7 @@ func (g *Group) askInTurn(ctx context.Context, key string, f *fetchFlight, have 
 			return fetched{Entry: e}, err
 		}
 		asked := Now()
-		ans, err := peer.Get(ctx, g.query(key, have))
+		ans, err := peer.Get(ctx, g.query(ctx, key, have))
 		e, err := g.answered(peer, key, have, asked, ans, err)
 		if !unreachable(err) || ctx.Err() != nil {
 			if f != nil && (err == nil || e.Missing) {

@@ -121,16 +121,16 @@ func (g *Group) refresh(ctx context.Context, key string) {
 	key = strings.Clone(key)
 	if f := g.loads.Start(key); f != nil {
 		g.stats.refreshes.Add(1)
-		g.loads.Go(ctx, f, func(ctx context.Context, f *flight) (Entry, error) { return g.reload(ctx, key, f) })
+		g.loads.Go(outside(ctx), f, func(ctx context.Context, f *flight) (Entry, error) { return g.reload(ctx, key, f) })
 	}
 }
 
 // orInstead returns what a caller gets of a load: the value that has expired in place of an
 // error, where the group allows it. It is called for each caller and not once for each load,
-// because a load may end without its function: it hangs, or panics, or the caller has no
-// more time for it.
+// because a load may end without its function: it hangs, or panics. A caller whose own
+// context has ended gets the error of that (P3).
 func (g *Group) orInstead(ctx context.Context, key string, e Entry, err error) (Entry, error) {
-	if err == nil || errors.Is(err, ErrNotFound) || errors.Is(ctx.Err(), context.Canceled) {
+	if err == nil || errors.Is(err, ErrNotFound) || ctx.Err() != nil {
 		return e, err
 	}
 	if old, ok := g.instead(key); ok {

@@ -186,8 +186,8 @@ func (g *Group) Name() string { return g.name }
 // Get returns the value of key: from this process, else from the peer that owns
 // it, else from the getter. Any bytes are a valid key, but none (ErrKeySize).
 //
-// Get returns when ctx ends, with an error that is ctx.Err, or the value that
-// WithStaleIfError allows in its place, without disturbing others who wait for the key. Other errors are the getter's, wherever it ran;
+// Get returns when ctx ends, with an error that is ctx.Err, without disturbing
+// others who wait for the key. Other errors are the getter's, wherever it ran;
 // errors.Is finds ErrNotFound in them. Where it ran in another process, errors.As
 // finds a *RemoteError; where it panicked in this one, a *singleflight.PanicError.
 // ErrValueSize and context.DeadlineExceeded tell of WithMaxValueBytes and

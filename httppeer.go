@@ -103,7 +103,7 @@ func (h *httpPeer) Get(ctx context.Context, q Query) (a Answer, err error) {
 }
 
 func streamQuery(q *Query) *stream.Query {
-	return &stream.Query{Group: q.Group, Key: q.Key, Lease: q.Lease, Digest: q.Digest, CachedOnly: q.CachedOnly}
+	return &stream.Query{Group: q.Group, Key: q.Key, Lease: q.Lease, Digest: q.Digest, CachedOnly: q.CachedOnly, Nested: uint32(q.Nested)}
 }
 
 // onLink asks on the link, and once more on another one if the first turns out to
@@ -150,16 +150,17 @@ func (h *httpPeer) start(r *request) (n int, s sent) {
 	}
 	r.peer = h
 	_, r.maxValue = h.limits(r.group)
+	q := r.query(0)
+	query := streamQuery(&q)
 	if len(r.keys) == 1 {
-		q := r.query(0)
-		id, err := l.Ask(r, streamQuery(&q))
+		id, err := l.Ask(r, query)
 		if err != nil {
 			return 0, s
 		}
 		return 1, sent{l, id}
 	}
 	for n < len(r.keys) {
-		_, asked, err := l.AskBatch(r, n, r.group, r.keys[n:], r.lease)
+		_, asked, err := l.AskBatch(r, n, query, r.keys[n:])
 		if err != nil {
 			break
 		}
@@ -278,7 +279,7 @@ func (h *httpPeer) exchangePlain(ctx context.Context, q *Query) (Answer, error) 
 	if errors.Is(err, errRedirected) {
 		var body []byte
 		if body, err = proto.Marshal(&pb.GetRequest{
-			Group: q.Group, Key: []byte(q.Key), LeaseNs: int64(q.Lease), Digest: []byte(q.Digest), CachedOnly: q.CachedOnly,
+			Group: q.Group, Key: []byte(q.Key), LeaseNs: int64(q.Lease), Digest: []byte(q.Digest), CachedOnly: q.CachedOnly, Nested: uint32(q.Nested),
 		}); err != nil {
 			return Answer{}, err
 		}

@@ -65,6 +65,7 @@ func (p *HTTPPool) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			writeGet(w, p.answerGet(r.Context(), Query{
 				Group: req.GetGroup(), Key: string(req.GetKey()), From: r.Header.Get(peerHeader),
 				Lease: time.Duration(req.GetLeaseNs()), Digest: string(req.GetDigest()), CachedOnly: req.GetCachedOnly(),
+				Nested: Nesting(req.GetNested()),
 			}))
 		}
 	case r.Method == http.MethodPost && path == changePath:

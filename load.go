@@ -19,25 +19,34 @@ func (g *Group) load(ctx context.Context, key string) (Entry, error) {
 	if g.lapsed() || g.rank(key) == asStranger {
 		return g.loadPast(ctx, key, g.past.Turn())
 	}
-	e, err := g.loads.Do(ctx, key, func(ctx context.Context, f *flight) (Entry, error) {
-		// Look into the cache again. Of two callers that both missed, the
-		// second may come here when the first one's flight is over:
-		//
-		//	1: miss
-		//	2: miss
-		//	1: flight starts, loads, keeps the value, ends
-		//	2: flight starts
-		//
-		// Without this look the key would be loaded twice.
-		if e, ok := g.own(ctx, key); ok {
-			if e.Missing {
-				return Entry{}, remembered(e)
-			}
-			return e, nil
-		}
-		return g.reload(ctx, key, f)
-	})
+	if err := ctx.Err(); err != nil {
+		return Entry{}, err
+	}
+	f, first := g.loads.Join(key)
+	if first {
+		g.loads.Go(ctx, f, func(ctx context.Context, f *flight) (Entry, error) { return g.missed(ctx, key, f) })
+	}
+	e, err := await(ctx, &g.loads, f)
 	return g.orInstead(ctx, key, e, err)
+}
+
+// missed is a load of a key that was not cached when its caller looked. It looks again: of
+// two callers that both missed, the second may come here when the first one's flight is over:
+//
+//	1: miss
+//	2: miss
+//	1: flight starts, loads, keeps the value, ends
+//	2: flight starts
+//
+// Without this look the key would be loaded twice.
+func (g *Group) missed(ctx context.Context, key string, f *flight) (Entry, error) {
+	if e, ok := g.own(ctx, key); ok {
+		if e.Missing {
+			return Entry{}, remembered(e)
+		}
+		return e, nil
+	}
+	return g.reload(ctx, key, f)
 }
 
 // reload is a load of a key that is to be loaded whether or not it is cached.
@@ -54,12 +63,12 @@ func (g *Group) reload(ctx context.Context, key string, f *flight) (Entry, error
 	if f.Tainted() { // and whoever asks now has another flight
 		return g.load(ctx, key)
 	}
-	if g.slots.full() { // better an old value than one more who waits
+	if g.slots.full(ctx) { // better an old value than one more who waits
 		if e, ok := g.instead(key); ok {
 			return e, nil
 		}
 	}
-	e, err := g.runGetter(ctx, key)
+	e, err := g.runGetter(&inLoad{Context: ctx, of: &g.loads, flights: []*flight{f}}, key)
 	return g.conclude(key, e, err, began, f)
 }
 
@@ -77,58 +86,46 @@ func (g *Group) conclude(key string, e Entry, err error, began Instant, f *fligh
 	return Entry{}, err
 }
 
-// slots bound the runs of the getter at one time: each fills one. A nil slots is no bound.
-type slots chan struct{}
-
-// errBusy stands for the error of an origin that has as much to do as it may.
-var errBusy = errors.New("as many loads are running as the group allows")
-
-func (s slots) full() bool { return s != nil && len(s) == cap(s) }
-
-// take waits for a slot.
-func (s slots) take(ctx context.Context) error {
-	if s == nil {
-		return nil
-	}
-	select {
-	case s <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("%w (%d), and none ended in time: %w", errBusy, cap(s), ctx.Err())
-	}
-}
-
-func (s slots) release() {
-	if s != nil {
-		<-s
-	}
-}
-
 // runGetter calls the user's getter, when there is a slot for it.
-func (g *Group) runGetter(ctx context.Context, key string) (e Entry, err error) {
-	if err := g.slots.take(ctx); err != nil {
+func (g *Group) runGetter(ctx *inLoad, key string) (e Entry, err error) {
+	taken, err := g.slots.take(ctx)
+	if err != nil {
 		return Entry{}, err
 	}
-	defer g.slots.release()
+	defer g.slots.release(taken)
 	start, returned := Now(), false
 	g.stats.loads.Add(1)
-	defer func() {
-		if !returned || err != nil {
-			g.stats.loadErrors.Add(1)
-		}
-		switch {
-		case !returned && g.logs(slog.LevelError): // the flight makes an error of it
-			g.say(slog.LevelError, "the getter panicked", key, slog.String("stack", string(debug.Stack())))
-		case returned && g.logs(slog.LevelDebug):
-			g.say(slog.LevelDebug, "load", key, took(start), problem(err))
-		}
-	}()
+	defer func() { g.noteLoads(start, returned, []string{key}, []error{err}) }()
 	item, err := g.getter.Get(ctx, key)
 	returned = true
 	if err != nil {
 		return Entry{}, err
 	}
 	return g.loaded(item)
+}
+
+// noteLoads counts and logs what came of a run of the getter for keys: an error for each, or
+// a panic, if it has not returned.
+func (g *Group) noteLoads(start Instant, returned bool, keys []string, errs []error) {
+	failed, missing := 0, 0
+	for _, err := range errs {
+		switch {
+		case !returned, err != nil && !errors.Is(err, ErrNotFound):
+			failed++
+		case err != nil:
+			missing++
+		}
+	}
+	g.stats.loadErrors.Add(int64(failed))
+	g.stats.notFound.Add(int64(missing))
+	switch {
+	case !returned && g.logs(slog.LevelError): // the flight makes an error of it
+		g.say(slog.LevelError, "the getter panicked", keys[0], slog.Int("keys", len(keys)), slog.String("stack", string(debug.Stack())))
+	case returned && g.logs(slog.LevelDebug):
+		for i, key := range keys {
+			g.say(slog.LevelDebug, "load", key, took(start), problem(errs[i]))
+		}
+	}
 }
 
 // loaded makes an entry of what the getter returned.
@@ -239,16 +236,16 @@ func (g *Group) loadPast(ctx context.Context, key string, after uint64) (Entry, 
 	for {
 		f, first := g.past.Join(key)
 		if first {
-			g.past.Go(ctx, f, func(ctx context.Context, _ *flight) (Entry, error) {
+			g.past.Go(ctx, f, func(ctx context.Context, f *flight) (Entry, error) {
 				if previous := g.previous(key); previous != nil && !g.lapsed() {
 					if e, ok := g.handedOver(ctx, key, previous); ok {
 						return e, nil
 					}
 				}
-				return g.runGetter(ctx, key)
+				return g.runGetter(&inLoad{Context: ctx, of: &g.past, flights: []*flight{f}}, key)
 			})
 		}
-		e, err := g.past.Wait(ctx, f)
+		e, err := await(ctx, &g.past, f)
 		if f.Turn() > after || ctx.Err() != nil {
 			return e, err
 		}

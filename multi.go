@@ -135,7 +135,7 @@ func (g *Group) loadBatches(ctx context.Context, getter BatchGetter, keys []stri
 		})
 	}
 	for i, f := range flights {
-		e, err := g.loads.Wait(ctx, f)
+		e, err := await(ctx, &g.loads, f)
 		e, err = g.orInstead(ctx, keys[i], e, err)
 		got(i, e, err)
 	}
@@ -167,7 +167,7 @@ func (g *Group) loadBatch(ctx context.Context, getter BatchGetter, keys []string
 	asks.Wait()
 	var rest []string
 	var places []int
-	busy := g.slots.full()
+	busy := g.slots.full(ctx)
 	for i, key := range keys {
 		switch {
 		case here[i]:
@@ -186,7 +186,7 @@ func (g *Group) loadBatch(ctx context.Context, getter BatchGetter, keys []string
 		}
 	}
 	if len(rest) > 0 {
-		loaded, failed := g.runBatchGetter(ctx, getter, rest)
+		loaded, failed := g.runBatchGetter(&inLoad{Context: ctx, of: &g.loads, flights: flights}, getter, rest)
 		for j, i := range places {
 			entries[i], errs[i] = g.conclude(keys[i], loaded[j], failed[j], began, flights[i])
 		}
@@ -196,20 +196,22 @@ func (g *Group) loadBatch(ctx context.Context, getter BatchGetter, keys []string
 }
 
 // runBatchGetter calls the user's getter, and holds it to its contract.
-func (g *Group) runBatchGetter(ctx context.Context, getter BatchGetter, keys []string) ([]Entry, []error) {
+func (g *Group) runBatchGetter(ctx *inLoad, getter BatchGetter, keys []string) ([]Entry, []error) {
 	entries, errs := make([]Entry, len(keys)), make([]error, len(keys))
-	if err := g.slots.take(ctx); err != nil {
+	taken, err := g.slots.take(ctx)
+	if err != nil {
 		for i := range errs {
 			errs[i] = err
 		}
 		return entries, errs
 	}
-	defer g.slots.release()
-	failed := len(keys) // of a getter that panics
+	defer g.slots.release(taken)
+	start, returned := Now(), false
 	g.stats.loads.Add(int64(len(keys)))
-	defer func() { g.stats.loadErrors.Add(int64(failed)) }()
+	defer func() { g.noteLoads(start, returned, keys, errs) }()
 
 	items, err := getter.GetBatch(ctx, slices.Clone(keys))
+	returned = true
 	partial, ok := errors.AsType[BatchError](err)
 	switch {
 	case ok && len(partial) != len(keys):
@@ -221,16 +223,12 @@ func (g *Group) runBatchGetter(ctx context.Context, getter BatchGetter, keys []s
 	if err == nil && len(items) != len(keys) {
 		err = fmt.Errorf("the getter returned %d items for %d keys, want one each", len(items), len(keys))
 	}
-	failed = 0
 	for i := range keys {
 		if err != nil {
 			errs[i] = err
 		}
 		if errs[i] == nil {
 			entries[i], errs[i] = g.loaded(items[i])
-		}
-		if errs[i] != nil {
-			failed++
 		}
 	}
 	return entries, errs

@@ -46,7 +46,10 @@ func WithLoadTimeout(d time.Duration) GroupOption {
 }
 
 // WithMaxLoads bounds how many runs of the getter there are at one time in this process;
-// one of a BatchGetter's GetBatch is one. Beyond it a value that has expired is served, if
+// one of a BatchGetter's GetBatch is one. A load that another load waits for, because its
+// getter Gets the key with the context that it was given, runs inside of the other's slot,
+// in all groups with this option, and on other peers: else those that have the slots could
+// wait for each other. So n bounds the loads that begin outside of any. Beyond it a value that has expired is served, if
 // WithStaleIfError allows it at that age; else loads wait for each other, callers under
 // their own contexts and loads within their timeout. The default is no bound.
 func WithMaxLoads(n int) GroupOption {
@@ -100,11 +103,10 @@ func WithStaleWhileRevalidate(d time.Duration) GroupOption {
 
 // WithStaleIfError has a value that expired up to d ago be served where the getter fails,
 // in place of its error, unless that is ErrNotFound. A getter that panics has failed, and
-// so has one that hangs: its callers get the old value when the load timeout has passed,
-// or when the deadline of their own context has. The owner of a key decides, also for the
-// callers of other peers; these get the error of their own context when it ends. By
-// default the error is returned. Each Get tries the getter again. math.MaxInt64 is for as
-// long as the value is cached.
+// so has one that hangs, when the load timeout has passed: that should be shorter than
+// callers wait, who get the error of their own context when it ends. The owner of a key
+// decides, also for the callers of other peers. By default the error is returned. Each Get
+// tries the getter again. math.MaxInt64 is for as long as the value is cached.
 func WithStaleIfError(d time.Duration) GroupOption {
 	return positive("WithStaleIfError", d, func(g *Group) { g.times.onError = min(d, endless) })
 }

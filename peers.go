@@ -35,6 +35,8 @@ type Query struct {
 	Digest string
 	// CachedOnly asks for what is cached and for no load.
 	CachedOnly bool
+	// Nested says what the one who asks does it inside of.
+	Nested Nesting
 }
 
 // Answer is a peer's answer to a Query.
@@ -112,6 +114,7 @@ type request struct {
 	keys   []string
 	lease  time.Duration
 	digest string // see Query; where there are many keys, empty
+	nested Nesting
 	waiter waiter
 
 	// The rest is the peer's to set.
@@ -121,7 +124,7 @@ type request struct {
 
 // query returns what is asked for the i-th key.
 func (r *request) query(i int) Query {
-	return Query{Group: r.group, Key: r.keys[i], Lease: r.lease, Digest: r.digest}
+	return Query{Group: r.group, Key: r.keys[i], Lease: r.lease, Digest: r.digest, Nested: r.nested}
 }
 
 // A waiter gets the answers to a request, by their place in its keys: what Peer.Get

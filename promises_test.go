@@ -269,7 +269,7 @@ func TestP6GetterErrorsAreAnswers(t *testing.T) {
 				}
 			}
 			// One load for each of the three Gets, all of them by the owner.
-			if s := nodes[1].group.Stats(); s.Loads != 3 || s.LoadErrors != 3 {
+			if s := nodes[1].group.Stats(); s.Loads != 3 || s.LoadErrors+s.NotFound != 3 {
 				t.Errorf("the owner ran %d loads", s.Loads)
 			}
 			if s := nodes[0].group.Stats(); s.Loads != 0 || s.PeerErrors != 0 {

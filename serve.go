@@ -98,7 +98,7 @@ func (g *Group) serveLoad(ctx context.Context, q *Query) (s served) {
 		return s
 	}
 	s.noted = g.note(q.From, q.Key, q.Lease)
-	e, err := g.load(ctx, q.Key)
+	e, err := g.load(askedWithin(ctx, q.Nested), q.Key)
 	g.loadedFor(&s, e, q.Key, err)
 	return s
 }
@@ -118,8 +118,8 @@ func (g *Group) loadedFor(s *served, e Entry, key string, err error) {
 }
 
 // serveLoads answers what serveHit did not of many keys that a peer asked for at
-// once, and calls got with the place of each.
-func (g *Group) serveLoads(ctx context.Context, from string, keys []string, lease time.Duration, got func(i int, s served)) {
+// once, and calls got with the place of each. q is all but its Key.
+func (g *Group) serveLoads(ctx context.Context, q *Query, keys []string, got func(i int, s served)) {
 	g.hits.mine().served.Add(int64(len(keys)))
 	g.stats.servedMiss.Add(int64(len(keys)))
 	for _, key := range keys {
@@ -132,9 +132,9 @@ func (g *Group) serveLoads(ctx context.Context, from string, keys []string, leas
 	}
 	noted := make([]bool, len(keys))
 	for i, key := range keys {
-		noted[i] = g.note(from, key, lease)
+		noted[i] = g.note(q.From, key, q.Lease)
 	}
-	g.loadAll(ctx, keys, func(i int, e Entry, err error) {
+	g.loadAll(askedWithin(ctx, q.Nested), keys, func(i int, e Entry, err error) {
 		s := served{noted: noted[i]}
 		g.loadedFor(&s, e, keys[i], err)
 		got(i, s)

@@ -14,7 +14,8 @@ type Stats struct {
 	Hits int64 // those answered from a cache
 
 	Loads      int64 // runs of the getter here
-	LoadErrors int64 // those that failed, ErrNotFound among them
+	LoadErrors int64 // those that failed, but for those of NotFound
+	NotFound   int64 // those whose answer was ErrNotFound
 
 	Refreshes int64 // those of Loads that ran in the background, before a value expired or after
 	StaleHits int64 // expired values that were served, see WithStaleWhileRevalidate and WithStaleIfError
@@ -59,6 +60,7 @@ type counters struct {
 	servedMiss atomic.Int64 // peers' requests that the main cache did not answer
 	loads      atomic.Int64
 	loadErrors atomic.Int64
+	notFound   atomic.Int64
 	refreshes  atomic.Int64
 	staleHits  atomic.Int64
 	handovers  atomic.Int64
@@ -78,6 +80,7 @@ func (g *Group) Stats() Stats {
 		Hits:           mainHits + hotHits,
 		Loads:          g.stats.loads.Load(),
 		LoadErrors:     g.stats.loadErrors.Load(),
+		NotFound:       g.stats.notFound.Load(),
 		Refreshes:      g.stats.refreshes.Load(),
 		StaleHits:      g.stats.staleHits.Load(),
 		Handovers:      g.stats.handovers.Load(),

@@ -79,7 +79,7 @@ type streamHandler struct {
 
 // queryOf returns what is asked for on the stream.
 func (h streamHandler) queryOf(q *stream.Query) Query {
-	return Query{Group: q.Group, Key: q.Key, From: h.from, Lease: q.Lease, Digest: q.Digest, CachedOnly: q.CachedOnly}
+	return Query{Group: q.Group, Key: q.Key, From: h.from, Lease: q.Lease, Digest: q.Digest, CachedOnly: q.CachedOnly, Nested: Nesting(q.Nested)}
 }
 
 // Hit implements stream.Handler. The query's memory is used again, but a Cache does not
@@ -109,15 +109,16 @@ func (h streamHandler) Load(ctx context.Context, q stream.Query) stream.Answer {
 }
 
 // LoadBatch implements stream.Handler.
-func (h streamHandler) LoadBatch(ctx context.Context, group string, keys []string, lease time.Duration, answer func(int, stream.Answer)) {
-	g := h.pool.group(group)
+func (h streamHandler) LoadBatch(ctx context.Context, q stream.Query, keys []string, answer func(int, stream.Answer)) {
+	g := h.pool.group(q.Group)
 	if g == nil {
 		for i := range keys {
-			answer(i, failedAnswer(unknownGroup(group)))
+			answer(i, failedAnswer(unknownGroup(q.Group)))
 		}
 		return
 	}
-	g.serveLoads(ctx, h.from, keys, lease, func(i int, s served) { answer(i, streamAnswer(&s)) })
+	query := h.queryOf(&q)
+	g.serveLoads(ctx, &query, keys, func(i int, s served) { answer(i, streamAnswer(&s)) })
 }
 
 // Change implements stream.Handler.

@@ -125,7 +125,12 @@ type GetRequest struct {
 	// already. Empty: it has none.
 	Digest []byte `protobuf:"bytes,4,opt,name=digest,proto3" json:"digest,omitempty"`
 	// Answer from the cache alone: KIND_NOT_CACHED if it is not there.
-	CachedOnly    bool `protobuf:"varint,5,opt,name=cached_only,json=cachedOnly,proto3" json:"cached_only,omitempty"`
+	CachedOnly bool `protobuf:"varint,5,opt,name=cached_only,json=cachedOnly,proto3" json:"cached_only,omitempty"`
+	// What the question is made inside of: 0 is nothing that counts, 1 a load, 2 a load that
+	// others wait for who wait for a slot (WithMaxLoads). What is asked inside of a load does
+	// not wait for those that are not to end, 2 not for a slot either: each could be waiting
+	// for the other. What a reader does not know counts as 2.
+	Nested        uint32 `protobuf:"varint,7,opt,name=nested,proto3" json:"nested,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -193,6 +198,13 @@ func (x *GetRequest) GetCachedOnly() bool {
 		return x.CachedOnly
 	}
 	return false
+}
+
+func (x *GetRequest) GetNested() uint32 {
+	if x != nil {
+		return x.Nested
+	}
+	return 0
 }
 
 // GetResponse is the answer to a request for one key: a value or an error.
@@ -1209,7 +1221,9 @@ type GetBatchRequest struct {
 	// The keys, each exactly as the caller gave it; at least one.
 	Keys [][]byte `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys,omitempty"`
 	// As in GetRequest, for all the keys.
-	LeaseNs       int64 `protobuf:"varint,3,opt,name=lease_ns,json=leaseNs,proto3" json:"lease_ns,omitempty"`
+	LeaseNs int64 `protobuf:"varint,3,opt,name=lease_ns,json=leaseNs,proto3" json:"lease_ns,omitempty"`
+	// As in GetRequest, for all the keys.
+	Nested        uint32 `protobuf:"varint,5,opt,name=nested,proto3" json:"nested,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1261,6 +1275,13 @@ func (x *GetBatchRequest) GetKeys() [][]byte {
 func (x *GetBatchRequest) GetLeaseNs() int64 {
 	if x != nil {
 		return x.LeaseNs
+	}
+	return 0
+}
+
+func (x *GetBatchRequest) GetNested() uint32 {
+	if x != nil {
+		return x.Nested
 	}
 	return 0
 }
@@ -1515,7 +1536,7 @@ var File_peercache_proto protoreflect.FileDescriptor
 
 const file_peercache_proto_rawDesc = "" +
 	"\n" +
-	"\x0fpeercache.proto\x12\tpeercache\"\x88\x01\n" +
+	"\x0fpeercache.proto\x12\tpeercache\"\xa0\x01\n" +
 	"\n" +
 	"GetRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x10\n" +
@@ -1523,7 +1544,8 @@ const file_peercache_proto_rawDesc = "" +
 	"\blease_ns\x18\x03 \x01(\x03R\aleaseNs\x12\x16\n" +
 	"\x06digest\x18\x04 \x01(\fR\x06digest\x12\x1f\n" +
 	"\vcached_only\x18\x05 \x01(\bR\n" +
-	"cachedOnly\"\xcb\x01\n" +
+	"cachedOnly\x12\x16\n" +
+	"\x06nested\x18\a \x01(\rR\x06nested\"\xcb\x01\n" +
 	"\vGetResponse\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\fR\x05value\x12\x1d\n" +
 	"\n" +
@@ -1607,11 +1629,12 @@ const file_peercache_proto_rawDesc = "" +
 	" \x01(\v2\x0f.peercache.PongH\x00R\x04pong\x12,\n" +
 	"\ago_away\x18\v \x01(\v2\x11.peercache.GoAwayH\x00R\x06goAway\x12(\n" +
 	"\x05hello\x18\f \x01(\v2\x10.peercache.HelloH\x00R\x05helloB\x06\n" +
-	"\x04body\"V\n" +
+	"\x04body\"n\n" +
 	"\x0fGetBatchRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
 	"\x04keys\x18\x02 \x03(\fR\x04keys\x12\x19\n" +
-	"\blease_ns\x18\x03 \x01(\x03R\aleaseNs\"\b\n" +
+	"\blease_ns\x18\x03 \x01(\x03R\aleaseNs\x12\x16\n" +
+	"\x06nested\x18\x05 \x01(\rR\x06nested\"\b\n" +
 	"\x06Cancel\"\x06\n" +
 	"\x04Ping\"\x06\n" +
 	"\x04Pong\"0\n" +

@@ -13,6 +13,7 @@ type Query struct {
 	Lease      time.Duration
 	Digest     string
 	CachedOnly bool
+	Nested     uint32
 }
 
 // Answer is a peer's answer for one key: a value, or an error.
@@ -75,11 +76,11 @@ type Handler interface {
 	// after.
 	Load(ctx context.Context, q Query) Answer
 	// LoadBatch gives an answer for each of the keys of one batch that were not
-	// cached, as they come, by their place in keys; a second answer for a key is
+	// cached, as they come, by their place in keys; q is all but its Key; a second answer for a key is
 	// dropped. Those not answered when it returns are errors for the peer. It may
 	// call answer concurrently, but not after it has returned. answer blocks while
 	// too much waits to be written.
-	LoadBatch(ctx context.Context, group string, keys []string, lease time.Duration, answer func(i int, a Answer))
+	LoadBatch(ctx context.Context, q Query, keys []string, answer func(i int, a Answer))
 	// Change does what request, a ChangeRequest, says and returns a ChangeResponse.
 	Change(ctx context.Context, request []byte) []byte
 }

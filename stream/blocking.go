@@ -34,7 +34,7 @@ func (l *Link) GetBatch(ctx context.Context, group string, keys []string, answer
 	}()
 	for off := 0; off < len(keys); {
 		id, err := retry(ctx, l, func() (ID, error) {
-			id, n, err := l.AskBatch(b, off, group, keys[off:], 0)
+			id, n, err := l.AskBatch(b, off, &Query{Group: group}, keys[off:])
 			off += n
 			return id, err
 		})

@@ -121,9 +121,9 @@ func (h funcs) Load(ctx context.Context, q Query) Answer {
 	return h.load(ctx, q.Group, q.Key)
 }
 
-func (h funcs) LoadBatch(ctx context.Context, group string, keys []string, _ time.Duration, answer func(int, Answer)) {
+func (h funcs) LoadBatch(ctx context.Context, q Query, keys []string, answer func(int, Answer)) {
 	if h.loadBatch != nil {
-		h.loadBatch(ctx, group, keys, answer)
+		h.loadBatch(ctx, q.Group, keys, answer)
 	}
 }
 

@@ -25,6 +25,7 @@ type frame struct {
 	lease      time.Duration
 	digest     []byte
 	cachedOnly bool
+	nested     uint32
 
 	message []byte // the body of a change and a changed, as it is
 
@@ -198,6 +199,8 @@ func (f *frame) decodeRequest(b []byte, maxKeys int) error {
 			f.lease = time.Duration(v)
 		case num == 4 && typ == protowire.BytesType:
 			f.digest = in
+		case num == nestedField(f.kind) && typ == protowire.VarintType:
+			f.nested = uint32(v)
 		case num == 5 && typ == protowire.VarintType:
 			f.cachedOnly = v != 0
 		case num == 1 && typ == protowire.BytesType:
@@ -218,6 +221,14 @@ func (f *frame) decodeRequest(b []byte, maxKeys int) error {
 		b = b[n:]
 	}
 	return nil
+}
+
+// nestedField is the number of the field nested in a GetRequest or a GetBatchRequest.
+func nestedField(kind body) protowire.Number {
+	if kind == bodyBatch {
+		return 5
+	}
+	return 7
 }
 
 // decodeEnd decodes a message that holds nothing but possibly an error, in field 1.

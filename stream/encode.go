@@ -48,7 +48,7 @@ func sizeGet(q *Query) int {
 	if q.CachedOnly {
 		size += 2
 	}
-	return size
+	return size + sizeUint(uint64(q.Nested))
 }
 
 // sizeUint is the size of a field that holds v, of which 0 is not sent.
@@ -101,19 +101,21 @@ func appendGet(b []byte, id uint64, size int, q *Query) []byte {
 	if q.Digest != "" {
 		b = appendString(b, 4, q.Digest)
 	}
-	return appendFlag(b, 5, q.CachedOnly)
+	b = appendFlag(b, 5, q.CachedOnly)
+	return appendUint(b, 7, uint64(q.Nested))
 }
 
 // appendBatch appends the frame of a batch, whose body has size bytes.
-func appendBatch(b []byte, id uint64, size int, group string, keys []string, lease time.Duration) []byte {
+func appendBatch(b []byte, id uint64, size int, q *Query, keys []string) []byte {
 	b = appendFrame(b, id, bodyBatch, size)
-	if group != "" {
-		b = appendString(b, 1, group)
+	if q.Group != "" {
+		b = appendString(b, 1, q.Group)
 	}
 	for _, key := range keys {
 		b = appendString(b, 2, key)
 	}
-	return appendUint(b, 3, uint64(lease))
+	b = appendUint(b, 3, uint64(q.Lease))
+	return appendUint(b, 5, uint64(q.Nested))
 }
 
 func appendFlag(b []byte, n protowire.Number, set bool) []byte {

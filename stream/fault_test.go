@@ -84,7 +84,7 @@ func TestPeerThatFaults(t *testing.T) {
 				start := time.Now()
 				var one, two records
 				l.Ask(&one, queryFor("g", "a"))
-				l.AskBatch(&two, 0, "g", []string{"b", "c"}, 0)
+				l.AskBatch(&two, 0, &Query{Group: "g"}, []string{"b", "c"})
 				synctest.Wait()
 				srv.Write(tt.says)
 				if tt.cut {
@@ -127,7 +127,7 @@ func TestCutAnywhere(t *testing.T) {
 			}
 			var one, two records
 			l.Ask(&one, queryFor("g", "a"))
-			l.AskBatch(&two, 0, "g", []string{"b", "c"}, 0)
+			l.AskBatch(&two, 0, &Query{Group: "g"}, []string{"b", "c"})
 			srv.Write(says[:n])
 			synctest.Wait()
 			srv.Close()
@@ -186,7 +186,7 @@ func TestAskerThatFaults(t *testing.T) {
 	cfg := Config{MaxRequests: 3, MaxKeys: 4, MaxRequestBytes: 1000, IdleTimeout: time.Minute}
 	greet := appendHello(nil, hello{maxFrame: 1 << 20})
 	keys := func(n int) []byte {
-		return appendBatch(nil, 9, 2*n, "", make([]string, n), 0)
+		return appendBatch(nil, 9, 2*n, &Query{}, make([]string, n))
 	}
 	for _, tt := range []struct {
 		name string
@@ -253,7 +253,7 @@ func TestAskerThatFaults(t *testing.T) {
 // TestRequestCutAnywhere cuts the connection after each byte of what is asked.
 func TestRequestCutAnywhere(t *testing.T) {
 	says := frames(appendHello(nil, hello{maxFrame: 1 << 20}), getFrame(1, "k"),
-		appendBatch(nil, 2, 6, "", []string{"a", "b"}, 0), appendEnd(nil, 1, bodyCancel, nil))
+		appendBatch(nil, 2, 6, &Query{}, []string{"a", "b"}), appendEnd(nil, 1, bodyCancel, nil))
 	for n := range says {
 		bubble(t, func(t *testing.T) {
 			cli, srv := memConns(1 << 20)

@@ -24,7 +24,7 @@ func FuzzLink(f *testing.F) {
 			}
 			var get, batch, change records
 			l.Ask(&get, queryFor("g", "a"))
-			l.AskBatch(&batch, 0, "g", []string{"b", "c"}, 0)
+			l.AskBatch(&batch, 0, &Query{Group: "g"}, []string{"b", "c"})
 			l.AskChange(&change, []byte("d"))
 			srv.Write(says)
 			start := time.Now()
@@ -53,7 +53,7 @@ func FuzzLink(f *testing.F) {
 func FuzzServer(f *testing.F) {
 	greet := appendHello(nil, hello{maxFrame: 1 << 20})
 	f.Add(frames(greet, getFrame(1, "hit"), getFrame(2, "miss"), appendEnd(nil, 2, bodyCancel, nil)))
-	f.Add(frames(greet, appendBatch(nil, 3, 13, "", []string{"hit", "misses"}, 0)))
+	f.Add(frames(greet, appendBatch(nil, 3, 13, &Query{}, []string{"hit", "misses"})))
 	f.Add(frames(greet, append(appendFrame(nil, 3, bodyChange, 2), "do"...), appendFrame(nil, 0, bodyPing, 0)))
 	h := funcs{
 		hit:  func(_, key string) (Answer, bool) { return Answer{Value: key}, len(key)%2 == 1 },

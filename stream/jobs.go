@@ -10,7 +10,7 @@ type job struct {
 	id     uint64
 	kind   body
 	size   int      // of the request's frame
-	query  Query    // of a get; its Group and Lease also of a batch
+	query  Query    // of a get; of a batch, all but its Key
 	keys   []string // of a batch
 	places []uint32 // of a batch: the place of each key in the request
 	change []byte   // of a change: the request
@@ -29,13 +29,32 @@ type jobs struct {
 	bytes   int    // of all in open
 	queue   []*job // those that wait for a goroutine, the first first
 	loading int    // goroutines
+	nested  int    // goroutines of what is asked inside of loads
 }
 
 // start has a job done, in a goroutine of its own or when one is free. A change
-// does not wait for loads.
+// does not wait for loads. Nor does what is asked inside of a load, or loads could wait
+// for each other: where there is too much of it, it is refused.
 func (s *Server) start(j *job) error {
+	took, err := s.admit(j)
+	if err != nil || took {
+		return err
+	}
+	j.cancel()
+	for i := range j.answered {
+		s.reply(j, i, Answer{Err: &Error{Kind: kindUnknown, Message: "the peer runs as many loads inside of loads as it takes"}})
+	}
+	return nil
+}
+
+// nestedLoads is how many goroutines what is asked inside of loads may have, for each that
+// other loads may have.
+const nestedLoads = 4
+
+// admit reports whether j will be done.
+func (s *Server) admit(j *job) (took bool, err error) {
 	if j.id == 0 {
-		return protocolError("a request without an id")
+		return false, protocolError("a request without an id")
 	}
 	j.ctx, j.cancel = context.WithCancel(s.ctx)
 	j.left = max(len(j.keys), 1)
@@ -46,23 +65,38 @@ func (s *Server) start(j *job) error {
 	switch {
 	case o.open[j.id] != nil:
 		j.cancel()
-		return protocolError("two requests of one id (%d)", j.id)
+		return false, protocolError("two requests of one id (%d)", j.id)
 	case len(o.open) >= s.cfg.MaxRequests || o.bytes >= s.cfg.MaxRequestBytes:
 		j.cancel()
-		return protocolError("more requests in flight than allowed")
+		return false, protocolError("more requests in flight than allowed")
 	}
 	o.open[j.id] = j
 	o.bytes += j.size
 	switch {
 	case j.kind == bodyChange:
 		s.running.Go(func() { s.do(j) })
+	case j.query.Nested != 0 && o.nested == nestedLoads*s.cfg.MaxLoads:
+		return false, nil
+	case j.query.Nested != 0:
+		o.nested++
+		s.running.Go(func() { s.doNested(j) })
 	case o.loading < s.cfg.MaxLoads:
 		o.loading++
 		s.running.Go(func() { s.load(j) })
 	default:
 		o.queue = append(o.queue, j)
 	}
-	return nil
+	return true, nil
+}
+
+// doNested does j, which was asked inside of a load.
+func (s *Server) doNested(j *job) {
+	defer func() { // also when the handler calls runtime.Goexit
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.jobs.nested--
+	}()
+	s.do(j)
 }
 
 // load does j, and then what is in the queue.
@@ -111,7 +145,7 @@ func (s *Server) do(j *job) {
 	case bodyGet:
 		rest = s.handler.Load(j.ctx, j.query)
 	case bodyBatch:
-		s.handler.LoadBatch(j.ctx, j.query.Group, j.keys, j.query.Lease, func(i int, a Answer) { s.reply(j, i, a) })
+		s.handler.LoadBatch(j.ctx, j.query, j.keys, func(i int, a Answer) { s.reply(j, i, a) })
 	case bodyChange:
 		rest.Value = stringOf(s.handler.Change(j.ctx, j.change))
 	}

@@ -123,11 +123,11 @@ const smallRequest = 2 << 10
 const batchBytes = 48 << 10
 
 // AskBatch asks for the values of as many of the first keys as go into one
-// request, and returns how many that are: at least one, if there is no error. w
-// gets an answer for each of them, with base added to its index.
-func (l *Link) AskBatch(w Waiter, base int, group string, keys []string, lease time.Duration) (id ID, n int, err error) {
-	n, size := l.fit(group, keys, lease)
-	if n == 0 || !utf8.ValidString(group) {
+// request, and returns how many that are: at least one, if there is no error. Of q, the
+// Group, the Lease, Nested and Limit count. w gets an answer for each of them, with base added to its index.
+func (l *Link) AskBatch(w Waiter, base int, q *Query, keys []string) (id ID, n int, err error) {
+	n, size := l.fit(q, keys)
+	if n == 0 || !utf8.ValidString(q.Group) {
 		return 0, 0, ErrInvalid
 	}
 	s := slot{kind: bodyBatch, waiter: w, base: base, keys: n, left: n}
@@ -138,7 +138,7 @@ func (l *Link) AskBatch(w Waiter, base int, group string, keys []string, lease t
 	if err != nil {
 		return 0, 0, err
 	}
-	l.w.put(func(b []byte) []byte { return appendBatch(b, place, size, group, keys[:n], lease) })
+	l.w.put(func(b []byte) []byte { return appendBatch(b, place, size, q, keys[:n]) })
 	return ID(place), n, nil
 }
 
@@ -153,10 +153,10 @@ func (l *Link) AskChange(w Waiter, request []byte) (ID, error) {
 }
 
 // fit returns how many of the keys go into one batch, and the size of its body.
-func (l *Link) fit(group string, keys []string, lease time.Duration) (n, size int) {
-	size = sizeUint(uint64(lease))
-	if group != "" {
-		size += sizeBytes(len(group))
+func (l *Link) fit(q *Query, keys []string) (n, size int) {
+	size = sizeUint(uint64(q.Lease)) + sizeUint(uint64(q.Nested))
+	if q.Group != "" {
+		size += sizeBytes(len(q.Group))
 	}
 	for n < len(keys) && uint64(n) < l.pending.limit.maxKeys {
 		s := sizeBytes(len(keys[n]))

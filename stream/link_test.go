@@ -71,7 +71,7 @@ func TestKeysAreBytes(t *testing.T) {
 	wantErr(t, "a group that is no text", err, ErrInvalid)
 	_, err = e.Get(t.Context(), queryFor("g", strings.Repeat("k", 5<<20)))
 	wantErr(t, "a key of 5 MiB", err, ErrTooLarge)
-	_, _, err = e.AskBatch(nil, 0, "g", nil, 0)
+	_, _, err = e.AskBatch(nil, 0, &Query{Group: "g"}, nil)
 	wantErr(t, "no keys", err, ErrInvalid)
 }
 
@@ -124,7 +124,7 @@ func TestBatch(t *testing.T) {
 		defer e.end()
 		var r records
 		start := time.Now()
-		_, n, err := e.AskBatch(&r, 10, "g", []string{"a", "miss1", "b", "miss2", "miss3", "miss4"}, 0)
+		_, n, err := e.AskBatch(&r, 10, &Query{Group: "g"}, []string{"a", "miss1", "b", "miss2", "miss3", "miss4"})
 		if n != 6 || err != nil {
 			t.Fatal(n, err)
 		}

@@ -150,7 +150,7 @@ func (s *Server) handle(f *frame, size int) error {
 func (s *Server) get(f *frame, size int) error {
 	s.requests.Add(1)
 	s.keys.Add(1)
-	q := Query{Group: stringOf(f.group), Key: stringOf(f.key), Lease: f.lease, Digest: stringOf(f.digest), CachedOnly: f.cachedOnly}
+	q := Query{Group: stringOf(f.group), Key: stringOf(f.key), Lease: f.lease, Digest: stringOf(f.digest), CachedOnly: f.cachedOnly, Nested: f.nested}
 	if a, ok := s.handler.Hit(q); ok && f.id != 0 {
 		return s.hit(f.id, 0, &a)
 	}
@@ -175,7 +175,7 @@ func (s *Server) batch(f *frame, size int) error {
 			continue
 		}
 		if misses == nil {
-			misses = &job{id: f.id, kind: bodyBatch, size: size, query: Query{Group: string(f.group), Lease: f.lease}}
+			misses = &job{id: f.id, kind: bodyBatch, size: size, query: Query{Group: string(f.group), Lease: f.lease, Nested: f.nested}}
 		}
 		misses.keys = append(misses.keys, string(key))
 		misses.places = append(misses.places, uint32(i))
