@@ -14,6 +14,9 @@ type Query struct {
 	Digest     string
 	CachedOnly bool
 	Nested     uint32
+	// Limit is not sent. It is for how long an answer is waited for, by the Link's ticks; 0:
+	// as long as the peer gives signs of life.
+	Limit time.Duration
 }
 
 // Answer is a peer's answer for one key: a value, or an error.
@@ -57,10 +60,11 @@ type Waiter interface {
 	// Answer is called exactly once for each key of the request, or once for a
 	// change, with the key's place in the request. The answer to a change is in
 	// the Answer's Value, a ChangeResponse. If err is not nil, the
-	// connection failed before there was an answer; err says how.
+	// connection failed before there was an answer, or the request is overdue
+	// (ErrOverdue); err says how.
 	//
-	// It is called by the goroutine that reads the connection, or by the one that
-	// ends it. It must not block, nor ask anything of the Link but Cancel, Stats
+	// It is called by the goroutine that reads the connection, or by one that
+	// watches or ends it. It must not block, nor ask anything of the Link but Cancel, Stats
 	// and new requests.
 	Answer(index int, a Answer, err error)
 }

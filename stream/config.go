@@ -92,6 +92,8 @@ var (
 	// ErrSilent says that nothing came from the peer for the detection time, not
 	// even an answer to a ping.
 	ErrSilent = errors.New("stream: the peer does not answer")
+	// ErrOverdue says that a request was not answered within its Limit.
+	ErrOverdue = errors.New("stream: no answer in time")
 	// ErrHungUp says that the peer closed the connection without a word.
 	ErrHungUp = errors.New("stream: the peer closed the connection")
 	// ErrProtocol says that the peer sent what is not the protocol.

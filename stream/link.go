@@ -93,7 +93,7 @@ func (l *Link) Ask(w Waiter, q *Query) (ID, error) {
 		return 0, ErrInvalid
 	}
 	size := sizeGet(q)
-	id, alone, err := l.add(slot{kind: bodyGet, waiter: w, keys: 1, left: 1}, size)
+	id, alone, err := l.add(slot{kind: bodyGet, waiter: w, keys: 1, left: 1, limit: l.limitOf(q.Limit)}, size)
 	if err != nil {
 		return 0, err
 	}
@@ -130,7 +130,7 @@ func (l *Link) AskBatch(w Waiter, base int, q *Query, keys []string) (id ID, n i
 	if n == 0 || !utf8.ValidString(q.Group) {
 		return 0, 0, ErrInvalid
 	}
-	s := slot{kind: bodyBatch, waiter: w, base: base, keys: n, left: n}
+	s := slot{kind: bodyBatch, waiter: w, base: base, keys: n, left: n, limit: l.limitOf(q.Limit)}
 	if n > 1 {
 		s.answered = make([]uint64, (n+63)/64)
 	}

@@ -17,6 +17,8 @@ type pending struct {
 	bytes int      // of the frames of the open requests
 	crowd int      // the most that were open at once since none was
 	limit hello    // what the peer takes
+	now   int64    // ticks of the watch
+	due   int64    // before this tick no request is overdue; 0: none has a limit
 
 	// waiting are the Rooms that wait, each a chan struct{} that is closed when it
 	// is its turn. Whoever makes room wakes one, and so does whoever was woken,
@@ -37,6 +39,10 @@ type slot struct {
 	// answered has a bit for each key of a batch of more than one.
 	answered []uint64
 	turn     uint64 // how often the slot was used
+
+	limit int64 // in ticks of the watch; 0: none
+	until int64 // the tick at which it is overdue
+	late  bool  // it is, and was withdrawn
 }
 
 // room reports whether a request may be sent now, of whatever size.
@@ -61,6 +67,7 @@ func (p *pending) add(s slot, size int) (id uint64, alone bool, err error) {
 	if !p.room() {
 		return 0, false, ErrFull
 	}
+	p.setLimit(&s)
 	if n := len(p.free); n > 0 {
 		p.free = p.free[:n-1]
 		p.slots[place] = s
@@ -135,6 +142,6 @@ func (p *pending) wakeAll() {
 // takeAll ends all open requests and returns them.
 func (p *pending) takeAll() []slot {
 	taken := p.slots
-	p.slots, p.free, p.open, p.bytes = nil, nil, 0, 0
+	p.slots, p.free, p.open, p.bytes, p.due = nil, nil, 0, 0, 0
 	return taken
 }

@@ -69,6 +69,13 @@ func (l *Link) tick() {
 		l.fail(fmt.Errorf("%w: no byte for %v, a ping unanswered", ErrSilent, l.cfg.Detect))
 		return
 	}
+	late, broken := l.pending.tick()
+	if broken {
+		l.mu.Unlock()
+		l.withdraw(late)
+		l.fail(errUnanswered())
+		return
+	}
 	if l.pending.open == 0 && !w.pinged {
 		l.watchIdle()
 	} else {
@@ -81,4 +88,5 @@ func (l *Link) tick() {
 	if ping {
 		l.w.put(func(b []byte) []byte { return appendFrame(b, 0, bodyPing, 0) })
 	}
+	l.withdraw(late)
 }

@@ -1,0 +1,89 @@
+package stream
+
+import (
+	"fmt"
+	"time"
+)
+
+// A request is overdue when it has not been answered within its Limit, although the peer
+// gives signs of life. It is withdrawn then, and its Waiter gets ErrOverdue. A peer that
+// does not answer the withdrawal either, for as long again, breaks the protocol, and the link
+// ends: else the requests that it never answers would take up all the room there is.
+//
+// As with the signs of life, time is counted in ticks of the watch.
+
+// limitOf returns how many ticks a limit is; 0, if there is none.
+func (l *Link) limitOf(limit time.Duration) int64 {
+	if limit <= 0 {
+		return 0
+	}
+	return int64(limit/max(l.cfg.Detect/detectTicks, 1)) + 1
+}
+
+// setLimit gives an open request its limit, from now on.
+func (p *pending) setLimit(s *slot) {
+	if s.limit == 0 {
+		return
+	}
+	s.until = p.now + s.limit
+	if p.due == 0 || s.until < p.due {
+		p.due = s.until
+	}
+}
+
+// overdue is what is left to tell of a request that is.
+type overdue struct {
+	id      uint64
+	waiter  Waiter
+	indexes []int // with the base added
+}
+
+// tick counts one more tick, and returns the requests that are overdue. broken says that
+// the peer has not answered a withdrawal. The caller holds the Link's mu.
+func (p *pending) tick() (late []overdue, broken bool) {
+	if p.now++; p.due == 0 || p.now < p.due {
+		return nil, false
+	}
+	p.due = 0
+	for i := range p.slots {
+		s := &p.slots[i]
+		switch {
+		case s.id == 0 || s.limit == 0:
+			continue
+		case s.until > p.now:
+			if p.due == 0 || s.until < p.due {
+				p.due = s.until
+			}
+			continue
+		case s.late:
+			return late, true
+		}
+		if s.waiter != nil {
+			o := overdue{id: s.id, waiter: s.waiter}
+			for index := range s.keys {
+				if !s.has(index) {
+					o.indexes = append(o.indexes, s.base+index)
+				}
+			}
+			late = append(late, o)
+		}
+		s.late, s.waiter = true, nil
+		p.setLimit(s)
+	}
+	return late, false
+}
+
+// withdraw tells the peer and the Waiters of the requests that are overdue.
+func (l *Link) withdraw(late []overdue) {
+	for _, o := range late {
+		l.w.put(func(b []byte) []byte { return appendEnd(b, o.id, bodyCancel, nil) })
+		for _, index := range o.indexes {
+			o.waiter.Answer(index, Answer{}, ErrOverdue)
+		}
+	}
+}
+
+// errUnanswered is why a link ends on which withdrawals are not answered.
+func errUnanswered() error {
+	return fmt.Errorf("%w: no answer to a request that was withdrawn", ErrProtocol)
+}
