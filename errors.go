@@ -1,8 +1,10 @@
 package peercache
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // These are found by errors.Is in the errors that peercache returns, which say
@@ -56,6 +58,26 @@ func (e *RemoteError) Error() string { return fmt.Sprintf("peer %s answered: %s"
 // ErrKeySize, ErrValueSize, context.DeadlineExceeded or context.Canceled; nil if
 // it was none of them.
 func (e *RemoteError) Unwrap() error { return e.kind }
+
+// unansweredError says that a peer gives signs of life, and has not answered in the time
+// that a load may take. It is no failure to reach the peer: it may be loading the key, so
+// nobody else is to load it (P1).
+type unansweredError struct {
+	peer   string
+	within time.Duration
+}
+
+func (e *unansweredError) Error() string {
+	return fmt.Sprintf("peer %s is there, but gave no answer within %v", e.peer, e.within)
+}
+
+// Unwrap makes it a context.DeadlineExceeded.
+func (e *unansweredError) Unwrap() error { return context.DeadlineExceeded }
+
+func isUnanswered(err error) bool {
+	var e *unansweredError
+	return errors.As(err, &e)
+}
 
 // unreachable reports whether err is a failure to reach a peer, as opposed to
 // that peer's answer. Only then may another peer be asked.

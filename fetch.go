@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -16,6 +17,11 @@ import (
 // mostAtOnce is how many keys of one GetMulti are loaded here, or asked of one
 // peer that takes them one by one, at the same time.
 const mostAtOnce = 32
+
+// answerMargin is how much longer than for a load a peer is waited for that gives signs of
+// life: its loads end within the load timeout, and it answers then. By the plain way a
+// request has ended before, see limits.
+const answerMargin = 2 * time.Second
 
 // fetched is what came of asking peers for a key.
 type fetched struct {
@@ -93,6 +99,9 @@ func (g *Group) renew(ctx context.Context, key string, have Entry) {
 	if owner == nil {
 		return // this process owns the key by now, and its lease runs out
 	}
+	if p, ok := owner.(linkedPeer); ok && p.crowded() {
+		return // callers come first; who finds the lease to be over will ask
+	}
 	if f := g.fetches.Start(key); f != nil {
 		g.stats.renewals.Add(1)
 		if have.Missing {
@@ -108,7 +117,7 @@ func (g *Group) arrived(ctx context.Context, key string, first bool, e fetched, 
 	if alone, ok := errors.AsType[unreached](err); ok {
 		return g.loadPast(ctx, key, alone.turn)
 	}
-	if !first && (e.unshared || e.Expires != 0 && e.Expires <= Now()) {
+	if !first && !isUnanswered(err) && (e.unshared || e.Expires != 0 && e.Expires <= Now()) {
 		e, err = g.askInTurn(ctx, key, nil, Entry{})
 		return g.arrived(ctx, key, true, e, err)
 	}
@@ -127,7 +136,7 @@ func (g *Group) fetchAll(ctx context.Context, owner Peer, keys []string, got fun
 		return
 	}
 	flights, first := g.fetches.JoinAll(keys)
-	a := &ask{of: g, ctx: ctx, owner: owner, turns: make(chan struct{}, mostAtOnce)}
+	a := &ask{of: g, ctx: ctx, owner: owner, rest: new(rest)}
 	a.keys, a.flights = make([]string, 0, len(keys)), make([]*fetchFlight, 0, len(keys))
 	for i, f := range flights {
 		if first[i] {
@@ -165,40 +174,6 @@ func (g *Group) fetchAll(ctx context.Context, owner Peer, keys []string, got fun
 	late.Wait()
 }
 
-// ask is what an owner is asked for, and the flights that its answers end.
-type ask struct {
-	request
-	of      *Group
-	ctx     context.Context // of the caller who asked; its values count, not its end
-	owner   Peer
-	asked   Instant
-	have    Entry // if there is one key: the copy that is there
-	flights []*fetchFlight
-	turns   chan struct{} // bounds the keys that are asked for one by one; may be nil
-}
-
-// start sees to it that the flights end. It asks the owner on its link, and where
-// that cannot be, in goroutines.
-func (a *ask) start() {
-	n := 0
-	if p, ok := a.owner.(linkedPeer); ok && len(a.keys) > 0 {
-		q := a.of.query(a.ctx, "", a.have)
-		a.group, a.lease, a.digest, a.nested, a.waiter, a.asked = q.Group, q.Lease, q.Digest, q.Nested, a, Now()
-		var sent sent
-		n, sent = p.start(&a.request)
-		if n == 1 && len(a.keys) == 1 && a.of.fetches.CancelAbandoned {
-			a.of.fetches.OnAbandon(a.flights[0], func() {
-				if sent.cancel() {
-					a.of.fetches.End(a.flights[0], fetched{}, context.Canceled)
-				}
-			})
-		}
-	}
-	for i := n; i < len(a.keys); i++ {
-		a.goOn(i)
-	}
-}
-
 // query is what a peer is asked for key, where have is the copy that is there.
 func (g *Group) query(ctx context.Context, key string, have Entry) Query {
 	q := Query{Group: g.name, Key: key, Lease: g.times.lease, Nested: nestingOf(ctx)}
@@ -216,43 +191,6 @@ func digest(v ByteView) string {
 
 const digestBytes = 16
 
-// answer implements waiter.
-func (a *ask) answer(i int, ans Answer, err error) {
-	e, err := a.of.answered(a.owner, a.keys[i], a.have, a.asked, ans, err)
-	switch {
-	case unreachable(err):
-		a.goOn(i)
-	case err == nil && a.of.onEvict != nil:
-		// What leaves is told the user, who may take his time: not on the
-		// goroutine that reads the link.
-		go a.end(i, e, nil)
-	default:
-		a.end(i, e, err)
-	}
-}
-
-func (a *ask) end(i int, e fetched, err error) {
-	if err == nil || e.Missing {
-		a.of.keepCopy(a.keys[i], e, a.asked, a.have, a.flights[i])
-	}
-	a.of.fetches.End(a.flights[i], e, err)
-}
-
-// goOn ends the i-th flight in a goroutine of its own.
-func (a *ask) goOn(i int) {
-	a.of.fetches.Go(a.ctx, a.flights[i], func(ctx context.Context, f *fetchFlight) (fetched, error) {
-		if a.turns != nil {
-			select {
-			case a.turns <- struct{}{}:
-				defer func() { <-a.turns }()
-			case <-ctx.Done():
-				return fetched{}, ctx.Err()
-			}
-		}
-		return a.of.askInTurn(ctx, a.keys[i], f, a.have)
-	})
-}
-
 // askInTurn gets key from its owner or, where that cannot be reached, from the
 // next peer on the ring, which stands in for it. All processes try the same peers in
 // the same order, so that the key is still loaded by one of them. f may be nil.
@@ -263,17 +201,28 @@ func (g *Group) askInTurn(ctx context.Context, key string, f *fetchFlight, have 
 			e, err := g.load(ctx, key)
 			return fetched{Entry: e}, err
 		}
-		asked := Now()
-		ans, err := peer.Get(ctx, g.query(ctx, key, have))
-		e, err := g.answered(peer, key, have, asked, ans, err)
+		e, err := g.askOne(ctx, peer, peer.Get, key, f, have)
 		if !unreachable(err) || ctx.Err() != nil {
-			if f != nil && (err == nil || e.Missing) {
-				g.keepCopy(key, e, asked, have, f)
-			}
 			return e, err
 		}
 	}
 	return fetched{}, unreached{g.past.Turn()}
+}
+
+// askOne asks one peer for key, and keeps a copy of the answer. f may be nil.
+func (g *Group) askOne(ctx context.Context, peer Peer, ask func(context.Context, Query) (Answer, error), key string, f *fetchFlight, have Entry) (fetched, error) {
+	asked := Now()
+	limited, cancel := context.WithTimeout(ctx, g.answerTime)
+	defer cancel()
+	ans, err := ask(limited, g.query(ctx, key, have))
+	if err != nil && limited.Err() != nil && ctx.Err() == nil && !unreachable(err) {
+		err = &unansweredError{peer.Name(), g.answerTime}
+	}
+	e, err := g.answered(peer, key, have, asked, ans, err)
+	if f != nil && (err == nil || e.Missing) {
+		g.keepCopy(key, e, asked, have, f)
+	}
+	return e, err
 }
 
 // answered makes an entry of a peer's answer to what it was asked at that instant.
@@ -284,7 +233,7 @@ func (g *Group) answered(peer Peer, key string, have Entry, asked Instant, ans A
 	switch {
 	case err == nil:
 		g.stats.peerLoads.Add(1)
-	case unreachable(err):
+	case unreachable(err), isUnanswered(err):
 		g.stats.peerErrors.Add(1)
 		level = g.failureLevel()
 	}

@@ -53,6 +53,7 @@ type Group struct {
 	slots       slots // see WithMaxLoads
 	times       lifetimes
 	loadTimeout time.Duration
+	answerTime  time.Duration // for how long one peer is waited for that gives signs of life
 	maxKey      int
 	maxValue    int
 	hotShare    float64
@@ -126,6 +127,7 @@ func (g *Group) init(cacheBytes int64, opts []GroupOption) (err error) {
 		return err
 	}
 	g.loads.Timeout, g.past.Timeout = g.loadTimeout, g.loadTimeout
+	g.answerTime = max(g.loadTimeout+answerMargin, g.loadTimeout) // no overflow
 	if g.loadTimeout > g.times.standIn {
 		// Nobody may join a load that began before a change, when the change has
 		// waited for this process as a stand-in.
@@ -147,6 +149,9 @@ func (g *Group) init(cacheBytes int64, opts []GroupOption) (err error) {
 	if g.peers != nil {
 		if err := g.peers.Register(g); err != nil {
 			return err
+		}
+		if g.pool != nil {
+			g.answerTime = max(g.answerTime, g.pool.peerTimeout) // of the plain way
 		}
 	}
 	if g.snapshot != nil {

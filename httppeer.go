@@ -25,6 +25,8 @@ type httpPeer struct {
 	url  string
 	link *link // nil: the plain way alone
 
+	large chan struct{} // has one for each large value that is asked for now
+
 	breaker  breaker
 	pulse    pulse
 	trying   atomic.Bool // an attempt to reach the peer by the plain way is in progress
@@ -46,7 +48,7 @@ func newHTTPPeer(p *HTTPPool, url string) *httpPeer {
 
 // newPlainPeer makes one that is spoken to by the plain way alone.
 func newPlainPeer(p *HTTPPool, url string) *httpPeer {
-	h := &httpPeer{pool: p, url: url}
+	h := &httpPeer{pool: p, url: url, large: make(chan struct{}, p.largeAtOnce)}
 	h.inView, h.depart = context.WithCancel(context.Background())
 	h.breaker = breaker{peer: url, log: p.log, probe: h.tryAgain}
 	h.pulse = pulse{detect: p.detectionTime(), ask: h.signOfLife, silent: h.failedPlainly}
@@ -85,17 +87,21 @@ func (h *httpPeer) Get(ctx context.Context, q Query) (a Answer, err error) {
 		return Answer{}, &PeerError{Peer: h.url, Err: ErrClosed}
 	}
 	var answer error
+	large := false
 	plain, err := h.onLink(ctx, func(l *stream.Link) (plain bool, err error) {
 		said, err := l.Get(ctx, streamQuery(&q))
 		if err == nil && !said.Plain {
 			_, maxValue := h.limits(q.Group)
 			a, answer = h.answer(said, maxValue)
 		}
-		return said.Plain, err
+		large = said.Plain
+		return large, err
 	})
 	switch {
 	case err != nil:
 		return Answer{}, err
+	case large:
+		return h.getLarge(ctx, &q)
 	case plain:
 		return h.getPlain(ctx, &q)
 	}
@@ -140,33 +146,58 @@ func (h *httpPeer) connect(ctx context.Context) {
 }
 
 // start implements linkedPeer.
-func (h *httpPeer) start(r *request) (n int, s sent) {
+func (h *httpPeer) start(r *request) (n int, s sent, crowded bool) {
 	if h.link == nil || h.pool.closed.Load() {
-		return 0, s
+		return 0, s, false
 	}
 	l := h.link.ready()
 	if l == nil {
-		return 0, s
+		return 0, s, false
 	}
 	r.peer = h
 	_, r.maxValue = h.limits(r.group)
 	q := r.query(0)
 	query := streamQuery(&q)
+	query.Limit = r.limit
 	if len(r.keys) == 1 {
 		id, err := l.Ask(r, query)
 		if err != nil {
-			return 0, s
+			return 0, s, errors.Is(err, stream.ErrFull)
 		}
-		return 1, sent{l, id}
+		return 1, sent{l, id}, false
 	}
 	for n < len(r.keys) {
 		_, asked, err := l.AskBatch(r, n, query, r.keys[n:])
 		if err != nil {
-			break
+			return n, s, errors.Is(err, stream.ErrFull)
 		}
 		n += asked
 	}
-	return n, s
+	return n, s, false
+}
+
+// crowded implements linkedPeer.
+func (h *httpPeer) crowded() bool {
+	if h.link == nil {
+		return false
+	}
+	l := h.link.ready()
+	return l != nil && !l.HasRoom()
+}
+
+// getLarge implements linkedPeer. Values that are large are asked for a few at a time, or
+// a GetMulti of many would open a connection and take memory for each at once. What a load
+// waits for does not wait here: its turn might be held by one that waits for the load.
+func (h *httpPeer) getLarge(ctx context.Context, q *Query) (Answer, error) {
+	if q.Nested == TopLevel {
+		select {
+		case h.large <- struct{}{}:
+			defer func() { <-h.large }()
+		case <-ctx.Done():
+			return Answer{}, ctx.Err()
+		}
+	}
+	return h.getPlain(ctx, q)
 }
 
 // sent is a request for one key that was sent on a link.
@@ -182,14 +213,12 @@ func (s sent) cancel() bool { return s.link.Cancel(s.id) }
 // Answer implements stream.Waiter.
 func (r *request) Answer(i int, said stream.Answer, err error) {
 	switch {
+	case errors.Is(err, stream.ErrOverdue):
+		r.waiter.answer(i, Answer{}, &unansweredError{r.peer.url, r.limit})
 	case err != nil:
 		r.waiter.answer(i, Answer{}, &PeerError{Peer: r.peer.url, Err: err})
 	case said.Plain:
-		q := r.query(i)
-		go func() {
-			a, err := r.peer.getPlain(context.Background(), &q)
-			r.waiter.answer(i, a, err)
-		}()
+		r.waiter.plain(i)
 	default:
 		a, err := r.peer.answer(said, r.maxValue)
 		r.waiter.answer(i, a, err)

@@ -38,6 +38,7 @@ type HTTPPool struct {
 	cluster     string        // see WithCluster; may be empty
 	compat      bool          // speak as golang/groupcache does
 	peerTimeout time.Duration // 0: by the group's load timeout
+	largeAtOnce int           // see WithMaxLargeRequests
 	transport   http.RoundTripper
 	upgrades    http.RoundTripper // transport for the requests for streams
 	signs       http.RoundTripper // transport for the requests for signs of life
@@ -117,18 +118,19 @@ func newTransport() *http.Transport {
 // its headers, or with reading the answer.
 func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 	p := &HTTPPool{
-		self:     self,
-		basePath: DefaultBasePath,
-		serving:  semaphore.NewWeighted(math.MaxInt64),
-		streams:  true,
-		maxPeers: DefaultMaxPeers,
-		servers:  make(map[*stream.Server]struct{}),
-		given:    make(chan struct{}),
-		absent:   make(map[string]*absentee),
-		doubted:  make(map[string]bool),
-		logs:     newChangeLogs(),
-		problems: newProblems(),
-		log:      slog.New(slog.DiscardHandler),
+		self:        self,
+		basePath:    DefaultBasePath,
+		serving:     semaphore.NewWeighted(math.MaxInt64),
+		streams:     true,
+		maxPeers:    DefaultMaxPeers,
+		largeAtOnce: DefaultMaxLargeRequests,
+		servers:     make(map[*stream.Server]struct{}),
+		given:       make(chan struct{}),
+		absent:      make(map[string]*absentee),
+		doubted:     make(map[string]bool),
+		logs:        newChangeLogs(),
+		problems:    newProblems(),
+		log:         slog.New(slog.DiscardHandler),
 	}
 	p.consent.process, p.consent.latest = max(1, rand.Uint32()), make(map[string]turn)
 	p.life, p.end = context.WithCancel(context.Background())

@@ -39,8 +39,12 @@ func WithPeers(p PeerPicker) GroupOption {
 // WithLoadTimeout bounds a load, whoever still waits for it. When d has passed,
 // the getter's context ends and callers get an error that is a
 // context.DeadlineExceeded. All peers should have the same. The default is
-// DefaultLoadTimeout; math.MaxInt64 is no bound. It does not count the time in which up
-// to three peers that hang are waited for before, see WithPeerTimeout.
+// DefaultLoadTimeout; math.MaxInt64 is no bound. It does not count the time in which up to three peers that
+// hang are waited for before, see WithPeerTimeout.
+//
+// It bounds how long another peer is waited for as well, with two seconds more. Where a
+// peer gives signs of life and no answer, callers get an error then that names it and is a
+// context.DeadlineExceeded, and nobody else loads the key: the peer may be loading it.
 func WithLoadTimeout(d time.Duration) GroupOption {
 	return positive("WithLoadTimeout", d, func(g *Group) { g.loadTimeout = d })
 }

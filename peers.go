@@ -103,8 +103,13 @@ type linkedPeer interface {
 	connect(ctx context.Context)
 	// start asks for the first n of r's keys, as many as it can take now, and
 	// returns without waiting. r's waiter gets exactly one answer for each of
-	// them. If there is one key, sent is what it was asked by.
-	start(r *request) (n int, sent sent)
+	// them. If there is one key, sent is what it was asked by. crowded says that
+	// there was no room for the rest.
+	start(r *request) (n int, sent sent, crowded bool)
+	// crowded reports whether there is no room for one more request.
+	crowded() bool
+	// getLarge does what Get does, for a value that is known to take the plain way.
+	getLarge(ctx context.Context, q *Query) (Answer, error)
 }
 
 // request is what a linkedPeer is asked for. It belongs to the peer until all
@@ -115,6 +120,7 @@ type request struct {
 	lease  time.Duration
 	digest string // see Query; where there are many keys, empty
 	nested Nesting
+	limit  time.Duration // for an answer
 	waiter waiter
 
 	// The rest is the peer's to set.
@@ -128,9 +134,10 @@ func (r *request) query(i int) Query {
 }
 
 // A waiter gets the answers to a request, by their place in its keys: what Peer.Get
-// would have returned. answer must not block.
+// would have returned, or that its value takes the plain way. Both must not block.
 type waiter interface {
 	answer(i int, a Answer, err error)
+	plain(i int)
 }
 
 // viewer is a PeerPicker that knows whether its peers have the view that it has.

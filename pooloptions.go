@@ -115,6 +115,24 @@ func WithLargeValue(n int) PoolOption {
 	}
 }
 
+// DefaultMaxLargeRequests is the default of WithMaxLargeRequests.
+const DefaultMaxLargeRequests = 32
+
+// WithMaxLargeRequests bounds how many large values (WithLargeValue) are asked for at the
+// same time of one peer, each on a connection of its own and in memory as a whole. Others
+// wait for their turn, but for those that a load waits for. It has no effect on a pool
+// WithoutStream, where all values take the plain way. The default is
+// DefaultMaxLargeRequests.
+func WithMaxLargeRequests(n int) PoolOption {
+	return func(p *HTTPPool) error {
+		if n < 1 {
+			return fmt.Errorf("WithMaxLargeRequests(%d): want at least 1", n)
+		}
+		p.largeAtOnce = n
+		return nil
+	}
+}
+
 // WithoutStream makes the pool ask, and answer, by one HTTP request a key alone,
 // for networks in which nothing else gets through.
 func WithoutStream() PoolOption {

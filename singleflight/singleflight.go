@@ -89,7 +89,8 @@ type Flight[V any] struct {
 type call[V any] struct {
 	cancel  func()
 	flights []*Flight[V]
-	waited  int // guarded by Group.mu; those of flights that somebody waits for
+	always  bool // also without CancelAbandoned
+	waited  int  // guarded by Group.mu; those of flights that somebody waits for
 }
 
 // Do returns the result of fn for key. Concurrent calls with one key share one
@@ -280,15 +281,14 @@ func (g *Group[V]) Leave(f *Flight[V]) {
 // CancelAbandoned is set, in place of what was set before. If that is the case
 // already, it is called at once.
 func (g *Group[V]) OnAbandon(f *Flight[V], cancel func()) {
-	g.onAbandon([]*Flight[V]{f}, cancel)
+	g.onAbandon(&call[V]{cancel: cancel, flights: []*Flight[V]{f}})
 }
 
 // onAbandon does for one call that ends many flights what OnAbandon does for one that
 // ends one: it is withdrawn when nobody waits for any of them.
-func (g *Group[V]) onAbandon(flights []*Flight[V], cancel func()) {
-	c := &call[V]{cancel: cancel, flights: flights}
+func (g *Group[V]) onAbandon(c *call[V]) {
 	g.mu.Lock()
-	for _, f := range flights {
+	for _, f := range c.flights {
 		f.call = c
 		if f.waiters > 0 {
 			c.waited++
@@ -300,7 +300,7 @@ func (g *Group[V]) onAbandon(flights []*Flight[V], cancel func()) {
 // unlockAbandoned unlocks mu, and withdraws c if nobody waits for it.
 func (g *Group[V]) unlockAbandoned(c *call[V]) {
 	var cancel func()
-	if g.CancelAbandoned && c != nil && c.waited == 0 {
+	if c != nil && c.waited == 0 && (c.always || g.CancelAbandoned) {
 		cancel, c.cancel = c.cancel, nil
 		for _, f := range c.flights {
 			g.unlist(f) // nobody may join what is about to be cancelled
@@ -315,12 +315,18 @@ func (g *Group[V]) unlockAbandoned(c *call[V]) {
 
 // Go ends f with the result of fn, as Do describes. It does not wait.
 func (g *Group[V]) Go(ctx context.Context, f *Flight[V], fn func(context.Context, *Flight[V]) (V, error)) {
+	go g.Run(ctx, f, g.CancelAbandoned, fn)
+}
+
+// Run does what Go does, in the goroutine of the caller. The run is cancelled when the last
+// of its callers has left, if cancelAbandoned says so.
+func (g *Group[V]) Run(ctx context.Context, f *Flight[V], cancelAbandoned bool, fn func(context.Context, *Flight[V]) (V, error)) {
 	ctx, cancel := g.context(ctx)
 	flights := []*Flight[V]{f}
-	if g.CancelAbandoned {
-		g.onAbandon(flights, cancel)
+	if cancelAbandoned {
+		g.onAbandon(&call[V]{cancel: cancel, flights: flights, always: true})
 	}
-	go g.run(ctx, cancel, flights, func(ctx context.Context) ([]V, []error) {
+	g.run(ctx, cancel, flights, func(ctx context.Context) ([]V, []error) {
 		v, err := fn(ctx, f)
 		return []V{v}, []error{err}
 	})
@@ -332,7 +338,7 @@ func (g *Group[V]) Go(ctx context.Context, f *Flight[V], fn func(context.Context
 func (g *Group[V]) GoAll(ctx context.Context, flights []*Flight[V], fn func(context.Context) ([]V, []error)) {
 	ctx, cancel := g.context(ctx)
 	if g.CancelAbandoned {
-		g.onAbandon(flights, cancel)
+		g.onAbandon(&call[V]{cancel: cancel, flights: flights})
 	}
 	go g.run(ctx, cancel, flights, fn)
 }

@@ -206,6 +206,13 @@ func (l *Link) Cancel(id ID) bool {
 	return true
 }
 
+// HasRoom reports whether there is room for one more request.
+func (l *Link) HasRoom() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.pending.room()
+}
+
 // Room returns when there is room for one more request, which somebody else may
 // take, or with the error of ctx, or with why the link takes no requests.
 func (l *Link) Room(ctx context.Context) error {
