@@ -12,7 +12,8 @@ type ask struct {
 	ctx     context.Context // of the caller who asked; its values count, not its end
 	owner   Peer
 	asked   Instant
-	have    Entry // if there is one key: the copy that is there
+	have    Entry   // if there is one key: the copy that is there
+	haves   []Entry // if there are many: those of each, or nil
 	flights []*fetchFlight
 	rest    *rest // of many keys, those that are asked for one by one; else nil
 }
@@ -42,6 +43,9 @@ func (a *ask) start() {
 		q := a.of.query(a.ctx, "", a.have)
 		a.group, a.lease, a.digest, a.nested, a.waiter, a.asked = q.Group, q.Lease, q.Digest, q.Nested, a, Now()
 		a.limit = a.of.answerTime
+		for i := range a.haves {
+			a.digests = append(a.digests, a.of.query(a.ctx, "", a.haves[i]).Digest)
+		}
 		var sent sent
 		n, sent, crowded = p.start(&a.request)
 		if n == 1 && len(a.keys) == 1 && a.of.fetches.CancelAbandoned {
@@ -59,7 +63,7 @@ func (a *ask) start() {
 
 // answer implements waiter.
 func (a *ask) answer(i int, ans Answer, err error) {
-	e, err := a.of.answered(a.owner, a.keys[i], a.have, a.asked, ans, err)
+	e, err := a.of.answered(a.owner, a.keys[i], a.haveOf(i), a.asked, ans, err)
 	switch {
 	case unreachable(err):
 		a.goOn(single{i: i})
@@ -72,12 +76,20 @@ func (a *ask) answer(i int, ans Answer, err error) {
 	}
 }
 
+// haveOf returns the copy that is there of the i-th key.
+func (a *ask) haveOf(i int) Entry {
+	if a.haves != nil {
+		return a.haves[i]
+	}
+	return a.have
+}
+
 // plain implements waiter.
 func (a *ask) plain(i int) { a.goOn(single{i: i, plain: true}) }
 
 func (a *ask) end(i int, e fetched, err error) {
 	if err == nil || e.Missing {
-		a.of.keepCopy(a.keys[i], e, a.asked, a.have, a.flights[i])
+		a.of.keepCopy(a.keys[i], e, a.asked, a.haveOf(i), a.flights[i])
 	}
 	a.of.fetches.End(a.flights[i], e, err)
 }
@@ -125,10 +137,10 @@ func (a *ask) one(s single) {
 	g.fetches.Run(a.ctx, a.flights[s.i], s.crowded || g.fetches.CancelAbandoned, func(ctx context.Context, f *fetchFlight) (fetched, error) {
 		if p, ok := a.owner.(linkedPeer); ok && s.plain {
 			ask := func(ctx context.Context, q Query) (Answer, error) { return p.getLarge(ctx, &q) }
-			if e, err := g.askOne(ctx, p, ask, key, f, a.have); !unreachable(err) || ctx.Err() != nil {
+			if e, err := g.askOne(ctx, p, ask, key, f, a.haveOf(s.i)); !unreachable(err) || ctx.Err() != nil {
 				return e, err
 			}
 		}
-		return g.askInTurn(ctx, key, f, a.have)
+		return g.askInTurn(ctx, key, f, a.haveOf(s.i))
 	})
 }

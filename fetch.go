@@ -93,24 +93,6 @@ func (g *Group) copyLeft(key string) (Entry, bool) {
 	return e, true
 }
 
-// renew asks, in the background, whether a copy is still the value of key.
-func (g *Group) renew(ctx context.Context, key string, have Entry) {
-	owner := g.pick(key, 0)
-	if owner == nil {
-		return // this process owns the key by now, and its lease runs out
-	}
-	if p, ok := owner.(linkedPeer); ok && p.crowded() {
-		return // callers come first; who finds the lease to be over will ask
-	}
-	if f := g.fetches.Start(key); f != nil {
-		g.stats.renewals.Add(1)
-		if have.Missing {
-			have = Entry{}
-		}
-		g.startFetch(outside(ctx), key, owner, f, have)
-	}
-}
-
 // arrived returns to a caller what came of a fetch that it waited for. What expired on its
 // way may have done so before a caller came who joined the fetch.
 func (g *Group) arrived(ctx context.Context, key string, first bool, e fetched, err error) (Entry, error) {

@@ -88,41 +88,41 @@ func (t *lifetimes) left(e Entry) time.Duration {
 	return left
 }
 
-// own returns the entry that the main cache has for key, if it may be served now. If
-// it is to be loaded again, that begins.
-func (g *Group) own(ctx context.Context, key string) (Entry, bool) {
+// verdict says what a look into a cache has found.
+type verdict uint8
+
+const (
+	absent verdict = iota // nothing that may be served now
+	usable                // what may be served
+	aging                 // the same, but it is to be loaded again, or its lease to be renewed
+)
+
+// own returns the entry that the main cache has for key, if it may be served now.
+func (g *Group) own(key string) (Entry, verdict) {
 	e, ok := g.main.Get(key)
-	if !ok || e.Expires|e.Lease == 0 {
-		return e, ok
+	if !ok {
+		return e, absent
+	}
+	if e.Expires|e.Lease == 0 {
+		return e, usable
 	}
 	now := Now()
 	if e.Lease != 0 && now >= e.Lease {
-		return Entry{}, false
+		return Entry{}, absent
 	}
 	if e.Expires == 0 {
-		return e, true
+		return e, usable
 	}
 	switch fresh := g.times.fresh(e, now); {
 	case fresh > g.times.ahead, e.Missing && fresh > 0:
-		return e, true
+		return e, usable
 	case fresh > 0:
-		g.refresh(ctx, key)
-		return e, true
+		return e, aging
 	case fresh > -g.times.revalidate && !e.Missing:
 		g.stats.staleHits.Add(1)
-		g.refresh(ctx, key)
-		return e, true
+		return e, aging
 	}
-	return Entry{}, false
-}
-
-// refresh loads key in the background, unless it is being loaded.
-func (g *Group) refresh(ctx context.Context, key string) {
-	key = strings.Clone(key)
-	if f := g.loads.Start(key); f != nil {
-		g.stats.refreshes.Add(1)
-		g.loads.Go(outside(ctx), f, func(ctx context.Context, f *flight) (Entry, error) { return g.reload(ctx, key, f) })
-	}
+	return Entry{}, absent
 }
 
 // orInstead returns what a caller gets of a load: the value that has expired in place of an
@@ -174,25 +174,24 @@ func (e *missingError) Error() string { return e.text }
 func (e *missingError) Unwrap() error { return ErrNotFound }
 
 // copied returns the entry that the hot cache has for key, if it may be served now.
-// If its lease is to be renewed, that begins.
-func (g *Group) copied(ctx context.Context, key string) (Entry, bool) {
+func (g *Group) copied(key string) (Entry, verdict) {
 	if g.hot == nil {
-		return Entry{}, false
+		return Entry{}, absent
 	}
 	e, ok := g.hot.Get(key)
 	if !ok {
-		return Entry{}, false
+		return Entry{}, absent
 	}
 	now := Now()
 	if now >= e.Lease || e.Expires != 0 && now >= e.Expires {
-		return Entry{}, false
+		return Entry{}, absent
 	}
 	// Early, so that a copy in use is not waited for; and not so often that it
 	// costs more than it gains.
 	if g.leaseOf(e, now)-e.Lease > Instant(g.times.lease/2) {
-		g.renew(ctx, key, e)
+		return e, aging
 	}
-	return e, true
+	return e, usable
 }
 
 // leaseOf returns the lease of a copy that was asked for at an instant. It ends early

@@ -51,6 +51,7 @@ type Group struct {
 	past    singleflight.Group[Entry]
 
 	slots       slots // see WithMaxLoads
+	refreshes   refreshes
 	times       lifetimes
 	loadTimeout time.Duration
 	answerTime  time.Duration // for how long one peer is waited for that gives signs of life
@@ -202,7 +203,7 @@ func (g *Group) Name() string { return g.name }
 // A getter must not Get the key that it is to load: it would wait for itself
 // until the load timeout.
 func (g *Group) Get(ctx context.Context, key string) (ByteView, error) {
-	if view, ok, err := g.hit(ctx, key); ok {
+	if view, ok, err := g.hit(ctx, key, nil); ok {
 		return view, err
 	}
 	g.stats.misses.Add(1)
@@ -211,17 +212,25 @@ func (g *Group) Get(ctx context.Context, key string) (ByteView, error) {
 }
 
 // hit looks into both caches of this process and counts what it finds. What it finds
-// may be that the origin has no such key.
-func (g *Group) hit(ctx context.Context, key string) (view ByteView, ok bool, err error) {
+// may be that the origin has no such key. What is to be loaded again is left to the caller
+// who gives an old; else that begins.
+func (g *Group) hit(ctx context.Context, key string, old *aged) (view ByteView, ok bool, err error) {
 	if g.lapsed() {
 		return ByteView{}, false, nil
 	}
-	e, ok := g.own(ctx, key)
-	if ok {
+	e, v := g.own(key)
+	if v != absent {
 		g.hits.mine().main.Add(1)
-	} else if e, ok = g.copied(ctx, key); ok {
+		if v == aging {
+			g.refresh(ctx, key, old)
+		}
+	} else if e, v = g.copied(key); v != absent {
 		g.hits.mine().hot.Add(1)
+		if v == aging {
+			g.renew(ctx, key, e, old)
+		}
 	}
+	ok = v != absent
 	if ok && g.logs(slog.LevelDebug) {
 		g.say(slog.LevelDebug, "hit", key)
 	}

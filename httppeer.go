@@ -166,7 +166,11 @@ func (h *httpPeer) start(r *request) (n int, s sent, crowded bool) {
 		}
 		return 1, sent{l, id}, false
 	}
+	query.Digest = ""
 	for n < len(r.keys) {
+		if r.digests != nil {
+			query.Digests = r.digests[n:]
+		}
 		_, asked, err := l.AskBatch(r, n, query, r.keys[n:])
 		if err != nil {
 			return n, s, errors.Is(err, stream.ErrFull)

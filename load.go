@@ -40,7 +40,7 @@ func (g *Group) load(ctx context.Context, key string) (Entry, error) {
 //
 // Without this look the key would be loaded twice.
 func (g *Group) missed(ctx context.Context, key string, f *flight) (Entry, error) {
-	if e, ok := g.own(ctx, key); ok {
+	if e, v := g.own(key); v != absent {
 		if e.Missing {
 			return Entry{}, remembered(e)
 		}

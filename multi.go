@@ -24,9 +24,10 @@ func (g *Group) GetMulti(ctx context.Context, keys []string) []Result {
 	results := make([]Result, len(keys))
 	parts := make(map[Peer]*part)
 	misses := int64(0)
+	var old aged
 	for i, key := range keys {
 		var ok bool
-		if results[i].View, ok, results[i].Err = g.hit(ctx, key); ok {
+		if results[i].View, ok, results[i].Err = g.hit(ctx, key, &old); ok {
 			continue
 		}
 		misses++
@@ -45,6 +46,7 @@ func (g *Group) GetMulti(ctx context.Context, keys []string) []Result {
 		p.keys, p.places = append(p.keys, key), append(p.places, i)
 	}
 	g.stats.misses.Add(misses)
+	g.renewAll(ctx, &old)
 
 	var owners errgroup.Group
 	for owner, p := range parts {
@@ -117,7 +119,7 @@ func (g *Group) loadBatches(ctx context.Context, getter BatchGetter, keys []stri
 		if !first[i] {
 			continue
 		}
-		if e, ok := g.own(ctx, key); ok { // again: see load
+		if e, v := g.own(key); v != absent { // again: see missed
 			if e.Missing {
 				g.loads.End(f, Entry{}, remembered(e))
 			} else {

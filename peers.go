@@ -115,13 +115,14 @@ type linkedPeer interface {
 // request is what a linkedPeer is asked for. It belongs to the peer until all
 // answers have come.
 type request struct {
-	group  string
-	keys   []string
-	lease  time.Duration
-	digest string // see Query; where there are many keys, empty
-	nested Nesting
-	limit  time.Duration // for an answer
-	waiter waiter
+	group   string
+	keys    []string
+	lease   time.Duration
+	digest  string   // see Query; where there are many keys, empty
+	digests []string // of many keys, or nil
+	nested  Nesting
+	limit   time.Duration // for an answer
+	waiter  waiter
 
 	// The rest is the peer's to set.
 	peer     *httpPeer
@@ -130,7 +131,11 @@ type request struct {
 
 // query returns what is asked for the i-th key.
 func (r *request) query(i int) Query {
-	return Query{Group: r.group, Key: r.keys[i], Lease: r.lease, Digest: r.digest, Nested: r.nested}
+	q := Query{Group: r.group, Key: r.keys[i], Lease: r.lease, Digest: r.digest, Nested: r.nested}
+	if r.digests != nil {
+		q.Digest = r.digests[i]
+	}
+	return q
 }
 
 // A waiter gets the answers to a request, by their place in its keys: what Peer.Get

@@ -15,7 +15,7 @@ var errNotCached = errors.New("not cached")
 // other peer to load anything (P2): what is not cached is loaded here. The Value of
 // the Answer must not be changed.
 func (g *Group) ServeGet(ctx context.Context, q Query) (Answer, error) {
-	s, ok := g.serveHit(&q)
+	s, ok := g.serveHit(&q, nil)
 	if !ok {
 		s = g.serveLoad(ctx, &q)
 	}
@@ -47,15 +47,19 @@ func (g *Group) knows(name string) bool {
 	return slices.ContainsFunc(g.peers.Peers(), func(p Peer) bool { return p.Name() == name })
 }
 
-// serveHit answers a peer's request from the main cache.
-func (g *Group) serveHit(q *Query) (served, bool) {
+// serveHit answers a peer's request from the main cache. What is to be loaded again is left
+// to the caller who gives an old.
+func (g *Group) serveHit(q *Query, old *aged) (served, bool) {
 	s := served{noted: g.note(q.From, q.Key, q.Lease)}
 	if g.lapsed() {
 		return s, false
 	}
-	e, ok := g.own(context.Background(), q.Key)
-	if !ok {
+	e, v := g.own(q.Key)
+	if v == absent {
 		return s, false
+	}
+	if v == aging {
+		g.refresh(context.Background(), q.Key, old)
 	}
 	if q.CachedOnly {
 		if e.Former {

@@ -33,7 +33,7 @@ func (p *HTTPPool) serveStream(w http.ResponseWriter, r *http.Request) {
 		nc.Close()
 		return
 	}
-	s := stream.NewServer(nc, rw.Reader, streamHandler{p, r.Header.Get(peerHeader)}, p.stream)
+	s := stream.NewServer(nc, rw.Reader, streamHandler{p, r.Header.Get(peerHeader), new(aged)}, p.stream)
 	if !p.addServer(s) {
 		nc.Close()
 		return
@@ -75,6 +75,7 @@ func (p *HTTPPool) removeServer(s *stream.Server) {
 type streamHandler struct {
 	pool *HTTPPool
 	from string // the peer that asks
+	old  *aged  // what is to be loaded again of the batch whose hits are being served
 }
 
 // queryOf returns what is asked for on the stream.
@@ -90,11 +91,15 @@ func (h streamHandler) Hit(q stream.Query) (stream.Answer, bool) {
 		return stream.Answer{}, false
 	}
 	query := h.queryOf(&q)
-	s, ok := g.serveHit(&query)
-	if !ok {
-		return stream.Answer{}, false
+	if !q.More && h.old.keys == nil {
+		s, ok := g.serveHit(&query, nil)
+		return streamAnswer(&s), ok
 	}
-	return streamAnswer(&s), true
+	s, ok := g.serveHit(&query, h.old)
+	if !q.More {
+		g.renewAll(context.Background(), h.old)
+	}
+	return streamAnswer(&s), ok
 }
 
 // Load implements stream.Handler.

@@ -1223,7 +1223,9 @@ type GetBatchRequest struct {
 	// As in GetRequest, for all the keys.
 	LeaseNs int64 `protobuf:"varint,3,opt,name=lease_ns,json=leaseNs,proto3" json:"lease_ns,omitempty"`
 	// As in GetRequest, for all the keys.
-	Nested        uint32 `protobuf:"varint,5,opt,name=nested,proto3" json:"nested,omitempty"`
+	Nested uint32 `protobuf:"varint,5,opt,name=nested,proto3" json:"nested,omitempty"`
+	// As in GetRequest, one for each of the keys, in the same order; or none at all.
+	Digests       [][]byte `protobuf:"bytes,6,rep,name=digests,proto3" json:"digests,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1284,6 +1286,13 @@ func (x *GetBatchRequest) GetNested() uint32 {
 		return x.Nested
 	}
 	return 0
+}
+
+func (x *GetBatchRequest) GetDigests() [][]byte {
+	if x != nil {
+		return x.Digests
+	}
+	return nil
 }
 
 // Cancel says that nobody waits for a request any more. The answering peer need
@@ -1629,12 +1638,13 @@ const file_peercache_proto_rawDesc = "" +
 	" \x01(\v2\x0f.peercache.PongH\x00R\x04pong\x12,\n" +
 	"\ago_away\x18\v \x01(\v2\x11.peercache.GoAwayH\x00R\x06goAway\x12(\n" +
 	"\x05hello\x18\f \x01(\v2\x10.peercache.HelloH\x00R\x05helloB\x06\n" +
-	"\x04body\"n\n" +
+	"\x04body\"\x88\x01\n" +
 	"\x0fGetBatchRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
 	"\x04keys\x18\x02 \x03(\fR\x04keys\x12\x19\n" +
 	"\blease_ns\x18\x03 \x01(\x03R\aleaseNs\x12\x16\n" +
-	"\x06nested\x18\x05 \x01(\rR\x06nested\"\b\n" +
+	"\x06nested\x18\x05 \x01(\rR\x06nested\x12\x18\n" +
+	"\adigests\x18\x06 \x03(\fR\adigests\"\b\n" +
 	"\x06Cancel\"\x06\n" +
 	"\x04Ping\"\x06\n" +
 	"\x04Pong\"0\n" +

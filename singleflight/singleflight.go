@@ -143,6 +143,17 @@ func (g *Group[V]) Start(key string) *Flight[V] {
 	return f
 }
 
+// StartAll does for each of keys what Start does, and returns the places of those that had
+// no flight.
+func (g *Group[V]) StartAll(keys []string) (flights []*Flight[V], places []int) {
+	for i, key := range keys {
+		if f := g.Start(key); f != nil {
+			flights, places = append(flights, f), append(places, i)
+		}
+	}
+	return flights, places
+}
+
 // present returns the flight of key that may be joined, or nil. g.mu is held.
 func (g *Group[V]) present(key string, now time.Duration) *Flight[V] {
 	f := g.flights[key]
@@ -336,11 +347,16 @@ func (g *Group[V]) Run(ctx context.Context, f *Flight[V], cancelAbandoned bool, 
 // for each of them, in their order. It does what Go does; the run is cancelled, if
 // CancelAbandoned is set, when the last of the callers of all the flights has left.
 func (g *Group[V]) GoAll(ctx context.Context, flights []*Flight[V], fn func(context.Context) ([]V, []error)) {
+	go g.RunAll(ctx, flights, fn)
+}
+
+// RunAll does what GoAll does, in the goroutine of the caller.
+func (g *Group[V]) RunAll(ctx context.Context, flights []*Flight[V], fn func(context.Context) ([]V, []error)) {
 	ctx, cancel := g.context(ctx)
 	if g.CancelAbandoned {
 		g.onAbandon(&call[V]{cancel: cancel, flights: flights})
 	}
-	go g.run(ctx, cancel, flights, fn)
+	g.run(ctx, cancel, flights, fn)
 }
 
 // context returns the context of a run that the caller with ctx starts.

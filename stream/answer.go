@@ -14,6 +14,10 @@ type Query struct {
 	Digest     string
 	CachedOnly bool
 	Nested     uint32
+	// Digests are those of the keys of a batch, to AskBatch alone; or nil.
+	Digests []string
+	// More says, to Hit alone, that more keys of the same batch follow.
+	More bool
 	// Limit is not sent. It is for how long an answer is waited for, by the Link's ticks; 0:
 	// as long as the peer gives signs of life.
 	Limit time.Duration

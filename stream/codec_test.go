@@ -47,6 +47,11 @@ func randomFrame(r *rand.Rand) *pb.Frame {
 		f.Body = &pb.Frame_Get{Get: &pb.GetRequest{Group: "gruppe ü", Key: bytesUpTo(300), LeaseNs: int64(number()), Digest: bytesUpTo(16), CachedOnly: r.IntN(2) == 0, Nested: uint32(r.IntN(3))}}
 	case 2:
 		f.Body = &pb.Frame_GetBatch{GetBatch: &pb.GetBatchRequest{Group: "g", Keys: keys(), LeaseNs: int64(number()), Nested: uint32(r.IntN(3))}}
+		if batch := f.GetGetBatch(); r.IntN(2) == 0 {
+			for range batch.Keys {
+				batch.Digests = append(batch.Digests, bytesUpTo(16))
+			}
+		}
 	case 3:
 		f.Body = &pb.Frame_Change{Change: &pb.ChangeRequest{Keys: keys(), View: number()}}
 	case 4:
@@ -80,14 +85,14 @@ func (f *frame) asMessage() *pb.Frame {
 	if f.err != nil {
 		e = &pb.Error{Kind: pb.Error_Kind(f.err.Kind), Message: []byte(f.err.Message)}
 	}
-	group, keys := string(f.group), slices.Clone(f.keys)
+	group, keys, digests := string(f.group), slices.Clone(f.keys), slices.Clone(f.digests)
 	switch f.kind {
 	case bodyAnswer:
 		m.Body = &pb.Frame_Answer{Answer: &pb.GetResponse{Value: f.value, TtlNs: int64(f.ttl), Error: e, Plain: f.plain, Noted: f.noted, Unchanged: f.unchanged}}
 	case bodyGet:
 		m.Body = &pb.Frame_Get{Get: &pb.GetRequest{Group: group, Key: f.key, LeaseNs: int64(f.lease), Digest: f.digest, CachedOnly: f.cachedOnly, Nested: f.nested}}
 	case bodyBatch:
-		m.Body = &pb.Frame_GetBatch{GetBatch: &pb.GetBatchRequest{Group: group, Keys: keys, LeaseNs: int64(f.lease), Nested: f.nested}}
+		m.Body = &pb.Frame_GetBatch{GetBatch: &pb.GetBatchRequest{Group: group, Keys: keys, LeaseNs: int64(f.lease), Nested: f.nested, Digests: digests}}
 	case bodyChange:
 		change := new(pb.ChangeRequest)
 		if err := (proto.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(f.message, change); err != nil {
@@ -136,6 +141,10 @@ func (f *frame) encode(t testing.TB) []byte {
 		b = appendGet(nil, f.id, sizeGet(&q), &q)
 	case bodyBatch:
 		q := Query{Group: string(f.group), Lease: f.lease, Nested: f.nested}
+		for _, digest := range f.digests {
+			q.Digests = append(q.Digests, string(digest))
+			size += sizeBytes(len(digest))
+		}
 		b = appendBatch(nil, f.id, size+sizeUint(uint64(f.nested)), &q, keys)
 	case bodyChange, bodyChanged:
 		b = append(appendFrame(nil, f.id, f.kind, len(f.message)), f.message...)

@@ -22,6 +22,7 @@ type frame struct {
 
 	group, key []byte   // of a get; group also of a batch
 	keys       [][]byte // of a batch
+	digests    [][]byte // of a batch; as many as keys, or none
 	lease      time.Duration
 	digest     []byte
 	cachedOnly bool
@@ -49,7 +50,7 @@ type frame struct {
 // It accepts a part of what protobuf would: no field of a message may come twice
 // that is a message itself.
 func (f *frame) decode(b []byte, size, maxKeys int) error {
-	*f = frame{keys: f.keys[:0]}
+	*f = frame{keys: f.keys[:0], digests: f.digests[:0]}
 	short := len(b) < size
 	for len(b) > 0 {
 		num, typ, v, in, n := field(b)
@@ -199,6 +200,11 @@ func (f *frame) decodeRequest(b []byte, maxKeys int) error {
 			f.lease = time.Duration(v)
 		case num == 4 && typ == protowire.BytesType:
 			f.digest = in
+		case num == 6 && f.kind == bodyBatch && typ == protowire.BytesType:
+			if len(f.digests) == maxKeys {
+				return protocolError("a request with more than %d digests", maxKeys)
+			}
+			f.digests = append(f.digests, in)
 		case num == nestedField(f.kind) && typ == protowire.VarintType:
 			f.nested = uint32(v)
 		case num == 5 && typ == protowire.VarintType:
@@ -219,6 +225,9 @@ func (f *frame) decodeRequest(b []byte, maxKeys int) error {
 			f.keys = append(f.keys, in)
 		}
 		b = b[n:]
+	}
+	if n := len(f.digests); n > 0 && n != len(f.keys) {
+		return protocolError("%d digests of %d keys", n, len(f.keys))
 	}
 	return nil
 }

@@ -115,7 +115,13 @@ func appendBatch(b []byte, id uint64, size int, q *Query, keys []string) []byte 
 		b = appendString(b, 2, key)
 	}
 	b = appendUint(b, 3, uint64(q.Lease))
-	return appendUint(b, 5, uint64(q.Nested))
+	b = appendUint(b, 5, uint64(q.Nested))
+	if q.Digests != nil {
+		for _, digest := range q.Digests[:len(keys)] {
+			b = appendString(b, 6, digest)
+		}
+	}
+	return b
 }
 
 func appendFlag(b []byte, n protowire.Number, set bool) []byte {

@@ -124,9 +124,12 @@ const batchBytes = 48 << 10
 
 // AskBatch asks for the values of as many of the first keys as go into one
 // request, and returns how many that are: at least one, if there is no error. Of q, the
-// Group, the Lease, Nested and Limit count. w gets an answer for each of them, with base added to its index.
+// Group, the Lease, Nested, Digests and Limit count. w gets an answer for each of them, with base added to its index.
 func (l *Link) AskBatch(w Waiter, base int, q *Query, keys []string) (id ID, n int, err error) {
 	n, size := l.fit(q, keys)
+	if q.Digests != nil && len(q.Digests) < len(keys) {
+		return 0, 0, ErrInvalid
+	}
 	if n == 0 || !utf8.ValidString(q.Group) {
 		return 0, 0, ErrInvalid
 	}
@@ -160,6 +163,9 @@ func (l *Link) fit(q *Query, keys []string) (n, size int) {
 	}
 	for n < len(keys) && uint64(n) < l.pending.limit.maxKeys {
 		s := sizeBytes(len(keys[n]))
+		if q.Digests != nil {
+			s += sizeBytes(len(q.Digests[n]))
+		}
 		if n > 0 && size+s > batchBytes {
 			break
 		}

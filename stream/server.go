@@ -168,7 +168,11 @@ func (s *Server) batch(f *frame, size int) error {
 	}
 	var misses *job
 	for i, key := range f.keys {
-		if a, ok := s.handler.Hit(Query{Group: stringOf(f.group), Key: stringOf(key), Lease: f.lease}); ok {
+		q := Query{Group: stringOf(f.group), Key: stringOf(key), Lease: f.lease, More: i+1 < len(f.keys)}
+		if len(f.digests) > 0 {
+			q.Digest = stringOf(f.digests[i])
+		}
+		if a, ok := s.handler.Hit(q); ok {
 			if err := s.hit(f.id, uint32(i), &a); err != nil {
 				return err
 			}
