@@ -116,7 +116,7 @@ func foreign(resp *http.Response, text []byte) error {
 
 // statusError is the error of a response by its status and its text.
 func statusError(resp *http.Response, text string) error {
-	err := errors.New("HTTP status " + resp.Status)
+	err := errors.New("HTTP status " + statusText(resp))
 	if text = strings.TrimSpace(text); text != "" {
 		err = fmt.Errorf("%w: %.*q", err, mostStatusText, text)
 	}

@@ -304,10 +304,11 @@ func (h *httpPeer) watched(ctx context.Context, ask func(context.Context) error)
 func (h *httpPeer) exchangePlain(ctx context.Context, q *Query) (Answer, error) {
 	timeout, maxValue := h.limits(q.Group)
 	var resp pb.GetResponse
+	decode := func(data []byte) error { return proto.Unmarshal(data, &resp) }
 	err := errRedirected
 	if h.pool.compat { // golang/groupcache knows only paths
 		path := escapeSegment(q.Group) + "/" + escapeSegment(q.Key)
-		err = h.call(ctx, timeout, http.MethodGet, path, nil, maxValue, &resp)
+		err = h.call(ctx, timeout, http.MethodGet, path, nil, maxValue, decode)
 	}
 	if errors.Is(err, errRedirected) {
 		var body []byte
@@ -316,7 +317,7 @@ func (h *httpPeer) exchangePlain(ctx context.Context, q *Query) (Answer, error) 
 		}); err != nil {
 			return Answer{}, err
 		}
-		err = h.call(ctx, timeout, http.MethodPost, getPath, body, maxValue, &resp)
+		err = h.call(ctx, timeout, http.MethodPost, getPath, body, maxValue, decode)
 	}
 	if err != nil {
 		return Answer{}, err
@@ -384,7 +385,7 @@ func (h *httpPeer) change(ctx context.Context, req *pb.ChangeRequest) (*pb.Chang
 		plain, err = h.onLink(ctx, func(l *stream.Link) (bool, error) {
 			said, err := l.Change(ctx, body)
 			if err == nil {
-				err = proto.Unmarshal([]byte(said), resp)
+				err = decodeChanged([]byte(said), resp)
 			}
 			return false, err
 		})
@@ -438,7 +439,7 @@ func (h *httpPeer) callChange(ctx context.Context, timeout time.Duration, req *p
 	if err != nil {
 		return err
 	}
-	return h.call(ctx, timeout, http.MethodPost, changePath, body, 0, resp)
+	return h.call(ctx, timeout, http.MethodPost, changePath, body, 0, func(data []byte) error { return decodeChanged(data, resp) })
 }
 
 // limits returns how long a request for the group may take, and how large a
@@ -467,12 +468,10 @@ func escapeSegment(s string) string {
 	return strings.ReplaceAll(url.PathEscape(s), "+", "%2B")
 }
 
-// call sends one request and decodes the response, which may hold a value of
-// maxValue bytes. An error of the transport, or a response that is not the
-// protocol's, is a *PeerError.
-func (h *httpPeer) call(ctx context.Context, timeout time.Duration, method, path string, body []byte, maxValue int, resp proto.Message) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
+// callOnce sends one request, and has decode decode the response, which may hold a value of
+// maxValue bytes. An error of the transport, or a response that is not the protocol's, is a
+// *PeerError.
+func (h *httpPeer) callOnce(ctx context.Context, method, path string, body []byte, maxValue int, decode func([]byte) error) error {
 	req, err := http.NewRequestWithContext(ctx, method, h.url+h.pool.basePath+path, bytes.NewReader(body))
 	if err != nil {
 		return &PeerError{Peer: h.url, Err: err}
@@ -506,7 +505,7 @@ func (h *httpPeer) call(ctx context.Context, timeout time.Duration, method, path
 	if err := h.checkResponse(httpResp, data); err != nil {
 		return err
 	}
-	if err := proto.Unmarshal(data, resp); err != nil {
+	if err := decode(data); err != nil {
 		return &PeerError{Peer: h.url, Err: fmt.Errorf("%w: it is no protobuf: %w", errForeign, err)}
 	}
 	return nil
@@ -540,13 +539,16 @@ func (h *httpPeer) checkResponse(resp *http.Response, body []byte) error {
 	if resp.Header.Get("Content-Type") == contentType {
 		return nil // also with an error's status: the message says which
 	}
+	if resp.StatusCode == http.StatusTooManyRequests && resp.Header.Get(peerHeader) != "" {
+		return &PeerError{Peer: h.url, Err: errPeerBusy}
+	}
 	text := strings.TrimSpace(string(body[:min(len(body), 1024)]))
 	if h.pool.compat && resp.StatusCode == http.StatusInternalServerError {
 		// So golang/groupcache sends the error of a getter.
 		return &RemoteError{Peer: h.url, Message: text}
 	}
 	if resp.StatusCode/100 == 3 {
-		return &PeerError{Peer: h.url, Err: fmt.Errorf("%w: HTTP status %s", errRedirected, resp.Status)}
+		return &PeerError{Peer: h.url, Err: fmt.Errorf("%w: HTTP status %s", errRedirected, statusText(resp))}
 	}
 	err := statusError(resp, text)
 	if resp.StatusCode/100 == 2 || fromGateway(resp.StatusCode) {

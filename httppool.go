@@ -53,8 +53,11 @@ type HTTPPool struct {
 	view    atomic.Pointer[view]
 	consent consent
 
-	own      *ownAddress
-	problems problems
+	own            *ownAddress
+	problems       problems
+	requests       budget // of the bodies of requests by the plain way
+	answers        budget // of the values of answers by the plain way
+	requestTimeout time.Duration
 
 	// serving has one unit taken for each Get of a peer in progress. Shutdown
 	// waits until it gets them all.
@@ -135,6 +138,7 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 	p.consent.process, p.consent.latest = max(1, rand.Uint32()), make(map[string]turn)
 	p.life, p.end = context.WithCancel(context.Background())
 	p.handover.bytes, p.handover.time = DefaultHandoverBytes, DefaultHandoverTime
+	p.requests.most, p.answers.most, p.requestTimeout = DefaultRequestMemory, DefaultAnswerMemory, DefaultRequestTimeout
 	p.groups.Store(&map[string]*Group{})
 	for i, opt := range opts {
 		if opt == nil {

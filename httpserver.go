@@ -2,9 +2,7 @@ package peercache
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -29,12 +27,6 @@ const (
 	changePath = "change"
 
 	contentType = "application/x-protobuf"
-
-	// mostRequestBytes bounds the body of a request beyond the value that may be set.
-	mostRequestBytes = 4 << 20
-
-	// requestTimeout bounds the time in which the body of a request arrives.
-	requestTimeout = 10 * time.Second
 )
 
 // ServeHTTP answers the peers. Requests for paths outside BasePath get 404.
@@ -52,33 +44,60 @@ func (p *HTTPPool) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprintf("peercache: not a path of the cache: want %s", p.basePath), http.StatusNotFound)
 	case r.Method == http.MethodGet && path == "" && isUpgrade(r) && p.streams:
 		p.serveStream(w, r)
+	case r.Method == http.MethodGet && r.ContentLength != 0:
+		refuse(w, r, "want a GET without a body", http.StatusBadRequest)
 	case r.Method == http.MethodGet:
 		group, key, err := p.splitPath(path)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		writeGet(w, p.answerGet(r.Context(), Query{Group: group, Key: key}))
+		p.writeGet(w, r, p.answerGet(r.Context(), Query{Group: group, Key: key}))
 	case r.Method == http.MethodPost && path == getPath:
-		var req pb.GetRequest
-		if readRequest(w, r, &req, mostRequestBytes) {
-			writeGet(w, p.answerGet(r.Context(), Query{
-				Group: req.GetGroup(), Key: string(req.GetKey()), From: r.Header.Get(peerHeader),
-				Lease: time.Duration(req.GetLeaseNs()), Digest: string(req.GetDigest()), CachedOnly: req.GetCachedOnly(),
-				Nested: Nesting(req.GetNested()),
-			}))
-		}
+		p.postGet(w, r)
 	case r.Method == http.MethodPost && path == changePath:
-		var req pb.ChangeRequest
-		if readRequest(w, r, &req, mostRequestBytes+p.largestValue()) {
-			writeMessage(w, http.StatusOK, p.answerChange(r.Context(), r.Header.Get(peerHeader), &req))
-		}
+		p.postChange(w, r)
 	case r.Method == http.MethodPost:
 		http.Error(w, fmt.Sprintf("peercache: POST %s: want %s or %s", path, getPath, changePath), http.StatusNotFound)
 	default:
 		w.Header().Set("Allow", "GET, POST")
 		http.Error(w, "peercache: want GET or POST", http.StatusMethodNotAllowed)
 	}
+}
+
+// postGet answers a POST of a GetRequest.
+func (p *HTTPPool) postGet(w http.ResponseWriter, r *http.Request) {
+	b, ok := p.readRequest(w, r, limit{most: mostGetBytes})
+	if !ok {
+		return
+	}
+	req := new(pb.GetRequest)
+	err := proto.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(b.bytes, req)
+	b.release() // what is in memory from here on is the load's
+	if err != nil {
+		http.Error(w, "peercache: the body is no GetRequest: "+err.Error(), http.StatusBadRequest)
+		return
+	}
+	p.writeGet(w, r, p.answerGet(r.Context(), Query{
+		Group: req.GetGroup(), Key: textOf(req.GetKey()), From: r.Header.Get(peerHeader),
+		Lease: time.Duration(req.GetLeaseNs()), Digest: textOf(req.GetDigest()), CachedOnly: req.GetCachedOnly(),
+		Nested: Nesting(req.GetNested()),
+	}))
+}
+
+// postChange answers a POST of a ChangeRequest.
+func (p *HTTPPool) postChange(w http.ResponseWriter, r *http.Request) {
+	b, ok := p.readRequest(w, r, p.limitOfChange())
+	if !ok {
+		return
+	}
+	defer b.release()
+	req, err := decodeChange(b.bytes)
+	if err != nil {
+		http.Error(w, "peercache: the body is no ChangeRequest: "+err.Error(), http.StatusBadRequest)
+		return
+	}
+	p.writeMessage(w, http.StatusOK, p.answerChange(r.Context(), r.Header.Get(peerHeader), req))
 }
 
 // splitPath takes the group and the key from the escaped path of a GET.
@@ -127,19 +146,19 @@ func (p *HTTPPool) answerGet(ctx context.Context, q Query) *pb.GetResponse {
 
 // answerChange is a peer's Change. It is obeyed after Shutdown too, because the
 // groups of this process are still used then.
-func (p *HTTPPool) answerChange(ctx context.Context, from string, req *pb.ChangeRequest) *pb.ChangeResponse {
+func (p *HTTPPool) answerChange(ctx context.Context, from string, req *changeRequest) *pb.ChangeResponse {
 	p.heard(from, &said{
 		turn{req.GetProcess(), req.GetTurn()},
 		req.GetView(), req.GetAnnounced(), req.GetLeaving(), req.GetOffering(), req.GetAbsent(), req.GetDeparture(),
 	})
 	resp := new(pb.ChangeResponse)
 	g := p.group(req.GetGroup()) // nil: nothing is cached here
-	if g != nil && len(req.GetOffered()) > 0 {
-		p.takeOver(ctx, g, from, stringsOf(req.GetOffered()))
+	if g != nil && len(req.offered) > 0 {
+		p.takeOver(ctx, g, from, req.offered)
 	}
 	if g != nil {
 		c := Change{
-			Group: req.GetGroup(), Keys: stringsOf(req.GetKeys()), All: req.GetAll(), From: from,
+			Group: req.GetGroup(), Keys: req.keys, All: req.GetAll(), From: from,
 			Holders: req.GetHolders(), Wait: max(0, min(time.Duration(req.GetWaitNs()), longestLease)),
 		}
 		if item := req.GetItem(); item != nil {
@@ -160,53 +179,12 @@ func (p *HTTPPool) answerChange(ctx context.Context, from string, req *pb.Change
 	return resp
 }
 
-func stringsOf(keys [][]byte) []string {
-	s := make([]string, len(keys))
-	for i, key := range keys {
-		s[i] = string(key)
-	}
-	return s
-}
-
 // largestValue is the largest that a group of the pool takes.
 func (p *HTTPPool) largestValue() (n int64) {
 	for _, g := range *p.groups.Load() {
 		n = max(n, int64(g.maxValue))
 	}
 	return n
-}
-
-// readRequest reads the message in r's body, of at most that many bytes. If it cannot, it
-// has answered.
-func readRequest(w http.ResponseWriter, r *http.Request, m proto.Message, most int64) bool {
-	if r.Header.Get("Content-Type") != contentType {
-		// A web page can have a browser send other types to any address.
-		http.Error(w, "peercache: want a body of type "+contentType, http.StatusUnsupportedMediaType)
-		return false
-	}
-	// Whoever sends a body slowly holds on to a connection and a goroutine, and
-	// the server may have no limits of its own. A writer that has no deadlines,
-	// such as one of a test, goes without.
-	deadlines := http.NewResponseController(w)
-	deadlines.SetReadDeadline(time.Now().Add(requestTimeout))
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		http.Error(w, fmt.Sprintf("peercache: a request of more than %d bytes", most), http.StatusRequestEntityTooLarge)
-		return false
-	case err != nil:
-		http.Error(w, "peercache: "+err.Error(), http.StatusBadRequest)
-		return false
-	}
-	// Or it would end the load. After an error it stays, so that the server does
-	// not wait for the rest of the body.
-	deadlines.SetReadDeadline(time.Time{})
-	if err := proto.Unmarshal(body, m); err != nil {
-		http.Error(w, fmt.Sprintf("peercache: the body is no %s: %v", m.ProtoReflect().Descriptor().Name(), err), http.StatusBadRequest)
-		return false
-	}
-	return true
 }
 
 // statusOf gives each kind of error a status that other software on the way
@@ -217,25 +195,4 @@ var statusOf = map[pb.Error_Kind]int{
 	pb.Error_KIND_INVALID:       http.StatusBadRequest,
 	pb.Error_KIND_SHUTTING_DOWN: http.StatusServiceUnavailable,
 	pb.Error_KIND_TIMEOUT:       http.StatusGatewayTimeout,
-}
-
-func writeGet(w http.ResponseWriter, resp *pb.GetResponse) {
-	status := http.StatusOK
-	if e := resp.GetError(); e != nil {
-		if status = statusOf[e.GetKind()]; status == 0 {
-			status = http.StatusInternalServerError
-		}
-	}
-	writeMessage(w, status, resp)
-}
-
-func writeMessage(w http.ResponseWriter, status int, m proto.Message) {
-	body, err := proto.Marshal(m)
-	if err != nil {
-		http.Error(w, "peercache: "+err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", contentType)
-	w.WriteHeader(status)
-	w.Write(body) // a peer that has gone away is not the cache's concern
 }

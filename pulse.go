@@ -167,7 +167,7 @@ func (h *httpPeer) signOfLife(ctx context.Context) error {
 	}
 	io.CopyN(io.Discard, resp.Body, mostOverhead) // so that the connection can be used again
 	if fromGateway(resp.StatusCode) {
-		return fmt.Errorf("HTTP status %s", resp.Status)
+		return fmt.Errorf("HTTP status %s", statusText(resp))
 	}
 	return nil
 }

@@ -128,8 +128,8 @@ func (h streamHandler) LoadBatch(ctx context.Context, q stream.Query, keys []str
 
 // Change implements stream.Handler.
 func (h streamHandler) Change(ctx context.Context, request []byte) []byte {
-	req, resp := new(pb.ChangeRequest), new(pb.ChangeResponse)
-	if err := proto.Unmarshal(request, req); err != nil {
+	resp := new(pb.ChangeResponse)
+	if req, err := decodeChange(request); err != nil {
 		resp.Error = encodeRefusal(pb.Error_KIND_INVALID, err.Error())
 	} else {
 		resp = h.pool.answerChange(ctx, h.from, req)

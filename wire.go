@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"strings"
 
 	"github.com/peercache/peercache/pb"
 )
@@ -59,6 +61,12 @@ func encodeRefusal(kind pb.Error_Kind, text string) *pb.Error {
 // unknownGroup is the refusal of a request for a group that is not here.
 func unknownGroup(name string) *pb.Error {
 	return encodeRefusal(pb.Error_KIND_UNKNOWN_GROUP, fmt.Sprintf("%.*q", longestGroupName, name))
+}
+
+// statusText is the status of a response. What is not a number in it is the peer's own text,
+// and left out.
+func statusText(resp *http.Response) string {
+	return strings.TrimSpace(fmt.Sprintf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode)))
 }
 
 // decodeError returns the error that a peer sent.
