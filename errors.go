@@ -47,12 +47,16 @@ func (e *PeerError) Unwrap() error { return e.Err }
 // answer (P6).
 type RemoteError struct {
 	Peer    string // the base URL of the peer whose getter it was
-	Message string // the text of the getter's error there
+	Message string // the text of the getter's error there, as far as the peer tells it: see WithErrorText
 
 	kind error // what the error is: see Unwrap
 }
 
-func (e *RemoteError) Error() string { return fmt.Sprintf("peer %s answered: %s", e.Peer, e.Message) }
+// Error quotes the text, of which it shows a part if it is long: it is the other peer's, and
+// may hold anything.
+func (e *RemoteError) Error() string {
+	return fmt.Sprintf("peer %s answered: %s", e.Peer, quoteText(e.Message))
+}
 
 // Unwrap returns what kind of error it was on the other peer: ErrNotFound,
 // ErrKeySize, ErrValueSize, context.DeadlineExceeded or context.Canceled; nil if

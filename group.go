@@ -60,6 +60,7 @@ type Group struct {
 	hotShare    float64
 	newCache    NewCache
 	onEvict     func(key string, view ByteView, reason Reason) // nil if nobody wants to know
+	errorText   func(error) string                             // nil: what the error says
 
 	// registrar knows whether this process may have been replaced. It is nil in a
 	// group that serves on all the same, so that a hit costs one look at it.

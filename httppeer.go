@@ -359,7 +359,7 @@ func (h *httpPeer) tell(ctx context.Context, c Change) (held []Holder, leaving b
 			return held, false, err
 		}
 		for _, holder := range resp.GetPending() {
-			held = append(held, Holder{holder.GetPeer(), time.Duration(holder.GetLeftNs()), string(holder.GetReason())})
+			held = append(held, h.holder(holder))
 		}
 		if len(keys) == 0 {
 			return held, resp.GetLeaving(), nil

@@ -26,6 +26,9 @@ const (
 	getPath    = "get"
 	changePath = "change"
 
+	// longestPeerName bounds the name of the process that asks, in bytes. It is a base URL.
+	longestPeerName = 512
+
 	contentType = "application/x-protobuf"
 )
 
@@ -42,6 +45,8 @@ func (p *HTTPPool) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !ok:
 		http.Error(w, fmt.Sprintf("peercache: not a path of the cache: want %s", p.basePath), http.StatusNotFound)
+	case len(r.Header.Get(peerHeader)) > longestPeerName:
+		refuse(w, r, fmt.Sprintf("a %s of more than %d bytes", peerHeader, longestPeerName), http.StatusBadRequest)
 	case r.Method == http.MethodGet && path == "" && isUpgrade(r) && p.streams:
 		p.serveStream(w, r)
 	case r.Method == http.MethodGet && r.ContentLength != 0:
@@ -139,7 +144,7 @@ func (p *HTTPPool) answerGet(ctx context.Context, q Query) *pb.GetResponse {
 	a, err := g.ServeGet(ctx, q)
 	resp := &pb.GetResponse{Value: a.Value, TtlNs: int64(a.TTL), Noted: a.Noted, Unchanged: a.Unchanged}
 	if err != nil {
-		resp.Value, resp.Error = nil, encodeError(err)
+		resp.Value, resp.Error = nil, p.errorFor(q.From, g, err)
 	}
 	return resp
 }
@@ -165,7 +170,7 @@ func (p *HTTPPool) answerChange(ctx context.Context, from string, req *changeReq
 			c.Item = &Item{Value: item.GetValue(), TTL: time.Duration(item.GetTtlNs())}
 		}
 		for _, h := range g.ServeChange(ctx, c) {
-			reason := h.Reason[:min(len(h.Reason), mostErrorText)]
+			reason := h.Reason[:min(len(h.Reason), mostReason)]
 			resp.Pending = append(resp.Pending, &pb.Holder{Peer: h.Peer, LeftNs: int64(h.Left), Reason: []byte(reason)})
 		}
 	}

@@ -18,6 +18,18 @@ func quote(key string) string {
 	return fmt.Sprintf("%q", key)
 }
 
+// longestText is how much of a text of a peer an error shows, in bytes.
+const longestText = 1024
+
+// quoteText shows a text that a peer has sent, whose bytes may be control characters, or no
+// text at all.
+func quoteText(text string) string {
+	if len(text) > longestText {
+		return fmt.Sprintf("%q… (%d bytes)", text[:longestText], len(text))
+	}
+	return fmt.Sprintf("%q", text)
+}
+
 // logs reports whether the group says what is of that level.
 func (g *Group) logs(level slog.Level) bool {
 	return g.log != nil && g.log.Enabled(context.Background(), level)

@@ -215,6 +215,23 @@ func WithOnEvict(f func(key string, view ByteView, reason Reason)) GroupOption {
 	}
 }
 
+// WithErrorText sets what other processes are told of an error of this one's getter: the text
+// that tell returns, in place of the error's own, which may hold what is nobody else's concern,
+// such as a password in an address. What kind of error it is (P6) is told in any case. Callers
+// in this process get the error itself.
+//
+// Whoever asks without being a peer of the view is told the kind alone, with and without this
+// option, except by a pool with WithGroupcacheCompat, whose peers do not say who they are.
+func WithErrorText(tell func(err error) string) GroupOption {
+	return func(g *Group) error {
+		if tell == nil {
+			return fmt.Errorf("WithErrorText(nil): want a function, or leave the option out to tell the text of the error")
+		}
+		g.errorText = tell
+		return nil
+	}
+}
+
 // WithMaxKeyBytes bounds the length of a key. A longer one is refused with
 // ErrKeySize. All peers should have the same. It may be up to 1 MiB; the default
 // is DefaultMaxKeyBytes.

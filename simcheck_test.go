@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/peercache/peercache"
@@ -98,7 +99,10 @@ func (c *checker) sourceOf(r *read) *source {
 		patience := r.patience > 0 && errors.Is(r.err, context.DeadlineExceeded) && r.end.at >= r.begin.at+r.patience
 		// A load may wait for peers that hang, and have no time left.
 		patience = patience || errors.Is(r.err, context.DeadlineExceeded) && r.end.at >= simLoadTimeout && !c.calm(r.begin)
-		if !patience && !errors.Is(r.err, peercache.ErrNotFound) {
+		// Nor is a peer told the text of an error by one that does not know it yet.
+		remote, _ := errors.AsType[*peercache.RemoteError](r.err)
+		unknown := remote != nil && strings.Contains(remote.Message, "for peers of the view") && !c.calm(r.begin)
+		if !patience && !unknown && !errors.Is(r.err, peercache.ErrNotFound) {
 			c.broken("P6", r.key, r.end, "the %v returned what nobody made: %s", r, r.answer())
 		}
 		return nil

@@ -93,13 +93,13 @@ func (h streamHandler) Hit(q stream.Query) (stream.Answer, bool) {
 	query := h.queryOf(&q)
 	if !q.More && h.old.keys == nil {
 		s, ok := g.serveHit(&query, nil)
-		return streamAnswer(&s), ok
+		return h.answer(g, &s), ok
 	}
 	s, ok := g.serveHit(&query, h.old)
 	if !q.More {
 		g.renewAll(context.Background(), h.old)
 	}
-	return streamAnswer(&s), ok
+	return h.answer(g, &s), ok
 }
 
 // Load implements stream.Handler.
@@ -110,7 +110,7 @@ func (h streamHandler) Load(ctx context.Context, q stream.Query) stream.Answer {
 	}
 	query := h.queryOf(&q)
 	s := g.serveLoad(ctx, &query)
-	return streamAnswer(&s)
+	return h.answer(g, &s)
 }
 
 // LoadBatch implements stream.Handler.
@@ -123,7 +123,7 @@ func (h streamHandler) LoadBatch(ctx context.Context, q stream.Query, keys []str
 		return
 	}
 	query := h.queryOf(&q)
-	g.serveLoads(ctx, &query, keys, func(i int, s served) { answer(i, streamAnswer(&s)) })
+	g.serveLoads(ctx, &query, keys, func(i int, s served) { answer(i, h.answer(g, &s)) })
 }
 
 // Change implements stream.Handler.
@@ -141,10 +141,10 @@ func (h streamHandler) Change(ctx context.Context, request []byte) []byte {
 	return b
 }
 
-func streamAnswer(s *served) stream.Answer {
+func (h streamHandler) answer(g *Group, s *served) stream.Answer {
 	a := stream.Answer{Value: s.view.s, TTL: s.ttl, Noted: s.noted, Unchanged: s.unchanged}
 	if s.err != nil {
-		a.Value, a.Err = "", failedAnswer(encodeError(s.err)).Err
+		a.Value, a.Err = "", failedAnswer(h.pool.errorFor(h.from, g, s.err)).Err
 	}
 	return a
 }

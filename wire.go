@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/peercache/peercache/pb"
 )
@@ -53,6 +54,58 @@ func encodeError(err error) *pb.Error {
 	return e
 }
 
+// untold stands for the text of an error that somebody asked for who is no peer.
+const untold = "the text of the error is for peers of the view"
+
+// errorFor puts the error of a load into the form in which it is told the one who asks: with
+// its text, if that is a peer. Those of golang/groupcache do not say who they are.
+func (p *HTTPPool) errorFor(from string, g *Group, err error) *pb.Error {
+	e := encodeError(err)
+	switch {
+	case !p.compat && !p.isPeer(from):
+		e.Message = []byte(untold)
+	case g.errorText != nil:
+		text := g.textOfError(err)
+		e.Message = []byte(text[:min(len(text), mostErrorText)])
+	}
+	return e
+}
+
+// textOfError returns what peers are told of err. A function of the user's that panics tells
+// them nothing.
+func (g *Group) textOfError(err error) (text string) {
+	defer func() {
+		if recover() != nil {
+			text = "the function of WithErrorText panicked"
+		}
+	}()
+	return g.errorText(err)
+}
+
+// isPeer reports whether a process of that name is in the view, or has just left it.
+func (p *HTTPPool) isPeer(name string) bool {
+	if name == "" {
+		return false
+	}
+	return p.peer(name) != nil || p.view.Load().lacks(name)
+}
+
+// holder returns what a peer says of one that it could not tell of a change. It may say
+// anything: one that is no peer here counts as that peer itself, and no lease is longer than
+// the longest.
+func (h *httpPeer) holder(said *pb.Holder) Holder {
+	reason := string(said.GetReason()[:min(len(said.GetReason()), mostReason)])
+	held := Holder{said.GetPeer(), max(0, min(time.Duration(said.GetLeftNs()), longestLease)), quoteText(reason)}
+	if !h.pool.isPeer(held.Peer) {
+		held.Reason = fmt.Sprintf("of %s it says %s", quote(held.Peer), held.Reason)
+		held.Peer = h.url
+	}
+	return held
+}
+
+// mostReason bounds why a holder could not be told, in bytes.
+const mostReason = 512
+
 // encodeRefusal says that the request is not answered.
 func encodeRefusal(kind pb.Error_Kind, text string) *pb.Error {
 	return &pb.Error{Kind: kind, Message: []byte(text)}
@@ -73,7 +126,7 @@ func statusText(resp *http.Response) string {
 func decodeError(peer string, e *pb.Error) error {
 	text := string(e.GetMessage()[:min(len(e.GetMessage()), mostErrorText)])
 	if refusal := refusals[e.GetKind()]; refusal != nil {
-		return &PeerError{Peer: peer, Err: fmt.Errorf("%w: %s", refusal, text)}
+		return &PeerError{Peer: peer, Err: fmt.Errorf("%w: %s", refusal, quoteText(text))}
 	}
 	remote := &RemoteError{Peer: peer, Message: text}
 	for _, k := range errorKinds {
