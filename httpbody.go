@@ -227,10 +227,8 @@ func refuse(w http.ResponseWriter, r *http.Request, text string, status int) {
 	http.Error(w, "peercache: "+text, status)
 }
 
-// refuseBusy answers that there is no room for the request now. It names this process, so that
-// a peer knows that it was not a gateway.
+// refuseBusy answers that there is no room for the request now.
 func (p *HTTPPool) refuseBusy(w http.ResponseWriter, r *http.Request, err error) {
 	w.Header().Set("Retry-After", "1")
-	w.Header().Set(peerHeader, p.self)
 	refuse(w, r, err.Error(), http.StatusTooManyRequests)
 }

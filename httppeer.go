@@ -476,7 +476,7 @@ func (h *httpPeer) callOnce(ctx context.Context, method, path string, body []byt
 	if err != nil {
 		return &PeerError{Peer: h.url, Err: err}
 	}
-	h.address(req.Header)
+	h.pool.address(req.Header, h.url)
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", contentType)
 		// Not sent, but it allows the transport to try again when the peer

@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -53,10 +54,12 @@ type HTTPPool struct {
 	view    atomic.Pointer[view]
 	consent consent
 
-	own            *ownAddress
-	problems       problems
-	requests       budget // of the bodies of requests by the plain way
-	answers        budget // of the values of answers by the plain way
+	own      *ownAddress
+	problems problems
+
+	hosts          []string // names by which requests may call this process, see WithHosts
+	requests       budget   // of the bodies of requests by the plain way
+	answers        budget   // of the values of answers by the plain way
 	requestTimeout time.Duration
 
 	// serving has one unit taken for each Get of a peer in progress. Shutdown
@@ -116,9 +119,10 @@ func newTransport() *http.Transport {
 // that it only listens on, such as 0.0.0.0. There is one way to spell it, see Set. Until
 // Set is called the process is its own only peer. The pool must be served by an HTTP server at that address:
 // as the server's handler, or on a mux under BasePath. Give the server a
-// ReadHeaderTimeout and a WriteTimeout, the latter longer than a load and the
-// transfer of the largest value: the pool cannot see a client that is slow with
-// its headers, or with reading the answer.
+// ReadHeaderTimeout and a MaxHeaderBytes, such as 64 KiB, or with a WithGroupcacheCompat
+// that of three times the longest key and some: the pool cannot see the headers of a
+// request before all of them have come. For bodies and answers it has bounds of its own, see
+// WithRequestMemory, WithAnswerMemory and WithRequestTimeout.
 func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 	p := &HTTPPool{
 		self:        self,
@@ -155,6 +159,9 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 	p.own, p.problems.log = newOwnAddress(p), p.log
 	if err := p.setPeers([]string{self}, false); err != nil {
 		return nil, err
+	}
+	if u, err := url.Parse(self); err == nil {
+		p.hosts = append(p.hosts, hostName(u.Host))
 	}
 	return p, nil
 }

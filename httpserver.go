@@ -32,19 +32,24 @@ const (
 	contentType = "application/x-protobuf"
 )
 
-// ServeHTTP answers the peers. Requests for paths outside BasePath get 404.
+// ServeHTTP answers the peers. Requests for paths outside BasePath get 404, and those that a
+// browser may send for a page of somebody else get 403 (WithHosts).
 func (p *HTTPPool) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path, ok := strings.CutPrefix(r.URL.EscapedPath(), p.basePath)
-	if ok { // else a peer that asks for this path has another base path, or somebody strips it
-		p.identify(w.Header())
-		if err := p.misdirected(r); err != nil {
-			http.Error(w, "peercache: "+err.Error(), http.StatusMisdirectedRequest)
-			return
-		}
+	if !ok { // a peer that asks for this path has another base path, or somebody strips it
+		http.Error(w, fmt.Sprintf("peercache: not a path of the cache: want %s", p.basePath), http.StatusNotFound)
+		return
+	}
+	p.identify(w.Header())
+	if err := p.foreign(r); err != nil {
+		refuse(w, r, err.Error(), http.StatusForbidden)
+		return
+	}
+	if err := p.misdirected(r); err != nil {
+		refuse(w, r, err.Error(), http.StatusMisdirectedRequest)
+		return
 	}
 	switch {
-	case !ok:
-		http.Error(w, fmt.Sprintf("peercache: not a path of the cache: want %s", p.basePath), http.StatusNotFound)
 	case len(r.Header.Get(peerHeader)) > longestPeerName:
 		refuse(w, r, fmt.Sprintf("a %s of more than %d bytes", peerHeader, longestPeerName), http.StatusBadRequest)
 	case r.Method == http.MethodGet && path == "" && isUpgrade(r) && p.streams:

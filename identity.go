@@ -66,10 +66,12 @@ func (p *HTTPPool) identify(header http.Header) {
 	}
 }
 
-// address puts into the headers of a request who asks and who is asked.
-func (h *httpPeer) address(header http.Header) {
-	h.pool.identify(header)
-	header.Set(toHeader, h.url)
+// address puts into the headers of a request who asks and who is asked, and that it is no
+// browser who asks.
+func (p *HTTPPool) address(header http.Header, to string) {
+	p.identify(header)
+	header.Set(toHeader, to)
+	header[peerOnlyHeader] = peerOnly
 }
 
 // misdirected returns why a request is not for this process, or nil. What a request says is

@@ -227,7 +227,7 @@ func (c *link) upgrade(ctx context.Context) (*stream.Link, error) {
 	}
 	req.Header.Set("Connection", "Upgrade")
 	req.Header.Set("Upgrade", protocolName)
-	c.peer.address(req.Header)
+	c.pool.address(req.Header, c.url)
 	asked := Now()
 	resp, err := c.pool.upgrades.RoundTrip(req)
 	if err != nil {

@@ -102,8 +102,7 @@ func (a *ownAddress) ask(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.identify(req.Header)
-	req.Header.Set(toHeader, p.self)
+	p.address(req.Header, p.self)
 	resp, err := a.fresh.RoundTrip(req)
 	if err != nil {
 		return lost(ctx, err)

@@ -154,7 +154,7 @@ func (h *httpPeer) signOfLife(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	h.address(req.Header)
+	h.pool.address(req.Header, h.url)
 	asked := Now()
 	resp, err := h.pool.signs.RoundTrip(req)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -19,6 +20,8 @@ import (
 //	DELETE /api?key=KEY   have all peers forget it, after the origin has changed
 //	GET /api/stats        what the group has counted in this process, as JSON
 //	GET /api/peers        the base URLs of the view of this process, as JSON
+//
+// A DELETE that a browser sends for a page of another site is refused.
 func newAPI(group *peercache.Group, view func() []string, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api", func(w http.ResponseWriter, r *http.Request) {
@@ -55,7 +58,25 @@ func newAPI(group *peercache.Group, view func() []string, log *slog.Logger) http
 		w.Header().Set("Content-Type", "application/json")
 		json.NewEncoder(w).Encode(view())
 	})
-	return mux
+	return ownPages(mux)
+}
+
+// ownPages refuses what changes something and comes from a browser, for a page of another
+// site. The name of such a page may resolve to this process (DNS rebinding), so that the
+// browser takes the two for one site: an origin must be an address, or this machine's name.
+func ownPages(h http.Handler) http.Handler {
+	h = http.NewCrossOriginProtection().Handler(h)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		safe := r.Method == http.MethodGet || r.Method == http.MethodHead
+		if origin := r.Header.Get("Origin"); origin != "" && !safe {
+			u, err := url.Parse(origin)
+			if err != nil || net.ParseIP(u.Hostname()) == nil && u.Hostname() != "localhost" {
+				http.Error(w, "a page of another site may change nothing here", http.StatusForbidden)
+				return
+			}
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // errQuery says that a URL is not what the API understands.

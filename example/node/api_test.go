@@ -91,3 +91,38 @@ func TestAPI(t *testing.T) {
 		t.Errorf("GET /api/stats: %s, error %v: want %+v", w.Body, err, group.Stats())
 	}
 }
+
+// A page of another site may not have a browser make the peers forget a key.
+func TestAPIChangesNothingForOtherSites(t *testing.T) {
+	group, err := peercache.NewGroup("test", 1<<20, peercache.GetterFunc(getScore))
+	if err != nil {
+		t.Fatal(err)
+	}
+	api := newAPI(group, func() []string { return nil }, slog.New(slog.DiscardHandler))
+	const host = "127.0.0.1:9999"
+	for name, c := range map[string]struct {
+		host   string
+		header http.Header
+		status int
+	}{
+		"no browser":     {host, nil, 204},
+		"its own page":   {host, http.Header{"Origin": {"http://" + host}, "Sec-Fetch-Site": {"same-origin"}}, 204},
+		"another origin": {host, http.Header{"Origin": {"http://evil.example"}}, 403},
+		"another site":   {host, http.Header{"Sec-Fetch-Site": {"cross-site"}}, 403},
+		"another port":   {host, http.Header{"Origin": {"http://127.0.0.1:80"}}, 403},
+		"a rebound name": {"evil.example:9999", http.Header{"Origin": {"http://evil.example:9999"}, "Sec-Fetch-Site": {"same-origin"}}, 403},
+		"no origin":      {host, http.Header{"Origin": {"null"}}, 403},
+	} {
+		t.Run(name, func(t *testing.T) {
+			req := httptest.NewRequest("DELETE", "http://"+c.host+"/api?key=Tom", nil)
+			for key, values := range c.header {
+				req.Header[key] = values
+			}
+			w := httptest.NewRecorder()
+			api.ServeHTTP(w, req)
+			if w.Code != c.status {
+				t.Errorf("status %d, want %d: %s", w.Code, c.status, w.Body)
+			}
+		})
+	}
+}
