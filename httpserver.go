@@ -62,7 +62,7 @@ func (p *HTTPPool) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		p.writeGet(w, r, p.answerGet(r.Context(), Query{Group: group, Key: key}))
+		p.writeGet(w, r, p.answerGet(r.Context(), Query{Group: group, Key: key, From: r.Header.Get(peerHeader)}))
 	case r.Method == http.MethodPost && path == getPath:
 		p.postGet(w, r)
 	case r.Method == http.MethodPost && path == changePath:
