@@ -59,7 +59,9 @@ func (p *HTTPPool) writeMessage(w http.ResponseWriter, status int, m proto.Messa
 // the cache's concern, and the server closes the connection of an answer that is not whole.
 func (p *HTTPPool) write(w http.ResponseWriter, status int, head, value []byte) {
 	w.Header().Set("Content-Type", contentType)
-	w.Header().Set("Content-Length", strconv.Itoa(len(head)+len(value)))
+	if size := len(head) + len(value); size > 2<<10 { // else the server counts
+		w.Header().Set("Content-Length", strconv.Itoa(size))
+	}
 	// A writer that has no deadlines, such as one of a test, goes without. The server
 	// ends this one with the request.
 	deadlines := http.NewResponseController(w)

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/peercache/peercache"
 	"github.com/peercache/peercache/internal/simnet"
 	"github.com/peercache/peercache/pb"
@@ -238,6 +240,45 @@ func TestP10UnreadAnswersAreBounded(t *testing.T) {
 			t.Errorf("when the others are dropped: %d bytes of an answer, error %v: want all of it", n, err)
 		}
 	})
+}
+
+// Many slow bodies on one connection of HTTP/2 have their time, and then an answer each.
+func TestP10SlowBodiesOfHTTP2HaveATime(t *testing.T) {
+	var handler http.Handler
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	pool, err := peercache.NewHTTPPool(server.URL, peercache.WithRequestTimeout(50*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler = pool
+	var all errgroup.Group
+	for range 100 {
+		all.Go(func() error {
+			body, slow := io.Pipe()
+			defer slow.Close()
+			go slow.Write([]byte("slow"))
+			req, err := http.NewRequestWithContext(inside(t), "POST", server.URL+pool.BasePath()+"change", body)
+			if err != nil {
+				return err
+			}
+			req.Header.Set("Content-Type", "application/x-protobuf")
+			resp, err := server.Client().Do(req)
+			if err != nil {
+				return err
+			}
+			defer resp.Body.Close()
+			if resp.ProtoMajor != 2 || resp.StatusCode != http.StatusBadRequest {
+				return fmt.Errorf("%s, status %s: want HTTP/2 and 400", resp.Proto, resp.Status)
+			}
+			return nil
+		})
+	}
+	if err := all.Wait(); err != nil {
+		t.Error(err)
+	}
 }
 
 // The body of a GET is not read.
