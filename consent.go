@@ -109,6 +109,9 @@ func (p *HTTPPool) newView(v *view, left []Peer) (announced chan struct{}) {
 // announce tells the peers of the view, and learns which they have.
 func (p *HTTPPool) announce(v *view, announced chan struct{}) {
 	defer close(announced)
+	if len(v.others) > 0 {
+		p.own.lookAgain()
+	}
 	// Of many peers not all are connected to at the same time.
 	ctx, cancel := context.WithTimeout(context.Background(), longestAnnouncing*p.detectionTime())
 	defer cancel()

@@ -191,10 +191,10 @@ func (p *HTTPPool) Set(peers ...string) error {
 	if p.membership != nil {
 		return errors.New("peercache: Set on a pool that has a WithDiscovery: its views come from there, see Join")
 	}
-	p.own.lookAgain()
 	if err := p.setPeers(peers, false); err != nil {
 		return err
 	}
+	p.own.lookAgain()
 	p.give.Do(func() { close(p.given) })
 	return nil
 }

@@ -121,7 +121,7 @@ func (a *answerer) heard(process uint32, asked Instant) (other uint32, two bool)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := Now()
-	if process != a.process {
+	if process != a.process && process != 0 {
 		for _, f := range a.former {
 			if f == process && asked > a.since {
 				a.twoTo = now + Instant(twoFor)

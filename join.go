@@ -221,11 +221,11 @@ func (m *membership) place(peers []string, anew bool) error {
 		slices.Sort(members)
 	}
 	if anew || !slices.Equal(members, m.members) {
-		m.pool.own.lookAgain()
 		if err := m.pool.setPeers(members, anew); err != nil {
 			return fmt.Errorf("the last one stands: %w", err)
 		}
 		m.members = members
+		m.pool.own.lookAgain()
 	}
 	return lacking
 }

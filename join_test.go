@@ -328,7 +328,7 @@ func TestShutdownWithdrawsFirst(t *testing.T) {
 		}
 		ask := func() int {
 			w := httptest.NewRecorder()
-			j.ServeHTTP(w, httptest.NewRequest("GET", j.BasePath()+group.Name()+"/key", nil))
+			j.ServeHTTP(w, httptest.NewRequest("GET", selfURL+j.BasePath()+group.Name()+"/key", nil))
 			return w.Code
 		}
 		withdrawn := 0

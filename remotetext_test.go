@@ -51,6 +51,7 @@ func answering(answer func(path string) (status int, m proto.Message)) func(int,
 			}
 			body, _ := proto.Marshal(m)
 			w.Header().Set("Content-Type", "application/x-protobuf")
+			w.Header().Set("Peercache-Peer", r.Header.Get("Peercache-To"))
 			w.WriteHeader(status)
 			w.Write(body)
 		})
