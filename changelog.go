@@ -41,9 +41,11 @@ const (
 	// logBits is on the wire.
 	logBits  = 1 << 16
 	logBytes = logBits / 8
-	// mostLogs is how many departures are known, and longestLog for how long each.
-	mostLogs   = 64
-	longestLog = time.Hour
+	// mostLogs is how many departures are known, and longestLog for how long each. Of one
+	// peer there are logsOfAPeer at most: its next process asks for the last one.
+	mostLogs    = 64
+	logsOfAPeer = 4
+	longestLog  = time.Hour
 	// mostLeft bounds what a log knows of those who left.
 	mostLeft = 4096
 )
@@ -111,7 +113,16 @@ func (l *changeLogs) begin(departure uint64, peer string) {
 			l.forget(i)
 		}
 	}
-	if len(l.all) > mostLogs {
+	var of []int // the logs of this peer
+	for i, log := range l.all {
+		if log.departure != 0 && log.peer == peer {
+			of = append(of, i)
+		}
+	}
+	switch {
+	case len(of) >= logsOfAPeer: // it must not push out those of others
+		l.forget(of[0])
+	case len(l.all) > mostLogs:
 		l.forget(slices.IndexFunc(l.all, func(log *changeLog) bool { return log.departure != 0 }))
 	}
 	l.all = append(l.all, &changeLog{departure: departure, peer: peer, began: Now()})

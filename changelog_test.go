@@ -70,7 +70,7 @@ func TestChangeLogsAreBounded(t *testing.T) {
 			t.Error("it is not forgotten")
 		}
 		for i := range uint64(2 * mostLogs) {
-			l.begin(100+i, "a")
+			l.begin(100+i, fmt.Sprint("peer", i))
 		}
 		if len(l.all) != mostLogs+1 {
 			t.Errorf("%d logs, want %d and one", len(l.all), mostLogs)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/peercache/peercache/pb"
 )
 
 // consent is what a pool knows of the views of its peers.
@@ -27,7 +29,10 @@ type consent struct {
 	offered   chan struct{}     // guarded by mu; closed, and made anew, when there is one less of these
 	process   uint32            // a random number, not 0: tells this process from others at its address
 	turn      uint64            // guarded by mu; how often this process has said something
-	latest    map[string]turn   // guarded by mu; what was heard last of each peer
+	began     uint64            // guarded by mu; the turn with which it began to have the view
+	latest    map[string]fact   // guarded by mu; what was heard last of each peer
+	unheard   map[string]bool   // guarded by mu; peers that have not believed what this process said last
+	tokens    map[string]uint64 // guarded by mu; what each peer wants to see as a proof
 }
 
 // turn tells the order of what one process says.
@@ -36,12 +41,31 @@ type turn struct {
 	number  uint64
 }
 
+// fact is what a peer has said last of itself: in an answer to this process, or with a proof.
+type fact struct {
+	turn
+	view              uint64
+	leaving, offering bool
+	// counted says that an epoch has begun because of the peer's process and its view.
+	counted bool
+}
+
 // late reports whether a peer was heard to say something later. Answers and announcements
 // overtake each other: what a peer answered before its view changed may come after it has
 // told of the new one. c.mu is held.
 func (c *consent) late(peer string, t turn) bool {
 	last := c.latest[peer]
 	return t.process != 0 && t.process == last.process && t.number < last.number
+}
+
+// note keeps what a peer has said last, and reports whether the peer is another process, or
+// has begun to have a view, since it was heard last. The caller holds c.mu.
+func (c *consent) note(peer string, s *said) (anew bool) {
+	last, known := c.latest[peer]
+	same := known && last.process == s.process
+	anew = s.anew || s.process != 0 && known && (!same || s.began > last.number)
+	c.latest[peer] = fact{s.turn, s.view, s.leaving, s.offering, anew || same && last.counted}
+	return anew
 }
 
 // offers takes note of whether a peer has something to offer. c.mu is held.
@@ -79,9 +103,11 @@ func (p *HTTPPool) newView(v *view, left []Peer) (announced chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.newEpoch()
+	c.began = c.turn + 1
 	v.since = c.since
 	p.view.Store(v)
 	c.dissent, c.agreed, c.shown = make(map[string]uint64), make(map[string]bool), nil
+	c.unheard = make(map[string]bool)
 	c.doubtful.Store(0)
 	c.announced = make(chan struct{})
 	if c.offered != nil {
@@ -102,7 +128,9 @@ func (p *HTTPPool) newView(v *view, left []Peer) (announced chan struct{}) {
 		names = append(names, peer.Name())
 	}
 	p.logs.leave(names)
-	maps.DeleteFunc(c.latest, func(peer string, _ turn) bool { return v.has(peer) == nil && !v.lacks(peer) })
+	gone := func(peer string) bool { return v.has(peer) == nil && !v.lacks(peer) }
+	maps.DeleteFunc(c.latest, func(peer string, _ fact) bool { return gone(peer) })
+	maps.DeleteFunc(c.tokens, func(peer string, _ uint64) bool { return gone(peer) })
 	return c.announced
 }
 
@@ -122,14 +150,56 @@ func (p *HTTPPool) announce(v *view, announced chan struct{}) {
 			break // golang/groupcache knows of no views
 		}
 		all.Go(func() error {
-			ctx, cancel := context.WithTimeout(ctx, p.detectionTime())
-			defer cancel()
-			peer.Change(ctx, Change{Announced: true}) // who cannot be reached is not asked
+			p.announceTo(ctx, peer)
 			return nil
 		})
 	}
 	all.Wait()
 	p.own.wait(ctx) // nothing is kept before it is known whose keys these are
+}
+
+// announceTo tells one peer of the view, again where that has not believed it: a process that
+// has just come may not listen yet. One that cannot be reached is not asked.
+func (p *HTTPPool) announceTo(ctx context.Context, peer Peer) {
+	for {
+		once, cancel := context.WithTimeout(ctx, p.detectionTime())
+		_, err := peer.Change(once, Change{Announced: true})
+		cancel()
+		if err != nil || !p.isUnheard(peer.Name()) {
+			return
+		}
+		pause(ctx, jitter(retellAfter))
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// announceAgain goes on telling those who have not believed what this process said of v. They
+// count as peers with another view until they do.
+func (p *HTTPPool) announceAgain(v *view) {
+	for {
+		unheard := slices.DeleteFunc(slices.Clone(v.others), func(peer Peer) bool { return !p.isUnheard(peer.Name()) })
+		if len(unheard) == 0 {
+			return
+		}
+		pause(p.life, jitter(visitEvery))
+		for _, peer := range unheard {
+			if p.life.Err() != nil || p.view.Load().since != v.since {
+				return
+			}
+			ctx, cancel := context.WithTimeout(p.life, p.detectionTime())
+			peer.Change(ctx, Change{Announced: true})
+			cancel()
+		}
+	}
+}
+
+// isUnheard reports whether a peer has not believed what this process said last.
+func (p *HTTPPool) isUnheard(peer string) bool {
+	p.consent.mu.Lock()
+	defer p.consent.mu.Unlock()
+	return p.consent.unheard[peer]
 }
 
 const (
@@ -147,7 +217,7 @@ func (p *HTTPPool) say(peer string) *said {
 	c.turn++
 	v := p.view.Load()
 	s := &said{
-		turn: turn{c.process, c.turn},
+		turn: turn{c.process, c.turn}, began: c.began,
 		view: v.id, leaving: p.leaving.Load(), offering: v.offering(peer), absent: v.gone,
 	}
 	if s.leaving {
@@ -164,10 +234,23 @@ type said struct {
 	leaving   bool     // it is about to end
 	offering  bool     // this process is new to it, and will be offered what is there for it
 	absent    []string // who is not in the view because it is leaving
-	departure uint64   // the number of its own, if it is leaving; 0 in an answer
+	departure uint64   // the number of its own, if it is leaving
+	began     uint64   // the turn with which it began to have the view; 0 in a request, and in an earlier version
+	answer    bool     // it is an answer to what this process said of itself
+	unheard   bool     // and the peer has not believed that
 }
 
-// heard takes note of what a peer says.
+// saidInAnswer returns what a peer says of itself when it answers what this process said.
+func saidInAnswer(resp *pb.ChangeResponse) *said {
+	return &said{
+		turn: turn{resp.GetProcess(), resp.GetTurn()}, view: resp.GetView(),
+		leaving: resp.GetLeaving(), offering: resp.GetOffering(), absent: resp.GetAbsent(), departure: resp.GetDeparture(),
+		began: resp.GetBegan(), answer: true, unheard: resp.GetUnheard(),
+	}
+}
+
+// heard takes note of what a peer says of itself. It is a fact: an answer to this process, or
+// it came with a proof. What else comes in a request is a hint, see hinted.
 func (p *HTTPPool) heard(peer string, s *said) {
 	if s.view == 0 || peer == p.self {
 		return
@@ -189,10 +272,14 @@ func (p *HTTPPool) heard(peer string, s *said) {
 	defer c.mu.Unlock()
 	v = p.view.Load()
 	h := v.has(peer)
+	if s.answer {
+		c.unheard[peer] = s.unheard
+	}
 	late = c.late(peer, s.turn)
+	anew := s.anew
 	switch {
 	case !late && (h != nil || v.lacks(peer)):
-		c.latest[peer] = s.turn
+		anew = c.note(peer, s)
 	case late && s.anew:
 		c.newEpoch() // it had another view, whatever it has now
 	}
@@ -200,13 +287,15 @@ func (p *HTTPPool) heard(peer string, s *said) {
 		return
 	}
 	was, dissented := c.dissent[peer]
-	if s.view == v.id && !c.agreed[peer] {
-		c.agreed[peer], c.shown = true, nil
-	}
-	if s.view == v.id {
+	agrees := s.view == v.id && !c.unheard[peer]
+	switch {
+	case agrees:
+		if !c.agreed[peer] {
+			c.agreed[peer], c.shown = true, nil
+		}
 		delete(c.dissent, peer)
 		c.offers(peer, s.offering)
-	} else {
+	default:
 		c.dissent[peer] = s.view
 		h.disagreements.Add(1)
 	}
@@ -216,10 +305,10 @@ func (p *HTTPPool) heard(peer string, s *said) {
 	case c.doubtful.Load() == 0:
 		c.doubtful.Store(int64(Now()))
 	}
-	if s.anew || dissented != (s.view != v.id) || was != 0 && was != s.view {
+	if anew || dissented == agrees || was != 0 && was != s.view {
 		c.newEpoch()
 	}
-	if s.anew {
+	if anew {
 		h.hurry()
 	}
 }

@@ -375,6 +375,7 @@ func (h *httpPeer) change(ctx context.Context, req *pb.ChangeRequest) (*pb.Chang
 	s := h.pool.say(h.url)
 	req.View, req.Leaving, req.Offering, req.Absent = s.view, s.leaving, s.offering, s.absent
 	req.Departure, req.Process, req.Turn = s.departure, s.process, s.number
+	req.Token, req.Proof = h.pool.token(h.url), h.pool.proofFor(h.url)
 	body, err := proto.Marshal(req)
 	if err != nil {
 		return nil, err
@@ -404,13 +405,10 @@ func (h *httpPeer) change(ctx context.Context, req *pb.ChangeRequest) (*pb.Chang
 	if err != nil {
 		return nil, err
 	}
-	if s.leaving {
+	if s.leaving && !resp.GetUnheard() {
 		h.pool.witness(h.url)
 	}
-	h.pool.heard(h.url, &said{
-		turn{resp.GetProcess(), resp.GetTurn()},
-		resp.GetView(), false, resp.GetLeaving(), resp.GetOffering(), resp.GetAbsent(), 0,
-	})
+	h.pool.heard(h.url, saidInAnswer(resp))
 	if e := resp.GetError(); e != nil {
 		return nil, decodeError(h.url, e)
 	}

@@ -3,6 +3,7 @@ package peercache
 import (
 	"cmp"
 	"context"
+	crand "crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -53,6 +54,12 @@ type HTTPPool struct {
 	// view is swapped whole by Set, and when a peer leaves or is back. Readers take no lock.
 	view    atomic.Pointer[view]
 	consent consent
+	secret  [32]byte // of which tokens are made
+
+	unproven  *semaphore.Weighted // of requests without a proof that may wait for others
+	asks      *semaphore.Weighted // of questions, see questionsAtOnce
+	takeOvers *semaphore.Weighted // of offers, see offersAtOnce
+	sinces    chan struct{}       // filled by those who are told what was changed, see sincesAtOnce
 
 	own      *ownAddress
 	problems problems
@@ -74,11 +81,16 @@ type HTTPPool struct {
 	closed  atomic.Bool                 // set by Shutdown later: it answers no Gets, and Set changes nothing
 	listed  []string                    // the peers that Set or the discovery named, this one among them
 	absent  map[string]*absentee        // those of listed that are leaving
-	doubted map[string]bool             // those of listed that are asked whether they are leaving
 	known   map[string]*httpPeer        // the peers of the present view, by URL
+	former  map[string]*formerPeer      // those that have left it lately
+	changes viewChanges                 // what bounds those by what peers say
 	servers map[*stream.Server]struct{} // streams on which peers ask this process
-	ending  ending                      // what the next process is told of the end of this one
-	past    past                        // what this one was told of the end of the one before
+	// questions are those to peers that are in progress, and asked is when each was asked last.
+	questions map[string]*question
+	asked     map[string]Instant
+
+	ending ending // what the next process is told of the end of this one
+	past   past   // what this one was told of the end of the one before
 
 	// background is what goes on after a change of the view: links of peers that left
 	// it are closed, the others are told, and the groups look through their caches.
@@ -134,12 +146,21 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 		servers:     make(map[*stream.Server]struct{}),
 		given:       make(chan struct{}),
 		absent:      make(map[string]*absentee),
-		doubted:     make(map[string]bool),
+		former:      make(map[string]*formerPeer),
+		changes:     viewChanges{perSecond: DefaultViewChanges},
+		unproven:    semaphore.NewWeighted(DefaultUnproven),
+		asks:        semaphore.NewWeighted(questionsAtOnce),
+		takeOvers:   semaphore.NewWeighted(offersAtOnce),
+		sinces:      make(chan struct{}, sincesAtOnce),
+		questions:   make(map[string]*question),
+		asked:       make(map[string]Instant),
 		logs:        newChangeLogs(),
 		problems:    newProblems(),
 		log:         slog.New(slog.DiscardHandler),
 	}
-	p.consent.process, p.consent.latest = max(1, rand.Uint32()), make(map[string]turn)
+	crand.Read(p.secret[:])
+	p.consent.process, p.consent.latest = max(1, rand.Uint32()), make(map[string]fact)
+	p.consent.tokens = make(map[string]uint64)
 	p.life, p.end = context.WithCancel(context.Background())
 	p.handover.bytes, p.handover.time = DefaultHandoverBytes, DefaultHandoverTime
 	p.requests.most, p.answers.most, p.requestTimeout = DefaultRequestMemory, DefaultAnswerMemory, DefaultRequestTimeout

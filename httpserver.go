@@ -157,19 +157,21 @@ func (p *HTTPPool) answerGet(ctx context.Context, q Query) *pb.GetResponse {
 // answerChange is a peer's Change. It is obeyed after Shutdown too, because the
 // groups of this process are still used then.
 func (p *HTTPPool) answerChange(ctx context.Context, from string, req *changeRequest) *pb.ChangeResponse {
-	p.heard(from, &said{
-		turn{req.GetProcess(), req.GetTurn()},
-		req.GetView(), req.GetAnnounced(), req.GetLeaving(), req.GetOffering(), req.GetAbsent(), req.GetDeparture(),
-	})
-	resp := new(pb.ChangeResponse)
+	proven := p.proven(from, req.ChangeRequest)
+	heard, waits, done := p.hear(ctx, from, req.ChangeRequest, proven)
+	defer done()
+	resp := &pb.ChangeResponse{Unheard: !heard}
 	g := p.group(req.GetGroup()) // nil: nothing is cached here
-	if g != nil && len(req.offered) > 0 {
+	if g != nil && waits && len(req.offered) > 0 {
 		p.takeOver(ctx, g, from, req.offered)
 	}
 	if g != nil {
 		c := Change{
 			Group: req.GetGroup(), Keys: req.keys, All: req.GetAll(), From: from,
 			Holders: req.GetHolders(), Wait: max(0, min(time.Duration(req.GetWaitNs()), longestLease)),
+		}
+		if !waits {
+			c.Wait = 0
 		}
 		if item := req.GetItem(); item != nil {
 			c.Item = &Item{Value: item.GetValue(), TTL: time.Duration(item.GetTtlNs())}
@@ -185,7 +187,7 @@ func (p *HTTPPool) answerChange(ctx context.Context, from string, req *changeReq
 	// Last: a view that came meanwhile is one that the sender must hear of.
 	s := p.say(from)
 	resp.View, resp.Leaving, resp.Offering, resp.Absent = s.view, s.leaving, s.offering, s.absent
-	resp.Process, resp.Turn = s.process, s.number
+	resp.Process, resp.Turn, resp.Departure, resp.Began = s.process, s.number, s.departure, s.began
 	return resp
 }
 

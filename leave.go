@@ -117,7 +117,7 @@ func (p *HTTPPool) left(name string, process uint32) {
 	ctx, cancel := context.WithCancel(p.life)
 	a := &absentee{newToldPeer(p, name), process, cancel}
 	p.absent[name] = a
-	p.resetView()
+	p.changeView()
 	p.background.Go(func() { a.visits(ctx) })
 }
 
@@ -130,7 +130,7 @@ func (p *HTTPPool) back(name string, process uint32) {
 	if a := p.absent[name]; a != nil && (process == 0 || process != a.process) {
 		a.end()
 		delete(p.absent, name)
-		p.resetView()
+		p.changeView()
 	}
 }
 
@@ -167,36 +167,6 @@ func (a *absentee) visits(ctx context.Context) {
 		pause(ctx, jitter(visitEvery))
 		a.Change(ctx, Change{})
 	}
-}
-
-// verify looks after peers of the view of which another one says that they have left. This
-// process may have missed what they said.
-func (p *HTTPPool) verify(absent []string) {
-	for _, name := range absent { // however many: no lock is held
-		if p.knows(name) {
-			p.doubt(name)
-		}
-	}
-}
-
-// doubt asks a peer whether it is leaving, unless that is in progress.
-func (p *HTTPPool) doubt(name string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed.Load() || p.doubted[name] {
-		return
-	}
-	p.doubted[name] = true
-	p.background.Go(func() {
-		ctx, cancel := context.WithTimeout(p.life, p.detectionTime())
-		defer cancel()
-		if _, leaving, err := newToldPeer(p, name).tell(ctx, Change{}); leaving || gone(err) {
-			p.left(name, 0)
-		}
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		delete(p.doubted, name)
-	})
 }
 
 // drain waits for what is in progress: what peers asked for, by either way, what

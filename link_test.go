@@ -31,8 +31,8 @@ func TestOneConnection(t *testing.T) {
 			t.Errorf("%d dials, %d connections open, want 1, and 2 with the one from the other peer", s.Dials, s.Open)
 		}
 		s := nodes[0].statsOf(t, nodes[1])
-		if s.Requests != 513 || s.Keys != 512 || s.InFlight != 0 || s.Reconnects != 0 || s.BytesIn == 0 || s.BytesOut == 0 {
-			t.Errorf("%+v, want 513 requests, one of them to tell of the view", s)
+		if s.Requests < 513 || s.Requests > 514 || s.Keys != 512 || s.InFlight != 0 || s.Reconnects != 0 || s.BytesIn == 0 || s.BytesOut == 0 {
+			t.Errorf("%+v, want 513 requests, one of them to tell of the view, or one more to ask for the other", s)
 		}
 		if q := s.Latency.Quantile(0.5); q < 2*time.Millisecond || q > 5*time.Millisecond {
 			t.Errorf("a latency of %v over a link of 1 ms each way", q)

@@ -3,6 +3,7 @@ package peercache
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync/atomic"
@@ -146,12 +147,18 @@ func (p *HTTPPool) offeredAll(v *view) {
 					return nil
 				}
 				_, err := newcomer.Change(ctx, Change{})
+				if err == nil && p.isUnheard(newcomer.url) {
+					err = &PeerError{Peer: newcomer.url, Err: errUnheard}
+				}
 				return err
 			})
 		})
 	}
 	all.Wait()
 }
+
+// errUnheard says that a peer has not believed what this process said of itself.
+var errUnheard = errors.New("it could not ask back at this process's address")
 
 // insist tells a peer something, and goes on for a while if that cannot be reached: one that
 // has just come may not listen yet.
@@ -191,9 +198,10 @@ func (p *HTTPPool) takeOver(ctx context.Context, g *Group, from string, keys []s
 	ctx, cancel := context.WithTimeout(ctx, p.handover.time)
 	defer cancel()
 	p.agree(ctx) // before, values of keys that are new here are not kept
-	if p.settled(ctx) != nil {
+	if p.settled(ctx) != nil || p.takeOvers.Acquire(ctx, 1) != nil {
 		return
 	}
+	defer p.takeOvers.Release(1)
 	var asks errgroup.Group
 	asks.SetLimit(takeOverAtOnce)
 	for _, key := range keys[:min(len(keys), mostOffered)] {
@@ -207,8 +215,12 @@ func (p *HTTPPool) takeOver(ctx context.Context, g *Group, from string, keys []s
 	asks.Wait()
 }
 
-// takeOverAtOnce is how many values of one offer are asked for at the same time.
-const takeOverAtOnce = 64
+const (
+	// takeOverAtOnce is how many values of one offer are asked for at the same time.
+	takeOverAtOnce = 64
+	// offersAtOnce is of how many offers.
+	offersAtOnce = 64
+)
 
 // peer returns the peer of that name that is in the view, or was lately; nil if there is
 // none.

@@ -1,13 +1,11 @@
 package peercache
 
 import (
-	"context"
 	"fmt"
+	"maps"
 	"slices"
-	"time"
 
 	"github.com/cespare/xxhash/v2"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/peercache/peercache/consistenthash"
 )
@@ -124,15 +122,17 @@ func (p *HTTPPool) setView(anew bool) error {
 	for name, peer := range p.known {
 		if v.named[name] == nil {
 			left = append(left, peer)
+			p.partLater(peer)
 		}
 	}
-	if len(left) > 0 {
-		p.background.Go(func() { p.partLater(left) })
-	}
+	maps.DeleteFunc(p.asked, func(peer string, _ Instant) bool { return v.has(peer) == nil && !v.lacks(peer) })
 	announced := p.newView(v, left)
 	p.known = v.named
 	p.problems.forget(func(peer string) bool { return peer == p.self || v.named[peer] != nil })
-	p.background.Go(func() { p.announce(v, announced) })
+	p.background.Go(func() {
+		p.announce(v, announced)
+		p.announceAgain(v)
+	})
 	p.background.Go(func() { p.handOver(v) })
 	return nil
 }
@@ -157,7 +157,7 @@ func (p *HTTPPool) viewAfter(old *view, peers []string, ring *consistenthash.Rin
 		}
 		peer, ok := p.known[name]
 		if !ok {
-			peer = newHTTPPeer(p, name)
+			peer = p.peerOf(name)
 		}
 		if served && !ok || old != nil && old.offering(name) {
 			v.newcomers[name] = peer
@@ -172,30 +172,6 @@ func (p *HTTPPool) viewAfter(old *view, peers []string, ring *consistenthash.Rin
 	}
 	return v
 }
-
-// partLater parts with peers that have no part in the view any more, when they have handed
-// over what this process may own now.
-func (p *HTTPPool) partLater(peers []Peer) {
-	pause(p.life, partAfter)
-	ctx, cancel := context.WithTimeout(context.Background(), longestParting)
-	defer cancel()
-	var all errgroup.Group
-	all.SetLimit(announceAtOnce)
-	for _, peer := range peers {
-		all.Go(func() error {
-			peer.(*httpPeer).part(ctx)
-			return nil
-		})
-	}
-	all.Wait()
-}
-
-const (
-	// partAfter is for how long the link of a peer that left the view is kept.
-	partAfter = DefaultStandIn
-	// longestParting bounds how long its answers are waited for then.
-	longestParting = time.Minute
-)
 
 func (p *HTTPPool) newRing(peers []string) (*consistenthash.Ring, error) {
 	if p.compat {

@@ -117,12 +117,18 @@ func (t *testimony) hear(ctx context.Context, h *httpPeer, since []uint64) {
 	}
 }
 
+// sincesAtOnce is how many are told at the same time what was changed since. It takes a
+// processor, and what has to be told is in memory until it is sent.
+const sincesAtOnce = 4
+
 // answerSince says what is known of the changes since a departure: nothing, while others may
 // have a view without this process.
 func (p *HTTPPool) answerSince(departures []uint64, resp *pb.ChangeResponse) {
 	if p.lapsed() {
 		return
 	}
+	p.sinces <- struct{}{}
+	defer func() { <-p.sinces }()
 	inView := map[string]bool{p.self: true}
 	for _, peer := range p.Peers() {
 		inView[peer.Name()] = true

@@ -363,7 +363,14 @@ type ChangeRequest struct {
 	// what was changed since. From when it answers, the peer takes note of all changes.
 	Departure uint64 `protobuf:"fixed64,15,opt,name=departure,proto3" json:"departure,omitempty"`
 	// Asks for the keys that were changed since one of these departures.
-	Since         []uint64 `protobuf:"fixed64,16,rep,packed,name=since,proto3" json:"since,omitempty"`
+	Since []uint64 `protobuf:"fixed64,16,rep,packed,name=since,proto3" json:"since,omitempty"`
+	// What the peer is to send as proof in its own requests to the sender. It goes to the
+	// peer's address and nowhere else, so that only who answers there knows it.
+	Token uint64 `protobuf:"fixed64,20,opt,name=token,proto3" json:"token,omitempty"`
+	// The token that the sender was given last by the peer. With it, what the sender says of
+	// itself is believed. Without it, it is a hint: the peer asks who answers at the
+	// sender's address.
+	Proof         uint64 `protobuf:"fixed64,21,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -510,6 +517,20 @@ func (x *ChangeRequest) GetSince() []uint64 {
 	return nil
 }
 
+func (x *ChangeRequest) GetToken() uint64 {
+	if x != nil {
+		return x.Token
+	}
+	return 0
+}
+
+func (x *ChangeRequest) GetProof() uint64 {
+	if x != nil {
+		return x.Proof
+	}
+	return 0
+}
+
 // Item is a value that was set.
 type Item struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -587,7 +608,14 @@ type ChangeResponse struct {
 	// It is since that departure.
 	SinceDeparture bool `protobuf:"varint,10,opt,name=since_departure,json=sinceDeparture,proto3" json:"since_departure,omitempty"`
 	// And one process has taken note of them all that time.
-	Unbroken      bool `protobuf:"varint,11,opt,name=unbroken,proto3" json:"unbroken,omitempty"`
+	Unbroken bool `protobuf:"varint,11,opt,name=unbroken,proto3" json:"unbroken,omitempty"`
+	// What the request says of its sender was not confirmed at the sender's address, and the
+	// answering peer has taken no note of it.
+	Unheard bool `protobuf:"varint,20,opt,name=unheard,proto3" json:"unheard,omitempty"`
+	// With leaving: as in ChangeRequest, of the answering peer.
+	Departure uint64 `protobuf:"fixed64,21,opt,name=departure,proto3" json:"departure,omitempty"`
+	// The turn with which the answering peer began to have its view.
+	Began         uint64 `protobuf:"varint,22,opt,name=began,proto3" json:"began,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -697,6 +725,27 @@ func (x *ChangeResponse) GetUnbroken() bool {
 		return x.Unbroken
 	}
 	return false
+}
+
+func (x *ChangeResponse) GetUnheard() bool {
+	if x != nil {
+		return x.Unheard
+	}
+	return false
+}
+
+func (x *ChangeResponse) GetDeparture() uint64 {
+	if x != nil {
+		return x.Departure
+	}
+	return 0
+}
+
+func (x *ChangeResponse) GetBegan() uint64 {
+	if x != nil {
+		return x.Began
+	}
+	return 0
 }
 
 // Farewell is what a process knows of its end. It is never sent, but stands in the
@@ -1563,7 +1612,7 @@ const file_peercache_proto_rawDesc = "" +
 	"\x05error\x18\x04 \x01(\v2\x10.peercache.ErrorR\x05error\x12\x14\n" +
 	"\x05plain\x18\x05 \x01(\bR\x05plain\x12\x14\n" +
 	"\x05noted\x18\x06 \x01(\bR\x05noted\x12\x1c\n" +
-	"\tunchanged\x18\a \x01(\bR\tunchanged\"\x9f\x03\n" +
+	"\tunchanged\x18\a \x01(\bR\tunchanged\"\xcb\x03\n" +
 	"\rChangeRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
 	"\x04keys\x18\x02 \x03(\fR\x04keys\x12\x10\n" +
@@ -1581,10 +1630,12 @@ const file_peercache_proto_rawDesc = "" +
 	"\aprocess\x18\r \x01(\aR\aprocess\x12\x12\n" +
 	"\x04turn\x18\x0e \x01(\x04R\x04turn\x12\x1c\n" +
 	"\tdeparture\x18\x0f \x01(\x06R\tdeparture\x12\x14\n" +
-	"\x05since\x18\x10 \x03(\x06R\x05since\"3\n" +
+	"\x05since\x18\x10 \x03(\x06R\x05since\x12\x14\n" +
+	"\x05token\x18\x14 \x01(\x06R\x05token\x12\x14\n" +
+	"\x05proof\x18\x15 \x01(\x06R\x05proof\"3\n" +
 	"\x04Item\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\fR\x05value\x12\x15\n" +
-	"\x06ttl_ns\x18\x02 \x01(\x03R\x05ttlNs\"\xd4\x02\n" +
+	"\x06ttl_ns\x18\x02 \x01(\x03R\x05ttlNs\"\xa2\x03\n" +
 	"\x0eChangeResponse\x12&\n" +
 	"\x05error\x18\x01 \x01(\v2\x10.peercache.ErrorR\x05error\x12+\n" +
 	"\apending\x18\x02 \x03(\v2\x11.peercache.HolderR\apending\x12\x12\n" +
@@ -1597,7 +1648,10 @@ const file_peercache_proto_rawDesc = "" +
 	"\achanged\x18\t \x01(\fR\achanged\x12'\n" +
 	"\x0fsince_departure\x18\n" +
 	" \x01(\bR\x0esinceDeparture\x12\x1a\n" +
-	"\bunbroken\x18\v \x01(\bR\bunbroken\"h\n" +
+	"\bunbroken\x18\v \x01(\bR\bunbroken\x12\x18\n" +
+	"\aunheard\x18\x14 \x01(\bR\aunheard\x12\x1c\n" +
+	"\tdeparture\x18\x15 \x01(\x06R\tdeparture\x12\x14\n" +
+	"\x05began\x18\x16 \x01(\x04R\x05began\"h\n" +
 	"\bFarewell\x12\x14\n" +
 	"\x05peers\x18\x01 \x03(\tR\x05peers\x12\x1c\n" +
 	"\twitnesses\x18\x02 \x03(\tR\twitnesses\x12(\n" +

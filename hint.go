@@ -1,0 +1,290 @@
+package peercache
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/peercache/peercache/pb"
+)
+
+// Anybody can send a request in a peer's name. So what a request says of its sender is a hint,
+// unless it comes with a proof, and a hint changes nothing:
+//
+//   - It says what is known: nobody does anything.
+//   - It says something else: this process asks the peer itself, at its address, and what that
+//     answers is a fact. Who sent the hint is answered when that is over, and told if it was
+//     not confirmed (unheard): it must not take its word for heard.
+//
+// A proof is a token that this process sends to the peer's address with each request, and
+// nowhere else. A peer that has been asked for anything so far has one, so that as a rule
+// nobody asks.
+
+// token returns what a peer is to send as a proof. It is the same all the time, and nobody
+// can guess it.
+func (p *HTTPPool) token(peer string) uint64 {
+	sum := sha256.Sum256(append(p.secret[:len(p.secret):len(p.secret)], peer...))
+	return max(binary.LittleEndian.Uint64(sum[:]), 1)
+}
+
+// proofFor returns what a peer wants to see as a proof; 0, if it has not said.
+func (p *HTTPPool) proofFor(peer string) uint64 {
+	p.consent.mu.Lock()
+	defer p.consent.mu.Unlock()
+	return p.consent.tokens[peer]
+}
+
+// proven reports whether a request comes from who answers at the address of the peer that it
+// names as its sender: it has the token, and the process was heard there before, and no other
+// one since. One that ends while the next one runs at its address already is not.
+//
+// It keeps the token that comes with the request. A forged one makes the next request of this
+// process to that peer one without a proof, until the peer asks.
+func (p *HTTPPool) proven(from string, req *pb.ChangeRequest) bool {
+	v := p.view.Load()
+	if v.has(from) == nil && !v.lacks(from) {
+		return false
+	}
+	c := &p.consent
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if token := req.GetToken(); token != 0 {
+		c.tokens[from] = token
+	}
+	last, known := c.latest[from]
+	return req.GetProof() == p.token(from) && known && last.process == req.GetProcess()
+}
+
+// DefaultUnproven is the default of WithUnproven.
+const DefaultUnproven = 64
+
+// hear takes note of what a request says of its sender, and reports whether it has, and
+// whether the request may have this process wait for others. done is to be called when the
+// request is answered.
+func (p *HTTPPool) hear(ctx context.Context, from string, req *pb.ChangeRequest, proven bool) (heard, waits bool, done func()) {
+	s := &said{
+		turn: turn{req.GetProcess(), req.GetTurn()}, view: req.GetView(), anew: req.GetAnnounced(),
+		leaving: req.GetLeaving(), offering: req.GetOffering(), absent: req.GetAbsent(), departure: req.GetDeparture(),
+	}
+	if proven {
+		p.heard(from, s)
+		return true, true, func() {}
+	}
+	waits = p.unproven.TryAcquire(1)
+	done = func() {
+		if waits {
+			p.unproven.Release(1)
+		}
+	}
+	return p.hinted(ctx, from, s, waits), waits, done
+}
+
+// hinted asks a peer about itself if s, which need not come from that peer, says something
+// new, and waits for the answer if it may. It reports whether the peer is known to be the
+// process that s says, and all is heard that it had to say.
+func (p *HTTPPool) hinted(ctx context.Context, peer string, s *said, waits bool) bool {
+	v := p.view.Load()
+	if s.view == 0 || peer == p.self || v.has(peer) == nil && !v.lacks(peer) {
+		return true // there is nothing to take note of
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.detectionTime())
+	defer cancel()
+	for first := true; ; first = false {
+		if p.believes(peer, s) {
+			return true
+		}
+		q, sent := p.question(peer, s, false)
+		if q == nil || !waits {
+			return false
+		}
+		select {
+		case <-q.answered:
+		case <-ctx.Done():
+			return false
+		}
+		if !sent || !first { // else it may have been answered before the hint came
+			return q.err == nil && (s.process == 0 || q.process == 0 || q.process == s.process)
+		}
+	}
+}
+
+// believes reports whether s says of a peer what that was heard to say itself.
+func (p *HTTPPool) believes(peer string, s *said) bool {
+	if slices.ContainsFunc(s.absent[:min(len(s.absent), mostAbsentees)], p.knows) {
+		return false
+	}
+	p.consent.mu.Lock()
+	defer p.consent.mu.Unlock()
+	last, known := p.consent.latest[peer]
+	if !known || last.process != s.process || last.view != s.view || last.leaving != s.leaving || last.offering != s.offering {
+		return false
+	}
+	return !s.anew || s.process != 0 && last.counted && s.number <= last.number
+}
+
+// mostAbsentees is how many names of those that are said to be leaving are looked at.
+const mostAbsentees = 4096
+
+// question is a request to a peer to say how it is. There is one at a time for each peer.
+type question struct {
+	hint     *said         // guarded by p.mu; what somebody said in its name; may be nil
+	absent   bool          // guarded by p.mu; another peer has said that it is leaving
+	sent     bool          // guarded by p.mu
+	answered chan struct{} // closed when it is over
+	err      error         // to be read when answered is closed
+	process  uint32        // likewise: which one has answered
+}
+
+const (
+	// askEvery is the shortest time between two questions to one peer.
+	askEvery = 100 * time.Millisecond
+	// questionsAtOnce is how many peers are asked at the same time.
+	questionsAtOnce = 64
+)
+
+// question returns the question to a peer that is in progress, and whether it was sent already,
+// or begins one. It returns nil when the pool has ended.
+func (p *HTTPPool) question(peer string, hint *said, absent bool) (q *question, sent bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed.Load() {
+		return nil, false
+	}
+	q = p.questions[peer]
+	if q == nil {
+		q = &question{answered: make(chan struct{})}
+		p.questions[peer] = q
+		p.background.Go(func() { p.ask(peer, q) })
+	}
+	q.absent = q.absent || absent
+	if !q.sent && hint != nil && (q.hint == nil || hint.anew) {
+		q.hint = hint
+	}
+	return q, q.sent
+}
+
+// ask asks a peer how it is, and takes note of the answer. What it sends says nothing of this
+// process: else the peer would have to ask back.
+func (p *HTTPPool) ask(peer string, q *question) {
+	defer close(q.answered)
+	pause(p.life, p.untilAsked(peer))
+	h, err := (*httpPeer)(nil), p.asks.Acquire(p.life, 1)
+	if err == nil {
+		defer p.asks.Release(1)
+		if h = p.askable(peer, q); h == nil {
+			err = errNoPeer
+		}
+	}
+	if err == nil {
+		// Distance costs several round trips. Who waits for less repeats the hint.
+		ctx, cancel := context.WithTimeout(p.life, p.handshakeTimeout())
+		defer cancel()
+		resp := new(pb.ChangeResponse)
+		if err = h.inquire(ctx, p.anotherProcess(peer, q.hint), resp); err == nil {
+			q.process = resp.GetProcess()
+			p.heard(peer, p.saidWhenAsked(peer, resp, q.hint))
+		}
+	}
+	q.err = err
+	p.mu.Lock()
+	delete(p.questions, peer)
+	absent := q.absent
+	p.mu.Unlock()
+	if absent && gone(err) {
+		p.left(peer, 0)
+	}
+}
+
+// inquire sends a question: on the link, if there is one, and it need not be another one, else
+// by the plain way.
+func (h *httpPeer) inquire(ctx context.Context, anotherLink bool, resp *pb.ChangeResponse) error {
+	req := &pb.ChangeRequest{Token: h.pool.token(h.url)}
+	if h.link != nil && !anotherLink {
+		if live := h.link.ready(); live != nil {
+			body, err := proto.Marshal(req)
+			if err != nil {
+				return err
+			}
+			said, err := live.Change(ctx, body)
+			if err == nil || ctx.Err() != nil {
+				return cmp.Or(err, proto.Unmarshal([]byte(said), resp))
+			}
+		}
+	}
+	return h.callChange(ctx, h.pool.handshakeTimeout(), req, resp)
+}
+
+// anotherProcess reports whether a hint comes from another process than the one that was heard
+// last. Then the link is one to a process that has ended.
+func (p *HTTPPool) anotherProcess(peer string, hint *said) bool {
+	p.consent.mu.Lock()
+	defer p.consent.mu.Unlock()
+	last, known := p.consent.latest[peer]
+	return hint != nil && known && last.process != hint.process
+}
+
+// errNoPeer says that a peer has no part in the view any more.
+var errNoPeer = errors.New("it is no peer")
+
+// untilAsked returns how long it takes until a peer may be asked again.
+func (p *HTTPPool) untilAsked(peer string) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last, asked := p.asked[peer]
+	if !asked {
+		return 0
+	}
+	return max(0, time.Duration(last+Instant(askEvery)-Now()))
+}
+
+// askable returns whom to ask the question that is to be sent now; nil, if there is no such
+// peer any more.
+func (p *HTTPPool) askable(peer string, q *question) *httpPeer {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	q.sent = true
+	h := p.view.Load().has(peer)
+	if a := p.absent[peer]; a != nil {
+		h = a.httpPeer
+	}
+	if h != nil {
+		p.asked[peer] = Now()
+	}
+	return h
+}
+
+// saidWhenAsked returns what a peer says of itself when it is asked because of a hint. What of
+// the hint comes from the process that answers is kept, if it cannot be known otherwise.
+func (p *HTTPPool) saidWhenAsked(peer string, resp *pb.ChangeResponse, hint *said) *said {
+	s := saidInAnswer(resp)
+	s.answer = false // it was told nothing of this process
+	if hint == nil || hint.process != s.process {
+		return s
+	}
+	p.consent.mu.Lock()
+	last := p.consent.latest[peer]
+	p.consent.mu.Unlock()
+	// An earlier version does not say when it began to have its view, nor the number of its
+	// departure.
+	s.anew = hint.anew && (s.began == 0 || last.process != s.process || !last.counted)
+	if s.leaving && s.departure == 0 {
+		s.departure = hint.departure
+	}
+	return s
+}
+
+// verify looks after peers of the view of which another one says that they have left. This
+// process may have missed what they said.
+func (p *HTTPPool) verify(absent []string) {
+	for _, name := range absent[:min(len(absent), mostAbsentees)] { // no lock is held
+		if p.knows(name) {
+			p.question(name, nil, true)
+		}
+	}
+}
