@@ -31,7 +31,8 @@ import (
 //     whatever ctx says.
 //
 // The groups can still be asked, and load by themselves what they have not cached; their
-// Remove still reaches the peers. Ready returns ErrClosed from then on.
+// Remove still reaches the peers, but when the next process has come at the address of this
+// one it is an error: that one does not hear of it. Ready returns ErrClosed from then on.
 //
 // A process ends in this order: it stops taking users' requests, shuts down the
 // pool, and only then the server that serves the pool.

@@ -219,7 +219,7 @@ const (
 	// takeOverAtOnce is how many values of one offer are asked for at the same time.
 	takeOverAtOnce = 64
 	// offersAtOnce is of how many offers.
-	offersAtOnce = 64
+	offersAtOnce = 16
 )
 
 // peer returns the peer of that name that is in the view, or was lately; nil if there is
