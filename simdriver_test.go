@@ -39,6 +39,7 @@ type simulation struct {
 	options []peercache.GroupOption // beyond those of the scenario
 	history *history
 	dir     string // of the snapshots; empty if there are none
+	forger  *simForger
 
 	ctx      context.Context // of all calls
 	calls    sync.WaitGroup  // that are in progress
@@ -79,6 +80,8 @@ func play(t *testing.T, s *scenario, options ...peercache.GroupOption) *history 
 		live: make([]*simProcess, s.hosts), former: make([]*simProcess, s.hosts), lives: make([]int, s.hosts),
 	}
 	defer c.net.Close()
+	c.forger = newSimForger(c.net, s.hosts)
+	defer c.forger.http.CloseIdleConnections()
 	if s.snapshots {
 		c.dir = t.TempDir()
 	}
@@ -134,6 +137,8 @@ func (c *simulation) perform(s step) {
 				c.deliver(p, s.arrival[i])
 			}
 		}
+	case doForge:
+		c.calls.Go(func() { c.forger.forge(c.ctx, s) })
 	case doEndStorm:
 		c.endStorm()
 	default:

@@ -86,6 +86,7 @@ const (
 	doStart                    // host, unless it runs
 	doShutdown                 // host
 	doView                     // hosts, arrival
+	doForge                    // host, other, size: a stranger says something to the one in the name of the other
 	doEndStorm                 // all faults end, and all members have the last view
 )
 
@@ -150,6 +151,7 @@ func newScenario(seed uint64) *scenario {
 	g.settled = g.calls(g.heal, 20)
 	g.settled = max(g.settled, g.heal+simSettle)
 	g.end = g.calls(g.settled, 50)
+	g.steps = append(g.steps, g.forges()...)
 	slices.SortStableFunc(g.steps, func(a, b step) int { return cmp.Compare(a.at, b.at) })
 	return &g.scenario
 }

@@ -1,0 +1,157 @@
+package peercache
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/peercache/peercache/pb"
+)
+
+// A peer that leaves and comes back, again and again, is the same Peer with one link, and
+// changes the view no more often than is allowed. When it has gone, nothing of it stays.
+func TestPeerThatComesAndGoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		self, peer := "http://self", "http://peer"
+		pool, err := NewHTTPPool(self, WithTransport(nowhere{}), WithViewChanges(5))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := pool.Set(self, peer, "http://other"); err != nil {
+			t.Fatal(err)
+		}
+		h := pool.view.Load().has(peer)
+		start, views, last := time.Now(), 0, pool.view.Load().since
+		for process := range uint32(2000) {
+			pool.heard(peer, &said{turn: turn{process + 1, 1}, view: 1, leaving: true, departure: uint64(process + 1)})
+			time.Sleep(time.Millisecond)
+			pool.heard(peer, &said{turn: turn{process + 2, 1}, view: 1, anew: true})
+			time.Sleep(4 * time.Millisecond)
+			v := pool.view.Load()
+			if v.since != last {
+				last = v.since
+				views++
+			}
+			if now := v.has(peer); now != nil && now != h {
+				t.Fatal("it is another Peer")
+			}
+			if len(pool.former) > 1 || len(pool.absent) > 1 || len(pool.consent.departed) > 1 || len(pool.logs.all) > 1+logsOfAPeer {
+				t.Fatalf("%d former peers, %d absent, %d departed, %d logs", len(pool.former), len(pool.absent), len(pool.consent.departed), len(pool.logs.all))
+			}
+		}
+		if most := 5 + int(5*time.Since(start).Seconds()); views > most {
+			t.Errorf("the view has changed %d times in %v, want %d at most", views, time.Since(start), most)
+		}
+		time.Sleep(time.Second)
+		if pool.view.Load().has(peer) != h {
+			t.Error("it is not back")
+		}
+		if err := pool.Set(self); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(partAfter + longestParting)
+		synctest.Wait()
+		if len(pool.former)+len(pool.known)+len(pool.absent)+len(pool.questions)+len(pool.asked)+len(pool.consent.latest)+len(pool.consent.tokens) > 0 {
+			t.Error("something stays of peers that have gone")
+		}
+		if !h.link.closed || h.inView.Err() == nil {
+			t.Error("its link is not closed")
+		}
+		if err := pool.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// As many changes as a second may have come at once. What is more than that waits.
+func TestViewChangesWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := viewChanges{perSecond: 4}
+		for i := range 4 {
+			if wait := c.take(); wait != 0 {
+				t.Errorf("change %d waits %v", i, wait)
+			}
+		}
+		if wait := c.take(); wait != time.Second/4 {
+			t.Errorf("the fifth waits %v, want a quarter of a second", wait)
+		}
+		time.Sleep(time.Second / 4)
+		if wait := c.take(); wait != 0 {
+			t.Errorf("then it waits %v", wait)
+		}
+		time.Sleep(time.Hour)
+		for i := range 5 {
+			if wait := c.take(); (wait != 0) != (i == 4) {
+				t.Errorf("an hour later change %d waits %v", i, wait)
+			}
+		}
+	})
+}
+
+// Departures of one peer, however many, do not push out the logs of others.
+func TestChangeLogsOfOnePeer(t *testing.T) {
+	l := newChangeLogs()
+	l.begin(7, "http://a")
+	for i := range uint64(1000) {
+		l.begin(100+i, "http://b")
+	}
+	if _, known, _ := l.since([]uint64{7}, nil); !known {
+		t.Error("the departure of another peer is forgotten")
+	}
+	if _, known, _ := l.since([]uint64{1099}, nil); !known {
+		t.Error("its last departure is forgotten")
+	}
+	if len(l.all) != 2+logsOfAPeer {
+		t.Errorf("%d logs, want one of the other peer, %d, and that since the start", len(l.all), logsOfAPeer)
+	}
+}
+
+// A bound that cannot be right is refused.
+func TestBoundsOfTheView(t *testing.T) {
+	for name, opt := range map[string]PoolOption{"changes": WithViewChanges(0), "unproven": WithUnproven(-1)} {
+		if _, err := NewHTTPPool("http://self", opt); err == nil {
+			t.Errorf("%s: a bound of nothing is accepted", name)
+		}
+	}
+}
+
+// Only what comes with the token that was sent to the peer's address, from the process that
+// was heard there last, is believed.
+func TestProof(t *testing.T) {
+	pool, self, peer := unheardPair(t)
+	defer pool.Shutdown(t.Context())
+	token, view := pool.token(peer), pool.view.Load().id
+	if token == 0 || token == pool.token(self) || token != pool.token(peer) {
+		t.Fatal("the token is not the peer's own")
+	}
+	if other, _, _ := unheardPair(t); other.token(peer) == token {
+		t.Fatal("another process has the same token")
+	}
+	for i, c := range []struct {
+		from    string
+		proof   uint64
+		process uint32
+		heard   uint32 // that was heard before; 0: none
+		want    bool
+	}{
+		{peer, token, 1, 1, true},
+		{peer, token, 1, 0, false},
+		{peer, token, 2, 1, false},
+		{peer, token + 1, 1, 1, false},
+		{peer, 0, 1, 1, false},
+		{self, pool.token(self), 1, 1, false},
+		{"http://stranger", pool.token("http://stranger"), 1, 1, false},
+	} {
+		clear(pool.consent.latest)
+		if c.heard != 0 {
+			pool.heard(peer, &said{turn: turn{c.heard, 1}, view: view})
+		}
+		req := &pb.ChangeRequest{Process: c.process, Proof: c.proof, Token: 9}
+		if got := pool.proven(c.from, req); got != c.want {
+			t.Errorf("case %d: proven %t, want %t", i, got, c.want)
+		}
+	}
+	if n := len(pool.consent.tokens); n > 1 {
+		t.Errorf("tokens of %d peers are kept, of which one is in the view", n)
+	}
+}
