@@ -35,8 +35,8 @@ func TestPeerThatComesAndGoes(t *testing.T) {
 			if now := v.has(peer); now != nil && now != h {
 				t.Fatal("it is another Peer")
 			}
-			if len(pool.former) > 1 || len(pool.absent) > 1 || len(pool.consent.departed) > 1 || len(pool.logs.all) > 1+logsOfAPeer {
-				t.Fatalf("%d former peers, %d absent, %d departed, %d logs", len(pool.former), len(pool.absent), len(pool.consent.departed), len(pool.logs.all))
+			if kept := kept(pool); kept.former > 1 || kept.absent > 1 || kept.departed > 1 || kept.logs > 1+logsOfAPeer {
+				t.Fatalf("of one peer there are %+v", kept)
 			}
 		}
 		if most := 5 + int(5*time.Since(start).Seconds()); views > most {
@@ -51,8 +51,8 @@ func TestPeerThatComesAndGoes(t *testing.T) {
 		}
 		time.Sleep(partAfter + longestParting)
 		synctest.Wait()
-		if len(pool.former)+len(pool.known)+len(pool.absent)+len(pool.questions)+len(pool.asked)+len(pool.consent.latest)+len(pool.consent.tokens) > 0 {
-			t.Error("something stays of peers that have gone")
+		if kept := kept(pool); kept.former+kept.absent+kept.questions+kept.words > 0 {
+			t.Errorf("of peers that have gone there are %+v", kept)
 		}
 		if !h.link.closed || h.inView.Err() == nil {
 			t.Error("its link is not closed")
@@ -61,6 +61,22 @@ func TestPeerThatComesAndGoes(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// keeping counts what a pool has of its peers.
+type keeping struct{ former, absent, departed, logs, questions, words int }
+
+func kept(p *HTTPPool) (k keeping) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	k.former, k.absent, k.questions = len(p.former), len(p.absent), len(p.questions)+len(p.asked)
+	p.consent.mu.Lock()
+	defer p.consent.mu.Unlock()
+	k.departed, k.words = len(p.consent.departed), len(p.consent.latest)+len(p.consent.tokens)
+	p.logs.mu.RLock()
+	defer p.logs.mu.RUnlock()
+	k.logs = len(p.logs.all)
+	return k
 }
 
 // As many changes as a second may have come at once. What is more than that waits.
