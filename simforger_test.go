@@ -35,7 +35,7 @@ func (s *scenario) forges() (steps []step) {
 		return nil // there is none
 	}
 	for range 5 + r.IntN(80) {
-		at := s.storm + time.Duration(r.Int64N(int64(s.settled-s.storm)))
+		at := s.storm + time.Duration(r.Int64N(int64(s.end-s.storm)))
 		steps = append(steps, step{at: at, do: doForge, host: r.IntN(s.hosts), other: r.IntN(s.hosts), size: r.Int64()})
 	}
 	return steps

@@ -100,7 +100,8 @@ func (g *Group) Stats() Stats {
 }
 
 // PeerStats are the figures of what this process asked one peer, since the peer came into
-// the view, on streams and by the plain way together.
+// the view, and was not out of it for less than 30 seconds before: on streams and by the
+// plain way together.
 type PeerStats struct {
 	Peer string // its base URL
 	// Transport is how the peer is asked now: "stream" or "plain". Large values take the
