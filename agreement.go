@@ -36,11 +36,11 @@ func (g *Group) agreement() agreement {
 }
 
 // reconcile waits until the peer that has another view than this process has changed its
-// mind, or some time has passed.
-func (g *Group) reconcile(ctx context.Context, state agreement) error {
-	g.peers.(viewer).reconcile(ctx, state.dissenter)
+// mind, or some time has passed. It returns what the difference is, as far as that is known.
+func (g *Group) reconcile(ctx context.Context, state agreement) (difference string, err error) {
+	difference = g.peers.(viewer).reconcile(ctx, state.dissenter)
 	pause(ctx, jitter(retellAfter))
-	return ctx.Err()
+	return difference, ctx.Err()
 }
 
 // settle waits until the peers have heard of the view.

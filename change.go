@@ -1,16 +1,12 @@
 package peercache
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // Remove drops the values of keys everywhere, or of none of them if one cannot be a key
@@ -21,10 +17,18 @@ import (
 // those who wait for them, but are not kept, and nobody joins them any more.
 //
 // Where a peer cannot be reached, Remove waits until what it may have is not valid any
-// more, as long as ctx lasts; it does not wait for what has no end. Its error is then an
+// more, as long as ctx lasts. What an owner has, has no end: Remove fails at once where
+// nothing listens, but goes on trying one that hangs. Where a peer has another list of
+// peers, it waits for the time of a lease (WithLease) until they agree. Its error is then an
 // *InvalidationError, which names the peers that may still serve an old value, and until
 // when. All others have dropped theirs. A process that may have been replaced returns an
-// ErrLapsed, if the group has WithConsistency.
+// ErrLapsed, if the group has WithConsistency; one whose pool is shut down an ErrClosed, if
+// there is any error.
+//
+// It ends when ctx does, whatever the peers and their lists do. If ctx has no deadline, it
+// tries an owner that hangs for the time of a lease, and ends after that of WithStandIn, or
+// a minute if that is longer, and five seconds. A machine that left the list and hangs
+// costs it the detection time (WithDetectionTime), once.
 func (g *Group) Remove(ctx context.Context, keys ...string) error {
 	for _, key := range keys {
 		if err := g.checkKey(key); err != nil {
@@ -63,47 +67,6 @@ func (g *Group) Clear(ctx context.Context) error {
 	return g.change(ctx, Change{Group: g.name, All: true})
 }
 
-// InvalidationError says that a Remove, a Set or a Clear has not reached everybody.
-type InvalidationError struct {
-	Group   string
-	Pending []Pending // in the order of their names
-}
-
-// Pending is a peer that may still serve what was to be dropped.
-type Pending struct {
-	Peer  string    // its base URL
-	Until time.Time // zero: no end is known
-	Err   error     // why
-}
-
-func (e *InvalidationError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "peercache: group %q: the old values may still be served", e.Group)
-	for i, p := range e.Pending {
-		if i > 0 {
-			b.WriteByte(';')
-		}
-		b.WriteString(" by " + p.Peer)
-		if !p.Until.IsZero() {
-			fmt.Fprintf(&b, " until %s", p.Until.Format(time.RFC3339))
-		}
-		fmt.Fprintf(&b, ": %v", p.Err)
-	}
-	return b.String()
-}
-
-// Unwrap returns the errors of the peers.
-func (e *InvalidationError) Unwrap() []error {
-	errs := make([]error, len(e.Pending))
-	for i, p := range e.Pending {
-		errs[i] = p.Err
-	}
-	return errs
-}
-
-// errOtherView is why a change is not complete where the peers' views differ.
-var errOtherView = errors.New("its view of the cluster is another one")
-
 // change makes a change known to all who may have values that it ends, as far as this
 // process can.
 func (g *Group) change(ctx context.Context, c Change) error {
@@ -136,13 +99,18 @@ func (g *Group) change(ctx context.Context, c Change) error {
 // has heard of the change takes none over any more (changedKeys).
 func (g *Group) spread(ctx context.Context, c Change) error {
 	called := Now()
+	patience, ctx, over := g.patience(ctx)
+	defer over()
+	var differ Instant // since when a peer has been seen to have another view; 0: none has
+	var hung *telling  // that all have heard of but for peers that hung
+	again := false     // views changed in the last round
 	for {
 		state := g.agreement()
 		g.noteChange(&c) // in each round: whoever has left meanwhile may have a snapshot
 		if g.planted == absentForgotten {
 			state.absent = nil
 		}
-		t := &telling{g: g, called: called, c: c, pending: make(map[string]Pending), failed: make(map[Peer]bool), next: state.next}
+		t := &telling{g: g, called: called, c: c, pending: make(map[string]Pending), failed: make(map[Peer]error), next: state.next}
 		if c.All || state.changing(g.times.standIn) {
 			t.everybody(ctx, state)
 		} else {
@@ -150,25 +118,64 @@ func (g *Group) spread(ctx context.Context, c Change) error {
 		}
 		g.dropCopies(&c)
 		end, ends := t.end()
+		changed := g.agreement().epoch != state.epoch
 		switch {
-		case ctx.Err() == nil && g.agreement().epoch != state.epoch:
+		case state.dissenter == "":
+			differ = 0
+		case differ == 0:
+			differ = Now()
+		}
+		tired := differ != 0 && Now() >= differ+Instant(g.times.lease)
+		switch {
+		case changed && ctx.Err() == nil && !tired:
 			// Others may count now, or some of these no more: once again.
+			hung, again = nil, true
+			continue
+		case changed, again && ctx.Err() != nil:
+			return t.errChanging(ctx, g.agreement())
+		case !ends && ctx.Err() != nil && hung != nil:
+			return hung.err()
+		case !ends && t.revived(patience):
+			if hung = t; g.agreement().epoch != state.epoch {
+				hung, again = nil, true
+				continue
+			}
 		case !ends:
 			return t.err()
 		case state.dissenter != "":
 			// All is dropped where this process can see. What the other view makes
 			// of it is not known until there is one view: soon, or not at all.
-			if err := g.reconcile(ctx, state); err != nil || Now() >= called.plus(g.times.lease) {
-				t.add(Pending{Peer: state.dissenter, Err: errors.Join(errOtherView, err)})
+			difference, err := g.reconcile(ctx, state)
+			if err != nil || tired {
+				t.add(Pending{Peer: state.dissenter, Err: because(otherView(difference), err)})
 				return t.err()
 			}
 		case !outlast(ctx, state.next, end):
+			if g.agreement().epoch != state.epoch {
+				return t.errChanging(ctx, g.agreement())
+			}
 			return t.err()
 		case g.agreement().epoch == state.epoch:
 			return nil
 		}
+		again = false
 	}
 }
+
+// patience returns for how long a change waits for peers that hang, and how long it goes on
+// at all: as long as ctx lasts, if that has a deadline. Else it has one here, whatever the
+// peers and their views do.
+func (g *Group) patience(ctx context.Context) (hanging, all context.Context, over func()) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, ctx, func() {}
+	}
+	all, endAll := context.WithTimeout(ctx, max(g.times.standIn, longestLease)+longestRound)
+	hanging, endHanging := context.WithTimeout(all, g.times.lease)
+	return hanging, all, func() { endHanging(); endAll() }
+}
+
+// longestRound is the time that a change without a deadline has beyond what it waits for.
+const longestRound = 5 * time.Second
 
 // telling is one change on its way to the peers.
 type telling struct {
@@ -179,7 +186,7 @@ type telling struct {
 
 	mu      sync.Mutex
 	pending map[string]Pending // guarded by mu; by the peer's name
-	failed  map[Peer]bool      // guarded by mu; those that could not be told themselves
+	failed  map[Peer]error     // guarded by mu; why peers could not be told themselves
 }
 
 // candidates tells the candidates of the keys, and has them tell the holders.
@@ -224,16 +231,11 @@ func (t *telling) everybody(ctx context.Context, state agreement) {
 	if !state.changing(t.g.times.standIn) {
 		departed = nil // nobody takes anything over from them any more
 	}
-	var leavers errgroup.Group
-	leavers.SetLimit(mostAtOnce)
-	for _, p := range departed {
-		leavers.Go(func() error {
-			p.Change(ctx, c)
-			return nil
-		})
-	}
-	t.round(ctx, c, parts, endless, nil)
-	leavers.Wait()
+	told := tellDeparted(ctx, departed, c)
+	first, cancel := half(ctx) // who hangs leaves the others the time for the second round
+	t.round(first, c, parts, endless, nil)
+	cancel()
+	told()
 	for p := range t.failed {
 		delete(parts, p)
 	}
@@ -242,6 +244,15 @@ func (t *telling) everybody(ctx context.Context, state agreement) {
 		owner = map[Peer]bool{t.g.peers.Pick(t.c.Keys[0], 0): true}
 	}
 	t.round(ctx, t.c, parts, endless, owner)
+}
+
+// half returns ctx with half of the time that it has left, if it has a deadline.
+func half(ctx context.Context) (context.Context, context.CancelFunc) {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(end)/2)
 }
 
 // round tells each peer of the change, for the keys that stand with it, all at once. What
@@ -355,49 +366,6 @@ func pause(ctx context.Context, d time.Duration) {
 
 // retellAfter is how long a change waits before it tries a peer again.
 const retellAfter = 200 * time.Millisecond
-
-// fail takes note of a peer that could not be told.
-func (t *telling) fail(p Peer, until Instant, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.failed[p] = true
-	t.add(Pending{Peer: p.Name(), Until: timeOf(until), Err: err})
-}
-
-// heldBack takes note of holders that a candidate could not tell.
-func (t *telling) heldBack(held []Holder) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, h := range held {
-		left := max(0, min(h.Left, longestLease)) // there is no longer lease, whatever it says
-		t.add(Pending{h.Peer, time.Now().Add(left), &PeerError{Peer: h.Peer, Err: errors.New(h.Reason)}})
-	}
-}
-
-// add keeps the later end of a peer. t.mu is held, or no round is in progress.
-func (t *telling) add(p Pending) {
-	old, ok := t.pending[p.Peer]
-	if !ok || !old.Until.IsZero() && (p.Until.IsZero() || p.Until.After(old.Until)) {
-		t.pending[p.Peer] = p
-	}
-}
-
-func (t *telling) err() error {
-	e := &InvalidationError{Group: t.g.name}
-	for _, p := range t.pending {
-		e.Pending = append(e.Pending, p)
-	}
-	slices.SortFunc(e.Pending, func(a, b Pending) int { return cmp.Compare(a.Peer, b.Peer) })
-	return e
-}
-
-// timeOf returns an Instant as a time for people.
-func timeOf(i Instant) time.Time {
-	if i == 0 {
-		return time.Time{}
-	}
-	return time.Now().Add(time.Duration(i - Now()))
-}
 
 // apply does in this process what a change says, of which nothing is taken over from a
 // previous owner any more.

@@ -13,7 +13,6 @@ import (
 
 	"github.com/peercache/peercache"
 	"github.com/peercache/peercache/internal/simnet"
-	"github.com/peercache/peercache/stream"
 )
 
 // roles says which nodes of a cluster have which part in a key: its candidates, the owner
@@ -167,7 +166,7 @@ func cutOff(t *testing.T, net *simnet.Network, opts ...peercache.GroupOption) (n
 }
 
 // Where the owner cannot be reached, its value has no end that anybody knows: the error
-// comes soon and says so.
+// says so when the context ends.
 func TestP8RemoveWithoutTheOwner(t *testing.T) {
 	simulate(t, func(t *testing.T, net *simnet.Network) {
 		nodes := newSimCluster(t, net, 5, simConfig{getter: &editions{}})
@@ -175,15 +174,15 @@ func TestP8RemoveWithoutTheOwner(t *testing.T) {
 		nodes[1].wants(t, key, "1")
 		net.Isolate(host(1))
 		t.Cleanup(net.HealAll)
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
 		defer cancel()
 		start := time.Now()
 		p := pending(t, nodes[0].group.Remove(ctx, key), nodes[1])
 		if !p.Until.IsZero() {
 			t.Errorf("the error says that the owner's value ends at %v", p.Until)
 		}
-		if took := time.Since(start); took > 30*time.Second {
-			t.Errorf("Remove took %v: want it not to wait for what has no end", took)
+		if took := time.Since(start); took < 7*time.Second || took > 8*time.Second {
+			t.Errorf("Remove took %v: want it to try as long as its context lasts", took)
 		}
 		nodes[1].wants(t, key, "1")
 		net.HealAll()
@@ -249,31 +248,6 @@ func TestP8RemoveReachesTheStandIn(t *testing.T) {
 			n.brings(t, key, next)
 		}
 	})
-}
-
-// A Remove whose owner hangs fails when that is known, and when it has tried to connect to
-// it anew, and names it alone.
-func TestP8RemoveWhoseOwnerHangs(t *testing.T) {
-	for name, opts := range map[string][]peercache.PoolOption{"stream": nil, "plain": {peercache.WithoutStream()}} {
-		t.Run(name, func(t *testing.T) {
-			simulate(t, func(t *testing.T, net *simnet.Network) {
-				nodes := newSimCluster(t, net, 3, simConfig{getter: &editions{}, pool: func(int) []peercache.PoolOption { return opts }})
-				key := keyOwnedBy(t, nodes, 0, 1)
-				nodes[0].brings(t, key, "1")
-				net.Freeze(host(1))
-				start := time.Now()
-				err := nodes[0].group.Remove(inside(t), key)
-				if took := time.Since(start); took > 6*stream.DefaultDetect {
-					t.Errorf("it took %v", took)
-				}
-				e, ok := errors.AsType[*peercache.InvalidationError](err)
-				if !ok || len(e.Pending) != 1 || e.Pending[0].Peer != nodes[1].url || !e.Pending[0].Until.IsZero() {
-					t.Errorf("error %v, want one that names %s alone, without an end", err, nodes[1].url)
-				}
-				net.Thaw(host(1))
-			})
-		})
-	}
 }
 
 // What a stand-in loads for a peer ends there when it does at the stand-in, however long

@@ -384,10 +384,8 @@ func (p *HTTPPool) knows(name string) bool { return p.view.Load().has(name) != n
 func (p *HTTPPool) doubtful() Instant { return Instant(p.consent.doubtful.Load()) }
 
 // reconcile implements viewer.
-func (p *HTTPPool) reconcile(ctx context.Context, peer string) {
-	if h := p.view.Load().has(peer); h != nil {
-		h.Change(ctx, Change{}) // what it says is heard, and if it says nothing, that is known
-	}
+func (p *HTTPPool) reconcile(ctx context.Context, peer string) (difference string) {
+	return p.difference(ctx, peer) // what it says is heard, and if it says nothing, that is known
 }
 
 // settled implements viewer.

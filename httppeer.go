@@ -36,6 +36,7 @@ type httpPeer struct {
 	depart   context.CancelFunc // ends inView
 
 	disagreements atomic.Int64 // times it was heard to have another view
+	untold        atomic.Int64 // an Instant: see tellDeparted; 0: it was told of all changes since it left
 }
 
 func newHTTPPeer(p *HTTPPool, url string) *httpPeer {
@@ -381,7 +382,7 @@ func (h *httpPeer) change(ctx context.Context, req *pb.ChangeRequest) (*pb.Chang
 		return nil, err
 	}
 	resp := new(pb.ChangeResponse)
-	plain := len(req.Since) > 0 // the answer may be too long for a frame
+	plain := len(req.Since) > 0 || req.Members // the answer may be too long for a frame
 	if !plain {
 		plain, err = h.onLink(ctx, func(l *stream.Link) (bool, error) {
 			said, err := l.Change(ctx, body)

@@ -184,6 +184,9 @@ func (p *HTTPPool) answerChange(ctx context.Context, from string, req *changeReq
 	if since := req.GetSince(); len(since) > 0 {
 		p.answerSince(since, resp)
 	}
+	if req.GetMembers() {
+		p.answerMembers(resp)
+	}
 	// Last: a view that came meanwhile is one that the sender must hear of.
 	s := p.say(from)
 	resp.View, resp.Leaving, resp.Offering, resp.Absent = s.view, s.leaving, s.offering, s.absent

@@ -157,8 +157,9 @@ type viewer interface {
 	// doubtful returns since when a peer has been known to have another view; zero, if
 	// none has.
 	doubtful() Instant
-	// reconcile asks a peer that had another view which it has now.
-	reconcile(ctx context.Context, peer string)
+	// reconcile asks a peer that had another view which it has now, and returns what the
+	// difference is, for people to read; empty, if there is none or it is not known.
+	reconcile(ctx context.Context, peer string) (difference string)
 	// lapsed reports whether the peers may have a view without this process.
 	lapsed() bool
 	// before returns the peer that owned key until the view changed, and when that

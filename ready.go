@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -100,6 +99,5 @@ func (p *HTTPPool) viewed() <-chan struct{} {
 	return p.given
 }
 
-func namesOf[V any](peers map[string]V) string {
-	return strings.Join(slices.Sorted(maps.Keys(peers)), ", ")
-}
+// namesOf names the first of the peers, and counts the others.
+func namesOf[V any](peers map[string]V) string { return someOf(slices.Sorted(maps.Keys(peers))) }

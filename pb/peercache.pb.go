@@ -364,6 +364,8 @@ type ChangeRequest struct {
 	Departure uint64 `protobuf:"fixed64,15,opt,name=departure,proto3" json:"departure,omitempty"`
 	// Asks for the keys that were changed since one of these departures.
 	Since []uint64 `protobuf:"fixed64,16,rep,packed,name=since,proto3" json:"since,omitempty"`
+	// Asks for the members of the peer's view, because it has another number.
+	Members bool `protobuf:"varint,17,opt,name=members,proto3" json:"members,omitempty"`
 	// What the peer is to send as proof in its own requests to the sender. It goes to the
 	// peer's address and nowhere else, so that only who answers there knows it.
 	Token uint64 `protobuf:"fixed64,20,opt,name=token,proto3" json:"token,omitempty"`
@@ -517,6 +519,13 @@ func (x *ChangeRequest) GetSince() []uint64 {
 	return nil
 }
 
+func (x *ChangeRequest) GetMembers() bool {
+	if x != nil {
+		return x.Members
+	}
+	return false
+}
+
 func (x *ChangeRequest) GetToken() uint64 {
 	if x != nil {
 		return x.Token
@@ -609,6 +618,11 @@ type ChangeResponse struct {
 	SinceDeparture bool `protobuf:"varint,10,opt,name=since_departure,json=sinceDeparture,proto3" json:"since_departure,omitempty"`
 	// And one process has taken note of them all that time.
 	Unbroken bool `protobuf:"varint,11,opt,name=unbroken,proto3" json:"unbroken,omitempty"`
+	// If the request asks for members: the base URLs of the peers in the view of the
+	// answering peer, itself among them, in order: the first ones, if they are too many.
+	Members []string `protobuf:"bytes,12,rep,name=members,proto3" json:"members,omitempty"`
+	// And how many there are.
+	Size uint32 `protobuf:"varint,13,opt,name=size,proto3" json:"size,omitempty"`
 	// What the request says of its sender was not confirmed at the sender's address, and the
 	// answering peer has taken no note of it.
 	Unheard bool `protobuf:"varint,20,opt,name=unheard,proto3" json:"unheard,omitempty"`
@@ -725,6 +739,20 @@ func (x *ChangeResponse) GetUnbroken() bool {
 		return x.Unbroken
 	}
 	return false
+}
+
+func (x *ChangeResponse) GetMembers() []string {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+func (x *ChangeResponse) GetSize() uint32 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
 }
 
 func (x *ChangeResponse) GetUnheard() bool {
@@ -1612,7 +1640,7 @@ const file_peercache_proto_rawDesc = "" +
 	"\x05error\x18\x04 \x01(\v2\x10.peercache.ErrorR\x05error\x12\x14\n" +
 	"\x05plain\x18\x05 \x01(\bR\x05plain\x12\x14\n" +
 	"\x05noted\x18\x06 \x01(\bR\x05noted\x12\x1c\n" +
-	"\tunchanged\x18\a \x01(\bR\tunchanged\"\xcb\x03\n" +
+	"\tunchanged\x18\a \x01(\bR\tunchanged\"\xe5\x03\n" +
 	"\rChangeRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
 	"\x04keys\x18\x02 \x03(\fR\x04keys\x12\x10\n" +
@@ -1630,12 +1658,13 @@ const file_peercache_proto_rawDesc = "" +
 	"\aprocess\x18\r \x01(\aR\aprocess\x12\x12\n" +
 	"\x04turn\x18\x0e \x01(\x04R\x04turn\x12\x1c\n" +
 	"\tdeparture\x18\x0f \x01(\x06R\tdeparture\x12\x14\n" +
-	"\x05since\x18\x10 \x03(\x06R\x05since\x12\x14\n" +
+	"\x05since\x18\x10 \x03(\x06R\x05since\x12\x18\n" +
+	"\amembers\x18\x11 \x01(\bR\amembers\x12\x14\n" +
 	"\x05token\x18\x14 \x01(\x06R\x05token\x12\x14\n" +
 	"\x05proof\x18\x15 \x01(\x06R\x05proof\"3\n" +
 	"\x04Item\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\fR\x05value\x12\x15\n" +
-	"\x06ttl_ns\x18\x02 \x01(\x03R\x05ttlNs\"\xa2\x03\n" +
+	"\x06ttl_ns\x18\x02 \x01(\x03R\x05ttlNs\"\xd0\x03\n" +
 	"\x0eChangeResponse\x12&\n" +
 	"\x05error\x18\x01 \x01(\v2\x10.peercache.ErrorR\x05error\x12+\n" +
 	"\apending\x18\x02 \x03(\v2\x11.peercache.HolderR\apending\x12\x12\n" +
@@ -1649,6 +1678,8 @@ const file_peercache_proto_rawDesc = "" +
 	"\x0fsince_departure\x18\n" +
 	" \x01(\bR\x0esinceDeparture\x12\x1a\n" +
 	"\bunbroken\x18\v \x01(\bR\bunbroken\x12\x18\n" +
+	"\amembers\x18\f \x03(\tR\amembers\x12\x12\n" +
+	"\x04size\x18\r \x01(\rR\x04size\x12\x18\n" +
 	"\aunheard\x18\x14 \x01(\bR\aunheard\x12\x1c\n" +
 	"\tdeparture\x18\x15 \x01(\x06R\tdeparture\x12\x14\n" +
 	"\x05began\x18\x16 \x01(\x04R\x05began\"h\n" +

@@ -1,0 +1,97 @@
+package peercache
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// A peer that left the view is told of changes for a while, so that those who still ask it
+// see them. That is a best effort: P8 is about the peers of the view, and does not need its
+// answer.
+//
+//   - What it kept as an owner, nobody of the view asks it for any more, but the new owners
+//     of its keys, which take its values over. These refuse a value of a key that was
+//     changed since: they were told of the change in the first round (changedKeys, and
+//     changedBefore where the view has changed once more).
+//   - The copies that it gave away are with peers of the view, which are all told themselves
+//     as long as views change (everybody).
+//   - A peer of another view, which may still ask it, is a dissenter: spread waits for it.
+//
+// So a machine that was replaced, and hangs, costs a change nothing but a little time, once.
+
+const (
+	// departedAtOnce is how many of them one change tells at the same time.
+	departedAtOnce = 64
+	// departedAgain is when one that could not be told is told again.
+	departedAgain = 10 * time.Second
+	// departedShare is the share of a change's time that they may have.
+	departedShare = 4
+)
+
+// tellDeparted tells peers that left the view of a change, all of them together for no
+// longer than the detection time. The returned func waits for those that have not failed
+// before; nobody waits for the others.
+func tellDeparted(ctx context.Context, peers []Peer, c Change) (wait func()) {
+	var most time.Duration
+	var fresh, failed []*httpPeer
+	for _, p := range peers {
+		h, ok := p.(*httpPeer)
+		if !ok {
+			continue
+		}
+		most = h.pool.detectionTime()
+		switch again := Instant(h.untold.Load()); {
+		case again == 0:
+			fresh = append(fresh, h)
+		case Now() >= again:
+			failed = append(failed, h)
+		}
+	}
+	if len(failed) > 0 {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), most)
+		for _, h := range failed { // other changes leave them alone meanwhile
+			h.untold.Store(int64(Now() + Instant(jitter(departedAgain))))
+		}
+		go func() {
+			defer cancel()
+			tellEach(ctx, failed, c)
+		}()
+	}
+	if len(fresh) == 0 {
+		return func() {}
+	}
+	if end, ok := ctx.Deadline(); ok {
+		most = min(most, time.Until(end)/departedShare)
+	}
+	ctx, cancel := context.WithTimeout(ctx, most)
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		defer cancel()
+		tellEach(ctx, fresh, c)
+	}()
+	return func() { <-told }
+}
+
+// tellEach tells departed peers of a change until ctx ends, and notes which could not be told.
+func tellEach(ctx context.Context, peers []*httpPeer, c Change) {
+	var tells errgroup.Group
+	tells.SetLimit(departedAtOnce)
+	for _, h := range peers {
+		tells.Go(func() error {
+			err := ctx.Err() // the others took all the time
+			if err == nil {
+				_, err = h.Change(ctx, c)
+			}
+			if err != nil && (unreachable(err) || ctx.Err() != nil) {
+				h.untold.Store(int64(Now() + Instant(jitter(departedAgain))))
+			} else {
+				h.untold.Store(0)
+			}
+			return nil
+		})
+	}
+	tells.Wait()
+}

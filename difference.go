@@ -1,0 +1,106 @@
+package peercache
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/peercache/peercache/pb"
+)
+
+// mostMembersBytes bounds what an answer says of the members of a view. It fits into
+// mostOverhead, and is enough for a thousand peers.
+const mostMembersBytes = 32 << 10
+
+// difference asks a peer for its view, and returns what it has that this process's view has
+// not, and the other way round, for people to read. It is empty if the views are the same, or
+// if the peer is not in this process's view or does not answer.
+func (p *HTTPPool) difference(ctx context.Context, peer string) string {
+	h := p.view.Load().has(peer)
+	if h == nil {
+		return ""
+	}
+	resp, err := h.change(ctx, &pb.ChangeRequest{Members: true})
+	v := p.view.Load()
+	if err != nil || resp.GetView() == 0 || resp.GetView() == v.id {
+		return ""
+	}
+	mine, theirs := v.members(p.self), validMembers(resp.GetMembers())
+	if len(theirs) == 0 || len(theirs) != int(resp.GetSize()) {
+		return fmt.Sprintf("its list has %s, with the number %x, and this one's %d, with the number %x",
+			sizeOf(resp.GetSize()), resp.GetView(), len(mine), v.id)
+	}
+	var said []string
+	if more := lacking(theirs, mine); len(more) > 0 {
+		said = append(said, someOf(more)+isOrAre(more)+"in its list and not in this one's")
+	}
+	if more := lacking(mine, theirs); len(more) > 0 {
+		said = append(said, someOf(more)+isOrAre(more)+"in this one's list and not in its")
+	}
+	return strings.Join(said, "; ")
+}
+
+// members returns the names of the view's peers in order, self being that of this process.
+func (v *view) members(self string) []string {
+	names := make([]string, len(v.peers))
+	for i, p := range v.peers {
+		names[i] = self
+		if p != nil {
+			names[i] = p.Name()
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// answerMembers says what is in the view of this process.
+func (p *HTTPPool) answerMembers(resp *pb.ChangeResponse) {
+	members := p.view.Load().members(p.self)
+	resp.Size = uint32(len(members))
+	bytes := 0
+	for _, name := range members {
+		if bytes += len(name) + 8; bytes > mostMembersBytes {
+			return
+		}
+		resp.Members = append(resp.Members, name)
+	}
+}
+
+// validMembers returns those of a peer's members that can be peers, in order and each once.
+func validMembers(members []string) []string {
+	valid := slices.DeleteFunc(slices.Clone(members), func(name string) bool { return checkPeerURL(name) != nil })
+	slices.Sort(valid)
+	return slices.Compact(valid)
+}
+
+// lacking returns those of the names that are not among the others.
+func lacking(names, others []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		_, there := slices.BinarySearch(others, name)
+		return there
+	})
+}
+
+// someOf names the first of many peers, and counts the others.
+func someOf(names []string) string {
+	if len(names) <= mostNamed {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:mostNamed], ", "), len(names)-mostNamed)
+}
+
+func isOrAre(names []string) string {
+	if len(names) == 1 {
+		return " is "
+	}
+	return " are "
+}
+
+// sizeOf says how many peers a view has, if that is known.
+func sizeOf(n uint32) string {
+	if n == 0 {
+		return "a number of peers that is not known"
+	}
+	return fmt.Sprintf("%d peers", n)
+}
