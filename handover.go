@@ -111,9 +111,44 @@ func (g *Group) viewChanged(at Instant) (all []moved) {
 //
 // Other keys that share a bit with one of them are loaded as well.
 type changedKeys struct {
-	since Instant // when the view changed
-	seed  maphash.Seed
-	bits  [changedBits / 64]atomic.Uint64
+	since  Instant                     // when the view changed
+	before atomic.Pointer[changedKeys] // of the views before; see changedBefore
+	seed   maphash.Seed
+	bits   [changedBits / 64]atomic.Uint64
+}
+
+// mostChanged is how many changedKeys are kept for the views before.
+const mostChanged = 8
+
+// changedBefore reports whether key may have been changed since a peer left the view, which
+// was then not told and may offer the value of before. The view may have changed again, after
+// the key did: so the marks of the views before count as well. All peers are told of each
+// change for the time of a stand-in after it left; later nothing is taken from it. It is false
+// for a peer of the view, for which left is 0: who could not be told there has the change fail.
+func (g *Group) changedBefore(key string, left Instant) bool {
+	if left == 0 || g.planted == offerWins {
+		return false
+	}
+	if Now() >= left+Instant(g.times.standIn) {
+		return true
+	}
+	n := 0
+	for c := g.changed.Load(); c != nil && c.since >= left; c = c.before.Load() {
+		if n++; n > mostChanged || c.has(key) {
+			return true
+		}
+	}
+	return false
+}
+
+// forget forgets those before c of which nobody asks any more: what came before oldest, and
+// more than are looked at.
+func (c *changedKeys) forget(oldest Instant) {
+	for n := 0; c != nil; c = c.before.Load() {
+		if n++; n > mostChanged || c.since <= oldest {
+			c.before.Store(nil)
+		}
+	}
 }
 
 // changedBits is so high that of ten thousand changes in the time of a stand-in
@@ -142,7 +177,11 @@ func (g *Group) stopHandover(c *Change) {
 	}
 	changed := g.changed.Load()
 	for changed == nil || changed.since < since {
-		g.changed.CompareAndSwap(changed, &changedKeys{since: since, seed: maphash.MakeSeed()})
+		now := &changedKeys{since: since, seed: maphash.MakeSeed()}
+		now.before.Store(changed)
+		if g.changed.CompareAndSwap(changed, now) {
+			now.forget(Now() - Instant(g.times.standIn))
+		}
 		changed = g.changed.Load()
 	}
 	if c.All {

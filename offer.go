@@ -191,7 +191,7 @@ func (v *view) offering(peer string) bool {
 
 // takeOver asks a peer for the values that it offers.
 func (p *HTTPPool) takeOver(ctx context.Context, g *Group, from string, keys []string) {
-	peer := p.peer(from)
+	peer, left := p.peer(from)
 	if peer == nil {
 		return // it has no part in the view, and had none
 	}
@@ -207,7 +207,7 @@ func (p *HTTPPool) takeOver(ctx context.Context, g *Group, from string, keys []s
 	for _, key := range keys[:min(len(keys), mostOffered)] {
 		asks.Go(func() error {
 			if ctx.Err() == nil {
-				g.takeOver(ctx, key, peer)
+				g.takeOver(ctx, key, peer, left)
 			}
 			return nil
 		})
@@ -222,34 +222,36 @@ const (
 	offersAtOnce = 16
 )
 
-// peer returns the peer of that name that is in the view, or was lately; nil if there is
-// none.
-func (p *HTTPPool) peer(name string) Peer {
+// peer returns the peer of that name that is in the view, or was lately, and then when it
+// left; nil if there is none.
+func (p *HTTPPool) peer(name string) (peer Peer, left Instant) {
 	if h := p.view.Load().has(name); h != nil {
-		return h
+		return h, 0
 	}
 	p.consent.mu.Lock()
 	defer p.consent.mu.Unlock()
-	for left := range p.consent.departed {
-		if left.Name() == name {
-			return left
+	for departed, at := range p.consent.departed {
+		if departed.Name() == name {
+			return departed, at
 		}
 	}
-	return nil
+	return nil, 0
 }
 
-// takeOver gets a value that a peer offers, unless there is one.
-func (g *Group) takeOver(ctx context.Context, key string, from Peer) {
+// takeOver gets a value that a peer offers, which may have left the view, unless there is
+// one.
+func (g *Group) takeOver(ctx context.Context, key string, from Peer, left Instant) {
 	for g.checkKey(key) == nil && ctx.Err() == nil {
 		since, ok := g.handoversSince(key)
-		if !ok || g.lapsed() || !g.wants(key) {
+		if !ok || g.lapsed() || !g.wants(key) || g.changedBefore(key, left) {
 			return
 		}
 		e, ok := g.handedOver(ctx, key, from)
 		if !ok || !g.wants(key) {
 			return
 		}
-		kept := g.addOwn(key, e, g.marked(key, since))
+		marked := g.marked(key, since)
+		kept := g.addOwn(key, e, func() bool { return marked() || g.changedBefore(key, left) })
 		if now, _ := g.handoversSince(key); kept || now == since {
 			return
 		}
