@@ -38,20 +38,27 @@ func (s BreakerState) String() string {
 // After a failure the next attempt waits between half of firstBackoff and all of it,
 // doubled with each further failure up to longestBackoff. The attempts go on although
 // nobody asks: a peer that is back long since must not lose its next key to another
-// one (P1).
+// one (P1). Where many peers are away, their attempts are further apart: see pace.
 const (
 	firstBackoff   = 50 * time.Millisecond
 	longestBackoff = time.Second
 )
+
+// quietFor is how long a peer that has just come into the view may not be there yet, before
+// that is worth a warning: processes that start together find each other so.
+const quietFor = 10 * time.Second
 
 // breaker keeps callers from a peer that has failed until an attempt to reach it
 // succeeds. The attempts are its own: those of sony/gobreaker and failsafe-go are
 // callers' requests, so that a peer that hangs would cost a caller the detection time
 // again and again, and they take a lock for each request, which on a stream costs nothing here.
 type breaker struct {
-	peer  string // its base URL, for the log
-	log   *slog.Logger
-	probe func() // begins an attempt in the background, at whose end trip or reset is called
+	peer   string // its base URL, for the log
+	log    *slog.Logger
+	probe  func()      // begins an attempt in the background, at whose end trip or reset is called
+	counts func() bool // reports whether the peer is in the view: else it may well be away
+	pace   *pace       // of all attempts of the pool
+	born   Instant     // when the peer came into the view
 
 	mu       sync.Mutex
 	state    BreakerState // guarded by mu
@@ -60,6 +67,10 @@ type breaker struct {
 	failures int          // guarded by mu; since the peer's last answer to a request
 	opened   int64        // guarded by mu; times it was closed, and was so no more
 	retry    *time.Timer  // guarded by mu; nil, or of the last attempt that was due
+	trying   bool         // guarded by mu; it is one of those that pace counts
+	reached  bool         // guarded by mu; the peer has been there
+	warned   bool         // guarded by mu; the log says that it is away
+	late     *time.Timer  // guarded by mu; nil, or warns of a peer that has not come
 	ended    bool         // guarded by mu; no attempts any more
 }
 
@@ -86,8 +97,20 @@ func (b *breaker) trip(err error) {
 	}
 	b.failures++
 	if !b.ended {
-		b.retry = time.AfterFunc(jitter(wait), b.try)
+		b.setTrying(true)
+		b.retry = time.AfterFunc(jitter(b.pace.wait(wait)), b.try)
 	}
+}
+
+// setTrying says whether attempts are made. b.mu is held.
+func (b *breaker) setTrying(trying bool) {
+	switch {
+	case trying && !b.trying:
+		b.pace.trying.Add(1)
+	case !trying && b.trying:
+		b.pace.trying.Add(-1)
+	}
+	b.trying = trying
 }
 
 // doubt makes the breaker half-open, if it is closed: an attempt is in progress that
@@ -107,12 +130,35 @@ func (b *breaker) leaveClosed(err error) {
 	if b.state == BreakerClosed {
 		b.opened++
 		b.since = Now()
-		level := slog.LevelWarn
-		if misconfigured(err) {
-			level = slog.LevelInfo // that is a warning of its own
+		soon := b.born + Instant(quietFor)
+		switch {
+		case !b.counts():
+			b.sayOpen(slog.LevelDebug, err)
+		case misconfigured(err): // which is a warning of its own
+			b.sayOpen(slog.LevelInfo, err)
+		case !b.reached && b.since < soon:
+			b.sayOpen(slog.LevelDebug, err)
+			b.late = time.AfterFunc(time.Duration(soon-b.since), b.warnLate)
+		default:
+			b.warned = true
+			b.sayOpen(slog.LevelWarn, err)
 		}
-		b.say(level, "the breaker of a peer has opened: its keys go to the next one", slog.Any("err", err))
 	}
+}
+
+// warnLate warns of a peer that has not been there since it came into the view.
+func (b *breaker) warnLate() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.state != BreakerClosed && !b.reached && !b.warned && b.counts() {
+		b.warned = true
+		b.sayOpen(slog.LevelWarn, b.cause)
+	}
+}
+
+// sayOpen logs that the breaker has opened. b.mu is held.
+func (b *breaker) sayOpen(level slog.Level, err error) {
+	b.say(level, "the breaker of a peer has opened: its keys go to the next one", slog.Any("err", err))
 }
 
 // try makes the attempt that is due.
@@ -133,14 +179,29 @@ func (b *breaker) try() {
 func (b *breaker) reset() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.reached = true
 	if b.state == BreakerClosed {
 		return
 	}
+	b.stop()
+	b.state, b.cause = BreakerClosed, nil
+	level := slog.LevelDebug
+	if b.warned {
+		level = slog.LevelInfo
+	}
+	b.warned = false
+	b.say(level, "the breaker of a peer has closed: it is asked again", took(b.since))
+}
+
+// stop stops the timers. b.mu is held.
+func (b *breaker) stop() {
+	b.setTrying(false)
 	if b.retry != nil {
 		b.retry.Stop()
 	}
-	b.state, b.cause = BreakerClosed, nil
-	b.say(slog.LevelInfo, "the breaker of a peer has closed: it is asked again", took(b.since))
+	if b.late != nil {
+		b.late.Stop()
+	}
 }
 
 // answered takes note that the peer has answered a request, however long ago its
@@ -148,7 +209,7 @@ func (b *breaker) reset() {
 func (b *breaker) answered() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.failures = 0
+	b.failures, b.reached = 0, true
 }
 
 // end makes no more attempts. The breaker stays as it is, but for a failure: a peer that
@@ -157,9 +218,7 @@ func (b *breaker) end() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.ended = true
-	if b.retry != nil {
-		b.retry.Stop()
-	}
+	b.stop()
 }
 
 // stats returns the state, and how often the breaker opened.

@@ -51,9 +51,15 @@ func newHTTPPeer(p *HTTPPool, url string) *httpPeer {
 func newPlainPeer(p *HTTPPool, url string) *httpPeer {
 	h := &httpPeer{pool: p, url: url, large: make(chan struct{}, p.largeAtOnce)}
 	h.inView, h.depart = context.WithCancel(context.Background())
-	h.breaker = breaker{peer: url, log: p.log, probe: h.tryAgain}
+	h.breaker = breaker{peer: url, log: p.log, probe: h.tryAgain, counts: h.counts, pace: &p.pace, born: Now()}
 	h.pulse = pulse{detect: p.detectionTime(), ask: h.signOfLife, silent: h.failedPlainly}
 	return h
+}
+
+// counts reports whether the peer is in the view, and this process not about to end.
+func (h *httpPeer) counts() bool {
+	v := h.pool.view.Load()
+	return v != nil && v.has(h.url) == h && !h.pool.leaving.Load()
 }
 
 // newToldPeer makes one that is told of changes, by the plain way, and asked for nothing:

@@ -102,6 +102,7 @@ type HTTPPool struct {
 		time  time.Duration
 	}
 
+	pace       pace // of the attempts to reach peers that are away
 	logs       changeLogs
 	membership *membership   // nil without a WithDiscovery: Set gives the views
 	given      chan struct{} // closed when Set has given one
@@ -162,6 +163,7 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 	p.consent.process, p.consent.latest = max(1, rand.Uint32()), make(map[string]fact)
 	p.consent.tokens = make(map[string]uint64)
 	p.life, p.end = context.WithCancel(context.Background())
+	p.pace.rate = DefaultReconnectRate
 	p.handover.bytes, p.handover.time = DefaultHandoverBytes, DefaultHandoverTime
 	p.requests.most, p.answers.most, p.requestTimeout = DefaultRequestMemory, DefaultAnswerMemory, DefaultRequestTimeout
 	p.groups.Store(&map[string]*Group{})

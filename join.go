@@ -28,9 +28,10 @@ func WithDiscovery(d discovery.Discovery) PoolOption {
 // WithPoolLogger makes the pool say, at level warn, what is wrong with the views
 // that it gets from its discovery, and at level error that the discovery has
 // failed; at level warn that the breaker of a peer has opened, and why, and at level
-// info that it has closed; at level info how many values a change of the view had
-// offered to their new owners; at level warn that a snapshot could not be written. By
-// default, and with nil, it says nothing.
+// info that it has closed, both at level debug for a peer that leaves, or that comes
+// within ten seconds of the view; at level info how many values a change of the view had
+// handed over to their new owners, and at level warn if that were not all; at level warn
+// that a snapshot could not be written. By default, and with nil, it says nothing.
 func WithPoolLogger(l *slog.Logger) PoolOption {
 	return func(p *HTTPPool) error {
 		if l == nil {

@@ -164,8 +164,10 @@ const visitEvery = 2 * time.Second
 
 // visits looks for the peer until it is back or counts no more.
 func (a *absentee) visits(ctx context.Context) {
+	a.pool.pace.trying.Add(1)
+	defer a.pool.pace.trying.Add(-1)
 	for ctx.Err() == nil {
-		pause(ctx, jitter(visitEvery))
+		pause(ctx, jitter(a.pool.pace.wait(visitEvery)))
 		a.Change(ctx, Change{})
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -47,12 +46,13 @@ func (p *HTTPPool) handOver(v *view) {
 		ctx, cancel := context.WithTimeout(p.life, p.handover.time)
 		defer cancel()
 		p.agree(ctx) // who has another view would not take them
-		offered := p.offerAll(ctx, all)
-		level := slog.LevelInfo
-		if offered < len(all) && ctx.Err() != nil {
-			level = slog.LevelWarn // what was not offered in time is loaded again
+		offered, missed := p.offerAll(ctx, all)
+		switch attrs := []any{"values", len(all), "offered", offered}; {
+		case missed > 0:
+			p.log.Warn("not all values could be handed over to their new owners, which load the others", attrs...)
+		case offered > 0:
+			p.log.Info("values were handed over to their new owners", attrs...)
 		}
-		p.log.Log(ctx, level, "values have new owners, to which some or all were offered", "values", len(all), "offered", offered)
 	}
 	if v.before != nil {
 		<-v.before.handed
@@ -60,8 +60,9 @@ func (p *HTTPPool) handOver(v *view) {
 }
 
 // offerAll offers the first of all, in the order of their worth, up to what WithHandover
-// allows, and returns how many.
-func (p *HTTPPool) offerAll(ctx context.Context, all []moved) int {
+// allows. It returns how many it offered, and of how many the owner could not be told,
+// though that is still in the view.
+func (p *HTTPPool) offerAll(ctx context.Context, all []moved) (offered, missed int) {
 	slices.SortStableFunc(all, func(a, b moved) int { return cmp.Compare(b.worth, a.worth) })
 	type part struct {
 		group *Group
@@ -76,25 +77,30 @@ func (p *HTTPPool) offerAll(ctx context.Context, all []moved) int {
 			parts[to] = append(parts[to], m)
 		}
 	}
-	var offered atomic.Int64
+	var told, untold atomic.Int64
 	var offers errgroup.Group
 	offers.SetLimit(announceAtOnce)
 	for to, values := range parts {
 		offers.Go(func() error {
+			defer func() {
+				if p.view.Load().has(to.owner.url) == to.owner {
+					untold.Add(int64(len(values)))
+				}
+			}()
 			for len(values) > 0 && ctx.Err() == nil {
 				n := oneOffer(values)
 				err := insist(ctx, func() error { return to.owner.offer(ctx, to.group, values[:n]) })
 				if err != nil {
 					return nil // it loads them
 				}
-				offered.Add(int64(n))
+				told.Add(int64(n))
 				values = values[n:]
 			}
 			return nil
 		})
 	}
 	offers.Wait()
-	return int(offered.Load())
+	return int(told.Load()), int(untold.Load())
 }
 
 // What one offer names: so many keys, of values that have so many bytes. Of one that names

@@ -87,7 +87,8 @@ func (p *HTTPPool) isPeer(name string) bool {
 	if name == "" {
 		return false
 	}
-	return p.peer(name) != nil || p.view.Load().lacks(name)
+	peer, _ := p.peer(name)
+	return peer != nil || p.view.Load().lacks(name)
 }
 
 // holder returns what a peer says of one that it could not tell of a change. It may say

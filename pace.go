@@ -1,0 +1,39 @@
+package peercache
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// DefaultReconnectRate is the default of WithReconnectRate.
+const DefaultReconnectRate = 64
+
+// WithReconnectRate bounds how often a second the pool tries, in the background, to reach
+// peers that are away, all of them together: at least 1. The default is
+// DefaultReconnectRate. One of up to three quarters as many peers is tried once a second at
+// least. With more of them it takes longer until one that is back is asked again, unless it
+// tells of its view itself, as a process that starts does.
+func WithReconnectRate(perSecond int) PoolOption {
+	return func(p *HTTPPool) error {
+		if perSecond < 1 {
+			return fmt.Errorf("WithReconnectRate(%d): want at least 1", perSecond)
+		}
+		p.pace.rate = int64(perSecond)
+		return nil
+	}
+}
+
+// pace keeps the attempts to reach peers that are away, of all of them together, below a
+// rate. Else hundreds of them would cost an idle process a good part of a processor.
+type pace struct {
+	rate   int64        // attempts a second
+	trying atomic.Int64 // peers that are tried
+}
+
+// wait returns how long the next attempt to reach a peer waits, before jitter, if it would
+// be d without the others.
+func (p *pace) wait(d time.Duration) time.Duration {
+	// With jitter it is three quarters of that, on the average.
+	return max(d, time.Duration(p.trying.Load())*time.Second*4/3/time.Duration(p.rate))
+}
