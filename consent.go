@@ -411,5 +411,8 @@ func (p *HTTPPool) before(key string) (Peer, Instant) {
 		// A process that has just come owns what the next on the ring did.
 		return p.Pick(key, 1), v.since
 	}
+	if v.before.peers == nil { // so long ago that it is forgotten
+		return nil, v.since
+	}
 	return v.before.peers[v.before.ring.OwnerIndex(key)], v.since
 }

@@ -95,3 +95,21 @@ func tellEach(ctx context.Context, peers []*httpPeer, c Change) {
 	}
 	tells.Wait()
 }
+
+// forget forgets a peer that left the view so long ago that it is told of no changes any
+// more. With it goes the view before, if the present one is as old as that.
+func (p *HTTPPool) forget(peer *httpPeer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.consent.mu.Lock()
+	defer p.consent.mu.Unlock()
+	long := Now() - Instant(longestDeparted)
+	if at, ok := p.consent.departed[peer]; ok && at <= long {
+		delete(p.consent.departed, peer)
+	}
+	if v := p.view.Load(); v.before != nil && v.since <= long {
+		same := *v
+		same.before = &view{id: v.before.id, since: v.before.since, handed: v.before.handed} // there was one
+		p.view.Store(&same)
+	}
+}

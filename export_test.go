@@ -2,6 +2,7 @@ package peercache
 
 import (
 	"context"
+	"runtime"
 	"time"
 )
 
@@ -31,3 +32,8 @@ func Suspend(d time.Duration) { theClock.slept.Add(int64(d)) }
 
 // Epoch counts how often peers were heard to begin to have another view.
 func (p *HTTPPool) Epoch() uint64 { return p.agreement().epoch }
+
+// OnForgotten has f called when nothing in memory holds a peer any more.
+func OnForgotten(p Peer, f func()) {
+	runtime.AddCleanup(p.(*httpPeer), func(struct{}) { f() }, struct{}{})
+}

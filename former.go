@@ -28,17 +28,19 @@ func (p *HTTPPool) partLater(peer *httpPeer) {
 	p.background.Go(func() {
 		defer stay()
 		pause(ctx, partAfter)
-		if !p.forget(f) {
+		if !p.dropFormer(f) {
 			return
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), longestParting)
-		defer cancel()
 		peer.part(ctx)
+		cancel()
+		pause(p.life, longestDeparted-partAfter)
+		p.forget(peer)
 	})
 }
 
-// forget reports whether a former peer is not back, and then it cannot be any more.
-func (p *HTTPPool) forget(f *formerPeer) bool {
+// dropFormer reports whether a former peer is not back, and then it cannot be any more.
+func (p *HTTPPool) dropFormer(f *formerPeer) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.former[f.url] != f {
