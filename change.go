@@ -76,6 +76,9 @@ func (g *Group) change(ctx context.Context, c Change) error {
 	}
 	err := g.spread(ctx, c)
 	if g.pool != nil {
+		if err != nil && g.pool.closed.Load() { // the peers may well have gone since
+			err = fmt.Errorf("peercache: group %q: %w, and hears of no changes of the list of peers any more: %w", g.name, ErrClosed, err)
+		}
 		err = errors.Join(err, g.pool.outdateSnapshots(), g.misplacedError(ctx))
 	}
 	if g.lapsed() {

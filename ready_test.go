@@ -122,3 +122,18 @@ func TestReadyWhileListsChange(t *testing.T) {
 		}
 	})
 }
+
+// The error of Ready names a few peers, and counts the others.
+func TestReadyNamesAFewPeers(t *testing.T) {
+	simulate(t, func(t *testing.T, net *simnet.Network) {
+		c := newCrew(t, net, 12, simConfig{})
+		n := startSimNode(t, net, 12, c.config)
+		introduce(t, []*node{n}, append(c.nodes[:12:12], n)...) // the others do not know it
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := n.pool.Ready(ctx)
+		if err == nil || !strings.HasSuffix(err.Error(), "and 7 more") || strings.Count(err.Error(), "http://") != 5 {
+			t.Errorf("error %v: want five names and a count", err)
+		}
+	})
+}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/peercache/peercache"
@@ -303,4 +305,67 @@ func TestP8RemoveNamesTheDifference(t *testing.T) {
 			t.Errorf("it took %v, want the time of a lease", took)
 		}
 	})
+}
+
+// After the own Shutdown, peers that end do so unheard: the error says that this is why.
+func TestRemoveAfterTheOwnShutdownSaysSo(t *testing.T) {
+	simulate(t, func(t *testing.T, net *simnet.Network) {
+		nodes := newSimCluster(t, net, 3, simConfig{getter: &editions{}})
+		key := keyOwnedBy(t, nodes, 0, 1)
+		nodes[0].stop(t)
+		if err := nodes[0].group.Remove(inside(t), key); err != nil {
+			t.Errorf("while all peers are there: %v", err)
+		}
+		nodes[1].stop(t)
+		err := nodes[0].group.Remove(inside(t), key)
+		pending(t, err, nodes[1])
+		if !errors.Is(err, peercache.ErrClosed) || !strings.HasPrefix(err.Error(), `peercache: group "test": `+peercache.ErrClosed.Error()) {
+			t.Errorf("error %v: want one that begins with ErrClosed", err)
+		}
+	})
+}
+
+// A peer may say of the holders of copies what it likes: no lease is longer than a minute.
+func TestP10PendingIsBounded(t *testing.T) {
+	for name, c := range map[string]struct {
+		left time.Duration
+		most time.Duration
+	}{
+		"too long": {math.MaxInt64, time.Minute}, "over": {math.MinInt64, 0}, "some": {time.Second, time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				picker := &onePeer{held: []peercache.Holder{{Peer: "http://10.0.0.9:8001", Left: c.left, Reason: "why"}}}
+				g, err := peercache.NewGroup("test", 1<<20, &editions{}, peercache.WithPeers(picker))
+				if err != nil {
+					t.Fatal(err)
+				}
+				start := time.Now()
+				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+				defer cancel()
+				if err := g.Remove(ctx, "k"); err != nil {
+					t.Errorf("error %v: want it to outlast the copy", err)
+				}
+				if took := time.Since(start); took < c.most || took > c.most+time.Second {
+					t.Errorf("it took %v, want %v", took, c.most)
+				}
+			})
+		})
+	}
+}
+
+// onePeer is a PeerPicker of one peer that names holders for each change.
+type onePeer struct{ held []peercache.Holder }
+
+func (p *onePeer) Register(*peercache.Group) error     { return nil }
+func (p *onePeer) Pick(_ string, n int) peercache.Peer { return p.Peers()[0] }
+func (p *onePeer) Peers() []peercache.Peer             { return []peercache.Peer{p} }
+func (p *onePeer) Name() string                        { return "http://10.0.0.2:8001" }
+
+func (p *onePeer) Get(context.Context, peercache.Query) (peercache.Answer, error) {
+	return peercache.Answer{}, errors.ErrUnsupported
+}
+
+func (p *onePeer) Change(context.Context, peercache.Change) ([]peercache.Holder, error) {
+	return p.held, nil
 }
