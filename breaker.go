@@ -95,10 +95,13 @@ func (b *breaker) trip(err error) {
 	if b.failures < 8 {
 		wait = min(wait, firstBackoff<<b.failures)
 	}
+	if b.failures >= atOnce { // a network that was gone for a moment is not waited for
+		wait = b.pace.wait(wait)
+	}
 	b.failures++
 	if !b.ended {
 		b.setTrying(true)
-		b.retry = time.AfterFunc(jitter(b.pace.wait(wait)), b.try)
+		b.retry = time.AfterFunc(jitter(wait), b.try)
 	}
 }
 

@@ -13,7 +13,8 @@ const DefaultReconnectRate = 64
 // peers that are away, all of them together: at least 1. The default is
 // DefaultReconnectRate. One of up to three quarters as many peers is tried once a second at
 // least. With more of them it takes longer until one that is back is asked again, unless it
-// tells of its view itself, as a process that starts does.
+// tells of its view itself, as a process that starts does. The first two attempts after a
+// peer has failed are not held back.
 func WithReconnectRate(perSecond int) PoolOption {
 	return func(p *HTTPPool) error {
 		if perSecond < 1 {
@@ -23,6 +24,9 @@ func WithReconnectRate(perSecond int) PoolOption {
 		return nil
 	}
 }
+
+// atOnce is how many attempts after a failure do not wait for those of other peers.
+const atOnce = 2
 
 // pace keeps the attempts to reach peers that are away, of all of them together, below a
 // rate. Else hundreds of them would cost an idle process a good part of a processor.
