@@ -168,8 +168,8 @@ func (p *HTTPPool) announceTo(ctx context.Context, peer Peer) {
 		if err != nil || !p.isUnheard(peer.Name()) {
 			return
 		}
-		pause(ctx, jitter(retellAfter))
-		if ctx.Err() != nil {
+		pause(p.life, jitter(retellAfter)) // one that ends tells each once
+		if ctx.Err() != nil || p.life.Err() != nil {
 			return
 		}
 	}

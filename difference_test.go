@@ -73,6 +73,7 @@ func TestP10MembersThatAPeerMakesUp(t *testing.T) {
 							}
 							io.Copy(io.Discard, r.Body)
 							w.Header().Set("Content-Type", "application/x-protobuf")
+							w.Header().Set("Peercache-Peer", r.Header.Get("Peercache-To"))
 							w.Write(body)
 						})
 					},

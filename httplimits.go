@@ -35,8 +35,9 @@ const (
 	fieldOffered = 12 // of ChangeRequest
 	fieldSince   = 16 // of ChangeRequest
 
-	fieldPending     = 2 // of ChangeResponse
-	fieldStillAbsent = 5 // of ChangeResponse
+	fieldPending     = 2  // of ChangeResponse
+	fieldStillAbsent = 5  // of ChangeResponse
+	fieldMembers     = 12 // of ChangeResponse
 )
 
 // changeRequest is a change that was read. Its keys, and the value of its item, are in the
@@ -150,22 +151,24 @@ func decodeItem(item *pb.Item, raw []byte) error {
 
 // decodeChanged decodes the answer to a change.
 func decodeChanged(raw []byte, resp *pb.ChangeResponse) error {
-	pending, absent := 0, 0
+	pending, absent, members := 0, 0, 0
 	err := eachField(raw, func(num protowire.Number, _ protowire.Type, _, in []byte) error {
 		switch {
 		case num == fieldPending && len(in) < leastHolder:
 			return fmt.Errorf("a pending holder of %d bytes: want its base URL, time and reason", len(in))
 		case num == fieldPending:
 			pending++
-		case num == fieldStillAbsent && len(in) < leastName:
-			return fmt.Errorf("an absent peer of %d bytes: want its base URL", len(in))
+		case (num == fieldStillAbsent || num == fieldMembers) && len(in) < leastName:
+			return fmt.Errorf("an absent peer, or a member of the view, of %d bytes: want its base URL", len(in))
 		case num == fieldStillAbsent:
 			absent++
+		case num == fieldMembers:
+			members++
 		}
 		return nil
 	})
-	if err == nil && (pending > mostPending || absent > mostAbsent) {
-		err = fmt.Errorf("%d pending holders and %d absent peers: want at most %d and %d", pending, absent, mostPending, mostAbsent)
+	if err == nil && (pending > mostPending || absent > mostAbsent || members > mostAbsent) {
+		err = fmt.Errorf("%d pending holders, %d absent peers and %d members: want at most %d, %d and %d", pending, absent, members, mostPending, mostAbsent, mostAbsent)
 	}
 	if err != nil {
 		return err

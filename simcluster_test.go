@@ -38,7 +38,7 @@ type simConfig struct {
 }
 
 // host returns the name of the i-th host of a simulated cluster.
-func host(i int) string { return fmt.Sprintf("10.0.0.%d", i+1) }
+func host(i int) string { return fmt.Sprintf("10.0.%d.%d", i/254, i%254+1) }
 
 // settling is how long it takes a cluster to take its view for granted.
 const settling = peercache.DefaultStandIn + time.Second
