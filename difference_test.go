@@ -52,7 +52,7 @@ func TestP10MembersThatAPeerMakesUp(t *testing.T) {
 		want string
 	}{
 		"nothing":           {&pb.ChangeResponse{View: 7}, "a number of peers that is not known"},
-		"no peers":          {&pb.ChangeResponse{View: 7, Members: []string{"\x1b[2J", strings.Repeat("x", 9999)}, Size: 2}, "its list has 2 peers"},
+		"no peers":          {&pb.ChangeResponse{View: 7, Members: []string{"\x1b[2J\x1b[2J", strings.Repeat("x", 9999)}, Size: 2}, "its list has 2 peers"},
 		"not all":           {&pb.ChangeResponse{View: 7, Members: many[:1], Size: 99}, "its list has 99 peers"},
 		"many":              {&pb.ChangeResponse{View: 7, Members: many, Size: 800}, "and 795 more are in its list"},
 		"the same, but not": {&pb.ChangeResponse{View: 7, Members: []string{"http://10.0.0.1:8001", "http://10.0.0.2:8001"}, Size: 2}, "another one"},
