@@ -32,7 +32,13 @@ const (
 )
 
 // Now returns the present Instant.
-func Now() Instant { return theClock.at(time.Since(theClock.start)) }
+func Now() Instant {
+	now := time.Since(clockStart)
+	if theClock.due(now) {
+		theClock.look()
+	}
+	return theClock.instant(now)
+}
 
 // sinceStart is Now as a duration.
 func sinceStart() time.Duration { return time.Duration(Now()) }
@@ -63,17 +69,17 @@ func sum(a, b time.Duration) time.Duration {
 //
 // No look is missed after a suspend. The monotonic clock goes on while the system stops
 // and starts its processes and devices, which takes it much longer than lookEvery. So the
-// first call of at afterwards looks, before it returns.
+// first Now afterwards looks, before it returns.
 type clock struct {
 	start  time.Time
 	source clockSource
 	before time.Duration // source.suspended at the start
 	exact  bool          // source.suspended says
 
-	looked atomic.Int64 // since the start by the monotonic clock, when there was the last look
-	slept  atomic.Int64 // the time suspended, in nanoseconds; written before looked
-	apart  atomic.Int64 // the wall clock less the monotonic clock, at the last look
-	mu     sync.Mutex   // held while slept is found out
+	looked atomic.Uint64 // since the start by the monotonic clock, when there was the last look
+	ahead  atomic.Int64  // what an Instant is more than that, by the time suspended; written before looked
+	apart  atomic.Int64  // the wall clock less the monotonic clock, at the last look
+	mu     sync.Mutex    // held while ahead is found out
 }
 
 // clockSource is what a clock reads beside Go's monotonic clock.
@@ -99,25 +105,30 @@ const (
 	clockReadings = 5
 )
 
-var theClock = newClock(time.Now(), systemClock)
+var (
+	clockStart = time.Now()
+	theClock   clock
+)
 
-func newClock(start time.Time, s clockSource) *clock {
-	c := &clock{start: start, source: s}
+func init() { theClock.init(clockStart, systemClock) }
+
+func (c *clock) init(start time.Time, s clockSource) {
+	c.start, c.source = start, s
 	wall, since, _ := s.read(start)
 	c.apart.Store(int64(wall - since))
 	c.before, c.exact = s.suspended()
-	return c
+	c.ahead.Store(beforeStart)
 }
 
-// at returns the Instant of now, which the monotonic clock has just shown since the start.
-func (c *clock) at(now time.Duration) Instant {
-	if uint64(int64(now)-c.looked.Load()) >= uint64(lookEvery) { // also if it is less, in a bubble
-		c.look()
-	}
-	return beforeStart + Instant(now) + Instant(c.slept.Load())
+// due reports whether there is to be a look now, since the start by the monotonic clock.
+func (c *clock) due(now time.Duration) bool {
+	return uint64(now)-c.looked.Load() >= uint64(lookEvery) // also if it is earlier, in a bubble
 }
 
-// look sees to it that slept has all of the time suspended.
+// instant returns the Instant of now.
+func (c *clock) instant(now time.Duration) Instant { return Instant(int64(now) + c.ahead.Load()) }
+
+// look sees to it that ahead has all of the time suspended.
 func (c *clock) look() {
 	before := c.apart.Load()
 	wall, since, ok := c.source.read(c.start)
@@ -129,7 +140,7 @@ func (c *clock) look() {
 	if ok {
 		c.apart.CompareAndSwap(before, apart)
 	}
-	c.looked.Store(int64(since))
+	c.looked.Store(uint64(since))
 }
 
 // moved finds out whether the machine was suspended, for the wall clock and the monotonic
@@ -148,12 +159,12 @@ func (c *clock) moved() {
 	by := apart - time.Duration(c.apart.Load())
 	switch slept, ok := c.source.suspended(); {
 	case ok && c.exact:
-		c.slept.Store(max(c.slept.Load(), int64(slept-c.before)))
+		c.ahead.Store(max(c.ahead.Load(), beforeStart+int64(slept-c.before)))
 	case by > clockSlack:
-		c.slept.Add(int64(by))
+		c.ahead.Add(int64(by))
 	}
 	c.apart.Store(int64(apart))
-	c.looked.Store(int64(since))
+	c.looked.Store(uint64(since))
 }
 
 // readClocks is the read of a clockSource.

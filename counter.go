@@ -3,6 +3,7 @@ package peercache
 import (
 	"math/bits"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"unsafe"
 )
@@ -12,6 +13,11 @@ const (
 	// time share a stripe.
 	stripesPerCPU = 16
 	mostStripes   = 1024
+	// stripesShare: the stripes take 1/stripesShare of the group's bytes, beyond
+	// fewestStripes.
+	stripesShare  = 32
+	fewestStripes = 2
+	stripeBytes   = unsafe.Sizeof(hitStripe{})
 
 	// stackBits is the size of the smallest stack: those of two goroutines are
 	// at least that far apart.
@@ -26,9 +32,18 @@ const (
 // line that all cores write to. A goroutine finds its stripe by the address of
 // its stack. That costs next to nothing, and because a stack that is freed is
 // used again on the same processor, a stripe stays in one core's cache.
+//
+// A group has few stripes until it caches something: on a machine of many processors, all
+// of them take more than the rest of an empty group.
 type hitCounters struct {
-	stripes []hitStripe // a power of two of them
-	shift   uint8       // leaves as many bits of a 64-bit hash as number the stripes
+	// shift leaves as many bits of a 64-bit hash as number the stripes, of which first is
+	// the first. It is written after first, and read before: so there are enough.
+	shift atomic.Uint32
+	first atomic.Pointer[hitStripe]
+
+	most uint8 // what shift leaves, when there are all stripes
+	once sync.Once
+	few  [fewestStripes]hitStripe
 }
 
 // hitStripe fills two cache lines, because processors fetch them in pairs.
@@ -38,24 +53,43 @@ type hitStripe struct {
 	_         [128 - 3*8]byte
 }
 
-func newHitCounters() hitCounters {
-	width := bits.Len(uint(min(runtime.GOMAXPROCS(0)*stripesPerCPU, mostStripes) - 1))
-	return hitCounters{stripes: make([]hitStripe, 1<<width), shift: uint8(64 - width)}
+// init makes the counters of a group of so many bytes, of which they take a small part.
+func (c *hitCounters) init(bytes int64) {
+	most := max(fewestStripes, min(bytes/stripesShare/int64(stripeBytes), mostStripes))
+	c.most = uint8(bits.Len(uint(min(int64(runtime.GOMAXPROCS(0))*stripesPerCPU, most) - 1)))
+	c.first.Store(&c.few[0])
+	c.shift.Store(64 - 1)
+}
+
+// grow makes all stripes. It is called when something is cached, whose hits will count.
+func (c *hitCounters) grow() {
+	c.once.Do(func() {
+		if n := 1 << c.most; n > fewestStripes {
+			c.first.Store(unsafe.SliceData(make([]hitStripe, n)))
+			c.shift.Store(uint32(64 - c.most))
+		}
+	})
 }
 
 // mine returns the stripe of this goroutine.
 func (c *hitCounters) mine() *hitStripe {
 	var here byte
 	address := uint64(uintptr(unsafe.Pointer(&here)))
-	i := address >> stackBits * spread >> (c.shift & 63)
-	return &c.stripes[i&uint64(len(c.stripes)-1)]
+	i := address >> stackBits * spread >> (c.shift.Load() & 63)
+	return (*hitStripe)(unsafe.Add(unsafe.Pointer(c.first.Load()), uintptr(i)*stripeBytes))
 }
 
 func (c *hitCounters) sum() (main, hot, served int64) {
-	for i := range c.stripes {
-		main += c.stripes[i].main.Load()
-		hot += c.stripes[i].hot.Load()
-		served += c.stripes[i].served.Load()
+	add := func(stripes []hitStripe) {
+		for i := range stripes {
+			main += stripes[i].main.Load()
+			hot += stripes[i].hot.Load()
+			served += stripes[i].served.Load()
+		}
+	}
+	add(c.few[:]) // also when there are more
+	if first := c.first.Load(); first != &c.few[0] {
+		add(unsafe.Slice(first, 1<<c.most))
 	}
 	return main, hot, served
 }

@@ -28,7 +28,7 @@ const (
 func (p *HTTPPool) Agree(ctx context.Context) { p.agree(ctx) }
 
 // Suspend makes the clock of this process go as if the machine had been suspended for d.
-func Suspend(d time.Duration) { theClock.slept.Add(int64(d)) }
+func Suspend(d time.Duration) { theClock.ahead.Add(int64(d)) }
 
 // Epoch counts how often peers were heard to begin to have another view.
 func (p *HTTPPool) Epoch() uint64 { return p.agreement().epoch }

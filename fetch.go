@@ -254,5 +254,6 @@ func (g *Group) keepCopy(key string, e fetched, asked Instant, have Entry, f *fe
 		g.hot.Renew(key, e.Entry)
 		return
 	}
+	g.hits.grow()
 	g.hot.Add(strings.Clone(key), e.Entry, g.planted.taint(f.Tainted))
 }

@@ -93,7 +93,6 @@ func NewGroup(name string, cacheBytes int64, getter Getter, opts ...GroupOption)
 		hotShare:    DefaultHotShare,
 		newCache:    NewStore,
 		times:       lifetimes{lease: DefaultLease, standIn: DefaultStandIn},
-		hits:        newHitCounters(),
 	}
 	if err := g.init(cacheBytes, opts); err != nil {
 		return nil, fmt.Errorf("peercache: group %q: %w", name, err)
@@ -114,6 +113,7 @@ func (g *Group) init(cacheBytes int64, opts []GroupOption) (err error) {
 	if cacheBytes <= 0 {
 		return fmt.Errorf("a cache of %d bytes: want more than 0", cacheBytes)
 	}
+	g.hits.init(cacheBytes)
 	for i, opt := range opts {
 		if opt == nil {
 			return fmt.Errorf("option %d is nil", i)

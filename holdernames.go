@@ -34,23 +34,18 @@ const (
 	bytesABack = 512
 )
 
-func newPeerNumbers(bytes int64) *peerNumbers {
-	p := &peerNumbers{most: int(max(fewestBack, min(bytes/bytesABack, maxNumbers)))}
+func (p *peerNumbers) init(bytes int64) {
+	p.most = int(max(fewestBack, min(bytes/bytesABack, maxNumbers)))
 	p.given.Store(new(map[string]uint32))
-	return p
 }
 
 // maxNumbers is more than there are peers.
 const maxNumbers = 1 << 20
 
-// of returns the number of a peer, and the map that it is in. It gives the peer one if
-// known says that it is a peer at all. If too many others have left within the time of a
-// lease, there is none.
-func (p *peerNumbers) of(peer string, known func(string) bool) (n uint32, given *map[string]uint32, ok bool) {
-	given = p.given.Load()
-	if n, ok := (*given)[peer]; ok {
-		return n, given, true
-	}
+// give gives a peer a number, if known says that it is one at all, and returns it with
+// the map that it is in. If too many others have left within the time of a lease, there is
+// none.
+func (p *peerNumbers) give(peer string, known func(string) bool) (n uint32, given *map[string]uint32, ok bool) {
 	if !known(peer) {
 		return 0, nil, false
 	}
@@ -111,14 +106,10 @@ func (p *peerNumbers) takeBack(known func(string) bool) {
 	p.given.Store(&numbers)
 }
 
-// still reports whether a peer has a number that it had in given. If so, nobody else has
-// had it meanwhile.
-func (p *peerNumbers) still(peer string, n uint32, given *map[string]uint32) bool {
-	now := p.given.Load()
-	if now == given {
-		return true
-	}
-	m, ok := (*now)[peer]
+// still reports whether a peer has that number. If it had it before, what was noted
+// meanwhile is known to be its.
+func (p *peerNumbers) still(peer string, n uint32) bool {
+	m, ok := (*p.given.Load())[peer]
 	return ok && m == n
 }
 

@@ -28,7 +28,7 @@ type holders struct {
 	// earlier process at this address noted is not known.
 	strangers Instant
 
-	peers *peerNumbers
+	peers peerNumbers
 }
 
 const (
@@ -73,13 +73,14 @@ type lease struct {
 }
 
 func newHolders(bytes int64, lease time.Duration) *holders {
-	return &holders{
+	h := &holders{
 		seed:      maphash.MakeSeed(),
 		most:      int(max(fewestLeases, min(bytes/leaseBytes/holderShards/2, math.MaxInt32))), // a place has 32 bits
 		lease:     lease,
 		strangers: Now().plus(lease),
-		peers:     newPeerNumbers(bytes),
 	}
+	h.peers.init(bytes)
+	return h
 }
 
 func (h *holders) shard(key string) (*holderShard, uint64) {
@@ -93,26 +94,30 @@ func (h *holders) note(key, peer string, d time.Duration, known func(string) boo
 	if d <= 0 || d > longestLease {
 		return false
 	}
+	given := h.peers.given.Load()
+	n, ok := (*given)[peer]
 	for {
-		n, given, ok := h.peers.of(peer, known)
 		if !ok {
-			return false
+			if n, given, ok = h.peers.give(peer, known); !ok {
+				return false
+			}
 		}
 		h.noteNumber(key, n, d)
-		if h.peers.still(peer, n, given) {
+		if h.peers.given.Load() == given || h.peers.still(peer, n) {
 			return true
 		}
+		ok = false
 	}
 }
 
 // noteNumber is note of the peer that has that number.
 func (h *holders) noteNumber(key string, peer uint32, d time.Duration) {
 	now := Now()
-	until := now.plus(d)
+	until := now + Instant(d) // a lease is short
 	s, hash := h.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.old.last <= now && (s.young.began.plus(h.lease) <= now || len(s.young.all) == h.most) {
+	if s.old.last <= now && (now-s.young.began >= Instant(h.lease) || len(s.young.all) == h.most) {
 		s.old, s.young = s.young, s.old
 		s.young.reset(now)
 	}

@@ -51,7 +51,7 @@ type entry struct {
 const (
 	keyLenBits = 16 // of state, lowest bits: the key's length, but for a long one
 	maxShort   = 1<<keyLenBits - 1
-	maxKeyLen  = uint64(math.MaxUint32)
+	maxKeyLen  = isLong - 1
 	maxValLen  = uint64(math.MaxUint32)
 
 	hasExpiry  = 1 << 16
@@ -210,6 +210,17 @@ func (e *entry) key() string {
 	}
 	return unsafe.String(e.byteAt(keyAt(state)), state&maxShort)
 }
+
+// has reports whether key, which is no longer than maxKeyLen, is e's and short. It is what a Get
+// does for the entry that is the right one, nearly always. A long key's flag makes a number of
+// its state that is no key's length.
+func (e *entry) has(key string) bool {
+	state := e.state.Load()
+	return int(state&(maxShort|isLong)) == len(key) && unsafe.String(e.byteAt(keyAt(state)), len(key)) == key
+}
+
+// hasLong reports whether key is e's and long.
+func (e *entry) hasLong(key string) bool { return len(key) > maxShort && e.key() == key }
 
 // longLen returns the length of e's key, which is long.
 func (e *entry) longLen() uint32 {

@@ -23,9 +23,7 @@ const (
 )
 
 func newGhost(shift uint8) *ghost {
-	g := &ghost{buckets: chunks[ghostBucket]{shift: shift}, n: 1}
-	g.buckets.reach(0)
-	return g
+	return &ghost{buckets: newChunks[ghostBucket](shift), n: 1}
 }
 
 // fit grows the ghost for the memory of so many keys; a new bucket begins with all that its

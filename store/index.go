@@ -19,8 +19,11 @@ const spread = 0x9e37_79b9_7f4a_7c15
 
 // newIndex makes an index with room for n keys.
 func newIndex(n int) index {
-	return index{slots: make([]indexed, 1<<bits.Len(uint(n+n/2)))}
+	return index{slots: make([]indexed, indexLen(n))}
 }
+
+// indexLen is how many slots an index for n keys has.
+func indexLen(n int) int { return 1 << bits.Len(uint(n+n/2)) }
 
 func (x *index) home(key uint32) int {
 	return int(uint64(key) * spread >> (64 - bits.Len(uint(len(x.slots)-1))))

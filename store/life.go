@@ -7,8 +7,11 @@ func (e *entry) expires() int64 {
 	if e.state.Load()&hasExpiry == 0 {
 		return 0
 	}
-	return int64(binary.NativeEndian.Uint64(e.expiryPart()[:8]))
+	return e.expiresAt()
 }
+
+// expiresAt is expires of an entry that has hasExpiry.
+func (e *entry) expiresAt() int64 { return int64(binary.NativeEndian.Uint64(e.expiryPart()[:8])) }
 
 // cost returns the heap that an entry takes.
 func cost(keyLen, valLen int, expires int64, meta uint64) int64 {

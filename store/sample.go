@@ -39,9 +39,29 @@ func newSample(t *table, maxBytes int64) sample {
 	if s.max < shadowMin {
 		s.max, s.limit = 0, 0
 	}
-	s.index = newIndex(2 * s.max)
+	s.index = newIndex(min(2*s.max, firstSample))
 	s.next = len(s.slots)
 	return s
+}
+
+// firstSample is for how many entries a sample has room at first.
+const firstSample = 16
+
+// fit makes room for one more entry.
+func (s *sample) fit() {
+	if s.n < len(s.slots)/2 || len(s.slots) >= indexLen(2*s.max) {
+		return
+	}
+	slots, ended := s.slots, s.next >= len(s.slots)
+	s.index = newIndex(len(slots))
+	for _, in := range slots {
+		if in.key != 0 {
+			s.put(in.key, in.value)
+		}
+	}
+	if ended {
+		s.next = len(s.slots)
+	}
 }
 
 // drawn returns the bits of a hash that decide. Neither the place in the sketch nor that in
@@ -52,6 +72,7 @@ func (s *sample) admits(hash uint64) bool { return drawn(hash) < s.limit }
 
 // add takes in e, which is admitted. If there are too many, half of them are let go.
 func (s *sample) add(e *entry) {
+	s.fit()
 	s.put(e.id, e.mark())
 	for s.n > 2*s.max-1 {
 		s.shrink(s.limit / 2)

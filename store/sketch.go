@@ -28,9 +28,7 @@ const (
 )
 
 func newSketch(shift uint8) *sketch {
-	s := &sketch{blocks: chunks[sketchBlock]{shift: shift}, n: 1, halved: 1}
-	s.blocks.reach(0)
-	return s
+	return &sketch{blocks: newChunks[sketchBlock](shift), n: 1, halved: 1}
 }
 
 // fit grows the sketch for so many entries. A new block begins as a copy of the one whose

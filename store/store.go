@@ -141,7 +141,7 @@ func (s *Store) Worth(key string) uint32 {
 
 // Add caches a copy of value until expires, on the store's clock (0: without end), in place
 // of what key had. It returns the entry, and whether it was kept. It was not if it is too
-// large (more than a quarter of MaxBytes, a key or a value of 4 GiB) or has expired.
+// large (more than a quarter of MaxBytes, a key of 2 MiB, a value of 4 GiB) or has expired.
 func (s *Store) Add(key string, value []byte, expires int64, meta uint64) (Entry, bool) {
 	return s.AddUnless(nil, key, value, expires, meta)
 }
@@ -150,7 +150,7 @@ func (s *Store) Add(key string, value []byte, expires int64, meta uint64) (Entry
 // store locked, so that no Remove comes between its answer and the Add: it must be
 // quick and must not use the store. A nil refused is always false.
 func (s *Store) AddUnless(refused func() bool, key string, value []byte, expires int64, meta uint64) (Entry, bool) {
-	tooLarge := uint64(len(key)) > maxKeyLen || uint64(len(value)) > maxValLen || cost(len(key), len(value), expires, meta) > s.config.MaxBytes/maxPart
+	tooLarge := len(key) > maxKeyLen || uint64(len(value)) > maxValLen || cost(len(key), len(value), expires, meta) > s.config.MaxBytes/maxPart
 	now := s.Now()
 	if tooLarge || expires != 0 && expires <= now {
 		s.leaveOut(refused, key, tooLarge)

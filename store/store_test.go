@@ -91,6 +91,11 @@ func TestTooLargeIsNotKept(t *testing.T) {
 		t.Fatal("the old value is still there")
 	}
 	s.Add(strings.Repeat("k", len(large)), nil, 0, 0)
+	for _, n := range []int{maxKeyLen + 1, maxKeyLen + 1 + maxShort, 1 << 24} {
+		if _, ok := s.Get(strings.Repeat("k", n)); ok {
+			t.Errorf("a key of %d bytes is there", n)
+		}
+	}
 	if st := s.Stats(); st.Rejected != 2 || st.Replaced != 1 {
 		t.Fatalf("%+v", st)
 	}
@@ -99,11 +104,11 @@ func TestTooLargeIsNotKept(t *testing.T) {
 
 // A key of any length is kept, in entries of each form, through all that happens to one.
 func TestLongKeys(t *testing.T) {
-	for _, n := range []int{maxShort - 1, maxShort, maxShort + 1, 1<<17 - 1, 1 << 19, 1 << 20, 1<<20 + 1} {
+	for _, n := range []int{maxShort - 1, maxShort, maxShort + 1, 1<<17 - 1, 1 << 19, 1 << 20, 1<<20 + 1, maxKeyLen} {
 		for _, size := range []int{0, 100, apartFrom, 10_000} {
 			for _, meta := range []uint64{0, 7} {
 				var left []string
-				s := newStore(t, Config{MaxBytes: 16 << 20, OnLeave: func(key string, e Entry, r Reason) {
+				s := newStore(t, Config{MaxBytes: 32 << 20, OnLeave: func(key string, e Entry, r Reason) {
 					left = append(left, fmt.Sprint(len(key), " ", len(e.Value), " ", r))
 				}})
 				key, other := strings.Repeat("k", n), strings.Repeat("k", n-1)+"o"

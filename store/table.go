@@ -70,11 +70,13 @@ type table struct {
 	pause        func() // nil but in tests, which look at the table between a writer's stores
 }
 
-// row is an array of buckets that grows without being moved.
+// row is an array of buckets that grows without being moved. Its chunks are as long as those
+// of the type chunks.
 type row struct {
 	// chunks may be replaced by a longer slice with the same chunks.
-	chunks atomic.Pointer[[][]bucket]
-	shift  uint8 // a chunk has 1<<shift buckets
+	chunks  atomic.Pointer[[][]bucket]
+	lacking uint32
+	shift   uint8
 }
 
 const (
@@ -90,23 +92,23 @@ const (
 
 func newTable(maxBytes int64, hash func(string) uint64) *table {
 	t := &table{hash: hash}
-	t.main.shift = smallShift
+	shift := uint8(smallShift)
 	if maxBytes >= largeTable {
-		t.main.shift = largeShift
+		shift = largeShift
 	}
-	t.overflow.shift = t.main.shift
+	t.main.shift, t.main.lacking = shift, 1<<shift-1<<smallShift
+	t.overflow.shift = shift // no chunk before the first overflow
 	t.main.reach(0)
-	t.overflow.reach(0)
 	// As many bytes in a chunk of ids as in one of buckets: a member has an eighth of a bucket's.
-	t.ids.members.shift = t.main.shift + 3
-	t.ids.members.reach(0)
+	t.ids.members = newChunks[member](shift + 3)
 	t.state.Store(1)
 	return t
 }
 
 func (r *row) at(i uint32) *bucket {
+	i += r.lacking
 	chunk := (*r.chunks.Load())[i>>(r.shift&31)]
-	return &chunk[i&(1<<(r.shift&31)-1)]
+	return &chunk[i&uint32(len(chunk)-1)]
 }
 
 // reach makes at(i) valid.
@@ -115,16 +117,19 @@ func (r *row) reach(i uint32) {
 	if p := r.chunks.Load(); p != nil {
 		chunks = *p
 	}
-	if int(i>>r.shift) < len(chunks) {
+	if int((i+r.lacking)>>r.shift) < len(chunks) {
 		return
 	}
-	chunks = append(chunks, make([]bucket, 1<<r.shift)) // a reader sees the old length
+	chunks = append(chunks, make([]bucket, chunkLen(len(chunks), r.shift, r.lacking))) // a reader sees the old length
 	r.chunks.Store(&chunks)
 }
 
 func (r *row) bytes() int64 {
-	chunks := *r.chunks.Load()
-	return int64(len(chunks))<<r.shift*bucketBytes + int64(cap(chunks))*chunkBytes
+	p := r.chunks.Load()
+	if p == nil {
+		return 0
+	}
+	return (int64(len(*p))<<r.shift-int64(r.lacking))*bucketBytes + int64(cap(*p))*chunkBytes
 }
 
 // bytes returns the heap that the table takes, without the entries.
@@ -160,6 +165,9 @@ func matching(tags, tag uint64) uint64 {
 
 // find returns the entry of key, or nil. It may be called without the lock.
 func (t *table) find(hash uint64, key string) *entry {
+	if len(key) > maxKeyLen {
+		return nil
+	}
 	tag := tagOf(hash)
 	for {
 		state := t.state.Load()
@@ -170,7 +178,7 @@ func (t *table) find(hash uint64, key string) *entry {
 				if i >= slotsPerBucket {
 					break
 				}
-				if e := b.slot[i].Load(); e != nil && e.key() == key {
+				if e := b.slot[i].Load(); e != nil && (e.has(key) || e.hasLong(key)) {
 					return e
 				}
 			}
