@@ -52,7 +52,7 @@ func TestWithCacheTakesTheUsersOwn(t *testing.T) {
 	if s := g.Stats().Main; s.Items != 1 || s.Hits != 2 || s.Misses != 1 {
 		t.Errorf("%+v", s)
 	}
-	if _, err := peercache.NewGroup("g", 1, &origin{}, peercache.WithCache(nil)); err == nil {
+	if _, err := peercache.NewGroup("g", 4096, &origin{}, peercache.WithCache(nil)); err == nil {
 		t.Error("WithCache(nil) is no error")
 	}
 }

@@ -50,17 +50,18 @@ type Group struct {
 	fetches singleflight.Group[fetched]
 	past    singleflight.Group[Entry]
 
-	slots       slots // see WithMaxLoads
-	refreshes   refreshes
-	times       lifetimes
-	loadTimeout time.Duration
-	answerTime  time.Duration // for how long one peer is waited for that gives signs of life
-	maxKey      int
-	maxValue    int
-	hotShare    float64
-	newCache    NewCache
-	onEvict     func(key string, view ByteView, reason Reason) // nil if nobody wants to know
-	errorText   func(error) string                             // nil: what the error says
+	slots        slots // see WithMaxLoads
+	refreshes    refreshes
+	times        lifetimes
+	loadTimeout  time.Duration
+	answerTime   time.Duration // for how long one peer is waited for that gives signs of life
+	maxKey       int
+	maxValue     int
+	valueLimited bool // by the user
+	hotShare     float64
+	newCache     NewCache
+	onEvict      func(key string, view ByteView, reason Reason) // nil if nobody wants to know
+	errorText    func(error) string                             // nil: what the error says
 
 	// registrar knows whether this process may have been replaced. It is nil in a
 	// group that serves on all the same, so that a hit costs one look at it.
@@ -76,7 +77,7 @@ type Group struct {
 }
 
 // NewGroup makes a group of the given name, whose cached values, keys and
-// bookkeeping take at most cacheBytes in this process. The name must be the same
+// bookkeeping take at most cacheBytes in this process, at least 4 KiB. The name must be the same
 // on all peers; it may be any text of 1 to 255 bytes without a slash. The getter
 // loads what is cached nowhere.
 //
@@ -110,8 +111,8 @@ func (g *Group) init(cacheBytes int64, opts []GroupOption) (err error) {
 	if isNil(g.getter) {
 		return errors.New("the getter is nil: want one that loads a key from the origin")
 	}
-	if cacheBytes <= 0 {
-		return fmt.Errorf("a cache of %d bytes: want more than 0", cacheBytes)
+	if cacheBytes < leastCacheBytes {
+		return fmt.Errorf("a cache of %d bytes: want at least %d", cacheBytes, leastCacheBytes)
 	}
 	g.hits.init(cacheBytes)
 	for i, opt := range opts {
@@ -159,6 +160,7 @@ func (g *Group) init(cacheBytes int64, opts []GroupOption) (err error) {
 	if g.snapshot != nil {
 		g.warm()
 	}
+	g.warnOfOptions(cacheBytes)
 	return nil
 }
 

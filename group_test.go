@@ -54,7 +54,7 @@ func TestNewGroupSaysWhatIsWrong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := peercache.NewGroup("taken", 1, getter, peercache.WithPeers(pool)); err != nil {
+	if _, err := peercache.NewGroup("taken", 4096, getter, peercache.WithPeers(pool)); err != nil {
 		t.Fatal(err)
 	}
 	cases := map[string]struct {
@@ -64,22 +64,23 @@ func TestNewGroupSaysWhatIsWrong(t *testing.T) {
 		opts   []peercache.GroupOption
 		want   string
 	}{
-		"no name":          {"", 1, getter, nil, "name"},
-		"slash in name":    {"a/b", 1, getter, nil, "slash"},
-		"name not text":    {"\xff", 1, getter, nil, "text"},
-		"name too long":    {strings.Repeat("n", 256), 1, getter, nil, "255"},
-		"nil getter":       {"g", 1, nil, nil, "getter is nil"},
-		"nil GetterFunc":   {"g", 1, peercache.GetterFunc(nil), nil, "getter is nil"},
-		"nil ItemFunc":     {"g", 1, peercache.ItemFunc(nil), nil, "getter is nil"},
-		"size 0":           {"g", 0, getter, nil, "more than 0"},
+		"no name":          {"", 4096, getter, nil, "name"},
+		"slash in name":    {"a/b", 4096, getter, nil, "slash"},
+		"name not text":    {"\xff", 4096, getter, nil, "text"},
+		"name too long":    {strings.Repeat("n", 256), 4096, getter, nil, "255"},
+		"nil getter":       {"g", 4096, nil, nil, "getter is nil"},
+		"nil GetterFunc":   {"g", 4096, peercache.GetterFunc(nil), nil, "getter is nil"},
+		"nil ItemFunc":     {"g", 4096, peercache.ItemFunc(nil), nil, "getter is nil"},
+		"size 0":           {"g", 0, getter, nil, "at least 4096"},
+		"size 64":          {"g", 64, getter, nil, "at least 4096"},
 		"size negative":    {"g", -5, getter, nil, "-5"},
-		"name taken":       {"taken", 1, getter, []peercache.GroupOption{peercache.WithPeers(pool)}, "already"},
-		"nil peers":        {"g", 1, getter, []peercache.GroupOption{peercache.WithPeers(nil)}, "WithPeers(nil)"},
-		"load timeout":     {"g", 1, getter, []peercache.GroupOption{peercache.WithLoadTimeout(0)}, "WithLoadTimeout"},
-		"key limit":        {"g", 1, getter, []peercache.GroupOption{peercache.WithMaxKeyBytes(0)}, "WithMaxKeyBytes"},
-		"key limit beyond": {"g", 1, getter, []peercache.GroupOption{peercache.WithMaxKeyBytes(2 << 20)}, "1048576"},
-		"value limit":      {"g", 1, getter, []peercache.GroupOption{peercache.WithMaxValueBytes(-1)}, "WithMaxValueBytes"},
-		"hot share":        {"g", 1, getter, []peercache.GroupOption{peercache.WithHotShare(1)}, "0.9"},
+		"name taken":       {"taken", 4096, getter, []peercache.GroupOption{peercache.WithPeers(pool)}, "already"},
+		"nil peers":        {"g", 4096, getter, []peercache.GroupOption{peercache.WithPeers(nil)}, "WithPeers(nil)"},
+		"load timeout":     {"g", 4096, getter, []peercache.GroupOption{peercache.WithLoadTimeout(0)}, "WithLoadTimeout"},
+		"key limit":        {"g", 4096, getter, []peercache.GroupOption{peercache.WithMaxKeyBytes(0)}, "WithMaxKeyBytes"},
+		"key limit beyond": {"g", 4096, getter, []peercache.GroupOption{peercache.WithMaxKeyBytes(2 << 20)}, "1048576"},
+		"value limit":      {"g", 4096, getter, []peercache.GroupOption{peercache.WithMaxValueBytes(-1)}, "WithMaxValueBytes"},
+		"hot share":        {"g", 4096, getter, []peercache.GroupOption{peercache.WithHotShare(1)}, "0.9"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -253,7 +253,7 @@ func WithMaxValueBytes(n int) GroupOption {
 		if n <= 0 || n > mostValueBytes {
 			return fmt.Errorf("WithMaxValueBytes(%d): want 1 to %d", n, mostValueBytes)
 		}
-		g.maxValue = n
+		g.maxValue, g.valueLimited = n, true
 		return nil
 	}
 }
