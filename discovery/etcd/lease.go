@@ -23,7 +23,7 @@ var (
 )
 
 // mostGranted is the longest TTL of a lease that etcd has, in seconds.
-const mostGranted = 9_000_000_000
+const mostGranted = int64(9_000_000_000)
 
 // sure returns for how long a lease counts, from before it was asked for: less
 // than its TTL, because clocks differ in speed and timers are late.
