@@ -24,8 +24,6 @@ const (
 	// beforeStart is the Instant at which the process started. So none is negative or zero,
 	// not even in a bubble of testing/synctest, whose clock starts in the year 2000.
 	beforeStart = 1 << 60
-	// endOfTime is the last Instant, more than 250 years after the start.
-	endOfTime = Instant(math.MaxInt64)
 	// endless is the least duration that is without end. It leaves room on the clock for
 	// two of them in a row: a TTL, and a stale window after it.
 	endless = 100 * 365 * 24 * time.Hour
@@ -43,8 +41,8 @@ func Now() Instant {
 // sinceStart is Now as a duration.
 func sinceStart() time.Duration { return time.Duration(Now()) }
 
-// plus returns the Instant d after i: endOfTime or the first one, if there is none so
-// late or so early.
+// plus returns the Instant d after i: the last or the first one, if there is none so late
+// or so early.
 func (i Instant) plus(d time.Duration) Instant {
 	return max(1, Instant(sum(time.Duration(i), d)))
 }
