@@ -10,7 +10,6 @@ import (
 	"maps"
 	"math"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -100,6 +99,7 @@ type HTTPPool struct {
 	handover   struct {
 		bytes int64 // that one change of the view may have handed over
 		time  time.Duration
+		given bool // by an option
 	}
 
 	pace       pace // of the attempts to reach peers that are away
@@ -109,22 +109,6 @@ type HTTPPool struct {
 	give       sync.Once     // closes given
 	warm       atomic.Bool   // set when Ready has returned nil
 	log        *slog.Logger
-}
-
-// mostHeaderBytes bounds the headers of a response.
-const mostHeaderBytes = 64 << 10
-
-// newTransport makes the transport that a pool uses by default.
-func newTransport() *http.Transport {
-	return &http.Transport{
-		DialContext:         (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
-		TLSHandshakeTimeout: 5 * time.Second,
-		MaxIdleConnsPerHost: 64,
-		IdleConnTimeout:     90 * time.Second,
-		DisableCompression:  true,
-
-		MaxResponseHeaderBytes: mostHeaderBytes,
-	}
 }
 
 // NewHTTPPool makes a pool for this process, whose base URL, as all its peers
@@ -139,7 +123,6 @@ func newTransport() *http.Transport {
 func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 	p := &HTTPPool{
 		self:        self,
-		basePath:    DefaultBasePath,
 		serving:     semaphore.NewWeighted(math.MaxInt64),
 		streams:     true,
 		maxPeers:    DefaultMaxPeers,
@@ -175,8 +158,11 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 			return nil, fmt.Errorf("peercache: %w", err)
 		}
 	}
+	if err := p.checkOptions(); err != nil {
+		return nil, fmt.Errorf("peercache: %w", err)
+	}
 	if p.transport == nil {
-		p.transport = newTransport()
+		p.transport = DefaultTransport()
 	}
 	p.warnOfOptions()
 	p.upgrades, p.signs = withoutHTTP2(p.transport), forSigns(p.transport)
@@ -187,6 +173,7 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 	if u, err := url.Parse(self); err == nil {
 		p.hosts = append(p.hosts, hostName(u.Host))
 	}
+	p.warnOfTransport()
 	return p, nil
 }
 

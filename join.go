@@ -20,6 +20,9 @@ func WithDiscovery(d discovery.Discovery) PoolOption {
 		if d == nil {
 			return errors.New("WithDiscovery(nil): want a Discovery, or leave the option out and use Set")
 		}
+		if p.membership != nil {
+			return errors.New("WithDiscovery twice: want one Discovery")
+		}
 		p.membership = newMembership(p, d)
 		return nil
 	}

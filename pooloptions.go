@@ -1,9 +1,7 @@
 package peercache
 
 import (
-	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -15,8 +13,8 @@ type PoolOption func(*HTTPPool) error
 
 // WithBasePath sets the path under which peers ask each other, the same on all
 // of them. It begins and ends with a slash, and has only letters, digits, '-',
-// '_', '.' and '~' in between. The default is DefaultBasePath. It has no effect
-// before a WithGroupcacheCompat in the list of options.
+// '_', '.' and '~' in between. The default is DefaultBasePath, or that of
+// WithGroupcacheCompat.
 func WithBasePath(path string) PoolOption {
 	return func(p *HTTPPool) error {
 		if !strings.HasPrefix(path, "/") || !strings.HasSuffix(path, "/") || strings.Contains(path, "//") {
@@ -42,13 +40,13 @@ func plainSegment(s string) bool {
 }
 
 // WithGroupcacheCompat makes the pool a good peer of golang/groupcache's
-// HTTPPool with its default options: the base path is /_groupcache/ and the ring
-// is groupcache's, 50 replicas and CRC-32. So a fleet may be changed over one
-// process at a time.
+// HTTPPool with its default options: the base path is /_groupcache/, unless there is a
+// WithBasePath, and the ring is groupcache's, 50 replicas and CRC-32. So a fleet may be
+// changed over one process at a time. Base URLs may have the port of their scheme, or other
+// spellings of the host, as they stand on the ring of the others. It excludes WithHandover.
 func WithGroupcacheCompat() PoolOption {
 	return func(p *HTTPPool) error {
 		p.compat = true
-		p.basePath = groupcacheBasePath
 		return nil
 	}
 }
@@ -58,7 +56,7 @@ func WithGroupcacheCompat() PoolOption {
 // and its keys are loaded twice. The default is the group's load timeout and a
 // second; math.MaxInt64 is no bound. A peer that is silent is not waited for so long,
 // see WithDetectionTime; on a stream, where nothing else has to be bounded, it has no
-// effect.
+// effect. It is at least the detection time.
 func WithPeerTimeout(d time.Duration) PoolOption {
 	return func(p *HTTPPool) error {
 		if d <= 0 {
@@ -99,7 +97,7 @@ func WithHandover(maxBytes int64, maxTime time.Duration) PoolOption {
 		if maxBytes < 0 || maxTime <= 0 {
 			return fmt.Errorf("WithHandover(%d, %v): want at least 0 bytes, and a time of more than 0", maxBytes, maxTime)
 		}
-		p.handover.bytes, p.handover.time = maxBytes, maxTime
+		p.handover.bytes, p.handover.time, p.handover.given = maxBytes, maxTime, true
 		return nil
 	}
 }
@@ -135,7 +133,7 @@ func WithUnproven(n int) PoolOption {
 
 // WithLargeValue sets from which size on, in bytes, a value takes the plain way:
 // a request and a connection of its own, where it holds up no other answers. The
-// default is 256 KiB.
+// default is 256 KiB. It excludes WithoutStream.
 func WithLargeValue(n int) PoolOption {
 	return func(p *HTTPPool) error {
 		if n < 1 || n > mostValueBytes {
@@ -169,22 +167,6 @@ func WithMaxLargeRequests(n int) PoolOption {
 func WithoutStream() PoolOption {
 	return func(p *HTTPPool) error {
 		p.streams = false
-		return nil
-	}
-}
-
-// WithTransport makes the pool send its requests by rt, for instance one that
-// speaks TLS with certificates of the user's own. An http.Transport that prefers
-// HTTP/2, which has no upgrades, is used without for streams; peers are spoken to
-// by the plain way alone through any other that does. The default is an
-// http.Transport of the pool's own that uses no proxy, gives up dialling after
-// two seconds, and keeps up to 64 idle connections a peer.
-func WithTransport(rt http.RoundTripper) PoolOption {
-	return func(p *HTTPPool) error {
-		if rt == nil {
-			return errors.New("WithTransport(nil): want an http.RoundTripper")
-		}
-		p.transport = rt
 		return nil
 	}
 }

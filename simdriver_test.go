@@ -311,13 +311,15 @@ func (c *simulation) path(p *simProcess) string {
 func (c *simulation) build(p *simProcess, h *simnet.Host) (err error) {
 	pool := []peercache.PoolOption{
 		peercache.WithTransport(h.Transport()), peercache.WithDetectionTime(c.detect),
-		peercache.WithPeerTimeout(simPeerTimeout), peercache.WithLargeValue(2 << 10),
+		peercache.WithPeerTimeout(simPeerTimeout),
 	}
 	if c.snapshots && c.seed%4 == 0 { // then a value is restored, or loaded
 		pool = append(pool, peercache.WithHandover(0, peercache.DefaultHandoverTime))
 	}
 	if c.plain {
 		pool = append(pool, peercache.WithoutStream())
+	} else {
+		pool = append(pool, peercache.WithLargeValue(2<<10))
 	}
 	if p.pool, err = peercache.NewHTTPPool(p.url, pool...); err != nil {
 		return err
