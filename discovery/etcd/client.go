@@ -20,6 +20,8 @@ func newClient(ctx context.Context, config clientv3.Config) (*clientv3.Client, e
 	// etcd closes connections that ping more often than every five seconds.
 	config.DialKeepAliveTime = cmp.Or(config.DialKeepAliveTime, 10*time.Second)
 	config.DialKeepAliveTimeout = cmp.Or(config.DialKeepAliveTimeout, 5*time.Second)
+	// Without it, an answer may have 2 GiB. All keys of 65,536 peers have less than this.
+	config.MaxCallRecvMsgSize = cmp.Or(config.MaxCallRecvMsgSize, 64<<20)
 	if config.Logger == nil && config.LogConfig == nil {
 		config.Logger = zap.NewNop() // it logs every retry
 	}

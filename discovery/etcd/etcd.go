@@ -91,7 +91,8 @@ func New(client *clientv3.Client, prefix string, opts ...Option) (*Discovery, er
 // in that nothing is asked of etcd before Run, which waits for it, while
 // clientv3.New with a user and a password fails if etcd is not there. What config
 // leaves open is set to what is good for this use: a DialTimeout of 5 s,
-// DialKeepAliveTime and -Timeout of 10 and 5 s, and no log of the client's own.
+// DialKeepAliveTime and -Timeout of 10 and 5 s, a MaxCallRecvMsgSize of 64 MiB, and no log
+// of the client's own.
 //
 // The error says what is wrong with an argument.
 func NewFromConfig(config clientv3.Config, prefix string, opts ...Option) (*Discovery, error) {
@@ -128,13 +129,16 @@ func newDiscovery(d *Discovery, opts []Option) (*Discovery, error) {
 	return d, nil
 }
 
-// Run implements discovery.Discovery. It fails if self is empty, if it is called
-// twice, and if etcd refuses the user, the password or the access to the keys
+// Run implements discovery.Discovery. It fails if self is empty or, with the prefix, longer
+// than 1,024 bytes, if it is called twice, and if etcd refuses the user, the password or the access to the keys
 // before anything has worked; later it takes that for an outage like others.
 // To withdraw takes at most two seconds.
 func (d *Discovery) Run(ctx context.Context, self string, report func(discovery.View)) error {
 	if self == "" {
 		return errors.New("discovery/etcd: this process has no base URL: want one such as http://10.0.0.1:8001")
+	}
+	if most := longestValue - len(d.prefix); len(self) > most {
+		return fmt.Errorf("discovery/etcd: a base URL of %d bytes: want at most %d, with the prefix %q", len(self), most, d.prefix)
 	}
 	if d.ran.Swap(true) {
 		return errors.New("discovery/etcd: Run was called before: want a Discovery for each call")

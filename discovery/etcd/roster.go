@@ -5,6 +5,19 @@ import (
 	"slices"
 )
 
+const (
+	// mostKeys bounds how many keys a process remembers. It is more than the ring of a pool
+	// can have, so that a view of so many is not taken, and the last one stands.
+	mostKeys = 1 << 16
+
+	// longestValue bounds what it remembers of a key and of its value. No base URL is so
+	// long: a pool leaves it out, with a warning.
+	longestValue = 1 << 10
+)
+
+// clip returns a key or a value, or as much of it as is remembered.
+func clip(b []byte) string { return string(b[:min(len(b), longestValue)]) }
+
 // roster is who is in the view, by key: whose key is in etcd, and who stays for a
 // while although it is not, because it may come back.
 type roster struct {
@@ -25,8 +38,11 @@ func (r *roster) read(found map[string]string, keep bool) {
 	maps.DeleteFunc(r.missing, func(key, _ string) bool { _, ok := found[key]; return ok })
 }
 
-// put takes the news that a key was written.
+// put takes the news that a key was written. There may be too many already.
 func (r *roster) put(key, url string) {
+	if _, known := r.here[key]; !known && len(r.here) >= mostKeys {
+		return
+	}
 	r.here[key] = url
 	delete(r.missing, key)
 }

@@ -51,11 +51,14 @@ func (m *member) read(ctx context.Context, l *lease) (int64, error) {
 		return 0, fmt.Errorf("read the keys: %w", err)
 	}
 	registered := errKeyGone
-	found := make(map[string]string, len(resp.Kvs))
+	found := make(map[string]string, min(len(resp.Kvs), mostKeys))
 	for _, kv := range resp.Kvs {
-		found[string(kv.Key)] = string(kv.Value)
-		if string(kv.Key) == m.key {
+		own := string(kv.Key) == m.key
+		if own {
 			registered = checkOwn(kv, l)
+		}
+		if own || len(found) < mostKeys {
+			found[clip(kv.Key)] = clip(kv.Value)
 		}
 	}
 	if registered != nil {
@@ -159,9 +162,9 @@ func (m *member) apply(events []*clientv3.Event, l *lease) error {
 	}
 	for _, e := range events {
 		if e.Type == clientv3.EventTypeDelete {
-			m.roster.remove(string(e.Kv.Key), l.grace() > 0)
+			m.roster.remove(clip(e.Kv.Key), l.grace() > 0)
 		} else {
-			m.roster.put(string(e.Kv.Key), string(e.Kv.Value))
+			m.roster.put(clip(e.Kv.Key), clip(e.Kv.Value))
 		}
 	}
 	return nil

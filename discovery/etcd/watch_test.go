@@ -3,6 +3,7 @@ package etcd
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -46,5 +47,40 @@ func TestApply(t *testing.T) {
 		if got := m.roster.peers(); !slices.Equal(got, strings.Fields(tc.want)) {
 			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
 		}
+	}
+}
+
+// What others write below the prefix costs little more than names: of a value that is no
+// base URL the beginning is remembered, and no more keys than a pool would refuse.
+func TestWhatOthersWriteIsBounded(t *testing.T) {
+	const self, id = "self", 7
+	m := &member{key: self}
+	m.roster.read(map[string]string{self: self}, false)
+	l := &lease{id: id, ttl: time.Hour, renewed: time.Now()}
+	put := func(key, value string) {
+		t.Helper()
+		event := &clientv3.Event{Type: clientv3.EventTypePut, Kv: &mvccpb.KeyValue{Key: []byte(key), Value: []byte(value), Lease: 1}}
+		if err := m.apply([]*clientv3.Event{event}, l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 10 {
+		put(strconv.Itoa(i)+strings.Repeat("k", 1<<20), strconv.Itoa(i)+strings.Repeat("v", 1<<20))
+	}
+	size := 0
+	for key, value := range m.roster.here {
+		size += len(key) + len(value)
+	}
+	if len(m.roster.here) != 11 || size > 11*2*longestValue {
+		t.Errorf("%d bytes of %d keys: want at most %d of 11", size, len(m.roster.here), 11*2*longestValue)
+	}
+	for i := range mostKeys + 10 {
+		put("key"+strconv.Itoa(i), "v"+strconv.Itoa(i))
+	}
+	if n := len(m.roster.here); n != mostKeys {
+		t.Errorf("%d keys: want %d", n, mostKeys)
+	}
+	if !slices.Contains(m.roster.peers(), self) {
+		t.Error("this process is not among them")
 	}
 }

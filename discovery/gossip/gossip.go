@@ -38,7 +38,10 @@ type Gossip struct {
 	name      string // "": the base URL
 	cluster   string
 	profile   Profile
-	log       *slog.Logger
+
+	maxMembers int
+
+	log *slog.Logger
 
 	ran  atomic.Bool
 	addr atomic.Pointer[string] // what Addr returns; nil until Run listens
@@ -53,6 +56,8 @@ func New(opts ...Option) (*Gossip, error) {
 		bind:    netip.MustParseAddrPort(DefaultBind),
 		cluster: DefaultCluster,
 		log:     slog.New(slog.DiscardHandler),
+
+		maxMembers: DefaultMaxMembers,
 	}
 	for i, opt := range opts {
 		if opt == nil {
@@ -90,6 +95,7 @@ func (g *Gossip) Run(ctx context.Context, self string, report func(discovery.Vie
 		return fmt.Errorf("gossip: a base URL of %d bytes: want 1 to %d", len(self), memberlist.MetaMaxSize)
 	}
 	m := newMembers(self)
+	m.most, m.log = g.maxMembers, g.log
 	list, err := g.listen(ctx, self, m)
 	if err != nil {
 		return fmt.Errorf("gossip: %w", err)
@@ -132,7 +138,7 @@ func (g *Gossip) listen(ctx context.Context, self string, m *members) (*memberli
 	c.SecretKey = g.key
 	c.Logger = newLog(g.log)
 	c.Delegate = metadata(self)
-	c.Events = m
+	c.Events, c.Alive = m, m
 	// The name of a dead member is free at once for one at another address: a
 	// process may come back with another port. 0 would be never.
 	c.DeadNodeReclaimTime = time.Nanosecond

@@ -25,6 +25,9 @@ var levels = map[string]slog.Level{
 // Write logs one line, without error.
 func (l lines) Write(line []byte) (int, error) {
 	level, text := slog.LevelInfo, bytes.TrimSpace(line)
+	if bytes.HasSuffix(text, []byte(errFull.Error())) {
+		return len(line), nil // that was said once
+	}
 	if word, rest, ok := bytes.Cut(text, []byte("] ")); ok && bytes.HasPrefix(word, []byte("[")) {
 		if known, ok := levels[string(word[1:])]; ok {
 			level, text = known, rest

@@ -2,6 +2,8 @@ package gossip
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -15,12 +17,15 @@ import (
 // that memberlist itself gives out shares memory that it goes on writing to.
 type members struct {
 	self string
+	most int          // see WithMaxMembers
+	log  *slog.Logger // where it is said that there are more
 
 	// changed holds a token when living changed after the last view was taken.
 	changed chan struct{}
 
 	mu     sync.Mutex
 	living map[string]member // by name
+	full   bool              // there were more than most, and that was said
 }
 
 type member struct {
@@ -29,7 +34,24 @@ type member struct {
 }
 
 func newMembers(self string) *members {
-	return &members{self: self, changed: make(chan struct{}, 1), living: make(map[string]member)}
+	return &members{self: self, changed: make(chan struct{}, 1), living: make(map[string]member), most: DefaultMaxMembers, log: slog.New(slog.DiscardHandler)}
+}
+
+// errFull refuses a member. memberlist logs it each time, see lines.
+var errFull = errors.New("there are as many members as WithMaxMembers allows")
+
+// NotifyAlive implements memberlist.AliveDelegate: it refuses members that are too many.
+func (m *members) NotifyAlive(n *memberlist.Node) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, known := m.living[n.Name]; known || len(m.living) < m.most {
+		return nil
+	}
+	if !m.full {
+		m.full = true
+		m.log.Warn("gossip: others who come are not noticed: want a key, if they are strangers, or another WithMaxMembers", "members", len(m.living))
+	}
+	return errFull
 }
 
 // NotifyJoin implements memberlist.EventDelegate. The node is memberlist's, and
@@ -43,7 +65,10 @@ func (m *members) NotifyUpdate(n *memberlist.Node) { m.NotifyJoin(n) }
 
 // NotifyLeave implements memberlist.EventDelegate: the node left or is dead.
 func (m *members) NotifyLeave(n *memberlist.Node) {
-	m.change(func() { delete(m.living, n.Name) })
+	m.change(func() {
+		delete(m.living, n.Name)
+		m.full = m.full && len(m.living) >= m.most/2
+	})
 }
 
 func (m *members) change(f func()) {

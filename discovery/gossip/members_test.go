@@ -3,8 +3,10 @@ package gossip
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -86,4 +88,55 @@ func TestFollowDuringReport(t *testing.T) {
 			t.Errorf("the last view is %q, want %q", last, want)
 		}
 	})
+}
+
+// However many come, no more are noticed than allowed, and that is said once. Those who are
+// known go on being so.
+func TestMembersAreBounded(t *testing.T) {
+	var log record
+	m := newMembers(urlA)
+	m.most, m.log = 3, slog.New(slog.NewTextHandler(&log, nil))
+	comes := func(name string) error {
+		n := node(name, "http://"+name+":1")
+		err := m.NotifyAlive(n)
+		if err == nil {
+			m.NotifyJoin(n)
+		} else { // as memberlist does
+			newLog(m.log).Printf("[WARN] memberlist: ignoring alive message for '%s': %s", name, err)
+		}
+		return err
+	}
+	for i := range 1000 {
+		if err := comes(fmt.Sprint("peer", i)); (err != nil) != (i >= 3) {
+			t.Errorf("member %d: error %v, want the first three", i, err)
+		}
+	}
+	if err := comes("peer1"); err != nil {
+		t.Errorf("a member that is known: %v", err)
+	}
+	if n := strings.Count(log.String(), "level=WARN"); n != 1 {
+		t.Errorf("%d warnings, want one:\n%s", n, &log)
+	}
+	m.NotifyLeave(node("peer0", ""))
+	if err := comes("peer7"); err != nil {
+		t.Errorf("a member in the place of one that has gone: %v", err)
+	}
+}
+
+// Two processes with room for one each are a cluster each.
+func TestMaxMembers(t *testing.T) {
+	a := run(t, urlA, WithMaxMembers(1))
+	b := run(t, urlB, WithMaxMembers(1), WithJoin(a.Addr()))
+	for deadline := time.Now().Add(patience); !strings.Contains(a.log.String(), "WithMaxMembers"); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("no warning:\n%s", a.log)
+		}
+	}
+	for _, p := range []*process{a, b} {
+		for range len(p.views) {
+			if got := <-p.views; !slices.Equal(got, []string{p.self}) {
+				t.Errorf("%s has the view %q, want itself", p.self, got)
+			}
+		}
+	}
 }

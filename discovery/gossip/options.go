@@ -130,6 +130,27 @@ func WithProfile(p Profile) Option {
 	}
 }
 
+const (
+	// DefaultMaxMembers is how many members a process knows, see WithMaxMembers. A pool
+	// takes no view of so many, unless it is told to.
+	DefaultMaxMembers = 8192
+
+	mostMembers = 1 << 16
+)
+
+// WithMaxMembers bounds how many living members this process knows, itself among them, from
+// 1 to 65,536. Others who come are not noticed, with one warning, until some of these have
+// gone. The default is DefaultMaxMembers.
+func WithMaxMembers(n int) Option {
+	return func(g *Gossip) error {
+		if n < 1 || n > mostMembers {
+			return fmt.Errorf("WithMaxMembers(%d): want 1 to %d", n, mostMembers)
+		}
+		g.maxMembers = n
+		return nil
+	}
+}
+
 // WithLogger says where to log what goes wrong, and what memberlist does. By
 // default, and with nil, nothing is logged.
 func WithLogger(l *slog.Logger) Option {

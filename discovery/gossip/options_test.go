@@ -34,6 +34,8 @@ func TestNew(t *testing.T) {
 		{"a key", WithKey(make([]byte, 24)), ""},
 		{"no name", WithName(""), "want a name"},
 		{"a long name", WithName(strings.Repeat("a", 256)), "1 to 255 bytes"},
+		{"no members", WithMaxMembers(0), "want 1 to 65536"},
+		{"too many members", WithMaxMembers(1 << 20), "want 1 to 65536"},
 		{"no cluster", WithCluster(""), "want a name"},
 		{"a long cluster", WithCluster(strings.Repeat("a", 256)), "1 to 255 bytes"},
 		{"another profile", WithProfile(Local + 1), "want LAN, WAN or Local"},

@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
 )
@@ -36,9 +38,9 @@ func newForm(self string, p port) (form, error) {
 	if u.Scheme != "http" && u.Scheme != "https" || err != nil || addr.Zone() != "" {
 		return form{}, errors.New("want http:// or https:// and the address of the pod, such as http://$(POD_IP):8001")
 	}
-	own, err := strconv.ParseUint(u.Port(), 10, 16)
+	own, err := strconv.ParseUint(cmp.Or(u.Port(), strconv.Itoa(int(portOf[u.Scheme]))), 10, 16)
 	if err != nil || own == 0 {
-		return form{}, errors.New("want the port as well, such as http://$(POD_IP):8001")
+		return form{}, errors.New("want a port of 1 to 65535, such as http://$(POD_IP):8001")
 	}
 	f := form{scheme: u.Scheme, port: p, address: discoveryv1.AddressTypeIPv6}
 	if addr.Is4() {
@@ -56,8 +58,22 @@ func newForm(self string, p port) (form, error) {
 	return f, nil
 }
 
-// peer returns the base URL of the peer at an address.
+// portOf are the ports of the schemes.
+var portOf = map[string]int32{"http": 80, "https": 443}
+
+// peer returns the base URL of the peer at an address, in the one way that there is to spell
+// it: with the shortest form of the address, and without the port of the scheme. What is no
+// address stays as it is, for the pool to warn of.
 func (f form) peer(addr string, port int32) string {
+	if ip, err := netip.ParseAddr(addr); err == nil {
+		addr = ip.Unmap().String()
+	}
+	if port == portOf[f.scheme] {
+		if strings.Contains(addr, ":") {
+			addr = "[" + addr + "]"
+		}
+		return f.scheme + "://" + addr
+	}
 	return f.scheme + "://" + net.JoinHostPort(addr, strconv.Itoa(int(port)))
 }
 

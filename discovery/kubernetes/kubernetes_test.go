@@ -111,7 +111,7 @@ func TestConditions(t *testing.T) {
 // Of pods with addresses of both families, those of self's family count. The port
 // may have a name, scheme and port are else self's.
 func TestForm(t *testing.T) {
-	six := slice("six", pod("fd00::1"), pod("fd00::2"))
+	six := slice("six", pod("fd00::1"), pod("FD00:0::0002"))
 	six.AddressType = discoveryv1.AddressTypeIPv6
 	names := slice("names", pod("a.example"))
 	names.AddressType = discoveryv1.AddressTypeFQDN
@@ -127,6 +127,8 @@ func TestForm(t *testing.T) {
 	}{
 		{"http://10.0.0.1:8001", nil, []string{"http://10.0.0.1:8001", "http://10.0.0.2:8001", "http://10.0.0.5:8001"}},
 		{"https://10.0.0.1:9000", nil, []string{"https://10.0.0.1:9000", "https://10.0.0.2:9000", "https://10.0.0.5:9000"}},
+		{"http://10.0.0.1", nil, []string{"http://10.0.0.1", "http://10.0.0.2", "http://10.0.0.5"}},
+		{"https://[fd00::1]", nil, []string{"https://[fd00::1]", "https://[fd00::2]"}},
 		{"http://[fd00::1]:8001", nil, []string{"http://[fd00::1]:8001", "http://[fd00::2]:8001"}},
 		{"http://10.0.0.1:8001", []kubernetes.Option{kubernetes.WithPort("peers")}, []string{"http://10.0.0.1:8001", "http://10.0.0.2:8001"}},
 		{"http://10.0.0.1:8001", []kubernetes.Option{kubernetes.WithPort("8001")}, []string{"http://10.0.0.1:8001", "http://10.0.0.2:8001", "http://10.0.0.5:8001"}},
@@ -235,7 +237,9 @@ func TestNewErrors(t *testing.T) {
 func TestRunErrors(t *testing.T) {
 	for _, test := range []struct{ self, port, want string }{
 		{"http://peercache-0.peercache:8001", "8001", "the address of the pod"},
-		{"http://10.0.0.1", "8001", "want the port as well"},
+		{"http://10.0.0.1", "8001", "look for it at port 8001"},
+		{"http://10.0.0.1:0", "8001", "want a port of 1 to 65535"},
+		{"http://10.0.0.1:80", "80", `would know it as "http://10.0.0.1"`},
 		{"10.0.0.1:8001", "8001", "first path segment"},
 		{"ftp://10.0.0.1:8001", "8001", "want http:// or https://"},
 		{"http://10.0.0.1:8001", "8002", "look for it at port 8002"},
