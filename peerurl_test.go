@@ -164,6 +164,7 @@ func TestLoopbackAmongOthers(t *testing.T) {
 				}
 			}
 			p.Shutdown(t.Context())
+			synctest.Wait() // breakers log in goroutines of their own
 			said := 0
 			for line := range strings.Lines(log.String()) {
 				if strings.Contains(line, "address of") || strings.Contains(line, "one of its machine") {
