@@ -30,10 +30,3 @@ func (g *Group) warnOfOptions(cacheBytes int64) {
 		warn("WithPeerTimeout(%v) is shorter than WithLoadTimeout(%v): a slow load is taken for a peer that is gone, and the key is loaded twice: want it longer, or left out", g.pool.peerTimeout, g.loadTimeout)
 	}
 }
-
-// warnOfOptions warns of what the pool was asked for and cannot be.
-func (p *HTTPPool) warnOfOptions() {
-	if !p.streams && p.stream.LargeValue > 0 {
-		p.log.Warn("an option looks wrong", "why", "WithLargeValue has no effect with WithoutStream, where all values take the plain way: want one of them")
-	}
-}

@@ -164,7 +164,6 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 	if p.transport == nil {
 		p.transport = DefaultTransport()
 	}
-	p.warnOfOptions()
 	p.upgrades, p.signs = withoutHTTP2(p.transport), forSigns(p.transport)
 	p.own, p.problems.log = newOwnAddress(p), p.log
 	if err := p.setPeers([]string{self}, false); err != nil {
