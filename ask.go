@@ -88,10 +88,17 @@ func (a *ask) haveOf(i int) Entry {
 func (a *ask) plain(i int) { a.goOn(single{i: i, plain: true}) }
 
 func (a *ask) end(i int, e fetched, err error) {
+	// Last, and also where a Cache of the user's panics: it must not end the goroutine that
+	// reads the link, nor leave those waiting who asked.
+	defer func() {
+		if r := recover(); r != nil {
+			a.of.panicked("the cache", a.keys[i], r)
+		}
+		a.of.fetches.End(a.flights[i], e, err)
+	}()
 	if err == nil || e.Missing {
 		a.of.keepCopy(a.keys[i], e, a.asked, a.haveOf(i), a.flights[i])
 	}
-	a.of.fetches.End(a.flights[i], e, err)
 }
 
 // goOn asks for a key alone, in a goroutine.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache"
+	"github.com/peercache/peercache/internal/simnet"
 )
 
 // What a single Get says in the log and counts, a batch does: a panic at level error, each
@@ -120,4 +121,25 @@ func TestBatchChecksItsKeys(t *testing.T) {
 	if got := fmt.Sprint(getter.batches); got != "[2]" {
 		t.Errorf("batches of %s keys, want one of 2", got)
 	}
+}
+
+// Stats tells hits of callers here from those of peers.
+func TestStatsTellWhoseHitsTheyAre(t *testing.T) {
+	simulate(t, func(t *testing.T, net *simnet.Network) {
+		nodes := newSimCluster(t, net, 2, simConfig{getter: &editions{}, group: []peercache.GroupOption{peercache.WithHotShare(0)}})
+		keys := keysOwnedBy(t, nodes, 0, 1, 4)
+		for range 2 {
+			nodes[0].group.GetMulti(t.Context(), keys)
+		}
+		for range 3 {
+			nodes[1].wants(t, keys[0], "1")
+		}
+		nodes[0].brings(t, keys[1], "1")
+		if s := nodes[1].group.Stats(); s.Hits != 8 || s.ServerHits != 5 || s.ServerRequests != 9 || s.Gets != 12 {
+			t.Errorf("%d hits, %d of them peers', of %d requests of peers and %d Gets: want 8, 5, 9, 12", s.Hits, s.ServerHits, s.ServerRequests, s.Gets)
+		}
+		if s := nodes[0].group.Stats(); s.ServerHits != 0 {
+			t.Errorf("the asker counts %d hits of peers", s.ServerHits)
+		}
+	})
 }

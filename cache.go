@@ -8,7 +8,9 @@ import (
 )
 
 // A Cache keeps the values of a group in this process, within a number of
-// bytes. Its methods are called concurrently.
+// bytes. Its methods are called concurrently. They must not panic: within a load or a
+// peer's request it would be an error of that, but otherwise it goes on in the goroutine that
+// made the call, a caller's or one in the background.
 type Cache interface {
 	// Get returns the entry of key. It is called for every Get of the group, so
 	// it had better be quick. It may return an entry that has expired: the Group

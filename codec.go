@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/gob"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 
@@ -14,8 +15,8 @@ import (
 // Protobuf and Gob make codecs; any type with these two methods is one. Its
 // methods are called from many goroutines.
 //
-// Encode runs within a load, where its panic is an error of the load, and within
-// Set; Decode runs in the goroutine of each Get. All peers must have codecs that
+// Encode runs within a load and within Set; Decode runs in the goroutine of each Get.
+// A panic is an error of these. All peers must have codecs that
 // understand each other, those of the version before and after a deploy too.
 type Codec[T any] interface {
 	// Encode returns v as bytes. They are copied: they stay the codec's.
@@ -28,7 +29,9 @@ type Codec[T any] interface {
 	Decode(view ByteView) (T, error)
 }
 
-// JSON returns a codec that caches the JSON of a T, as encoding/json has it. To
+// JSON returns a codec that caches the JSON of a T, as encoding/json has it. A nil pointer
+// is no value: it cannot be encoded, and null is not decoded to one. A nil slice or map is
+// one, as is null where T is an interface. To
 // unmarshal, it copies the cached bytes, because a T may have an UnmarshalJSON of
 // its own, which could keep them or write to them.
 func JSON[T any]() Codec[T] { return jsonCodec[T]{} }
@@ -36,6 +39,9 @@ func JSON[T any]() Codec[T] { return jsonCodec[T]{} }
 type jsonCodec[T any] struct{}
 
 func (jsonCodec[T]) Encode(v T) ([]byte, error) {
+	if isNilPointer(&v) { // json would write null, of which nobody could tell who has it
+		return nil, fmt.Errorf("as JSON: a nil %v, want a value, or ErrNotFound where there is none", reflect.TypeFor[T]())
+	}
 	b, err := json.Marshal(v)
 	if err != nil {
 		return nil, fmt.Errorf("as JSON: %w", err)
@@ -44,7 +50,10 @@ func (jsonCodec[T]) Encode(v T) ([]byte, error) {
 }
 
 func (jsonCodec[T]) Decode(view ByteView) (v T, err error) {
-	if err = json.Unmarshal(view.ByteSlice(), &v); err != nil {
+	if err = json.Unmarshal(view.ByteSlice(), &v); err == nil && isNilPointer(&v) {
+		err = errors.New("null is no value of it")
+	}
+	if err != nil {
 		err = fmt.Errorf("want the JSON of a %v: %w", reflect.TypeFor[T](), err)
 	}
 	return v, err
@@ -94,10 +103,8 @@ func Gob[T any]() Codec[T] { return gobCodec[T]{} }
 type gobCodec[T any] struct{}
 
 func (gobCodec[T]) Encode(v T) ([]byte, error) {
-	for p := reflect.ValueOf(&v).Elem(); p.Kind() == reflect.Pointer; p = p.Elem() {
-		if p.IsNil() { // gob would panic
-			return nil, fmt.Errorf("as gob: a nil %v, want a value, or ErrNotFound where there is none", reflect.TypeFor[T]())
-		}
+	if isNilPointer(&v) { // gob would panic
+		return nil, fmt.Errorf("as gob: a nil %v, want a value, or ErrNotFound where there is none", reflect.TypeFor[T]())
 	}
 	var buf bytes.Buffer
 	if err := gob.NewEncoder(&buf).Encode(&v); err != nil {
@@ -116,6 +123,20 @@ func (gobCodec[T]) Decode(view ByteView) (v T, err error) {
 		err = fmt.Errorf("want the gob of a %v: %w", reflect.TypeFor[T](), err)
 	}
 	return v, err
+}
+
+// isNilPointer reports whether T is a pointer, and v a nil one, or one to a nil one.
+func isNilPointer[T any](v *T) bool {
+	if reflect.TypeFor[T]().Kind() != reflect.Pointer {
+		return false
+	}
+	p := reflect.ValueOf(v).Elem()
+	for ; p.Kind() == reflect.Pointer; p = p.Elem() {
+		if p.IsNil() {
+			return true
+		}
+	}
+	return false
 }
 
 // encode encodes a value that a loader returned or a caller set.

@@ -280,3 +280,33 @@ func benchmarkTyped[T any](b *testing.B, name string, codec peercache.Codec[T], 
 	run("bare", func() error { return bare(data) })
 	run("Typed.Get", func() error { _, err := group.Get(b.Context(), "k"); return err })
 }
+
+// A nil pointer is no value: neither is it encoded as JSON, nor is null decoded to it. Where
+// null is a value of T it stays one.
+func TestJSONTakesNoNilPointer(t *testing.T) {
+	if b, err := peercache.JSON[*user]().Encode(nil); err == nil || !strings.Contains(err.Error(), "a nil *peercache_test.user") {
+		t.Errorf("a nil pointer became %q, %v", b, err)
+	}
+	if v, err := peercache.JSON[*user]().Decode(peercache.ViewOfString("null")); err == nil {
+		t.Errorf("null became %v", v)
+	}
+	if v, err := peercache.JSON[**user]().Decode(peercache.ViewOfString("null")); err == nil {
+		t.Errorf("null became %v", v)
+	}
+	for name, err := range map[string]error{
+		"a nil slice": roundTrip[[]int](nil), "a nil map": roundTrip[map[string]int](nil), "a nil any": roundTrip[any](nil),
+		"a pointer": roundTrip(&user{Name: "Tom"}),
+	} {
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func roundTrip[T any](v T) error {
+	b, err := peercache.JSON[T]().Encode(v)
+	if err == nil {
+		_, err = peercache.JSON[T]().Decode(peercache.ViewOf(b))
+	}
+	return err
+}

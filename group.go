@@ -95,7 +95,7 @@ func NewGroup(name string, cacheBytes int64, getter Getter, opts ...GroupOption)
 		newCache:    NewStore,
 		times:       lifetimes{lease: DefaultLease, standIn: DefaultStandIn},
 	}
-	if err := g.init(cacheBytes, opts); err != nil {
+	if err := orError("a callback", func() error { return g.init(cacheBytes, opts) }); err != nil {
 		return nil, fmt.Errorf("peercache: group %q: %w", name, err)
 	}
 	return g, nil
@@ -170,7 +170,7 @@ func (g *Group) makeCaches(bytes int64) (err error) {
 	if g.onEvict != nil {
 		onLeave = func(key string, e Entry, r Reason) {
 			if !e.Missing {
-				g.onEvict(key, e.View, r)
+				g.tellEvicted(key, e.View, r)
 			}
 		}
 	}

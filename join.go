@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -40,7 +41,7 @@ func WithPoolLogger(l *slog.Logger) PoolOption {
 		if l == nil {
 			l = slog.New(slog.DiscardHandler)
 		}
-		p.log = l
+		p.log = guard(l, new(atomic.Int64))
 		return nil
 	}
 }

@@ -207,7 +207,7 @@ func WithCache(newCache NewCache) GroupOption {
 // owned or a copy, exactly once and with the reason. f runs in the goroutine that
 // made the value leave, after it has left and with no lock held, so that it may
 // use the group; it holds up that goroutine's Get for as long as it runs. The view
-// stays valid.
+// stays valid. A panic of f is logged at level error, and harms nothing else (Stats.Panics).
 func WithOnEvict(f func(key string, view ByteView, reason Reason)) GroupOption {
 	return func(g *Group) error {
 		g.onEvict = f
@@ -261,10 +261,11 @@ func WithMaxValueBytes(n int) GroupOption {
 // WithLogger makes the group say what it does: at level debug where each Get
 // was answered from, at level info that a snapshot was restored, at level warn, once a
 // second at most, which peer could not be reached, or that a snapshot is ignored, at level
-// error that a getter panicked. By default, and with nil, it says nothing.
+// error that a getter panicked, or another callback. A panic of its handler is counted
+// (Stats.Panics), and harms nothing else. By default, and with nil, it says nothing.
 func WithLogger(l *slog.Logger) GroupOption {
 	return func(g *Group) error {
-		g.log = l
+		g.log = guard(l, &g.stats.panics)
 		return nil
 	}
 }

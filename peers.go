@@ -81,7 +81,8 @@ type Holder struct {
 }
 
 // A PeerPicker knows who the peers are. It is the seam between a Group and any
-// transport; HTTPPool is one. Its methods are called concurrently.
+// transport; HTTPPool is one. Its methods are called concurrently, and must not panic, as
+// those of a Cache.
 type PeerPicker interface {
 	// Register tells the picker of a group that is to answer the peers, before
 	// the group's first Get. It answers them with ServeGet and ServeChange. An

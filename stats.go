@@ -24,9 +24,14 @@ type Stats struct {
 
 	PeerLoads  int64 // values got from peers
 	Renewals   int64 // copies whose leases were renewed in the background
-	PeerErrors int64 // times a peer could not be reached
+	PeerErrors int64 // times a peer could not be reached, or gave no answer in time
 
 	ServerRequests int64 // keys that peers asked this process for
+	ServerHits     int64 // those of Hits that were peers' requests; the others were callers' here
+
+	// Panics are those of callbacks other than the getter: the function of WithOnEvict, a
+	// Codec, the handler of a logger. They are in the log, but for the last.
+	Panics int64
 
 	Main CacheStats // values that were loaded here: of keys this process owns, as a rule
 	Hot  CacheStats // copies of values that other peers own
@@ -68,6 +73,7 @@ type counters struct {
 	renewals   atomic.Int64
 	peerLoads  atomic.Int64
 	peerErrors atomic.Int64
+	panics     atomic.Int64
 }
 
 // Stats returns the group's figures. They are read one after the other while
@@ -89,6 +95,8 @@ func (g *Group) Stats() Stats {
 		PeerLoads:      g.stats.peerLoads.Load(),
 		PeerErrors:     g.stats.peerErrors.Load(),
 		ServerRequests: served,
+		ServerHits:     max(0, served-servedMisses),
+		Panics:         g.stats.panics.Load(),
 		Main:           g.main.Stats(),
 	}
 	s.Main.Hits, s.Main.Misses = mainHits, hotHits+misses+servedMisses

@@ -3,6 +3,7 @@ package peercache
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"time"
@@ -85,11 +86,16 @@ func (h streamHandler) queryOf(q *stream.Query) Query {
 
 // Hit implements stream.Handler. The query's memory is used again, but a Cache does not
 // keep the key of a Get.
-func (h streamHandler) Hit(q stream.Query) (stream.Answer, bool) {
+func (h streamHandler) Hit(q stream.Query) (a stream.Answer, ok bool) {
 	g := h.pool.group(q.Group)
 	if g == nil {
 		return stream.Answer{}, false
 	}
+	defer func() {
+		if r := recover(); r != nil { // of a Cache of the user's; Load will say so
+			a, ok = stream.Answer{}, false
+		}
+	}()
 	query := h.queryOf(&q)
 	if !q.More && h.old.keys == nil {
 		s, ok := g.serveHit(&query, nil)
@@ -103,11 +109,17 @@ func (h streamHandler) Hit(q stream.Query) (stream.Answer, bool) {
 }
 
 // Load implements stream.Handler.
-func (h streamHandler) Load(ctx context.Context, q stream.Query) stream.Answer {
+func (h streamHandler) Load(ctx context.Context, q stream.Query) (a stream.Answer) {
 	g := h.pool.group(q.Group)
 	if g == nil {
 		return failedAnswer(unknownGroup(q.Group))
 	}
+	defer func() {
+		if r := recover(); r != nil { // of a Cache of the user's
+			g.panicked("the cache", q.Key, r)
+			a = failedAnswer(encodeError(fmt.Errorf("panic: %v", r)))
+		}
+	}()
 	query := h.queryOf(&q)
 	s := g.serveLoad(ctx, &query)
 	return h.answer(g, &s)
@@ -122,6 +134,11 @@ func (h streamHandler) LoadBatch(ctx context.Context, q stream.Query, keys []str
 		}
 		return
 	}
+	defer func() {
+		if r := recover(); r != nil { // of a Cache of the user's; those not answered are errors
+			g.panicked("the cache", keys[0], r)
+		}
+	}()
 	query := h.queryOf(&q)
 	g.serveLoads(ctx, &query, keys, func(i int, s served) { answer(i, h.answer(g, &s)) })
 }

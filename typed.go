@@ -86,11 +86,26 @@ func (t *Typed[T]) GetMulti(ctx context.Context, keys []string) []TypedResult[T]
 // Set makes v the value of key on all peers, as Group.Set does. The ttl is that
 // of Item. A value that cannot be encoded changes nothing.
 func (t *Typed[T]) Set(ctx context.Context, key string, v T, ttl time.Duration) error {
-	b, err := encode(t.codec, v)
+	var b []byte
+	err := t.guarded(key, func() (err error) {
+		b, err = encode(t.codec, v)
+		return err
+	})
 	if err != nil {
 		return t.group.keyError(key, err)
 	}
 	return t.group.Set(ctx, key, Item{Value: b, TTL: ttl})
+}
+
+// guarded calls f, which calls the codec, and makes an error of its panic.
+func (t *Typed[T]) guarded(key string, f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			t.group.panicked("the codec", key, r)
+			err = fmt.Errorf("the codec panicked: %v", r)
+		}
+	}()
+	return f()
 }
 
 // Remove is Group.Remove.
@@ -103,7 +118,11 @@ func (t *Typed[T]) Clear(ctx context.Context) error { return t.group.Clear(ctx) 
 
 // decode decodes all of a value or none of it.
 func (t *Typed[T]) decode(key string, view ByteView) (T, error) {
-	v, err := t.codec.Decode(view)
+	var v T
+	err := t.guarded(key, func() (err error) {
+		v, err = t.codec.Decode(view)
+		return err
+	})
 	if err != nil {
 		var none T
 		return none, t.group.keyError(key, fmt.Errorf("%w, of %d bytes: %w", ErrDecode, view.Len(), err))
