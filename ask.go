@@ -3,6 +3,7 @@ package peercache
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // ask is what an owner is asked for, and the flights that its answers end.
@@ -12,17 +13,20 @@ type ask struct {
 	ctx     context.Context // of the caller who asked; its values count, not its end
 	owner   Peer
 	asked   Instant
-	have    Entry   // if there is one key: the copy that is there
-	haves   []Entry // if there are many: those of each, or nil
+	have    Entry // if there is one key: the copy that is there
 	flights []*fetchFlight
-	rest    *rest // of many keys, those that are asked for one by one; else nil
+	many    *many // nil if there is one key
 }
 
-// rest are the keys of an ask that have to be asked for one by one, each by a goroutine
-// that waits for the answer: mostAtOnce of them, however many keys there are.
-type rest struct {
+// many is what an ask for many keys has besides. Those of the rest have to be asked for one
+// by one, each by a goroutine that waits for the answer: mostAtOnce of them, however many
+// keys there are.
+type many struct {
+	haves   []Entry  // the copies that are there of all keys, or nil
+	digests []string // of haves
+
 	mu      sync.Mutex
-	keys    []single // guarded by mu
+	rest    []single // guarded by mu
 	workers int      // guarded by mu
 }
 
@@ -42,9 +46,10 @@ func (a *ask) start() {
 	if p, ok := a.owner.(linkedPeer); ok && len(a.keys) > 0 {
 		q := a.of.query(a.ctx, "", a.have)
 		a.group, a.lease, a.digest, a.nested, a.waiter, a.asked = q.Group, q.Lease, q.Digest, q.Nested, a, Now()
-		a.limit = a.of.answerTime
-		for i := range a.haves {
-			a.digests = append(a.digests, a.of.query(a.ctx, "", a.haves[i]).Digest)
+		if a.many != nil {
+			for _, have := range a.many.haves {
+				a.many.digests = append(a.many.digests, a.of.query(a.ctx, "", have).Digest)
+			}
 		}
 		var sent sent
 		n, sent, crowded = p.start(&a.request)
@@ -78,10 +83,21 @@ func (a *ask) answer(i int, ans Answer, err error) {
 
 // haveOf returns the copy that is there of the i-th key.
 func (a *ask) haveOf(i int) Entry {
-	if a.haves != nil {
-		return a.haves[i]
+	if a.many != nil && a.many.haves != nil {
+		return a.many.haves[i]
 	}
 	return a.have
+}
+
+// limit implements waiter.
+func (a *ask) limit() time.Duration { return a.of.answerTime }
+
+// digests implements waiter.
+func (a *ask) digests() []string {
+	if a.many == nil {
+		return nil
+	}
+	return a.many.digests
 }
 
 // plain implements waiter.
@@ -103,15 +119,15 @@ func (a *ask) end(i int, e fetched, err error) {
 
 // goOn asks for a key alone, in a goroutine.
 func (a *ask) goOn(s single) {
-	if a.rest == nil {
+	if a.many == nil {
 		go a.one(s)
 		return
 	}
-	a.rest.mu.Lock()
-	defer a.rest.mu.Unlock()
-	a.rest.keys = append(a.rest.keys, s)
-	if a.rest.workers < mostAtOnce {
-		a.rest.workers++
+	a.many.mu.Lock()
+	defer a.many.mu.Unlock()
+	a.many.rest = append(a.many.rest, s)
+	if a.many.workers < mostAtOnce {
+		a.many.workers++
 		go a.work()
 	}
 }
@@ -125,15 +141,15 @@ func (a *ask) work() {
 		}
 	}()
 	for {
-		a.rest.mu.Lock()
-		if over = len(a.rest.keys) == 0; over {
-			a.rest.workers--
-			a.rest.mu.Unlock()
+		a.many.mu.Lock()
+		if over = len(a.many.rest) == 0; over {
+			a.many.workers--
+			a.many.mu.Unlock()
 			return
 		}
-		s := a.rest.keys[0]
-		a.rest.keys = a.rest.keys[1:]
-		a.rest.mu.Unlock()
+		s := a.many.rest[0]
+		a.many.rest = a.many.rest[1:]
+		a.many.mu.Unlock()
 		a.one(s)
 	}
 }

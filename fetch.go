@@ -118,7 +118,7 @@ func (g *Group) fetchAll(ctx context.Context, owner Peer, keys []string, got fun
 		return
 	}
 	flights, first := g.fetches.JoinAll(keys)
-	a := &ask{of: g, ctx: ctx, owner: owner, rest: new(rest)}
+	a := &ask{of: g, ctx: ctx, owner: owner, many: new(many)}
 	a.keys, a.flights = make([]string, 0, len(keys)), make([]*fetchFlight, 0, len(keys))
 	for i, f := range flights {
 		if first[i] {

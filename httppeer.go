@@ -162,10 +162,11 @@ func (h *httpPeer) start(r *request) (n int, s sent, crowded bool) {
 		return 0, s, false
 	}
 	r.peer = h
-	_, r.maxValue = h.limits(r.group)
+	_, maxValue := h.limits(r.group)
+	r.maxValue = int32(maxValue) // at most mostValueBytes
 	q := r.query(0)
 	query := streamQuery(&q)
-	query.Limit = r.limit
+	query.Limit = r.waiter.limit()
 	if len(r.keys) == 1 {
 		id, err := l.Ask(r, query)
 		if err != nil {
@@ -174,9 +175,10 @@ func (h *httpPeer) start(r *request) (n int, s sent, crowded bool) {
 		return 1, sent{l, id}, false
 	}
 	query.Digest = ""
+	digests := r.waiter.digests()
 	for n < len(r.keys) {
-		if r.digests != nil {
-			query.Digests = r.digests[n:]
+		if digests != nil {
+			query.Digests = digests[n:]
 		}
 		_, asked, err := l.AskBatch(r, n, query, r.keys[n:])
 		if err != nil {
@@ -225,13 +227,13 @@ func (s sent) cancel() bool { return s.link.Cancel(s.id) }
 func (r *request) Answer(i int, said stream.Answer, err error) {
 	switch {
 	case errors.Is(err, stream.ErrOverdue):
-		r.waiter.answer(i, Answer{}, &unansweredError{r.peer.url, r.limit})
+		r.waiter.answer(i, Answer{}, &unansweredError{r.peer.url, r.waiter.limit()})
 	case err != nil:
 		r.waiter.answer(i, Answer{}, &PeerError{Peer: r.peer.url, Err: err})
 	case said.Plain:
 		r.waiter.plain(i)
 	default:
-		a, err := r.peer.answer(said, r.maxValue)
+		a, err := r.peer.answer(said, int(r.maxValue))
 		r.waiter.answer(i, a, err)
 	}
 }

@@ -116,25 +116,23 @@ type linkedPeer interface {
 // request is what a linkedPeer is asked for. It belongs to the peer until all
 // answers have come.
 type request struct {
-	group   string
-	keys    []string
-	lease   time.Duration
-	digest  string   // see Query; where there are many keys, empty
-	digests []string // of many keys, or nil
-	nested  Nesting
-	limit   time.Duration // for an answer
-	waiter  waiter
+	group  string
+	keys   []string
+	lease  time.Duration
+	digest string // see Query; where there are many keys, empty: see waiter
+	waiter waiter
+	nested Nesting
 
 	// The rest is the peer's to set.
+	maxValue int32 // bytes
 	peer     *httpPeer
-	maxValue int // bytes
 }
 
 // query returns what is asked for the i-th key.
 func (r *request) query(i int) Query {
 	q := Query{Group: r.group, Key: r.keys[i], Lease: r.lease, Digest: r.digest, Nested: r.nested}
-	if r.digests != nil {
-		q.Digest = r.digests[i]
+	if digests := r.waiter.digests(); digests != nil {
+		q.Digest = digests[i]
 	}
 	return q
 }
@@ -144,6 +142,10 @@ func (r *request) query(i int) Query {
 type waiter interface {
 	answer(i int, a Answer, err error)
 	plain(i int)
+	// limit returns for how long an answer is waited for.
+	limit() time.Duration
+	// digests returns those of many keys, or nil.
+	digests() []string
 }
 
 // viewer is a PeerPicker that knows whether its peers have the view that it has.

@@ -137,7 +137,7 @@ func TestServerRequestsAreCounted(t *testing.T) {
 	for range 3 {
 		nodes[0].get(t, key)
 	}
-	want := peercache.Stats{Gets: 3, Hits: 2, Loads: 1, ServerRequests: 3}
+	want := peercache.Stats{Gets: 3, Hits: 2, Loads: 1, ServerRequests: 3, ServerHits: 2}
 	s := nodes[1].group.Stats()
 	s.Main = peercache.CacheStats{}
 	if s != want {

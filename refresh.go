@@ -93,7 +93,7 @@ func (g *Group) renewCopies(ctx context.Context, keys []string, haves []Entry) {
 			if isCrowded(owner) {
 				continue
 			}
-			a = &ask{of: g, ctx: ctx, owner: owner, rest: new(rest)}
+			a = &ask{of: g, ctx: ctx, owner: owner, many: new(many)}
 			asks[owner] = a
 		}
 		f := g.fetches.Start(key)
@@ -104,7 +104,7 @@ func (g *Group) renewCopies(ctx context.Context, keys []string, haves []Entry) {
 		if have.Missing {
 			have = Entry{}
 		}
-		a.keys, a.flights, a.haves = append(a.keys, key), append(a.flights, f), append(a.haves, have)
+		a.keys, a.flights, a.many.haves = append(a.keys, key), append(a.flights, f), append(a.many.haves, have)
 	}
 	for _, a := range asks {
 		g.stats.renewals.Add(int64(len(a.keys)))
