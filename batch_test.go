@@ -109,6 +109,22 @@ func TestP3BatchHonoursDeadlines(t *testing.T) {
 	}
 }
 
+// A GetMulti whose context has ended begins no load, as a Get does not.
+func TestP3BatchWithAnEndedContextLoadsNothing(t *testing.T) {
+	getter := &batchOrigin{batch: func(keys []string) ([]peercache.Item, error) { return itemsOf(keys), nil }}
+	g := newLocal(t, getter)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for i, r := range g.GetMulti(ctx, []string{"a", "b"}) {
+		if !errors.Is(r.Err, context.Canceled) {
+			t.Errorf("key %d: error %v", i, r.Err)
+		}
+	}
+	if len(getter.batches) > 0 || g.Stats().Loads != 0 {
+		t.Errorf("batches of %v keys were loaded", getter.batches)
+	}
+}
+
 // A batch refuses the keys that Get refuses, and loads the others.
 func TestBatchChecksItsKeys(t *testing.T) {
 	getter := &batchOrigin{batch: func(keys []string) ([]peercache.Item, error) { return itemsOf(keys), nil }}

@@ -14,6 +14,9 @@ import (
 // group's load timeout; Get must return soon after that. The value is copied: it
 // stays the getter's.
 //
+// Get may Get other keys, of any group, but not its own; it gives them its ctx, so that no
+// load waits for another one that waits for it (WithMaxLoads).
+//
 // An error goes to everybody who waits for the key, on every peer, and is not
 // cached, but for ErrNotFound where WithNegativeTTL says so. A Getter returns ErrNotFound, or an error that wraps it, where the
 // origin has no such key. A panic is turned into an error.

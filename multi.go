@@ -77,6 +77,12 @@ type part struct {
 
 // loadAll loads keys here and calls got with the place of each.
 func (g *Group) loadAll(ctx context.Context, keys []string, got func(i int, e Entry, err error)) {
+	if err := ctx.Err(); err != nil { // as with Get, nothing begins
+		for i := range keys {
+			got(i, Entry{}, err)
+		}
+		return
+	}
 	if getter, ok := g.getter.(BatchGetter); ok && len(keys) > 1 && !g.lapsed() {
 		g.loadBatches(ctx, getter, keys, got)
 		return
