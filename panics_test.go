@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -168,6 +167,6 @@ func TestCachePanicOfAPeersRequest(t *testing.T) {
 		if _, err := link.Get(t.Context(), peercache.Query{Group: "test", Key: "bad"}); err == nil || !strings.Contains(err.Error(), "boom") {
 			t.Errorf("error %v, want that of the owner", err)
 		}
-		asker.get(t, fmt.Sprint("another"))
+		asker.get(t, "another")
 	})
 }
