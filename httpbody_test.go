@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -172,10 +173,10 @@ func TestP10SlowBodiesAreBounded(t *testing.T) {
 // closed.
 func TestBusyPeerIsNotDead(t *testing.T) {
 	simulate(t, func(t *testing.T, net *simnet.Network) {
-		busy := false
+		var busy atomic.Bool
 		nodes := newSimCluster(t, net, 2, simConfig{getter: &origin{}, pool: plainly(), wrap: func(i int, pool *peercache.HTTPPool) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if i == 1 && busy && r.Method == http.MethodPost {
+				if i == 1 && busy.Load() && r.Method == http.MethodPost {
 					w.Header().Set("Peercache-Peer", "http://10.0.0.2:8001")
 					http.Error(w, "busy", http.StatusTooManyRequests)
 					return
@@ -184,9 +185,9 @@ func TestBusyPeerIsNotDead(t *testing.T) {
 			})
 		}})
 		key := keysOwnedBy(t, nodes, 0, 1, 1)[0]
-		busy = true
+		busy.Store(true)
 		nodes[0].brings(t, key, "value of "+key)
-		busy = false
+		busy.Store(false)
 		if s := nodes[0].statsOf(t, nodes[1]); s.Breaker != peercache.BreakerClosed || s.BreakerOpened != 0 {
 			t.Errorf("the breaker of a busy peer is %v, and has opened %d times", s.Breaker, s.BreakerOpened)
 		}

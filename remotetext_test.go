@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unicode"
@@ -89,9 +90,9 @@ func TestP10TextOfPeersIsQuoted(t *testing.T) {
 // can be, whatever that peer says of them.
 func TestP10PendingHoldersAreBounded(t *testing.T) {
 	simulate(t, func(t *testing.T, net *simnet.Network) {
-		said := false
+		var said atomic.Bool
 		nodes := newSimCluster(t, net, 3, simConfig{getter: &origin{}, pool: plainly(), wrap: answering(func(path string) (int, proto.Message) {
-			if !strings.HasSuffix(path, "change") || !said {
+			if !strings.HasSuffix(path, "change") || !said.Load() {
 				return 0, nil
 			}
 			resp := &pb.ChangeResponse{Pending: []*pb.Holder{{Peer: "http://10.0.0.3:8001", LeftNs: math.MaxInt64, Reason: []byte(nasty)}}}
@@ -101,11 +102,11 @@ func TestP10PendingHoldersAreBounded(t *testing.T) {
 			return http.StatusOK, resp
 		})})
 		key := keysOwnedBy(t, nodes, 0, 1, 1)[0]
-		said = true
+		said.Store(true)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		err := nodes[0].group.Remove(ctx, key)
-		said = false
+		said.Store(false)
 		var pending *peercache.InvalidationError
 		if !errors.As(err, &pending) {
 			t.Fatalf("error %v: want an InvalidationError", err)
@@ -125,17 +126,17 @@ func TestP10PendingHoldersAreBounded(t *testing.T) {
 // An answer to a change that is mostly empty holders is refused before it is in memory.
 func TestP10TooManyPendingHolders(t *testing.T) {
 	simulate(t, func(t *testing.T, net *simnet.Network) {
-		said := false
+		var said atomic.Bool
 		nodes := newSimCluster(t, net, 2, simConfig{getter: &origin{}, pool: plainly(), wrap: answering(func(path string) (int, proto.Message) {
-			if !strings.HasSuffix(path, "change") || !said {
+			if !strings.HasSuffix(path, "change") || !said.Load() {
 				return 0, nil
 			}
 			return http.StatusOK, &pb.ChangeResponse{Pending: make([]*pb.Holder, 30_000)}
 		})})
 		key := keysOwnedBy(t, nodes, 0, 1, 1)[0]
-		said = true
+		said.Store(true)
 		err := nodes[0].group.Remove(t.Context(), key)
-		said = false
+		said.Store(false)
 		if err == nil || !strings.Contains(err.Error(), "pending holder") {
 			t.Errorf("error %v: want one that says what is wrong with the answer", err)
 		}
