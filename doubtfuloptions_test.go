@@ -24,7 +24,6 @@ func TestDoubtfulOptionsAreOneWarning(t *testing.T) {
 		"a short peer timeout":         {pool: []peercache.PoolOption{peercache.WithPeerTimeout(time.Second)}, want: "loaded twice"},
 		"a long one":                   {pool: []peercache.PoolOption{peercache.WithPeerTimeout(time.Minute)}},
 		"no stream":                    {pool: []peercache.PoolOption{peercache.WithoutStream()}},
-		"no stream, for large values":  {pool: []peercache.PoolOption{peercache.WithoutStream(), peercache.WithLargeValue(1 << 20)}, want: "WithLargeValue has no effect"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer

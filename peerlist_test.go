@@ -31,8 +31,8 @@ func (d *dialled) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, errors.New("there is no network")
 }
 
-// many returns n base URLs.
-func many(n int) []string {
+// manyPeers returns n base URLs.
+func manyPeers(n int) []string {
 	urls := make([]string, n)
 	for i := range urls {
 		urls[i] = fmt.Sprintf("http://10.1.%d.%d:8001", i/250, i%250)
@@ -53,7 +53,7 @@ func TestMostPeersOfAView(t *testing.T) {
 		runtime.ReadMemStats(&before)
 		goroutines := runtime.NumGoroutine()
 		for n := range 3 {
-			j.told.tell(append(many(20_000+n), selfURL)...)
+			j.told.tell(append(manyPeers(20_000+n), selfURL)...)
 		}
 		runtime.GC()
 		runtime.ReadMemStats(&after)
@@ -72,7 +72,7 @@ func TestMostPeersOfAView(t *testing.T) {
 		if w := j.warnings(t); len(w) != 1 || !strings.Contains(w[0], "WithMaxPeers") || !strings.Contains(w[0], "the last one stands") {
 			t.Errorf("warnings %q: want one that names WithMaxPeers", w)
 		}
-		j.told.tell(append(many(10), selfURL)...)
+		j.told.tell(append(manyPeers(10), selfURL)...)
 		if n := len(j.Peers()); n != 10 {
 			t.Errorf("%d peers of a view that is small enough: want 10", n)
 		}
@@ -92,11 +92,11 @@ func TestMostPeersOfASet(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := p.Set(append(many(want), selfURL)...); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("more than %d peers", want)) {
+			if err := p.Set(append(manyPeers(want), selfURL)...); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("more than %d peers", want)) {
 				t.Errorf("Set of %d peers: %v, want an error that says the most", want+1, err)
 			}
 			if most > 0 {
-				if err := p.Set(append(many(want-1), selfURL)...); err != nil {
+				if err := p.Set(append(manyPeers(want-1), selfURL)...); err != nil {
 					t.Errorf("Set of %d peers: %v", want, err)
 				}
 			}
@@ -117,7 +117,7 @@ func TestPeerFilter(t *testing.T) {
 			return FilterNetworks(netip.MustParsePrefix("10.0.0.0/24"))(url)
 		}))
 		const good = "http://10.0.0.2:8001"
-		view := append(many(1000), selfURL, good, "http://10.0.0.2:22", "http://db.internal:8001", "http://10.0.0.66:8001", "http://192.168.0.1:8001")
+		view := append(manyPeers(1000), selfURL, good, "http://10.0.0.2:22", "http://db.internal:8001", "http://10.0.0.66:8001", "http://192.168.0.1:8001")
 		j.join(t, view...)
 		synctest.Wait()
 		if got, want := j.members(), selfURL+" "+good; got != want {
