@@ -179,7 +179,7 @@ func TestPoolDurationsAreRefusedOrBehave(t *testing.T) {
 		option  func(d time.Duration) peercache.PoolOption
 		refused func(d time.Duration) bool
 	}{
-		"WithPeerTimeout":   {peercache.WithPeerTimeout, func(d time.Duration) bool { return d <= 0 }},
+		"WithPeerTimeout":   {peercache.WithPeerTimeout, func(d time.Duration) bool { return d < detection }},
 		"WithDetectionTime": {peercache.WithDetectionTime, func(d time.Duration) bool { return true }},
 		"WithHandover": {func(d time.Duration) peercache.PoolOption { return peercache.WithHandover(math.MaxInt64, d) },
 			func(d time.Duration) bool { return d <= 0 }},
