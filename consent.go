@@ -304,6 +304,7 @@ func (p *HTTPPool) heard(peer string, s *said) {
 		c.doubtful.Store(0)
 	case c.doubtful.Load() == 0:
 		c.doubtful.Store(int64(Now()))
+		defer p.watch.begin()
 	}
 	if anew || dissented == agrees || was != 0 && was != s.view {
 		c.newEpoch()

@@ -17,13 +17,28 @@ const mostMembersBytes = 32 << 10
 // not, and the other way round, for people to read. It is empty if the views are the same, or
 // if the peer is not in this process's view or does not answer.
 func (p *HTTPPool) difference(ctx context.Context, peer string) string {
+	difference, _ := p.askDifference(ctx, peer)
+	return difference
+}
+
+// askDifference does what difference does, and returns the answer as well: nil, if there was
+// none.
+func (p *HTTPPool) askDifference(ctx context.Context, peer string) (difference string, resp *pb.ChangeResponse) {
 	h := p.view.Load().has(peer)
 	if h == nil {
-		return ""
+		return "", nil
 	}
 	resp, err := h.change(ctx, &pb.ChangeRequest{Members: true})
+	if err != nil {
+		return "", nil
+	}
+	return p.differenceTo(resp), resp
+}
+
+// differenceTo is the difference to the view of the peer whose answer is resp.
+func (p *HTTPPool) differenceTo(resp *pb.ChangeResponse) string {
 	v := p.view.Load()
-	if err != nil || resp.GetView() == 0 || resp.GetView() == v.id {
+	if resp.GetView() == 0 || resp.GetView() == v.id {
 		return ""
 	}
 	mine, theirs := v.members(p.self), validMembers(resp.GetMembers())

@@ -38,6 +38,7 @@ const (
 	fieldPending     = 2  // of ChangeResponse
 	fieldStillAbsent = 5  // of ChangeResponse
 	fieldMembers     = 12 // of ChangeResponse
+	fieldGroupNames  = 15 // of ChangeResponse
 )
 
 // changeRequest is a change that was read. Its keys, and the value of its item, are in the
@@ -158,6 +159,8 @@ func decodeChanged(raw []byte, resp *pb.ChangeResponse) error {
 			return fmt.Errorf("a pending holder of %d bytes: want its base URL, time and reason", len(in))
 		case num == fieldPending:
 			pending++
+		case num == fieldGroupNames:
+			members++
 		case (num == fieldStillAbsent || num == fieldMembers) && len(in) < leastName:
 			return fmt.Errorf("an absent peer, or a member of the view, of %d bytes: want its base URL", len(in))
 		case num == fieldStillAbsent:

@@ -394,6 +394,7 @@ func (h *httpPeer) change(ctx context.Context, req *pb.ChangeRequest) (*pb.Chang
 		h.pool.witness(h.url)
 	}
 	h.pool.heard(h.url, saidInAnswer(resp))
+	h.pool.watch.saidGroups(h.url, resp.GetGroups())
 	if e := resp.GetError(); e != nil {
 		return nil, decodeError(h.url, e)
 	}

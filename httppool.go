@@ -62,6 +62,7 @@ type HTTPPool struct {
 
 	own      *ownAddress
 	problems problems
+	watch    *configWatch
 
 	hosts          []string // names by which requests may call this process, see WithHosts
 	requests       budget   // of the bodies of requests by the plain way
@@ -73,7 +74,8 @@ type HTTPPool struct {
 	serving *semaphore.Weighted
 
 	// groups, by name, is never written to, but swapped whole.
-	groups atomic.Pointer[map[string]*Group]
+	groups   atomic.Pointer[map[string]*Group]
+	groupsID atomic.Uint64 // of their names, see groupsID
 
 	mu      sync.Mutex                  // guards what follows, and is held while view, groups, leaving or closed change
 	leaving atomic.Bool                 // set by Shutdown: the process has no part in the view any more
@@ -150,6 +152,7 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 	p.handover.bytes, p.handover.time = DefaultHandoverBytes, DefaultHandoverTime
 	p.requests.most, p.answers.most, p.requestTimeout = DefaultRequestMemory, DefaultAnswerMemory, DefaultRequestTimeout
 	p.groups.Store(&map[string]*Group{})
+	p.groupsID.Store(groupsID(nil))
 	for i, opt := range opts {
 		if opt == nil {
 			return nil, fmt.Errorf("peercache: option %d is nil", i)
@@ -165,7 +168,7 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 		p.transport = DefaultTransport()
 	}
 	p.upgrades, p.signs = withoutHTTP2(p.transport), forSigns(p.transport)
-	p.own, p.problems.log = newOwnAddress(p), p.log
+	p.own, p.watch, p.problems.log = newOwnAddress(p), newConfigWatch(p), p.log
 	if err := p.setPeers([]string{self}, false); err != nil {
 		return nil, err
 	}
@@ -222,6 +225,8 @@ func (p *HTTPPool) Register(g *Group) error {
 	groups := maps.Clone(*p.groups.Load())
 	groups[g.name], g.pool = g, p
 	p.groups.Store(&groups)
+	p.groupsID.Store(groupsID(groups))
+	p.watch.begin()
 	return nil
 }
 

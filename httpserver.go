@@ -187,6 +187,7 @@ func (p *HTTPPool) answerChange(ctx context.Context, from string, req *changeReq
 	if req.GetMembers() {
 		p.answerMembers(resp)
 	}
+	p.answerGroups(resp, req.GetMembers())
 	// Last: a view that came meanwhile is one that the sender must hear of.
 	s := p.say(from)
 	resp.View, resp.Leaving, resp.Offering, resp.Absent = s.view, s.leaving, s.offering, s.absent

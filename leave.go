@@ -49,6 +49,7 @@ func (p *HTTPPool) Shutdown(ctx context.Context) error {
 	p.mu.Unlock()
 	p.end()
 	p.own.end()
+	p.watch.end()
 	err := cmp.Or(left, p.drain(ctx))
 	if err := errors.Join(err, p.saveSnapshots()); err != nil {
 		return fmt.Errorf("peercache: shutdown: %w", err)

@@ -177,17 +177,25 @@ func (p *problems) of(peer string, kind ConfigProblem) *ConfigError {
 	return nil
 }
 
-// err returns all problems as one error, or nil if there are none, and a channel that is
-// closed when that has changed.
-func (p *problems) err() (error, <-chan struct{}) {
+// lasting returns all problems because of which this process is not ready as one error, or
+// nil if there are none, and a channel that is closed when that has changed. A group that is
+// missing is none: in a deploy that brings it, it is missing everywhere.
+func (p *problems) lasting() (error, <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.all) == 0 {
+	var all configErrors
+	for _, e := range p.all {
+		if e.Problem != MissingGroup {
+			all = append(all, e)
+		}
+	}
+	if len(all) == 0 {
 		return nil, p.next
 	}
-	return configErrors(slices.SortedFunc(maps.Values(p.all), func(a, b *ConfigError) int {
+	slices.SortFunc(all, func(a, b *ConfigError) int {
 		return cmp.Or(cmp.Compare(a.Peer, b.Peer), cmp.Compare(a.Problem, b.Problem))
-	})), p.next
+	})
+	return all, p.next
 }
 
 // configErrors are problems as one error, whose text names the first few.

@@ -12,14 +12,19 @@ import (
 // Ready returns nil when this process is warm enough for the requests of users: it has a
 // view, by Set or by Join, the peers that can be reached have it too, those to which this
 // process is new have handed over what is its own now, and what may be used of the
-// snapshots is restored. If ctx ends before, the error
-// wraps ctx.Err and says what was missing. It is made for a readiness probe.
+// snapshots is restored. If ctx ends before, the error wraps ctx.Err and says what was
+// missing. It is made for a readiness probe.
 //
-// Peers are not waited for without end: not at all, if they cannot be reached, and those
-// that have another view, or values to hand over, for no longer than WithHandover's time
-// after this process got its view. Once warm, the process is ready whatever changes in the
-// cluster: else a change that all processes see would have a probe take all of them away
-// from their users. From Shutdown on the error is ErrClosed.
+// Peers that cannot be reached are not waited for, and those that have values to hand over,
+// or lack a group, for no longer than WithHandover's time after this process got its view.
+// What cannot be right is waited for without end, because people have to mend it: errors.As
+// finds a *ConfigError in the error then. It is a wrong process or something that is no peer
+// at the address of this process or of a peer, a server of this process that is not
+// listening, and a peer that goes on having another list of peers.
+//
+// Once warm, the process is ready whatever changes in the cluster: else a change that all
+// processes see would have a probe take all of them away from their users. From Shutdown on
+// the error is ErrClosed.
 func (p *HTTPPool) Ready(ctx context.Context) error {
 	for {
 		if p.leaving.Load() || p.closed.Load() {
@@ -64,17 +69,21 @@ func (p *HTTPPool) missing() (next <-chan struct{}, most time.Duration, err erro
 	default:
 		return c.announced, p.handover.time, errors.New("the peers have not heard of the view")
 	}
-	if problem, next := p.problems.err(); problem != nil {
+	if problem, next := p.problems.lasting(); problem != nil {
 		return next, p.handover.time, problem
 	}
 	if len(p.view.Load().others) > 0 && !p.own.found() {
 		return nil, ownLookEvery / 10, fmt.Errorf("this process was not found at its own address, %s: want its server listening there", p.self)
 	}
+	// Until it is known whether the lists go on differing: if they do, that is a problem.
+	undecided := time.Duration(p.view.Load().since.plus(max(p.handover.time, differAfter+4*watchEvery)) - Now())
 	switch {
+	case len(c.dissent) > 0 && undecided > 0:
+		return c.next, min(undecided, watchEvery), fmt.Errorf("peers have another view: %s", namesOf(c.dissent))
 	case most <= 0:
 		return nil, 0, nil
-	case len(c.dissent) > 0:
-		return c.next, most, fmt.Errorf("peers have another view: %s", namesOf(c.dissent))
+	case len(p.watch.lack()) > 0:
+		return nil, min(most, watchEvery), fmt.Errorf("peers lack groups that this process has: %s", someOf(p.watch.lack()))
 	case len(c.offering) > 0:
 		return c.offered, most, fmt.Errorf("peers have values to hand over: %s", namesOf(c.offering))
 	}

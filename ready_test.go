@@ -75,7 +75,7 @@ func TestReady(t *testing.T) {
 		time.AfterFunc(100*time.Millisecond, func() { alone.stop(t) })
 		ready(alone, 200*time.Millisecond, peercache.ErrClosed.Error())
 
-		// One that cannot be reached is not waited for, nor one that is of another mind.
+		// One that cannot be reached is not waited for, but one that goes on having another list.
 		c.nodes[1].stop(t)
 		net.Cut(host(1), host(2))
 		c.restart(t, 1)
@@ -88,7 +88,9 @@ func TestReady(t *testing.T) {
 		c.nodes[1].stop(t)
 		c.restart(t, 1)
 		ready(c.nodes[1], time.Second, "peers have another view: "+c.nodes[2].url)
-		ready(c.nodes[1], peercache.DefaultHandoverTime, "")
+		ready(c.nodes[1], peercache.DefaultHandoverTime, "the lists of peers differ: "+c.nodes[0].url+" is in this one's list")
+		introduce(t, c.nodes[2:3], c.nodes...)
+		ready(c.nodes[1], 3*time.Second, "")
 	})
 }
 

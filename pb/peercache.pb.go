@@ -364,7 +364,8 @@ type ChangeRequest struct {
 	Departure uint64 `protobuf:"fixed64,15,opt,name=departure,proto3" json:"departure,omitempty"`
 	// Asks for the keys that were changed since one of these departures.
 	Since []uint64 `protobuf:"fixed64,16,rep,packed,name=since,proto3" json:"since,omitempty"`
-	// Asks for the members of the peer's view, because it has another number.
+	// Asks for the members of the peer's view, because it has another number, and for the names
+	// of its groups.
 	Members bool `protobuf:"varint,17,opt,name=members,proto3" json:"members,omitempty"`
 	// What the peer is to send as proof in its own requests to the sender. It goes to the
 	// peer's address and nowhere else, so that only who answers there knows it.
@@ -623,6 +624,11 @@ type ChangeResponse struct {
 	Members []string `protobuf:"bytes,12,rep,name=members,proto3" json:"members,omitempty"`
 	// And how many there are.
 	Size uint32 `protobuf:"varint,13,opt,name=size,proto3" json:"size,omitempty"`
+	// Stands for the names of the groups of the answering peer: peers with the same have the
+	// same number.
+	Groups uint64 `protobuf:"fixed64,14,opt,name=groups,proto3" json:"groups,omitempty"`
+	// If the request asks for members: these names, in order, as far as there is room.
+	GroupNames []string `protobuf:"bytes,15,rep,name=group_names,json=groupNames,proto3" json:"group_names,omitempty"`
 	// What the request says of its sender was not confirmed at the sender's address, and the
 	// answering peer has taken no note of it.
 	Unheard bool `protobuf:"varint,20,opt,name=unheard,proto3" json:"unheard,omitempty"`
@@ -753,6 +759,20 @@ func (x *ChangeResponse) GetSize() uint32 {
 		return x.Size
 	}
 	return 0
+}
+
+func (x *ChangeResponse) GetGroups() uint64 {
+	if x != nil {
+		return x.Groups
+	}
+	return 0
+}
+
+func (x *ChangeResponse) GetGroupNames() []string {
+	if x != nil {
+		return x.GroupNames
+	}
+	return nil
 }
 
 func (x *ChangeResponse) GetUnheard() bool {
@@ -1664,7 +1684,7 @@ const file_peercache_proto_rawDesc = "" +
 	"\x05proof\x18\x15 \x01(\x06R\x05proof\"3\n" +
 	"\x04Item\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\fR\x05value\x12\x15\n" +
-	"\x06ttl_ns\x18\x02 \x01(\x03R\x05ttlNs\"\xd0\x03\n" +
+	"\x06ttl_ns\x18\x02 \x01(\x03R\x05ttlNs\"\x89\x04\n" +
 	"\x0eChangeResponse\x12&\n" +
 	"\x05error\x18\x01 \x01(\v2\x10.peercache.ErrorR\x05error\x12+\n" +
 	"\apending\x18\x02 \x03(\v2\x11.peercache.HolderR\apending\x12\x12\n" +
@@ -1679,7 +1699,10 @@ const file_peercache_proto_rawDesc = "" +
 	" \x01(\bR\x0esinceDeparture\x12\x1a\n" +
 	"\bunbroken\x18\v \x01(\bR\bunbroken\x12\x18\n" +
 	"\amembers\x18\f \x03(\tR\amembers\x12\x12\n" +
-	"\x04size\x18\r \x01(\rR\x04size\x12\x18\n" +
+	"\x04size\x18\r \x01(\rR\x04size\x12\x16\n" +
+	"\x06groups\x18\x0e \x01(\x06R\x06groups\x12\x1f\n" +
+	"\vgroup_names\x18\x0f \x03(\tR\n" +
+	"groupNames\x12\x18\n" +
 	"\aunheard\x18\x14 \x01(\bR\aunheard\x12\x1c\n" +
 	"\tdeparture\x18\x15 \x01(\x06R\tdeparture\x12\x14\n" +
 	"\x05began\x18\x16 \x01(\x04R\x05began\"h\n" +
