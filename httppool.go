@@ -201,6 +201,9 @@ func (p *HTTPPool) BasePath() string { return p.basePath }
 // A process should take no requests of users before its first Set: until then it
 // is alone, and loads every key by itself.
 func (p *HTTPPool) Set(peers ...string) error {
+	if p == nil || p.view.Load() == nil {
+		return errors.New("peercache: Set on a pool that NewHTTPPool did not make: want its error looked at")
+	}
 	if p.membership != nil {
 		return errors.New("peercache: Set on a pool that has a WithDiscovery: its views come from there, see Join")
 	}

@@ -87,8 +87,12 @@ func TestOneSpellingOfAPeer(t *testing.T) {
 // One process in a list is one peer, whatever ways there are to write it.
 func TestSamePeerTwice(t *testing.T) {
 	for _, self := range []string{"http://a.example:80", "http://a.example:", "http://a.example:080"} {
-		if _, err := NewHTTPPool(self); err == nil || !strings.Contains(err.Error(), "spelled http://a.example,") {
+		p, err := NewHTTPPool(self)
+		if err == nil || !strings.Contains(err.Error(), "spelled http://a.example,") {
 			t.Errorf("NewHTTPPool(%q): %v, want an error with http://a.example", self, err)
+		}
+		if err := p.Set(self); err == nil { // by whoever does not look at the error
+			t.Error("Set on no pool: no error")
 		}
 	}
 	p, err := NewHTTPPool("http://a.example")
