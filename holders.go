@@ -96,37 +96,30 @@ func (h *holders) note(key, peer string, d time.Duration, known func(string) boo
 	}
 	given := h.peers.given.Load()
 	n, ok := (*given)[peer]
-	for {
-		if !ok {
-			if n, given, ok = h.peers.give(peer, known); !ok {
-				return false
-			}
+	if !ok {
+		if n, given, ok = h.peers.give(peer, known); !ok {
+			return false
 		}
-		h.noteNumber(key, n, d)
-		if h.peers.given.Load() == given || h.peers.still(peer, n) {
-			return true
-		}
-		ok = false
 	}
-}
-
-// noteNumber is note of the peer that has that number.
-func (h *holders) noteNumber(key string, peer uint32, d time.Duration) {
 	now := Now()
 	until := now + Instant(d) // a lease is short
 	s, hash := h.shard(key)
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.old.last <= now && (now-s.young.began >= Instant(h.lease) || len(s.young.all) == h.most) {
 		s.old, s.young = s.young, s.old
 		s.young.reset(now)
 	}
-	if !s.young.note(hash, peer, until, h.most) {
+	if !s.young.note(hash, n, until, h.most) {
 		if s.ofAll == nil {
 			s.ofAll = make(map[uint32]Instant)
 		}
-		s.ofAll[peer] = max(s.ofAll[peer], until)
+		s.ofAll[n] = max(s.ofAll[n], until)
 	}
+	s.mu.Unlock()
+	if h.peers.given.Load() == given || h.peers.still(peer, n) {
+		return true
+	}
+	return h.note(key, peer, d, known) // the number was taken back meanwhile
 }
 
 func (g *generation) reset(now Instant) {
