@@ -15,13 +15,13 @@ type chunks[T any] struct {
 }
 
 // firstBytes is how long a first chunk is, if the others are not shorter.
-const firstBytes = bucketBytes << smallShift
+const firstBytes = 64 << smallShift
 
 // newChunks makes an array whose first element has been reached. An element's size is a power
 // of two.
 func newChunks[T any](shift uint8) chunks[T] {
 	c := chunks[T]{shift: shift}
-	if first := uint32(firstBytes / int64(unsafe.Sizeof(*new(T)))); first < 1<<shift {
+	if first := uint32(firstBytes / unsafe.Sizeof(*new(T))); first < 1<<shift {
 		c.lacking = 1<<shift - first
 	}
 	c.reach(0)
