@@ -233,6 +233,23 @@ func TestPeersByFlag(t *testing.T) {
 		nodes, err = startByFlag(t, freePorts(t, 3))
 	}
 	client := newClient(t, 1)
+	// They were started together, and who was not there yet is tried again only a moment
+	// later. They all reach each other when many keys have been asked for without an error.
+	unreached := func(round int) int64 {
+		before := stats(t, client, nodes).PeerErrors
+		for _, node := range nodes {
+			for k := range 10 { // so that each asks each of the others
+				getString(client, node.api, fmt.Sprintf("nobody %d %d", round, k))
+			}
+		}
+		return stats(t, client, nodes).PeerErrors - before
+	}
+	for round := 0; unreached(round) > 0; round++ {
+		if round == 1000 {
+			t.Fatal("they do not reach each other")
+		}
+	}
+	before := stats(t, client, nodes)
 	for key, want := range scores {
 		for _, node := range nodes {
 			if got, err := getString(client, node.api, key); got != want || err != nil {
@@ -240,8 +257,8 @@ func TestPeersByFlag(t *testing.T) {
 			}
 		}
 	}
-	if s := stats(t, client, nodes); s.Loads != int64(len(scores)) {
-		t.Errorf("%d loads: want %d", s.Loads, len(scores))
+	if s := stats(t, client, nodes); s.Loads-before.Loads != int64(len(scores)) || s.PeerErrors != before.PeerErrors {
+		t.Errorf("%d loads, %d peers not reached: want %d and none", s.Loads-before.Loads, s.PeerErrors-before.PeerErrors, len(scores))
 	}
 	for _, node := range nodes {
 		node.stop(t, os.Interrupt)
