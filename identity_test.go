@@ -343,6 +343,29 @@ func TestReadyWithoutAWayToItself(t *testing.T) {
 	})
 }
 
+// One that reaches neither itself nor its peers may be all right: its name may be known to
+// nobody before it is ready. So that is one warning, and Ready waits for a time only.
+func TestReadyWithoutAWayToItselfAndAlone(t *testing.T) {
+	simulate(t, func(t *testing.T, net *simnet.Network) {
+		var o edition
+		n := place(t, net, 0, at(0), &o, nil, peercache.WithTransport(deaf{net.Host(host(0)).Transport(), host(0)}))
+		if err := n.pool.Set(at(0), at(1)); err != nil {
+			t.Fatal(err)
+		}
+		if err := n.unready(t); err == nil || !strings.Contains(err.Error(), "own address") {
+			t.Errorf("Ready returns %v: want that it was not found at its own address", err)
+		}
+		if err := n.unready(t); err != nil {
+			t.Errorf("Ready returns %v: want nil after WithHandover's time", err)
+		}
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		if lines := n.log.with("does not reach its own address", "no route"); len(lines) != 1 {
+			t.Errorf("%q: want one warning: %s", lines, n.log.text.String())
+		}
+	})
+}
+
 // deaf is a transport that does not reach one host.
 type deaf struct {
 	http.RoundTripper

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -156,7 +155,7 @@ func (a *absentee) Change(ctx context.Context, c Change) ([]Holder, error) {
 // gone reports whether err says that the peer does not listen at its address: nobody does, or
 // somebody else.
 func gone(err error) bool {
-	return errors.Is(err, syscall.ECONNREFUSED) || misconfigured(err)
+	return errors.Is(err, errRefused) || misconfigured(err)
 }
 
 // visitEvery is how often a peer that has left is asked whether it is back. As a rule it

@@ -157,8 +157,11 @@ func (a *ownAddress) conclude(err error) {
 		p.problems.found(p.self, NotAPeer, err)
 	case a.since == 0:
 		a.since = Now()
-	case Now() >= a.since+Instant(listenWithin):
+	case Now() < a.since.plus(listenWithin):
+	case errors.Is(err, errRefused):
 		p.problems.found(p.self, NotListening, fmt.Errorf("nothing answers at the address of this process itself: want its server listening there: %w", err))
+	default: // its name may not be known before it is ready, or it has no way to itself
+		p.problems.degraded(p.self, NotListening, "this process does not reach its own address, and no peer has reached it: want its server listening there, where peers find it", err)
 	}
 	wait := ownLookEvery
 	if !a.wrong.Load() && a.since != 0 && Now() < a.since+Instant(ownLookEvery) {

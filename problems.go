@@ -24,8 +24,8 @@ const (
 	// NotAPeer: what answers at an address is no peer. The pool may not be mounted there,
 	// or under another base path, or something on the way answers in its place.
 	NotAPeer
-	// NotListening: nothing answers at the address of this process itself, and no peer has
-	// reached it.
+	// NotListening: connections to the address of this process itself are refused, and no
+	// peer has reached it.
 	NotListening
 	// DifferentLists: a peer goes on having another list of peers. A Remove of this process
 	// fails as long as it is so.

@@ -72,12 +72,11 @@ func (p *HTTPPool) missing() (next <-chan struct{}, most time.Duration, err erro
 	if problem, next := p.problems.lasting(); problem != nil {
 		return next, p.handover.time, problem
 	}
-	if len(p.view.Load().others) > 0 && !p.own.found() {
-		return nil, ownLookEvery / 10, fmt.Errorf("this process was not found at its own address, %s: want its server listening there", p.self)
-	}
-	// Until it is known whether the lists go on differing: if they do, that is a problem.
+	// Until it is known whether something lasts: if it does, that is a problem.
 	undecided := time.Duration(p.view.Load().since.plus(max(p.handover.time, differAfter+4*watchEvery)) - Now())
 	switch {
+	case len(p.view.Load().others) > 0 && !p.own.found() && undecided > 0:
+		return nil, ownLookEvery / 10, fmt.Errorf("this process was not found at its own address, %s: want its server listening there", p.self)
 	case len(c.dissent) > 0 && undecided > 0:
 		return c.next, min(undecided, watchEvery), fmt.Errorf("peers have another view: %s", namesOf(c.dissent))
 	case most <= 0:
