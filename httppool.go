@@ -45,6 +45,7 @@ type HTTPPool struct {
 	signs       http.RoundTripper // transport for the requests for signs of life
 	streams     bool              // else peers are spoken to by the plain way alone
 	stream      stream.Config
+	inbound     inbound // the streams on which peers ask this process
 
 	maxPeers      int
 	filters       []func(url string) error
@@ -167,6 +168,7 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 	if p.transport == nil {
 		p.transport = DefaultTransport()
 	}
+	p.limitStreams()
 	p.upgrades, p.signs = withoutHTTP2(p.transport), forSigns(p.transport)
 	p.own, p.watch, p.problems.log = newOwnAddress(p), newConfigWatch(p), p.log
 	if err := p.setPeers([]string{self}, false); err != nil {

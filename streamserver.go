@@ -3,9 +3,11 @@ package peercache
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -14,16 +16,54 @@ import (
 	"github.com/peercache/peercache/stream"
 )
 
-// isUpgrade reports whether a request asks for a stream.
-func isUpgrade(r *http.Request) bool { return r.Header.Get("Upgrade") == protocolName }
+// isUpgrade reports whether a request asks for a stream. Whether it may, checkUpgrade says.
+func isUpgrade(r *http.Request) bool { return hasToken(r.Header["Upgrade"], protocolName) }
+
+// hasToken reports whether one of the elements of a header's lists is token, in any case.
+func hasToken(lists []string, token string) bool {
+	for _, list := range lists {
+		for element := range strings.SplitSeq(list, ",") {
+			if strings.EqualFold(strings.Trim(element, " \t"), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// checkUpgrade returns an error if what asks for a stream is no request for an upgrade as
+// RFC 9110, 7.8, has it. Something on the way that does not know upgrades may have passed
+// it on, and would take the frames for something else.
+func checkUpgrade(r *http.Request) error {
+	switch {
+	case r.ProtoMajor != 1 || r.ProtoMinor < 1:
+		return fmt.Errorf("an upgrade from %s: want HTTP/1.1", r.Proto)
+	case !hasToken(r.Header["Connection"], "upgrade"):
+		return errors.New("an upgrade without the header \"Connection: Upgrade\"")
+	case r.ContentLength != 0 || len(r.TransferEncoding) > 0:
+		return errors.New("an upgrade with a body: want none")
+	}
+	return nil
+}
 
 // serveStream answers a request for an upgrade, and then the peer's frames until
 // the connection ends.
 func (p *HTTPPool) serveStream(w http.ResponseWriter, r *http.Request) {
+	if err := checkUpgrade(r); err != nil {
+		http.Error(w, "peercache: "+err.Error(), http.StatusBadRequest)
+		return
+	}
+	from := r.Header.Get(peerHeader)
 	if p.closed.Load() {
 		http.Error(w, "peercache: "+ErrClosed.Error(), http.StatusServiceUnavailable)
 		return
 	}
+	leave, err := p.inbound.enter(from, p.knows(from))
+	if err != nil {
+		http.Error(w, "peercache: "+err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	defer leave()
 	nc, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		http.Error(w, "peercache: "+err.Error(), http.StatusNotImplemented)
@@ -34,7 +74,7 @@ func (p *HTTPPool) serveStream(w http.ResponseWriter, r *http.Request) {
 		nc.Close()
 		return
 	}
-	s := stream.NewServer(nc, rw.Reader, streamHandler{p, r.Header.Get(peerHeader), new(aged)}, p.stream)
+	s := stream.NewServer(nc, rw.Reader, streamHandler{p, from, new(aged)}, p.stream)
 	if !p.addServer(s) {
 		nc.Close()
 		return
@@ -142,6 +182,9 @@ func (h streamHandler) LoadBatch(ctx context.Context, q stream.Query, keys []str
 	query := h.queryOf(&q)
 	g.serveLoads(ctx, &query, keys, func(i int, s served) { answer(i, h.answer(g, &s)) })
 }
+
+// ChangeWaits implements stream.Handler.
+func (h streamHandler) ChangeWaits(request []byte) stream.Waits { return changeWaits(request) }
 
 // Change implements stream.Handler.
 func (h streamHandler) Change(ctx context.Context, request []byte) []byte {

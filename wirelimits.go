@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/peercache/peercache/pb"
+	"github.com/peercache/peercache/stream"
 )
 
 // A message of a few bytes can stand for a much larger one in memory: an empty key takes
@@ -27,10 +28,12 @@ const (
 	mostPending    = 1 << 14
 )
 
-// The numbers of the fields that are counted.
+// The numbers of the fields that are looked at.
 const (
 	fieldKeys    = 2  // of ChangeRequest
 	fieldItem    = 4  // of ChangeRequest
+	fieldHolders = 5  // of ChangeRequest
+	fieldView    = 7  // of ChangeRequest
 	fieldAbsent  = 10 // of ChangeRequest
 	fieldOffered = 12 // of ChangeRequest
 	fieldSince   = 16 // of ChangeRequest
@@ -133,6 +136,21 @@ func decodeChange(raw []byte) (*changeRequest, error) {
 	}
 	req.Item, req.Absent, req.Since = item, names, departures
 	return req, nil
+}
+
+// changeWaits returns what the answer to a pb.ChangeRequest may wait for: one that has a view
+// may be a hint (see hint.go), and those of holders and offers ask them.
+func changeWaits(raw []byte) (waits stream.Waits) {
+	eachField(raw, func(num protowire.Number, typ protowire.Type, _, in []byte) error {
+		switch {
+		case num == fieldHolders && typ == protowire.VarintType, num == fieldOffered && len(in) > 0:
+			waits = stream.ForOthers
+		case num == fieldView:
+			waits = max(waits, stream.ForSender)
+		}
+		return nil
+	})
+	return waits
 }
 
 // decodeItem decodes a pb.Item. Its value is in the memory of raw.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/peercache/peercache/pb"
+	"github.com/peercache/peercache/stream"
 )
 
 // allocated returns how many bytes f allocates. If that is more than most, it runs f up to three
@@ -145,6 +147,79 @@ func TestLargestItem(t *testing.T) {
 		got := largestItem(head, most)
 		if ok := got >= int64(len(c.raw)) && got <= int64(len(c.raw))+mostOverhead; ok != c.ok {
 			t.Errorf("%s: %d bytes allowed for a change of %d", name, got, len(c.raw))
+		}
+	}
+}
+
+// FuzzDecodeChange decodes anything as a change. What is decoded is what the generated code
+// makes of it, without the keys of no bytes, and what would be none for it is none.
+func FuzzDecodeChange(f *testing.F) {
+	for _, req := range []*pb.ChangeRequest{
+		{Group: "test", Keys: [][]byte{[]byte("Tom"), {}, []byte("x")}, Offered: [][]byte{[]byte("y")}, Since: []uint64{1, 2}, Absent: []string{"http://a", "u"}},
+		{Group: "test", Keys: [][]byte{[]byte("Tom")}, Item: &pb.Item{Value: []byte("set"), TtlNs: -1}, Holders: true, WaitNs: 7, View: 9},
+	} {
+		b, err := proto.Marshal(req)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Add(repeated(fieldKeys, "", 4000))
+	f.Add(repeated(fieldAbsent, "", 4000))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		got, err := decodeChange(raw)
+		if err != nil {
+			return // for its size, or as the generated code says
+		}
+		want := new(pb.ChangeRequest)
+		if err := (proto.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(raw, want); err != nil {
+			t.Fatalf("decoded %v, and the generated code says %v", got.ChangeRequest, err)
+		}
+		holders, view := want.GetHolders(), want.GetView()
+		none := func(key []byte) bool { return len(key) == 0 }
+		want.Keys, want.Offered = slices.DeleteFunc(want.Keys, none), slices.DeleteFunc(want.Offered, none)
+		want.Absent = slices.DeleteFunc(want.Absent, func(name string) bool { return len(name) < leastName })
+		for _, key := range got.keys {
+			got.Keys = append(got.Keys, []byte(key))
+		}
+		for _, key := range got.offered {
+			got.Offered = append(got.Offered, []byte(key))
+		}
+		if !proto.Equal(got.ChangeRequest, want) {
+			t.Fatalf("decoded %v, want %v", got.ChangeRequest, want)
+		}
+		least := stream.ForNobody
+		switch {
+		case holders || len(want.Offered) > 0:
+			least = stream.ForOthers
+		case view != 0:
+			least = stream.ForSender
+		}
+		if waits := changeWaits(raw); waits < least {
+			t.Fatalf("it waits as %d says, and changeWaits returns %d: %v", least, waits, want)
+		}
+	})
+}
+
+// A change goes through the lane of what its answer may wait for.
+func TestChangeWaits(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		req  *pb.ChangeRequest
+		want stream.Waits
+	}{
+		{"a question", &pb.ChangeRequest{Token: 7, Members: true}, stream.ForNobody},
+		{"keys of a peer that says nothing of itself", &pb.ChangeRequest{Keys: [][]byte{[]byte("Tom")}}, stream.ForNobody},
+		{"a view", &pb.ChangeRequest{Keys: [][]byte{[]byte("Tom")}, View: 7}, stream.ForSender},
+		{"holders", &pb.ChangeRequest{Keys: [][]byte{[]byte("Tom")}, View: 7, Holders: true}, stream.ForOthers},
+		{"an offer", &pb.ChangeRequest{View: 7, Offered: [][]byte{[]byte("Tom")}}, stream.ForOthers},
+	} {
+		raw, err := proto.Marshal(tt.req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := changeWaits(raw); got != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
 		}
 	}
 }

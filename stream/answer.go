@@ -57,6 +57,7 @@ const (
 	kindUnknown  = 0
 	kindCanceled = 3
 	kindInvalid  = 5
+	kindRefused  = 6 // no answer of the key: another peer may have one
 )
 
 // A Waiter waits for the answers of one request.
@@ -73,13 +74,23 @@ type Waiter interface {
 	Answer(index int, a Answer, err error)
 }
 
+// Waits says what a change may wait for.
+type Waits int
+
+const (
+	ForNobody Waits = iota
+	ForSender       // that the one who sent it answers a change that waits ForNobody
+	ForOthers       // that other peers answer changes that do not wait ForOthers
+)
+
 // A Handler answers a peer's requests. Its methods are called concurrently.
 type Handler interface {
 	// Hit returns the answer for a key that is cached. It must not block: it is
 	// called by the goroutine that reads the connection. The memory of the query's
 	// strings is reused after it returns.
 	Hit(q Query) (Answer, bool)
-	// Load returns the answer for a key that was not cached. ctx ends when the
+	// Load returns the answer for a key that was not cached. If the query is for what is
+	// cached alone, it must not block, as Hit. ctx ends when the
 	// peer cancels the request, and with the connection; Load should return soon
 	// after.
 	Load(ctx context.Context, q Query) Answer
@@ -89,6 +100,9 @@ type Handler interface {
 	// call answer concurrently, but not after it has returned. answer blocks while
 	// too much waits to be written.
 	LoadBatch(ctx context.Context, q Query, keys []string, answer func(i int, a Answer))
+	// ChangeWaits returns what that may wait for which request, a ChangeRequest, says. It
+	// must not block.
+	ChangeWaits(request []byte) Waits
 	// Change does what request, a ChangeRequest, says and returns a ChangeResponse.
 	Change(ctx context.Context, request []byte) []byte
 }

@@ -85,7 +85,14 @@ func (f *frame) asMessage() *pb.Frame {
 	if f.err != nil {
 		e = &pb.Error{Kind: pb.Error_Kind(f.err.Kind), Message: []byte(f.err.Message)}
 	}
-	group, keys, digests := string(f.group), slices.Clone(f.keys), slices.Clone(f.digests)
+	group := string(f.group)
+	parts := func(spans []span) (parts [][]byte) {
+		for _, s := range spans {
+			parts = append(parts, s.of(f.body))
+		}
+		return parts
+	}
+	keys, digests := parts(f.keys), parts(f.digests)
 	switch f.kind {
 	case bodyAnswer:
 		m.Body = &pb.Frame_Answer{Answer: &pb.GetResponse{Value: f.value, TtlNs: int64(f.ttl), Error: e, Plain: f.plain, Noted: f.noted, Unchanged: f.unchanged}}
@@ -129,8 +136,8 @@ func (f *frame) encode(t testing.TB) []byte {
 		size += sizeBytes(len(f.group))
 	}
 	for i, key := range f.keys {
-		keys[i] = string(key)
-		size += sizeBytes(len(key))
+		keys[i] = string(key.of(f.body))
+		size += sizeBytes(len(keys[i]))
 	}
 	switch f.kind {
 	case bodyAnswer:
@@ -142,8 +149,8 @@ func (f *frame) encode(t testing.TB) []byte {
 	case bodyBatch:
 		q := Query{Group: string(f.group), Lease: f.lease, Nested: f.nested}
 		for _, digest := range f.digests {
-			q.Digests = append(q.Digests, string(digest))
-			size += sizeBytes(len(digest))
+			q.Digests = append(q.Digests, string(digest.of(f.body)))
+			size += sizeBytes(len(digest.of(f.body)))
 		}
 		b = appendBatch(nil, f.id, size+sizeUint(uint64(f.nested)), &q, keys)
 	case bodyChange, bodyChanged:
@@ -172,6 +179,7 @@ func TestFramesBothWays(t *testing.T) {
 		if err := f.decode(wire, len(wire), 100); err != nil {
 			t.Fatalf("seed %d: %v: %v", seed, want, err)
 		}
+		saturate(want)
 		if got := f.asMessage(); !proto.Equal(got, want) {
 			t.Fatalf("seed %d: decoded %v, want %v", seed, got, want)
 		}
@@ -290,6 +298,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		m := got.asMessage()
 		discardUnknown(want)
+		saturate(want)
 		if !proto.Equal(m, want) {
 			t.Fatalf("decoded %v, want %v", m, want)
 		}
@@ -327,4 +336,19 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	})
+}
+
+// saturate makes the durations in f those that are taken for them.
+func saturate(f *pb.Frame) {
+	clamp := func(ns *int64) { *ns = int64(durationOf(uint64(*ns))) }
+	switch b := f.Body.(type) {
+	case *pb.Frame_Answer:
+		clamp(&b.Answer.TtlNs)
+	case *pb.Frame_Get:
+		clamp(&b.Get.LeaseNs)
+	case *pb.Frame_GetBatch:
+		clamp(&b.GetBatch.LeaseNs)
+	case *pb.Frame_Hello:
+		clamp(&b.Hello.IdleTimeoutNs)
+	}
 }

@@ -14,9 +14,13 @@ const (
 	DefaultMaxRequestBytes = 4 << 20
 	DefaultMaxKeys         = 4096
 	DefaultMaxQueuedBytes  = 1 << 20
+	DefaultMaxHeldBytes    = 16 << 20
 	DefaultMaxLoads        = 1024
+	DefaultMaxChanges      = 256
 	DefaultDetect          = 500 * time.Millisecond
 	DefaultIdleTimeout     = 60 * time.Second
+	DefaultHelloTimeout    = 5 * time.Second
+	DefaultFrameTimeout    = 10 * time.Second
 )
 
 // Config is how a stream behaves. A field that is zero has its default. The two
@@ -38,9 +42,21 @@ type Config struct {
 	// side. At the bound it reads no more requests, and loads wait to hand over
 	// their answers.
 	MaxQueuedBytes int
-	// MaxLoads bounds the goroutines of one Server that load. Requests beyond it
-	// wait for one of them.
+	// MaxHeldBytes bounds the values of the loads that wait to hand over their answers.
+	// An answer beyond it becomes Answer.Plain.
+	MaxHeldBytes int
+	// MaxLoads bounds the loads of one Server. A batch counts as one for each key, up to
+	// 32, or as one for each 32 keys if that is more. Requests beyond it wait for one of
+	// them, and are refused if none gets on for 1.5 to 2 s: they may be waiting for what
+	// waits here. What is asked inside of a load is not counted with these. There may be
+	// four times as much of it, it waits for no place, and one beyond it is refused at once.
 	MaxLoads int
+	// MaxChanges bounds the changes of one Server that wait for other peers. Others
+	// beyond it wait for one of them.
+	MaxChanges int
+	// Shared has the bounds for all streams of a process together. Nil is one that
+	// no other stream shares, with the defaults of Limits.
+	Shared *Shared
 
 	// Detect is for how long nothing may come from the peer, while something is
 	// awaited from it, before the Link fails. The peer is pinged in that time, so
@@ -49,6 +65,9 @@ type Config struct {
 	// IdleTimeout is after how long without a byte, or stuck in one write, a
 	// Server closes its connection. The peer is told, and pings in time.
 	IdleTimeout time.Duration
+	// HelloTimeout bounds the time in which a Server gets the peer's first frame, and
+	// FrameTimeout that from when a frame begins to arrive until it is whole.
+	HelloTimeout, FrameTimeout time.Duration
 }
 
 func (c Config) withDefaults() Config {
@@ -57,9 +76,13 @@ func (c Config) withDefaults() Config {
 	c.MaxRequestBytes = cmp.Or(c.MaxRequestBytes, DefaultMaxRequestBytes)
 	c.MaxKeys = cmp.Or(c.MaxKeys, DefaultMaxKeys)
 	c.MaxQueuedBytes = cmp.Or(c.MaxQueuedBytes, DefaultMaxQueuedBytes)
+	c.MaxHeldBytes = cmp.Or(c.MaxHeldBytes, DefaultMaxHeldBytes)
 	c.MaxLoads = cmp.Or(c.MaxLoads, DefaultMaxLoads)
+	c.MaxChanges = cmp.Or(c.MaxChanges, DefaultMaxChanges)
 	c.Detect = cmp.Or(c.Detect, DefaultDetect)
 	c.IdleTimeout = cmp.Or(c.IdleTimeout, DefaultIdleTimeout)
+	c.HelloTimeout = cmp.Or(c.HelloTimeout, DefaultHelloTimeout)
+	c.FrameTimeout = cmp.Or(c.FrameTimeout, DefaultFrameTimeout)
 	return c
 }
 

@@ -134,6 +134,18 @@ func (h funcs) Change(ctx context.Context, request []byte) []byte {
 	return h.change(ctx, request)
 }
 
+// ChangeWaits takes a change whose request begins with "wait" for one that waits for others,
+// and with "hint" for one that waits for its sender.
+func (h funcs) ChangeWaits(request []byte) Waits {
+	switch {
+	case bytes.HasPrefix(request, []byte("wait")):
+		return ForOthers
+	case bytes.HasPrefix(request, []byte("hint")):
+		return ForSender
+	}
+	return ForNobody
+}
+
 // queryFor asks for a key and nothing else.
 func queryFor(group, key string) *Query { return &Query{Group: group, Key: key} }
 

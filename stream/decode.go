@@ -8,6 +8,26 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
+// span is a part of a message: that from one place up to another. Half as large as the
+// slice that it stands for, because a key may have no more than its tag on the wire.
+type span struct{ from, to uint32 }
+
+// of returns the part of b that s is.
+func (s span) of(b []byte) []byte { return b[s.from:s.to:s.to] }
+
+// longestField bounds what one field may have, in bytes, so that no sum of lengths
+// overflows an int of 32 bits.
+const longestField = 1<<30 + 1<<20
+
+// longestDuration bounds what a peer may say of time, either way: about 146 years. Two of
+// them can be added.
+const longestDuration = 1 << 62
+
+// durationOf returns a duration that a peer sent, or the longest there is.
+func durationOf(v uint64) time.Duration {
+	return time.Duration(max(-longestDuration, min(int64(v), longestDuration)))
+}
+
 // errShort says that more of a frame is needed to decode it.
 var errShort = errors.New("stream: more of the frame is needed")
 
@@ -20,9 +40,10 @@ type frame struct {
 	index uint32
 	kind  body // bodyNone: one that this version does not know
 
-	group, key []byte   // of a get; group also of a batch
-	keys       [][]byte // of a batch
-	digests    [][]byte // of a batch; as many as keys, or none
+	group, key []byte // of a get; group also of a batch
+	body       []byte // of a batch: its message
+	keys       []span // of a batch: the places of its keys in body
+	digests    []span // and of the digests; as many as keys, or none
 	lease      time.Duration
 	digest     []byte
 	cachedOnly bool
@@ -114,7 +135,7 @@ func field(b []byte) (num protowire.Number, typ protowire.Type, v uint64, in []b
 		return num, typ, v, nil, n + m
 	case protowire.BytesType:
 		v, m := protowire.ConsumeVarint(b[n:])
-		if m < 0 || v > 1<<31 {
+		if m < 0 || v > longestField {
 			return 0, 0, 0, nil, -1
 		}
 		n += m
@@ -167,7 +188,7 @@ func (f *frame) decodeAnswer(b []byte, size int) error {
 		case cut:
 			return errShort
 		case num == 3 && typ == protowire.VarintType:
-			f.ttl = time.Duration(v)
+			f.ttl = durationOf(v)
 		case num == 4 && typ == protowire.BytesType:
 			if err := f.decodeError(in); err != nil {
 				return err
@@ -190,6 +211,7 @@ func (f *frame) decodeAnswer(b []byte, size int) error {
 // decodeRequest decodes a GetRequest or a GetBatchRequest. They have the same fields,
 // but for how many keys there are, and what only a GetRequest has.
 func (f *frame) decodeRequest(b []byte, maxKeys int) error {
+	f.body = b
 	for len(b) > 0 {
 		num, typ, v, in, n := field(b)
 		if n < 0 || n > len(b) {
@@ -197,14 +219,14 @@ func (f *frame) decodeRequest(b []byte, maxKeys int) error {
 		}
 		switch {
 		case num == 3 && typ == protowire.VarintType:
-			f.lease = time.Duration(v)
+			f.lease = durationOf(v)
 		case num == 4 && typ == protowire.BytesType:
 			f.digest = in
 		case num == 6 && f.kind == bodyBatch && typ == protowire.BytesType:
 			if len(f.digests) == maxKeys {
 				return protocolError("a request with more than %d digests", maxKeys)
 			}
-			f.digests = append(f.digests, in)
+			f.digests = f.append(f.digests, b, in, n, maxKeys)
 		case num == nestedField(f.kind) && typ == protowire.VarintType:
 			f.nested = uint32(v)
 		case num == 5 && typ == protowire.VarintType:
@@ -222,7 +244,7 @@ func (f *frame) decodeRequest(b []byte, maxKeys int) error {
 			if len(f.keys) == maxKeys {
 				return protocolError("a request with more than %d keys", maxKeys)
 			}
-			f.keys = append(f.keys, in)
+			f.keys = f.append(f.keys, b, in, n, maxKeys)
 		}
 		b = b[n:]
 	}
@@ -230,6 +252,16 @@ func (f *frame) decodeRequest(b []byte, maxKeys int) error {
 		return protocolError("%d digests of %d keys", n, len(f.keys))
 	}
 	return nil
+}
+
+// append appends the place of in, the end of the first n bytes of b, which are the rest of
+// body.
+func (f *frame) append(spans []span, b, in []byte, n, most int) []span {
+	if cap(spans) == 0 { // at once, or growing costs as much again
+		spans = make([]span, 0, min(most, 1+len(b)/2))
+	}
+	to := len(f.body) - len(b) + n
+	return append(spans, span{uint32(to - len(in)), uint32(to)})
 }
 
 // nestedField is the number of the field nested in a GetRequest or a GetBatchRequest.
@@ -282,7 +314,7 @@ func (f *frame) decodeHello(b []byte) error {
 		case 4:
 			f.hello.maxKeys = v
 		case 5:
-			f.hello.idleTimeout = time.Duration(v)
+			f.hello.idleTimeout = durationOf(v)
 		}
 		return true
 	})

@@ -1,11 +1,15 @@
 package stream
 
 import (
+	"bytes"
 	"context"
 	"io"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // FuzzLink has a peer say anything to a link with requests in flight. Each gets
@@ -76,5 +80,40 @@ func FuzzServer(f *testing.F) {
 				t.Errorf("%d in flight after the end", n)
 			}
 		})
+	})
+}
+
+// allocated returns how many bytes f allocates, in all.
+func allocated(f func()) int64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return int64(after.TotalAlloc - before.TotalAlloc)
+}
+
+// FuzzReadMemory checks that what is read costs a small multiple of its bytes.
+func FuzzReadMemory(f *testing.F) {
+	f.Add(protowire.AppendVarint(nil, 4<<20))
+	f.Add(appendBatch(nil, 9, 2*DefaultMaxKeys, &Query{}, make([]string, DefaultMaxKeys)))
+	f.Add(append(appendFrame(nil, 7, bodyChange, 200<<10), make([]byte, 200<<10)...))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		cost := allocated(func() {
+			var r reader
+			cli, srv := memConns(1 << 30)
+			srv.out.buf = *bytes.NewBuffer(b)
+			srv.Close()
+			r.init(cli, nil)
+			r.maxFrame, r.maxKeys = DefaultMaxRequestBytes, DefaultMaxKeys
+			for {
+				fr, _, err := r.next()
+				if err != nil || fr.kind != bodyGet && fr.kind != bodyBatch && fr.kind != bodyChange {
+					return // or the stream ends with it
+				}
+			}
+		})
+		if most := 8*int64(len(b)) + 128<<10; cost > most {
+			t.Fatalf("%d bytes cost %d, want at most %d", len(b), cost, most)
+		}
 	})
 }

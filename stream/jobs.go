@@ -2,7 +2,11 @@ package stream
 
 import (
 	"context"
+	"math"
+	"slices"
+	"strings"
 	"sync"
+	"time"
 )
 
 // job is a request that is not answered from a cache.
@@ -10,121 +14,319 @@ type job struct {
 	id     uint64
 	kind   body
 	size   int      // of the request's frame
+	lane   *lane    // which it goes through
+	weight int      // how much of its lane it takes
+	tick   int      // of the server, when the job was queued
+	begun  bool     // it is in progress; else it waits, or is refused
 	query  Query    // of a get; of a batch, all but its Key
-	keys   []string // of a batch
-	places []uint32 // of a batch: the place of each key in the request
+	batch  []byte   // of a batch: its message
+	places []uint32 // of a batch: the place in it of each key that was not cached
 	change []byte   // of a change: the request
+	late   bool     // it came when the server had begun to close: see Close
+	free   bool     // nothing was taken for it of what all servers have
+	room   *room    // what it takes its weight of, while it does; of its goroutine
 
 	ctx    context.Context
 	cancel context.CancelFunc
 
 	mu       sync.Mutex
-	answered []bool // guarded by mu; by place in keys, or just one
+	answered []bool // guarded by mu; by place in places, or just one; nil: none
 	left     int    // guarded by mu; those not answered
+}
+
+// jobCost is what a job costs beside its request, in bytes, at most.
+const jobCost = 512
+
+// lane has the jobs of one kind that are in progress, or wait until they may be.
+type lane struct {
+	server *Server
+	most   int    // of busy
+	room   *room  // what all servers have for jobs of the kind; nil: they do not share it
+	full   string // why a job that there is no room for is refused; empty: it waits
+
+	// These are guarded by the server's mu.
+	busy   int    // the weights of the jobs in progress
+	queue  []*job // the first first
+	inLine bool   // in that of the room
 }
 
 // jobs are the requests in flight that are not answered from a cache.
 type jobs struct {
-	open    map[uint64]*job
-	bytes   int    // of all in open
-	queue   []*job // those that wait for a goroutine, the first first
-	loading int    // goroutines
-	nested  int    // goroutines of what is asked inside of loads
+	open  map[uint64]*job
+	bytes int // of all in open
+	over  bool
+
+	// A job waits for a place in its lane, and then may wait for jobs of other lanes, here
+	// or in other processes, but never for one of its own. So no jobs wait for each other,
+	// and whatever is in progress, it ends.
+	//
+	// Changes have a lane for each answer of Handler.ChangeWaits: what one of rounds waits
+	// for is one of told, or cached values, which take no lane; what one of told waits for
+	// is one of quick, which waits for nobody.
+	//
+	// Loads wait for loads: their getters ask other groups, whose owners are other
+	// processes, and so on, as deep as they like. What is asked inside of a load goes
+	// through nested, where nothing waits for a place: what finds none is refused, and is
+	// loaded elsewhere. So what is in loads waits for what is in progress alone. There is
+	// one exception. A getter may ask for a key for which its process is waiting already, on
+	// behalf of somebody outside of all loads. Then that load may be one that waits in
+	// loads. So loads do not wait without end: see shed.
+	loads, nested, rounds, told, quick lane
+
+	stall    *time.Timer // of shed; nil before its first use
+	stalling bool        // stall is running, because loads are queued
+	tick     int         // how often it has fired
+	still    int         // in how many ticks nothing has moved
+	moved    int64       // what stirs returned before
+
+	closing bool // see Close
+	late    int  // the open jobs that came since
 }
 
-// start has a job done, in a goroutine of its own or when one is free. A change
-// does not wait for loads. Nor does what is asked inside of a load, or loads could wait
-// for each other: where there is too much of it, it is refused.
-func (s *Server) start(j *job) error {
-	took, err := s.admit(j)
-	if err != nil || took {
-		return err
-	}
-	j.cancel()
-	for i := range j.answered {
-		s.reply(j, i, Answer{Err: &Error{Kind: kindUnknown, Message: "the peer runs as many loads inside of loads as it takes"}})
-	}
-	return nil
-}
+// mostQuick bounds the goroutines of one stream that do changes which wait for nobody.
+const mostQuick = 64
 
-// nestedLoads is how many goroutines what is asked inside of loads may have, for each that
-// other loads may have.
+// nestedLoads is how many loads that are asked for inside of loads may be in progress, for
+// each other one that may be. A getter may ask for several keys.
 const nestedLoads = 4
 
-// admit reports whether j will be done.
-func (s *Server) admit(j *job) (took bool, err error) {
+// batchWeight is how many keys of a batch a load is taken for, at most, however many
+// there are: a handler does not load more at once.
+const batchWeight = 32
+
+// weigh returns how many loads at once a batch of n keys is taken for. Of very many keys
+// the memory counts as well.
+func weigh(n int) int { return max(min(n, batchWeight), n/batchWeight) }
+
+// start has a job done, at once or when there is room in its lane.
+func (s *Server) start(j *job) error {
 	if j.id == 0 {
-		return false, protocolError("a request without an id")
+		return protocolError("a request without an id")
 	}
-	j.ctx, j.cancel = context.WithCancel(s.ctx)
-	j.left = max(len(j.keys), 1)
-	j.answered = make([]bool, j.left)
+	j.left = max(len(j.places), 1)
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	o := &s.jobs
+	o, l := &s.jobs, j.lane
 	switch {
 	case o.open[j.id] != nil:
-		j.cancel()
-		return false, protocolError("two requests of one id (%d)", j.id)
+		s.mu.Unlock()
+		return protocolError("two requests of one id (%d)", j.id)
 	case len(o.open) >= s.cfg.MaxRequests || o.bytes >= s.cfg.MaxRequestBytes:
-		j.cancel()
-		return false, protocolError("more requests in flight than allowed")
+		s.mu.Unlock()
+		return protocolError("more requests in flight than allowed")
 	}
+	j.ctx, j.cancel = context.WithCancel(s.ctx)
 	o.open[j.id] = j
 	o.bytes += j.size
-	switch {
-	case j.kind == bodyChange:
-		s.running.Go(func() { s.do(j) })
-	case j.query.Nested != 0 && o.nested == nestedLoads*s.cfg.MaxLoads:
-		return false, nil
-	case j.query.Nested != 0:
-		o.nested++
-		s.running.Go(func() { s.doNested(j) })
-	case o.loading < s.cfg.MaxLoads:
-		o.loading++
-		s.running.Go(func() { s.load(j) })
-	default:
-		o.queue = append(o.queue, j)
+	if j.late = o.closing; j.late {
+		o.late++
 	}
-	return true, nil
+	if !s.shared.requests.take(j.cost()) {
+		j.free = true
+		s.mu.Unlock()
+		s.refuse(j, "as many requests are in progress as the process takes")
+		return nil
+	}
+	if l.full != "" && (!l.fits(j) || !l.room.enter(j.weight, false)) {
+		s.mu.Unlock()
+		s.refuse(j, l.full)
+		return nil
+	}
+	if l.full != "" {
+		s.begin(j)
+	} else {
+		j.tick = o.tick
+		l.queue = append(l.queue, j)
+		s.fill(l, false)
+	}
+	s.mu.Unlock()
+	return s.w.waitRoom() // whoever does not read the answers asks for no more
 }
 
-// doNested does j, which was asked inside of a load.
-func (s *Server) doNested(j *job) {
+// cost is what j costs while it waits, in bytes.
+func (j *job) cost() int { return jobCost + j.size + 5*len(j.places) }
+
+// fits reports whether the lane has a place for j. What is alone may have any size. The
+// caller holds the server's mu.
+func (l *lane) fits(j *job) bool { return l.busy == 0 || l.busy+j.weight <= l.most }
+
+// begin has j done, which has its place. The caller holds s.mu.
+func (s *Server) begin(j *job) {
+	j.begun = true
+	j.lane.busy += j.weight
+	j.room = j.lane.room
+	s.running.Go(func() { s.run(j) })
+}
+
+// fill begins the jobs of a lane that there is room for. The caller holds s.mu, and says
+// whether it was called from the head of the line.
+func (s *Server) fill(l *lane, called bool) {
+	for len(l.queue) > 0 && !s.jobs.over {
+		j := l.queue[0]
+		if !l.fits(j) {
+			break // one of its own ends
+		}
+		if l.room != nil && !l.room.enter(j.weight, called) {
+			if l.inLine {
+				break
+			}
+			l.inLine = true
+			l.room.standInLine(l, called)
+			if !l.room.enter(j.weight, true) { // else somebody left before l was in line
+				break
+			}
+		}
+		l.queue[0] = nil
+		l.queue = l.queue[1:]
+		s.begin(j)
+	}
+	if l == &s.jobs.loads && len(l.queue) > 0 && !s.jobs.over && !s.jobs.stalling {
+		s.jobs.stalling, s.jobs.still, s.jobs.moved = true, 0, s.stirs()
+		if s.jobs.stall == nil {
+			s.jobs.stall = time.AfterFunc(stallTick, s.shed)
+		} else {
+			s.jobs.stall.Reset(stallTick)
+		}
+	}
+}
+
+// goOn is called when a lane of s is at the head of the line. It reports whether the next
+// one may be called.
+func (s *Server) goOn(l *lane) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.inLine = false
+	s.fill(l, true)
+	return !l.inLine
+}
+
+// run does j, and begins what there is room for then.
+func (s *Server) run(j *job) {
 	defer func() { // also when the handler calls runtime.Goexit
+		j.leaveRoom()
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.jobs.nested--
+		j.lane.busy -= j.weight
+		s.fill(j.lane, false)
 	}()
 	s.do(j)
 }
 
-// load does j, and then what is in the queue.
-func (s *Server) load(j *job) {
-	returned := false
-	defer func() {
-		if !returned && j != nil {
-			// The handler ended the goroutine. Another goes on.
-			s.running.Go(func() { s.load(nil) })
+// leaveRoom gives back what j takes of what all servers have together.
+func (j *job) leaveRoom() {
+	if r := j.room; r != nil {
+		j.room = nil
+		r.leave(j.weight)
+	}
+}
+
+// Loads that wait are refused when in so many ticks none of those gets on that they wait
+// for.
+const (
+	stallTick  = 500 * time.Millisecond
+	stallTicks = 3
+)
+
+// stirs counts what shows that the loads get on for which those of s wait. The caller
+// holds s.mu.
+func (s *Server) stirs() int64 {
+	n := s.loaded.Load()
+	if s.jobs.loads.inLine {
+		n += s.shared.loads.ended.Load()
+	}
+	return n
+}
+
+// shed refuses the loads that wait, if none of those in progress gets on. They may be
+// waiting for each other: see jobs. Whoever is refused asks the next peer, and at last loads
+// the key itself, where no lane is needed. So a circle of getters that wait for each other
+// does not last, and loads that are only slow are not refused as long as one of them ends now
+// and then.
+func (s *Server) shed() {
+	s.mu.Lock()
+	o := &s.jobs
+	l := &o.loads
+	var refused []*job
+	o.tick++
+	if moved := s.stirs(); moved != o.moved {
+		o.moved, o.still = moved, 0
+	} else if o.still++; o.still >= stallTicks {
+		n := 0
+		for n < len(l.queue) && o.tick-l.queue[n].tick >= stallTicks {
+			n++
 		}
-	}()
-	for {
-		if j != nil {
-			s.do(j)
+		refused, l.queue = l.queue[:n:n], l.queue[n:]
+	}
+	if o.stalling = len(l.queue) > 0 && !o.over; o.stalling {
+		o.stall.Reset(stallTick)
+	}
+	if len(refused) > 0 {
+		s.running.Go(func() { // it may have to wait for room
+			for _, j := range refused {
+				s.refuse(j, "as many loads are running as the peer has at once, and none ends")
+			}
+		})
+	}
+	s.mu.Unlock()
+}
+
+// refuse answers all keys of j: this peer does not, and another may.
+func (s *Server) refuse(j *job, why string) {
+	j.cancel()
+	for i := range max(len(j.places), 1) {
+		s.reply(j, i, Answer{Err: &Error{Kind: kindRefused, Message: why}})
+	}
+}
+
+// withdraw ends the context of a request that the peer has withdrawn. One that waits is
+// answered at once: the peer does not wait for its answer for ever.
+func (s *Server) withdraw(id uint64) {
+	s.mu.Lock()
+	j := s.jobs.open[id]
+	waits := false
+	if j != nil && !j.begun {
+		if i := slices.Index(j.lane.queue, j); i >= 0 { // else it is being refused
+			j.lane.queue = slices.Delete(j.lane.queue, i, i+1)
+			s.fill(j.lane, false) // there may be room for the one behind it
+			waits = true
 		}
-		s.mu.Lock()
-		if j = nil; len(s.jobs.queue) > 0 {
-			j = s.jobs.queue[0]
-			s.jobs.queue[0] = nil
-			s.jobs.queue = s.jobs.queue[1:]
-		} else {
-			s.jobs.loading--
+	}
+	s.mu.Unlock()
+	if j == nil {
+		return
+	}
+	j.cancel()
+	if waits {
+		s.do(j) // it sees that it was withdrawn
+	}
+}
+
+// endJobs forgets the jobs that nobody will do any more.
+func (s *Server) endJobs() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := &s.jobs
+	o.over = true
+	if o.stall != nil {
+		o.stall.Stop()
+	}
+	for _, l := range []*lane{&o.loads, &o.rounds, &o.told, &o.quick} { // nothing waits in nested
+		for _, j := range l.queue {
+			j.cancel()
+			s.forget(j)
 		}
-		s.mu.Unlock()
-		if j == nil {
-			returned = true
-			return
-		}
+		l.queue = nil
+	}
+}
+
+// forget ends j. The caller holds s.mu.
+func (s *Server) forget(j *job) {
+	delete(s.jobs.open, j.id)
+	s.jobs.bytes -= j.size
+	if j.late {
+		s.jobs.late--
+	}
+	if !j.free {
+		s.shared.requests.give(j.cost())
 	}
 }
 
@@ -133,7 +335,7 @@ func (s *Server) do(j *job) {
 	rest := Answer{Err: &Error{Kind: kindUnknown, Message: "the peer gave no answer"}}
 	defer func() { // also when the handler calls runtime.Goexit
 		j.cancel()
-		for i := range j.answered {
+		for i := range max(len(j.places), 1) {
 			s.reply(j, i, rest)
 		}
 	}()
@@ -144,16 +346,31 @@ func (s *Server) do(j *job) {
 	switch j.kind {
 	case bodyGet:
 		rest = s.handler.Load(j.ctx, j.query)
+		j.leaveRoom() // that of others does not wait for this peer to read
 	case bodyBatch:
-		s.handler.LoadBatch(j.ctx, j.query, j.keys, func(i int, a Answer) { s.reply(j, i, a) })
+		s.handler.LoadBatch(j.ctx, j.query, j.keys(), func(i int, a Answer) { s.reply(j, i, a) })
 	case bodyChange:
-		rest.Value = stringOf(s.handler.Change(j.ctx, j.change))
+		rest = Answer{Value: stringOf(s.handler.Change(j.ctx, j.change))}
 	}
+}
+
+// keys returns those of a batch that were not cached. While it waits it has only the places.
+func (j *job) keys() []string {
+	f := frame{kind: bodyBatch}
+	f.decodeRequest(j.batch, math.MaxInt) // it was decoded when it came
+	keys := make([]string, len(j.places))
+	for i, place := range j.places {
+		keys[i] = string(f.keys[place].of(j.batch))
+	}
+	return keys
 }
 
 // reply answers the i-th key of j, if it is not answered yet.
 func (s *Server) reply(j *job, i int, a Answer) {
 	j.mu.Lock()
+	if j.answered == nil {
+		j.answered = make([]bool, max(len(j.places), 1))
+	}
 	if j.answered[i] {
 		j.mu.Unlock()
 		return
@@ -164,23 +381,54 @@ func (s *Server) reply(j *job, i int, a Answer) {
 	j.mu.Unlock()
 	if last { // before the answer: with it, the peer may use the id again
 		s.mu.Lock()
-		delete(s.jobs.open, j.id)
-		s.jobs.bytes -= j.size
+		s.forget(j)
 		s.mu.Unlock()
 	}
+	if j.begun && j.lane == &s.jobs.loads {
+		s.loaded.Add(1)
+	}
+	if j.kind == bodyChange {
+		s.replyChange(j.id, &a)
+		return
+	}
+	place := uint32(0)
+	if j.kind == bodyBatch {
+		place = j.places[i]
+	}
+	s.fit(&a)
+	if a.Err != nil && len(a.Err.Message) > longestMessage {
+		a.Err = &Error{Kind: a.Err.Kind, Message: strings.Clone(message(a.Err))}
+	}
+	s.w.answerInTurn(j.id, place, &a, s.hold, s.release)
+}
+
+// replyChange answers a change. Of a ChangeResponse that is an error, the error is where
+// that of an Error in other frames is.
+func (s *Server) replyChange(id uint64, a *Answer) {
 	if s.w.waitRoom() != nil {
 		return // there is nobody to answer
 	}
-	switch j.kind {
-	case bodyChange:
-		s.w.put(func(b []byte) []byte { return append(appendFrame(b, j.id, bodyChanged, len(a.Value)), a.Value...) })
-	case bodyBatch:
-		s.fit(&a)
-		s.w.answer(j.id, j.places[i], &a)
-		s.w.signal()
-	default:
-		s.fit(&a)
-		s.w.answer(j.id, 0, &a)
-		s.w.signal()
+	s.w.put(func(b []byte) []byte {
+		if a.Err != nil {
+			return appendEnd(b, id, bodyChanged, a.Err)
+		}
+		return append(appendFrame(b, id, bodyChanged, len(a.Value)), a.Value...)
+	})
+}
+
+// hold counts a value of n bytes that waits for room, and reports whether it may.
+func (s *Server) hold(n int) bool {
+	if !s.held.take(n) {
+		return false
 	}
+	if !s.shared.held.take(n) {
+		s.held.give(n)
+		return false
+	}
+	return true
+}
+
+func (s *Server) release(n int) {
+	s.held.give(n)
+	s.shared.held.give(n)
 }

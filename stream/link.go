@@ -36,6 +36,7 @@ type Link struct {
 func Open(ctx context.Context, nc net.Conn, br *bufio.Reader, cfg Config) (*Link, error) {
 	l := &Link{cfg: cfg.withDefaults(), nc: nc, done: make(chan struct{})}
 	l.r.init(nc, br)
+	l.r.answers = true
 	l.w.init(nc, l.cfg.MaxRequestBytes)
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
 	err := l.greet()

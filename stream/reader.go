@@ -2,7 +2,6 @@ package stream
 
 import (
 	"bufio"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -12,21 +11,24 @@ import (
 )
 
 const (
-	// readBuffer is how much is read from the connection at once. Frames up to
-	// that size are decoded where they are.
-	readBuffer = 64 << 10
 	// longestHead is how much of a longer frame is looked at, to find the value
 	// that is the rest of it.
 	longestHead = 256
+	// mostAhead is the memory that is set aside for a value by what is announced of it.
+	mostAhead = DefaultLargeValue
 )
 
 // reader reads frames. It belongs to one goroutine.
 type reader struct {
 	src      source
-	br       *bufio.Reader // of src
+	buf      buffer // of src
 	maxFrame int
 	maxKeys  int
+	answers  bool // it reads answers: a long frame is a value, as a rule
 	f        frame
+	// begun is called where a frame has begun to arrive and its end is waited for, and
+	// whole when that is over. They may be nil.
+	begun, whole func()
 }
 
 // source is the connection, as a reader sees it.
@@ -64,7 +66,7 @@ func (r *reader) init(nc net.Conn, br *bufio.Reader) {
 		first, _ := br.Peek(br.Buffered())
 		r.src.first = append([]byte(nil), first...) // br may be used again
 	}
-	r.br = bufio.NewReaderSize(&r.src, readBuffer)
+	r.buf.src = &r.src
 	r.maxFrame, r.maxKeys = longestHello, 0
 }
 
@@ -72,7 +74,7 @@ func (r *reader) init(nc net.Conn, br *bufio.Reader) {
 // size. Only the value of an answer is in memory of its own. The error is io.EOF
 // if the connection ended between two frames.
 func (r *reader) next() (*frame, int, error) {
-	v, err := binary.ReadUvarint(r.br)
+	v, err := r.buf.uvarint()
 	if err == io.EOF {
 		return nil, 0, err
 	}
@@ -86,10 +88,17 @@ func (r *reader) next() (*frame, int, error) {
 		return nil, 0, protocolError("a frame of %d bytes: want 1 to %d", v, r.maxFrame)
 	}
 	size := int(v)
-	if size <= r.br.Size() {
+	partial := r.begun != nil && r.buf.buffered() < size
+	if partial {
+		r.begun()
+	}
+	if size <= readBuffer || !r.answers {
 		err = r.buffered(size)
 	} else {
 		err = r.long(size)
+	}
+	if partial {
+		r.whole()
 	}
 	if err == nil {
 		return &r.f, size, nil
@@ -107,7 +116,7 @@ func (r *reader) next() (*frame, int, error) {
 
 // buffered decodes a frame in the buffer.
 func (r *reader) buffered(size int) error {
-	b, err := r.br.Peek(size)
+	b, err := r.buf.peek(size)
 	if err != nil {
 		return err
 	}
@@ -117,35 +126,52 @@ func (r *reader) buffered(size int) error {
 	if r.f.valueSize > 0 {
 		r.f.value = append([]byte(nil), r.f.value...)
 	}
-	_, err = r.br.Discard(size) // the bytes stay until the next read
-	return err
+	r.buf.discard(size) // the bytes stay until the next read
+	return nil
 }
 
-// long decodes a frame that is larger than the buffer. A value is read into its
-// own memory right away.
+// long decodes a frame that may have a large value. That is read into its own memory
+// right away.
 func (r *reader) long(size int) error {
-	head, err := r.br.Peek(longestHead)
+	head, err := r.buf.peek(longestHead)
 	if err != nil {
 		return err
 	}
 	err = r.f.decode(head, size, r.maxKeys)
 	if errors.Is(err, errShort) || err == nil && r.f.valueSize == 0 {
-		b := make([]byte, size)
-		if _, err := io.ReadFull(r.br, b); err != nil {
-			return err
-		}
-		return r.f.decode(b, size, r.maxKeys)
+		return r.buffered(size)
 	}
 	if err != nil {
 		return err
 	}
-	b := make([]byte, r.f.valueSize)
-	r.f.value = b
-	if _, err := r.br.Discard(size - len(b)); err != nil {
+	r.f.value = nil // in the buffer, which is read to
+	if err := r.skip(size - r.f.valueSize); err != nil {
 		return err
 	}
-	_, err = io.ReadFull(r.br, b)
+	r.f.value, err = r.value(r.f.valueSize)
 	return err
+}
+
+// skip takes n bytes, of what is in the buffer or will be.
+func (r *reader) skip(n int) error {
+	_, err := r.buf.peek(n)
+	if err == nil {
+		r.buf.discard(n)
+	}
+	return err
+}
+
+// value reads a value of n bytes into memory of its own. What is beyond mostAhead is set
+// aside as it arrives.
+func (r *reader) value(n int) ([]byte, error) {
+	b := make([]byte, min(n, mostAhead))
+	for from := 0; ; {
+		if err := r.buf.readFull(b[from:]); err != nil || len(b) == n {
+			return b, err
+		}
+		from = len(b)
+		b = append(b, make([]byte, min(n-from, from))...)
+	}
 }
 
 // hello reads the other side's first frame.

@@ -31,6 +31,11 @@ type Server struct {
 	// These count what is answered by the goroutine in Run, and are read by Stats.
 	requests, keys, batches, changes, canceled, loads atomic.Int64
 
+	shared *Shared
+	held   budget       // the values of answers that wait until there is room to write them
+	loaded atomic.Int64 // keys that were answered by the jobs of the lane loads
+	late   *time.Timer  // ends the stream if a frame, or the hello, is not whole in time
+
 	mu   sync.Mutex
 	jobs jobs // guarded by mu
 }
@@ -43,7 +48,18 @@ func NewServer(nc net.Conn, br *bufio.Reader, handler Handler, cfg Config) *Serv
 	s.r.init(nc, br)
 	s.w.init(nc, s.cfg.MaxQueuedBytes)
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
-	s.jobs.open = make(map[uint64]*job)
+	if s.shared = s.cfg.Shared; s.shared == nil {
+		s.shared = NewShared(Limits{})
+	}
+	s.held.most = int64(s.cfg.MaxHeldBytes)
+	o := &s.jobs
+	o.open = make(map[uint64]*job)
+	o.loads = lane{server: s, most: s.cfg.MaxLoads, room: &s.shared.loads}
+	o.rounds = lane{server: s, most: s.cfg.MaxChanges, room: &s.shared.changes}
+	o.nested = lane{server: s, most: nestedLoads * s.cfg.MaxLoads, room: &s.shared.nested,
+		full: "as many loads that are asked for inside of loads are running as the peer has at once"}
+	o.told = lane{server: s, most: s.cfg.MaxChanges}
+	o.quick = lane{server: s, most: mostQuick}
 	return s
 }
 
@@ -59,6 +75,7 @@ func (s *Server) Run() error {
 		}
 	})
 	err := s.read()
+	s.late.Stop()
 	if errors.Is(err, ErrProtocol) {
 		s.goAway(errorOf(kindInvalid, err))
 	}
@@ -70,6 +87,7 @@ func (s *Server) Run() error {
 	watch.Stop()
 	s.nc.Close()
 	s.w.fail(cause)
+	s.endJobs()
 	s.running.Wait()
 	return err
 }
@@ -87,13 +105,20 @@ func (s *Server) read() error {
 	})
 	// What was answered goes out before reading may block.
 	s.r.src.before = s.flush
+	s.late = time.AfterFunc(s.cfg.HelloTimeout, func() { s.endLate("hello", s.cfg.HelloTimeout) })
 	peer, err := s.r.hello()
 	if err != nil {
 		return s.ended(err)
 	}
+	if s.late.Stop() {
+		s.late = time.AfterFunc(time.Hour, func() { s.endLate("whole frame", s.cfg.FrameTimeout) })
+		s.late.Stop()
+	}
+	s.r.begun = func() { s.late.Reset(s.cfg.FrameTimeout) }
+	s.r.whole = func() { s.late.Stop() }
 	s.largest = s.cfg.LargeValue
 	if peer.maxFrame > 0 {
-		s.largest = min(s.largest, int(min(peer.maxFrame, 1<<30))-besideValue)
+		s.largest = max(0, min(s.largest, int(min(peer.maxFrame, 1<<30))-besideValue))
 	}
 	s.r.maxFrame, s.r.maxKeys = s.cfg.MaxRequestBytes, s.cfg.MaxKeys
 	for {
@@ -105,6 +130,13 @@ func (s *Server) read() error {
 			return s.ended(err)
 		}
 	}
+}
+
+// endLate ends the stream because what has begun to come was not whole in time. Whoever
+// sends a byte now and then would hold on to it otherwise.
+func (s *Server) endLate(what string, within time.Duration) {
+	s.cancel(fmt.Errorf("%w: no %s within %v", ErrSilent, what, within))
+	s.nc.Close()
 }
 
 // ended returns why reading ended with err, or nil if the peer hung up.
@@ -128,15 +160,17 @@ func (s *Server) handle(f *frame, size int) error {
 	case bodyChange:
 		s.requests.Add(1)
 		s.changes.Add(1)
-		return s.start(&job{id: f.id, kind: bodyChange, size: size, change: bytes.Clone(f.message)})
+		lane := &s.jobs.quick
+		switch s.handler.ChangeWaits(f.message) {
+		case ForSender:
+			lane = &s.jobs.told
+		case ForOthers:
+			lane = &s.jobs.rounds
+		}
+		return s.start(&job{id: f.id, kind: bodyChange, size: size, lane: lane, weight: 1, change: bytes.Clone(f.message)})
 	case bodyCancel:
 		s.canceled.Add(1)
-		s.mu.Lock()
-		j := s.jobs.open[f.id]
-		s.mu.Unlock()
-		if j != nil {
-			j.cancel()
-		}
+		s.withdraw(f.id)
 		return nil
 	case bodyPing:
 		s.w.put(func(b []byte) []byte { return appendFrame(b, 0, bodyPong, 0) })
@@ -156,7 +190,19 @@ func (s *Server) get(f *frame, size int) error {
 	}
 	s.loads.Add(1)
 	q.Group, q.Key, q.Digest = strings.Clone(q.Group), strings.Clone(q.Key), strings.Clone(q.Digest)
-	return s.start(&job{id: f.id, kind: bodyGet, size: size, query: q})
+	if q.CachedOnly && f.id != 0 { // it waits for nothing, and so must not wait for loads
+		a := s.handler.Load(s.ctx, q)
+		return s.hit(f.id, 0, &a)
+	}
+	return s.start(&job{id: f.id, kind: bodyGet, size: size, lane: s.loadLane(f), weight: 1, query: q})
+}
+
+// loadLane returns the lane of what is to be loaded.
+func (s *Server) loadLane(f *frame) *lane {
+	if f.nested != 0 {
+		return &s.jobs.nested
+	}
+	return &s.jobs.loads
 }
 
 func (s *Server) batch(f *frame, size int) error {
@@ -167,10 +213,11 @@ func (s *Server) batch(f *frame, size int) error {
 		return protocolError("a batch without a key or an id")
 	}
 	var misses *job
-	for i, key := range f.keys {
-		q := Query{Group: stringOf(f.group), Key: stringOf(key), Lease: f.lease, More: i+1 < len(f.keys)}
+	group := stringOf(f.group)
+	for i, at := range f.keys {
+		q := Query{Group: group, Key: stringOf(at.of(f.body)), Lease: f.lease, More: i+1 < len(f.keys)}
 		if len(f.digests) > 0 {
-			q.Digest = stringOf(f.digests[i])
+			q.Digest = stringOf(f.digests[i].of(f.body))
 		}
 		if a, ok := s.handler.Hit(q); ok {
 			if err := s.hit(f.id, uint32(i), &a); err != nil {
@@ -179,15 +226,17 @@ func (s *Server) batch(f *frame, size int) error {
 			continue
 		}
 		if misses == nil {
-			misses = &job{id: f.id, kind: bodyBatch, size: size, query: Query{Group: string(f.group), Lease: f.lease, Nested: f.nested}}
+			misses = &job{id: f.id, kind: bodyBatch, size: size, lane: s.loadLane(f), batch: bytes.Clone(f.body)}
+			misses.query = Query{Group: string(f.group), Lease: f.lease, Nested: f.nested}
+			misses.places = make([]uint32, 0, len(f.keys)-i)
 		}
-		misses.keys = append(misses.keys, string(key))
 		misses.places = append(misses.places, uint32(i))
 	}
 	if misses == nil {
 		return nil
 	}
-	s.loads.Add(int64(len(misses.keys)))
+	misses.weight = weigh(len(misses.places))
+	s.loads.Add(int64(len(misses.places)))
 	return s.start(misses)
 }
 
@@ -231,25 +280,35 @@ func (s *Server) goAway(e *Error) {
 	}
 }
 
+// closingTicks is for how many detection times after the request to leave requests of
+// the peer count: it may have sent them before it heard. What comes later is done, but not
+// waited for.
+const closingTicks = 4
+
 // Close asks the peer to send no more requests and waits until it has closed the
-// connection, which it does when all its requests are answered. If they are, and nothing
+// connection, which it does when all its requests are answered. If they are, and no request
 // comes from the peer for the detection time, it hangs, or is gone, and is not waited for.
-// When ctx ends, Close ends the connection and the contexts of the loads, waits for them,
-// and returns ctx's error.
+// Pings are no requests. When ctx ends, Close ends the connection and the contexts of the
+// loads, waits for them, and returns ctx's error.
 func (s *Server) Close(ctx context.Context) (err error) {
 	s.goAway(nil)
 	silence := time.NewTicker(s.cfg.Detect)
 	defer silence.Stop()
-	for came, silent := int64(-1), false; !silent && err == nil; {
+	came, went, over := int64(-1), int64(-1), false
+	for ticks := 1; !over && err == nil; ticks++ {
 		select {
 		case <-s.done:
 			return nil
 		case <-silence.C:
-			now := s.r.src.count.Load()
+			requests, bytes := s.requests.Load(), s.r.src.count.Load()
 			s.mu.Lock()
-			silent = now == came && len(s.jobs.open) == 0
+			s.jobs.closing = ticks >= closingTicks
+			over = len(s.jobs.open) == s.jobs.late
 			s.mu.Unlock()
-			came = now
+			if ticks < closingTicks { // a peer that pings may still read the last answers
+				over = over && requests == came && (bytes == went || s.w.idle())
+			}
+			came, went = requests, bytes
 		case <-ctx.Done():
 			err = ctx.Err()
 		}

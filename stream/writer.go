@@ -72,18 +72,50 @@ func (w *writer) init(nc net.Conn, most int) {
 func (w *writer) answer(id uint64, index uint32, a *Answer) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.gather(id, index, a)
+	return len(w.next.buf) + w.next.size
+}
+
+// gather gathers an answer. The caller holds w.mu.
+func (w *writer) gather(id uint64, index uint32, a *Answer) {
 	g := &w.next
-	if w.err == nil {
-		g.buf = appendAnswer(g.buf, id, index, a)
-		if len(a.Value) <= w.copies {
-			g.buf = append(g.buf, a.Value...)
-		} else {
-			g.cuts = append(g.cuts, cut{len(g.buf), a.Value})
-			g.size += len(a.Value)
+	if w.err != nil {
+		return
+	}
+	g.buf = appendAnswer(g.buf, id, index, a)
+	if len(a.Value) <= w.copies {
+		g.buf = append(g.buf, a.Value...)
+	} else {
+		g.cuts = append(g.cuts, cut{len(g.buf), a.Value})
+		g.size += len(a.Value)
+	}
+}
+
+// answerInTurn gathers an answer when there is room, and has it written. Of many that wait
+// no more is gathered than there is room for. A value that has to wait is held, and
+// released after. If it may not be, the answer is Answer.Plain in its place, and does not
+// wait, because whoever gave it may have the value as long as it does: there are no more of
+// these than keys of open requests.
+func (w *writer) answerInTurn(id uint64, index uint32, a *Answer, hold func(n int) bool, release func(n int)) {
+	w.mu.Lock()
+	n := 0
+	if len(a.Value) > 0 && w.full() {
+		if n = len(a.Value); !hold(n) {
+			w.gather(id, index, &Answer{Plain: true})
+			w.unlockSignal()
+			return
 		}
 	}
-	return len(g.buf) + g.size
+	w.awaitRoom()
+	w.gather(id, index, a)
+	w.unlockSignal()
+	if n > 0 {
+		release(n)
+	}
 }
+
+// full reports whether whoever has more to say has to wait. The caller holds w.mu.
+func (w *writer) full() bool { return w.err == nil && len(w.next.buf)+w.next.size >= w.most }
 
 // put gathers what add appends and has it written.
 func (w *writer) put(add func(b []byte) []byte) {
@@ -157,12 +189,31 @@ func (w *writer) flush() (more bool, err error) {
 	return len(w.next.buf) > 0, w.err
 }
 
+// idle reports whether all was written.
+func (w *writer) idle() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.writing && len(w.next.buf) == 0
+}
+
 // waitRoom returns when less than most bytes wait, or nothing is written any more.
 // Who has to wait writes, if nobody does.
 func (w *writer) waitRoom() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for w.err == nil && len(w.next.buf)+w.next.size >= w.most {
+	w.awaitRoom()
+	if len(w.next.buf) > 0 && !w.writing {
+		select {
+		case w.wake <- struct{}{}:
+		default:
+		}
+	}
+	return w.err
+}
+
+// awaitRoom does what waitRoom does. The caller holds w.mu, which others have meanwhile.
+func (w *writer) awaitRoom() {
+	for w.full() {
 		if w.writing {
 			w.room.Wait()
 			continue
@@ -171,13 +222,6 @@ func (w *writer) waitRoom() error {
 		w.flush() // sets err
 		w.mu.Lock()
 	}
-	if len(w.next.buf) > 0 && !w.writing {
-		select {
-		case w.wake <- struct{}{}:
-		default:
-		}
-	}
-	return w.err
 }
 
 // fail has nothing written any more, and lets go those who wait.
