@@ -45,10 +45,10 @@ func (a *ask) start() {
 	n, crowded := 0, false
 	if p, ok := a.owner.(linkedPeer); ok && len(a.keys) > 0 {
 		q := a.of.query(a.ctx, "", a.have)
-		a.group, a.lease, a.digest, a.nested, a.waiter, a.asked = q.Group, q.Lease, q.Digest, q.Nested, a, Now()
+		a.group, a.lease, a.digest, a.nested, a.context, a.waiter, a.asked = q.Group, q.Lease, q.Digest, q.Nested, q.Context, a, Now()
 		if a.many != nil {
 			for _, have := range a.many.haves {
-				a.many.digests = append(a.many.digests, a.of.query(a.ctx, "", have).Digest)
+				a.many.digests = append(a.many.digests, digestOf(have))
 			}
 		}
 		var sent sent

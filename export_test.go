@@ -24,6 +24,9 @@ const (
 	PlantAbsentForgotten = absentForgotten
 )
 
+// Forget drops what a process has of a key that it owns, as if it had been evicted.
+func (g *Group) Forget(key string) { g.main.Remove(key) }
+
 // Agree waits until the peers of a pool have its view.
 func (p *HTTPPool) Agree(ctx context.Context) { p.agree(ctx) }
 

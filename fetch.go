@@ -158,11 +158,18 @@ func (g *Group) fetchAll(ctx context.Context, owner Peer, keys []string, got fun
 
 // query is what a peer is asked for key, where have is the copy that is there.
 func (g *Group) query(ctx context.Context, key string, have Entry) Query {
-	q := Query{Group: g.name, Key: key, Lease: g.times.lease, Nested: nestingOf(ctx)}
-	if have.Lease != 0 {
-		q.Digest = digest(have.View)
+	return Query{
+		Group: g.name, Key: key, Lease: g.times.lease, Digest: digestOf(have),
+		Nested: nestingOf(ctx), Context: g.carried(ctx),
 	}
-	return q
+}
+
+// digestOf returns the digest of a copy, or nothing if there is none.
+func digestOf(have Entry) string {
+	if have.Lease == 0 {
+		return ""
+	}
+	return digest(have.View)
 }
 
 // digest is what tells one value from another: no two are known that have the same.

@@ -9,10 +9,14 @@ import (
 // A Getter loads the value of a key that is cached nowhere.
 //
 // Get is called from many goroutines, but in the whole cluster for one key at a
-// time (P1), unless a Remove or the load timeout came between. Its ctx carries the
-// values of the context of the first Get that asked for the key, and ends after the
-// group's load timeout; Get must return soon after that. The value is copied: it
-// stays the getter's.
+// time (P1), unless a Remove or the load timeout came between. Its ctx ends after the
+// group's load timeout; Get must return soon after that. The value is copied: it stays
+// the getter's.
+//
+// The ctx carries the values of the context of the first Get that asked for the key, if
+// that was in the same process. Where another process owns the key, the getter runs there
+// and sees none of them: a getter must not need them, or the group has a WithContextCodec,
+// which says what travels. Of those who ask later, nothing is seen in any case.
 //
 // Get may Get other keys, of any group, but not its own; it gives them its ctx, so that no
 // load waits for another one that waits for it (WithMaxLoads).

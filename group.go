@@ -61,6 +61,7 @@ type Group struct {
 	hotShare     float64
 	newCache     NewCache
 	onEvict      func(key string, view ByteView, reason Reason) // nil if nobody wants to know
+	contexts     *contexts                                      // nil without a WithContextCodec
 	errorText    func(error) string                             // nil: what the error says
 
 	// registrar knows whether this process may have been replaced. It is nil in a

@@ -116,7 +116,7 @@ func (h *httpPeer) Get(ctx context.Context, q Query) (a Answer, err error) {
 }
 
 func streamQuery(q *Query) *stream.Query {
-	return &stream.Query{Group: q.Group, Key: q.Key, Lease: q.Lease, Digest: q.Digest, CachedOnly: q.CachedOnly, Nested: uint32(q.Nested)}
+	return &stream.Query{Group: q.Group, Key: q.Key, Lease: q.Lease, Digest: q.Digest, CachedOnly: q.CachedOnly, Nested: uint32(q.Nested), Context: q.Context}
 }
 
 // onLink asks on the link, and once more on another one if the first turns out to
@@ -299,6 +299,7 @@ func (h *httpPeer) exchangePlain(ctx context.Context, q *Query) (Answer, error) 
 		var body []byte
 		if body, err = proto.Marshal(&pb.GetRequest{
 			Group: q.Group, Key: []byte(q.Key), LeaseNs: int64(q.Lease), Digest: []byte(q.Digest), CachedOnly: q.CachedOnly, Nested: uint32(q.Nested),
+			Context: []byte(q.Context),
 		}); err != nil {
 			return Answer{}, err
 		}

@@ -91,7 +91,7 @@ func (p *HTTPPool) postGet(w http.ResponseWriter, r *http.Request) {
 	p.writeGet(w, r, p.answerGet(r.Context(), Query{
 		Group: req.GetGroup(), Key: textOf(req.GetKey()), From: r.Header.Get(peerHeader),
 		Lease: time.Duration(req.GetLeaseNs()), Digest: textOf(req.GetDigest()), CachedOnly: req.GetCachedOnly(),
-		Nested: Nesting(req.GetNested()),
+		Nested: Nesting(req.GetNested()), Context: textOf(req.GetContext()),
 	}))
 }
 

@@ -96,7 +96,7 @@ func (g *Group) runGetter(ctx *inLoad, key string) (e Entry, err error) {
 	start, returned := Now(), false
 	g.stats.loads.Add(1)
 	defer func() { g.noteLoads(start, returned, []string{key}, []error{err}) }()
-	item, err := g.getter.Get(ctx, key)
+	item, err := g.getter.Get(g.forGetter(ctx), key)
 	returned = true
 	if err != nil {
 		return Entry{}, err

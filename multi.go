@@ -218,7 +218,7 @@ func (g *Group) runBatchGetter(ctx *inLoad, getter BatchGetter, keys []string) (
 	g.stats.loads.Add(int64(len(keys)))
 	defer func() { g.noteLoads(start, returned, keys, errs) }()
 
-	items, err := getter.GetBatch(ctx, slices.Clone(keys))
+	items, err := getter.GetBatch(g.forGetter(ctx), slices.Clone(keys))
 	returned = true
 	partial, ok := errors.AsType[BatchError](err)
 	switch {

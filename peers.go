@@ -37,6 +37,8 @@ type Query struct {
 	CachedOnly bool
 	// Nested says what the one who asks does it inside of.
 	Nested Nesting
+	// Context is what travels of the caller's context: see WithContextCodec.
+	Context string
 }
 
 // Answer is a peer's answer to a Query.
@@ -122,6 +124,8 @@ type request struct {
 	digest string // see Query; where there are many keys, empty: see waiter
 	waiter waiter
 	nested Nesting
+	// context is what travels of the caller's, see Query.
+	context string
 
 	// The rest is the peer's to set.
 	maxValue int32 // bytes
@@ -130,7 +134,7 @@ type request struct {
 
 // query returns what is asked for the i-th key.
 func (r *request) query(i int) Query {
-	q := Query{Group: r.group, Key: r.keys[i], Lease: r.lease, Digest: r.digest, Nested: r.nested}
+	q := Query{Group: r.group, Key: r.keys[i], Lease: r.lease, Digest: r.digest, Nested: r.nested, Context: r.context}
 	if digests := r.waiter.digests(); digests != nil {
 		q.Digest = digests[i]
 	}

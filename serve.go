@@ -59,7 +59,11 @@ func (g *Group) serveHit(q *Query, old *aged) (served, bool) {
 		return s, false
 	}
 	if v == aging {
-		g.refresh(context.Background(), q.Key, old)
+		ctx := context.Background()
+		if old == nil { // else see renewAll's caller
+			ctx = g.carrying(ctx, q.Context)
+		}
+		g.refresh(ctx, q.Key, old)
 	}
 	if q.CachedOnly {
 		if e.Former {
@@ -102,9 +106,14 @@ func (g *Group) serveLoad(ctx context.Context, q *Query) (s served) {
 		return s
 	}
 	s.noted = g.note(q.From, q.Key, q.Lease)
-	e, err := g.load(askedWithin(ctx, q.Nested), q.Key)
+	e, err := g.load(g.asked(ctx, q), q.Key)
 	g.loadedFor(&s, e, q.Key, err)
 	return s
+}
+
+// asked returns the context of a load that a peer asks for.
+func (g *Group) asked(ctx context.Context, q *Query) context.Context {
+	return askedWithin(g.carrying(ctx, q.Context), q.Nested)
 }
 
 // loadedFor makes an answer of what a load found.
@@ -138,7 +147,7 @@ func (g *Group) serveLoads(ctx context.Context, q *Query, keys []string, got fun
 	for i, key := range keys {
 		noted[i] = g.note(q.From, key, q.Lease)
 	}
-	g.loadAll(askedWithin(ctx, q.Nested), keys, func(i int, e Entry, err error) {
+	g.loadAll(g.asked(ctx, q), keys, func(i int, e Entry, err error) {
 		s := served{noted: noted[i]}
 		g.loadedFor(&s, e, keys[i], err)
 		got(i, s)

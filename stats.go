@@ -29,7 +29,8 @@ type Stats struct {
 	ServerRequests int64 // keys that peers asked this process for
 	ServerHits     int64 // those of Hits that were peers' requests; the others were callers' here
 
-	// Panics are those of callbacks other than the getter: the function of WithOnEvict, a
+	// Panics are those of callbacks other than the getter: the function of WithOnEvict, those
+	// of a ContextCodec, a
 	// Codec, the handler of a logger. They are in the log, but for the last.
 	Panics int64
 

@@ -121,7 +121,7 @@ type streamHandler struct {
 
 // queryOf returns what is asked for on the stream.
 func (h streamHandler) queryOf(q *stream.Query) Query {
-	return Query{Group: q.Group, Key: q.Key, From: h.from, Lease: q.Lease, Digest: q.Digest, CachedOnly: q.CachedOnly, Nested: Nesting(q.Nested)}
+	return Query{Group: q.Group, Key: q.Key, From: h.from, Lease: q.Lease, Digest: q.Digest, CachedOnly: q.CachedOnly, Nested: Nesting(q.Nested), Context: q.Context}
 }
 
 // Hit implements stream.Handler. The query's memory is used again, but a Cache does not
@@ -143,7 +143,7 @@ func (h streamHandler) Hit(q stream.Query) (a stream.Answer, ok bool) {
 	}
 	s, ok := g.serveHit(&query, h.old)
 	if !q.More {
-		g.renewAll(context.Background(), h.old)
+		g.renewAll(g.carrying(context.Background(), q.Context), h.old)
 	}
 	return h.answer(g, &s), ok
 }

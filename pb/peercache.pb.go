@@ -126,6 +126,9 @@ type GetRequest struct {
 	Digest []byte `protobuf:"bytes,4,opt,name=digest,proto3" json:"digest,omitempty"`
 	// Answer from the cache alone: KIND_NOT_CACHED if it is not there.
 	CachedOnly bool `protobuf:"varint,5,opt,name=cached_only,json=cachedOnly,proto3" json:"cached_only,omitempty"`
+	// What the getter is to know of the caller, if the value has to be loaded: the bytes
+	// that the user's codec made of the caller's context. It says nothing of the value.
+	Context []byte `protobuf:"bytes,6,opt,name=context,proto3" json:"context,omitempty"`
 	// What the question is made inside of: 0 is nothing that counts, 1 a load, 2 a load that
 	// others wait for who wait for a slot (WithMaxLoads). What is asked inside of a load does
 	// not wait for those that are not to end, 2 not for a slot either: each could be waiting
@@ -198,6 +201,13 @@ func (x *GetRequest) GetCachedOnly() bool {
 		return x.CachedOnly
 	}
 	return false
+}
+
+func (x *GetRequest) GetContext() []byte {
+	if x != nil {
+		return x.Context
+	}
+	return nil
 }
 
 func (x *GetRequest) GetNested() uint32 {
@@ -1318,9 +1328,9 @@ type GetBatchRequest struct {
 	// The keys, each exactly as the caller gave it; at least one.
 	Keys [][]byte `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys,omitempty"`
 	// As in GetRequest, for all the keys.
-	LeaseNs int64 `protobuf:"varint,3,opt,name=lease_ns,json=leaseNs,proto3" json:"lease_ns,omitempty"`
-	// As in GetRequest, for all the keys.
-	Nested uint32 `protobuf:"varint,5,opt,name=nested,proto3" json:"nested,omitempty"`
+	LeaseNs int64  `protobuf:"varint,3,opt,name=lease_ns,json=leaseNs,proto3" json:"lease_ns,omitempty"`
+	Context []byte `protobuf:"bytes,4,opt,name=context,proto3" json:"context,omitempty"`
+	Nested  uint32 `protobuf:"varint,5,opt,name=nested,proto3" json:"nested,omitempty"`
 	// As in GetRequest, one for each of the keys, in the same order; or none at all.
 	Digests       [][]byte `protobuf:"bytes,6,rep,name=digests,proto3" json:"digests,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1376,6 +1386,13 @@ func (x *GetBatchRequest) GetLeaseNs() int64 {
 		return x.LeaseNs
 	}
 	return 0
+}
+
+func (x *GetBatchRequest) GetContext() []byte {
+	if x != nil {
+		return x.Context
+	}
+	return nil
 }
 
 func (x *GetBatchRequest) GetNested() uint32 {
@@ -1642,7 +1659,7 @@ var File_peercache_proto protoreflect.FileDescriptor
 
 const file_peercache_proto_rawDesc = "" +
 	"\n" +
-	"\x0fpeercache.proto\x12\tpeercache\"\xa0\x01\n" +
+	"\x0fpeercache.proto\x12\tpeercache\"\xba\x01\n" +
 	"\n" +
 	"GetRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x10\n" +
@@ -1650,7 +1667,8 @@ const file_peercache_proto_rawDesc = "" +
 	"\blease_ns\x18\x03 \x01(\x03R\aleaseNs\x12\x16\n" +
 	"\x06digest\x18\x04 \x01(\fR\x06digest\x12\x1f\n" +
 	"\vcached_only\x18\x05 \x01(\bR\n" +
-	"cachedOnly\x12\x16\n" +
+	"cachedOnly\x12\x18\n" +
+	"\acontext\x18\x06 \x01(\fR\acontext\x12\x16\n" +
 	"\x06nested\x18\a \x01(\rR\x06nested\"\xcb\x01\n" +
 	"\vGetResponse\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\fR\x05value\x12\x1d\n" +
@@ -1746,11 +1764,12 @@ const file_peercache_proto_rawDesc = "" +
 	" \x01(\v2\x0f.peercache.PongH\x00R\x04pong\x12,\n" +
 	"\ago_away\x18\v \x01(\v2\x11.peercache.GoAwayH\x00R\x06goAway\x12(\n" +
 	"\x05hello\x18\f \x01(\v2\x10.peercache.HelloH\x00R\x05helloB\x06\n" +
-	"\x04body\"\x88\x01\n" +
+	"\x04body\"\xa2\x01\n" +
 	"\x0fGetBatchRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
 	"\x04keys\x18\x02 \x03(\fR\x04keys\x12\x19\n" +
-	"\blease_ns\x18\x03 \x01(\x03R\aleaseNs\x12\x16\n" +
+	"\blease_ns\x18\x03 \x01(\x03R\aleaseNs\x12\x18\n" +
+	"\acontext\x18\x04 \x01(\fR\acontext\x12\x16\n" +
 	"\x06nested\x18\x05 \x01(\rR\x06nested\x12\x18\n" +
 	"\adigests\x18\x06 \x03(\fR\adigests\"\b\n" +
 	"\x06Cancel\"\x06\n" +

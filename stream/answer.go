@@ -14,6 +14,7 @@ type Query struct {
 	Digest     string
 	CachedOnly bool
 	Nested     uint32
+	Context    string
 	// Digests are those of the keys of a batch, to AskBatch alone; or nil.
 	Digests []string
 	// More says, to Hit alone, that more keys of the same batch follow.

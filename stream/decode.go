@@ -48,6 +48,7 @@ type frame struct {
 	digest     []byte
 	cachedOnly bool
 	nested     uint32
+	context    []byte
 
 	message []byte // the body of a change and a changed, as it is
 
@@ -220,8 +221,10 @@ func (f *frame) decodeRequest(b []byte, maxKeys int) error {
 		switch {
 		case num == 3 && typ == protowire.VarintType:
 			f.lease = durationOf(v)
-		case num == 4 && typ == protowire.BytesType:
+		case num == 4 && f.kind == bodyGet && typ == protowire.BytesType:
 			f.digest = in
+		case num == contextField(f.kind) && typ == protowire.BytesType:
+			f.context = in
 		case num == 6 && f.kind == bodyBatch && typ == protowire.BytesType:
 			if len(f.digests) == maxKeys {
 				return protocolError("a request with more than %d digests", maxKeys)
@@ -270,6 +273,14 @@ func nestedField(kind body) protowire.Number {
 		return 5
 	}
 	return 7
+}
+
+// contextField is the number of the field context in a GetRequest or a GetBatchRequest.
+func contextField(kind body) protowire.Number {
+	if kind == bodyBatch {
+		return 4
+	}
+	return 6
 }
 
 // decodeEnd decodes a message that holds nothing but possibly an error, in field 1.

@@ -48,7 +48,15 @@ func sizeGet(q *Query) int {
 	if q.CachedOnly {
 		size += 2
 	}
-	return size + sizeUint(uint64(q.Nested))
+	return size + sizeUint(uint64(q.Nested)) + sizeContext(q)
+}
+
+// sizeContext is the size of the field of a Query's Context, of which none is not sent.
+func sizeContext(q *Query) int {
+	if q.Context == "" {
+		return 0
+	}
+	return sizeBytes(len(q.Context))
 }
 
 // sizeUint is the size of a field that holds v, of which 0 is not sent.
@@ -102,6 +110,9 @@ func appendGet(b []byte, id uint64, size int, q *Query) []byte {
 		b = appendString(b, 4, q.Digest)
 	}
 	b = appendFlag(b, 5, q.CachedOnly)
+	if q.Context != "" {
+		b = appendString(b, 6, q.Context)
+	}
 	return appendUint(b, 7, uint64(q.Nested))
 }
 
@@ -115,6 +126,9 @@ func appendBatch(b []byte, id uint64, size int, q *Query, keys []string) []byte 
 		b = appendString(b, 2, key)
 	}
 	b = appendUint(b, 3, uint64(q.Lease))
+	if q.Context != "" {
+		b = appendString(b, 4, q.Context)
+	}
 	b = appendUint(b, 5, uint64(q.Nested))
 	if q.Digests != nil {
 		for _, digest := range q.Digests[:len(keys)] {

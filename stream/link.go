@@ -125,7 +125,7 @@ const batchBytes = 48 << 10
 
 // AskBatch asks for the values of as many of the first keys as go into one
 // request, and returns how many that are: at least one, if there is no error. Of q, the
-// Group, the Lease, Nested, Digests and Limit count. w gets an answer for each of them, with base added to its index.
+// Group, the Lease, Nested, Context, Digests and Limit count. w gets an answer for each of them, with base added to its index.
 func (l *Link) AskBatch(w Waiter, base int, q *Query, keys []string) (id ID, n int, err error) {
 	n, size := l.fit(q, keys)
 	if q.Digests != nil && len(q.Digests) < len(keys) {
@@ -158,7 +158,7 @@ func (l *Link) AskChange(w Waiter, request []byte) (ID, error) {
 
 // fit returns how many of the keys go into one batch, and the size of its body.
 func (l *Link) fit(q *Query, keys []string) (n, size int) {
-	size = sizeUint(uint64(q.Lease)) + sizeUint(uint64(q.Nested))
+	size = sizeUint(uint64(q.Lease)) + sizeUint(uint64(q.Nested)) + sizeContext(q)
 	if q.Group != "" {
 		size += sizeBytes(len(q.Group))
 	}

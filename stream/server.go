@@ -184,12 +184,12 @@ func (s *Server) handle(f *frame, size int) error {
 func (s *Server) get(f *frame, size int) error {
 	s.requests.Add(1)
 	s.keys.Add(1)
-	q := Query{Group: stringOf(f.group), Key: stringOf(f.key), Lease: f.lease, Digest: stringOf(f.digest), CachedOnly: f.cachedOnly, Nested: f.nested}
+	q := Query{Group: stringOf(f.group), Key: stringOf(f.key), Lease: f.lease, Digest: stringOf(f.digest), CachedOnly: f.cachedOnly, Nested: f.nested, Context: stringOf(f.context)}
 	if a, ok := s.handler.Hit(q); ok && f.id != 0 {
 		return s.hit(f.id, 0, &a)
 	}
 	s.loads.Add(1)
-	q.Group, q.Key, q.Digest = strings.Clone(q.Group), strings.Clone(q.Key), strings.Clone(q.Digest)
+	q.Group, q.Key, q.Digest, q.Context = strings.Clone(q.Group), strings.Clone(q.Key), strings.Clone(q.Digest), strings.Clone(q.Context)
 	if q.CachedOnly && f.id != 0 { // it waits for nothing, and so must not wait for loads
 		a := s.handler.Load(s.ctx, q)
 		return s.hit(f.id, 0, &a)
@@ -215,7 +215,7 @@ func (s *Server) batch(f *frame, size int) error {
 	var misses *job
 	group := stringOf(f.group)
 	for i, at := range f.keys {
-		q := Query{Group: group, Key: stringOf(at.of(f.body)), Lease: f.lease, More: i+1 < len(f.keys)}
+		q := Query{Group: group, Key: stringOf(at.of(f.body)), Lease: f.lease, Context: stringOf(f.context), More: i+1 < len(f.keys)}
 		if len(f.digests) > 0 {
 			q.Digest = stringOf(f.digests[i].of(f.body))
 		}
@@ -227,7 +227,7 @@ func (s *Server) batch(f *frame, size int) error {
 		}
 		if misses == nil {
 			misses = &job{id: f.id, kind: bodyBatch, size: size, lane: s.loadLane(f), batch: bytes.Clone(f.body)}
-			misses.query = Query{Group: string(f.group), Lease: f.lease, Nested: f.nested}
+			misses.query = Query{Group: string(f.group), Lease: f.lease, Nested: f.nested, Context: string(f.context)}
 			misses.places = make([]uint32, 0, len(f.keys)-i)
 		}
 		misses.places = append(misses.places, uint32(i))
