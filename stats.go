@@ -30,8 +30,7 @@ type Stats struct {
 	ServerHits     int64 // those of Hits that were peers' requests; the others were callers' here
 
 	// Panics are those of callbacks other than the getter: the function of WithOnEvict, those
-	// of a ContextCodec, a
-	// Codec, the handler of a logger. They are in the log, but for the last.
+	// of a ContextCodec, a Codec, the handler of a logger. They are in the log, but for the last.
 	Panics int64
 
 	Main CacheStats // values that were loaded here: of keys this process owns, as a rule
