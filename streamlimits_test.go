@@ -3,6 +3,7 @@ package peercache_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -216,4 +217,41 @@ func TestShutdownDespiteAStreamThatIsIdle(t *testing.T) {
 		t.Error(err)
 	}
 	<-ended
+}
+
+// A peer that has too many streams is one that is busy, not one that is set up wrongly: the log
+// does not say so, and a stream begins when there is room for it.
+func TestTooManyStreamsAreNoConfigurationProblem(t *testing.T) {
+	simulate(t, func(t *testing.T, net *simnet.Network) {
+		var log poolLog
+		nodes := newSimCluster(t, net, 3, simConfig{getter: &editions{}, pool: func(i int) []peercache.PoolOption {
+			return append(log.options(i), peercache.WithStreamLimits(peercache.StreamLimits{Streams: 1}))
+		}})
+		for range 10 {
+			for owner := range nodes {
+				for _, asker := range nodes { // whoever has no stream asks another peer
+					if _, err := asker.group.Get(t.Context(), keyOwnedBy(t, nodes, 0, owner)); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+			time.Sleep(5 * time.Second)
+		}
+		for i, n := range nodes {
+			if err := n.pool.Ready(t.Context()); errors.As(err, new(*peercache.ConfigError)) {
+				t.Errorf("node %d is not ready: %v", i, err)
+			}
+		}
+		text := log.String()
+		if strings.Contains(text, "many times slower than a stream") || strings.Contains(text, "no peer") || !strings.Contains(text, "503") {
+			t.Errorf("the log: %s", text)
+		}
+		nodes[2].stop(t)
+		time.Sleep(30 * time.Second)
+		for i := range 2 {
+			if s := nodes[i].pool.Stats(); len(s) != 1 || s[0].Breaker != peercache.BreakerClosed || s[0].Transport != "stream" {
+				t.Errorf("node %d has room for its peer again: %+v", i, s)
+			}
+		}
+	})
 }
