@@ -180,7 +180,7 @@ func (p *problems) of(peer string, kind ConfigProblem) *ConfigError {
 // lasting returns all problems because of which this process is not ready as one error, or
 // nil if there are none, and a channel that is closed when that has changed. A group that is
 // missing is none: in a deploy that brings it, it is missing everywhere.
-func (p *problems) lasting() (error, <-chan struct{}) {
+func (p *problems) lasting() (next <-chan struct{}, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var all configErrors
@@ -190,12 +190,12 @@ func (p *problems) lasting() (error, <-chan struct{}) {
 		}
 	}
 	if len(all) == 0 {
-		return nil, p.next
+		return p.next, nil
 	}
 	slices.SortFunc(all, func(a, b *ConfigError) int {
 		return cmp.Or(cmp.Compare(a.Peer, b.Peer), cmp.Compare(a.Problem, b.Problem))
 	})
-	return all, p.next
+	return p.next, all
 }
 
 // configErrors are problems as one error, whose text names the first few.

@@ -69,7 +69,7 @@ func (p *HTTPPool) missing() (next <-chan struct{}, most time.Duration, err erro
 	default:
 		return c.announced, p.handover.time, errors.New("the peers have not heard of the view")
 	}
-	if problem, next := p.problems.lasting(); problem != nil {
+	if next, problem := p.problems.lasting(); problem != nil {
 		return next, p.handover.time, problem
 	}
 	// Until it is known whether something lasts: if it does, that is a problem.
