@@ -1,0 +1,281 @@
+package peercache
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/peercache/peercache/pb"
+)
+
+// The plain way asks a peer by one HTTP request a key. It is for peers that have no stream,
+// for values that are large, and for answers that may be too long for a frame.
+
+// getLarge implements linkedPeer. Values that are large are asked for a few at a time, or
+// a GetMulti of many would open a connection and take memory for each at once. What a load
+// waits for does not wait here: its turn might be held by one that waits for the load.
+func (h *httpPeer) getLarge(ctx context.Context, q *Query) (Answer, error) {
+	if q.Nested == TopLevel {
+		select {
+		case h.large <- struct{}{}:
+			defer func() { <-h.large }()
+		case <-ctx.Done():
+			return Answer{}, ctx.Err()
+		}
+	}
+	return h.getPlain(ctx, q)
+}
+
+// getPlain asks for one key by a request of its own, unless the breaker is open, and waits
+// for it as long as the peer gives signs of life.
+func (h *httpPeer) getPlain(ctx context.Context, q *Query) (a Answer, err error) {
+	if err := h.breaker.refusal(); err != nil {
+		return Answer{}, &PeerError{Peer: h.url, Err: err}
+	}
+	timeout, _ := h.limits(q.Group)
+	for until, wait := Now()+Instant(timeout), firstBackoff; ; wait = min(2*wait, retellAfter) {
+		err = h.watched(ctx, func(ctx context.Context) error {
+			a, err = h.exchangePlain(ctx, q)
+			return err
+		})
+		if q.CachedOnly || !h.endedEarly(ctx, err) {
+			break
+		}
+		if pause(ctx, wait); ctx.Err() != nil {
+			return Answer{}, ctx.Err()
+		}
+		if Now() >= until { // an answer: to have another peer load it as well would be no better
+			return Answer{}, fmt.Errorf("peer %s: %w: its server ends requests before they are answered: %w", h.url, context.DeadlineExceeded, err)
+		}
+	}
+	if ctx.Err() == nil && !errors.Is(err, errSilent) { // else it is judged already
+		h.judge(err)
+	}
+	return a, err
+}
+
+// endedEarly reports whether the server of a peer which is there has ended a request that
+// the peer had not answered. That one goes on with the load: who asks again joins it.
+func (h *httpPeer) endedEarly(ctx context.Context, err error) bool {
+	if ctx.Err() != nil || !errors.Is(err, errLost) && !errors.Is(err, errGateway) || gone(err) {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, h.pool.detectionTime())
+	defer cancel()
+	if h.signOfLife(ctx) != nil {
+		return false
+	}
+	h.pool.problems.degraded(h.url, endsEarly, "the server of a peer ends requests before they are answered: want its WriteTimeout, or http.TimeoutHandler, longer than a load, and a proxy's timeouts too", err)
+	return true
+}
+
+// watched asks the peer by the plain way, for as long as it gives signs of life.
+func (h *httpPeer) watched(ctx context.Context, ask func(context.Context) error) error {
+	watched, left := h.pulse.watch(ctx)
+	defer left()
+	err := ask(watched)
+	if ctx.Err() == nil && watched.Err() != nil {
+		return &PeerError{Peer: h.url, Err: context.Cause(watched)}
+	}
+	return err
+}
+
+// exchangePlain sends the request for one key, and reads the answer.
+func (h *httpPeer) exchangePlain(ctx context.Context, q *Query) (Answer, error) {
+	timeout, maxValue := h.limits(q.Group)
+	var resp pb.GetResponse
+	decode := func(data []byte) error { return proto.Unmarshal(data, &resp) }
+	err := errRedirected
+	if h.pool.compat { // golang/groupcache knows only paths
+		path := escapeSegment(q.Group) + "/" + escapeSegment(q.Key)
+		err = h.call(ctx, timeout, http.MethodGet, path, nil, maxValue, decode)
+	}
+	if errors.Is(err, errRedirected) {
+		var body []byte
+		if body, err = proto.Marshal(&pb.GetRequest{
+			Group: q.Group, Key: []byte(q.Key), LeaseNs: int64(q.Lease), Digest: []byte(q.Digest), CachedOnly: q.CachedOnly, Nested: uint32(q.Nested),
+			Context: []byte(q.Context),
+		}); err != nil {
+			return Answer{}, err
+		}
+		err = h.call(ctx, timeout, http.MethodPost, getPath, body, maxValue, decode)
+	}
+	if err != nil {
+		return Answer{}, err
+	}
+	a := Answer{Item{TTL: time.Duration(resp.GetTtlNs())}, resp.GetNoted(), resp.GetUnchanged()}
+	if h.pool.compat {
+		a.Noted = true // there are no notes in such a fleet, and no promise
+	}
+	if e := resp.GetError(); e != nil {
+		return a, decodeError(h.url, e)
+	}
+	if len(resp.GetValue()) > maxValue {
+		return Answer{}, h.tooLarge(len(resp.GetValue()), maxValue)
+	}
+	a.Value = resp.GetValue()
+	return a, nil
+}
+
+// errRedirected says that a mux on the way takes the path of a request for
+// another one. The key has to go in the body then.
+var errRedirected = errors.New("redirected")
+
+// escapeSegment puts s into a form in which a URL's path has it as one segment,
+// which no mux that looks at the escaped path takes for something else.
+func escapeSegment(s string) string {
+	if s == "." || s == ".." {
+		return strings.ReplaceAll(s, ".", "%2E")
+	}
+	return strings.ReplaceAll(url.PathEscape(s), "+", "%2B")
+}
+
+// changePlain sends one request by the plain way, and waits for the answer as long as the
+// peer gives signs of life.
+func (h *httpPeer) changePlain(ctx context.Context, req *pb.ChangeRequest, resp *pb.ChangeResponse) error {
+	timeout, _ := h.limits(req.GetGroup())
+	return h.watched(ctx, func(ctx context.Context) error {
+		return h.callChange(ctx, sum(timeout, time.Duration(req.GetWaitNs())), req, resp)
+	})
+}
+
+// changeUnlinked sends one request to a peer that cannot be asked on its link. One that is
+// leaving takes no streams any more, but obeys this. One that is gone, or hangs, must not be
+// waited for as if it told its holders.
+func (h *httpPeer) changeUnlinked(ctx context.Context, req *pb.ChangeRequest, resp *pb.ChangeResponse) error {
+	req.WaitNs = min(req.WaitNs, int64(h.pool.detectionTime()))
+	return h.callChange(ctx, h.pool.handshakeTimeout()+time.Duration(req.GetWaitNs()), req, resp)
+}
+
+func (h *httpPeer) callChange(ctx context.Context, timeout time.Duration, req *pb.ChangeRequest, resp *pb.ChangeResponse) error {
+	body, err := proto.Marshal(req)
+	if err != nil {
+		return err
+	}
+	return h.call(ctx, timeout, http.MethodPost, changePath, body, 0, func(data []byte) error { return decodeChanged(data, resp) })
+}
+
+// errPeerBusy says that a peer has no room for a request: see WithRequestMemory. It is there,
+// so that its breaker stays closed.
+var errPeerBusy = errors.New("the peer has no room for the request")
+
+const (
+	// busyTries is how often a peer that is busy is asked.
+	busyTries = 5
+	// busyPause is the longest pause before it is asked again, and before the n-th time n
+	// times as long.
+	busyPause = 100 * time.Millisecond
+)
+
+// call does what callOnce does, and again for a while if the peer has no room for the request.
+func (h *httpPeer) call(ctx context.Context, timeout time.Duration, method, path string, body []byte, maxValue int, decode func([]byte) error) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	for try := 1; ; try++ {
+		err := h.callOnce(ctx, method, path, body, maxValue, decode)
+		if !errors.Is(err, errPeerBusy) || try == busyTries {
+			return err
+		}
+		pause(ctx, jitter(busyPause*time.Duration(try)))
+		if ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// callOnce sends one request, and has decode decode the response, which may hold a value of
+// maxValue bytes. An error of the transport, or a response that is not the protocol's, is a
+// *PeerError.
+func (h *httpPeer) callOnce(ctx context.Context, method, path string, body []byte, maxValue int, decode func([]byte) error) error {
+	req, err := http.NewRequestWithContext(ctx, method, h.url+h.pool.basePath+path, bytes.NewReader(body))
+	if err != nil {
+		return &PeerError{Peer: h.url, Err: err}
+	}
+	h.pool.address(req.Header, h.url)
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", contentType)
+		// Not sent, but it allows the transport to try again when the peer
+		// has closed an idle connection.
+		req.Header["Idempotency-Key"] = nil
+	}
+	asked := Now()
+	received := 0
+	h.calls.begin(path, len(body))
+	defer func() { h.calls.end(received, time.Duration(Now()-asked)) }()
+	httpResp, err := h.pool.transport.RoundTrip(req)
+	if err != nil {
+		return &PeerError{Peer: h.url, Err: h.noResponse(ctx, err)}
+	}
+	defer httpResp.Body.Close()
+	if err := h.checkAnswerer(httpResp, asked); err != nil {
+		return &PeerError{Peer: h.url, Err: err}
+	}
+	h.pulse.beat()
+	httpResp.Body = beatingBody{httpResp.Body, &h.pulse}
+	data, err := readBody(httpResp, int64(maxValue)+mostOverhead)
+	received = len(data)
+	if err != nil {
+		return &PeerError{Peer: h.url, Err: lost(ctx, err)}
+	}
+	if err := h.checkResponse(httpResp, data); err != nil {
+		return err
+	}
+	if err := decode(data); err != nil {
+		return &PeerError{Peer: h.url, Err: fmt.Errorf("%w: it is no protobuf: %w", errForeign, err)}
+	}
+	return nil
+}
+
+// mostTrusted is the memory that is set aside for a response by what its header
+// says, in bytes.
+const mostTrusted = 1 << 20
+
+// readBody reads the body of a response of at most limit bytes.
+func readBody(resp *http.Response, limit int64) ([]byte, error) {
+	if resp.ContentLength > limit {
+		return nil, fmt.Errorf("a response of %d bytes: want at most %d", resp.ContentLength, limit)
+	}
+	var buf bytes.Buffer
+	if resp.ContentLength > 0 {
+		// MinRead, or ReadFrom grows it again. No more than mostTrusted for what
+		// is only announced: a peer may announce and send nothing.
+		buf.Grow(int(min(resp.ContentLength, mostTrusted)) + bytes.MinRead)
+	}
+	n, err := buf.ReadFrom(io.LimitReader(resp.Body, limit+1))
+	if err == nil && n > limit {
+		err = fmt.Errorf("a response of more than %d bytes", limit)
+	}
+	return buf.Bytes(), err
+}
+
+// checkResponse returns an error if a response is not one of the protocol's
+// messages.
+func (h *httpPeer) checkResponse(resp *http.Response, body []byte) error {
+	if resp.Header.Get("Content-Type") == contentType {
+		return nil // also with an error's status: the message says which
+	}
+	if resp.StatusCode == http.StatusTooManyRequests && resp.Header.Get(peerHeader) != "" {
+		return &PeerError{Peer: h.url, Err: errPeerBusy}
+	}
+	text := strings.TrimSpace(string(body[:min(len(body), 1024)]))
+	if h.pool.compat && resp.StatusCode == http.StatusInternalServerError {
+		// So golang/groupcache sends the error of a getter.
+		return &RemoteError{Peer: h.url, Message: text}
+	}
+	if resp.StatusCode/100 == 3 {
+		return &PeerError{Peer: h.url, Err: fmt.Errorf("%w: HTTP status %s", errRedirected, statusText(resp))}
+	}
+	err := statusError(resp, text)
+	if resp.StatusCode/100 == 2 || fromGateway(resp.StatusCode) {
+		err = fmt.Errorf("%w: %w", errForeign, err)
+	}
+	return &PeerError{Peer: h.url, Err: err}
+}
