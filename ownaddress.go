@@ -91,7 +91,11 @@ func (a *ownAddress) look(ctx context.Context) {
 			break
 		}
 	}
-	a.conclude(err)
+	if a.conclude(err) { // with no lock held: the user is told what leaves
+		for _, g := range *a.pool.groups.Load() {
+			g.drop(&Change{All: true})
+		}
+	}
 }
 
 // ask sends one request to the address. The error is an errWrongPeer where another process
@@ -118,8 +122,9 @@ func (a *ownAddress) ask(ctx context.Context) error {
 	return nil
 }
 
-// conclude takes note of what a look has found.
-func (a *ownAddress) conclude(err error) {
+// conclude records what a look has found, and reports whether what is cached has to be
+// dropped, because another process was found for the first time.
+func (a *ownAddress) conclude(err error) (drop bool) {
 	p := a.pool
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -130,7 +135,7 @@ func (a *ownAddress) conclude(err error) {
 		defer close(a.looked)
 	}
 	if a.closed {
-		return
+		return false
 	}
 	shared := len(p.view.Load().others) > 0
 	a.answers = err == nil
@@ -139,19 +144,15 @@ func (a *ownAddress) conclude(err error) {
 		a.since = 0
 		p.problems.solved(p.self, WrongProcess, NotAPeer, NotListening)
 		a.wrong.Store(false)
-		return
+		return false
 	case errors.Is(err, errWrongPeer):
 		p.problems.solved(p.self, NotAPeer, NotListening)
 		p.problems.found(p.self, WrongProcess, err)
-		if !a.wrong.Swap(true) {
-			for _, g := range *p.groups.Load() {
-				g.drop(&Change{All: true})
-			}
-		}
+		drop = !a.wrong.Swap(true)
 	case a.reached.Load(), !shared: // the way to itself need not be the peers'
 		p.problems.solved(p.self, NotAPeer, NotListening)
 		if !shared {
-			return
+			return false
 		}
 	case errors.Is(err, errForeign) && !errors.Is(err, errGateway):
 		p.problems.found(p.self, NotAPeer, err)
@@ -175,6 +176,7 @@ func (a *ownAddress) conclude(err error) {
 		defer a.mu.Unlock()
 		a.begin()
 	})
+	return drop
 }
 
 // found reports whether this process answers at its address, as far as is known.
@@ -198,24 +200,15 @@ func (a *ownAddress) wait(ctx context.Context) {
 	}
 }
 
-// misplaced returns a *ConfigError if another process answers at the address of this one. It
-// waits for the first look.
-func (p *HTTPPool) misplaced(ctx context.Context) error {
-	p.own.wait(ctx)
-	if e := p.problems.of(p.self, WrongProcess); e != nil {
-		return e
-	}
-	return nil
-}
-
 // misplaced reports whether this process has the name of another one: what it keeps would not
 // be dropped by the changes of others.
 func (g *Group) misplaced() bool { return g.pool != nil && g.pool.own.wrong.Load() }
 
-// misplacedError is what a change returns that was made by a process which has the name of
-// another one: who has its values is not known.
+// misplacedError returns an error for a change by a process that has the name of another one:
+// who has its values is not known. It waits for the first look.
 func (g *Group) misplacedError(ctx context.Context) error {
-	if err := g.pool.misplaced(ctx); err != nil {
+	g.pool.own.wait(ctx)
+	if err := g.pool.problems.of(g.pool.self, WrongProcess); err != nil {
 		return &InvalidationError{Group: g.name, Pending: []Pending{{Peer: g.pool.self, Err: err}}}
 	}
 	return nil
