@@ -131,7 +131,7 @@ func (g *Group) init(cacheBytes int64, opts []GroupOption) (err error) {
 		return err
 	}
 	g.loads.Timeout, g.past.Timeout = g.loadTimeout, g.loadTimeout
-	g.answerTime = max(g.loadTimeout+answerMargin, g.loadTimeout) // no overflow
+	g.answerTime = sum(g.loadTimeout, answerMargin)
 	if g.loadTimeout > g.times.standIn {
 		// Nobody may join a load that began before a change, when the change has
 		// waited for this process as a stand-in.

@@ -91,21 +91,11 @@ func FilterPorts(ports ...uint16) func(url string) error {
 // allowed returns an error if a filter refuses a peer.
 func (p *HTTPPool) allowed(name string) error {
 	for _, allow := range p.filters {
-		if err := safely(allow, name); err != nil {
+		if err := orError("it", func() error { return allow(name) }); err != nil {
 			return fmt.Errorf("peer %q is refused by WithPeerFilter: %w", name, err)
 		}
 	}
 	return nil
-}
-
-// safely calls a filter, for which a panic is an error.
-func safely(allow func(string) error, name string) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("it panicked: %v", r)
-		}
-	}()
-	return allow(name)
 }
 
 // checkPeer returns an error if name cannot be a peer of this pool, or this process itself.
@@ -163,7 +153,7 @@ func (p *HTTPPool) checkPeers(peers []string) error {
 		seen[spelled] = name
 	}
 	if !slices.Contains(peers, p.self) {
-		return fmt.Errorf("the list of peers lacks this process, %q: %s", p.self, listed(peers))
+		return fmt.Errorf("the list of peers lacks this process, %q: %s", p.self, someOf(quoted(peers)))
 	}
 	return nil
 }

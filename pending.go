@@ -26,7 +26,7 @@ type Pending struct {
 	Err   error     // why
 }
 
-// mostNamed is how many peers the text of an error names. Beyond that it counts them.
+// mostNamed is how many names the text of an error shows. Beyond that it counts them.
 const mostNamed = 5
 
 // Error names the first of the peers, and counts the others: Pending has them all.

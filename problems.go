@@ -201,12 +201,9 @@ func (p *problems) lasting() (next <-chan struct{}, err error) {
 // configErrors are problems as one error, whose text names the first few.
 type configErrors []*ConfigError
 
-// mostShown is how many peers the text of an error names.
-const mostShown = 5
-
 func (e configErrors) Error() string {
 	var texts []string
-	for _, one := range e[:min(len(e), mostShown)] {
+	for _, one := range e[:min(len(e), mostNamed)] {
 		texts = append(texts, one.Error())
 	}
 	if more := len(e) - len(texts); more > 0 {

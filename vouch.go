@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -183,23 +182,9 @@ func (p *HTTPPool) restore(g *Group) {
 		outlast(ctx, next, time.Now().Add(askAgainAfter))
 	}
 	if errors.Is(err, errNotYet) {
-		err = fmt.Errorf("%w: %s", err, listed(s.farewell.GetPeers()))
+		err = fmt.Errorf("%w: %s", err, someOf(quoted(s.farewell.GetPeers())))
 	}
 	g.sayRestored(n, err)
-}
-
-// listed shows the names of peers that come from a file or from others: not too many, and of
-// each not too much.
-func listed(names []string) string {
-	const most = 8
-	var shown []string
-	for _, name := range names[:min(len(names), most)] {
-		shown = append(shown, quote(name))
-	}
-	if more := len(names) - len(shown); more > 0 {
-		shown = append(shown, fmt.Sprintf("and %d more", more))
-	}
-	return strings.Join(shown, ", ")
 }
 
 // askAgainAfter is when the peers are asked again, if not all were there.
