@@ -41,7 +41,7 @@ func (h *httpPeer) getPlain(ctx context.Context, q *Query) (a Answer, err error)
 		return Answer{}, &PeerError{Peer: h.url, Err: err}
 	}
 	timeout, _ := h.limits(q.Group)
-	for until, wait := Now()+Instant(timeout), firstBackoff; ; wait = min(2*wait, retellAfter) {
+	for until, wait := Now().plus(timeout), firstBackoff; ; wait = min(2*wait, retellAfter) {
 		err = h.watched(ctx, func(ctx context.Context) error {
 			a, err = h.exchangePlain(ctx, q)
 			return err

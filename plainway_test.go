@@ -3,6 +3,7 @@ package peercache_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -118,9 +119,14 @@ func TestServerThatEndsRequestsEarly(t *testing.T) {
 		wrap   func(http.Handler) http.Handler
 		server func(*http.Server)
 		silent bool // net/http repeats the request by itself
+		opts   []peercache.PoolOption
 	}{
 		"http.TimeoutHandler": {wrap: func(h http.Handler) http.Handler { return http.TimeoutHandler(h, 300*time.Millisecond, "") }},
-		"WriteTimeout":        {server: func(s *http.Server) { s.WriteTimeout = 300 * time.Millisecond }, silent: true},
+		"no bound on a request": {
+			wrap: func(h http.Handler) http.Handler { return http.TimeoutHandler(h, 300*time.Millisecond, "") },
+			opts: []peercache.PoolOption{peercache.WithPeerTimeout(math.MaxInt64)},
+		},
+		"WriteTimeout": {server: func(s *http.Server) { s.WriteTimeout = 300 * time.Millisecond }, silent: true},
 		"a gateway's timeout": {wrap: func(h http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				ctx, cancel := context.WithTimeout(r.Context(), 300*time.Millisecond)
@@ -145,7 +151,7 @@ func TestServerThatEndsRequestsEarly(t *testing.T) {
 				o := origin{load: slowly(3 * time.Second)}
 				var nodes []*placed
 				for i := range 2 {
-					nodes = append(nodes, placeOn(t, net, i, &o, c.server, c.wrap, peercache.WithoutStream(), peercache.WithTransport(net.Host(host(i)).Transport())))
+					nodes = append(nodes, placeOn(t, net, i, &o, c.server, c.wrap, append(c.opts, peercache.WithoutStream(), peercache.WithTransport(net.Host(host(i)).Transport()))...))
 				}
 				for _, n := range nodes {
 					if err := n.pool.Set(at(0), at(1)); err != nil {
