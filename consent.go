@@ -128,9 +128,8 @@ func (p *HTTPPool) newView(v *view, left []Peer) (announced chan struct{}) {
 		names = append(names, peer.Name())
 	}
 	p.logs.leave(names)
-	gone := func(peer string) bool { return v.has(peer) == nil && !v.lacks(peer) }
-	maps.DeleteFunc(c.latest, func(peer string, _ fact) bool { return gone(peer) })
-	maps.DeleteFunc(c.tokens, func(peer string, _ uint64) bool { return gone(peer) })
+	maps.DeleteFunc(c.latest, func(peer string, _ fact) bool { return !v.lists(peer) })
+	maps.DeleteFunc(c.tokens, func(peer string, _ uint64) bool { return !v.lists(peer) })
 	return c.announced
 }
 
@@ -259,7 +258,7 @@ func (p *HTTPPool) heard(peer string, s *said) {
 	c.mu.Lock()
 	v, late := p.view.Load(), c.late(peer, s.turn)
 	c.mu.Unlock()
-	if v.has(peer) == nil && !v.lacks(peer) {
+	if !v.lists(peer) {
 		return // it has no part in what this process promises
 	}
 	if s.leaving { // late or not: the answer says that this is noted
@@ -278,7 +277,7 @@ func (p *HTTPPool) heard(peer string, s *said) {
 	late = c.late(peer, s.turn)
 	anew := s.anew
 	switch {
-	case !late && (h != nil || v.lacks(peer)):
+	case !late && v.lists(peer):
 		anew = c.note(peer, s)
 	case late && s.anew:
 		c.newEpoch() // it had another view, whatever it has now

@@ -43,14 +43,13 @@ func (h *httpPeer) checkAnswerer(resp *http.Response, asked Instant) error {
 	case err == nil:
 		h.pool.problems.solved(h.url, WrongProcess, NotAPeer)
 	case !errors.Is(err, errForeign):
-		h.misconfigured(WrongProcess, err)
+		h.reportProblem(WrongProcess, err)
 	case h.pool.compat: // golang/groupcache does not say who it is
 		return nil
 	default:
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, mostStatusText))
-		err = foreign(resp, text)
+		err = foreign(resp)
 		if !fromGateway(resp.StatusCode) { // that may pass by itself
-			h.misconfigured(NotAPeer, err)
+			h.reportProblem(NotAPeer, err)
 		}
 	}
 	return err
@@ -77,7 +76,7 @@ func (h *httpPeer) noResponse(ctx context.Context, err error) error {
 		return lost(ctx, err)
 	}
 	err = fmt.Errorf("%w: %w: %s", errForeign, err, want)
-	h.misconfigured(NotAPeer, err)
+	h.reportProblem(NotAPeer, err)
 	return err
 }
 
@@ -85,8 +84,8 @@ func (h *httpPeer) noResponse(ctx context.Context, err error) error {
 // like HTTP. The errors of net/http for that have no type.
 func notHTTP1(err error) bool { return strings.Contains(err.Error(), "malformed HTTP response") }
 
-// misconfigured takes note of a problem of the peer, as long as that is in the view.
-func (h *httpPeer) misconfigured(kind ConfigProblem, err error) {
+// reportProblem adds a problem of the peer to those of the pool, if the peer is in the view.
+func (h *httpPeer) reportProblem(kind ConfigProblem, err error) {
 	if h.inView.Err() == nil {
 		h.pool.problems.found(h.url, kind, err)
 	}
@@ -96,11 +95,14 @@ func (h *httpPeer) misconfigured(kind ConfigProblem, err error) {
 // shows, in bytes.
 const mostStatusText = 200
 
-// foreign is the error of a response that does not come from a peer.
-func foreign(resp *http.Response, text []byte) error {
+// foreign returns the error of a response that does not come from a peer. It reads the
+// beginning of the body.
+func foreign(resp *http.Response) error {
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, mostStatusText))
+	text := string(body)
 	want := "want the pool of a peer there, served under the same base path as here"
 	switch s := resp.StatusCode; {
-	case strings.Contains(string(text), "HTTP request to an HTTPS server"):
+	case strings.Contains(text, "HTTP request to an HTTPS server"):
 		want = "want https:// in its base URL"
 	case s/100 == 3:
 		want = fmt.Sprintf("it redirects to %s: want a base URL that is not redirected", quote(resp.Header.Get("Location")))
@@ -109,9 +111,9 @@ func foreign(resp *http.Response, text []byte) error {
 	case s == http.StatusTooManyRequests:
 		want = "something limits the rate of requests in its place: want the peers' requests let through"
 	case fromGateway(s):
-		return fmt.Errorf("%w: %w in its place: %w", errForeign, errGateway, statusError(resp, string(text)))
+		return fmt.Errorf("%w: %w in its place: %w", errForeign, errGateway, statusError(resp, text))
 	}
-	return fmt.Errorf("%w: %w: %s", errForeign, statusError(resp, string(text)), want)
+	return fmt.Errorf("%w: %w: %s", errForeign, statusError(resp, text), want)
 }
 
 // statusError is the error of a response by its status and its text.

@@ -48,7 +48,7 @@ func (p *HTTPPool) proofFor(peer string) uint64 {
 // process to that peer one without a proof, until the peer asks.
 func (p *HTTPPool) proven(from string, req *pb.ChangeRequest) bool {
 	v := p.view.Load()
-	if v.has(from) == nil && !v.lacks(from) {
+	if !v.lists(from) {
 		return false
 	}
 	c := &p.consent
@@ -90,7 +90,7 @@ func (p *HTTPPool) hear(ctx context.Context, from string, req *pb.ChangeRequest,
 // process that s says, and all is heard that it had to say.
 func (p *HTTPPool) hinted(ctx context.Context, peer string, s *said, waits bool) bool {
 	v := p.view.Load()
-	if s.view == 0 || peer == p.self || v.has(peer) == nil && !v.lacks(peer) {
+	if s.view == 0 || peer == p.self || !v.lists(peer) {
 		return true // there is nothing to take note of
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.detectionTime())

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -47,8 +48,8 @@ func hostName(host string) string {
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
-// foreign returns why a request may come from a web page of somebody else, or nil.
-func (p *HTTPPool) foreign(r *http.Request) error {
+// foreignPage returns why a request may come from a web page of somebody else, or nil.
+func (p *HTTPPool) foreignPage(r *http.Request) error {
 	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
 		return errors.New("a browser sends the request for a page of another site")
 	}
@@ -72,11 +73,4 @@ func (p *HTTPPool) foreign(r *http.Request) error {
 }
 
 // named reports whether a host name is one of this process.
-func (p *HTTPPool) named(name string) bool {
-	for _, own := range p.hosts {
-		if name == own {
-			return true
-		}
-	}
-	return false
-}
+func (p *HTTPPool) named(name string) bool { return slices.Contains(p.hosts, name) }

@@ -41,7 +41,7 @@ func (p *HTTPPool) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.identify(w.Header())
-	if err := p.foreign(r); err != nil {
+	if err := p.foreignPage(r); err != nil {
 		refuse(w, r, err.Error(), http.StatusForbidden)
 		return
 	}

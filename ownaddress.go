@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -112,10 +111,9 @@ func (a *ownAddress) ask(ctx context.Context) error {
 		return lost(ctx, err)
 	}
 	defer resp.Body.Close()
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, mostStatusText))
 	switch who := identityOf(resp.Header); {
 	case who.name == "":
-		return foreign(resp, text)
+		return foreign(resp)
 	case who.process != p.consent.process:
 		return fmt.Errorf("%w: another process answers at the address that this one has as its self, and calls itself %s: want the address of this process, by which its peers reach it", errWrongPeer, quote(who.name))
 	}

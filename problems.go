@@ -95,17 +95,16 @@ func newProblems() problems {
 	}
 }
 
-// found takes note of a problem.
-func (p *problems) found(peer string, kind ConfigProblem, err error) *ConfigError {
-	key, e := problemKey{peer, kind}, &ConfigError{peer, kind, err}
+// found adds a problem, or what is known of it now.
+func (p *problems) found(peer string, kind ConfigProblem, err error) {
+	key := problemKey{peer, kind}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.all[key] == nil {
 		defer p.changed()
 	}
-	p.all[key] = e
+	p.all[key] = &ConfigError{peer, kind, err}
 	p.say(key, "the configuration cannot be right", err)
-	return e
 }
 
 // degraded warns of what works, but not as it should. It is no problem in the sense of Ready.
@@ -126,7 +125,7 @@ func (p *problems) say(key problemKey, what string, err error) {
 	go p.log.LogAttrs(context.Background(), slog.LevelWarn, what, slog.String("peer", key.peer), slog.Any("err", err))
 }
 
-// solved takes note that a peer has none of the problems of some kinds any more.
+// solved removes the problems of a peer that are of these kinds.
 func (p *problems) solved(peer string, kinds ...ConfigProblem) {
 	if p.count.Load() == 0 {
 		return
@@ -142,7 +141,7 @@ func (p *problems) solved(peer string, kinds ...ConfigProblem) {
 	}
 }
 
-// forget takes note that only the peers that are kept count any more.
+// forget removes what is known of all peers but those that are kept.
 func (p *problems) forget(kept func(peer string) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -152,7 +151,7 @@ func (p *problems) forget(kept func(peer string) bool) {
 	p.changed()
 }
 
-// changed takes note that all is another one. The caller holds p.mu.
+// changed publishes that all has changed. The caller holds p.mu.
 func (p *problems) changed() {
 	p.count.Store(int64(len(p.all)))
 	close(p.next)

@@ -48,6 +48,9 @@ func (v *view) lacks(name string) bool {
 	return slices.ContainsFunc(v.absent, func(p Peer) bool { return p.Name() == name })
 }
 
+// lists reports whether the peer of that name is in the view, or would be if it were not leaving.
+func (v *view) lists(name string) bool { return v.has(name) != nil || v.lacks(name) }
+
 // setPeers makes the list of peers, those that are known to be leaving left out, the view.
 func (p *HTTPPool) setPeers(peers []string, anew bool) error {
 	if err := p.checkPeers(peers); err != nil {
@@ -125,7 +128,7 @@ func (p *HTTPPool) setView(anew bool) error {
 			p.partLater(peer)
 		}
 	}
-	maps.DeleteFunc(p.asked, func(peer string, _ Instant) bool { return v.has(peer) == nil && !v.lacks(peer) })
+	maps.DeleteFunc(p.asked, func(peer string, _ Instant) bool { return !v.lists(peer) })
 	announced := p.newView(v, left)
 	p.known = v.named
 	p.problems.forget(func(peer string) bool { return peer == p.self || v.named[peer] != nil })
