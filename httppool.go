@@ -61,6 +61,7 @@ type HTTPPool struct {
 	takeOvers *semaphore.Weighted // of offers, see offersAtOnce
 	sinces    chan struct{}       // filled by those who are told what was changed, see sincesAtOnce
 
+	identity http.Header // see identityHeader; not written to after NewHTTPPool
 	own      *ownAddress
 	problems problems
 	watch    *configWatch
@@ -170,6 +171,7 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 	}
 	p.limitStreams()
 	p.upgrades, p.signs = withoutHTTP2(p.transport), forSigns(p.transport)
+	p.identity = p.identityHeader()
 	p.own, p.watch, p.problems.log = newOwnAddress(p), newConfigWatch(p), p.log
 	if err := p.setPeers([]string{self}, false); err != nil {
 		return nil, err

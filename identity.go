@@ -3,6 +3,7 @@ package peercache
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"sync"
@@ -57,14 +58,21 @@ func identityOf(header http.Header) identity {
 	return identity{header.Get(peerHeader), uint32(process), header.Get(clusterHeader)}
 }
 
-// identify puts what this process is into the headers of a request or a response.
-func (p *HTTPPool) identify(header http.Header) {
-	header.Set(peerHeader, p.self)
-	header.Set(processHeader, strconv.FormatUint(uint64(p.consent.process), 10))
-	if p.cluster != "" {
-		header.Set(clusterHeader, p.cluster)
+// identityHeader returns the headers that say what this process is.
+func (p *HTTPPool) identityHeader() http.Header {
+	header := http.Header{
+		peerHeader:    {p.self},
+		processHeader: {strconv.FormatUint(uint64(p.consent.process), 10)},
 	}
+	if p.cluster != "" {
+		header[clusterHeader] = []string{p.cluster}
+	}
+	return header
 }
+
+// identify puts what this process is into the headers of a request or a response. All of
+// them share the values.
+func (p *HTTPPool) identify(header http.Header) { maps.Copy(header, p.identity) }
 
 // address puts into the headers of a request who asks and who is asked, and that it is no
 // browser who asks.
