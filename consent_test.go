@@ -122,7 +122,7 @@ func TestP10AbsentStrangers(t *testing.T) {
 func unheardPair(t *testing.T) (pool *HTTPPool, self, peer string) {
 	t.Helper()
 	self, peer = "http://self", "http://peer"
-	pool, err := NewHTTPPool(self, WithoutStream(), WithTransport(nowhere{}), WithViewChanges(1<<20))
+	pool, err := NewHTTPPool(self, WithoutStream(), WithTransport(nowhere{}), WithViewChangeRate(1<<20))
 	if err != nil {
 		t.Fatal(err)
 	}

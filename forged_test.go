@@ -194,8 +194,8 @@ func TestP10ForgedFlood(t *testing.T) {
 		}
 		most := runtime.NumGoroutine()
 		sent.Wait()
-		if more := most - goroutines; more > 5*peercache.DefaultUnproven {
-			t.Errorf("%d goroutines more than before, of these some for each of %d requests that may wait", more, peercache.DefaultUnproven)
+		if more := most - goroutines; more > 5*peercache.DefaultMaxUnproven {
+			t.Errorf("%d goroutines more than before, of these some for each of %d requests that may wait", more, peercache.DefaultMaxUnproven)
 		}
 		for _, named := range []int{1, 2} {
 			if open := net.LinkStats(host(0), host(named)).Open; open > 4 {
@@ -220,7 +220,7 @@ func TestP10StrangersDoNotWait(t *testing.T) {
 	const requests, most = 300, 8
 	simulate(t, func(t *testing.T, net *simnet.Network) {
 		nodes := newSimCluster(t, net, 5, simConfig{getter: &editions{}, pool: func(int) []peercache.PoolOption {
-			return []peercache.PoolOption{peercache.WithUnproven(most)}
+			return []peercache.PoolOption{peercache.WithMaxUnproven(most)}
 		}})
 		key := keyOwnedBy(t, nodes, 0, 1)
 		candidates, others := roles(t, nodes, key)

@@ -63,8 +63,8 @@ func (p *HTTPPool) peerOf(name string) *httpPeer {
 	return f.httpPeer
 }
 
-// DefaultViewChanges is the default of WithViewChanges.
-const DefaultViewChanges = 10
+// DefaultViewChangeRate is the default of WithViewChangeRate.
+const DefaultViewChangeRate = 10
 
 // viewChanges bounds how often the view changes because of what peers say. A change costs
 // every process a message to every other.

@@ -13,7 +13,7 @@ import (
 func TestPeerThatComesAndGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		self, peer := "http://self", "http://peer"
-		pool, err := NewHTTPPool(self, WithTransport(nowhere{}), WithViewChanges(5))
+		pool, err := NewHTTPPool(self, WithTransport(nowhere{}), WithViewChangeRate(5))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,7 +124,7 @@ func TestChangeLogsOfOnePeer(t *testing.T) {
 
 // A bound that cannot be right is refused.
 func TestBoundsOfTheView(t *testing.T) {
-	for name, opt := range map[string]PoolOption{"changes": WithViewChanges(0), "unproven": WithUnproven(-1)} {
+	for name, opt := range map[string]PoolOption{"changes": WithViewChangeRate(0), "unproven": WithMaxUnproven(-1)} {
 		if _, err := NewHTTPPool("http://self", opt); err == nil {
 			t.Errorf("%s: a bound of nothing is accepted", name)
 		}

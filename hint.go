@@ -61,8 +61,8 @@ func (p *HTTPPool) proven(from string, req *pb.ChangeRequest) bool {
 	return req.GetProof() == p.token(from) && known && last.process == req.GetProcess()
 }
 
-// DefaultUnproven is the default of WithUnproven.
-const DefaultUnproven = 64
+// DefaultMaxUnproven is the default of WithMaxUnproven.
+const DefaultMaxUnproven = 64
 
 // hear takes note of what a request says of its sender, and reports whether it has, and
 // whether the request may have this process wait for others. done is to be called when the

@@ -102,29 +102,29 @@ func WithHandover(maxBytes int64, maxTime time.Duration) PoolOption {
 	}
 }
 
-// WithViewChanges bounds how often in a second the view changes because of what peers say of
+// WithViewChangeRate bounds how often in a second the view changes because of what peers say of
 // themselves: that they leave, or are back. So many may come at once, others wait, and come
-// together. The default is DefaultViewChanges. Set and a discovery are not bounded.
-func WithViewChanges(perSecond int) PoolOption {
+// together. The default is DefaultViewChangeRate. Set and a discovery are not bounded.
+func WithViewChangeRate(perSecond int) PoolOption {
 	return func(p *HTTPPool) error {
 		if perSecond < 1 {
-			return fmt.Errorf("WithViewChanges(%d): want at least 1", perSecond)
+			return fmt.Errorf("WithViewChangeRate(%d): want at least 1", perSecond)
 		}
 		p.changes.perSecond = perSecond
 		return nil
 	}
 }
 
-// WithUnproven bounds how many requests for changes may have this process wait for others at
+// WithMaxUnproven bounds how many requests for changes may have this process wait for others at
 // the same time, of those whose senders have not shown that they are the peers that they say:
 // for the peer itself to confirm what is said in its name, for holders of copies, or for values
 // that are offered. Beyond that they are answered without, and what is dropped is dropped here
 // alone. As a rule peers have shown that, but for processes that have just come, and earlier
-// versions. The default is DefaultUnproven.
-func WithUnproven(n int) PoolOption {
+// versions. The default is DefaultMaxUnproven.
+func WithMaxUnproven(n int) PoolOption {
 	return func(p *HTTPPool) error {
 		if n < 1 {
-			return fmt.Errorf("WithUnproven(%d): want at least 1", n)
+			return fmt.Errorf("WithMaxUnproven(%d): want at least 1", n)
 		}
 		p.unproven = semaphore.NewWeighted(int64(n))
 		return nil
