@@ -105,7 +105,7 @@ func (b *breaker) trip(err error) {
 	}
 }
 
-// setTrying says whether attempts are made. b.mu is held.
+// setTrying says whether attempts are made. The caller holds b.mu.
 func (b *breaker) setTrying(trying bool) {
 	switch {
 	case trying && !b.trying:
@@ -159,7 +159,7 @@ func (b *breaker) warnLate() {
 	}
 }
 
-// sayOpen logs that the breaker has opened. b.mu is held.
+// sayOpen logs that the breaker has opened. The caller holds b.mu.
 func (b *breaker) sayOpen(level slog.Level, err error) {
 	b.say(level, "the breaker of a peer has opened: its keys go to the next one", slog.Any("err", err))
 }
@@ -196,7 +196,7 @@ func (b *breaker) reset() {
 	b.say(level, "the breaker of a peer has closed: it is asked again", took(b.since))
 }
 
-// stop stops the timers. b.mu is held.
+// stop stops the timers. The caller holds b.mu.
 func (b *breaker) stop() {
 	b.setTrying(false)
 	if b.retry != nil {
@@ -232,7 +232,7 @@ func (b *breaker) stats() (BreakerState, int64) {
 }
 
 // say logs in a goroutine of its own: the locks that are held are of the way to the peer,
-// and how long a log takes is not known. b.mu is held.
+// and how long a log takes is not known. The caller holds b.mu.
 func (b *breaker) say(level slog.Level, what string, attr slog.Attr) {
 	if !b.ended && b.log.Enabled(context.Background(), level) {
 		go b.log.LogAttrs(context.Background(), level, what, slog.String("peer", b.peer), attr)

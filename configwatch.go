@@ -69,7 +69,8 @@ func (w *configWatch) end() {
 	}
 }
 
-// saidGroups takes note of what a peer says of its groups: see groupsID.
+// saidGroups records what a peer says of its groups, see groupsID, and begins to look if they
+// are others than here.
 func (w *configWatch) saidGroups(peer string, id uint64) {
 	w.mu.Lock()
 	changed := w.groups[peer] != id && id != 0
@@ -138,7 +139,7 @@ func (w *configWatch) suspects() (others, lacking map[string]bool) {
 	return others, lacking
 }
 
-// solve takes note that there is no such problem of a peer. The caller holds w.mu.
+// solve removes a problem of a peer, if it has it. The caller holds w.mu.
 func (w *configWatch) solve(since map[string]Instant, peer string, kind ConfigProblem) {
 	if _, ok := since[peer]; ok {
 		delete(since, peer)
@@ -164,7 +165,7 @@ func (w *configWatch) ask(peer string, differs, lacks bool) {
 	w.found(w.lacking, peer, MissingGroup, len(missing) > 0, "it has no group of the name %s: want the same groups in all processes", someOf(quoted(missing)))
 }
 
-// found takes note of whether a peer has a problem. It is one if it lasts.
+// found records whether something is wrong with a peer. If it lasts, it is a problem.
 func (w *configWatch) found(since map[string]Instant, peer string, kind ConfigProblem, is bool, format, what string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

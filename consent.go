@@ -248,7 +248,7 @@ func saidInAnswer(resp *pb.ChangeResponse) *said {
 	}
 }
 
-// heard takes note of what a peer says of itself. It is a fact: an answer to this process, or
+// heard records what a peer says of itself. It is a fact: an answer to this process, or
 // it came with a proof. What else comes in a request is a hint, see hinted.
 func (p *HTTPPool) heard(peer string, s *said) {
 	if s.view == 0 || peer == p.self {

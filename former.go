@@ -63,7 +63,7 @@ func (p *HTTPPool) peerOf(name string) *httpPeer {
 	return f.httpPeer
 }
 
-// DefaultViewChangeRate is the default of WithViewChangeRate.
+// DefaultViewChangeRate is the default of WithViewChangeRate, in changes a second.
 const DefaultViewChangeRate = 10
 
 // viewChanges bounds how often the view changes because of what peers say. A change costs

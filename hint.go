@@ -64,9 +64,9 @@ func (p *HTTPPool) proven(from string, req *pb.ChangeRequest) bool {
 // DefaultMaxUnproven is the default of WithMaxUnproven.
 const DefaultMaxUnproven = 64
 
-// hear takes note of what a request says of its sender, and reports whether it has, and
-// whether the request may have this process wait for others. done is to be called when the
-// request is answered.
+// hear records what a request says of its sender, if that is proven, or asks the sender about
+// it. It reports whether that is known now, and whether the request may have this process wait
+// for others. The caller calls done when the request is answered.
 func (p *HTTPPool) hear(ctx context.Context, from string, req *pb.ChangeRequest, proven bool) (heard, waits bool, done func()) {
 	s := &said{
 		turn: turn{req.GetProcess(), req.GetTurn()}, view: req.GetView(), anew: req.GetAnnounced(),
@@ -85,13 +85,13 @@ func (p *HTTPPool) hear(ctx context.Context, from string, req *pb.ChangeRequest,
 	return p.hinted(ctx, from, s, waits), waits, done
 }
 
-// hinted asks a peer about itself if s, which need not come from that peer, says something
-// new, and waits for the answer if it may. It reports whether the peer is known to be the
+// hinted asks a peer about itself if s says something new, which need not come from that
+// peer. It waits for the answer if it may. It reports whether the peer is known to be the
 // process that s says, and all is heard that it had to say.
 func (p *HTTPPool) hinted(ctx context.Context, peer string, s *said, waits bool) bool {
 	v := p.view.Load()
 	if s.view == 0 || peer == p.self || !v.lists(peer) {
-		return true // there is nothing to take note of
+		return true // it says nothing that counts here
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.detectionTime())
 	defer cancel()
@@ -169,7 +169,7 @@ func (p *HTTPPool) question(peer string, hint *said, absent bool) (q *question, 
 	return q, q.sent
 }
 
-// ask asks a peer how it is, and takes note of the answer. What it sends says nothing of this
+// ask asks a peer how it is, and records the answer. What it sends says nothing of this
 // process: else the peer would have to ask back.
 func (p *HTTPPool) ask(peer string, q *question) {
 	defer close(q.answered)

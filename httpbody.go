@@ -11,8 +11,8 @@ import (
 
 // The defaults of the options that bound what requests by the plain way take.
 const (
-	DefaultRequestMemory  = 256 << 20
-	DefaultAnswerMemory   = 512 << 20
+	DefaultRequestMemory  = 256 << 20 // bytes
+	DefaultAnswerMemory   = 512 << 20 // bytes
 	DefaultRequestTimeout = 10 * time.Second
 )
 

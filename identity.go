@@ -122,7 +122,7 @@ type answerer struct {
 // answered there.
 const twoFor = 10 * time.Second
 
-// heard takes note that a process has answered a request that was sent at an instant. It
+// heard records that a process has answered a request that was sent at an instant. It
 // reports whether more than one process is there: one that answers a request which was sent
 // after its successor was heard has not ended.
 func (a *answerer) heard(process uint32, asked Instant) (other uint32, two bool) {

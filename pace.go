@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// DefaultReconnectRate is the default of WithReconnectRate.
+// DefaultReconnectRate is the default of WithReconnectRate, in attempts a second.
 const DefaultReconnectRate = 64
 
 // WithReconnectRate bounds how often a second the pool tries, in the background, to reach

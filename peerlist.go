@@ -11,8 +11,7 @@ import (
 )
 
 const (
-	// DefaultMaxPeers is how many processes a view may have, this one among them, unless
-	// WithMaxPeers says otherwise.
+	// DefaultMaxPeers is the default of WithMaxPeers.
 	DefaultMaxPeers = 4096
 
 	mostMaxPeers = 1<<16 - 1 // that a ring can have

@@ -59,7 +59,7 @@ func (e *InvalidationError) Unwrap() []error {
 	return errs
 }
 
-// fail takes note of a peer that could not be told.
+// fail records a peer that could not be told.
 func (t *telling) fail(p Peer, until Instant, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -67,7 +67,7 @@ func (t *telling) fail(p Peer, until Instant, err error) {
 	t.add(Pending{Peer: p.Name(), Until: timeOf(until), Err: err})
 }
 
-// heldBack takes note of holders that a candidate could not tell.
+// heldBack records holders that a candidate could not tell.
 func (t *telling) heldBack(held []Holder) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -77,7 +77,7 @@ func (t *telling) heldBack(held []Holder) {
 	}
 }
 
-// add keeps the later end of a peer. t.mu is held, or no round is in progress.
+// add keeps the later end of a peer. The caller holds t.mu, or no round is in progress.
 func (t *telling) add(p Pending) {
 	old, ok := t.pending[p.Peer]
 	if !ok || !old.Until.IsZero() && (p.Until.IsZero() || p.Until.After(old.Until)) {

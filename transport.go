@@ -59,7 +59,7 @@ func (p *HTTPPool) warnOfTransport() {
 	}
 	if lacks := transportLacks(t, p.self); len(lacks) > 0 {
 		p.log.Warn("the transport of WithTransport is not good for peers: want one that DefaultTransport began",
-			slog.String("because", strings.Join(lacks, "; ")))
+			slog.String("why", strings.Join(lacks, "; ")))
 	}
 }
 
