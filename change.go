@@ -108,18 +108,7 @@ func (g *Group) spread(ctx context.Context, c Change) error {
 	var hung *telling  // that all have heard of but for peers that hung
 	again := false     // views changed in the last round
 	for {
-		state := g.agreement()
-		g.noteChange(&c) // in each round: whoever has left meanwhile may have a snapshot
-		if g.planted == absentForgotten {
-			state.absent = nil
-		}
-		t := &telling{g: g, called: called, c: c, pending: make(map[string]Pending), failed: make(map[Peer]error), next: state.next}
-		if c.All || state.changing(g.times.standIn) {
-			t.everybody(ctx, state)
-		} else {
-			t.candidates(ctx, state)
-		}
-		g.dropCopies(&c)
+		t, state := g.tellAll(ctx, called, c)
 		end, ends := t.end()
 		changed := g.agreement().epoch != state.epoch
 		switch {
@@ -163,6 +152,23 @@ func (g *Group) spread(ctx context.Context, c Change) error {
 		}
 		again = false
 	}
+}
+
+// tellAll tells the peers of a change once, as they agree now.
+func (g *Group) tellAll(ctx context.Context, called Instant, c Change) (*telling, agreement) {
+	state := g.agreement()
+	g.noteChange(&c) // each time: whoever has left meanwhile may have a snapshot
+	if g.planted == absentForgotten {
+		state.absent = nil
+	}
+	t := &telling{g: g, called: called, c: c, pending: make(map[string]Pending), failed: make(map[Peer]error), next: state.next}
+	if c.All || state.changing(g.times.standIn) {
+		t.everybody(ctx, state)
+	} else {
+		t.candidates(ctx, state)
+	}
+	g.dropCopies(&c)
+	return t, state
 }
 
 // patience returns for how long a change waits for peers that hang, and how long it goes on

@@ -282,19 +282,24 @@ func (p *HTTPPool) heard(peer string, s *said) {
 	case late && s.anew:
 		c.newEpoch() // it had another view, whatever it has now
 	}
-	if late || h == nil {
-		return
+	if !late && h != nil {
+		p.compare(v, h, s, anew)
 	}
+}
+
+// compare records whether a peer of the view has that view too. anew says that it is another
+// process, or has begun to have its view. The caller holds p.consent.mu.
+func (p *HTTPPool) compare(v *view, h *httpPeer, s *said, anew bool) {
+	c, peer := &p.consent, h.url
 	was, dissented := c.dissent[peer]
 	agrees := s.view == v.id && !c.unheard[peer]
-	switch {
-	case agrees:
+	if agrees {
 		if !c.agreed[peer] {
 			c.agreed[peer], c.shown = true, nil
 		}
 		delete(c.dissent, peer)
 		c.offers(peer, s.offering)
-	default:
+	} else {
 		c.dissent[peer] = s.view
 		h.disagreements.Add(1)
 	}
@@ -303,7 +308,7 @@ func (p *HTTPPool) heard(peer string, s *said) {
 		c.doubtful.Store(0)
 	case c.doubtful.Load() == 0:
 		c.doubtful.Store(int64(Now()))
-		defer p.watch.begin()
+		p.watch.begin()
 	}
 	if anew || dissented == agrees || was != 0 && was != s.view {
 		c.newEpoch()
