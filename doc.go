@@ -55,18 +55,37 @@
 //
 // # Where to read on
 //
-// group.go is the path of a Get, in its order; load.go is step 4, fetch.go is step 5
-// on the asking side, serve.go on the answering side; freshness.go says how long a
-// value may be served. change.go is the path of a change, holders.go knows who has
-// copies, agreement.go whether the peers have one view (consent.go in the pool).
-// handover.go takes values over when the view changes, and offer.go gives them away;
-// snapshot.go and restore.go take them over from the process before this one, where the
-// peers know that they were not changed (changelog.go, farewell.go, vouch.go). getter.go
-// and peers.go are the seams to the origin and to the network; cache.go is the one to the
-// store. HTTPPool is httppool.go, its view and ring view.go; join.go is where views come from, ready.go and
-// leave.go are the beginning and the end of its part in them. httppeer.go asks a peer, on
-// the connection of link.go, or by the plain way with pulse.go; breaker.go keeps callers
-// from one that fails (health.go says which). streamserver.go and httpserver.go
-// answer, by either way; wire.go turns errors into messages and back. The packages
-// singleflight, consistenthash, store, lru, stream, snapshot, discovery and pb stand alone.
+// The path of a Get is group.go, in its order; load.go is step 4, fetch.go and ask.go are
+// step 5 on the asking side, serve.go on the answering side. freshness.go says how long a
+// value may be served, refresh.go loads and renews in the background, multi.go is for many
+// keys, and nested.go for getters that Get. getter.go and peers.go are the seams to the
+// origin and to the network; cache.go is the one to the store.
+//
+// The path of a change is change.go, and pending.go is its error. holders.go knows who has
+// copies (holdernames.go: under which numbers), agreement.go whether the peers have one view
+// (consent.go in the pool), departed.go tells those who have left it. What a peer's request
+// says of its sender is not believed at once: hint.go says why.
+//
+// HTTPPool is httppool.go, its view and ring view.go. Peers are named as peerurl.go says, and
+// allowed by peerlist.go; join.go is where views come from, ready.go and leave.go are the
+// beginning and the end of this process's part in them, and former.go keeps what belongs to
+// a peer that may be back. handover.go takes values over when the view changes, and offer.go
+// gives them away; snapshot.go and restore.go take them over from the process before this
+// one, where the peers know that they were not changed (changelog.go, farewell.go, vouch.go).
+//
+// httppeer.go asks a peer on the connection of link.go, and plain.go by the plain way, with
+// pulse.go and transport.go. breaker.go keeps callers from a peer that fails (health.go says
+// which), and pace.go the attempts to reach it from being too many. streamserver.go and
+// httpserver.go answer, by either way: httpbody.go reads requests, httplimits.go bounds
+// them, httporigin.go refuses those of web pages, httpanswer.go writes answers; wire.go turns
+// errors into messages and back.
+//
+// What is configured wrongly is refused by poolcheck.go, or warned of by doubtfuloptions.go.
+// What only shows between processes is found by identity.go (who answers), ownaddress.go (is
+// it this process at its own address) and configwatch.go (do lists and groups differ, as
+// difference.go tells); problems.go keeps it for Ready and the log. panics.go guards
+// callbacks, and clock.go tells the time, also after a machine was suspended.
+//
+// The packages singleflight, consistenthash, store, lru, stream, snapshot, discovery and pb
+// stand alone.
 package peercache

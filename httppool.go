@@ -79,6 +79,15 @@ type HTTPPool struct {
 	groups   atomic.Pointer[map[string]*Group]
 	groupsID atomic.Uint64 // of their names, see groupsID
 
+	// Locks are taken in this order, each row after those above it:
+	//
+	//	mu
+	//	consent.mu
+	//	watch.mu, own.mu, and the mu of each link
+	//	the mu of each breaker and each answerer, problems.mu, logs.mu
+	//
+	// Nobody holds two of one row. No request is sent and no callback of the user's is called
+	// under any of them, but for a logger: a breaker logs under its mu, problems does not.
 	mu      sync.Mutex                  // guards what follows, and is held while view, groups, leaving or closed change
 	leaving atomic.Bool                 // set by Shutdown: the process has no part in the view any more
 	closed  atomic.Bool                 // set by Shutdown later: it answers no Gets, and Set changes nothing
