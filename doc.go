@@ -76,7 +76,7 @@
 // httppeer.go asks a peer on the connection of link.go, and plain.go by the plain way, with
 // pulse.go and transport.go. breaker.go keeps callers from a peer that fails (health.go says
 // which), and pace.go the attempts to reach it from being too many. streamserver.go and
-// httpserver.go answer, by either way: httpbody.go reads requests, httplimits.go bounds
+// httpserver.go answer, by either way: httpbody.go reads requests, wirelimits.go bounds
 // them, httporigin.go refuses those of web pages, httpanswer.go writes answers; wire.go turns
 // errors into messages and back.
 //

@@ -21,9 +21,9 @@ import (
 // Get may Get other keys, of any group, but not its own; it gives them its ctx, so that no
 // load waits for another one that waits for it (WithMaxLoads).
 //
-// An error goes to everybody who waits for the key, on every peer, and is not
-// cached, but for ErrNotFound where WithNegativeTTL says so. A Getter returns ErrNotFound, or an error that wraps it, where the
-// origin has no such key. A panic is turned into an error.
+// An error goes to everybody who waits for the key, on every peer, and is not cached, but
+// for ErrNotFound where WithNegativeTTL says so. A Getter returns ErrNotFound, or an error
+// that wraps it, where the origin has no such key. A panic is turned into an error.
 type Getter interface {
 	Get(ctx context.Context, key string) (Item, error)
 }

@@ -77,10 +77,10 @@ type Group struct {
 	planted bug // by tests, which show that they would see it
 }
 
-// NewGroup makes a group of the given name, whose cached values, keys and
-// bookkeeping take at most cacheBytes in this process, at least 4 KiB. The name must be the same
-// on all peers; it may be any text of 1 to 255 bytes without a slash. The getter
-// loads what is cached nowhere.
+// NewGroup makes a group of the given name, whose cached values, keys and bookkeeping take
+// at most cacheBytes in this process, at least 4 KiB. The name must be the same on all
+// peers; it may be any text of 1 to 255 bytes without a slash. The getter loads what is
+// cached nowhere.
 //
 // A value of more than a quarter of its cache (cacheBytes without WithHotShare's
 // part, on the owner) is answered but not kept: each Get loads it again.

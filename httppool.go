@@ -86,8 +86,8 @@ type HTTPPool struct {
 	//	watch.mu, own.mu, and the mu of each link
 	//	the mu of each breaker and each answerer, problems.mu, logs.mu
 	//
-	// Nobody holds two of one row. No request is sent and no callback of the user's is called
-	// under any of them, but for a logger: a breaker logs under its mu, problems does not.
+	// Nobody holds two of one row. No request is sent under any of them, and no callback of
+	// the user's is called but the handler of the logger, which must not use the pool.
 	mu      sync.Mutex                  // guards what follows, and is held while view, groups, leaving or closed change
 	leaving atomic.Bool                 // set by Shutdown: the process has no part in the view any more
 	closed  atomic.Bool                 // set by Shutdown later: it answers no Gets, and Set changes nothing
@@ -124,15 +124,15 @@ type HTTPPool struct {
 	log        *slog.Logger
 }
 
-// NewHTTPPool makes a pool for this process, whose base URL, as all its peers
-// write it, is self: "http://10.0.0.1:8001", the address at which they reach it, not one
-// that it only listens on, such as 0.0.0.0. There is one way to spell it, see Set. Until
-// Set is called the process is its own only peer. The pool must be served by an HTTP server at that address:
-// as the server's handler, or on a mux under BasePath. Give the server a
+// NewHTTPPool makes a pool for this process, whose base URL, as all its peers write it, is
+// self: "http://10.0.0.1:8001", the address at which they reach it, not one that it only
+// listens on, such as 0.0.0.0. There is one way to spell it, see Set. Until Set is called
+// the process is its own only peer. The pool must be served by an HTTP server at that
+// address: as the server's handler, or on a mux under BasePath. Give the server a
 // ReadHeaderTimeout and a MaxHeaderBytes, such as 64 KiB, or with a WithGroupcacheCompat
 // that of three times the longest key and some: the pool cannot see the headers of a
-// request before all of them have come. For bodies and answers it has bounds of its own, see
-// WithRequestMemory, WithAnswerMemory and WithRequestTimeout.
+// request before all of them have come. For bodies and answers it has bounds of its own,
+// see WithRequestMemory, WithAnswerMemory and WithRequestTimeout.
 func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 	p := &HTTPPool{
 		self:        self,

@@ -35,7 +35,8 @@ func WithDiscovery(d discovery.Discovery) PoolOption {
 // info that it has closed, both at level debug for a peer that leaves, or that comes
 // within ten seconds of the view; at level info how many values a change of the view had
 // handed over to their new owners, and at level warn if that were not all; at level warn
-// that a snapshot could not be written. By default, and with nil, it says nothing.
+// that a snapshot could not be written. By default, and with nil, it says nothing. The handler may be called with
+// locks held: it must not use the pool or its groups.
 func WithPoolLogger(l *slog.Logger) PoolOption {
 	return func(p *HTTPPool) error {
 		if l == nil {
@@ -51,11 +52,12 @@ func WithPoolLogger(l *slog.Logger) PoolOption {
 // view that holds this process is in place. Call it when the server is listening:
 // the peers will ask at once.
 //
-// In a view, what is no base URL of a peer is left out, with a warning to the
-// logger of WithPoolLogger: also what is not spelled as Set wants it, what a
-// WithPeerFilter refuses, and a loopback or link-local address, if this process has none of
-// the kind. A view of more peers than WithMaxPeers allows is not taken. A process that the view lacks is added to it, so that
-// it serves itself as it did. If there is nobody in a view, the last one stands.
+// In a view, what is no base URL of a peer is left out, with a warning to the logger of
+// WithPoolLogger: also what is not spelled as Set wants it, what a WithPeerFilter refuses,
+// and a loopback or link-local address, if this process has none of the kind. A view of
+// more peers than WithMaxPeers allows is not taken. A process that the view lacks is added
+// to it, so that it serves itself as it did. If there is nobody in a view, the last one
+// stands.
 //
 // If ctx ends first, the error wraps ctx.Err and says what was missing. The
 // discovery goes on all the same, so that a process may serve alone until its

@@ -36,11 +36,11 @@ func WithPeers(p PeerPicker) GroupOption {
 	}
 }
 
-// WithLoadTimeout bounds a load, whoever still waits for it. When d has passed,
-// the getter's context ends and callers get an error that is a
-// context.DeadlineExceeded. All peers should have the same. The default is
-// DefaultLoadTimeout; math.MaxInt64 is no bound. It does not count the time in which up to three peers that
-// hang are waited for before, see WithPeerTimeout.
+// WithLoadTimeout bounds a load, whoever still waits for it. When d has passed, the
+// getter's context ends and callers get an error that is a context.DeadlineExceeded. All
+// peers should have the same. The default is DefaultLoadTimeout; math.MaxInt64 is no
+// bound. It does not count the time in which up to three peers that hang are waited for
+// before, see WithPeerTimeout.
 //
 // It bounds how long another peer is waited for as well, with two seconds more. Where a
 // peer gives signs of life and no answer, callers get an error then that names it and is a
@@ -53,9 +53,10 @@ func WithLoadTimeout(d time.Duration) GroupOption {
 // one of a BatchGetter's GetBatch is one. A load that another load waits for, because its
 // getter Gets the key with the context that it was given, runs inside of the other's slot,
 // in all groups with this option, and on other peers: else those that have the slots could
-// wait for each other. So n bounds the loads that begin outside of any. Beyond it a value that has expired is served, if
-// WithStaleIfError allows it at that age; else loads wait for each other, callers under
-// their own contexts and loads within their timeout. The default is no bound.
+// wait for each other. So n bounds the loads that begin outside of any. Beyond it a value
+// that has expired is served, if WithStaleIfError allows it at that age; else loads wait
+// for each other, callers under their own contexts and loads within their timeout. The
+// default is no bound.
 func WithMaxLoads(n int) GroupOption {
 	return func(g *Group) error {
 		if n < 1 {
@@ -215,10 +216,10 @@ func WithOnEvict(f func(key string, view ByteView, reason Reason)) GroupOption {
 	}
 }
 
-// WithErrorText sets what other processes are told of an error of this one's getter: the text
-// that tell returns, in place of the error's own, which may hold what is nobody else's concern,
-// such as a password in an address. What kind of error it is (P6) is told in any case. Callers
-// in this process get the error itself.
+// WithErrorText sets what other processes are told of an error of this one's getter: the
+// text that tell returns, in place of the error's own, which may hold what is nobody
+// else's concern, such as a password in an address. What kind of error it is (P6) is told
+// in any case. Callers in this process get the error itself.
 //
 // Whoever asks without being a peer of the view is told the kind alone, with and without this
 // option, except by a pool with WithGroupcacheCompat, whose peers do not say who they are.

@@ -177,9 +177,9 @@ func (p *problems) of(peer string, kind ConfigProblem) *ConfigError {
 }
 
 // lasting returns all problems because of which this process is not ready as one error, or
-// nil if there are none, and a channel that is closed when that has changed. A group that is
-// missing is none: in a deploy that brings it, it is missing everywhere.
-func (p *problems) lasting() (next <-chan struct{}, err error) {
+// nil if there are none. The channel is closed when that has changed. A missing group is no
+// such problem: in a deploy that brings a group, it is missing everywhere.
+func (p *problems) lasting() (<-chan struct{}, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var all configErrors

@@ -70,8 +70,8 @@ func WithKeepMissing(d time.Duration) Option {
 }
 
 // WithLogger says where to log, at level warn, why the last view stands, and that the
-// answers of the DNS are a part of the peers each, and at level info that there are views again. By default, and with nil, nothing is
-// logged.
+// answers of the DNS are a part of the peers each, and at level info that there are views
+// again. By default, and with nil, nothing is logged.
 func WithLogger(l *slog.Logger) Option {
 	return func(s *settings) error {
 		if l == nil {
