@@ -35,8 +35,8 @@ func WithDiscovery(d discovery.Discovery) PoolOption {
 // info that it has closed, both at level debug for a peer that leaves, or that comes
 // within ten seconds of the view; at level info how many values a change of the view had
 // handed over to their new owners, and at level warn if that were not all; at level warn
-// that a snapshot could not be written. By default, and with nil, it says nothing. The handler may be called with
-// locks held: it must not use the pool or its groups.
+// that a snapshot could not be written. By default, and with nil, it says nothing. The
+// handler may be called with locks held: it must not use the pool or its groups.
 func WithPoolLogger(l *slog.Logger) PoolOption {
 	return func(p *HTTPPool) error {
 		if l == nil {
