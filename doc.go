@@ -58,7 +58,7 @@
 // The path of a Get is group.go, in its order; load.go is step 4, fetch.go and ask.go are
 // step 5 on the asking side, serve.go on the answering side. freshness.go says how long a
 // value may be served, refresh.go loads and renews in the background, multi.go is for many
-// keys, and nested.go for getters that Get. getter.go and peers.go are the seams to the
+// keys, nested.go for getters that Get, and contextcodec.go for what they get of a context. getter.go and peers.go are the seams to the
 // origin and to the network; cache.go is the one to the store.
 //
 // The path of a change is change.go, and pending.go is its error. holders.go knows who has
@@ -75,8 +75,8 @@
 //
 // httppeer.go asks a peer on the connection of link.go, and plain.go by the plain way, with
 // pulse.go and transport.go. breaker.go keeps callers from a peer that fails (health.go says
-// which), and pace.go the attempts to reach it from being too many. streamserver.go and
-// httpserver.go answer, by either way: httpbody.go reads requests, wirelimits.go bounds
+// which), and pace.go the attempts to reach it from being too many. streamserver.go
+// (within streamlimits.go) and httpserver.go answer, by either way: httpbody.go reads requests, wirelimits.go bounds
 // them, httporigin.go refuses those of web pages, httpanswer.go writes answers; wire.go turns
 // errors into messages and back.
 //
