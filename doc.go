@@ -58,8 +58,9 @@
 // The path of a Get is group.go, in its order; load.go is step 4, fetch.go and ask.go are
 // step 5 on the asking side, serve.go on the answering side. freshness.go says how long a
 // value may be served, refresh.go loads and renews in the background, multi.go is for many
-// keys, nested.go for getters that Get, and contextcodec.go for what they get of a context. getter.go and peers.go are the seams to the
-// origin and to the network; cache.go is the one to the store.
+// keys, nested.go for getters that Get, and contextcodec.go for what they get of a caller's
+// context. getter.go and peers.go are the seams to the origin and to the network; cache.go
+// is the one to the store.
 //
 // The path of a change is change.go, and pending.go is its error. holders.go knows who has
 // copies (holdernames.go: under which numbers), agreement.go whether the peers have one view
