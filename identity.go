@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -123,22 +124,24 @@ type answerer struct {
 const twoFor = 10 * time.Second
 
 // heard records that a process has answered a request that was sent at an instant. It
-// reports whether more than one process is there: one that answers a request which was sent
-// after its successor was heard has not ended.
-func (a *answerer) heard(process uint32, asked Instant) (other uint32, two bool) {
+// reports whether it is there anew, and whether more than one process is there: one that
+// answers a request which was sent after its successor was heard has not ended. One that
+// still answers what it was asked before is just about to.
+func (a *answerer) heard(process uint32, asked Instant) (other uint32, anew, two bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := Now()
 	if process != a.process && process != 0 {
-		for _, f := range a.former {
-			if f == process && asked > a.since {
-				a.twoTo = now + Instant(twoFor)
-			}
+		before := slices.Contains(a.former[:], process)
+		if before && asked > a.since {
+			a.twoTo = now + Instant(twoFor)
 		}
-		copy(a.former[1:], a.former[:])
-		a.former[0], a.process, a.since = a.process, process, now
+		if anew = !before || asked > a.since; anew {
+			copy(a.former[1:], a.former[:])
+			a.former[0], a.process, a.since = a.process, process, now
+		}
 	}
-	return a.former[0], now < a.twoTo
+	return a.former[0], anew, now < a.twoTo
 }
 
 // checkIdentity returns an error if the process that sent a response is not this peer. The
@@ -155,7 +158,11 @@ func (h *httpPeer) checkIdentity(header http.Header, asked Instant) error {
 	case who.name != h.url:
 		return fmt.Errorf("%w: the process that answers there calls itself %s: want that in the list, or this as its self", errWrongPeer, quote(who.name))
 	}
-	if other, two := h.answerer.heard(who.process, asked); two {
+	other, anew, two := h.answerer.heard(who.process, asked)
+	if anew && h.link != nil {
+		h.link.leaveFormer(who.process)
+	}
+	if two {
 		return fmt.Errorf("%w: two processes answer there, number %d and number %d: want an address for each", errWrongPeer, who.process, other)
 	}
 	return nil

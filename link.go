@@ -42,6 +42,7 @@ type link struct {
 
 	mu      sync.Mutex    // taken before the breaker's
 	live    *stream.Link  // guarded by mu; nil, or the last that was opened
+	process uint32        // guarded by mu; the process that live leads to
 	opening chan struct{} // guarded by mu; nil, or closed when an attempt is over
 	giveUp  func()        // guarded by mu; ends that attempt
 	closed  bool          // guarded by mu; no attempts any more
@@ -193,7 +194,7 @@ func (c *link) failed(err error) {
 
 // open makes one attempt.
 func (c *link) open(ctx context.Context, cancel context.CancelFunc, over chan struct{}) {
-	live, err := c.upgrade(ctx)
+	live, process, err := c.upgrade(ctx)
 	cancel()
 
 	c.mu.Lock()
@@ -207,7 +208,7 @@ func (c *link) open(ctx context.Context, cancel context.CancelFunc, over chan st
 	case err != nil:
 		c.failed(err)
 	default:
-		c.live, c.plainTo = live, 0
+		c.live, c.process, c.plainTo = live, process, 0
 		c.breaker.reset()
 		c.opened++
 		go c.mourn(live)
@@ -215,7 +216,7 @@ func (c *link) open(ctx context.Context, cancel context.CancelFunc, over chan st
 }
 
 // upgrade asks the peer to speak the stream, by an upgrade from HTTP/1.1.
-func (c *link) upgrade(ctx context.Context) (*stream.Link, error) {
+func (c *link) upgrade(ctx context.Context) (live *stream.Link, process uint32, err error) {
 	// The connection outlives ctx, which bounds the handshake alone.
 	reqCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, cancel)
@@ -223,7 +224,7 @@ func (c *link) upgrade(ctx context.Context) (*stream.Link, error) {
 	req, err := http.NewRequestWithContext(reqCtx, http.MethodGet, c.url+c.pool.basePath, nil)
 	if err != nil {
 		cancel()
-		return nil, err
+		return nil, 0, err
 	}
 	req.Header.Set("Connection", "Upgrade")
 	req.Header.Set("Upgrade", protocolName)
@@ -232,7 +233,7 @@ func (c *link) upgrade(ctx context.Context) (*stream.Link, error) {
 	resp, err := c.pool.upgrades.RoundTrip(req)
 	if err != nil {
 		cancel()
-		return nil, c.refused(ctx, err)
+		return nil, 0, c.refused(ctx, err)
 	}
 	body, ok := resp.Body.(io.ReadWriteCloser)
 	err = c.peer.checkAnswerer(resp, asked)
@@ -246,9 +247,10 @@ func (c *link) upgrade(ctx context.Context) (*stream.Link, error) {
 	if err != nil {
 		resp.Body.Close()
 		cancel()
-		return nil, err
+		return nil, 0, err
 	}
-	return stream.Open(ctx, &upgraded{body, cancel}, nil, c.pool.stream)
+	live, err = stream.Open(ctx, &upgraded{body, cancel}, nil, c.pool.stream)
+	return live, identityOf(resp.Header).process, err
 }
 
 // refused is why a request for a stream had no response.
@@ -294,6 +296,26 @@ func withoutHTTP2(rt http.RoundTripper) http.RoundTripper {
 		t.TLSClientConfig.NextProtos = []string{"http/1.1"}
 	}
 	return t
+}
+
+// leaveFormer closes the link if it leads to another process than the one that answers at the
+// address of the peer now. A process whose server has ended may go on for a while, and answer
+// on its streams: but changes go to the next one, and what it has would be stale.
+func (c *link) leaveFormer(now uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	live := c.live
+	if live == nil || c.process == now {
+		return
+	}
+	s := live.Stats()
+	c.past.Add(&s)
+	c.live = nil
+	go func() { // what is in flight is answered
+		ctx, cancel := context.WithTimeout(c.pool.life, longestParting)
+		defer cancel()
+		live.Close(ctx)
+	}()
 }
 
 // close takes no more requests, and waits for those in flight until ctx ends.
