@@ -32,7 +32,7 @@ type consent struct {
 	began     uint64            // guarded by mu; the turn with which it began to have the view
 	latest    map[string]fact   // guarded by mu; what was heard last of each peer
 	unheard   map[string]bool   // guarded by mu; peers that have not believed what this process said last
-	tokens    map[string]uint64 // guarded by mu; what each peer wants to see as a proof
+	tokens    map[string]token  // guarded by mu; what each peer wants to see as a proof
 }
 
 // turn tells the order of what one process says.
@@ -129,7 +129,7 @@ func (p *HTTPPool) newView(v *view, left []Peer) (announced chan struct{}) {
 	}
 	p.logs.leave(names)
 	maps.DeleteFunc(c.latest, func(peer string, _ fact) bool { return !v.lists(peer) })
-	maps.DeleteFunc(c.tokens, func(peer string, _ uint64) bool { return !v.lists(peer) })
+	maps.DeleteFunc(c.tokens, func(peer string, _ token) bool { return !v.lists(peer) })
 	return c.announced
 }
 

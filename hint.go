@@ -37,15 +37,16 @@ func (p *HTTPPool) token(peer string) uint64 {
 func (p *HTTPPool) proofFor(peer string) uint64 {
 	p.consent.mu.Lock()
 	defer p.consent.mu.Unlock()
-	return p.consent.tokens[peer]
+	return p.consent.tokens[peer].value
 }
 
 // proven reports whether a request comes from who answers at the address of the peer that it
 // names as its sender: it has the token, and the process was heard there before, and no other
 // one since. One that ends while the next one runs at its address already is not.
 //
-// It keeps the token that comes with the request. A forged one makes the next request of this
-// process to that peer one without a proof, until the peer asks.
+// It keeps the token that comes with the request, but for one without a proof where another
+// one came with a proof of the process that answers there. So a forged one changes nothing
+// among peers that have shown each other theirs.
 func (p *HTTPPool) proven(from string, req *pb.ChangeRequest) bool {
 	v := p.view.Load()
 	if !v.lists(from) {
@@ -54,11 +55,23 @@ func (p *HTTPPool) proven(from string, req *pb.ChangeRequest) bool {
 	c := &p.consent
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if token := req.GetToken(); token != 0 {
-		c.tokens[from] = token
-	}
 	last, known := c.latest[from]
-	return req.GetProof() == p.token(from) && known && last.process == req.GetProcess()
+	proven := req.GetProof() == p.token(from) && known && last.process == req.GetProcess()
+	if value, old := req.GetToken(), c.tokens[from]; value != 0 {
+		switch {
+		case proven:
+			c.tokens[from] = token{value, last.process}
+		case old.process == 0 || old.process != last.process:
+			c.tokens[from] = token{value, 0}
+		}
+	}
+	return proven
+}
+
+// token is what a peer wants to see as a proof.
+type token struct {
+	value   uint64
+	process uint32 // who has shown a proof with it; 0: nobody has
 }
 
 // DefaultMaxUnproven is the default of WithMaxUnproven.

@@ -157,7 +157,7 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 	}
 	crand.Read(p.secret[:])
 	p.consent.process, p.consent.latest = max(1, rand.Uint32()), make(map[string]fact)
-	p.consent.tokens = make(map[string]uint64)
+	p.consent.tokens = make(map[string]token)
 	p.life, p.end = context.WithCancel(context.Background())
 	p.pace.rate = DefaultReconnectRate
 	p.handover.bytes, p.handover.time = DefaultHandoverBytes, DefaultHandoverTime

@@ -125,21 +125,20 @@ const twoFor = 10 * time.Second
 
 // heard records that a process has answered a request that was sent at an instant. It
 // reports whether it is there anew, and whether more than one process is there: one that
-// answers a request which was sent after its successor was heard has not ended. One that
-// still answers what it was asked before is just about to.
+// answers a request which was sent after its successor was heard has not ended. An answer to
+// a request that was sent before the present process was first heard may be a late one, of
+// a process that is about to end, and tells nothing.
 func (a *answerer) heard(process uint32, asked Instant) (other uint32, anew, two bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := Now()
-	if process != a.process && process != 0 {
-		before := slices.Contains(a.former[:], process)
-		if before && asked > a.since {
-			a.twoTo = now + Instant(twoFor)
+	anew = process != a.process && process != 0 && (a.process == 0 || asked > a.since)
+	if anew {
+		if slices.Contains(a.former[:], process) {
+			a.twoTo = now.plus(twoFor)
 		}
-		if anew = !before || asked > a.since; anew {
-			copy(a.former[1:], a.former[:])
-			a.former[0], a.process, a.since = a.process, process, now
-		}
+		copy(a.former[1:], a.former[:])
+		a.former[0], a.process, a.since = a.process, process, now
 	}
 	return a.former[0], anew, now < a.twoTo
 }
