@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -114,6 +116,45 @@ func TestLateAnswerOfAFormerProcess(t *testing.T) {
 		synctest.Wait()
 		if lines := a.log.with("two processes"); len(lines) > 0 {
 			t.Errorf("%q: want no such warning", lines)
+		}
+	})
+}
+
+// Where two processes share an address, and most requests lead to the same one of them, that
+// one is found out as well, and no lucky look makes all seem well.
+func TestP8TwoProcessesAtAnAddressUnevenly(t *testing.T) {
+	simulate(t, func(t *testing.T, net *simnet.Network) {
+		var o edition
+		var turn atomic.Int64
+		var second *placed
+		ready := make(chan bool)
+		first := place(t, net, 0, at(0), &o, func(h http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				<-ready
+				if n := turn.Add(1); n%8 == 0 || n%8 == 3 {
+					second.pool.ServeHTTP(w, r)
+				} else {
+					h.ServeHTTP(w, r)
+				}
+			})
+		})
+		second = place(t, net, 1, at(0), &o, nil)
+		close(ready)
+		third := place(t, net, 2, at(2), &o, nil)
+		nodes := []*placed{first, second, third}
+		for _, n := range nodes {
+			if err := n.pool.Set(at(0), at(2)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 4 {
+			checkFresh(t, &o, nodes)
+			time.Sleep(700 * time.Millisecond)
+		}
+		for i, n := range nodes[:2] {
+			if err := n.unready(t); err == nil || !strings.Contains(err.Error(), "another process answers") {
+				t.Errorf("node %d: Ready returns %v", i, err)
+			}
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package peercache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,9 +34,12 @@ type ownAddress struct {
 }
 
 const (
-	// ownLooks is how many requests make a look. Where two processes share an address, not
-	// each of them leads to the same.
-	ownLooks = 3
+	// ownLooks is how many requests make a look, all at the same time. Where two processes
+	// share an address, not each of them leads to the same.
+	ownLooks = 8
+	// ownLooksAgain is how many do where another process was found: a lucky look must not
+	// make all seem well.
+	ownLooksAgain = 32
 	// ownLookEvery is the time between two looks, at least, as long as something is wrong.
 	ownLookEvery = time.Second
 	// listenWithin is after what time without an answer it is a problem that there is none.
@@ -84,17 +88,33 @@ func (a *ownAddress) end() {
 func (a *ownAddress) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, a.pool.handshakeTimeout())
 	defer cancel()
-	var err error
-	for range ownLooks {
-		if err = a.ask(ctx); err != nil {
-			break
-		}
+	looks := ownLooks
+	if a.wrong.Load() {
+		looks = ownLooksAgain
 	}
-	if a.conclude(err) { // with no lock held: the user is told what leaves
+	found := make([]error, looks)
+	var all sync.WaitGroup
+	for i := range found {
+		all.Go(func() { found[i] = a.ask(ctx) })
+	}
+	all.Wait()
+	if a.conclude(worst(found)) { // with no lock held: the user is told what leaves
 		for _, g := range *a.pool.groups.Load() {
 			g.drop(&Change{All: true})
 		}
 	}
+}
+
+// worst returns the first error of a look that says that another process is there, else the
+// first of all.
+func worst(found []error) (first error) {
+	for _, err := range found {
+		if errors.Is(err, errWrongPeer) {
+			return err
+		}
+		first = cmp.Or(first, err)
+	}
+	return first
 }
 
 // ask sends one request to the address. The error is an errWrongPeer where another process
