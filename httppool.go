@@ -212,7 +212,8 @@ func (p *HTTPPool) BasePath() string { return p.basePath }
 // to the logger of WithPoolLogger.
 //
 // A process should take no requests of users before its first Set: until then it
-// is alone, and loads every key by itself.
+// is alone, loads every key by itself, and hears of no Remove. What it cached by then, it
+// drops when the first list with other peers comes.
 func (p *HTTPPool) Set(peers ...string) error {
 	if p == nil || p.view.Load() == nil {
 		return errors.New("peercache: Set on a pool that NewHTTPPool did not make: want its error looked at")

@@ -61,7 +61,8 @@ func WithPoolLogger(l *slog.Logger) PoolOption {
 //
 // If ctx ends first, the error wraps ctx.Err and says what was missing. The
 // discovery goes on all the same, so that a process may serve alone until its
-// peers are known; Join may be called again, to wait. It also fails if the pool has
+// peers are known; it hears of no Remove until then, and drops what it cached when they
+// are. Join may be called again, to wait. It also fails if the pool has
 // no WithDiscovery, if the discovery failed, and with ErrClosed after Shutdown.
 func (p *HTTPPool) Join(ctx context.Context) error {
 	if p.membership == nil {

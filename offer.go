@@ -42,7 +42,7 @@ func (p *HTTPPool) handOver(v *view) {
 	for _, g := range *p.groups.Load() {
 		all = append(all, g.viewChanged(v.since)...)
 	}
-	if !p.compat && len(all) > 0 {
+	if !p.compat && !v.first && len(all) > 0 {
 		ctx, cancel := context.WithTimeout(p.life, p.handover.time)
 		defer cancel()
 		p.agree(ctx) // who has another view would not take them

@@ -21,6 +21,11 @@ type view struct {
 	since  Instant
 	before *view // the view before, itself without one; nil: this process was alone then
 
+	// first says that this is the first view with peers, of a process that had no list before.
+	// Nobody told it of changes then, so what it cached is dropped, and not offered: others
+	// would keep it, and a Remove that has returned nil would be undone.
+	first bool
+
 	absent []Peer   // those that were said to be peers, but are leaving
 	gone   []string // their names, with that of this process if it is leaving itself
 
@@ -57,18 +62,32 @@ func (p *HTTPPool) setPeers(peers []string, anew bool) error {
 		return fmt.Errorf("peercache: %w", err)
 	}
 	p.warnOfReach(peers)
+	first, err := p.list(peers, anew)
+	if first {
+		// No lock is held: a group may tell its user what leaves. A load that begins now keeps
+		// nothing before the peers have heard of this process.
+		for _, g := range *p.groups.Load() {
+			g.drop(&Change{All: true})
+		}
+	}
+	return err
+}
+
+// list makes peers the list, and puts the view that follows in place. It reports whether that
+// is the first one, see view.
+func (p *HTTPPool) list(peers []string, anew bool) (first bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed.Load() {
-		return fmt.Errorf("peercache: %w", ErrClosed)
+		return false, fmt.Errorf("peercache: %w", ErrClosed)
 	}
-	listed := p.listed
+	before, listed := p.view.Load(), p.listed
 	p.listed = slices.Clone(peers)
 	if err := p.setView(anew); err != nil {
 		p.listed = listed
-		return err
+		return false, err
 	}
-	return nil
+	return p.view.Load().first && !before.first, nil // before is nil only when the pool is made, alone
 }
 
 // present returns the peers that are listed, but for those that are leaving. p.mu is held.
@@ -153,6 +172,7 @@ func (p *HTTPPool) viewAfter(old *view, peers []string, ring *consistenthash.Rin
 	case <-p.viewed():
 		served = true // alone, but as one that owned all keys
 	default:
+		v.first = !served && len(peers) > 1
 	}
 	for i, name := range peers {
 		if name == p.self {
