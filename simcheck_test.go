@@ -164,8 +164,19 @@ func (c *checker) failedSince(s *source, r *read) bool {
 }
 
 // binds reports whether r must see what i has done.
+//
+// It need not at a process that has no list yet. Such a one is alone: it is in no view but its
+// own, knows nobody whom it could tell, and hears of no change. The scenario starts one on a
+// host that the newest list lacks. A list that is older has its address, from the process
+// before it, and so has i.view, but not the process: who has that list cannot know of it
+// before they have spoken, and a change goes to the candidates of its keys alone. A user
+// should not ask such a process (HTTPPool.Set). What it loaded counts all the same where
+// others get it, and when it has a list.
 func (c *checker) binds(i *invalidation, r *read) bool {
 	if !i.end.before(r.begin) || i.who.died.before(i.end) || !slices.Contains(i.view, r.who.url) {
+		return false
+	}
+	if !r.who.listed.before(r.begin) {
 		return false
 	}
 	if i.err != nil && !i.named {

@@ -102,6 +102,24 @@ var judgements = []struct {
 		s.remove(s.a, 30, 40, nil).view = []string{s.a.url}
 		s.get(s.b, 50, 60, l, nil)
 	}, "", ""},
+	{"a Get of a process that has no list", func(s *script) {
+		l := s.load(s.b, 10, 20)
+		s.remove(s.a, 30, 40, nil)
+		s.b.listed = moment{}
+		s.get(s.b, 50, 60, l, nil)
+	}, "", ""},
+	{"a Get of a process that had no list then", func(s *script) {
+		l := s.load(s.b, 10, 20)
+		s.remove(s.a, 30, 40, nil)
+		s.b.listed = ms(49)
+		s.get(s.b, 50, 60, l, nil)
+	}, "P8", "P8"},
+	{"a value of a process that has no list", func(s *script) {
+		l := s.load(s.b, 10, 20)
+		s.remove(s.a, 30, 40, nil)
+		s.b.listed = moment{}
+		s.get(s.a, 50, 60, l, nil)
+	}, "P8", "P8"},
 	{"a value from outside of the view", func(s *script) {
 		l := s.load(s.b, 10, 20)
 		s.remove(s.a, 30, 40, nil).view = []string{s.a.url}
@@ -231,7 +249,7 @@ var judgements = []struct {
 func TestSimulationChecker(t *testing.T) {
 	for _, test := range judgements {
 		t.Run(test.name, func(t *testing.T) {
-			s := &script{newHistory(), &process{url: "http://a"}, &process{url: "http://b"}}
+			s := &script{newHistory(), &process{url: "http://a", listed: ms(1)}, &process{url: "http://b", listed: ms(1)}}
 			s.bound = ms(boundAt)
 			test.write(s)
 			plan := &scenario{keys: []string{scripted}, largest: 10, storm: ms(stormAt).at, settled: ms(settledAt).at}

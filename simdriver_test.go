@@ -250,7 +250,11 @@ func (p *simProcess) set(h *history, view []string, news int) error {
 	p.news = news
 	p.views = append(p.views, view)
 	h.note("", "%v: view %v", p, view)
-	if err := p.pool.Set(view...); err != nil && !errors.Is(err, peercache.ErrClosed) {
+	err := p.pool.Set(view...)
+	if len(p.views) == 2 { // the first is that of the process alone
+		h.record(func(now moment) { p.listed = now })
+	}
+	if err != nil && !errors.Is(err, peercache.ErrClosed) {
 		return err
 	}
 	return nil

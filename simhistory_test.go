@@ -26,9 +26,10 @@ func (m moment) String() string {
 
 // process is one life of a host.
 type process struct {
-	url  string
-	life int
-	died moment // or began to shut down
+	url    string
+	life   int
+	listed moment // got its first list; before, it is alone
+	died   moment // or began to shut down
 }
 
 func (p *process) String() string {
