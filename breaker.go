@@ -68,7 +68,7 @@ type breaker struct {
 	opened   int64        // guarded by mu; times it was closed, and was so no more
 	retry    *time.Timer  // guarded by mu; nil, or of the last attempt that was due
 	trying   bool         // guarded by mu; it is one of those that pace counts
-	reached  bool         // guarded by mu; the peer has been there
+	reached  bool         // guarded by mu; the peer has answered a request
 	warned   bool         // guarded by mu; the log says that it is away
 	late     *time.Timer  // guarded by mu; nil, or warns of a peer that has not come
 	ended    bool         // guarded by mu; no attempts any more
@@ -182,7 +182,6 @@ func (b *breaker) try() {
 func (b *breaker) reset() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.reached = true
 	if b.state == BreakerClosed {
 		return
 	}

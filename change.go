@@ -137,6 +137,10 @@ func (g *Group) spread(ctx context.Context, c Change) error {
 		case state.dissenter != "":
 			// All is dropped where this process can see. What the other view makes
 			// of it is not known until there is one view: soon, or not at all.
+			if own := g.ownProblem(); own != nil { // which they cannot be of one mind with
+				t.add(Pending{Peer: g.pool.self, Err: own})
+				return t.err()
+			}
 			difference, err := g.reconcile(ctx, state)
 			if err != nil || tired {
 				t.add(Pending{Peer: state.dissenter, Err: because(otherView(difference), err)})

@@ -224,7 +224,9 @@ func (g *Group) answered(peer Peer, key string, have Entry, asked Instant, ans A
 		g.stats.peerLoads.Add(1)
 	case unreachable(err), isUnanswered(err):
 		g.stats.peerErrors.Add(1)
-		level = g.failureLevel()
+		if !misconfigured(err) { // which is a warning of the pool
+			level = g.failureLevel()
+		}
 	}
 	if g.logs(level) {
 		g.say(level, "asked peer", key, slog.String("peer", peer.Name()), took(asked), problem(err))

@@ -62,6 +62,16 @@ func misconfigured(err error) bool {
 
 // noResponse is why a request had no response. Some reasons are wrong configurations.
 func (h *httpPeer) noResponse(ctx context.Context, err error) error {
+	err = connectionError(ctx, err)
+	if errors.Is(err, errForeign) {
+		h.reportProblem(NotAPeer, err)
+	}
+	return err
+}
+
+// connectionError is why a request had no response: an errForeign, if what is at the address
+// does not speak as it should, else an errLost.
+func connectionError(ctx context.Context, err error) error {
 	_, noTLS := errors.AsType[tls.RecordHeaderError](err)
 	_, badCertificate := errors.AsType[*tls.CertificateVerificationError](err)
 	want := ""
@@ -75,9 +85,7 @@ func (h *httpPeer) noResponse(ctx context.Context, err error) error {
 	default:
 		return lost(ctx, err)
 	}
-	err = fmt.Errorf("%w: %w: %s", errForeign, err, want)
-	h.reportProblem(NotAPeer, err)
-	return err
+	return fmt.Errorf("%w: %w: %s", errForeign, err, want)
 }
 
 // notHTTP1 reports whether a request failed because the peer speaks HTTP/2 alone, or nothing

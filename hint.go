@@ -226,7 +226,7 @@ func (h *httpPeer) inquire(ctx context.Context, anotherLink bool, resp *pb.Chang
 			}
 			said, err := live.Change(ctx, body)
 			if err == nil || ctx.Err() != nil {
-				return cmp.Or(err, proto.Unmarshal([]byte(said), resp))
+				return cmp.Or(err, decodeChanged([]byte(said), resp))
 			}
 		}
 	}

@@ -52,7 +52,7 @@ func (p *HTTPPool) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case len(r.Header.Get(peerHeader)) > longestPeerName:
 		refuse(w, r, fmt.Sprintf("a %s of more than %d bytes", peerHeader, longestPeerName), http.StatusBadRequest)
-	case r.Method == http.MethodGet && path == "" && isUpgrade(r) && p.streams:
+	case r.Method == http.MethodGet && path == "" && isUpgrade(r):
 		p.serveStream(w, r)
 	case r.Method == http.MethodGet && r.ContentLength != 0:
 		refuse(w, r, "want a GET without a body", http.StatusBadRequest)
@@ -188,6 +188,9 @@ func (p *HTTPPool) answerChange(ctx context.Context, from string, req *changeReq
 		p.answerMembers(resp)
 	}
 	p.answerGroups(resp, req.GetMembers())
+	if g != nil && p.own.wrong.Load() { // the change has not come to the other process
+		resp.Error = encodeRefusal(pb.Error_KIND_UNKNOWN, "another process answers at the address of this one as well")
+	}
 	// Last: a view that came meanwhile is one that the sender must hear of.
 	s := p.say(from)
 	resp.View, resp.Leaving, resp.Offering, resp.Absent = s.view, s.leaving, s.offering, s.absent

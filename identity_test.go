@@ -262,6 +262,11 @@ func TestP8WhoIsListed(t *testing.T) {
 			if err := third.pool.Set(at(0), at(2)); err != nil {
 				t.Fatal(err)
 			}
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			if err := third.group.Remove(ctx, "key0"); err == nil {
+				t.Error("a Remove of the third succeeds: want the error of who knows that it has a double")
+			}
 			for k := range 20 { // each by a request of its own, which leads to either
 				third.group.Get(t.Context(), fmt.Sprint("other", k))
 			}
@@ -321,6 +326,15 @@ func TestReadyFindsItself(t *testing.T) {
 				synctest.Wait()
 				if lines := n.log.with("cannot be right", "peer="+at(0)); len(lines) != 1 {
 					t.Errorf("%q: want one warning: %s", lines, n.log.text.String())
+				}
+				// Its peers do not believe what it says, which is due to itself.
+				start := time.Now()
+				ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+				defer cancel()
+				err := n.group.Remove(ctx, "key")
+				var config *peercache.ConfigError
+				if !errors.As(err, &config) || config.Peer != at(0) || time.Since(start) > 2*time.Second {
+					t.Errorf("Remove returns %v after %v: want an error that names the own address, soon", err, time.Since(start))
 				}
 			})
 		})

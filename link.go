@@ -274,10 +274,12 @@ func noUpgrade(resp *http.Response) error {
 		return err // the peer is leaving
 	}
 	want := "something on the way does not pass on the headers Connection and Upgrade"
-	switch resp.StatusCode {
-	case http.StatusSwitchingProtocols:
+	switch {
+	case strings.Contains(string(text), noStreamsHere):
+		want = "want WithoutStream in all processes, or in none"
+	case resp.StatusCode == http.StatusSwitchingProtocols:
 		want = "the http.RoundTripper of WithTransport does not give the connection away"
-	case http.StatusNotImplemented:
+	case resp.StatusCode == http.StatusNotImplemented:
 		want = "its handler stands behind an http.ResponseWriter without Hijack or Unwrap, such as that of http.TimeoutHandler"
 	}
 	return fmt.Errorf("%w: %s: %w", errNoStream, want, err)

@@ -128,7 +128,7 @@ func (a *ownAddress) ask(ctx context.Context) error {
 	p.address(req.Header, p.self)
 	resp, err := a.fresh.RoundTrip(req)
 	if err != nil {
-		return lost(ctx, err)
+		return connectionError(ctx, err)
 	}
 	defer resp.Body.Close()
 	switch who := identityOf(resp.Header); {
@@ -228,6 +228,18 @@ func (g *Group) misplacedError(ctx context.Context) error {
 	g.pool.own.wait(ctx)
 	if err := g.pool.problems.of(g.pool.self, WrongProcess); err != nil {
 		return &InvalidationError{Group: g.name, Pending: []Pending{{Peer: g.pool.self, Err: err}}}
+	}
+	return nil
+}
+
+// ownProblem returns what is wrong at the address of this process, or nil. Its peers cannot
+// ask there whether what is said in its name is true, so that they believe none of it.
+func (g *Group) ownProblem() error {
+	if g.pool == nil {
+		return nil
+	}
+	if e := g.pool.problems.of(g.pool.self, 0); e != nil {
+		return e
 	}
 	return nil
 }

@@ -113,6 +113,30 @@ func TestStreamIsLostLoudly(t *testing.T) {
 	}
 }
 
+// Where one process has a WithoutStream and another has not, the warning says so.
+func TestStreamsInOneProcessOnly(t *testing.T) {
+	simulate(t, func(t *testing.T, net *simnet.Network) {
+		var o origin
+		a, b := place(t, net, 0, at(0), &o, nil), place(t, net, 1, at(1), &o, nil, peercache.WithoutStream())
+		for _, n := range []*placed{a, b} {
+			if err := n.pool.Set(at(0), at(1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for k := range 40 {
+			a.get(t, fmt.Sprint("key", k))
+			b.get(t, fmt.Sprint("key", k))
+		}
+		synctest.Wait()
+		if lines := a.log.with(at(1), "want WithoutStream in all processes, or in none"); len(lines) != 1 || len(a.log.with("level=WARN")) != 1 {
+			t.Errorf("%s: want one warning", a.log.text.String())
+		}
+		if n := o.total(); n != 40 {
+			t.Errorf("40 keys were loaded %d times", n)
+		}
+	})
+}
+
 // A server whose timeouts are shorter than a load makes nobody load twice.
 func TestServerThatEndsRequestsEarly(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -76,7 +76,7 @@ func (p *HTTPPool) missing() (next <-chan struct{}, most time.Duration, err erro
 	undecided := time.Duration(p.view.Load().since.plus(max(p.handover.time, differAfter+4*watchEvery)) - Now())
 	switch {
 	case len(p.view.Load().others) > 0 && !p.own.found() && undecided > 0:
-		return nil, ownLookEvery / 10, fmt.Errorf("this process was not found at its own address, %s: want its server listening there", p.self)
+		return nil, ownLookEvery / 100, fmt.Errorf("this process was not found at its own address, %s: want its server listening there", p.self)
 	case len(c.dissent) > 0 && undecided > 0:
 		return c.next, min(undecided, watchEvery), fmt.Errorf("peers have another view: %s", namesOf(c.dissent))
 	case most <= 0:

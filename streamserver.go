@@ -46,9 +46,16 @@ func checkUpgrade(r *http.Request) error {
 	return nil
 }
 
+// noStreamsHere is what a pool that has a WithoutStream says to who asks for one.
+const noStreamsHere = "this process has a WithoutStream"
+
 // serveStream answers a request for an upgrade, and then the peer's frames until
 // the connection ends.
 func (p *HTTPPool) serveStream(w http.ResponseWriter, r *http.Request) {
+	if !p.streams {
+		refuse(w, r, noStreamsHere, http.StatusNotFound)
+		return
+	}
 	if err := checkUpgrade(r); err != nil {
 		http.Error(w, "peercache: "+err.Error(), http.StatusBadRequest)
 		return
