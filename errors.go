@@ -79,13 +79,13 @@ func (e *unansweredError) Error() string {
 func (e *unansweredError) Unwrap() error { return context.DeadlineExceeded }
 
 func isUnanswered(err error) bool {
-	var e *unansweredError
-	return errors.As(err, &e)
+	_, ok := errors.AsType[*unansweredError](err)
+	return ok
 }
 
 // unreachable reports whether err is a failure to reach a peer, as opposed to
 // that peer's answer. Only then may another peer be asked.
 func unreachable(err error) bool {
-	var e *PeerError
-	return errors.As(err, &e)
+	_, ok := errors.AsType[*PeerError](err)
+	return ok
 }
