@@ -160,8 +160,11 @@ func (a *ask) one(s single) {
 	g.fetches.Run(a.ctx, a.flights[s.i], s.crowded || g.fetches.CancelAbandoned, func(ctx context.Context, f *fetchFlight) (fetched, error) {
 		if p, ok := a.owner.(linkedPeer); ok && s.plain {
 			ask := func(ctx context.Context, q Query) (Answer, error) { return p.getLarge(ctx, &q) }
-			if e, err := g.askOne(ctx, p, ask, key, f, a.haveOf(s.i)); !unreachable(err) || ctx.Err() != nil {
+			if e, err := g.askOne(ctx, p, ask, key, f, a.haveOf(s.i)); !unreachable(err) {
 				return e, err
+			}
+			if ctx.Err() != nil {
+				return fetched{}, ctx.Err()
 			}
 		}
 		return g.askInTurn(ctx, key, f, a.haveOf(s.i))

@@ -191,8 +191,11 @@ func (g *Group) askInTurn(ctx context.Context, key string, f *fetchFlight, have 
 			return fetched{Entry: e}, err
 		}
 		e, err := g.askOne(ctx, peer, peer.Get, key, f, have)
-		if !unreachable(err) || ctx.Err() != nil {
+		if !unreachable(err) {
 			return e, err
+		}
+		if ctx.Err() != nil { // the end of who asks, and not the peer's failure just before it (P3)
+			return fetched{}, ctx.Err()
 		}
 	}
 	return fetched{}, unreached{g.past.Turn()}
