@@ -48,6 +48,9 @@ func (p *port) sent() traffic { return traffic{p.requests.Load(), p.gets.Load(),
 
 // RoundTrip implements http.RoundTripper.
 func (p *port) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Body == nil { // as a server has it
+		req.Body = http.NoBody
+	}
 	defer req.Body.Close()
 	if err := req.Context().Err(); err != nil {
 		return nil, err
@@ -60,8 +63,10 @@ func (p *port) RoundTrip(req *http.Request) (*http.Response, error) {
 	defer p.net.inFlight.Add(-1)
 	r := reply{header: make(http.Header), status: http.StatusOK}
 	pool.(*peercache.HTTPPool).ServeHTTP(&r, req)
-	p.requests.Add(1)
-	p.body.Add(req.ContentLength + int64(r.body.Len()))
+	if req.Header.Get("Peercache-Peer") != req.Header.Get("Peercache-To") { // else it looks for itself
+		p.requests.Add(1)
+		p.body.Add(req.ContentLength + int64(r.body.Len()))
+	}
 	if strings.HasSuffix(req.URL.Path, "/get") {
 		p.gets.Add(1)
 	}

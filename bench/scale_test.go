@@ -48,8 +48,8 @@ func checkView(t *testing.T, what string, p price, peers, keys int) {
 	if most := 4*n + int64(keys); p.most > most {
 		t.Errorf("%s of %d: %d messages of one of them, want %d at most", what, peers, p.most, most)
 	}
-	if mean := p.bytes / p.requests; mean > 100 {
-		t.Errorf("%s of %d: %d bytes in a message, want 100 at most", what, peers, mean)
+	if mean := p.bytes / p.requests; mean > 120 {
+		t.Errorf("%s of %d: %d bytes in a message, want 120 at most", what, peers, mean)
 	}
 }
 
