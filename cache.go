@@ -13,7 +13,7 @@ import (
 // made the call, a caller's or one in the background.
 type Cache interface {
 	// Get returns the entry of key. It is called for every Get of the group, so
-	// it had better be quick. It may return an entry that has expired: the Group
+	// it should be quick. It may return an entry that has expired: the Group
 	// looks.
 	Get(key string) (Entry, bool)
 	// Add keeps e under key in place of what was there, unless tainted returns

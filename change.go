@@ -16,19 +16,19 @@ import (
 // load that began after Remove was called (P8). Loads that are in progress still answer
 // those who wait for them, but are not kept, and nobody joins them any more.
 //
-// Where a peer cannot be reached, Remove waits until what it may have is not valid any
-// more, as long as ctx lasts. What an owner has, has no end: Remove fails at once where
-// nothing listens, but goes on trying one that hangs. Where a peer has another list of
-// peers, it waits for the time of a lease (WithLease) until they agree. Its error is then an
-// *InvalidationError, which names the peers that may still serve an old value, and until
-// when. All others have dropped theirs. A process that may have been replaced returns an
-// ErrLapsed, if the group has WithConsistency; one whose pool is shut down an ErrClosed, if
-// there is any error.
+// If a peer that holds a copy cannot be reached, Remove waits until the copy is not valid
+// any more, as long as ctx lasts. The value of an owner does not end that way: Remove fails
+// at once if nothing listens there, and goes on trying an owner that hangs. If a peer has
+// another list of peers, Remove waits for the time of a lease (WithLease) until they agree.
+// If that fails, the error is an *InvalidationError, which names the peers that may still
+// serve an old value, and until when. All others have dropped theirs. If the group has
+// WithConsistency, a process that may have been replaced returns ErrLapsed. If the pool is
+// shut down, any error is ErrClosed as well.
 //
-// It ends when ctx does, whatever the peers and their lists do. If ctx has no deadline, it
-// tries an owner that hangs for the time of a lease, and ends after that of WithStandIn, or
-// a minute if that is longer, and five seconds. A machine that left the list and hangs
-// costs it the detection time (WithDetectionTime), once.
+// Remove ends at the latest when ctx does. If ctx has no deadline, it tries an owner that
+// hangs for the time of a lease, and ends at the latest five seconds after a minute, or
+// after the time of WithStandIn if that is longer. Machines that left the list and hang
+// cost it the detection time (WithDetectionTime), once.
 func (g *Group) Remove(ctx context.Context, keys ...string) error {
 	for _, key := range keys {
 		if err := g.checkKey(key); err != nil {

@@ -29,11 +29,11 @@ type Codec[T any] interface {
 	Decode(view ByteView) (T, error)
 }
 
-// JSON returns a codec that caches the JSON of a T, as encoding/json has it. A nil pointer
-// is no value: it cannot be encoded, and null is not decoded to one. A nil slice or map is
-// one, as is null where T is an interface. To
-// unmarshal, it copies the cached bytes, because a T may have an UnmarshalJSON of
-// its own, which could keep them or write to them.
+// JSON returns a codec that caches the JSON of a T, as encoding/json has it. If T is a
+// pointer, nil and null are no values: Encode and Decode return an error. A nil slice or
+// map is a value, as is null if T is an interface. To unmarshal, it copies the cached
+// bytes, because a T may have an UnmarshalJSON of its own, which could keep them or write
+// to them.
 func JSON[T any]() Codec[T] { return jsonCodec[T]{} }
 
 type jsonCodec[T any] struct{}

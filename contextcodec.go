@@ -15,30 +15,30 @@ const DefaultContextBytes = 4 << 10
 const mostContextBytes = 16 << 10
 
 // ContextCodec says what of a caller's context reaches the getter, in whichever process it
-// runs: a tenant, a trace, a deadline of the business.
+// runs, such as a tenant or a trace.
 type ContextCodec struct {
-	// Encode returns what is to travel of the context of a Get or a GetMulti: nil for
-	// nothing. It runs where a load or a fetch begins, those in the background of a value
-	// in use among them, and for no other hit.
+	// Encode returns the bytes to send of the context of a Get or a GetMulti: nil for
+	// none. It runs when a load or a fetch begins, also one in the background, and for no
+	// other hit.
 	Encode func(ctx context.Context) []byte
-	// Decode returns the context of the getter: ctx, which has no values, with those that
-	// b stands for. It is not called for nothing. The bytes may come from another version
-	// of the program, or from whoever reaches the pool, and are to be checked.
+	// Decode returns the context of the getter: ctx, which has no values, with the values
+	// that b stands for. It is not called if there are no bytes. They may come from another
+	// version of the program, or from whoever reaches the pool, so Decode must check them.
 	Decode func(ctx context.Context, b []byte) context.Context
 	// MaxBytes bounds what Encode returns and Decode is given. More than that does not
 	// travel, and is one warning. Zero means DefaultContextBytes, the most is 16 KiB.
 	MaxBytes int
 }
 
-// WithContextCodec has what c says travel from the context of a Get to the context of the
-// getter, which has these values and no others, in this process and in that of the key's
-// owner. Without the option the getter has the values of the caller in its own process, and
-// none of those in others. All peers should have the same.
+// WithContextCodec carries the values that c encodes from the context of a Get to the
+// context of the getter, in this process and in that of the key's owner. The getter sees
+// these values and no others. Without the option it sees the values of a caller in its own
+// process, and none of a caller elsewhere. All peers should have the same codec.
 //
-// It is a part neither of the key nor of the flight: of many who ask for a key at the same
-// time, the getter has the context of the first, and all get its value. What the value
-// depends on belongs in the key. After a panic of Encode or Decode nothing travels, and Stats.Panics counts it.
-// Nothing travels to a peer that is asked as golang/groupcache's are.
+// Callers who ask for a key at the same time share one load: the getter sees the context of
+// the first, and all get its value. So whatever the value depends on belongs in the key. If
+// Encode or Decode panics, nothing travels, and Stats.Panics counts it. Nothing travels to
+// golang/groupcache's peers.
 func WithContextCodec(c ContextCodec) GroupOption {
 	return func(g *Group) error {
 		if c.Encode == nil || c.Decode == nil {
@@ -88,7 +88,7 @@ func (g *Group) fitting(text string) string {
 	if len(text) <= g.contexts.MaxBytes {
 		return text
 	}
-	g.warnContext(fmt.Sprintf("what is to travel of a context is too large, and left out: %d bytes, want at most %d (MaxBytes)", len(text), g.contexts.MaxBytes))
+	g.warnContext(fmt.Sprintf("what Encode of WithContextCodec returned is too large and does not travel: %d bytes, want at most %d (MaxBytes)", len(text), g.contexts.MaxBytes))
 	return ""
 }
 

@@ -14,16 +14,16 @@ import (
 // the getter's.
 //
 // The ctx carries the values of the context of the first Get that asked for the key, if
-// that was in the same process. Where another process owns the key, the getter runs there
-// and sees none of them: a getter must not need them, or the group has a WithContextCodec,
-// which says what travels. Of those who ask later, nothing is seen in any case.
+// that was in the same process. If another process owns the key, the getter runs there and
+// sees none of them: WithContextCodec says what travels. A getter without it must not need
+// such values. It never sees the contexts of those who ask later.
 //
-// Get may Get other keys, of any group, but not its own; it gives them its ctx, so that no
-// load waits for another one that waits for it (WithMaxLoads).
+// Get may Get other keys, of any group, but not its own. It must pass its ctx on to them,
+// so that no load waits for another one that waits for it (WithMaxLoads).
 //
 // An error goes to everybody who waits for the key, on every peer, and is not cached, but
-// for ErrNotFound where WithNegativeTTL says so. A Getter returns ErrNotFound, or an error
-// that wraps it, where the origin has no such key. A panic is turned into an error.
+// for ErrNotFound if WithNegativeTTL says so. A Getter returns ErrNotFound, or an error
+// that wraps it, if the origin has no such key. A panic is turned into an error.
 type Getter interface {
 	Get(ctx context.Context, key string) (Item, error)
 }

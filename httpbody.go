@@ -32,12 +32,12 @@ const (
 	leastCharged = 16 << 10
 )
 
-// WithRequestMemory bounds the memory, in bytes, that the bodies of requests by the plain
-// way take together, of all peers and strangers. A body counts from its first byte until it
-// is read or, where it is a change, answered: with what has arrived of it, and 16 KiB at
-// least. Beyond the bound a request is refused with HTTP status 429, and a peer tries again
-// a little later. One that is alone is never refused, so that a value which is larger than n
-// can be set. The least is 4 MiB, the default is DefaultRequestMemory.
+// WithRequestMemory bounds the memory, in bytes, that the bodies of all requests by the
+// plain way take together. A body counts with the bytes that have arrived, at least 16 KiB,
+// from the first one until it is read or, if it is a change, answered. Beyond the bound a
+// request is refused with HTTP status 429, and a peer tries again a little later. A request
+// that is alone is never refused, so that a value larger than n can be set. The least is
+// 4 MiB, the default is DefaultRequestMemory.
 func WithRequestMemory(n int64) PoolOption {
 	return func(p *HTTPPool) error {
 		if n < mostRequestBytes {
@@ -48,9 +48,8 @@ func WithRequestMemory(n int64) PoolOption {
 	}
 }
 
-// WithAnswerMemory bounds how many bytes of values the answers have together that are being
-// written by the plain way, to peers and strangers: whoever does not read keeps them in
-// memory. Beyond the bound a request is refused with HTTP status 429, and a peer tries again
+// WithAnswerMemory bounds the bytes of values in all answers that are being written by the
+// plain way: whoever does not read keeps them in memory. Beyond the bound a request is refused with HTTP status 429, and a peer tries again
 // a little later. An answer that is alone is never refused. The least is 1 MiB, the default
 // is DefaultAnswerMemory.
 func WithAnswerMemory(n int64) PoolOption {
@@ -64,8 +63,8 @@ func WithAnswerMemory(n int64) PoolOption {
 }
 
 // WithRequestTimeout bounds the time in which the body of a request by the plain way arrives,
-// d and as much again for each 4 MiB of it, and the time in which each 256 KiB of an answer are
-// taken. Who takes longer loses the connection. It is for answers in place of the server's
+// d and as much again for each 4 MiB of it, and the time in which the asker reads each 256 KiB
+// of an answer. Whoever takes longer loses the connection. For answers it replaces the server's
 // WriteTimeout, which would count a load as well. It is 1 ms to 1 hour, the default is
 // DefaultRequestTimeout.
 func WithRequestTimeout(d time.Duration) PoolOption {

@@ -21,12 +21,12 @@ const peerOnlyHeader = "Sec-Peercache"
 
 var peerOnly = []string{"1"}
 
-// WithHosts adds names to those by which requests may call this process in their Host header:
-// host names without a port, such as that which a proxy writes there. The pool refuses a
-// request for any other name, with HTTP status 403, because it may come from a web page whose
-// name resolves to this process. It is known in any case by the host of its base URL, by IP
-// addresses and by names without a dot; and its peers may call it as they like, but for those
-// of golang/groupcache and of versions before this option.
+// WithHosts adds host names that requests may have in their Host header, without a port: for
+// instance the name that a proxy writes there. The host of the pool's base URL, IP addresses
+// and names without a dot are always allowed. The pool refuses any other name with HTTP
+// status 403, because the request may come from a web page whose name resolves to this
+// process. Peers may use any name, except those of golang/groupcache and of versions before
+// this option.
 func WithHosts(names ...string) PoolOption {
 	return func(p *HTTPPool) error {
 		for _, name := range names {

@@ -127,12 +127,12 @@ type HTTPPool struct {
 // NewHTTPPool makes a pool for this process, whose base URL, as all its peers write it, is
 // self: "http://10.0.0.1:8001", the address at which they reach it, not one that it only
 // listens on, such as 0.0.0.0. There is one way to spell it, see Set. Until Set is called
-// the process is its own only peer. The pool must be served by an HTTP server at that
-// address: as the server's handler, or on a mux under BasePath. Give the server a
-// ReadHeaderTimeout and a MaxHeaderBytes, such as 64 KiB, or with a WithGroupcacheCompat
-// that of three times the longest key and some: the pool cannot see the headers of a
-// request before all of them have come. For bodies and answers it has bounds of its own,
-// see WithRequestMemory, WithAnswerMemory and WithRequestTimeout.
+// the process is its own only peer. Serve the pool at that address: as the handler of an
+// HTTP server, or on a mux under BasePath. Give the server a ReadHeaderTimeout and a
+// MaxHeaderBytes of 64 KiB, or of more than three times the longest key with
+// WithGroupcacheCompat: the pool sees a request only after all its headers have come. It
+// limits bodies and answers itself, see WithRequestMemory, WithAnswerMemory and
+// WithRequestTimeout.
 func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 	p := &HTTPPool{
 		self:        self,
@@ -207,13 +207,13 @@ func (p *HTTPPool) BasePath() string { return p.basePath }
 // just one spelling, and its error says which: lower case, no slash or dot at the end, no
 // port where it is that of the scheme (http://a.example, not http://a.example:80), IP
 // addresses in their shortest form ([::1], and 10.0.0.1, not [::ffff:10.0.0.1]). There are
-// at most as many peers as WithMaxPeers says. If of this process and a peer only one has
-// a loopback address, they cannot reach each other from two machines: that is a warning
-// to the logger of WithPoolLogger.
+// at most as many peers as WithMaxPeers says. If only one of this process and a peer has
+// a loopback address, the logger of WithPoolLogger gets a warning: from two machines they
+// cannot reach each other.
 //
 // A process should take no requests of users before its first Set: until then it
-// is alone, loads every key by itself, and hears of no Remove. What it cached by then, it
-// drops when the first list with other peers comes.
+// is alone, loads every key by itself, and hears of no Remove. When the first list with
+// other peers comes, it drops what it has cached.
 func (p *HTTPPool) Set(peers ...string) error {
 	if p == nil || p.view.Load() == nil {
 		return errors.New("peercache: Set on a pool that NewHTTPPool did not make: want its error looked at")

@@ -39,24 +39,24 @@ func WithPeers(p PeerPicker) GroupOption {
 // WithLoadTimeout bounds a load, whoever still waits for it. When d has passed, the
 // getter's context ends and callers get an error that is a context.DeadlineExceeded. All
 // peers should have the same. The default is DefaultLoadTimeout; math.MaxInt64 is no
-// bound. It does not count the time in which up to three peers that hang are waited for
-// before, see WithPeerTimeout.
+// bound. It does not count the time spent before on up to three peers that hang, see
+// WithPeerTimeout.
 //
-// It bounds how long another peer is waited for as well, with two seconds more. Where a
-// peer gives signs of life and no answer, callers get an error then that names it and is a
-// context.DeadlineExceeded, and nobody else loads the key: the peer may be loading it.
+// Callers wait for another peer that gives signs of life but no answer for two seconds
+// more than d. Then they get an error that names the peer and is a
+// context.DeadlineExceeded. Nobody else loads the key: the peer may be loading it.
 func WithLoadTimeout(d time.Duration) GroupOption {
 	return positive("WithLoadTimeout", d, func(g *Group) { g.loadTimeout = d })
 }
 
 // WithMaxLoads bounds how many runs of the getter there are at one time in this process;
-// one of a BatchGetter's GetBatch is one. A load that another load waits for, because its
-// getter Gets the key with the context that it was given, runs inside of the other's slot,
-// in all groups with this option, and on other peers: else those that have the slots could
-// wait for each other. So n bounds the loads that begin outside of any. Beyond it a value
-// that has expired is served, if WithStaleIfError allows it at that age; else loads wait
-// for each other, callers under their own contexts and loads within their timeout. The
-// default is no bound.
+// one run of a BatchGetter's GetBatch counts as one. If a getter Gets another key with the
+// context that it was given, that load runs in the slot of the getter's own load, in all
+// groups with this option and on other peers: otherwise the loads that have the slots could
+// wait for each other. So n bounds the loads that begin outside of any other. Beyond n an
+// expired value is served, if WithStaleIfError allows it at that age. Otherwise loads wait
+// for a slot, callers under their own contexts and loads within their timeout. The default
+// is no bound.
 func WithMaxLoads(n int) GroupOption {
 	return func(g *Group) error {
 		if n < 1 {
@@ -98,20 +98,20 @@ func WithTTLJitter(share float64) GroupOption {
 	}
 }
 
-// WithStaleWhileRevalidate has a value that has expired be served for d more, at once,
-// while one load in the cluster gets the new one in the background. A slow origin, or
-// many values that expire together, then keep nobody waiting. math.MaxInt64 is for as
-// long as the value is cached. By default a Get of an expired value waits for the load.
+// WithStaleWhileRevalidate serves an expired value at once for d more, while one load in
+// the cluster gets the new one in the background. So neither a slow origin nor many values
+// that expire together keep callers waiting. math.MaxInt64 means as long as the value is
+// cached. By default a Get of an expired value waits for the load.
 func WithStaleWhileRevalidate(d time.Duration) GroupOption {
 	return positive("WithStaleWhileRevalidate", d, func(g *Group) { g.times.revalidate = min(d, endless) })
 }
 
-// WithStaleIfError has a value that expired up to d ago be served where the getter fails,
-// in place of its error, unless that is ErrNotFound. A getter that panics has failed, and
-// so has one that hangs, when the load timeout has passed: that should be shorter than
-// callers wait, who get the error of their own context when it ends. The owner of a key
+// WithStaleIfError serves a value that expired up to d ago if the getter fails, in place
+// of its error, unless that is ErrNotFound. A getter that panics has failed. So has one
+// that hangs, once the load timeout has passed: make that shorter than the deadlines of
+// callers, who get the error of their own context when it ends. The owner of a key
 // decides, also for the callers of other peers. By default the error is returned. Each Get
-// tries the getter again. math.MaxInt64 is for as long as the value is cached.
+// tries the getter again. math.MaxInt64 means as long as the value is cached.
 func WithStaleIfError(d time.Duration) GroupOption {
 	return positive("WithStaleIfError", d, func(g *Group) { g.times.onError = min(d, endless) })
 }
@@ -122,9 +122,9 @@ func WithNegativeTTL(d time.Duration) GroupOption {
 	return positive("WithNegativeTTL", d, func(g *Group) { g.times.negative = d })
 }
 
-// WithRefreshAhead has a value that is asked for less than d before it expires be loaded
-// again in the background, once in the cluster, so that who uses a key steadily never
-// waits for the origin. d should be longer than a load takes and much shorter than the
+// WithRefreshAhead loads a value again in the background, once in the cluster, if it is
+// asked for less than d before it expires. So callers of a key in steady use never wait
+// for the origin. d should be longer than a load takes and much shorter than the
 // TTL, less than a hundred years; it counts for a TTL of an Item too. By default values
 // are loaded when they have expired.
 func WithRefreshAhead(d time.Duration) GroupOption {
@@ -216,13 +216,13 @@ func WithOnEvict(f func(key string, view ByteView, reason Reason)) GroupOption {
 	}
 }
 
-// WithErrorText sets what other processes are told of an error of this one's getter: the
-// text that tell returns, in place of the error's own, which may hold what is nobody
-// else's concern, such as a password in an address. What kind of error it is (P6) is told
-// in any case. Callers in this process get the error itself.
+// WithErrorText sets the text by which other processes learn of an error of this one's
+// getter: what tell returns, in place of the error's own text, which may hold secrets such
+// as a password in an address. They learn the kind of the error (P6) in any case. Callers
+// in this process get the error itself.
 //
-// Whoever asks without being a peer of the view is told the kind alone, with and without this
-// option, except by a pool with WithGroupcacheCompat, whose peers do not say who they are.
+// With and without this option, whoever is not a peer of the view gets the kind alone. The
+// exception is a pool with WithGroupcacheCompat, whose peers do not say who they are.
 func WithErrorText(tell func(err error) string) GroupOption {
 	return func(g *Group) error {
 		if tell == nil {
@@ -262,8 +262,8 @@ func WithMaxValueBytes(n int) GroupOption {
 // WithLogger makes the group say what it does: at level debug where each Get
 // was answered from, at level info that a snapshot was restored, at level warn, once a
 // second at most, which peer could not be reached, or that a snapshot is ignored, at level
-// error that a getter panicked, or another callback. A panic of its handler is counted
-// (Stats.Panics), and harms nothing else. By default, and with nil, it says nothing.
+// error that a getter or another callback panicked. Stats.Panics counts the panics of the
+// handler of l, which harm nothing else. By default, and with nil, it says nothing.
 func WithLogger(l *slog.Logger) GroupOption {
 	return func(g *Group) error {
 		g.log = guard(l, &g.stats.panics)

@@ -9,12 +9,11 @@ import (
 // DefaultReconnectRate is the default of WithReconnectRate, in attempts a second.
 const DefaultReconnectRate = 64
 
-// WithReconnectRate bounds how often a second the pool tries, in the background, to reach
-// peers that are away, all of them together: at least 1. The default is
-// DefaultReconnectRate. One of up to three quarters as many peers is tried once a second at
-// least. With more of them it takes longer until one that is back is asked again, unless it
-// tells of its view itself, as a process that starts does. The first two attempts after a
-// peer has failed are not held back.
+// WithReconnectRate bounds the attempts per second to reach peers that are away, of all such
+// peers together: at least 1. The default is DefaultReconnectRate. If at most three quarters
+// as many peers are away, each is tried at least once a second. With more of them it takes
+// longer until a peer that is back is asked again, unless it tells of its view itself, as a
+// process that starts does. The first two attempts after a failure are not held back.
 func WithReconnectRate(perSecond int) PoolOption {
 	return func(p *HTTPPool) error {
 		if perSecond < 1 {

@@ -18,9 +18,9 @@ const (
 )
 
 // WithMaxPeers bounds the views of a pool to n processes, this one among them, from 1 to
-// 65,535. Set fails if there are more. Of a discovery, no such view is taken: the last one
-// stands, with one warning. Each peer costs a connection, and as long as it cannot be
-// reached, a goroutine that tries. The default is DefaultMaxPeers.
+// 65,535. Set fails if there are more. If a discovery gives more, the last view stands, with
+// one warning. Each peer costs a connection and, while it cannot be reached, a goroutine
+// that tries. The default is DefaultMaxPeers.
 func WithMaxPeers(n int) PoolOption {
 	return func(p *HTTPPool) error {
 		if n < 1 || n > mostMaxPeers {
@@ -31,14 +31,14 @@ func WithMaxPeers(n int) PoolOption {
 	}
 }
 
-// WithPeerFilter makes the pool take for peers only those of which allow, called with a base
-// URL, returns nil. It is asked before anything is sent to them. What a discovery names and
-// allow refuses is left out of the view, with a warning; Set fails. This process is not
-// asked about. Of several filters, all have to allow a peer. allow must not block, and may
-// be called concurrently; if it panics, that is a refusal.
+// WithPeerFilter makes the pool accept only those peers for whose base URL allow returns nil.
+// It is called before anything is sent to them, and not for this process. A peer of a
+// discovery that allow refuses is left out of the view, with a warning; with one, Set fails.
+// If there are several filters, all must allow a peer. allow must not block, and may be
+// called concurrently. A panic is a refusal.
 //
-// Give one wherever others than your own processes may write what the discovery reads:
-// FilterNetworks and FilterPorts make such.
+// Use a filter if others than your own processes can write what the discovery reads.
+// FilterNetworks and FilterPorts make filters.
 func WithPeerFilter(allow func(url string) error) PoolOption {
 	return func(p *HTTPPool) error {
 		if allow == nil {

@@ -102,9 +102,9 @@ func WithHandover(maxBytes int64, maxTime time.Duration) PoolOption {
 	}
 }
 
-// WithViewChangeRate bounds how often in a second the view changes because of what peers say of
-// themselves: that they leave, or are back. So many may come at once, others wait, and come
-// together. The default is DefaultViewChangeRate. Set and a discovery are not bounded.
+// WithViewChangeRate bounds how many times a second the view changes because peers say that
+// they leave or are back. So many changes may come at once; more wait, and take effect
+// together. The default is DefaultViewChangeRate. It does not bound Set and a discovery.
 func WithViewChangeRate(perSecond int) PoolOption {
 	return func(p *HTTPPool) error {
 		if perSecond < 1 {
@@ -115,12 +115,11 @@ func WithViewChangeRate(perSecond int) PoolOption {
 	}
 }
 
-// WithMaxUnproven bounds how many requests for changes may have this process wait for others at
-// the same time, of those whose senders have not shown that they are the peers that they say:
-// for the peer itself to confirm what is said in its name, for holders of copies, or for values
-// that are offered. Beyond that they are answered without, and what is dropped is dropped here
-// alone. As a rule peers have shown that, but for processes that have just come, and earlier
-// versions. The default is DefaultMaxUnproven.
+// WithMaxUnproven bounds how many requests for changes may wait for other processes at the same
+// time although their senders have not proven to be the peers that they name: for that peer to
+// confirm it, for holders of copies, or for offered values. Further ones are answered without
+// waiting, and drop values in this process alone. Only new processes and earlier versions send
+// such requests as a rule. The default is DefaultMaxUnproven.
 func WithMaxUnproven(n int) PoolOption {
 	return func(p *HTTPPool) error {
 		if n < 1 {
@@ -147,9 +146,9 @@ func WithLargeValue(n int) PoolOption {
 // DefaultMaxLargeRequests is the default of WithMaxLargeRequests.
 const DefaultMaxLargeRequests = 32
 
-// WithMaxLargeRequests bounds how many large values (WithLargeValue) are asked for at the
-// same time of one peer, each on a connection of its own and in memory as a whole. Others
-// wait for their turn, but for those that a load waits for. It has no effect on a pool
+// WithMaxLargeRequests bounds how many large values (WithLargeValue) this process asks one
+// peer for at the same time, each on a connection of its own and in memory as a whole.
+// Further requests wait, except those that a load waits for. It has no effect on a pool
 // WithoutStream, where all values take the plain way. The default is
 // DefaultMaxLargeRequests.
 func WithMaxLargeRequests(n int) PoolOption {

@@ -14,12 +14,12 @@ import (
 	"time"
 )
 
-// ConfigProblem is a kind of configuration that cannot be right. See ConfigError.
+// ConfigProblem is a kind of wrong configuration. See ConfigError.
 type ConfigProblem int
 
 const (
-	// WrongProcess: another process than the named one answers at an address. A Remove of
-	// this process fails as long as it is so.
+	// WrongProcess: another process than the named one answers at an address. Meanwhile a
+	// Remove of this process fails.
 	WrongProcess ConfigProblem = iota + 1
 	// NotAPeer: what answers at an address is no peer. The pool may not be mounted there,
 	// or under another base path, or something on the way answers in its place.
@@ -27,11 +27,11 @@ const (
 	// NotListening: connections to the address of this process itself are refused, and no
 	// peer has reached it.
 	NotListening
-	// DifferentLists: a peer goes on having another list of peers. A Remove of this process
-	// fails as long as it is so.
+	// DifferentLists: a peer has had another list of peers for some time. Meanwhile a Remove
+	// of this process fails.
 	DifferentLists
-	// MissingGroup: a peer has no group of a name that this process has one of. The keys
-	// that the peer owns there are the next peer's.
+	// MissingGroup: a peer lacks a group that this process has. The group's keys that the
+	// peer owns go to the next peer.
 	MissingGroup
 
 	// What is only warned of: see degraded.
@@ -52,8 +52,8 @@ func (k ConfigProblem) String() string {
 	return "ConfigProblem(" + strconv.Itoa(int(k)) + ")"
 }
 
-// ConfigError is something in the configuration of this process or of a peer that cannot be
-// right, as far as it can be seen from here. errors.As finds it in the error of
+// ConfigError says what is wrong with the configuration of this process or of a peer, as far
+// as this process can see it. errors.As finds it in the error of
 // HTTPPool.Ready, and in that of a Remove, Set or Clear that fails because of it.
 type ConfigError struct {
 	Peer    string // the base URL that it is about: a peer's, or that of this process

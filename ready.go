@@ -17,13 +17,12 @@ import (
 //
 // Peers that cannot be reached are not waited for, and those that have values to hand over,
 // or lack a group, for no longer than WithHandover's time after this process got its view.
-// What cannot be right is waited for without end, because people have to mend it: errors.As
-// finds a *ConfigError in the error then. It is a wrong process or something that is no peer
-// at the address of this process or of a peer, a server of this process that is not
-// listening, and a peer that goes on having another list of peers.
+// For a wrong configuration Ready waits without end, because people have to mend it, and
+// errors.As finds a *ConfigError in its error: a WrongProcess, NotAPeer, NotListening or
+// DifferentLists.
 //
-// Once warm, the process is ready whatever changes in the cluster: else a change that all
-// processes see would have a probe take all of them away from their users. From Shutdown on
+// Once warm, the process stays ready whatever changes in the cluster: otherwise a change that
+// all processes see could take all of them away from their users. From Shutdown on
 // the error is ErrClosed.
 func (p *HTTPPool) Ready(ctx context.Context) error {
 	for {

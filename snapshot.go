@@ -32,8 +32,8 @@ import (
 // itself one or a symbolic link. It also fails if another user can put a file there: if the
 // directory belongs to neither this process's user nor root, or if others can write it (but
 // for a directory with the sticky bit, such as /tmp). A file that another user can write is
-// ignored, as one that is torn. See SnapshotTrustsGroup for what a group can write. On
-// Windows neither is looked at. A path is for one group and one process at a time: a pool
+// ignored like one that is torn. See SnapshotTrustsGroup for what a group can write. On
+// Windows neither is checked. A path is for one group and one process at a time: a pool
 // refuses a second group of the same. Beside it stand path.tmp while it is written
 // and path.taken while it is read. Only the user of this process can read the file, which
 // has the values as they are. It is for the machine that wrote it, by whose wall clock its
@@ -70,9 +70,9 @@ func WithSnapshot(path string, maxAge time.Duration, opts ...SnapshotOption) Gro
 // A SnapshotOption changes what WithSnapshot does.
 type SnapshotOption func(*snapshotFile)
 
-// SnapshotTrustsGroup makes WithSnapshot take a file and a directory that their group can
-// write: all of its members are believed. It is for volumes of Kubernetes with an fsGroup,
-// where the mode is set so. What all users can write is never taken.
+// SnapshotTrustsGroup makes WithSnapshot accept a file and a directory that their group can
+// write, so it trusts all members of the group. It is for volumes of Kubernetes with an
+// fsGroup, which set the mode so. What all users can write is never accepted.
 func SnapshotTrustsGroup() SnapshotOption {
 	return func(s *snapshotFile) { s.trust.Group = true }
 }

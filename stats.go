@@ -29,8 +29,8 @@ type Stats struct {
 	ServerRequests int64 // keys that peers asked this process for
 	ServerHits     int64 // those of Hits that were peers' requests; the others were callers' here
 
-	// Panics are those of callbacks other than the getter: the function of WithOnEvict, those
-	// of a ContextCodec, a Codec, the handler of a logger. They are in the log, but for the last.
+	// Panics counts the panics of callbacks other than the getter: the function of
+	// WithOnEvict, a ContextCodec, a Codec, the handler of a logger. All but the last are logged.
 	Panics int64
 
 	Main CacheStats // values that were loaded here: of keys this process owns, as a rule
@@ -126,7 +126,7 @@ type PeerStats struct {
 	BytesOut   int64
 	InFlight   int   // requests now
 	Reconnects int64 // connections after the first
-	// Disagreements are the times that the peer was heard to have another view.
+	// Disagreements counts how often the peer said that it has another view.
 	Disagreements int64
 	Breaker       BreakerState     // whether the peer is asked, by either way
 	BreakerOpened int64            // times it failed, so that its keys went to the next peer

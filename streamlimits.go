@@ -9,9 +9,8 @@ import (
 	"github.com/peercache/peercache/stream"
 )
 
-// StreamLimits bound what the streams cost on which peers, or whoever says that it is one,
-// ask this process. A field that is zero has its default; the defaults are for fleets of up
-// to 1,000 peers.
+// StreamLimits bound what streams cost this process on which others ask it. A field that is
+// zero has its default; the defaults are for fleets of up to 1,000 peers.
 type StreamLimits struct {
 	// Streams bounds those that are open at one time: 4,096. Names that are not in the
 	// view have half of them at most. A request for one more gets the status 503, and the
@@ -25,9 +24,9 @@ type StreamLimits struct {
 	// what is loaded for one, 1,024. A batch counts as one load for each of its keys, up to
 	// 32, or for each 32 keys if that is more. A key beyond it waits for a load to end. If
 	// none does for 2 seconds it is refused, because getters may be waiting for each other
-	// over several processes: the peer goes to the next one, and at last loads the key
-	// itself. What getters ask for is counted by itself: there may be four times as much
-	// of it, and one beyond it is refused at once.
+	// over several processes: the asker goes to the next peer, and in the end loads the key
+	// itself. Keys that getters ask for are counted by themselves: there may be four times
+	// as many, and one more is refused at once.
 	Loads, LoadsPerStream int
 	// Changes bounds the changes that wait for other peers, 2,048, and ChangesPerStream
 	// those of one stream, 256. One beyond it waits for another to end.
@@ -99,7 +98,7 @@ func (l StreamLimits) check() error {
 	return nil
 }
 
-// WithStreamLimits bounds what the streams cost on which this process is asked.
+// WithStreamLimits bounds what streams cost this process on which others ask it.
 func WithStreamLimits(l StreamLimits) PoolOption {
 	return func(p *HTTPPool) error {
 		if err := l.withDefaults().check(); err != nil {
@@ -140,11 +139,11 @@ func (in *inbound) enter(name string, known bool) (leave func(), err error) {
 	l := &in.limits
 	switch {
 	case in.all >= l.Streams:
-		return nil, fmt.Errorf("%d streams are open: want at most as many", in.all)
+		return nil, fmt.Errorf("%d streams are open, which is the most", in.all)
 	case in.names[name] >= l.StreamsPerPeer:
-		return nil, fmt.Errorf("%d streams are open of the peer %s: want at most as many", in.names[name], quote(name))
+		return nil, fmt.Errorf("%d streams of the peer %s are open, which is the most", in.names[name], quote(name))
 	case !known && in.strangers >= max(1, l.Streams/2):
-		return nil, fmt.Errorf("%d streams are open of peers that are not in the view: want at most as many", in.strangers)
+		return nil, fmt.Errorf("%d streams of peers that are not in the view are open, which is the most", in.strangers)
 	}
 	in.count(name, known, 1)
 	return func() {

@@ -47,7 +47,7 @@ func checkUpgrade(r *http.Request) error {
 }
 
 // noStreamsHere is what a pool that has a WithoutStream says to who asks for one.
-const noStreamsHere = "this process has a WithoutStream"
+const noStreamsHere = "this process uses no streams (WithoutStream)"
 
 // serveStream answers a request for an upgrade, and then the peer's frames until
 // the connection ends.

@@ -34,13 +34,12 @@ func DefaultTransport() *http.Transport {
 const mostHeaderBytes = 64 << 10
 
 // WithTransport makes the pool send its requests by rt, for instance one that
-// speaks TLS with certificates of the user's own. Begin with DefaultTransport: of what that
-// sets, nothing is added to rt. If rt is an http.Transport that dials without a timeout,
-// sends what is for this process to a proxy, keeps few idle connections or none, or gives up
-// on slow answers, that is one warning to the logger of WithPoolLogger, in whatever order
-// the options are. An http.Transport that prefers HTTP/2, which has no upgrades, is used
-// without for streams; peers are spoken to by the plain way alone through any other that
-// does.
+// speaks TLS with certificates of the user's own. Start from DefaultTransport: the pool
+// adds nothing to rt. If rt is an http.Transport that dials without a timeout, sends
+// requests for peers to a proxy, keeps few idle connections or none, or gives up on slow
+// answers, the logger of WithPoolLogger gets one warning. HTTP/2 has no upgrade: the pool
+// uses an http.Transport that prefers it with HTTP/1.1 for streams. Through any other
+// transport that prefers HTTP/2, it asks peers by the plain way alone.
 func WithTransport(rt http.RoundTripper) PoolOption {
 	return func(p *HTTPPool) error {
 		if t, ok := rt.(*http.Transport); rt == nil || ok && t == nil {
@@ -58,7 +57,7 @@ func (p *HTTPPool) warnOfTransport() {
 		return
 	}
 	if lacks := transportLacks(t, p.self); len(lacks) > 0 {
-		p.log.Warn("the transport of WithTransport is not good for peers: want one that DefaultTransport began",
+		p.log.Warn("the transport of WithTransport is not good for peers: start from DefaultTransport",
 			slog.String("why", strings.Join(lacks, "; ")))
 	}
 }

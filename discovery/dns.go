@@ -21,10 +21,9 @@ const lookupTimeout = 10 * time.Second
 // the peer http://10.0.0.7:8001. The name is looked up every DefaultDNSPoll; a
 // lookup that fails or finds nothing leaves the last view.
 //
-// An answer has to have all addresses. Of a name server that gives only some of them, in
-// turns or as many as a packet has room for, the view would change with each answer: so a
-// peer that is missing in an answer stays for DefaultKeepMissing, see WithKeepMissing, and
-// if peers come back in one answer after the other, that is a warning.
+// Each answer should have all addresses. If a name server gives only some of them, the view
+// would change with each answer. So a peer that an answer lacks stays for DefaultKeepMissing
+// (WithKeepMissing), and if peers come back in several answers in a row, one warning says so.
 //
 // The self of this process must be of that form, with its address as the DNS
 // gives it: in Kubernetes http://$(POD_IP):8001, and without the port where that is the one

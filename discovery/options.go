@@ -16,8 +16,8 @@ const (
 	DefaultDNSPoll  = 5 * time.Second
 )
 
-// DefaultKeepMissing is how long a peer stays in the view of DNS and SRV that is missing in
-// an answer, without a WithKeepMissing. It is at least one poll.
+// DefaultKeepMissing is how long a peer that an answer lacks stays in the view of DNS and
+// SRV by default. If the time of WithPoll is longer, that is the default.
 const DefaultKeepMissing = time.Minute
 
 // mostKeep bounds what a value given by mistake can cost: a process that died is in the view
@@ -53,9 +53,8 @@ func WithPoll(d time.Duration) Option {
 	}
 }
 
-// WithKeepMissing sets for how long a peer stays in the view of DNS and SRV that an answer
-// does not have any more, because the answers of many name servers are a part of what there
-// is. It is at most an hour, and 0 or at least one poll; with 0, each answer is the view. A
+// WithKeepMissing sets for how long a peer stays in the view of DNS and SRV after an answer
+// lacks it, because many name servers answer with only a part of the addresses. It is at most an hour, and 0 or at least one poll; with 0, each answer is the view. A
 // longer time keeps a process that died in the view for longer; one that has shut down is
 // out of it by itself. The default is DefaultKeepMissing. It is not for File and Static,
 // whose lists are exact.
@@ -69,8 +68,8 @@ func WithKeepMissing(d time.Duration) Option {
 	}
 }
 
-// WithLogger says where to log, at level warn, why the last view stands, and that the
-// answers of the DNS are a part of the peers each, and at level info that there are views
+// WithLogger says where to log, at level warn, why the last view stands and that answers
+// of the DNS have only a part of the peers, and at level info that there are views
 // again. By default, and with nil, nothing is logged.
 func WithLogger(l *slog.Logger) Option {
 	return func(s *settings) error {
