@@ -30,7 +30,7 @@
 //  5. If another peer is, the flight fetches the value from there, on the one
 //     connection to that peer. The owner answers from its main cache or runs its
 //     getter, and never passes the request on. The asker may keep a copy in its
-//     hot cache, under a lease that the owner takes note of.
+//     hot cache, under a lease that the owner records.
 //  6. If the owner cannot be reached, the next peer on the ring is asked, the
 //     same one by everybody: it stands in for the owner, for a time.
 //
@@ -76,16 +76,16 @@
 //
 // httppeer.go asks a peer on the connection of link.go, and plain.go by the plain way, with
 // pulse.go and transport.go. breaker.go keeps callers from a peer that fails (health.go says
-// which), and pace.go the attempts to reach it from being too many. streamserver.go
-// (within streamlimits.go) and httpserver.go answer, by either way: httpbody.go reads requests, wirelimits.go bounds
-// them, httporigin.go refuses those of web pages, httpanswer.go writes answers; wire.go turns
-// errors into messages and back.
+// which), and pace.go limits the attempts to reach such peers. streamserver.go (limited by
+// streamlimits.go) and httpserver.go answer, each by one way: httpbody.go reads requests,
+// wirelimits.go bounds them, httporigin.go refuses those of web pages, httpanswer.go writes
+// answers; wire.go turns errors into messages and back.
 //
-// What is configured wrongly is refused by poolcheck.go, or warned of by doubtfuloptions.go.
-// What only shows between processes is found by identity.go (who answers), ownaddress.go (is
-// it this process at its own address) and configwatch.go (do lists and groups differ, as
-// difference.go tells); problems.go keeps it for Ready and the log. panics.go guards
-// callbacks, and clock.go tells the time, also after a machine was suspended.
+// poolcheck.go refuses a wrong configuration, and doubtfuloptions.go warns of a doubtful one.
+// identity.go (who answers), ownaddress.go (does this process answer at its own address) and
+// configwatch.go (do lists and groups differ, as difference.go tells) find what only shows
+// between processes; problems.go keeps it for Ready and the log. panics.go guards callbacks,
+// and clock.go tells the time, also after a machine was suspended.
 //
 // The packages singleflight, consistenthash, store, lru, stream, snapshot, discovery and pb
 // stand alone.

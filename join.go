@@ -272,7 +272,7 @@ func (m *membership) valid(peers []string) []string {
 		invalid[hash] = true
 	}
 	if more > 0 {
-		m.pool.log.Warn("members of the view are left out, besides those before", "members", more)
+		m.pool.log.Warn("more members of the view are left out", "members", more)
 	}
 	m.invalid = invalid
 	slices.Sort(members)

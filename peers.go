@@ -29,7 +29,7 @@ type Query struct {
 	// answers sets it; empty, it is not known.
 	From string
 	// Lease is for how long, from now on, the one who asks will use the answer for
-	// callers to come. The peer that answers takes note of it.
+	// callers to come. The peer that answers records it.
 	Lease time.Duration
 	// Digest stands for the value that is there already; empty if there is none.
 	Digest string

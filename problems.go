@@ -104,7 +104,7 @@ func (p *problems) found(peer string, kind ConfigProblem, err error) {
 		defer p.changed()
 	}
 	p.all[key] = &ConfigError{peer, kind, err}
-	p.say(key, "the configuration cannot be right", err)
+	p.say(key, "the configuration is wrong", err)
 }
 
 // degraded warns of what works, but not as it should. It is no problem in the sense of Ready.
@@ -208,7 +208,7 @@ func (e configErrors) Error() string {
 	if more := len(e) - len(texts); more > 0 {
 		texts = append(texts, fmt.Sprintf("and %d more", more))
 	}
-	return "the configuration cannot be right: " + strings.Join(texts, "; ")
+	return "the configuration is wrong: " + strings.Join(texts, "; ")
 }
 
 // Unwrap returns the problems.

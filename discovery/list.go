@@ -10,9 +10,8 @@ import (
 	"unicode"
 )
 
-// SplitList returns the elements of a list with commas between, as a flag or a variable of
-// the environment has it, without what is around each: white space of any kind, and marks
-// that nobody sees, such as the byte order mark of an editor.
+// SplitList splits a list at its commas, for instance a flag or an environment variable. It
+// removes white space and invisible marks, such as a byte order mark, around each element.
 func SplitList(list string) []string {
 	elements := strings.Split(list, ",")
 	for i := range elements {

@@ -47,9 +47,9 @@
 // them; DialKeepAliveTime, without which it takes the system many minutes to
 // notice a connection on which nothing comes any more (NewFromConfig sets it).
 // The user must be allowed to read and write the keys that begin with the prefix.
-// Who may write there decides who the peers are, and so who is asked for values. Of what
-// others write, 1,024 bytes a key and a value are remembered, and 65,536 keys; see
-// peercache.WithMaxPeers and peercache.WithPeerFilter for whom a pool takes of them.
+// Whoever can write there decides who the peers are, and so who is asked for values. A
+// process remembers at most 65,536 keys, and 1,024 bytes of each key and each value.
+// peercache.WithMaxPeers and peercache.WithPeerFilter say which of them a pool accepts.
 //
 // Of etcd: its lease TTLs have a least value, which follows from its election
 // timeout and is two seconds by default. It may grant more than was asked for, and

@@ -40,6 +40,6 @@
 // Whoever can reach the port, unless there is a key (WithKey). The key encrypts
 // all gossip, and who does not have it stays out. Give one wherever others can
 // reach the port. WithCluster keeps clusters apart that should not become one by
-// mistake; it is no protection. WithMaxMembers bounds how many are noticed, whoever they
-// are; see peercache.WithPeerFilter for what a pool takes of their base URLs.
+// mistake; it is no protection. WithMaxMembers bounds how many members a process
+// knows, and peercache.WithPeerFilter says whose base URLs a pool accepts.
 package gossip

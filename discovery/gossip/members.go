@@ -49,7 +49,7 @@ func (m *members) NotifyAlive(n *memberlist.Node) error {
 	}
 	if !m.full {
 		m.full = true
-		m.log.Warn("gossip: others who come are not noticed: want a key, if they are strangers, or another WithMaxMembers", "members", len(m.living))
+		m.log.Warn("gossip: further members are ignored: want a key, if they are strangers, or a larger WithMaxMembers", "members", len(m.living))
 	}
 	return errFull
 }

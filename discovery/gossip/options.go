@@ -139,8 +139,7 @@ const (
 )
 
 // WithMaxMembers bounds how many living members this process knows, itself among them, from
-// 1 to 65,536. Others who come are not noticed, with one warning, until some of these have
-// gone. The default is DefaultMaxMembers.
+// 1 to 65,536. It ignores further ones, with one warning, until some of these have gone. The default is DefaultMaxMembers.
 func WithMaxMembers(n int) Option {
 	return func(g *Gossip) error {
 		if n < 1 || n > mostMembers {

@@ -28,10 +28,9 @@
 //	    valueFrom: {fieldRef: {fieldPath: status.podIP}}
 //	args: ["-self", "http://$(POD_IP):8001"]
 //
-// and http://[$(POD_IP)]:8001 where that is an IPv6 address; without the port where it is the
-// one of the scheme, 80 or 443. The base URLs of the
-// others get the scheme of self; its port, unless WithPort says otherwise; and
-// addresses of its family. So a pod with addresses of both families is one peer.
+// and http://[$(POD_IP)]:8001 where that is an IPv6 address, without the port if it is the
+// one of the scheme, 80 or 443. The base URLs of the others get the scheme of self; its
+// port, unless WithPort says otherwise; and addresses of its family. So a pod with addresses of both families is one peer.
 //
 // # What a pod may do
 //
