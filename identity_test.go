@@ -197,7 +197,7 @@ func TestP8WrongSelf(t *testing.T) {
 				}
 				synctest.Wait()
 				if c.says != nil {
-					if lines := nodes[0].log.with(append(c.says, "cannot be right")...); len(lines) != 1 {
+					if lines := nodes[0].log.with(append(c.says, "the configuration is wrong")...); len(lines) != 1 {
 						t.Errorf("%d warnings with %q: want one: %s", len(lines), c.says, nodes[0].log.text.String())
 					}
 				}
@@ -324,7 +324,7 @@ func TestReadyFindsItself(t *testing.T) {
 					t.Errorf("Ready returns %v: want %q", err, c.want)
 				}
 				synctest.Wait()
-				if lines := n.log.with("cannot be right", "peer="+at(0)); len(lines) != 1 {
+				if lines := n.log.with("the configuration is wrong", "peer="+at(0)); len(lines) != 1 {
 					t.Errorf("%q: want one warning: %s", lines, n.log.text.String())
 				}
 				// Its peers do not believe what it says, which is due to itself.
@@ -449,7 +449,7 @@ func TestWhatIsNoPeer(t *testing.T) {
 						t.Errorf("Ready returns %v: want a ConfigError, NotAPeer", err)
 					}
 					synctest.Wait()
-					if lines := n.log.with("cannot be right", at(1), c.want); len(lines) != 1 {
+					if lines := n.log.with("the configuration is wrong", at(1), c.want); len(lines) != 1 {
 						t.Errorf("%q: want one warning with %q: %s", lines, c.want, n.log.text.String())
 					}
 				})
