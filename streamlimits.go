@@ -139,11 +139,11 @@ func (in *inbound) enter(name string, known bool) (leave func(), err error) {
 	l := &in.limits
 	switch {
 	case in.all >= l.Streams:
-		return nil, fmt.Errorf("%d streams are open, which is the most", in.all)
+		return nil, fmt.Errorf("%d streams are open: want at most as many", in.all)
 	case in.names[name] >= l.StreamsPerPeer:
-		return nil, fmt.Errorf("%d streams of the peer %s are open, which is the most", in.names[name], quote(name))
+		return nil, fmt.Errorf("%d streams are open of the peer %s: want at most as many", in.names[name], quote(name))
 	case !known && in.strangers >= max(1, l.Streams/2):
-		return nil, fmt.Errorf("%d streams of peers that are not in the view are open, which is the most", in.strangers)
+		return nil, fmt.Errorf("%d streams are open of peers that are not in the view: want at most as many", in.strangers)
 	}
 	in.count(name, known, 1)
 	return func() {
