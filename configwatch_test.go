@@ -13,7 +13,7 @@ import (
 
 // Lists that stay different, and a group that a peer lacks, are one warning each, which names
 // the difference, and stand in PeerStats; when they are mended, that is over.
-func TestListsAndGroupsThatDiffer(t *testing.T) {
+func TestP11ListsAndGroupsThatDiffer(t *testing.T) {
 	simulate(t, func(t *testing.T, net *simnet.Network) {
 		var o edition
 		a, b := place(t, net, 0, at(0), &o, nil), place(t, net, 1, at(1), &o, nil)

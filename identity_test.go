@@ -300,7 +300,7 @@ func TestP8WhoIsListed(t *testing.T) {
 }
 
 // The own server that does not listen, or has the pool elsewhere, is no healthy process.
-func TestReadyFindsItself(t *testing.T) {
+func TestP11ReadyFindsItself(t *testing.T) {
 	for name, c := range map[string]struct {
 		wrap func(http.Handler) http.Handler
 		want string
@@ -395,7 +395,7 @@ func (d deaf) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // What answers in the place of a peer opens its breaker, is one warning, and no request for
 // each key.
-func TestWhatIsNoPeer(t *testing.T) {
+func TestP11WhatIsNoPeer(t *testing.T) {
 	status := func(code int, location string) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if location != "" {

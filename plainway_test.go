@@ -28,7 +28,7 @@ func overHTTP2(t *http.Transport) *http.Transport {
 }
 
 // Where there is no stream, that is one warning, which says why, and PeerStats says it too.
-func TestStreamIsLostLoudly(t *testing.T) {
+func TestP11StreamIsLostLoudly(t *testing.T) {
 	for name, c := range map[string]struct {
 		wrap      func(http.Handler) http.Handler
 		server    func(*http.Server)
