@@ -2,13 +2,14 @@ package peercache
 
 import (
 	"context"
+	"github.com/peercache/peercache/internal/clock"
 	"time"
 )
 
 // agreement says how far the peers of a view are known to have that view.
 type agreement struct {
 	epoch    uint64          // a higher one with each change of what follows
-	since    Instant         // when a peer last began to have another view, or came anew; 0: never
+	since    clock.Instant   // when a peer last began to have another view, or came anew; 0: never
 	peers    []Peer          // of the view, without this process
 	absent   []Peer          // that are leaving, and may be back at any time
 	departed []Peer          // that were in a view before
@@ -20,7 +21,9 @@ type agreement struct {
 
 // changing reports whether values may be with peers that the view does not make their
 // candidates. They are no longer than a stand-in's time d after the last change.
-func (a *agreement) changing(d time.Duration) bool { return a.since != 0 && Now() < a.since.plus(d) }
+func (a *agreement) changing(d time.Duration) bool {
+	return a.since != 0 && clock.Now() < a.since.Plus(d)
+}
 
 // confirmed reports whether a peer was heard to have the view. One that was not may take
 // itself for the owner of any key.
@@ -39,7 +42,7 @@ func (g *Group) agreement() agreement {
 // mind, or some time has passed. It returns what the difference is, as far as that is known.
 func (g *Group) reconcile(ctx context.Context, state agreement) (difference string, err error) {
 	difference = g.peers.(viewer).reconcile(ctx, state.dissenter)
-	pause(ctx, jitter(retellAfter))
+	clock.Pause(ctx, clock.Jitter(retellAfter))
 	return difference, ctx.Err()
 }
 

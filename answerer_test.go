@@ -1,6 +1,7 @@
 package peercache
 
 import (
+	"github.com/peercache/peercache/internal/clock"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,7 +34,7 @@ func TestTwoProcessesAtOneAddress(t *testing.T) {
 				two := false
 				for _, by := range test.answers {
 					time.Sleep(time.Second)
-					_, _, two = a.heard(by.process, Now()-Instant(by.took))
+					_, _, two = a.heard(by.process, clock.Now()-clock.Instant(by.took))
 				}
 				if two != test.two {
 					t.Errorf("%v: reports %v: want %v", test.answers, two, test.two)

@@ -2,6 +2,7 @@ package peercache
 
 import (
 	"context"
+	"github.com/peercache/peercache/internal/clock"
 	"sync"
 	"time"
 )
@@ -12,7 +13,7 @@ type ask struct {
 	of      *Group
 	ctx     context.Context // of the caller who asked; its values count, not its end
 	owner   Peer
-	asked   Instant
+	asked   clock.Instant
 	have    Entry // if there is one key: the copy that is there
 	flights []*fetchFlight
 	many    *many // nil if there is one key
@@ -45,7 +46,7 @@ func (a *ask) start() {
 	n, crowded := 0, false
 	if p, ok := a.owner.(linkedPeer); ok && len(a.keys) > 0 {
 		q := a.of.query(a.ctx, "", a.have)
-		a.group, a.lease, a.digest, a.nested, a.context, a.waiter, a.asked = q.Group, q.Lease, q.Digest, q.Nested, q.Context, a, Now()
+		a.group, a.lease, a.digest, a.nested, a.context, a.waiter, a.asked = q.Group, q.Lease, q.Digest, q.Nested, q.Context, a, clock.Now()
 		if a.many != nil {
 			for _, have := range a.many.haves {
 				a.many.digests = append(a.many.digests, digestOf(have))

@@ -2,8 +2,8 @@ package peercache
 
 import (
 	"context"
+	"github.com/peercache/peercache/internal/clock"
 	"log/slog"
-	"math/rand/v2"
 	"strconv"
 	"sync"
 	"time"
@@ -55,23 +55,23 @@ const quietFor = 10 * time.Second
 type breaker struct {
 	peer   string // its base URL, for the log
 	log    *slog.Logger
-	probe  func()      // begins an attempt in the background, at whose end trip or reset is called
-	counts func() bool // reports whether the peer is in the view: else it may well be away
-	pace   *pace       // of all attempts of the pool
-	born   Instant     // when the peer came into the view
+	probe  func()        // begins an attempt in the background, at whose end trip or reset is called
+	counts func() bool   // reports whether the peer is in the view: else it may well be away
+	pace   *pace         // of all attempts of the pool
+	born   clock.Instant // when the peer came into the view
 
 	mu       sync.Mutex
-	state    BreakerState // guarded by mu
-	cause    error        // guarded by mu; nil if closed, else why it is not
-	since    Instant      // guarded by mu; when it was last closed no more
-	failures int          // guarded by mu; since the peer's last answer to a request
-	opened   int64        // guarded by mu; times it was closed, and was so no more
-	retry    *time.Timer  // guarded by mu; nil, or of the last attempt that was due
-	trying   bool         // guarded by mu; it is one of those that pace counts
-	reached  bool         // guarded by mu; the peer has answered a request
-	warned   bool         // guarded by mu; the log says that it is away
-	late     *time.Timer  // guarded by mu; nil, or warns of a peer that has not come
-	ended    bool         // guarded by mu; no attempts any more
+	state    BreakerState  // guarded by mu
+	cause    error         // guarded by mu; nil if closed, else why it is not
+	since    clock.Instant // guarded by mu; when it was last closed no more
+	failures int           // guarded by mu; since the peer's last answer to a request
+	opened   int64         // guarded by mu; times it was closed, and was so no more
+	retry    *time.Timer   // guarded by mu; nil, or of the last attempt that was due
+	trying   bool          // guarded by mu; it is one of those that pace counts
+	reached  bool          // guarded by mu; the peer has answered a request
+	warned   bool          // guarded by mu; the log says that it is away
+	late     *time.Timer   // guarded by mu; nil, or warns of a peer that has not come
+	ended    bool          // guarded by mu; no attempts any more
 }
 
 // refusal returns why the peer is not to be asked, or nil.
@@ -101,7 +101,7 @@ func (b *breaker) trip(err error) {
 	b.failures++
 	if !b.ended {
 		b.setTrying(true)
-		b.retry = time.AfterFunc(jitter(wait), b.try)
+		b.retry = time.AfterFunc(clock.Jitter(wait), b.try)
 	}
 }
 
@@ -132,8 +132,8 @@ func (b *breaker) doubt(err error) {
 func (b *breaker) leaveClosed(err error) {
 	if b.state == BreakerClosed {
 		b.opened++
-		b.since = Now()
-		soon := b.born + Instant(quietFor)
+		b.since = clock.Now()
+		soon := b.born + clock.Instant(quietFor)
 		switch {
 		case !b.counts():
 			b.sayOpen(slog.LevelDebug, err)
@@ -237,7 +237,3 @@ func (b *breaker) say(level slog.Level, what string, attr slog.Attr) {
 		go b.log.LogAttrs(context.Background(), level, what, slog.String("peer", b.peer), attr)
 	}
 }
-
-// jitter returns something between half of d and all of it, so that peers that
-// failed together do not try again together.
-func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }

@@ -2,8 +2,8 @@ package peercache
 
 import (
 	"fmt"
-	"time"
 
+	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/lru"
 )
 
@@ -86,24 +86,15 @@ var reasons = [...]string{Evicted: "evicted", Expired: "expired", Removed: "remo
 type Entry struct {
 	View ByteView
 	// Expires is when the entry is of no use any more. Zero: never.
-	Expires Instant
+	Expires clock.Instant
 	// Lease is until when it may be served without asking its owner again. Zero: it
 	// is the owner's own.
-	Lease Instant
+	Lease clock.Instant
 	// Former says, of an entry that has a Lease, that it was the owner's own before the
 	// view changed.
 	Former bool
 	// Missing says that the origin has no such key, in words that are in View.
 	Missing bool
-}
-
-// expiry returns the instant ttl after now, in the sense of Item.TTL: never, if
-// ttl is zero or endless, and at once, if it is negative.
-func expiry(now Instant, ttl time.Duration) Instant {
-	if ttl == 0 || ttl >= endless {
-		return 0
-	}
-	return now.plus(max(ttl, 0))
 }
 
 // NewLRU is the NewCache of the package lru: what was not used for the longest
@@ -142,3 +133,19 @@ func (c lruCache) Stats() CacheStats {
 	s := c.Cache.Stats()
 	return CacheStats{Items: s.Items, Bytes: s.Bytes, Evictions: s.Evictions, Rejected: s.Rejected}
 }
+
+// Instant is a moment on this process's clock, in nanoseconds from an arbitrary start. It
+// means nothing to another process: between peers, times travel as durations (P7). The
+// zero Instant stands for never.
+//
+// The clock does not go back, and setting the wall clock does not move it. It counts the
+// time in which the machine was suspended, in which leases run out and values expire as
+// they do elsewhere. On Linux the kernel says how long that was (CLOCK_BOOTTIME), and on
+// Windows Go's own clock counts it. On other systems, a wall clock that jumps forward is
+// taken for a machine that was suspended: there, setting it forward ends leases and lets
+// values expire. A virtual machine that is paused together with all its clocks, and a
+// process that is restored from a checkpoint, cannot know how long that was.
+type Instant = clock.Instant
+
+// Now returns the present Instant.
+func Now() Instant { return clock.Now() }

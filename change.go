@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/peercache/peercache/internal/clock"
 	"slices"
 	"sync"
 	"time"
@@ -101,12 +102,12 @@ func (g *Group) change(ctx context.Context, c Change) error {
 // but as a copy, or on its way. That includes values that are handed over, because who
 // has heard of the change takes none over any more (changedKeys).
 func (g *Group) spread(ctx context.Context, c Change) error {
-	called := Now()
+	called := clock.Now()
 	patience, ctx, over := g.patience(ctx)
 	defer over()
-	var differ Instant // since when a peer has been seen to have another view; 0: none has
-	var hung *telling  // that all have heard of but for peers that hung
-	again := false     // views changed in the last round
+	var differ clock.Instant // since when a peer has been seen to have another view; 0: none has
+	var hung *telling        // that all have heard of but for peers that hung
+	again := false           // views changed in the last round
 	for {
 		t, state := g.tellAll(ctx, called, c)
 		end, ends := t.end()
@@ -115,9 +116,9 @@ func (g *Group) spread(ctx context.Context, c Change) error {
 		case state.dissenter == "":
 			differ = 0
 		case differ == 0:
-			differ = Now()
+			differ = clock.Now()
 		}
-		tired := differ != 0 && Now() >= differ+Instant(g.times.lease)
+		tired := differ != 0 && clock.Now() >= differ+clock.Instant(g.times.lease)
 		switch {
 		case changed && ctx.Err() == nil && !tired:
 			// Others may count now, or some of these no more: once again.
@@ -146,7 +147,7 @@ func (g *Group) spread(ctx context.Context, c Change) error {
 				t.add(Pending{Peer: state.dissenter, Err: because(otherView(difference), err)})
 				return t.err()
 			}
-		case !outlast(ctx, state.next, end):
+		case !clock.Outlast(ctx, state.next, end):
 			if g.agreement().epoch != state.epoch {
 				return t.errChanging(ctx, g.agreement())
 			}
@@ -159,7 +160,7 @@ func (g *Group) spread(ctx context.Context, c Change) error {
 }
 
 // tellAll tells the peers of a change once, as they agree now.
-func (g *Group) tellAll(ctx context.Context, called Instant, c Change) (*telling, agreement) {
+func (g *Group) tellAll(ctx context.Context, called clock.Instant, c Change) (*telling, agreement) {
 	state := g.agreement()
 	g.noteChange(&c) // each time: whoever has left meanwhile may have a snapshot
 	if g.planted == absentForgotten {
@@ -193,7 +194,7 @@ const longestRound = 5 * time.Second
 // telling is one change on its way to the peers.
 type telling struct {
 	g      *Group
-	called Instant
+	called clock.Instant
 	c      Change
 	next   <-chan struct{} // closed when peers agree on something else
 
@@ -287,7 +288,7 @@ func (t *telling) round(ctx context.Context, c Change, parts map[Peer][]string, 
 	}
 	var all sync.WaitGroup
 	for peer, keys := range parts {
-		part, until := c, t.called.plus(t.g.times.standIn)
+		part, until := c, t.called.Plus(t.g.times.standIn)
 		part.Keys = keys
 		if endless[peer] {
 			until = 0
@@ -316,10 +317,10 @@ func (t *telling) round(ctx context.Context, c Change, parts map[Peer][]string, 
 // tell tells a peer of a change: again and again, until it has heard, or what it may have
 // has come to its end, as long as there is patience for that. Zero is no end, and then it
 // is told once.
-func tell(ctx, patience context.Context, p Peer, c Change, until Instant) ([]Holder, error) {
+func tell(ctx, patience context.Context, p Peer, c Change, until clock.Instant) ([]Holder, error) {
 	if until != 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Duration(until-Now()))
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(until-clock.Now()))
 		defer cancel()
 	}
 	for {
@@ -327,12 +328,12 @@ func tell(ctx, patience context.Context, p Peer, c Change, until Instant) ([]Hol
 		switch {
 		case err == nil:
 			return held, nil
-		case until != 0 && Now() >= until:
+		case until != 0 && clock.Now() >= until:
 			return nil, nil
 		case until == 0, !unreachable(err) && ctx.Err() == nil:
 			return nil, err
 		}
-		pause(patience, min(jitter(retellAfter), time.Duration(until-Now())))
+		clock.Pause(patience, min(clock.Jitter(retellAfter), time.Duration(until-clock.Now())))
 		if patience.Err() != nil {
 			return nil, err
 		}
@@ -351,30 +352,6 @@ func (t *telling) end() (last time.Time, ends bool) {
 		}
 	}
 	return last, true
-}
-
-// outlast waits until then, or until peers agree on something else, and reports whether
-// ctx lasted.
-func outlast(ctx context.Context, next <-chan struct{}, then time.Time) bool {
-	timer := time.NewTimer(time.Until(then))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true // also if ctx has just ended
-	case <-next:
-	case <-ctx.Done():
-	}
-	return ctx.Err() == nil
-}
-
-// pause waits for d, or until ctx has ended.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }
 
 // retellAfter is how long a change waits before it tries a peer again.
@@ -410,7 +387,7 @@ func (g *Group) put(key string, item Item) bool {
 		return false
 	}
 	e, err := g.loaded(item)
-	if err != nil || g.rank(key) != asOwner || e.Expires != 0 && e.Expires <= Now() {
+	if err != nil || g.rank(key) != asOwner || e.Expires != 0 && e.Expires <= clock.Now() {
 		return false
 	}
 	return g.addOwn(key, e, func() bool { return false })
@@ -440,7 +417,7 @@ func (g *Group) tellHolders(ctx context.Context, c *Change) []Holder {
 	}
 	type part struct {
 		keys  []string
-		until Instant
+		until clock.Instant
 	}
 	parts := make(map[string]part)
 	for _, key := range c.Keys {
@@ -462,7 +439,7 @@ func (g *Group) tellHolders(ctx context.Context, c *Change) []Holder {
 		}
 		all.Go(func() {
 			_, err := tell(ctx, ctx, peer, Change{Group: c.Group, Keys: p.keys}, p.until)
-			if left := time.Duration(p.until - Now()); err != nil && left > 0 {
+			if left := time.Duration(p.until - clock.Now()); err != nil && left > 0 {
 				mu.Lock()
 				defer mu.Unlock()
 				held = append(held, Holder{peer.Name(), left, err.Error()})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/pb"
 )
 
@@ -26,7 +27,7 @@ type changeLogs struct {
 type changeLog struct {
 	departure uint64 // 0: since this process started
 	peer      string // who left
-	began     Instant
+	began     clock.Instant
 	// broken says that it began in a process before this one, which kept it in a snapshot.
 	// In between nobody noted anything.
 	broken bool
@@ -51,7 +52,7 @@ const (
 )
 
 func newChangeLogs() changeLogs {
-	return changeLogs{all: []*changeLog{{began: Now()}}}
+	return changeLogs{all: []*changeLog{{began: clock.Now()}}}
 }
 
 // logBit is the bit of a key, the same in all processes.
@@ -125,7 +126,7 @@ func (l *changeLogs) begin(departure uint64, peer string) {
 	case len(l.all) > mostLogs:
 		l.forget(slices.IndexFunc(l.all, func(log *changeLog) bool { return log.departure != 0 }))
 	}
-	l.all = append(l.all, &changeLog{departure: departure, peer: peer, began: Now()})
+	l.all = append(l.all, &changeLog{departure: departure, peer: peer, began: clock.Now()})
 }
 
 // forget forgets the i-th log. l.mu is held.
@@ -140,7 +141,7 @@ func (l *changeLogs) forget(i int) {
 
 // over reports whether the departure was so long ago that it need not be known any more.
 func (log *changeLog) over() bool {
-	return log.departure != 0 && Now() >= log.began.plus(longestLog)
+	return log.departure != 0 && clock.Now() >= log.began.Plus(longestLog)
 }
 
 // find returns the log of a departure, or nil. l.mu is held.
@@ -247,7 +248,7 @@ func (l *changeLogs) regain(logs []*pb.ChangeLog) {
 		}
 		log := l.find(said.GetDeparture())
 		if log == nil {
-			log = &changeLog{departure: said.GetDeparture(), peer: said.GetPeer(), began: Now(), broken: true}
+			log = &changeLog{departure: said.GetDeparture(), peer: said.GetPeer(), began: clock.Now(), broken: true}
 			l.all = slices.Insert(l.all, slices.Index(l.all, l.find(0)), log)
 		}
 		log.leave(said.GetLeft())

@@ -11,6 +11,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/pb"
 )
 
@@ -21,12 +22,12 @@ type configWatch struct {
 	pool *HTTPPool
 
 	mu      sync.Mutex
-	timer   *time.Timer        // guarded by mu; nil before the first look
-	running bool               // guarded by mu; timer will fire
-	closed  bool               // guarded by mu; no looks any more
-	differ  map[string]Instant // guarded by mu; since when peers are known to have other lists
-	lacking map[string]Instant // guarded by mu; since when peers are known to lack groups
-	groups  map[string]uint64  // guarded by mu; what peers said last of their groups
+	timer   *time.Timer              // guarded by mu; nil before the first look
+	running bool                     // guarded by mu; timer will fire
+	closed  bool                     // guarded by mu; no looks any more
+	differ  map[string]clock.Instant // guarded by mu; since when peers are known to have other lists
+	lacking map[string]clock.Instant // guarded by mu; since when peers are known to lack groups
+	groups  map[string]uint64        // guarded by mu; what peers said last of their groups
 }
 
 const (
@@ -41,7 +42,7 @@ const (
 )
 
 func newConfigWatch(p *HTTPPool) *configWatch {
-	return &configWatch{pool: p, differ: make(map[string]Instant), lacking: make(map[string]Instant), groups: make(map[string]uint64)}
+	return &configWatch{pool: p, differ: make(map[string]clock.Instant), lacking: make(map[string]clock.Instant), groups: make(map[string]uint64)}
 }
 
 // begin begins to look, unless it is in progress.
@@ -117,8 +118,8 @@ func (w *configWatch) suspects() (others, lacking map[string]bool) {
 	defer w.mu.Unlock()
 	gone := func(peer string) bool { return v.has(peer) == nil }
 	maps.DeleteFunc(w.groups, func(peer string, _ uint64) bool { return gone(peer) })
-	maps.DeleteFunc(w.differ, func(peer string, _ Instant) bool { return gone(peer) })
-	maps.DeleteFunc(w.lacking, func(peer string, _ Instant) bool { return gone(peer) })
+	maps.DeleteFunc(w.differ, func(peer string, _ clock.Instant) bool { return gone(peer) })
+	maps.DeleteFunc(w.lacking, func(peer string, _ clock.Instant) bool { return gone(peer) })
 	for peer, id := range w.groups {
 		if id != mine {
 			others[peer], lacking[peer] = false, true
@@ -140,7 +141,7 @@ func (w *configWatch) suspects() (others, lacking map[string]bool) {
 }
 
 // solve removes a problem of a peer, if it has it. The caller holds w.mu.
-func (w *configWatch) solve(since map[string]Instant, peer string, kind ConfigProblem) {
+func (w *configWatch) solve(since map[string]clock.Instant, peer string, kind ConfigProblem) {
 	if _, ok := since[peer]; ok {
 		delete(since, peer)
 		w.pool.problems.solved(peer, kind)
@@ -166,18 +167,18 @@ func (w *configWatch) ask(peer string, differs, lacks bool) {
 }
 
 // found records whether something is wrong with a peer. If it lasts, it is a problem.
-func (w *configWatch) found(since map[string]Instant, peer string, kind ConfigProblem, is bool, format, what string) {
+func (w *configWatch) found(since map[string]clock.Instant, peer string, kind ConfigProblem, is bool, format, what string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !is {
 		w.solve(since, peer, kind)
 		return
 	}
-	now := Now()
+	now := clock.Now()
 	if since[peer] == 0 {
 		since[peer] = now
 	}
-	if now >= since[peer].plus(min(differAfter, w.pool.handover.time/2)) {
+	if now >= since[peer].Plus(min(differAfter, w.pool.handover.time/2)) {
 		w.pool.problems.found(peer, kind, fmt.Errorf(format, what))
 	}
 }

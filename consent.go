@@ -10,29 +10,30 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/pb"
 )
 
 // consent is what a pool knows of the views of its peers.
 type consent struct {
 	mu        sync.Mutex
-	epoch     uint64            // guarded by mu
-	since     Instant           // guarded by mu
-	next      chan struct{}     // guarded by mu; closed and made anew with each epoch
-	dissent   map[string]uint64 // guarded by mu; the views of peers that have another one
-	agreed    map[string]bool   // guarded by mu; the peers that have this one
-	shown     map[string]bool   // guarded by mu; agreed, as agreement returned it; never written to; nil: it has grown since
-	doubtful  atomic.Int64      // written with mu held: the Instant at which there was the first of these, or 0
-	departed  map[Peer]Instant  // guarded by mu; peers that left the view, and when
-	announced chan struct{}     // guarded by mu; closed when the peers have heard of the view
-	offering  map[string]bool   // guarded by mu; peers that have the view, and offer what is theirs no more
-	offered   chan struct{}     // guarded by mu; closed, and made anew, when there is one less of these
-	process   uint32            // a random number, not 0: tells this process from others at its address
-	turn      uint64            // guarded by mu; how often this process has said something
-	began     uint64            // guarded by mu; the turn with which it began to have the view
-	latest    map[string]fact   // guarded by mu; what was heard last of each peer
-	unheard   map[string]bool   // guarded by mu; peers that have not believed what this process said last
-	tokens    map[string]token  // guarded by mu; what each peer wants to see as a proof
+	epoch     uint64                 // guarded by mu
+	since     clock.Instant          // guarded by mu
+	next      chan struct{}          // guarded by mu; closed and made anew with each epoch
+	dissent   map[string]uint64      // guarded by mu; the views of peers that have another one
+	agreed    map[string]bool        // guarded by mu; the peers that have this one
+	shown     map[string]bool        // guarded by mu; agreed, as agreement returned it; never written to; nil: it has grown since
+	doubtful  atomic.Int64           // written with mu held: the Instant at which there was the first of these, or 0
+	departed  map[Peer]clock.Instant // guarded by mu; peers that left the view, and when
+	announced chan struct{}          // guarded by mu; closed when the peers have heard of the view
+	offering  map[string]bool        // guarded by mu; peers that have the view, and offer what is theirs no more
+	offered   chan struct{}          // guarded by mu; closed, and made anew, when there is one less of these
+	process   uint32                 // a random number, not 0: tells this process from others at its address
+	turn      uint64                 // guarded by mu; how often this process has said something
+	began     uint64                 // guarded by mu; the turn with which it began to have the view
+	latest    map[string]fact        // guarded by mu; what was heard last of each peer
+	unheard   map[string]bool        // guarded by mu; peers that have not believed what this process said last
+	tokens    map[string]token       // guarded by mu; what each peer wants to see as a proof
 }
 
 // turn tells the order of what one process says.
@@ -85,7 +86,7 @@ func (c *consent) offers(peer string, offering bool) {
 // newEpoch takes note of a change. c.mu is held.
 func (c *consent) newEpoch() {
 	c.epoch++
-	c.since = Now()
+	c.since = clock.Now()
 	if c.next != nil {
 		close(c.next)
 	}
@@ -115,10 +116,10 @@ func (p *HTTPPool) newView(v *view, left []Peer) (announced chan struct{}) {
 	}
 	c.offering, c.offered = make(map[string]bool), make(chan struct{})
 	if c.departed == nil {
-		c.departed = make(map[Peer]Instant)
+		c.departed = make(map[Peer]clock.Instant)
 	}
 	for peer, at := range c.departed {
-		if v.since > at.plus(longestDeparted) || v.has(peer.Name()) != nil {
+		if v.since > at.Plus(longestDeparted) || v.has(peer.Name()) != nil {
 			delete(c.departed, peer)
 		}
 	}
@@ -167,7 +168,7 @@ func (p *HTTPPool) announceTo(ctx context.Context, peer Peer) {
 		if err != nil || !p.isUnheard(peer.Name()) {
 			return
 		}
-		pause(p.life, jitter(retellAfter)) // one that ends tells each once
+		clock.Pause(p.life, clock.Jitter(retellAfter)) // one that ends tells each once
 		if ctx.Err() != nil || p.life.Err() != nil {
 			return
 		}
@@ -182,7 +183,7 @@ func (p *HTTPPool) announceAgain(v *view) {
 		if len(unheard) == 0 {
 			return
 		}
-		pause(p.life, jitter(visitEvery))
+		clock.Pause(p.life, clock.Jitter(visitEvery))
 		for _, peer := range unheard {
 			if p.life.Err() != nil || p.view.Load().since != v.since {
 				return
@@ -307,7 +308,7 @@ func (p *HTTPPool) compare(v *view, h *httpPeer, s *said, anew bool) {
 	case len(c.dissent) == 0:
 		c.doubtful.Store(0)
 	case c.doubtful.Load() == 0:
-		c.doubtful.Store(int64(Now()))
+		c.doubtful.Store(int64(clock.Now()))
 		p.watch.begin()
 	}
 	if anew || dissented == agrees || was != 0 && was != s.view {
@@ -386,7 +387,7 @@ const leastAgreeing = time.Second
 func (p *HTTPPool) knows(name string) bool { return p.view.Load().has(name) != nil }
 
 // doubtful implements viewer.
-func (p *HTTPPool) doubtful() Instant { return Instant(p.consent.doubtful.Load()) }
+func (p *HTTPPool) doubtful() clock.Instant { return clock.Instant(p.consent.doubtful.Load()) }
 
 // reconcile implements viewer.
 func (p *HTTPPool) reconcile(ctx context.Context, peer string) (difference string) {
@@ -407,7 +408,7 @@ func (p *HTTPPool) settled(ctx context.Context) error {
 }
 
 // before implements viewer.
-func (p *HTTPPool) before(key string) (Peer, Instant) {
+func (p *HTTPPool) before(key string) (Peer, clock.Instant) {
 	v := p.view.Load()
 	if p.compat { // golang/groupcache would load it
 		return nil, 0

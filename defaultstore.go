@@ -1,13 +1,16 @@
 package peercache
 
-import "github.com/peercache/peercache/store"
+import (
+	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/store"
+)
 
 // NewStore is the NewCache that a Group uses by default, of the package store:
 // read without a lock, with a policy that adapts to what is asked for, and with
 // entries that leave by themselves when they expire. A value of more than a
 // quarter of maxBytes is not kept.
 func NewStore(maxBytes int64, onLeave func(key string, e Entry, r Reason)) (Cache, error) {
-	c := store.Config{MaxBytes: maxBytes, Now: func() int64 { return int64(Now()) }}
+	c := store.Config{MaxBytes: maxBytes, Now: func() int64 { return int64(clock.Now()) }}
 	if onLeave != nil {
 		c.OnLeave = func(key string, e store.Entry, r store.Reason) { onLeave(key, entryOf(e), Reason(r)) }
 	}
@@ -44,8 +47,8 @@ func metaOf(e Entry) uint64 {
 func entryOf(e store.Entry) Entry {
 	return Entry{
 		View:    ByteView{e.Value},
-		Expires: Instant(e.Expires),
-		Lease:   Instant(e.Meta &^ (missingBit | formerBit)),
+		Expires: clock.Instant(e.Expires),
+		Lease:   clock.Instant(e.Meta &^ (missingBit | formerBit)),
 		Former:  e.Meta&formerBit != 0,
 		Missing: e.Meta&missingBit != 0,
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/peercache/peercache/internal/clock"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -42,17 +43,17 @@ func tellDeparted(ctx context.Context, peers []Peer, c Change) (wait func()) {
 			continue
 		}
 		most = h.pool.detectionTime()
-		switch again := Instant(h.untold.Load()); {
+		switch again := clock.Instant(h.untold.Load()); {
 		case again == 0:
 			fresh = append(fresh, h)
-		case Now() >= again:
+		case clock.Now() >= again:
 			failed = append(failed, h)
 		}
 	}
 	if len(failed) > 0 {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), most)
 		for _, h := range failed { // other changes leave them alone meanwhile
-			h.untold.Store(int64(Now() + Instant(jitter(departedAgain))))
+			h.untold.Store(int64(clock.Now() + clock.Instant(clock.Jitter(departedAgain))))
 		}
 		go func() {
 			defer cancel()
@@ -86,7 +87,7 @@ func tellEach(ctx context.Context, peers []*httpPeer, c Change) {
 				_, err = h.Change(ctx, c)
 			}
 			if err != nil && (unreachable(err) || ctx.Err() != nil) {
-				h.untold.Store(int64(Now() + Instant(jitter(departedAgain))))
+				h.untold.Store(int64(clock.Now() + clock.Instant(clock.Jitter(departedAgain))))
 			} else {
 				h.untold.Store(0)
 			}
@@ -103,7 +104,7 @@ func (p *HTTPPool) forget(peer *httpPeer) {
 	defer p.mu.Unlock()
 	p.consent.mu.Lock()
 	defer p.consent.mu.Unlock()
-	long := Now() - Instant(longestDeparted)
+	long := clock.Now() - clock.Instant(longestDeparted)
 	if at, ok := p.consent.departed[peer]; ok && at <= long {
 		delete(p.consent.departed, peer)
 	}

@@ -3,7 +3,6 @@ package peercache
 import (
 	"context"
 	"runtime"
-	"time"
 )
 
 // WithPlanted plants a bug: see planted.go.
@@ -29,9 +28,6 @@ func (g *Group) Forget(key string) { g.main.Remove(key) }
 
 // Agree waits until the peers of a pool have its view.
 func (p *HTTPPool) Agree(ctx context.Context) { p.agree(ctx) }
-
-// Suspend makes the clock of this process go as if the machine had been suspended for d.
-func Suspend(d time.Duration) { theClock.ahead.Add(int64(d)) }
 
 // Epoch counts how often peers were heard to begin to have another view.
 func (p *HTTPPool) Epoch() uint64 { return p.agreement().epoch }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/singleflight"
 )
 
@@ -87,7 +88,7 @@ func (g *Group) copyLeft(key string) (Entry, bool) {
 		return Entry{}, false
 	}
 	e, ok := g.hot.Get(key)
-	if !ok || e.Missing || e.Expires != 0 && Now() >= e.Expires {
+	if !ok || e.Missing || e.Expires != 0 && clock.Now() >= e.Expires {
 		return Entry{}, false
 	}
 	return e, true
@@ -99,7 +100,7 @@ func (g *Group) arrived(ctx context.Context, key string, first bool, e fetched, 
 	if alone, ok := errors.AsType[unreached](err); ok {
 		return g.loadPast(ctx, key, alone.turn)
 	}
-	if !first && !isUnanswered(err) && (e.unshared || e.Expires != 0 && e.Expires <= Now()) {
+	if !first && !isUnanswered(err) && (e.unshared || e.Expires != 0 && e.Expires <= clock.Now()) {
 		e, err = g.askInTurn(ctx, key, nil, Entry{})
 		return g.arrived(ctx, key, true, e, err)
 	}
@@ -203,7 +204,7 @@ func (g *Group) askInTurn(ctx context.Context, key string, f *fetchFlight, have 
 
 // askOne asks one peer for key, and keeps a copy of the answer. f may be nil.
 func (g *Group) askOne(ctx context.Context, peer Peer, ask func(context.Context, Query) (Answer, error), key string, f *fetchFlight, have Entry) (fetched, error) {
-	asked := Now()
+	asked := clock.Now()
 	limited, cancel := context.WithTimeout(ctx, g.answerTime)
 	defer cancel()
 	ans, err := ask(limited, g.query(ctx, key, have))
@@ -220,7 +221,7 @@ func (g *Group) askOne(ctx context.Context, peer Peer, ask func(context.Context,
 // answered makes an entry of a peer's answer to what it was asked at that instant.
 // The time that the answer was under way is part of its age: what it has left is
 // counted from before it was asked for (P7).
-func (g *Group) answered(peer Peer, key string, have Entry, asked Instant, ans Answer, err error) (fetched, error) {
+func (g *Group) answered(peer Peer, key string, have Entry, asked clock.Instant, ans Answer, err error) (fetched, error) {
 	level := slog.LevelDebug
 	switch {
 	case err == nil:
@@ -245,16 +246,16 @@ func (g *Group) answered(peer Peer, key string, have Entry, asked Instant, ans A
 	default:
 		e.View = viewOfOwn(ans.Value)
 	}
-	e.Expires = expiry(asked, ans.TTL)
+	e.Expires = clock.Expiry(asked, ans.TTL)
 	return e, err
 }
 
 // keepCopy offers what a peer answered to the hot cache.
-func (g *Group) keepCopy(key string, e fetched, asked Instant, have Entry, f *fetchFlight) {
+func (g *Group) keepCopy(key string, e fetched, asked clock.Instant, have Entry, f *fetchFlight) {
 	if g.hot == nil || e.unshared || g.misplaced() {
 		return
 	}
-	now := Now()
+	now := clock.Now()
 	if g.planted == leaseFromAnswer {
 		asked = now
 	}

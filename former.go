@@ -2,6 +2,7 @@ package peercache
 
 import (
 	"context"
+	"github.com/peercache/peercache/internal/clock"
 	"time"
 )
 
@@ -27,14 +28,14 @@ func (p *HTTPPool) partLater(peer *httpPeer) {
 	p.former[peer.url] = f
 	p.background.Go(func() {
 		defer stay()
-		pause(ctx, partAfter)
+		clock.Pause(ctx, partAfter)
 		if !p.dropFormer(f) {
 			return
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), longestParting)
 		peer.part(ctx)
 		cancel()
-		pause(p.life, longestDeparted-partAfter)
+		clock.Pause(p.life, longestDeparted-partAfter)
 		p.forget(peer)
 	})
 }
@@ -70,14 +71,14 @@ const DefaultViewChangeRate = 10
 // every process a message to every other.
 type viewChanges struct {
 	perSecond int
-	left      float64 // of those that may come at once
-	at        Instant // when left was looked at last
-	waiting   bool    // a change is due, and will come
+	left      float64       // of those that may come at once
+	at        clock.Instant // when left was looked at last
+	waiting   bool          // a change is due, and will come
 }
 
 // take returns how long a change has to wait: zero, if it may come now.
 func (c *viewChanges) take() time.Duration {
-	now, most := Now(), float64(c.perSecond)
+	now, most := clock.Now(), float64(c.perSecond)
 	if c.at == 0 {
 		c.left = most
 	} else {
@@ -104,7 +105,7 @@ func (p *HTTPPool) changeView() {
 	}
 	p.changes.waiting = true
 	p.background.Go(func() {
-		pause(p.life, wait)
+		clock.Pause(p.life, wait)
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.changes.waiting = false

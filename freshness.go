@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/peercache/peercache/internal/clock"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -47,28 +48,28 @@ func (t *lifetimes) stale(e Entry) time.Duration {
 }
 
 // fresh returns for how long e, which expires, may be served as fresh from now on.
-func (t *lifetimes) fresh(e Entry, now Instant) time.Duration {
+func (t *lifetimes) fresh(e Entry, now clock.Instant) time.Duration {
 	return time.Duration(e.Expires-now) - t.stale(e)
 }
 
 // expire sets when a value that is loaded now expires, by its TTL in the sense of
 // Item.TTL.
-func (t *lifetimes) expire(e *Entry, now Instant, ttl time.Duration) {
+func (t *lifetimes) expire(e *Entry, now clock.Instant, ttl time.Duration) {
 	if ttl == 0 {
 		ttl = t.ttl
 	}
-	if ttl > 0 && ttl < endless && t.jitter > 0 {
+	if ttl > 0 && ttl < clock.Endless && t.jitter > 0 {
 		ttl -= time.Duration(rand.Float64() * t.jitter * float64(ttl))
 	}
-	e.Expires = t.end(*e, expiry(now, ttl))
+	e.Expires = t.end(*e, clock.Expiry(now, ttl))
 }
 
 // end returns when e is of no use any more, if it is fresh until an instant.
-func (t *lifetimes) end(e Entry, fresh Instant) Instant {
+func (t *lifetimes) end(e Entry, fresh clock.Instant) clock.Instant {
 	if fresh == 0 { // it never expires
 		return 0
 	}
-	return fresh.plus(t.stale(e))
+	return fresh.Plus(t.stale(e))
 }
 
 // left returns what a peer is told of how long e may be served, in the form of
@@ -77,7 +78,7 @@ func (t *lifetimes) left(e Entry) time.Duration {
 	if e.Expires == 0 && e.Lease == 0 {
 		return 0
 	}
-	now := Now()
+	now := clock.Now()
 	left := time.Duration(e.Lease - now)
 	if e.Lease == 0 || e.Expires != 0 && t.fresh(e, now) < left {
 		left = t.fresh(e, now)
@@ -106,7 +107,7 @@ func (g *Group) own(key string) (Entry, verdict) {
 	if e.Expires|e.Lease == 0 {
 		return e, usable
 	}
-	now := Now()
+	now := clock.Now()
 	if e.Lease != 0 && now >= e.Lease {
 		return Entry{}, absent
 	}
@@ -146,7 +147,7 @@ func (g *Group) instead(key string) (Entry, bool) {
 		return Entry{}, false
 	}
 	e, ok := g.main.Get(key)
-	now := Now()
+	now := clock.Now()
 	if !ok || e.Missing || e.Expires == 0 || e.Lease != 0 && now >= e.Lease || g.times.fresh(e, now) <= -g.times.onError {
 		return Entry{}, false
 	}
@@ -159,7 +160,7 @@ func (g *Group) missing(err error) Entry {
 	text := fmt.Sprint(err) // not err.Error(), see encodeError
 	return Entry{
 		View:    ViewOfString(strings.Clone(text[:min(len(text), mostErrorText)])),
-		Expires: expiry(Now(), cmp.Or(g.times.negative, -1)),
+		Expires: clock.Expiry(clock.Now(), cmp.Or(g.times.negative, -1)),
 		Missing: true,
 	}
 }
@@ -182,13 +183,13 @@ func (g *Group) copied(key string) (Entry, verdict) {
 	if !ok {
 		return Entry{}, absent
 	}
-	now := Now()
+	now := clock.Now()
 	if now >= e.Lease || e.Expires != 0 && now >= e.Expires {
 		return Entry{}, absent
 	}
 	// Early, so that a copy in use is not waited for; and not so often that it
 	// costs more than it gains.
-	if g.leaseOf(e, now)-e.Lease > Instant(g.times.lease/2) {
+	if g.leaseOf(e, now)-e.Lease > clock.Instant(g.times.lease/2) {
 		return e, aging
 	}
 	return e, usable
@@ -196,10 +197,10 @@ func (g *Group) copied(key string) (Entry, verdict) {
 
 // leaseOf returns the lease of a copy that was asked for at an instant. It ends early
 // enough for the owner to hear, before the value expires there, that it is in use.
-func (g *Group) leaseOf(e Entry, asked Instant) Instant {
-	lease := asked.plus(g.times.lease)
+func (g *Group) leaseOf(e Entry, asked clock.Instant) clock.Instant {
+	lease := asked.Plus(g.times.lease)
 	if e.Expires != 0 {
-		lease = min(lease, e.Expires.plus(-g.times.ahead))
+		lease = min(lease, e.Expires.Plus(-g.times.ahead))
 	}
 	return lease
 }

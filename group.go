@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/singleflight"
 )
 
@@ -131,14 +132,14 @@ func (g *Group) init(cacheBytes int64, opts []GroupOption) (err error) {
 		return err
 	}
 	g.loads.Timeout, g.past.Timeout = g.loadTimeout, g.loadTimeout
-	g.answerTime = sum(g.loadTimeout, answerMargin)
+	g.answerTime = clock.Sum(g.loadTimeout, answerMargin)
 	if g.loadTimeout > g.times.standIn {
 		// Nobody may join a load that began before a change, when the change has
 		// waited for this process as a stand-in.
 		g.loads.JoinFor = g.times.standIn
 	}
 	g.fetches.JoinFor = g.times.lease
-	g.loads.Clock, g.fetches.Clock = sinceStart, sinceStart
+	g.loads.Clock, g.fetches.Clock = clock.SinceStart, clock.SinceStart
 	if err := g.makeCaches(cacheBytes); err != nil {
 		return err
 	}

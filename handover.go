@@ -2,6 +2,7 @@ package peercache
 
 import (
 	"context"
+	"github.com/peercache/peercache/internal/clock"
 	"hash/maphash"
 	"strings"
 	"sync/atomic"
@@ -20,13 +21,13 @@ func (g *Group) previous(key string) Peer {
 
 // handoversSince returns when the view changed, and whether a value of key may be taken
 // over from who had it before: for a while, unless the key was changed since.
-func (g *Group) handoversSince(key string) (since Instant, ok bool) {
+func (g *Group) handoversSince(key string) (since clock.Instant, ok bool) {
 	v, ok := g.peers.(viewer)
 	if !ok {
 		return 0, false
 	}
 	_, since = v.before(key)
-	if Now() >= since.plus(g.times.standIn) {
+	if clock.Now() >= since.Plus(g.times.standIn) {
 		return since, false
 	}
 	c := g.changed.Load()
@@ -36,7 +37,7 @@ func (g *Group) handoversSince(key string) (since Instant, ok bool) {
 // marked returns what refuses a value of key that comes from before a change, of the key or of
 // the view, since that instant. There is no flight that a Remove could taint, but a Remove
 // leaves its mark before it drops anything.
-func (g *Group) marked(key string, since Instant) (refused func() bool) {
+func (g *Group) marked(key string, since clock.Instant) (refused func() bool) {
 	return func() bool {
 		now, ok := g.handoversSince(key)
 		return (!ok || now != since) && g.planted != offerWins
@@ -46,15 +47,15 @@ func (g *Group) marked(key string, since Instant) (refused func() bool) {
 // handedOver gets key from its previous owner, if it is cached there: so a change of the
 // view costs no loads.
 func (g *Group) handedOver(ctx context.Context, key string, previous Peer) (Entry, bool) {
-	asked := Now()
+	asked := clock.Now()
 	ctx, cancel := context.WithTimeout(ctx, min(g.loadTimeout/4, mostHandover))
 	defer cancel()
 	a, err := previous.Get(ctx, Query{Group: g.name, Key: key, CachedOnly: true})
 	if err != nil || a.TTL < 0 {
 		return Entry{}, false
 	}
-	fresh := expiry(asked, a.TTL)
-	if fresh != 0 && fresh <= Now() { // who has come meanwhile must not get it
+	fresh := clock.Expiry(asked, a.TTL)
+	if fresh != 0 && fresh <= clock.Now() { // who has come meanwhile must not get it
 		return Entry{}, false
 	}
 	e := Entry{View: viewOfOwn(a.Value)}
@@ -71,7 +72,7 @@ const mostHandover = time.Second
 // not own any more. Until it is over, changes go to everybody, and the new owner may
 // get the value from here. It returns those that can be offered to a new owner: not where
 // a PeerPicker of the user's own stands between the group and its pool.
-func (g *Group) viewChanged(at Instant) (all []moved) {
+func (g *Group) viewChanged(at clock.Instant) (all []moved) {
 	g.holders.peers.forget(g.knows)
 	v, _ := g.peers.(viewer)
 	ranker, _ := g.main.(Ranker)
@@ -79,7 +80,7 @@ func (g *Group) viewChanged(at Instant) (all []moved) {
 		owner := g.pick(key, 0)
 		switch {
 		case e.Lease == 0 && g.rank(key) != asOwner:
-			e.Lease, e.Former = at.plus(g.times.standIn), true
+			e.Lease, e.Former = at.Plus(g.times.standIn), true
 			g.main.Renew(key, e)
 		case !e.Former || v == nil:
 			return true
@@ -111,7 +112,7 @@ func (g *Group) viewChanged(at Instant) (all []moved) {
 //
 // Other keys that share a bit with one of them are loaded as well.
 type changedKeys struct {
-	since  Instant                     // when the view changed
+	since  clock.Instant               // when the view changed
 	before atomic.Pointer[changedKeys] // of the views before; see changedBefore
 	seed   maphash.Seed
 	bits   [changedBits / 64]atomic.Uint64
@@ -125,11 +126,11 @@ const mostChanged = 8
 // the key did: so the marks of the views before count as well. All peers are told of each
 // change for the time of a stand-in after it left; later nothing is taken from it. It is false
 // for a peer of the view, for which left is 0: who could not be told there has the change fail.
-func (g *Group) changedBefore(key string, left Instant) bool {
+func (g *Group) changedBefore(key string, left clock.Instant) bool {
 	if left == 0 || g.planted == offerWins {
 		return false
 	}
-	if Now() >= left+Instant(g.times.standIn) {
+	if clock.Now() >= left+clock.Instant(g.times.standIn) {
 		return true
 	}
 	n := 0
@@ -143,7 +144,7 @@ func (g *Group) changedBefore(key string, left Instant) bool {
 
 // forget forgets those before c of which nobody asks any more: what came before oldest, and
 // more than are looked at.
-func (c *changedKeys) forget(oldest Instant) {
+func (c *changedKeys) forget(oldest clock.Instant) {
 	for n := 0; c != nil; c = c.before.Load() {
 		if n++; n > mostChanged || c.since <= oldest {
 			c.before.Store(nil)
@@ -172,7 +173,7 @@ func (g *Group) stopHandover(c *Change) {
 		return
 	}
 	_, since := v.before("")
-	if Now() >= since.plus(g.times.standIn) {
+	if clock.Now() >= since.Plus(g.times.standIn) {
 		return
 	}
 	changed := g.changed.Load()
@@ -180,7 +181,7 @@ func (g *Group) stopHandover(c *Change) {
 		now := &changedKeys{since: since, seed: maphash.MakeSeed()}
 		now.before.Store(changed)
 		if g.changed.CompareAndSwap(changed, now) {
-			now.forget(Now() - Instant(g.times.standIn))
+			now.forget(clock.Now() - clock.Instant(g.times.standIn))
 		}
 		changed = g.changed.Load()
 	}

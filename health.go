@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"github.com/peercache/peercache/internal/clock"
 	"io"
 	"net/http"
 	"strings"
@@ -37,7 +38,7 @@ func (h *httpPeer) plainly() bool { return h.link == nil || h.link.plain() }
 
 // checkAnswerer returns an error if a response is not one of this peer. The request was sent
 // at the instant asked.
-func (h *httpPeer) checkAnswerer(resp *http.Response, asked Instant) error {
+func (h *httpPeer) checkAnswerer(resp *http.Response, asked clock.Instant) error {
 	err := h.checkIdentity(resp.Header, asked)
 	switch {
 	case err == nil:

@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/pb"
 )
 
@@ -186,7 +187,7 @@ func (p *HTTPPool) question(peer string, hint *said, absent bool) (q *question, 
 // process: else the peer would have to ask back.
 func (p *HTTPPool) ask(peer string, q *question) {
 	defer close(q.answered)
-	pause(p.life, p.untilAsked(peer))
+	clock.Pause(p.life, p.untilAsked(peer))
 	h, err := (*httpPeer)(nil), p.asks.Acquire(p.life, 1)
 	if err == nil {
 		defer p.asks.Release(1)
@@ -253,7 +254,7 @@ func (p *HTTPPool) untilAsked(peer string) time.Duration {
 	if !asked {
 		return 0
 	}
-	return max(0, time.Duration(last+Instant(askEvery)-Now()))
+	return max(0, time.Duration(last+clock.Instant(askEvery)-clock.Now()))
 }
 
 // askable returns whom to ask the question that is to be sent now; nil, if there is no such
@@ -267,7 +268,7 @@ func (p *HTTPPool) askable(peer string, q *question) *httpPeer {
 		h = a.httpPeer
 	}
 	if h != nil {
-		p.asked[peer] = Now()
+		p.asked[peer] = clock.Now()
 	}
 	return h
 }

@@ -1,6 +1,7 @@
 package peercache
 
 import (
+	"github.com/peercache/peercache/internal/clock"
 	"maps"
 	"slices"
 	"sync"
@@ -24,7 +25,7 @@ type peerNumbers struct {
 // taken is a number that was taken back at an instant.
 type taken struct {
 	number uint32
-	at     Instant
+	at     clock.Instant
 }
 
 const (
@@ -61,7 +62,7 @@ func (p *peerNumbers) give(peer string, known func(string) bool) (n uint32, give
 	case own >= 0: // it is back
 		n = p.back[own].number
 		p.back = slices.Delete(p.back, own, own+1)
-	case len(p.back) > 0 && Now() >= p.back[0].at.plus(longestLease):
+	case len(p.back) > 0 && clock.Now() >= p.back[0].at.Plus(longestLease):
 		n = p.back[0].number
 		p.back = slices.Delete(p.back, 0, 1)
 	case len(p.back) >= p.most:
@@ -96,7 +97,7 @@ func (p *peerNumbers) takeBack(known func(string) bool) {
 	defer p.mu.Unlock()
 	numbers := make(map[string]uint32)
 	maps.Copy(numbers, *p.given.Load())
-	now := Now()
+	now := clock.Now()
 	for _, peer := range gone {
 		if n, ok := numbers[peer]; ok {
 			delete(numbers, peer)
@@ -123,7 +124,7 @@ func (p *peerNumbers) forget(known func(string) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, t := range p.back {
-		if Now() < t.at.plus(longestLease) {
+		if clock.Now() < t.at.Plus(longestLease) {
 			break
 		}
 		p.names[t.number] = ""

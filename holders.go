@@ -1,6 +1,7 @@
 package peercache
 
 import (
+	"github.com/peercache/peercache/internal/clock"
 	"hash/maphash"
 	"iter"
 	"math"
@@ -26,7 +27,7 @@ type holders struct {
 
 	// strangers is until when every peer counts as a holder of every key: what an
 	// earlier process at this address noted is not known.
-	strangers Instant
+	strangers clock.Instant
 
 	peers peerNumbers
 }
@@ -49,17 +50,17 @@ const (
 // leases are forgotten many at a time and without a look at each.
 type holderShard struct {
 	mu         sync.Mutex
-	young, old generation         // guarded by mu
-	ofAll      map[uint32]Instant // guarded by mu; peers that count as holders of all keys, until then
-	_          [64]byte           // keeps shards out of each other's cache line
+	young, old generation               // guarded by mu
+	ofAll      map[uint32]clock.Instant // guarded by mu; peers that count as holders of all keys, until then
+	_          [64]byte                 // keeps shards out of each other's cache line
 }
 
 // generation is a hash table of leases, each in the chain of its head. A map from keys to
 // their leases would hash once more, for each request of a peer.
 type generation struct {
-	began Instant
-	last  Instant // when all of it is over
-	heads []int32 // a power of two: place of the first lease of each chain, and 1; 0: there is none
+	began clock.Instant
+	last  clock.Instant // when all of it is over
+	heads []int32       // a power of two: place of the first lease of each chain, and 1; 0: there is none
 	all   []lease
 }
 
@@ -67,7 +68,7 @@ type generation struct {
 // theirs: that costs a message, at most.
 type lease struct {
 	hash  uint64 // of the key
-	until Instant
+	until clock.Instant
 	peer  uint32
 	next  int32 // place of the chain's next lease, and 1; 0: there is none
 }
@@ -77,7 +78,7 @@ func newHolders(bytes int64, lease time.Duration) *holders {
 		seed:      maphash.MakeSeed(),
 		most:      int(max(fewestLeases, min(bytes/leaseBytes/holderShards/2, math.MaxInt32))), // a place has 32 bits
 		lease:     lease,
-		strangers: Now().plus(lease),
+		strangers: clock.Now().Plus(lease),
 	}
 	h.peers.init(bytes)
 	return h
@@ -101,17 +102,17 @@ func (h *holders) note(key, peer string, d time.Duration, known func(string) boo
 			return false
 		}
 	}
-	now := Now()
-	until := now + Instant(d) // a lease is short
+	now := clock.Now()
+	until := now + clock.Instant(d) // a lease is short
 	s, hash := h.shard(key)
 	s.mu.Lock()
-	if s.old.last <= now && (now-s.young.began >= Instant(h.lease) || len(s.young.all) == h.most) {
+	if s.old.last <= now && (now-s.young.began >= clock.Instant(h.lease) || len(s.young.all) == h.most) {
 		s.old, s.young = s.young, s.old
 		s.young.reset(now)
 	}
 	if !s.young.note(hash, n, until, h.most) {
 		if s.ofAll == nil {
-			s.ofAll = make(map[uint32]Instant)
+			s.ofAll = make(map[uint32]clock.Instant)
 		}
 		s.ofAll[n] = max(s.ofAll[n], until)
 	}
@@ -122,7 +123,7 @@ func (h *holders) note(key, peer string, d time.Duration, known func(string) boo
 	return h.note(key, peer, d, known) // the number was taken back meanwhile
 }
 
-func (g *generation) reset(now Instant) {
+func (g *generation) reset(now clock.Instant) {
 	clear(g.heads)
 	g.all, g.began, g.last = g.all[:0], now, 0
 }
@@ -149,7 +150,7 @@ func (g *generation) of(hash uint64) iter.Seq[*lease] {
 }
 
 // note reports whether there was room.
-func (g *generation) note(hash uint64, peer uint32, until Instant, most int) bool {
+func (g *generation) note(hash uint64, peer uint32, until clock.Instant, most int) bool {
 	for l := range g.of(hash) {
 		if l.peer == peer {
 			l.until = max(l.until, until)
@@ -186,15 +187,15 @@ func (g *generation) grow() {
 
 // of returns the peers that may hold copies of key, and until when each may. It asks for
 // the peers only if any of them may, because of a process before this one.
-func (h *holders) of(key string, peers func() []Peer) map[string]Instant {
-	now := Now()
-	found := make(map[string]Instant)
+func (h *holders) of(key string, peers func() []Peer) map[string]clock.Instant {
+	now := clock.Now()
+	found := make(map[string]clock.Instant)
 	if now < h.strangers {
 		for _, p := range peers() {
 			found[p.Name()] = h.strangers
 		}
 	}
-	until := make(map[uint32]Instant)
+	until := make(map[uint32]clock.Instant)
 	s, hash := h.shard(key)
 	s.mu.Lock()
 	for _, g := range [...]*generation{&s.young, &s.old} {

@@ -2,6 +2,7 @@ package peercache
 
 import (
 	"fmt"
+	"github.com/peercache/peercache/internal/clock"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -99,22 +100,22 @@ func TestHoldersForgetNobodyWithinTheirMemory(t *testing.T) {
 				const keys, peers = 3000, 20
 				rnd := rand.New(rand.NewPCG(1, uint64(bytes)))
 				h := newHolders(bytes, DefaultLease)
-				ends := make(map[[2]string]Instant)
+				ends := make(map[[2]string]clock.Instant)
 				for range 30000 {
 					time.Sleep(time.Duration(rnd.IntN(int(5 * time.Millisecond))))
 					key, peer := fmt.Sprint(rnd.IntN(keys)), fmt.Sprint(rnd.IntN(peers))
 					d := time.Duration(1 + rnd.Int64N(int64(2*DefaultLease)))
 					mustNote(t, h, key, peer, d)
 					id := [2]string{key, peer}
-					ends[id] = max(ends[id], Now()+Instant(d))
+					ends[id] = max(ends[id], clock.Now()+clock.Instant(d))
 					if rnd.IntN(20) > 0 {
 						continue
 					}
 					held := h.of(key, func() []Peer { return nil })
 					for p := range peers {
 						peer := fmt.Sprint(p)
-						if end := ends[[2]string{key, peer}]; end > Now() && held[peer] < end {
-							t.Fatalf("%s holds %s for %v more, but counts as a holder for %v", peer, key, end-Now(), held[peer]-Now())
+						if end := ends[[2]string{key, peer}]; end > clock.Now() && held[peer] < end {
+							t.Fatalf("%s holds %s for %v more, but counts as a holder for %v", peer, key, end-clock.Now(), held[peer]-clock.Now())
 						}
 					}
 				}
@@ -139,7 +140,7 @@ func TestHoldersOfOneKeyAreNotAnothers(t *testing.T) {
 		}
 		for i := range keys {
 			held := h.of(fmt.Sprint("key", i), func() []Peer { return nil })
-			if end := held[fmt.Sprint("peer", i%peers)]; len(held) != 1 || end != Now()+Instant(DefaultLease) {
+			if end := held[fmt.Sprint("peer", i%peers)]; len(held) != 1 || end != clock.Now()+clock.Instant(DefaultLease) {
 				t.Fatalf("key%d is held by %v, want peer%d alone", i, held, i%peers)
 			}
 		}

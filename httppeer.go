@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/pb"
 	"github.com/peercache/peercache/stream"
 )
@@ -46,7 +47,7 @@ func newHTTPPeer(p *HTTPPool, url string) *httpPeer {
 func newPlainPeer(p *HTTPPool, url string) *httpPeer {
 	h := &httpPeer{pool: p, url: url, large: make(chan struct{}, p.largeAtOnce)}
 	h.inView, h.depart = context.WithCancel(context.Background())
-	h.breaker = breaker{peer: url, log: p.log, probe: h.tryAgain, counts: h.counts, pace: &p.pace, born: Now()}
+	h.breaker = breaker{peer: url, log: p.log, probe: h.tryAgain, counts: h.counts, pace: &p.pace, born: clock.Now()}
 	h.pulse = pulse{detect: p.detectionTime(), ask: h.signOfLife, silent: h.failedPlainly}
 	return h
 }
@@ -325,5 +326,5 @@ func (h *httpPeer) limits(group string) (timeout time.Duration, maxValue int) {
 	if h.pool.peerTimeout > 0 {
 		return h.pool.peerTimeout, maxValue
 	}
-	return sum(timeout, time.Second), maxValue
+	return clock.Sum(timeout, time.Second), maxValue
 }

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/stream"
 )
 
@@ -99,7 +100,7 @@ type HTTPPool struct {
 	servers map[*stream.Server]struct{} // streams on which peers ask this process
 	// questions are those to peers that are in progress, and asked is when each was asked last.
 	questions map[string]*question
-	asked     map[string]Instant
+	asked     map[string]clock.Instant
 
 	ending ending // what the next process is told of the end of this one
 	past   past   // what this one was told of the end of the one before
@@ -150,7 +151,7 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 		takeOvers:   semaphore.NewWeighted(offersAtOnce),
 		sinces:      make(chan struct{}, sincesAtOnce),
 		questions:   make(map[string]*question),
-		asked:       make(map[string]Instant),
+		asked:       make(map[string]clock.Instant),
 		logs:        newChangeLogs(),
 		problems:    newProblems(),
 		log:         slog.New(slog.DiscardHandler),

@@ -3,6 +3,7 @@ package peercache
 import (
 	"errors"
 	"fmt"
+	"github.com/peercache/peercache/internal/clock"
 	"maps"
 	"net/http"
 	"slices"
@@ -113,10 +114,10 @@ func clusterText(name string) string {
 // answerer is the process that answers at the address of a peer.
 type answerer struct {
 	mu      sync.Mutex
-	process uint32    // guarded by mu; 0: none has answered yet
-	since   Instant   // guarded by mu; when it was first heard
-	former  [4]uint32 // guarded by mu; those before it, the last first
-	twoTo   Instant   // guarded by mu; until then two count as being there
+	process uint32        // guarded by mu; 0: none has answered yet
+	since   clock.Instant // guarded by mu; when it was first heard
+	former  [4]uint32     // guarded by mu; those before it, the last first
+	twoTo   clock.Instant // guarded by mu; until then two count as being there
 }
 
 // twoFor is for how long two processes count as being at one address after both have
@@ -128,14 +129,14 @@ const twoFor = 10 * time.Second
 // answers a request which was sent after its successor was heard has not ended. An answer to
 // a request that was sent before the present process was first heard may be a late one, of
 // a process that is about to end, and tells nothing.
-func (a *answerer) heard(process uint32, asked Instant) (other uint32, anew, two bool) {
+func (a *answerer) heard(process uint32, asked clock.Instant) (other uint32, anew, two bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	now := Now()
+	now := clock.Now()
 	anew = process != a.process && process != 0 && (a.process == 0 || asked > a.since)
 	if anew {
 		if slices.Contains(a.former[:], process) {
-			a.twoTo = now.plus(twoFor)
+			a.twoTo = now.Plus(twoFor)
 		}
 		copy(a.former[1:], a.former[:])
 		a.former[0], a.process, a.since = a.process, process, now
@@ -145,7 +146,7 @@ func (a *answerer) heard(process uint32, asked Instant) (other uint32, anew, two
 
 // checkIdentity returns an error if the process that sent a response is not this peer. The
 // request was sent at the instant asked.
-func (h *httpPeer) checkIdentity(header http.Header, asked Instant) error {
+func (h *httpPeer) checkIdentity(header http.Header, asked clock.Instant) error {
 	p, who := h.pool, identityOf(header)
 	switch {
 	case who.name == "":

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/peercache/peercache/internal/clock"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -167,7 +168,7 @@ func (a *absentee) visits(ctx context.Context) {
 	a.pool.pace.trying.Add(1)
 	defer a.pool.pace.trying.Add(-1)
 	for ctx.Err() == nil {
-		pause(ctx, jitter(a.pool.pace.wait(visitEvery)))
+		clock.Pause(ctx, clock.Jitter(a.pool.pace.wait(visitEvery)))
 		a.Change(ctx, Change{})
 	}
 }

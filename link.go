@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/stream"
 )
 
@@ -46,7 +47,7 @@ type link struct {
 	opening chan struct{} // guarded by mu; nil, or closed when an attempt is over
 	giveUp  func()        // guarded by mu; ends that attempt
 	closed  bool          // guarded by mu; no attempts any more
-	plainTo Instant       // guarded by mu; after errNoStream, when to ask again, else 0
+	plainTo clock.Instant // guarded by mu; after errNoStream, when to ask again, else 0
 	opened  int64         // guarded by mu; links that were opened
 	past    stream.Stats  // guarded by mu; the sum over links that have ended
 }
@@ -103,7 +104,7 @@ func (c *link) state() (live *stream.Link, opening <-chan struct{}, err error) {
 		return nil, nil, errNoStream
 	}
 	if c.plainTo != 0 {
-		if Now() >= c.plainTo {
+		if clock.Now() >= c.plainTo {
 			c.attempt()
 		}
 		return nil, nil, errNoStream
@@ -181,7 +182,7 @@ func (c *link) bury() {
 // failed takes note of an attempt that failed. c.mu is held.
 func (c *link) failed(err error) {
 	if errors.Is(err, errNoStream) {
-		c.plainTo = Now().plus(jitter(plainFor))
+		c.plainTo = clock.Now().Plus(clock.Jitter(plainFor))
 		c.breaker.reset()
 		if !errors.Is(err, errGroupcache) {
 			c.pool.problems.degraded(c.url, noStream, "a peer is asked by one HTTP request a key, which is many times slower than a stream", err)
@@ -229,7 +230,7 @@ func (c *link) upgrade(ctx context.Context) (live *stream.Link, process uint32, 
 	req.Header.Set("Connection", "Upgrade")
 	req.Header.Set("Upgrade", protocolName)
 	c.pool.address(req.Header, c.url)
-	asked := Now()
+	asked := clock.Now()
 	resp, err := c.pool.upgrades.RoundTrip(req)
 	if err != nil {
 		cancel()

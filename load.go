@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/singleflight"
 )
 
@@ -51,7 +52,7 @@ func (g *Group) missed(ctx context.Context, key string, f *flight) (Entry, error
 
 // reload is a load of a key that is to be loaded whether or not it is cached.
 func (g *Group) reload(ctx context.Context, key string, f *flight) (Entry, error) {
-	began := Now()
+	began := clock.Now()
 	if err := g.settle(ctx); err != nil {
 		return Entry{}, err
 	}
@@ -74,7 +75,7 @@ func (g *Group) reload(ctx context.Context, key string, f *flight) (Entry, error
 
 // conclude keeps what a load found, and returns it. What is served in place of an error is
 // for each caller to see: see orInstead.
-func (g *Group) conclude(key string, e Entry, err error, began Instant, f *flight) (Entry, error) {
+func (g *Group) conclude(key string, e Entry, err error, began clock.Instant, f *flight) (Entry, error) {
 	if err == nil {
 		return g.keep(key, e, began, f), nil
 	}
@@ -93,7 +94,7 @@ func (g *Group) runGetter(ctx *inLoad, key string) (e Entry, err error) {
 		return Entry{}, err
 	}
 	defer g.slots.release(taken)
-	start, returned := Now(), false
+	start, returned := clock.Now(), false
 	g.stats.loads.Add(1)
 	defer func() { g.noteLoads(start, returned, []string{key}, []error{err}) }()
 	item, err := g.getter.Get(g.forGetter(ctx), key)
@@ -106,7 +107,7 @@ func (g *Group) runGetter(ctx *inLoad, key string) (e Entry, err error) {
 
 // noteLoads counts and logs what came of a run of the getter for keys: an error for each, or
 // a panic, if it has not returned.
-func (g *Group) noteLoads(start Instant, returned bool, keys []string, errs []error) {
+func (g *Group) noteLoads(start clock.Instant, returned bool, keys []string, errs []error) {
 	failed, missing := 0, 0
 	for _, err := range errs {
 		switch {
@@ -134,7 +135,7 @@ func (g *Group) loaded(item Item) (Entry, error) {
 		return Entry{}, fmt.Errorf("%w: the getter returned %d bytes, want at most %d", ErrValueSize, len(item.Value), g.maxValue)
 	}
 	e := Entry{View: ViewOf(item.Value)}
-	g.times.expire(&e, Now(), item.TTL)
+	g.times.expire(&e, clock.Now(), item.TTL)
 	return e, nil
 }
 
@@ -142,15 +143,15 @@ func (g *Group) loaded(item Item) (Entry, error) {
 // key, and for a time if it stands in for the owner. The time is counted from when the
 // load began, because that is what a change which does not reach this process waits
 // for. It returns e with that time, which bounds what peers are told of it.
-func (g *Group) keep(key string, e Entry, began Instant, f *flight) Entry {
+func (g *Group) keep(key string, e Entry, began clock.Instant, f *flight) Entry {
 	switch g.rank(key) {
 	case asOwner:
 	case asStandIn:
-		e.Lease = began.plus(g.times.standIn)
+		e.Lease = began.Plus(g.times.standIn)
 	case asStranger:
 		return e
 	}
-	if e.Expires != 0 && e.Expires <= Now() {
+	if e.Expires != 0 && e.Expires <= clock.Now() {
 		if _, there := g.main.Get(key); !there {
 			return e
 		}
@@ -221,7 +222,7 @@ func (g *Group) doubted(key string, owner bool) (r rank, doubted bool) {
 	if before, _ := v.before(key); owner && before == nil {
 		return 0, false // it was the owner under the view before as well
 	}
-	if Now() < since.plus(g.times.standIn) {
+	if clock.Now() < since.Plus(g.times.standIn) {
 		return asStranger, true
 	}
 	return asStandIn, true

@@ -3,6 +3,7 @@ package peercache
 import (
 	"context"
 	"fmt"
+	"github.com/peercache/peercache/internal/clock"
 	"log/slog"
 	"time"
 )
@@ -48,7 +49,7 @@ func (g *Group) say(level slog.Level, what, key string, attrs ...slog.Attr) {
 // failureLevel is the level at which it is said that a peer could not be reached: the first
 // in a while is a warning. While a breaker is open, each Get of the peer's keys is one.
 func (g *Group) failureLevel() slog.Level {
-	last, now := g.warned.Load(), int64(Now())
+	last, now := g.warned.Load(), int64(clock.Now())
 	if last != 0 && now < last+int64(warnEvery) || !g.warned.CompareAndSwap(last, now) {
 		return slog.LevelDebug
 	}
@@ -58,7 +59,9 @@ func (g *Group) failureLevel() slog.Level {
 // warnEvery is how often a group warns that peers cannot be reached.
 const warnEvery = time.Second
 
-func took(start Instant) slog.Attr { return slog.Duration("took", time.Duration(Now()-start)) }
+func took(start clock.Instant) slog.Attr {
+	return slog.Duration("took", time.Duration(clock.Now()-start))
+}
 
 // problem is no attribute at all if err is nil: handlers leave out an empty one.
 func problem(err error) slog.Attr {

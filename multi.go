@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/peercache/peercache/internal/clock"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -151,7 +152,7 @@ func (g *Group) loadBatches(ctx context.Context, getter BatchGetter, keys []stri
 
 // loadBatch does what reload does, for the keys of one batch.
 func (g *Group) loadBatch(ctx context.Context, getter BatchGetter, keys []string, flights []*flight) ([]Entry, []error) {
-	began := Now()
+	began := clock.Now()
 	entries, errs := make([]Entry, len(keys)), make([]error, len(keys))
 	if err := g.settle(ctx); err != nil {
 		for i := range errs {
@@ -214,7 +215,7 @@ func (g *Group) runBatchGetter(ctx *inLoad, getter BatchGetter, keys []string) (
 		return entries, errs
 	}
 	defer g.slots.release(taken)
-	start, returned := Now(), false
+	start, returned := clock.Now(), false
 	g.stats.loads.Add(int64(len(keys)))
 	defer func() { g.noteLoads(start, returned, keys, errs) }()
 

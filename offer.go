@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/pb"
 )
 
@@ -169,12 +170,12 @@ var errUnheard = errors.New("it could not ask back at this process's address")
 // insist tells a peer something, and goes on for a while if that cannot be reached: one that
 // has just come may not listen yet.
 func insist(ctx context.Context, tell func() error) error {
-	for until := Now().plus(insistFor); ; {
+	for until := clock.Now().Plus(insistFor); ; {
 		err := tell()
-		if !unreachable(err) || Now() >= until || ctx.Err() != nil {
+		if !unreachable(err) || clock.Now() >= until || ctx.Err() != nil {
 			return err
 		}
-		pause(ctx, jitter(retellAfter))
+		clock.Pause(ctx, clock.Jitter(retellAfter))
 	}
 }
 
@@ -230,7 +231,7 @@ const (
 
 // peer returns the peer of that name that is in the view, or was lately, and then when it
 // left; nil if there is none.
-func (p *HTTPPool) peer(name string) (peer Peer, left Instant) {
+func (p *HTTPPool) peer(name string) (peer Peer, left clock.Instant) {
 	if h := p.view.Load().has(name); h != nil {
 		return h, 0
 	}
@@ -246,7 +247,7 @@ func (p *HTTPPool) peer(name string) (peer Peer, left Instant) {
 
 // takeOver gets a value that a peer offers, which may have left the view, unless there is
 // one.
-func (g *Group) takeOver(ctx context.Context, key string, from Peer, left Instant) {
+func (g *Group) takeOver(ctx context.Context, key string, from Peer, left clock.Instant) {
 	for g.checkKey(key) == nil && ctx.Err() == nil {
 		since, ok := g.handoversSince(key)
 		if !ok || g.lapsed() || !g.wants(key) || g.changedBefore(key, left) {
@@ -273,6 +274,6 @@ func (g *Group) wants(key string) bool {
 		return false
 	}
 	e, there := g.main.Get(key)
-	now := Now()
+	now := clock.Now()
 	return !there || e.Former || e.Expires != 0 && e.Expires <= now || e.Lease != 0 && e.Lease <= now
 }

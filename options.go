@@ -2,6 +2,7 @@ package peercache
 
 import (
 	"fmt"
+	"github.com/peercache/peercache/internal/clock"
 	"log/slog"
 	"time"
 )
@@ -103,7 +104,7 @@ func WithTTLJitter(share float64) GroupOption {
 // that expire together keep callers waiting. math.MaxInt64 means as long as the value is
 // cached. By default a Get of an expired value waits for the load.
 func WithStaleWhileRevalidate(d time.Duration) GroupOption {
-	return positive("WithStaleWhileRevalidate", d, func(g *Group) { g.times.revalidate = min(d, endless) })
+	return positive("WithStaleWhileRevalidate", d, func(g *Group) { g.times.revalidate = min(d, clock.Endless) })
 }
 
 // WithStaleIfError serves a value that expired up to d ago if the getter fails, in place
@@ -113,7 +114,7 @@ func WithStaleWhileRevalidate(d time.Duration) GroupOption {
 // decides, also for the callers of other peers. By default the error is returned. Each Get
 // tries the getter again. math.MaxInt64 means as long as the value is cached.
 func WithStaleIfError(d time.Duration) GroupOption {
-	return positive("WithStaleIfError", d, func(g *Group) { g.times.onError = min(d, endless) })
+	return positive("WithStaleIfError", d, func(g *Group) { g.times.onError = min(d, clock.Endless) })
 }
 
 // WithNegativeTTL has it remembered for d that the origin has no such key (ErrNotFound).
@@ -129,7 +130,7 @@ func WithNegativeTTL(d time.Duration) GroupOption {
 // are loaded when they have expired.
 func WithRefreshAhead(d time.Duration) GroupOption {
 	return func(g *Group) error {
-		if d <= 0 || d >= endless {
+		if d <= 0 || d >= clock.Endless {
 			return fmt.Errorf("WithRefreshAhead(%v): want more than 0 and less than a hundred years", d)
 		}
 		g.times.ahead = d

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/peercache/peercache/internal/clock"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -25,12 +26,12 @@ type ownAddress struct {
 	wrong atomic.Bool
 
 	mu      sync.Mutex
-	looking bool        // guarded by mu
-	last    Instant     // guarded by mu; when the last look began; 0: none has
-	since   Instant     // guarded by mu; when the first look began without an answer; 0: there was one
-	answers bool        // guarded by mu; the last look found this process there
-	retry   *time.Timer // guarded by mu; nil, or of the next look
-	closed  bool        // guarded by mu; no looks any more
+	looking bool          // guarded by mu
+	last    clock.Instant // guarded by mu; when the last look began; 0: none has
+	since   clock.Instant // guarded by mu; when the first look began without an answer; 0: there was one
+	answers bool          // guarded by mu; the last look found this process there
+	retry   *time.Timer   // guarded by mu; nil, or of the next look
+	closed  bool          // guarded by mu; no looks any more
 }
 
 const (
@@ -60,7 +61,7 @@ func newOwnAddress(p *HTTPPool) *ownAddress {
 func (a *ownAddress) lookAgain() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.last == 0 || Now() >= a.last+Instant(ownLookEvery) {
+	if a.last == 0 || clock.Now() >= a.last+clock.Instant(ownLookEvery) {
 		a.begin()
 	}
 }
@@ -70,7 +71,7 @@ func (a *ownAddress) begin() {
 	if a.looking || a.closed || a.pool.compat { // golang/groupcache says nothing of itself
 		return
 	}
-	a.looking, a.last = true, Now()
+	a.looking, a.last = true, clock.Now()
 	go a.look(a.pool.life)
 }
 
@@ -175,15 +176,15 @@ func (a *ownAddress) conclude(err error) (drop bool) {
 	case errors.Is(err, errForeign) && !errors.Is(err, errGateway):
 		p.problems.found(p.self, NotAPeer, err)
 	case a.since == 0:
-		a.since = Now()
-	case Now() < a.since.plus(listenWithin):
+		a.since = clock.Now()
+	case clock.Now() < a.since.Plus(listenWithin):
 	case errors.Is(err, errRefused):
 		p.problems.found(p.self, NotListening, fmt.Errorf("nothing answers at the address of this process itself: want its server listening there: %w", err))
 	default: // its name may not be known before it is ready, or it has no way to itself
 		p.problems.degraded(p.self, NotListening, "this process does not reach its own address, and no peer has reached it: want its server listening there, where peers find it", err)
 	}
 	wait := ownLookEvery
-	if !a.wrong.Load() && a.since != 0 && Now() < a.since+Instant(ownLookEvery) {
+	if !a.wrong.Load() && a.since != 0 && clock.Now() < a.since+clock.Instant(ownLookEvery) {
 		wait = ownLookEvery / 10 // it is just about to listen
 	}
 	if a.retry != nil {

@@ -2,6 +2,7 @@ package peercache
 
 import (
 	"context"
+	"github.com/peercache/peercache/internal/clock"
 	"time"
 )
 
@@ -163,7 +164,7 @@ type viewer interface {
 	agreement() agreement
 	// doubtful returns since when a peer has been known to have another view; zero, if
 	// none has.
-	doubtful() Instant
+	doubtful() clock.Instant
 	// reconcile asks a peer that had another view which it has now, and returns what the
 	// difference is, for people to read; empty, if there is none or it is not known.
 	reconcile(ctx context.Context, peer string) (difference string)
@@ -171,5 +172,5 @@ type viewer interface {
 	lapsed() bool
 	// before returns the peer that owned key until the view changed, and when that
 	// was: nil, if it is this process or not known.
-	before(key string) (Peer, Instant)
+	before(key string) (Peer, clock.Instant)
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/stream"
 )
 
@@ -60,11 +61,11 @@ func (e *InvalidationError) Unwrap() []error {
 }
 
 // fail records a peer that could not be told.
-func (t *telling) fail(p Peer, until Instant, err error) {
+func (t *telling) fail(p Peer, until clock.Instant, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.failed[p] = err
-	t.add(Pending{Peer: p.Name(), Until: timeOf(until), Err: err})
+	t.add(Pending{Peer: p.Name(), Until: clock.TimeOf(until), Err: err})
 }
 
 // heldBack records holders that a candidate could not tell.
@@ -92,14 +93,6 @@ func (t *telling) err() error {
 	}
 	slices.SortFunc(e.Pending, func(a, b Pending) int { return cmp.Compare(a.Peer, b.Peer) })
 	return e
-}
-
-// timeOf returns an Instant as a time for people.
-func timeOf(i Instant) time.Time {
-	if i == 0 {
-		return time.Time{}
-	}
-	return time.Now().Add(time.Duration(i - Now()))
 }
 
 var (
@@ -176,7 +169,7 @@ func (t *telling) revived(ctx context.Context) bool {
 	for _, p := range hang {
 		go func() {
 			for err := error(errSilent); silent(err) && ctx.Err() == nil; {
-				pause(ctx, jitter(retellAfter))
+				clock.Pause(ctx, clock.Jitter(retellAfter))
 				_, err = p.Change(ctx, Change{Group: t.c.Group}) // of nothing: all is told again when it answers
 			}
 			back <- struct{}{}

@@ -13,6 +13,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/pb"
 )
 
@@ -41,7 +42,7 @@ func (h *httpPeer) getPlain(ctx context.Context, q *Query) (a Answer, err error)
 		return Answer{}, &PeerError{Peer: h.url, Err: err}
 	}
 	timeout, _ := h.limits(q.Group)
-	for until, wait := Now().plus(timeout), firstBackoff; ; wait = min(2*wait, retellAfter) {
+	for until, wait := clock.Now().Plus(timeout), firstBackoff; ; wait = min(2*wait, retellAfter) {
 		err = h.watched(ctx, func(ctx context.Context) error {
 			a, err = h.exchangePlain(ctx, q)
 			return err
@@ -49,10 +50,10 @@ func (h *httpPeer) getPlain(ctx context.Context, q *Query) (a Answer, err error)
 		if q.CachedOnly || !h.endedEarly(ctx, err) {
 			break
 		}
-		if pause(ctx, wait); ctx.Err() != nil {
+		if clock.Pause(ctx, wait); ctx.Err() != nil {
 			return Answer{}, ctx.Err()
 		}
-		if Now() >= until { // an answer: to have another peer load it as well would be no better
+		if clock.Now() >= until { // an answer: to have another peer load it as well would be no better
 			return Answer{}, fmt.Errorf("peer %s: %w: its server ends requests before they are answered: %w", h.url, context.DeadlineExceeded, err)
 		}
 	}
@@ -143,7 +144,7 @@ func escapeSegment(s string) string {
 func (h *httpPeer) changePlain(ctx context.Context, req *pb.ChangeRequest, resp *pb.ChangeResponse) error {
 	timeout, _ := h.limits(req.GetGroup())
 	return h.watched(ctx, func(ctx context.Context) error {
-		return h.callChange(ctx, sum(timeout, time.Duration(req.GetWaitNs())), req, resp)
+		return h.callChange(ctx, clock.Sum(timeout, time.Duration(req.GetWaitNs())), req, resp)
 	})
 }
 
@@ -184,7 +185,7 @@ func (h *httpPeer) call(ctx context.Context, timeout time.Duration, method, path
 		if !errors.Is(err, errPeerBusy) || try == busyTries {
 			return err
 		}
-		pause(ctx, jitter(busyPause*time.Duration(try)))
+		clock.Pause(ctx, clock.Jitter(busyPause*time.Duration(try)))
 		if ctx.Err() != nil {
 			return err
 		}
@@ -206,10 +207,10 @@ func (h *httpPeer) callOnce(ctx context.Context, method, path string, body []byt
 		// has closed an idle connection.
 		req.Header["Idempotency-Key"] = nil
 	}
-	asked := Now()
+	asked := clock.Now()
 	received := 0
 	h.calls.begin(path, len(body))
-	defer func() { h.calls.end(received, time.Duration(Now()-asked)) }()
+	defer func() { h.calls.end(received, time.Duration(clock.Now()-asked)) }()
 	httpResp, err := h.pool.transport.RoundTrip(req)
 	if err != nil {
 		return &PeerError{Peer: h.url, Err: h.noResponse(ctx, err)}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"github.com/peercache/peercache/internal/clock"
 	"log/slog"
 	"maps"
 	"slices"
@@ -73,9 +74,9 @@ type problems struct {
 	count atomic.Int64 // of all
 
 	mu     sync.Mutex
-	all    map[problemKey]*ConfigError // guarded by mu
-	warned map[problemKey]Instant      // guarded by mu; the last warning of each
-	next   chan struct{}               // guarded by mu; closed, and made anew, when all changes
+	all    map[problemKey]*ConfigError  // guarded by mu
+	warned map[problemKey]clock.Instant // guarded by mu; the last warning of each
+	next   chan struct{}                // guarded by mu; closed, and made anew, when all changes
 }
 
 type problemKey struct {
@@ -90,7 +91,7 @@ func newProblems() problems {
 	return problems{
 		log:    slog.New(slog.DiscardHandler),
 		all:    make(map[problemKey]*ConfigError),
-		warned: make(map[problemKey]Instant),
+		warned: make(map[problemKey]clock.Instant),
 		next:   make(chan struct{}),
 	}
 }
@@ -116,8 +117,8 @@ func (p *problems) degraded(peer string, kind ConfigProblem, what string, err er
 
 // say warns, unless it has said the same lately. The caller holds p.mu.
 func (p *problems) say(key problemKey, what string, err error) {
-	now, last := Now(), p.warned[key]
-	if last != 0 && now < last+Instant(warnAgain) {
+	now, last := clock.Now(), p.warned[key]
+	if last != 0 && now < last+clock.Instant(warnAgain) {
 		return // whatever the text: it may have the number of a port in it
 	}
 	p.warned[key] = now
@@ -147,7 +148,7 @@ func (p *problems) forget(kept func(peer string) bool) {
 	defer p.mu.Unlock()
 	gone := func(key problemKey) bool { return !kept(key.peer) }
 	maps.DeleteFunc(p.all, func(key problemKey, _ *ConfigError) bool { return gone(key) })
-	maps.DeleteFunc(p.warned, func(key problemKey, _ Instant) bool { return gone(key) })
+	maps.DeleteFunc(p.warned, func(key problemKey, _ clock.Instant) bool { return gone(key) })
 	p.changed()
 }
 

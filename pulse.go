@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/peercache/peercache/internal/clock"
 	"io"
 	"net/http"
 	"sync"
@@ -155,7 +156,7 @@ func (h *httpPeer) signOfLife(ctx context.Context) error {
 		return err
 	}
 	h.pool.address(req.Header, h.url)
-	asked := Now()
+	asked := clock.Now()
 	resp, err := h.pool.signs.RoundTrip(req)
 	if err != nil {
 		closeIdle(h.pool.signs) // a connection of which a firewall knows no more must not be tried again

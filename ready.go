@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/peercache/peercache/internal/clock"
 	"maps"
 	"slices"
 	"time"
@@ -62,7 +63,7 @@ func (p *HTTPPool) missing() (next <-chan struct{}, most time.Duration, err erro
 	c := &p.consent
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	most = time.Duration(p.view.Load().since.plus(p.handover.time) - Now())
+	most = time.Duration(p.view.Load().since.Plus(p.handover.time) - clock.Now())
 	select {
 	case <-c.announced:
 	default:
@@ -72,7 +73,7 @@ func (p *HTTPPool) missing() (next <-chan struct{}, most time.Duration, err erro
 		return next, p.handover.time, problem
 	}
 	// Until it is known whether something lasts: if it does, that is a problem.
-	undecided := time.Duration(p.view.Load().since.plus(max(p.handover.time, differAfter+4*watchEvery)) - Now())
+	undecided := time.Duration(p.view.Load().since.Plus(max(p.handover.time, differAfter+4*watchEvery)) - clock.Now())
 	switch {
 	case len(p.view.Load().others) > 0 && !p.own.found() && undecided > 0:
 		return nil, ownLookEvery / 100, fmt.Errorf("this process was not found at its own address, %s: want its server listening there", p.self)

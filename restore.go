@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/pb"
 	"github.com/peercache/peercache/snapshot"
 )
@@ -127,7 +128,7 @@ func (s *snapshotFile) open(group string) (err error) {
 // was first opened and the time since. The older of the two counts, so that a wall clock
 // that is set back meanwhile makes nothing younger. The file is open.
 func (s *snapshotFile) ageNow() time.Duration {
-	now, age := Now(), time.Since(s.file.Header().Written)
+	now, age := clock.Now(), time.Since(s.file.Header().Written)
 	if s.seen == 0 {
 		s.seen, s.age = now, age
 	}
@@ -235,10 +236,10 @@ func (t *lifetimes) resume(e *Entry, left, age time.Duration) bool {
 	if left <= age-t.stale(*e) {
 		return false
 	}
-	now := Now()
-	fresh := now.plus(left - age)
+	now := clock.Now()
+	fresh := now.Plus(left - age)
 	if left > age {
-		fresh = expiry(now, left-age)
+		fresh = clock.Expiry(now, left-age)
 	}
 	e.Expires = t.end(*e, fresh)
 	return true

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/snapshot"
 )
 
@@ -90,12 +91,12 @@ func TestSnapshotHasWhatIsOwned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "s")
 		g := saving(t, path)
-		lease := Now() + Instant(time.Minute)
+		lease := clock.Now() + clock.Instant(time.Minute)
 		g.cache("own", "1", Entry{})
 		g.cache("former", "2", Entry{Lease: lease, Former: true})
-		g.cache("long ago", "2", Entry{Lease: Now(), Former: true}) // others own it, and do not tell of changes
+		g.cache("long ago", "2", Entry{Lease: clock.Now(), Former: true}) // others own it, and do not tell of changes
 		g.cache("stand-in", "3", Entry{Lease: lease})
-		g.cache("expired", "4", Entry{Expires: Now() + 1})
+		g.cache("expired", "4", Entry{Expires: clock.Now() + 1})
 		time.Sleep(time.Nanosecond)
 		if err := g.save(7, noNote); err != nil {
 			t.Fatal(err)

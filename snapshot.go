@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/pb"
 	"github.com/peercache/peercache/snapshot"
 )
@@ -85,7 +86,7 @@ type snapshotFile struct {
 
 	taken     *snapshot.Taken  // the one that this process found, until it is restored; or nil
 	file      *snapshot.Reader // of taken, while it is open; or nil
-	seen      Instant          // when file was first opened, 0 before
+	seen      clock.Instant    // when file was first opened, 0 before
 	age       time.Duration    // that it had then
 	departure uint64           // of the process that wrote it
 	farewell  *pb.Farewell     // and what that knew of its end; nil without peers
@@ -128,7 +129,7 @@ func (g *Group) save(departure uint64, note func() ([]byte, error)) error {
 	s.saving.Lock()
 	defer s.saving.Unlock()
 	before := s.changesNow()
-	start := Now()
+	start := clock.Now()
 	h := snapshot.Header{Name: g.name, Written: time.Now(), Departure: departure}
 	var err error
 	if h.Note, err = note(); err != nil {
@@ -195,7 +196,7 @@ func (g *Group) outdateSnapshot() error {
 
 // saved returns for how long e may be served as fresh from an instant on, in the form of
 // a snapshot.Record, and whether it is of any use.
-func (t *lifetimes) saved(e Entry, at Instant) (left time.Duration, ok bool) {
+func (t *lifetimes) saved(e Entry, at clock.Instant) (left time.Duration, ok bool) {
 	if e.Expires == 0 {
 		return 0, true
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache"
+	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/simnet"
 )
 
@@ -28,7 +29,7 @@ func TestP7SuspendedMachineServesNothingExpired(t *testing.T) {
 				suspended time.Duration
 				want      string
 			}{{0, "1"}, {2 * time.Second, "1"}, {6 * time.Second, "2"}, {time.Hour, "3"}} {
-				peercache.Suspend(c.suspended)
+				clock.Suspend(c.suspended)
 				if view, err := g.Get(t.Context(), "k"); err != nil || view.String() != c.want {
 					t.Errorf("Get %d, after %v: %q, %v, want %q", i, c.suspended, view, err, c.want)
 				}
@@ -51,7 +52,7 @@ func TestP8SuspendedMachineServesNoCopy(t *testing.T) {
 		if asked() != before {
 			t.Fatal("the copy is not served")
 		}
-		peercache.Suspend(peercache.DefaultLease)
+		clock.Suspend(peercache.DefaultLease)
 		nodes[0].get(t, key)
 		if asked() != before+1 {
 			t.Errorf("after a suspend that took a lease, the owner was asked %d times, want once", asked()-before)
@@ -62,7 +63,7 @@ func TestP8SuspendedMachineServesNoCopy(t *testing.T) {
 		before = asked()
 		go nodes[0].group.Get(context.Background(), key)
 		time.Sleep(o.takes / 2)
-		peercache.Suspend(peercache.DefaultLease)
+		clock.Suspend(peercache.DefaultLease)
 		nodes[0].get(t, key)
 		if asked() != before+2 {
 			t.Errorf("a fetch began before a suspend, and one after: the owner was asked %d times, want 2", asked()-before)

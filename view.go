@@ -8,6 +8,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/peercache/peercache/consistenthash"
+	"github.com/peercache/peercache/internal/clock"
 )
 
 // view is the set of peers that this process believes in, and the ring over it.
@@ -18,7 +19,7 @@ type view struct {
 	others []Peer               // all but this process
 	named  map[string]*httpPeer // the others, by URL; never written to
 	id     uint64               // see viewID
-	since  Instant
+	since  clock.Instant
 	before *view // the view before, itself without one; nil: this process was alone then
 
 	// first says that this is the first view with peers, of a process that had no list before.
@@ -147,7 +148,7 @@ func (p *HTTPPool) setView(anew bool) error {
 			p.partLater(peer)
 		}
 	}
-	maps.DeleteFunc(p.asked, func(peer string, _ Instant) bool { return !v.lists(peer) })
+	maps.DeleteFunc(p.asked, func(peer string, _ clock.Instant) bool { return !v.lists(peer) })
 	announced := p.newView(v, left)
 	p.known = v.named
 	p.problems.forget(func(peer string) bool { return peer == p.self || v.named[peer] != nil })

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/pb"
 )
 
@@ -179,7 +180,7 @@ func (p *HTTPPool) restore(g *Group) {
 			}
 			continue
 		}
-		outlast(ctx, next, time.Now().Add(askAgainAfter))
+		clock.Outlast(ctx, next, time.Now().Add(askAgainAfter))
 	}
 	if errors.Is(err, errNotYet) {
 		err = fmt.Errorf("%w: %s", err, someOf(quoted(s.farewell.GetPeers())))

@@ -1,7 +1,9 @@
-package peercache
+package clock
 
 import (
+	"context"
 	"math"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,9 +26,9 @@ const (
 	// beforeStart is the Instant at which the process started. So none is negative or zero,
 	// not even in a bubble of testing/synctest, whose clock starts in the year 2000.
 	beforeStart = 1 << 60
-	// endless is the least duration that is without end. It leaves room on the clock for
+	// Endless is the least duration that is without end. It leaves room on the clock for
 	// two of them in a row: a TTL, and a stale window after it.
-	endless = 100 * 365 * 24 * time.Hour
+	Endless = 100 * 365 * 24 * time.Hour
 )
 
 // Now returns the present Instant.
@@ -38,17 +40,17 @@ func Now() Instant {
 	return theClock.instant(now)
 }
 
-// sinceStart is Now as a duration.
-func sinceStart() time.Duration { return time.Duration(Now()) }
+// SinceStart is Now as a duration.
+func SinceStart() time.Duration { return time.Duration(Now()) }
 
-// plus returns the Instant d after i: the last or the first one, if there is none so late
+// Plus returns the Instant d after i: the last or the first one, if there is none so late
 // or so early.
-func (i Instant) plus(d time.Duration) Instant {
-	return max(1, Instant(sum(time.Duration(i), d)))
+func (i Instant) Plus(d time.Duration) Instant {
+	return max(1, Instant(Sum(time.Duration(i), d)))
 }
 
-// sum returns a + b, or the duration that is nearest to it.
-func sum(a, b time.Duration) time.Duration {
+// Sum returns a + b, or the duration that is nearest to it.
+func Sum(a, b time.Duration) time.Duration {
 	switch s := a + b; {
 	case b > 0 && s < a:
 		return math.MaxInt64
@@ -170,3 +172,52 @@ func readClocks(start time.Time) (wall, since time.Duration, ok bool) {
 	now := time.Now()
 	return time.Duration(now.UnixNano()), now.Sub(start), now != now.Round(0) // which has no monotonic reading
 }
+
+// Jitter returns something between half of d and all of it, so that peers that
+// failed together do not try again together.
+func Jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
+
+// Pause waits for d, or until ctx has ended.
+func Pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// Outlast waits until then, or until peers agree on something else, and reports whether
+// ctx lasted.
+func Outlast(ctx context.Context, next <-chan struct{}, then time.Time) bool {
+	timer := time.NewTimer(time.Until(then))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true // also if ctx has just ended
+	case <-next:
+	case <-ctx.Done():
+	}
+	return ctx.Err() == nil
+}
+
+// TimeOf returns an Instant as a time for people.
+func TimeOf(i Instant) time.Time {
+	if i == 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(time.Duration(i - Now()))
+}
+
+// Expiry returns the instant ttl after now, in the sense of Item.TTL: never, if
+// ttl is zero or endless, and at once, if it is negative.
+func Expiry(now Instant, ttl time.Duration) Instant {
+	if ttl == 0 || ttl >= Endless {
+		return 0
+	}
+	return now.Plus(max(ttl, 0))
+}
+
+// Suspend makes the clock of this process go as if the machine had been suspended for d. It is
+// for tests.
+func Suspend(d time.Duration) { theClock.ahead.Add(int64(d)) }

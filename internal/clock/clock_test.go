@@ -1,4 +1,4 @@
-package peercache
+package clock
 
 import (
 	"math"
@@ -162,16 +162,16 @@ func TestSumsSaturate(t *testing.T) {
 		{1, 2, 3}, {1, -2, -1}, {most, 0, most}, {most, 1, most}, {most, most, most}, {most, least, -1},
 		{least, -1, least}, {least, least, least}, {least, 1, least + 1}, {most - 5, 5, most}, {-1, 1, 0},
 	} {
-		if got := sum(c.a, c.b); got != c.want {
+		if got := Sum(c.a, c.b); got != c.want {
 			t.Errorf("%d + %d = %d, want %d", c.a, c.b, got, c.want)
 		}
-		if got := sum(c.b, c.a); got != c.want {
+		if got := Sum(c.b, c.a); got != c.want {
 			t.Errorf("%d + %d = %d, want %d", c.b, c.a, got, c.want)
 		}
 	}
-	for _, d := range []time.Duration{least, -1, 0, 1, endless, most} {
+	for _, d := range []time.Duration{least, -1, 0, 1, Endless, most} {
 		now := Now()
-		if at := now.plus(d); at <= 0 || d > 0 && at <= now || d < 0 && at >= now {
+		if at := now.Plus(d); at <= 0 || d > 0 && at <= now || d < 0 && at >= now {
 			t.Errorf("%d after %d is %d", d, now, at)
 		}
 	}

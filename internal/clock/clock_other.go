@@ -1,6 +1,6 @@
 //go:build !linux
 
-package peercache
+package clock
 
 import (
 	"runtime"
