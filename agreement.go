@@ -2,8 +2,9 @@ package peercache
 
 import (
 	"context"
-	"github.com/peercache/peercache/internal/clock"
 	"time"
+
+	"github.com/peercache/peercache/internal/clock"
 )
 
 // agreement says how far the peers of a view are known to have that view.

@@ -1,10 +1,11 @@
 package peercache
 
 import (
-	"github.com/peercache/peercache/internal/clock"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/peercache/peercache/internal/clock"
 )
 
 // Two processes are at one address if one answers what was asked after the other was heard. A

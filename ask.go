@@ -2,9 +2,10 @@ package peercache
 
 import (
 	"context"
-	"github.com/peercache/peercache/internal/clock"
 	"sync"
 	"time"
+
+	"github.com/peercache/peercache/internal/clock"
 )
 
 // ask is what an owner is asked for, and the flights that its answers end.

@@ -2,11 +2,12 @@ package peercache
 
 import (
 	"context"
-	"github.com/peercache/peercache/internal/clock"
 	"log/slog"
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/peercache/peercache/internal/clock"
 )
 
 // BreakerState is what a process makes of a peer: see PeerStats.

@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/peercache/peercache/internal/clock"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/peercache/peercache/internal/clock"
 )
 
 // Remove drops the values of keys everywhere, or of none of them if one cannot be a key

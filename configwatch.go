@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/pb"
 )
 
@@ -163,7 +164,7 @@ func (w *configWatch) ask(peer string, differs, lacks bool) {
 		w.mu.Unlock()
 	}
 	w.found(w.differ, peer, DifferentLists, differs && difference != "", "the lists of peers differ: %s: want the same list in all processes", difference)
-	w.found(w.lacking, peer, MissingGroup, len(missing) > 0, "it has no group of the name %s: want the same groups in all processes", someOf(quoted(missing)))
+	w.found(w.lacking, peer, MissingGroup, len(missing) > 0, "it has no group of the name %s: want the same groups in all processes", quote.Some(quote.All(missing)))
 }
 
 // found records whether something is wrong with a peer. If it lasts, it is a problem.
@@ -213,13 +214,4 @@ func (p *HTTPPool) answerGroups(resp *pb.ChangeResponse, names bool) {
 		}
 		resp.GroupNames = append(resp.GroupNames, name)
 	}
-}
-
-// quoted quotes names.
-func quoted(names []string) []string {
-	all := make([]string, len(names))
-	for i, name := range names {
-		all[i] = quote(name)
-	}
-	return all
 }

@@ -4,8 +4,9 @@ import (
 	"context"
 	"time"
 
-	"github.com/peercache/peercache/internal/clock"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/peercache/peercache/internal/clock"
 )
 
 // A peer that left the view is told of changes for a while, so that those who still ask it

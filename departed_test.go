@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/peercache/peercache"
-
 	"github.com/peercache/peercache/internal/simnet"
 )
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/pb"
 )
 
@@ -48,10 +49,10 @@ func (p *HTTPPool) differenceTo(resp *pb.ChangeResponse) string {
 	}
 	var said []string
 	if more := lacking(theirs, mine); len(more) > 0 {
-		said = append(said, someOf(more)+isOrAre(more)+"in its list and not in this one's")
+		said = append(said, quote.Some(more)+quote.IsOrAre(more)+"in its list and not in this one's")
 	}
 	if more := lacking(mine, theirs); len(more) > 0 {
-		said = append(said, someOf(more)+isOrAre(more)+"in this one's list and not in its")
+		said = append(said, quote.Some(more)+quote.IsOrAre(more)+"in this one's list and not in its")
 	}
 	return strings.Join(said, "; ")
 }
@@ -95,21 +96,6 @@ func lacking(names, others []string) []string {
 		_, there := slices.BinarySearch(others, name)
 		return there
 	})
-}
-
-// someOf names the first of many peers, and counts the others.
-func someOf(names []string) string {
-	if len(names) <= mostNamed {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:mostNamed], ", "), len(names)-mostNamed)
-}
-
-func isOrAre(names []string) string {
-	if len(names) == 1 {
-		return " is "
-	}
-	return " are "
 }
 
 // sizeOf says how many peers a view has, if that is known.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/peercache/peercache/internal/quote"
 )
 
 // These are found by errors.Is in the errors that peercache returns, which say
@@ -55,7 +57,7 @@ type RemoteError struct {
 // Error quotes the text, of which it shows a part if it is long: it is the other peer's, and
 // may hold anything.
 func (e *RemoteError) Error() string {
-	return fmt.Sprintf("peer %s answered: %s", e.Peer, quoteText(e.Message))
+	return fmt.Sprintf("peer %s answered: %s", e.Peer, quote.Text(e.Message))
 }
 
 // Unwrap returns what kind of error it was on the other peer: ErrNotFound,

@@ -2,8 +2,9 @@ package peercache
 
 import (
 	"context"
-	"github.com/peercache/peercache/internal/clock"
 	"time"
+
+	"github.com/peercache/peercache/internal/clock"
 )
 
 // formerPeer is a peer that has left the view lately. What belongs to it is kept for a while:

@@ -5,10 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/peercache/peercache/internal/clock"
 	"math/rand/v2"
 	"strings"
 	"time"
+
+	"github.com/peercache/peercache/internal/clock"
 )
 
 // The defaults of the options that say how long a value may be served.

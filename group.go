@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/singleflight"
 )
 
@@ -295,5 +296,5 @@ func (g *Group) checkKey(key string) error {
 
 // keyError says which group and key an error is about.
 func (g *Group) keyError(key string, err error) error {
-	return fmt.Errorf("peercache: group %q, key %s: %w", g.name, quote(key), err)
+	return fmt.Errorf("peercache: group %q, key %s: %w", g.name, quote.Key(key), err)
 }

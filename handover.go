@@ -2,11 +2,12 @@ package peercache
 
 import (
 	"context"
-	"github.com/peercache/peercache/internal/clock"
 	"hash/maphash"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/peercache/peercache/internal/clock"
 )
 
 // previous returns the peer that owned key before the view changed, for a while after;

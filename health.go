@@ -5,10 +5,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"github.com/peercache/peercache/internal/clock"
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/quote"
 )
 
 // What opens a peer's breaker, and closes it. On a stream that is the link's: an attempt
@@ -114,7 +116,7 @@ func foreign(resp *http.Response) error {
 	case strings.Contains(text, "HTTP request to an HTTPS server"):
 		want = "want https:// in its base URL"
 	case s/100 == 3:
-		want = fmt.Sprintf("it redirects to %s: want a base URL that is not redirected", quote(resp.Header.Get("Location")))
+		want = fmt.Sprintf("it redirects to %s: want a base URL that is not redirected", quote.Key(resp.Header.Get("Location")))
 	case s == http.StatusUnauthorized, s == http.StatusForbidden:
 		want = "something asks for credentials in its place: want the peers' requests let through"
 	case s == http.StatusTooManyRequests:

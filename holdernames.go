@@ -1,11 +1,12 @@
 package peercache
 
 import (
-	"github.com/peercache/peercache/internal/clock"
 	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/peercache/peercache/internal/clock"
 )
 
 // peerNumbers gives the peers that have leases numbers, and takes the numbers of those back

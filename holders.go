@@ -1,12 +1,13 @@
 package peercache
 
 import (
-	"github.com/peercache/peercache/internal/clock"
 	"hash/maphash"
 	"iter"
 	"math"
 	"sync"
 	"time"
+
+	"github.com/peercache/peercache/internal/clock"
 )
 
 // holders knows which peers may hold a copy of a key, or be about to get one, and

@@ -2,13 +2,14 @@ package peercache
 
 import (
 	"fmt"
-	"github.com/peercache/peercache/internal/clock"
 	"math/rand/v2"
 	"runtime"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/peercache/peercache/internal/clock"
 )
 
 // named is a Peer that is known by its name alone.

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/peercache/peercache/internal/quote"
 )
 
 // A web page that somebody of the same network looks at can have the browser send requests to
@@ -69,7 +71,7 @@ func (p *HTTPPool) foreignPage(r *http.Request) error {
 	if _, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil {
 		return nil
 	}
-	return fmt.Errorf("this process is not known as %s: if it is, as behind a proxy, want that in WithHosts", quote(name))
+	return fmt.Errorf("this process is not known as %s: if it is, as behind a proxy, want that in WithHosts", quote.Key(name))
 }
 
 // named reports whether a host name is one of this process.

@@ -3,13 +3,15 @@ package peercache
 import (
 	"errors"
 	"fmt"
-	"github.com/peercache/peercache/internal/clock"
 	"maps"
 	"net/http"
 	"slices"
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/quote"
 )
 
 // A request to a peer names who asks, and whom; the response names who answers. So a
@@ -97,7 +99,7 @@ func (p *HTTPPool) misdirected(r *http.Request) error {
 		p.own.lookAgain() // who asks calls itself as this process does
 	case to != "" && to != p.self:
 		p.own.lookAgain()
-		return fmt.Errorf("%w: this process is %s, and the request is for %s", errWrongPeer, p.self, quote(to))
+		return fmt.Errorf("%w: this process is %s, and the request is for %s", errWrongPeer, p.self, quote.Key(to))
 	case to == p.self && p.view.Load().lists(from.name):
 		p.own.reached.Store(true)
 	}
@@ -108,7 +110,7 @@ func clusterText(name string) string {
 	if name == "" {
 		return "no named cluster"
 	}
-	return "the cluster " + quote(name)
+	return "the cluster " + quote.Key(name)
 }
 
 // answerer is the process that answers at the address of a peer.
@@ -156,7 +158,7 @@ func (h *httpPeer) checkIdentity(header http.Header, asked clock.Instant) error 
 	case who.process == p.consent.process:
 		return fmt.Errorf("%w: this is another address of this process, %s: want each process once in the list", errWrongPeer, p.self)
 	case who.name != h.url:
-		return fmt.Errorf("%w: the process that answers there calls itself %s: want that in the list, or this as its self", errWrongPeer, quote(who.name))
+		return fmt.Errorf("%w: the process that answers there calls itself %s: want that in the list, or this as its self", errWrongPeer, quote.Key(who.name))
 	}
 	other, anew, two := h.answerer.heard(who.process, asked)
 	if anew && h.link != nil {

@@ -12,8 +12,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/peercache/peercache/internal/clock"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/peercache/peercache/internal/clock"
 )
 
 // Shutdown ends the pool's part in the cluster so that nobody notices:

@@ -2,34 +2,12 @@ package peercache
 
 import (
 	"context"
-	"fmt"
-	"github.com/peercache/peercache/internal/clock"
 	"log/slog"
 	"time"
+
+	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/quote"
 )
-
-// longestShown is how much of a key an error or a log shows, in bytes.
-const longestShown = 64
-
-// quote shows a key in an error: any bytes, but not too many.
-func quote(key string) string {
-	if len(key) > longestShown {
-		return fmt.Sprintf("%q… (%d bytes)", key[:longestShown], len(key))
-	}
-	return fmt.Sprintf("%q", key)
-}
-
-// longestText is how much of a text of a peer an error shows, in bytes.
-const longestText = 1024
-
-// quoteText shows a text that a peer has sent, whose bytes may be control characters, or no
-// text at all.
-func quoteText(text string) string {
-	if len(text) > longestText {
-		return fmt.Sprintf("%q… (%d bytes)", text[:longestText], len(text))
-	}
-	return fmt.Sprintf("%q", text)
-}
 
 // logs reports whether the group says what is of that level.
 func (g *Group) logs(level slog.Level) bool {
@@ -39,8 +17,8 @@ func (g *Group) logs(level slog.Level) bool {
 // say logs what happened to a key. Call it only if the group logs the level: to
 // make its arguments costs allocations.
 func (g *Group) say(level slog.Level, what, key string, attrs ...slog.Attr) {
-	if len(key) > longestShown {
-		key = key[:longestShown] + "…"
+	if len(key) > quote.LongestKey {
+		key = key[:quote.LongestKey] + "…"
 	}
 	attrs = append([]slog.Attr{slog.String("group", g.name), slog.String("key", key)}, attrs...)
 	g.log.LogAttrs(context.Background(), level, what, attrs...)

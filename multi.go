@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/peercache/peercache/internal/clock"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/peercache/peercache/internal/clock"
 )
 
 // Result is what GetMulti found for one key.

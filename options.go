@@ -2,9 +2,10 @@ package peercache
 
 import (
 	"fmt"
-	"github.com/peercache/peercache/internal/clock"
 	"log/slog"
 	"time"
+
+	"github.com/peercache/peercache/internal/clock"
 )
 
 // The defaults of a group's options.

@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/peercache/peercache/internal/clock"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/quote"
 )
 
 // ownAddress is what is known of the address by which the peers know this process. It asks
@@ -136,7 +138,7 @@ func (a *ownAddress) ask(ctx context.Context) error {
 	case who.name == "":
 		return foreign(resp)
 	case who.process != p.consent.process:
-		return fmt.Errorf("%w: another process answers at the address that this one has as its self, and calls itself %s: want the address of this process, by which its peers reach it", errWrongPeer, quote(who.name))
+		return fmt.Errorf("%w: another process answers at the address that this one has as its self, and calls itself %s: want the address of this process, by which its peers reach it", errWrongPeer, quote.Key(who.name))
 	}
 	return nil
 }

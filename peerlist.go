@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/peercache/peercache/internal/quote"
 )
 
 const (
@@ -100,7 +102,7 @@ func (p *HTTPPool) allowed(name string) error {
 // checkPeer returns an error if name cannot be a peer of this pool, or this process itself.
 func (p *HTTPPool) checkPeer(name string) error {
 	if len(name) > longestPeerURL {
-		return fmt.Errorf("peer %s: want at most %d bytes", quote(name), longestPeerURL)
+		return fmt.Errorf("peer %s: want at most %d bytes", quote.Key(name), longestPeerURL)
 	}
 	if err := p.checkSpelling(name); err != nil {
 		return err
@@ -152,7 +154,7 @@ func (p *HTTPPool) checkPeers(peers []string) error {
 		seen[spelled] = name
 	}
 	if !slices.Contains(peers, p.self) {
-		return fmt.Errorf("the list of peers lacks this process, %q: %s", p.self, someOf(quoted(peers)))
+		return fmt.Errorf("the list of peers lacks this process, %q: %s", p.self, quote.Some(quote.All(peers)))
 	}
 	return nil
 }

@@ -2,8 +2,9 @@ package peercache
 
 import (
 	"context"
-	"github.com/peercache/peercache/internal/clock"
 	"time"
+
+	"github.com/peercache/peercache/internal/clock"
 )
 
 // A Peer is another process of the cluster, as a Group sees it. Peers are

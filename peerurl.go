@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/peercache/peercache/internal/quote"
 )
 
 // Peers are told apart by the text of their base URLs, in all processes, so there is one way
@@ -112,7 +114,7 @@ func spellAddr(addr netip.Addr) (string, error) {
 // shownURL shows a URL in an error, without a user and a password.
 func shownURL(name string) string {
 	if len(name) > longestPeerURL {
-		return quote(name)
+		return quote.Key(name)
 	}
 	if at := strings.LastIndexByte(name, '@'); at >= 0 {
 		name = "…" + name[at:]

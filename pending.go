@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/stream"
 )
 
@@ -27,16 +28,13 @@ type Pending struct {
 	Err   error     // why
 }
 
-// mostNamed is how many names the text of an error shows. Beyond that it counts them.
-const mostNamed = 5
-
 // Error names the first of the peers, and counts the others: Pending has them all.
 func (e *InvalidationError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "peercache: group %q: the old values may still be served", e.Group)
 	for i, p := range e.Pending {
-		if i == mostNamed {
-			fmt.Fprintf(&b, "; and by %d more", len(e.Pending)-mostNamed)
+		if i == quote.MostNamed {
+			fmt.Fprintf(&b, "; and by %d more", len(e.Pending)-quote.MostNamed)
 			break
 		}
 		if i > 0 {

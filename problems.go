@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"github.com/peercache/peercache/internal/clock"
 	"log/slog"
 	"maps"
 	"slices"
@@ -13,6 +12,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/quote"
 )
 
 // ConfigProblem is a kind of wrong configuration. See ConfigError.
@@ -203,7 +205,7 @@ type configErrors []*ConfigError
 
 func (e configErrors) Error() string {
 	var texts []string
-	for _, one := range e[:min(len(e), mostNamed)] {
+	for _, one := range e[:min(len(e), quote.MostNamed)] {
 		texts = append(texts, one.Error())
 	}
 	if more := len(e) - len(texts); more > 0 {

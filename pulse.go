@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/peercache/peercache/internal/clock"
 	"io"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/peercache/peercache/internal/clock"
 )
 
 // pulseTicks is in how many ticks a pulse looks for signs of life within the detection

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/peercache/peercache/internal/clock"
-	"maps"
-	"slices"
 	"time"
+
+	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/quote"
 )
 
 // Ready returns nil when this process is warm enough for the requests of users: it has a
@@ -78,13 +78,13 @@ func (p *HTTPPool) missing() (next <-chan struct{}, most time.Duration, err erro
 	case len(p.view.Load().others) > 0 && !p.own.found() && undecided > 0:
 		return nil, ownLookEvery / 100, fmt.Errorf("this process was not found at its own address, %s: want its server listening there", p.self)
 	case len(c.dissent) > 0 && undecided > 0:
-		return c.next, min(undecided, watchEvery), fmt.Errorf("peers have another view: %s", namesOf(c.dissent))
+		return c.next, min(undecided, watchEvery), fmt.Errorf("peers have another view: %s", quote.SomeKeys(c.dissent))
 	case most <= 0:
 		return nil, 0, nil
 	case len(p.watch.lack()) > 0:
-		return nil, min(most, watchEvery), fmt.Errorf("peers lack groups that this process has: %s", someOf(p.watch.lack()))
+		return nil, min(most, watchEvery), fmt.Errorf("peers lack groups that this process has: %s", quote.Some(p.watch.lack()))
 	case len(c.offering) > 0:
-		return c.offered, most, fmt.Errorf("peers have values to hand over: %s", namesOf(c.offering))
+		return c.offered, most, fmt.Errorf("peers have values to hand over: %s", quote.SomeKeys(c.offering))
 	}
 	for name, g := range *p.groups.Load() {
 		if g.snapshot == nil {
@@ -106,6 +106,3 @@ func (p *HTTPPool) viewed() <-chan struct{} {
 	}
 	return p.given
 }
-
-// namesOf names the first of the peers, and counts the others.
-func namesOf[V any](peers map[string]V) string { return someOf(slices.Sorted(maps.Keys(peers))) }

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/pb"
 	"github.com/peercache/peercache/snapshot"
 )
@@ -65,7 +66,7 @@ func farewellOf(h snapshot.Header, self string) (*pb.Farewell, error) {
 		switch {
 		case log.GetDeparture() != h.Departure:
 		case log.GetPeer() != self:
-			return nil, fmt.Errorf("it was written by the process at %s: want one of %s", quote(log.GetPeer()), self)
+			return nil, fmt.Errorf("it was written by the process at %s: want one of %s", quote.Key(log.GetPeer()), self)
 		default:
 			return f, nil
 		}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/stream"
 )
 
@@ -141,7 +142,7 @@ func (in *inbound) enter(name string, known bool) (leave func(), err error) {
 	case in.all >= l.Streams:
 		return nil, fmt.Errorf("%d streams are open: want at most as many", in.all)
 	case in.names[name] >= l.StreamsPerPeer:
-		return nil, fmt.Errorf("%d streams are open of the peer %s: want at most as many", in.names[name], quote(name))
+		return nil, fmt.Errorf("%d streams are open of the peer %s: want at most as many", in.names[name], quote.Key(name))
 	case !known && in.strangers >= max(1, l.Streams/2):
 		return nil, fmt.Errorf("%d streams are open of peers that are not in the view: want at most as many", in.strangers)
 	}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/pb"
 )
 
@@ -183,7 +184,7 @@ func (p *HTTPPool) restore(g *Group) {
 		clock.Outlast(ctx, next, time.Now().Add(askAgainAfter))
 	}
 	if errors.Is(err, errNotYet) {
-		err = fmt.Errorf("%w: %s", err, someOf(quoted(s.farewell.GetPeers())))
+		err = fmt.Errorf("%w: %s", err, quote.Some(quote.All(s.farewell.GetPeers())))
 	}
 	g.sayRestored(n, err)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/pb"
 )
 
@@ -96,9 +97,9 @@ func (p *HTTPPool) isPeer(name string) bool {
 // the longest.
 func (h *httpPeer) holder(said *pb.Holder) Holder {
 	reason := string(said.GetReason()[:min(len(said.GetReason()), mostReason)])
-	held := Holder{said.GetPeer(), max(0, min(time.Duration(said.GetLeftNs()), longestLease)), quoteText(reason)}
+	held := Holder{said.GetPeer(), max(0, min(time.Duration(said.GetLeftNs()), longestLease)), quote.Text(reason)}
 	if !h.pool.isPeer(held.Peer) {
-		held.Reason = fmt.Sprintf("of %s it says %s", quote(held.Peer), held.Reason)
+		held.Reason = fmt.Sprintf("of %s it says %s", quote.Key(held.Peer), held.Reason)
 		held.Peer = h.url
 	}
 	return held
@@ -127,7 +128,7 @@ func statusText(resp *http.Response) string {
 func decodeError(peer string, e *pb.Error) error {
 	text := string(e.GetMessage()[:min(len(e.GetMessage()), mostErrorText)])
 	if refusal := refusals[e.GetKind()]; refusal != nil {
-		return &PeerError{Peer: peer, Err: fmt.Errorf("%w: %s", refusal, quoteText(text))}
+		return &PeerError{Peer: peer, Err: fmt.Errorf("%w: %s", refusal, quote.Text(text))}
 	}
 	remote := &RemoteError{Peer: peer, Message: text}
 	for _, k := range errorKinds {
