@@ -267,6 +267,6 @@ func (g *Group) keepCopy(key string, e fetched, asked clock.Instant, have Entry,
 		g.hot.Renew(key, e.Entry)
 		return
 	}
-	g.hits.grow()
+	g.hits.Grow()
 	g.hot.Add(strings.Clone(key), e.Entry, g.planted.taint(f.Tainted))
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/quote"
+	"github.com/peercache/peercache/internal/stripe"
 	"github.com/peercache/peercache/singleflight"
 )
 
@@ -73,7 +74,7 @@ type Group struct {
 
 	snapshot *snapshotFile // nil without a WithSnapshot
 
-	hits  hitCounters
+	hits  stripe.Counters
 	stats counters
 
 	planted bug // by tests, which show that they would see it
@@ -117,7 +118,7 @@ func (g *Group) init(cacheBytes int64, opts []GroupOption) (err error) {
 	if cacheBytes < leastCacheBytes {
 		return fmt.Errorf("a cache of %d bytes: want at least %d", cacheBytes, leastCacheBytes)
 	}
-	g.hits.init(cacheBytes)
+	g.hits.Init(cacheBytes)
 	for i, opt := range opts {
 		if opt == nil {
 			return fmt.Errorf("option %d is nil", i)
@@ -226,12 +227,12 @@ func (g *Group) hit(ctx context.Context, key string, old *aged) (view ByteView, 
 	}
 	e, v := g.own(key)
 	if v != absent {
-		g.hits.mine().main.Add(1)
+		g.hits.Mine().Main.Add(1)
 		if v == aging {
 			g.refresh(ctx, key, old)
 		}
 	} else if e, v = g.copied(key); v != absent {
-		g.hits.mine().hot.Add(1)
+		g.hits.Mine().Hot.Add(1)
 		if v == aging {
 			g.renew(ctx, key, e, old)
 		}

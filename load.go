@@ -165,7 +165,7 @@ func (g *Group) keep(key string, e Entry, began clock.Instant, f *flight) Entry 
 // looked at, viewChanged may have looked through the cache before it came, and nothing
 // would limit its time: it leaves again.
 func (g *Group) addOwn(key string, e Entry, tainted func() bool) bool {
-	g.hits.grow()
+	g.hits.Grow()
 	kept := g.main.Add(strings.Clone(key), e, tainted)
 	if kept && e.Lease == 0 && g.rank(key) != asOwner {
 		g.main.Remove(key)

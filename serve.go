@@ -70,9 +70,9 @@ func (g *Group) serveHit(q *Query, old *aged) (served, bool) {
 			e.Lease = 0 // that is of this process; the new owner has the value for good
 		}
 	} else {
-		stripe := g.hits.mine()
-		stripe.served.Add(1)
-		stripe.main.Add(1)
+		stripe := g.hits.Mine()
+		stripe.Served.Add(1)
+		stripe.Main.Add(1)
 	}
 	if g.logs(slog.LevelDebug) {
 		g.say(slog.LevelDebug, "hit for a peer", q.Key)
@@ -100,7 +100,7 @@ func (g *Group) serveLoad(ctx context.Context, q *Query) (s served) {
 		s.err = errNotCached
 		return s
 	}
-	g.hits.mine().served.Add(1)
+	g.hits.Mine().Served.Add(1)
 	g.stats.servedMiss.Add(1)
 	if s.err = g.checkKey(q.Key); s.err != nil {
 		return s
@@ -133,7 +133,7 @@ func (g *Group) loadedFor(s *served, e Entry, key string, err error) {
 // serveLoads answers what serveHit did not of many keys that a peer asked for at
 // once, and calls got with the place of each. q is all but its Key.
 func (g *Group) serveLoads(ctx context.Context, q *Query, keys []string, got func(i int, s served)) {
-	g.hits.mine().served.Add(int64(len(keys)))
+	g.hits.Mine().Served.Add(int64(len(keys)))
 	g.stats.servedMiss.Add(int64(len(keys)))
 	for _, key := range keys {
 		if g.checkKey(key) != nil { // no peer that keeps to the limits does that

@@ -79,7 +79,7 @@ type counters struct {
 // Stats returns the group's figures. They are read one after the other while
 // the group goes on, so that sums may be off by what happens meanwhile.
 func (g *Group) Stats() Stats {
-	mainHits, hotHits, served := g.hits.sum()
+	mainHits, hotHits, served := g.hits.Sum()
 	misses, servedMisses := g.stats.misses.Load(), g.stats.servedMiss.Load()
 	s := Stats{
 		Gets:           mainHits + hotHits + misses + servedMisses,

@@ -1,4 +1,4 @@
-package peercache
+package stripe
 
 import (
 	"math/bits"
@@ -17,7 +17,7 @@ const (
 	// fewestStripes.
 	stripesShare  = 32
 	fewestStripes = 2
-	stripeBytes   = unsafe.Sizeof(hitStripe{})
+	stripeBytes   = unsafe.Sizeof(Stripe{})
 
 	// stackBits is the size of the smallest stack: those of two goroutines are
 	// at least that far apart.
@@ -28,63 +28,63 @@ const (
 	spread = 0x9E3779B97F4A7C15
 )
 
-// hitCounters count what happens at every hit, exactly, and yet without a cache
+// Counters count what happens at every hit, exactly, and yet without a cache
 // line that all cores write to. A goroutine finds its stripe by the address of
 // its stack. That costs next to nothing, and because a stack that is freed is
 // used again on the same processor, a stripe stays in one core's cache.
 //
 // A group has few stripes until it caches something: on a machine of many processors, all
 // of them take more than the rest of an empty group.
-type hitCounters struct {
+type Counters struct {
 	// shift leaves as many bits of a 64-bit hash as number the stripes, of which first is
 	// the first. It is written after first, and read before: so there are enough.
 	shift atomic.Uint32
-	first atomic.Pointer[hitStripe]
+	first atomic.Pointer[Stripe]
 
 	most uint8 // what shift leaves, when there are all stripes
 	once sync.Once
-	few  [fewestStripes]hitStripe
+	few  [fewestStripes]Stripe
 }
 
-// hitStripe fills two cache lines, because processors fetch them in pairs.
-type hitStripe struct {
-	main, hot atomic.Int64 // hits in each of the caches
-	served    atomic.Int64 // peers' requests
+// Stripe fills two cache lines, because processors fetch them in pairs.
+type Stripe struct {
+	Main, Hot atomic.Int64 // hits in each of the caches
+	Served    atomic.Int64 // peers' requests
 	_         [128 - 3*8]byte
 }
 
-// init makes the counters of a group of so many bytes, of which they take a small part.
-func (c *hitCounters) init(bytes int64) {
+// Init makes the counters of a group of so many bytes, of which they take a small part.
+func (c *Counters) Init(bytes int64) {
 	most := max(fewestStripes, min(bytes/stripesShare/int64(stripeBytes), mostStripes))
 	c.most = uint8(bits.Len(uint(min(int64(runtime.GOMAXPROCS(0))*stripesPerCPU, most) - 1)))
 	c.first.Store(&c.few[0])
 	c.shift.Store(64 - 1)
 }
 
-// grow makes all stripes. It is called when something is cached, whose hits will count.
-func (c *hitCounters) grow() {
+// Grow makes all stripes. It is called when something is cached, whose hits will count.
+func (c *Counters) Grow() {
 	c.once.Do(func() {
 		if n := 1 << c.most; n > fewestStripes {
-			c.first.Store(unsafe.SliceData(make([]hitStripe, n)))
+			c.first.Store(unsafe.SliceData(make([]Stripe, n)))
 			c.shift.Store(uint32(64 - c.most))
 		}
 	})
 }
 
-// mine returns the stripe of this goroutine.
-func (c *hitCounters) mine() *hitStripe {
+// Mine returns the stripe of this goroutine.
+func (c *Counters) Mine() *Stripe {
 	var here byte
 	address := uint64(uintptr(unsafe.Pointer(&here)))
 	i := address >> stackBits * spread >> (c.shift.Load() & 63)
-	return (*hitStripe)(unsafe.Add(unsafe.Pointer(c.first.Load()), uintptr(i)*stripeBytes))
+	return (*Stripe)(unsafe.Add(unsafe.Pointer(c.first.Load()), uintptr(i)*stripeBytes))
 }
 
-func (c *hitCounters) sum() (main, hot, served int64) {
-	add := func(stripes []hitStripe) {
+func (c *Counters) Sum() (main, hot, served int64) {
+	add := func(stripes []Stripe) {
 		for i := range stripes {
-			main += stripes[i].main.Load()
-			hot += stripes[i].hot.Load()
-			served += stripes[i].served.Load()
+			main += stripes[i].Main.Load()
+			hot += stripes[i].Hot.Load()
+			served += stripes[i].Served.Load()
 		}
 	}
 	add(c.few[:]) // also when there are more
