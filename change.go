@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/failpoint"
 )
 
 // Remove drops the values of keys everywhere, or of none of them if one cannot be a key
@@ -164,7 +165,7 @@ func (g *Group) spread(ctx context.Context, c Change) error {
 func (g *Group) tellAll(ctx context.Context, called clock.Instant, c Change) (*telling, agreement) {
 	state := g.agreement()
 	g.noteChange(&c) // each time: whoever has left meanwhile may have a snapshot
-	if g.planted == absentForgotten {
+	if g.planted == failpoint.AbsentForgotten {
 		state.absent = nil
 	}
 	t := &telling{g: g, called: called, c: c, pending: make(map[string]Pending), failed: make(map[Peer]error), next: state.next}

@@ -5,24 +5,6 @@ import (
 	"runtime"
 )
 
-// WithPlanted plants a bug: see planted.go.
-func WithPlanted(b bug) GroupOption {
-	return func(g *Group) error {
-		g.planted = b
-		return nil
-	}
-}
-
-// The bugs that can be planted.
-const (
-	PlantNoTaint         = noTaint
-	PlantLeaseFromAnswer = leaseFromAnswer
-	PlantCopiesFirst     = copiesFirst
-	PlantOfferWins       = offerWins
-	PlantLogsIgnored     = logsIgnored
-	PlantAbsentForgotten = absentForgotten
-)
-
 // Forget drops what a process has of a key that it owns, as if it had been evicted.
 func (g *Group) Forget(key string) { g.main.Remove(key) }
 

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/failpoint"
 	"github.com/peercache/peercache/singleflight"
 )
 
@@ -256,7 +257,7 @@ func (g *Group) keepCopy(key string, e fetched, asked clock.Instant, have Entry,
 		return
 	}
 	now := clock.Now()
-	if g.planted == leaseFromAnswer {
+	if g.planted == failpoint.LeaseFromAnswer {
 		asked = now
 	}
 	e.Lease = g.leaseOf(e.Entry, asked)
@@ -268,5 +269,5 @@ func (g *Group) keepCopy(key string, e fetched, asked clock.Instant, have Entry,
 		return
 	}
 	g.hits.Grow()
-	g.hot.Add(strings.Clone(key), e.Entry, g.planted.taint(f.Tainted))
+	g.hot.Add(strings.Clone(key), e.Entry, g.planted.Taint(f.Tainted))
 }

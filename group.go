@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/failpoint"
 	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/internal/stripe"
 	"github.com/peercache/peercache/singleflight"
@@ -77,7 +78,7 @@ type Group struct {
 	hits  stripe.Counters
 	stats counters
 
-	planted bug // by tests, which show that they would see it
+	planted failpoint.Bug // by tests, which show that they would see it
 }
 
 // NewGroup makes a group of the given name, whose cached values, keys and bookkeeping take
@@ -96,6 +97,7 @@ func NewGroup(name string, cacheBytes int64, getter Getter, opts ...GroupOption)
 		maxKey:      DefaultMaxKeyBytes,
 		maxValue:    DefaultMaxValueBytes,
 		hotShare:    DefaultHotShare,
+		planted:     failpoint.Planted(),
 		newCache:    NewStore,
 		times:       lifetimes{lease: DefaultLease, standIn: DefaultStandIn},
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/failpoint"
 )
 
 // previous returns the peer that owned key before the view changed, for a while after;
@@ -41,7 +42,7 @@ func (g *Group) handoversSince(key string) (since clock.Instant, ok bool) {
 func (g *Group) marked(key string, since clock.Instant) (refused func() bool) {
 	return func() bool {
 		now, ok := g.handoversSince(key)
-		return (!ok || now != since) && g.planted != offerWins
+		return (!ok || now != since) && g.planted != failpoint.OfferWins
 	}
 }
 
@@ -128,7 +129,7 @@ const mostChanged = 8
 // change for the time of a stand-in after it left; later nothing is taken from it. It is false
 // for a peer of the view, for which left is 0: who could not be told there has the change fail.
 func (g *Group) changedBefore(key string, left clock.Instant) bool {
-	if left == 0 || g.planted == offerWins {
+	if left == 0 || g.planted == failpoint.OfferWins {
 		return false
 	}
 	if clock.Now() >= left+clock.Instant(g.times.standIn) {

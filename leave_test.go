@@ -13,6 +13,7 @@ import (
 
 	"github.com/peercache/peercache"
 	"github.com/peercache/peercache/discovery"
+	"github.com/peercache/peercache/internal/failpoint"
 	"github.com/peercache/peercache/internal/simnet"
 )
 
@@ -161,17 +162,18 @@ func TestP8RemoveWhileAPeerLeaves(t *testing.T) {
 		t.Errorf("%d old values after a Remove", stale)
 	}
 	// And the test would see it.
-	if stale := removeWhileAPeerLeaves(t, peercache.WithPlanted(peercache.PlantOfferWins)); stale == 0 {
+	defer failpoint.Plant(failpoint.OfferWins)()
+	if stale := removeWhileAPeerLeaves(t); stale == 0 {
 		t.Error("a handover that knows of no Remove was not found")
 	}
 }
 
 // removeWhileAPeerLeaves returns how many old values are read after a Remove.
-func removeWhileAPeerLeaves(t *testing.T, opts ...peercache.GroupOption) (stale int) {
+func removeWhileAPeerLeaves(t *testing.T) (stale int) {
 	for after := range 40 {
 		simulate(t, func(t *testing.T, net *simnet.Network) {
 			o := &editions{}
-			nodes := newSimCluster(t, net, 3, simConfig{getter: o, group: append(opts, peercache.WithHotShare(0))})
+			nodes := newSimCluster(t, net, 3, simConfig{getter: o, group: []peercache.GroupOption{peercache.WithHotShare(0)}})
 			keys := keysOwnedBy(t, nodes, 0, 1, 50)
 			for _, key := range keys {
 				nodes[1].brings(t, key, "1")

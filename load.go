@@ -157,7 +157,7 @@ func (g *Group) keep(key string, e Entry, began clock.Instant, f *flight) Entry 
 		}
 		// What is there is older. It leaves, as for any other value.
 	}
-	g.addOwn(key, e, g.planted.taint(f.Tainted))
+	g.addOwn(key, e, g.planted.Taint(f.Tainted))
 	return e
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache"
+	"github.com/peercache/peercache/internal/failpoint"
 	"github.com/peercache/peercache/internal/simnet"
 )
 
@@ -148,9 +149,10 @@ func TestP8RestartAmongPeersUndoesNoChange(t *testing.T) {
 	} {
 		for when, after := range map[string]time.Duration{"at once": 0, "when all is settled": 2 * settling} {
 			t.Run(name+"/"+when, func(t *testing.T) {
-				undone := func(opts ...peercache.GroupOption) (undone bool) {
+				undone := func(bug failpoint.Bug) (undone bool) {
+					defer failpoint.Plant(bug)()
 					simulate(t, func(t *testing.T, net *simnet.Network) {
-						f := newLasting(t, net, 5, opts...)
+						f := newLasting(t, net, 5)
 						keys := f.keysOf(t, 1, 50)
 						f.stop(t, 1)
 						time.Sleep(after)
@@ -159,17 +161,17 @@ func TestP8RestartAmongPeersUndoesNoChange(t *testing.T) {
 							t.Error(err)
 						}
 						f.back(t, 1)
-						if name != "Clear" && len(opts) == 0 {
+						if name != "Clear" && bug == failpoint.None {
 							f.restored(t, 1, len(keys)-1)
 						}
 						undone = f.nodes[1].get(t, keys[7]) != "new"
 					})
 					return undone
 				}
-				if undone() {
+				if undone(failpoint.None) {
 					t.Error("the old value is back")
 				}
-				if !undone(peercache.WithPlanted(peercache.PlantLogsIgnored)) {
+				if !undone(failpoint.LogsIgnored) {
 					t.Error("a restart that asks nobody what was changed was not found")
 				}
 			})
@@ -183,17 +185,18 @@ func TestP8ChangeDuringARestart(t *testing.T) {
 		t.Errorf("%d old values after a Remove", n)
 	}
 	// And the test would see it.
-	if changeDuringARestart(t, peercache.WithPlanted(peercache.PlantOfferWins)) == 0 {
+	defer failpoint.Plant(failpoint.OfferWins)()
+	if changeDuringARestart(t) == 0 {
 		t.Error("a restart that knows of no Remove meanwhile was not found")
 	}
 }
 
 // changeDuringARestart returns how many old values are read after a Remove.
-func changeDuringARestart(t *testing.T, opts ...peercache.GroupOption) (stale int) {
-	opts = append(opts, peercache.WithCache(func(most int64, onLeave func(string, peercache.Entry, peercache.Reason)) (peercache.Cache, error) {
+func changeDuringARestart(t *testing.T) (stale int) {
+	opts := []peercache.GroupOption{peercache.WithCache(func(most int64, onLeave func(string, peercache.Entry, peercache.Reason)) (peercache.Cache, error) {
 		c, err := peercache.NewStore(most, onLeave)
 		return lateCache{c, func() { time.Sleep(300 * time.Millisecond) }}, err // longer than a Remove takes
-	}))
+	})}
 	for after := range 20 {
 		simulate(t, func(t *testing.T, net *simnet.Network) {
 			f := newLasting(t, net, 3, opts...)

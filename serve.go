@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"github.com/peercache/peercache/internal/failpoint"
 )
 
 // errNotCached answers a Query that is for what is cached.
@@ -157,7 +159,7 @@ func (g *Group) serveLoads(ctx context.Context, q *Query, keys []string, got fun
 // ServeChange does what a peer's Change says, for the transport behind a PeerPicker.
 func (g *Group) ServeChange(ctx context.Context, c Change) []Holder {
 	g.noteChange(&c)
-	if g.planted != copiesFirst {
+	if g.planted != failpoint.CopiesFirst {
 		g.apply(&c)
 	}
 	if !c.Holders {
@@ -166,7 +168,7 @@ func (g *Group) ServeChange(ctx context.Context, c Change) []Holder {
 	ctx, cancel := context.WithTimeout(ctx, c.Wait)
 	defer cancel()
 	held := g.tellHolders(ctx, &c)
-	if g.planted == copiesFirst {
+	if g.planted == failpoint.CopiesFirst {
 		g.apply(&c)
 	}
 	return held

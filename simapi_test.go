@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache"
+	"github.com/peercache/peercache/internal/failpoint"
 )
 
 // options makes options of what a scenario asks for.
@@ -28,12 +29,12 @@ func (f freshness) options() []peercache.GroupOption {
 }
 
 // plantedBugs are those that the checker must find.
-var plantedBugs = map[string]peercache.GroupOption{
-	"no taint":               peercache.WithPlanted(peercache.PlantNoTaint),
-	"a lease from answer on": peercache.WithPlanted(peercache.PlantLeaseFromAnswer),
-	"copies first":           peercache.WithPlanted(peercache.PlantCopiesFirst),
-	"change logs ignored":    peercache.WithPlanted(peercache.PlantLogsIgnored),
-	"absentees forgotten":    peercache.WithPlanted(peercache.PlantAbsentForgotten),
+var plantedBugs = map[string]failpoint.Bug{
+	"no taint":               failpoint.NoTaint,
+	"a lease from answer on": failpoint.LeaseFromAnswer,
+	"copies first":           failpoint.CopiesFirst,
+	"change logs ignored":    failpoint.LogsIgnored,
+	"absentees forgotten":    failpoint.AbsentForgotten,
 }
 
 // pendingOf returns the peers that err names, and until when each may serve an

@@ -36,7 +36,6 @@ type simulation struct {
 	*scenario
 	t       *testing.T
 	net     *simnet.Network
-	options []peercache.GroupOption // beyond those of the scenario
 	history *history
 	dir     string // of the snapshots; empty if there are none
 	forger  *simForger
@@ -74,9 +73,9 @@ func simURL(i int) string { return "http://" + host(i) + ":8001" }
 
 // play does what a scenario says, in a bubble of testing/synctest, and returns
 // what happened.
-func play(t *testing.T, s *scenario, options ...peercache.GroupOption) *history {
+func play(t *testing.T, s *scenario) *history {
 	c := &simulation{
-		scenario: s, t: t, net: simnet.New(s.seed), options: options, history: newHistory(),
+		scenario: s, t: t, net: simnet.New(s.seed), history: newHistory(),
 		live: make([]*simProcess, s.hosts), former: make([]*simProcess, s.hosts), lives: make([]int, s.hosts),
 	}
 	defer c.net.Close()
@@ -332,7 +331,7 @@ func (c *simulation) build(p *simProcess, h *simnet.Host) (err error) {
 	if c.batches {
 		getter = simBatchOrigin{simOrigin{c.scenario, c.history, p.process}}
 	}
-	options := append([]peercache.GroupOption{peercache.WithPeers(p.pool), peercache.WithLoadTimeout(simLoadTimeout), peercache.WithStandIn(simStandIn)}, c.options...)
+	options := []peercache.GroupOption{peercache.WithPeers(p.pool), peercache.WithLoadTimeout(simLoadTimeout), peercache.WithStandIn(simStandIn)}
 	options = append(options, c.freshness.options()...)
 	if c.dir != "" {
 		options = append(options, peercache.WithSnapshot(c.path(p), time.Hour))

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/peercache/peercache"
+	"github.com/peercache/peercache/internal/failpoint"
 )
 
 var (
@@ -70,7 +70,6 @@ type campaign struct {
 	most        int    // scenarios that break promises, then it is over
 	promise     string // the one that counts; none: all do
 	rules       rules
-	options     []peercache.GroupOption
 	// If not nil, those of all scenarios are added.
 	handovers, breaks, restored *atomic.Int64
 }
@@ -112,7 +111,7 @@ func (c campaign) playOne(t *testing.T, seed uint64) (b *breach) {
 	t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := newScenario(seed)
-			h := play(t, s, c.options...)
+			h := play(t, s)
 			if c.handovers != nil {
 				c.handovers.Add(h.handovers)
 				c.breaks.Add(h.breaks)
@@ -133,9 +132,10 @@ func (c campaign) playOne(t *testing.T, seed uint64) (b *breach) {
 // checker finds each of them.
 func TestSimulationFindsPlantedBugs(t *testing.T) {
 	const most = 1000 // each is found in one of 70, or more often
-	for name, plant := range plantedBugs {
+	for name, bug := range plantedBugs {
 		t.Run(name, func(t *testing.T) {
-			broken := campaign{first: 1, last: most, most: 1, promise: "P8", options: []peercache.GroupOption{plant}}.play(t)
+			defer failpoint.Plant(bug)()
+			broken := campaign{first: 1, last: most, most: 1, promise: "P8"}.play(t)
 			if len(broken) == 0 {
 				t.Fatalf("%d seeds, and the bug was not found", most)
 			}

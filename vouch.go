@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/failpoint"
 	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/pb"
 )
@@ -145,7 +146,7 @@ func (t *testimony) knows(departure uint64) bool { return departure == t.departu
 func (t *testimony) vouch(key string) (changed func() bool, ok bool) {
 	g := t.group
 	since, ok := g.handoversSince(key)
-	if !ok || since != t.view.since || g.lapsed() || bitOf(t.changed, g.name, key) && g.planted != logsIgnored {
+	if !ok || since != t.view.since || g.lapsed() || bitOf(t.changed, g.name, key) && g.planted != failpoint.LogsIgnored {
 		return nil, false
 	}
 	if next := g.pick(key, 1); !t.all && (next == nil || !t.unbroken[next.Name()]) {
