@@ -10,6 +10,7 @@ import (
 
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/failpoint"
+	"github.com/peercache/peercache/internal/lease"
 )
 
 // Remove drops the values of keys everywhere, or of none of them if one cannot be a key
@@ -185,7 +186,7 @@ func (g *Group) patience(ctx context.Context) (hanging, all context.Context, ove
 	if _, ok := ctx.Deadline(); ok {
 		return ctx, ctx, func() {}
 	}
-	all, endAll := context.WithTimeout(ctx, max(g.times.standIn, longestLease)+longestRound)
+	all, endAll := context.WithTimeout(ctx, max(g.times.standIn, lease.Longest)+longestRound)
 	hanging, endHanging := context.WithTimeout(all, g.times.lease)
 	return hanging, all, func() { endHanging(); endAll() }
 }
@@ -221,7 +222,7 @@ func (t *telling) candidates(ctx context.Context, state agreement) {
 		parts[p], owners[p] = t.c.Keys, true // if it is back, it may own them
 	}
 	c := t.c
-	c.Holders, c.Wait = true, longestLease
+	c.Holders, c.Wait = true, lease.Longest
 	if end, ok := ctx.Deadline(); ok {
 		left := time.Until(end)
 		c.Wait = min(c.Wait, left-min(left/10, mostTransit))
@@ -411,6 +412,15 @@ func (g *Group) dropCopies(c *Change) {
 	}
 }
 
+// peerNames returns the names of all peers but this process.
+func (g *Group) peerNames() []string {
+	var names []string
+	for _, p := range g.peers.Peers() {
+		names = append(names, p.Name())
+	}
+	return names
+}
+
 // tellHolders has the holders of copies drop them, and returns those that could not be
 // told before ctx ended, and whose leases were not over.
 func (g *Group) tellHolders(ctx context.Context, c *Change) []Holder {
@@ -423,7 +433,7 @@ func (g *Group) tellHolders(ctx context.Context, c *Change) []Holder {
 	}
 	parts := make(map[string]part)
 	for _, key := range c.Keys {
-		for name, until := range g.holders.of(key, g.peers.Peers) {
+		for name, until := range g.holders.Of(key, g.peerNames) {
 			p := parts[name]
 			parts[name] = part{append(p.keys, key), max(p.until, until)}
 		}

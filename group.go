@@ -12,6 +12,7 @@ import (
 
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/failpoint"
+	"github.com/peercache/peercache/internal/lease"
 	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/internal/stripe"
 	"github.com/peercache/peercache/singleflight"
@@ -40,7 +41,7 @@ type Group struct {
 
 	// holders are the peers that may have copies of what is in main. It is nil
 	// where there are no peers.
-	holders *holders
+	holders *lease.Table
 
 	// changed is nil before the first change of a key in a view that is new.
 	changed atomic.Pointer[changedKeys]
@@ -182,8 +183,8 @@ func (g *Group) makeCaches(bytes int64) (err error) {
 	}
 	mainBytes := bytes
 	if g.peers != nil {
-		forHolders, forHot := int64(float64(bytes)*holdersShare), int64(float64(bytes)*g.hotShare)
-		g.holders = newHolders(forHolders, g.times.lease)
+		forHolders, forHot := int64(float64(bytes)*lease.Share), int64(float64(bytes)*g.hotShare)
+		g.holders = lease.New(forHolders, g.times.lease)
 		if forHot > 0 {
 			if g.hot, err = g.newCache(forHot, onLeave); err != nil {
 				return err

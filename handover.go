@@ -75,7 +75,7 @@ const mostHandover = time.Second
 // get the value from here. It returns those that can be offered to a new owner: not where
 // a PeerPicker of the user's own stands between the group and its pool.
 func (g *Group) viewChanged(at clock.Instant) (all []moved) {
-	g.holders.peers.forget(g.knows)
+	g.holders.Forget(g.knows)
 	v, _ := g.peers.(viewer)
 	ranker, _ := g.main.(Ranker)
 	g.main.Range(func(key string, e Entry) bool {

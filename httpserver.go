@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/peercache/peercache/internal/lease"
 	"github.com/peercache/peercache/pb"
 )
 
@@ -168,7 +169,7 @@ func (p *HTTPPool) answerChange(ctx context.Context, from string, req *changeReq
 	if g != nil {
 		c := Change{
 			Group: req.GetGroup(), Keys: req.keys, All: req.GetAll(), From: from,
-			Holders: req.GetHolders(), Wait: max(0, min(time.Duration(req.GetWaitNs()), longestLease)),
+			Holders: req.GetHolders(), Wait: max(0, min(time.Duration(req.GetWaitNs()), lease.Longest)),
 		}
 		if !waits {
 			c.Wait = 0

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/lease"
 )
 
 // The defaults of a group's options.
@@ -146,8 +147,8 @@ func WithRefreshAhead(d time.Duration) GroupOption {
 // DefaultLease.
 func WithLease(d time.Duration) GroupOption {
 	return func(g *Group) error {
-		if d < 10*time.Millisecond || d > longestLease {
-			return fmt.Errorf("WithLease(%v): want 10ms to %v", d, longestLease)
+		if d < 10*time.Millisecond || d > lease.Longest {
+			return fmt.Errorf("WithLease(%v): want 10ms to %v", d, lease.Longest)
 		}
 		g.times.lease = d
 		return nil

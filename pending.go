@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/lease"
 	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/stream"
 )
@@ -71,7 +72,7 @@ func (t *telling) heldBack(held []Holder) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, h := range held {
-		left := max(0, min(h.Left, longestLease)) // no lease is longer, whatever a peer says
+		left := max(0, min(h.Left, lease.Longest)) // no lease is longer, whatever a peer says
 		t.add(Pending{h.Peer, time.Now().Add(left), &PeerError{Peer: h.Peer, Err: errors.New(h.Reason)}})
 	}
 }

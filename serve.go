@@ -38,7 +38,7 @@ func (g *Group) note(from, key string, lease time.Duration) bool {
 	if g.holders == nil || from == "" || lease <= 0 || g.lapsed() {
 		return false
 	}
-	return g.holders.note(key, from, lease, g.knows)
+	return g.holders.Note(key, from, lease, g.knows)
 }
 
 // knows reports whether a peer is in the view.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/peercache/peercache/internal/lease"
 	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/pb"
 )
@@ -97,7 +98,7 @@ func (p *HTTPPool) isPeer(name string) bool {
 // the longest.
 func (h *httpPeer) holder(said *pb.Holder) Holder {
 	reason := string(said.GetReason()[:min(len(said.GetReason()), mostReason)])
-	held := Holder{said.GetPeer(), max(0, min(time.Duration(said.GetLeftNs()), longestLease)), quote.Text(reason)}
+	held := Holder{said.GetPeer(), max(0, min(time.Duration(said.GetLeftNs()), lease.Longest)), quote.Text(reason)}
 	if !h.pool.isPeer(held.Peer) {
 		held.Reason = fmt.Sprintf("of %s it says %s", quote.Key(held.Peer), held.Reason)
 		held.Peer = h.url

@@ -1,4 +1,4 @@
-package peercache
+package lease
 
 import (
 	"fmt"
@@ -25,13 +25,13 @@ func TestP5PeersThatHaveGoneLeaveNoMemory(t *testing.T) {
 	}
 	for _, every := range []time.Duration{0, time.Second} {
 		synctest.Test(t, func(t *testing.T) {
-			h := newHolders(2<<10, DefaultLease)
-			time.Sleep(DefaultLease)
+			h := New(2<<10, testLease)
+			time.Sleep(testLease)
 			before := heap()
 			refused := 0
 			for i := range 10_000 {
 				peer := fmt.Sprintf("http://10.0.%d.%d:8001", i/250, i%250)
-				if !h.note("k", peer, DefaultLease, oneOf(peer)) {
+				if !h.Note("k", peer, testLease, oneOf(peer)) {
 					refused++
 				} else if held := heldBy(h, "k"); !slices.Contains(held, peer) {
 					t.Fatalf("%s is noted, and held by %v", peer, held)
@@ -44,8 +44,8 @@ func TestP5PeersThatHaveGoneLeaveNoMemory(t *testing.T) {
 			if every > 0 && refused > 0 {
 				t.Errorf("%d of them were not noted, though the others' leases were over", refused)
 			}
-			time.Sleep(longestLease)
-			if !h.note("k", "last", DefaultLease, oneOf("last")) {
+			time.Sleep(Longest)
+			if !h.Note("k", "last", testLease, oneOf("last")) {
 				t.Error("when all leases are over, a peer is not noted")
 			}
 			if held := heldBy(h, "k"); len(held) != 1 {
@@ -60,12 +60,12 @@ func TestP5PeersThatHaveGoneLeaveNoMemory(t *testing.T) {
 // comes back meanwhile. The view's change alone forgets it.
 func TestP8LeasesOfPeersThatHaveGoneLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHolders(1<<20, DefaultLease)
-		time.Sleep(DefaultLease)
+		h := New(1<<20, testLease)
+		time.Sleep(testLease)
 		mustNote(t, h, "k", "a", 10*time.Second)
 		nobody := func(string) bool { return false }
 		h.peers.forget(nobody)
-		if h.note("other", "a", time.Second, nobody) {
+		if h.Note("other", "a", time.Second, nobody) {
 			t.Error("a peer that has left is noted")
 		}
 		mustNote(t, h, "other", "a", time.Second)
@@ -78,7 +78,7 @@ func TestP8LeasesOfPeersThatHaveGoneLast(t *testing.T) {
 			t.Errorf("held by %v when the lease is over", got)
 		}
 		h.peers.forget(nobody)
-		time.Sleep(longestLease)
+		time.Sleep(Longest)
 		h.peers.forget(nobody)
 		for n := range h.peers.names {
 			if name := h.peers.names[n]; name != "" {
@@ -90,13 +90,13 @@ func TestP8LeasesOfPeersThatHaveGoneLast(t *testing.T) {
 
 // While numbers are taken back and given to others, whoever was noted is a holder.
 func TestP8NumbersAreTakenBackWhileLeasesAreNoted(t *testing.T) {
-	h := newHolders(1<<20, time.Nanosecond)
+	h := New(1<<20, time.Nanosecond)
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
 			for n := range 300 {
 				key, peer := fmt.Sprint("key", i, n%7), fmt.Sprint("peer", (i+n)%5)
-				if !h.note(key, peer, time.Minute, everyone) {
+				if !h.Note(key, peer, time.Minute, everyone) {
 					t.Errorf("%s is not noted", peer)
 					return
 				}

@@ -1,4 +1,4 @@
-package peercache
+package lease
 
 import (
 	"maps"
@@ -63,7 +63,7 @@ func (p *peerNumbers) give(peer string, known func(string) bool) (n uint32, give
 	case own >= 0: // it is back
 		n = p.back[own].number
 		p.back = slices.Delete(p.back, own, own+1)
-	case len(p.back) > 0 && clock.Now() >= p.back[0].at.Plus(longestLease):
+	case len(p.back) > 0 && clock.Now() >= p.back[0].at.Plus(Longest):
 		n = p.back[0].number
 		p.back = slices.Delete(p.back, 0, 1)
 	case len(p.back) >= p.most:
@@ -125,7 +125,7 @@ func (p *peerNumbers) forget(known func(string) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, t := range p.back {
-		if clock.Now() < t.at.Plus(longestLease) {
+		if clock.Now() < t.at.Plus(Longest) {
 			break
 		}
 		p.names[t.number] = ""

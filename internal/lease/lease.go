@@ -1,4 +1,5 @@
-package peercache
+// Package lease knows which peers may hold copies of which keys, and until when.
+package lease
 
 import (
 	"hash/maphash"
@@ -10,7 +11,7 @@ import (
 	"github.com/peercache/peercache/internal/clock"
 )
 
-// holders knows which peers may hold a copy of a key, or be about to get one, and
+// Table knows which peers may hold a copy of a key, or be about to get one, and
 // until when. It is what makes a Remove cost a message for each of them, and none
 // for the other peers.
 //
@@ -20,7 +21,7 @@ import (
 //
 // Its memory is bounded. Where there is no room for a lease of one key, the peer is
 // noted as the holder of all of them: a change then has one message more.
-type holders struct {
+type Table struct {
 	seed   maphash.Seed
 	most   int           // leases in each generation of a shard
 	lease  time.Duration // the group's own; longer ones may be asked for
@@ -38,12 +39,12 @@ const (
 	// leaseBytes is about what a lease takes: itself, its share of heads, and what
 	// either has to spare.
 	leaseBytes = 40
-	// holdersShare of a group's bytes are for holders.
-	holdersShare = 1.0 / 32
+	// Share of a group's bytes are for holders.
+	Share = 1.0 / 32
 	// fewestLeases is what a shard has room for in the smallest group.
 	fewestLeases = 16
-	// longestLease is the longest that is noted.
-	longestLease = time.Minute
+	// Longest is the longest that is noted.
+	Longest = time.Minute
 )
 
 // holderShard has the leases of some of the keys. They are noted in the young
@@ -74,8 +75,8 @@ type lease struct {
 	next  int32 // place of the chain's next lease, and 1; 0: there is none
 }
 
-func newHolders(bytes int64, lease time.Duration) *holders {
-	h := &holders{
+func New(bytes int64, lease time.Duration) *Table {
+	h := &Table{
 		seed:      maphash.MakeSeed(),
 		most:      int(max(fewestLeases, min(bytes/leaseBytes/holderShards/2, math.MaxInt32))), // a place has 32 bits
 		lease:     lease,
@@ -85,15 +86,15 @@ func newHolders(bytes int64, lease time.Duration) *holders {
 	return h
 }
 
-func (h *holders) shard(key string) (*holderShard, uint64) {
+func (h *Table) shard(key string) (*holderShard, uint64) {
 	hash := maphash.String(h.seed, key)
 	return &h.shards[hash%holderShards], hash
 }
 
-// note takes note that a peer asks for key and will use the answer for d. It reports
+// Note takes note that a peer asks for key and will use the answer for d. It reports
 // whether it did: not, if d is longer than any lease, or known says that it is no peer.
-func (h *holders) note(key, peer string, d time.Duration, known func(string) bool) bool {
-	if d <= 0 || d > longestLease {
+func (h *Table) Note(key, peer string, d time.Duration, known func(string) bool) bool {
+	if d <= 0 || d > Longest {
 		return false
 	}
 	given := h.peers.given.Load()
@@ -121,7 +122,7 @@ func (h *holders) note(key, peer string, d time.Duration, known func(string) boo
 	if h.peers.given.Load() == given || h.peers.still(peer, n) {
 		return true
 	}
-	return h.note(key, peer, d, known) // the number was taken back meanwhile
+	return h.Note(key, peer, d, known) // the number was taken back meanwhile
 }
 
 func (g *generation) reset(now clock.Instant) {
@@ -186,14 +187,14 @@ func (g *generation) grow() {
 	}
 }
 
-// of returns the peers that may hold copies of key, and until when each may. It asks for
-// the peers only if any of them may, because of a process before this one.
-func (h *holders) of(key string, peers func() []Peer) map[string]clock.Instant {
+// Of returns the peers that may hold copies of key, and until when each may. It asks for
+// the names of the peers only if any of them may, because of a process before this one.
+func (h *Table) Of(key string, names func() []string) map[string]clock.Instant {
 	now := clock.Now()
 	found := make(map[string]clock.Instant)
 	if now < h.strangers {
-		for _, p := range peers() {
-			found[p.Name()] = h.strangers
+		for _, name := range names() {
+			found[name] = h.strangers
 		}
 	}
 	until := make(map[uint32]clock.Instant)
@@ -222,3 +223,7 @@ func (h *holders) of(key string, peers func() []Peer) map[string]clock.Instant {
 	}
 	return found
 }
+
+// Forget lets go of the names of peers that have no part in the view any more, as known says,
+// when their leases are over. It is called when the view has changed.
+func (h *Table) Forget(known func(string) bool) { h.peers.forget(known) }

@@ -1,4 +1,4 @@
-package peercache
+package lease
 
 import (
 	"fmt"
@@ -12,19 +12,13 @@ import (
 	"github.com/peercache/peercache/internal/clock"
 )
 
-// named is a Peer that is known by its name alone.
-type named struct {
-	Peer
-	name string
-}
-
-func (p named) Name() string { return p.name }
+const testLease = 5 * time.Second
 
 func everyone(string) bool { return true }
 
 // heldBy returns the names of those that h counts as holders of key.
-func heldBy(h *holders, key string, peers ...Peer) (names []string) {
-	for name := range h.of(key, func() []Peer { return peers }) {
+func heldBy(h *Table, key string, peers ...string) (names []string) {
+	for name := range h.Of(key, func() []string { return peers }) {
 		names = append(names, name)
 	}
 	slices.Sort(names)
@@ -32,17 +26,17 @@ func heldBy(h *holders, key string, peers ...Peer) (names []string) {
 }
 
 // mustNote notes a lease of a peer.
-func mustNote(t *testing.T, h *holders, key, peer string, d time.Duration) {
+func mustNote(t *testing.T, h *Table, key, peer string, d time.Duration) {
 	t.Helper()
-	if !h.note(key, peer, d, everyone) {
+	if !h.Note(key, peer, d, everyone) {
 		t.Fatalf("no note was taken of %s, for %v", peer, d)
 	}
 }
 
 func TestHoldersAreThoseWhoseLeasesLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHolders(1<<20, DefaultLease)
-		time.Sleep(DefaultLease)
+		h := New(1<<20, testLease)
+		time.Sleep(testLease)
 		mustNote(t, h, "k", "a", time.Second)
 		mustNote(t, h, "k", "b", 2*time.Second)
 		mustNote(t, h, "k", "b", time.Second) // the longer one counts
@@ -62,9 +56,9 @@ func TestHoldersAreThoseWhoseLeasesLast(t *testing.T) {
 // An earlier process at this address may have given leases. So at first, everybody counts.
 func TestHoldersBeginWithAllPeers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHolders(1<<20, DefaultLease)
-		peers := []Peer{named{name: "a"}, named{name: "b"}}
-		time.Sleep(DefaultLease - 1)
+		h := New(1<<20, testLease)
+		peers := []string{"a", "b"}
+		time.Sleep(testLease - 1)
 		if got := heldBy(h, "k", peers...); len(got) != 2 {
 			t.Errorf("held by %v: want all peers", got)
 		}
@@ -79,14 +73,14 @@ func TestHoldersBeginWithAllPeers(t *testing.T) {
 // told so. Nor are those of strangers.
 func TestP10HoldersRefuseBadLeases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHolders(1<<20, DefaultLease)
-		time.Sleep(DefaultLease)
-		for _, d := range []time.Duration{0, -1, -1 << 63, longestLease + 1, 1<<63 - 1} {
-			if h.note("k", "a", d, everyone) || len(heldBy(h, "k")) != 0 {
+		h := New(1<<20, testLease)
+		time.Sleep(testLease)
+		for _, d := range []time.Duration{0, -1, -1 << 63, Longest + 1, 1<<63 - 1} {
+			if h.Note("k", "a", d, everyone) || len(heldBy(h, "k")) != 0 {
 				t.Errorf("a lease of %v was noted", d)
 			}
 		}
-		if h.note("k", "stranger", time.Second, func(string) bool { return false }) || len(heldBy(h, "k")) != 0 {
+		if h.Note("k", "stranger", time.Second, func(string) bool { return false }) || len(heldBy(h, "k")) != 0 {
 			t.Error("who is no peer is noted")
 		}
 	})
@@ -100,19 +94,19 @@ func TestHoldersForgetNobodyWithinTheirMemory(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const keys, peers = 3000, 20
 				rnd := rand.New(rand.NewPCG(1, uint64(bytes)))
-				h := newHolders(bytes, DefaultLease)
+				h := New(bytes, testLease)
 				ends := make(map[[2]string]clock.Instant)
 				for range 30000 {
 					time.Sleep(time.Duration(rnd.IntN(int(5 * time.Millisecond))))
 					key, peer := fmt.Sprint(rnd.IntN(keys)), fmt.Sprint(rnd.IntN(peers))
-					d := time.Duration(1 + rnd.Int64N(int64(2*DefaultLease)))
+					d := time.Duration(1 + rnd.Int64N(int64(2*testLease)))
 					mustNote(t, h, key, peer, d)
 					id := [2]string{key, peer}
 					ends[id] = max(ends[id], clock.Now()+clock.Instant(d))
 					if rnd.IntN(20) > 0 {
 						continue
 					}
-					held := h.of(key, func() []Peer { return nil })
+					held := h.Of(key, func() []string { return nil })
 					for p := range peers {
 						peer := fmt.Sprint(p)
 						if end := ends[[2]string{key, peer}]; end > clock.Now() && held[peer] < end {
@@ -133,15 +127,15 @@ func TestHoldersForgetNobodyWithinTheirMemory(t *testing.T) {
 // a change of it has a message for nobody else.
 func TestHoldersOfOneKeyAreNotAnothers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHolders(16<<20, DefaultLease)
-		time.Sleep(DefaultLease) // there was nobody before this process
+		h := New(16<<20, testLease)
+		time.Sleep(testLease) // there was nobody before this process
 		const keys, peers = 20_000, 50
 		for i := range keys {
-			mustNote(t, h, fmt.Sprint("key", i), fmt.Sprint("peer", i%peers), DefaultLease)
+			mustNote(t, h, fmt.Sprint("key", i), fmt.Sprint("peer", i%peers), testLease)
 		}
 		for i := range keys {
-			held := h.of(fmt.Sprint("key", i), func() []Peer { return nil })
-			if end := held[fmt.Sprint("peer", i%peers)]; len(held) != 1 || end != clock.Now()+clock.Instant(DefaultLease) {
+			held := h.Of(fmt.Sprint("key", i), func() []string { return nil })
+			if end := held[fmt.Sprint("peer", i%peers)]; len(held) != 1 || end != clock.Now()+clock.Instant(testLease) {
 				t.Fatalf("key%d is held by %v, want peer%d alone", i, held, i%peers)
 			}
 		}
@@ -161,9 +155,9 @@ func TestP5HoldersTakeWhatTheyMay(t *testing.T) {
 			keys[i] = fmt.Sprint("key", i)
 		}
 		before := heap()
-		h := newHolders(bytes, DefaultLease)
+		h := New(bytes, testLease)
 		for _, key := range keys {
-			mustNote(t, h, key, "peer", DefaultLease)
+			mustNote(t, h, key, "peer", testLease)
 		}
 		if took := heap() - before; took > bytes || took < bytes/2 {
 			t.Errorf("%d leases take %d bytes: want to use the %d that there are, and no more", h.leases(), took, bytes)
@@ -173,7 +167,7 @@ func TestP5HoldersTakeWhatTheyMay(t *testing.T) {
 }
 
 // leases returns how many of them take memory now.
-func (h *holders) leases() (n int) {
+func (h *Table) leases() (n int) {
 	for i := range h.shards {
 		s := &h.shards[i]
 		s.mu.Lock()
