@@ -2,7 +2,7 @@ package peercache
 
 import (
 	"github.com/peercache/peercache/internal/clock"
-	"github.com/peercache/peercache/store"
+	"github.com/peercache/peercache/internal/store"
 )
 
 // NewStore is the NewCache that a Group uses by default, of the package store:

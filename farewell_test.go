@@ -9,8 +9,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/peercache/peercache/internal/simnet"
+	"github.com/peercache/peercache/internal/snapshot"
 	"github.com/peercache/peercache/pb"
-	"github.com/peercache/peercache/snapshot"
 )
 
 // rewrite changes what a file says of the process that wrote it, and of its records.

@@ -10,8 +10,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/stream"
 	"github.com/peercache/peercache/pb"
-	"github.com/peercache/peercache/stream"
 )
 
 // httpPeer is a peer that is spoken to on a stream, where it knows that, and by

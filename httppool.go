@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/peercache/peercache/internal/clock"
-	"github.com/peercache/peercache/stream"
+	"github.com/peercache/peercache/internal/stream"
 )
 
 const (

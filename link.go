@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/internal/clock"
-	"github.com/peercache/peercache/stream"
+	"github.com/peercache/peercache/internal/stream"
 )
 
 // protocolName is what a stream is called in the Upgrade header of HTTP.

@@ -13,7 +13,7 @@ import (
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/lease"
 	"github.com/peercache/peercache/internal/quote"
-	"github.com/peercache/peercache/stream"
+	"github.com/peercache/peercache/internal/stream"
 )
 
 // InvalidationError says that a Remove, a Set or a Clear has not reached everybody.

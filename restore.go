@@ -13,8 +13,8 @@ import (
 
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/quote"
+	"github.com/peercache/peercache/internal/snapshot"
 	"github.com/peercache/peercache/pb"
-	"github.com/peercache/peercache/snapshot"
 )
 
 // checkSnapshot returns an error if the group's peers could not say what they changed.

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/internal/clock"
-	"github.com/peercache/peercache/snapshot"
+	"github.com/peercache/peercache/internal/snapshot"
 )
 
 // witness is a voucher that knows one departure, and the keys that were changed since.

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/snapshot"
 	"github.com/peercache/peercache/pb"
-	"github.com/peercache/peercache/snapshot"
 )
 
 // WithSnapshot lets the next process begin with what this one has cached, with the ages

@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/peercache/peercache/stream"
+	"github.com/peercache/peercache/internal/stream"
 )
 
 // Stats are the figures of a group in this process since it was made.

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/internal/quote"
-	"github.com/peercache/peercache/stream"
+	"github.com/peercache/peercache/internal/stream"
 )
 
 // StreamLimits bound what streams cost this process on which others ask it. A field that is

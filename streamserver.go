@@ -12,8 +12,8 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/peercache/peercache/internal/stream"
 	"github.com/peercache/peercache/pb"
-	"github.com/peercache/peercache/stream"
 )
 
 // isUpgrade reports whether a request asks for a stream. Whether it may, checkUpgrade says.

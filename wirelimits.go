@@ -10,8 +10,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/peercache/peercache/internal/stream"
 	"github.com/peercache/peercache/pb"
-	"github.com/peercache/peercache/stream"
 )
 
 // A message of a few bytes can stand for a much larger one in memory: an empty key takes

@@ -14,8 +14,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/peercache/peercache/internal/stream"
 	"github.com/peercache/peercache/pb"
-	"github.com/peercache/peercache/stream"
 )
 
 // allocated returns how many bytes f allocates. If that is more than most, it runs f up to three

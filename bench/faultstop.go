@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/peercache/peercache/stream"
+	"github.com/peercache/peercache/internal/stream"
 )
 
 // hangFigures are what it costs callers that nodes are there and do not answer.

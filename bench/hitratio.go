@@ -8,7 +8,7 @@ import (
 	"github.com/dgraph-io/ristretto/v2"
 	"github.com/maypok86/otter/v2"
 
-	"github.com/peercache/peercache/store"
+	"github.com/peercache/peercache/internal/store"
 )
 
 var hitRatio = command{

@@ -10,7 +10,7 @@ import (
 	"github.com/golang/groupcache/lru"
 	"github.com/maypok86/otter/v2"
 
-	"github.com/peercache/peercache/store"
+	"github.com/peercache/peercache/internal/store"
 )
 
 var memory = command{

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/peercache/peercache/snapshot"
+	"github.com/peercache/peercache/internal/snapshot"
 )
 
 func Example() {
