@@ -1,27 +1,10 @@
 package peercache
 
-import (
-	"context"
-	"errors"
-	"fmt"
-	"time"
-
-	"github.com/peercache/peercache/internal/quote"
-)
+import "errors"
 
 // These are found by errors.Is in the errors that peercache returns, which say
 // besides what was asked for.
 var (
-	// ErrNotFound says that the origin has no such key. A getter returns it or
-	// wraps it; errors.Is finds it in the error of every Get that asked for the
-	// key, whichever peer's getter it came from.
-	ErrNotFound = errors.New("not found")
-	// ErrKeySize says that a key is empty, or longer than the group allows
-	// (WithMaxKeyBytes).
-	ErrKeySize = errors.New("bad key size")
-	// ErrValueSize says that a value is larger than the group allows
-	// (WithMaxValueBytes).
-	ErrValueSize = errors.New("value too large")
 	// ErrDecode says that a Typed group's codec could not make a value of the
 	// cached bytes.
 	ErrDecode = errors.New("the cached value cannot be decoded")
@@ -29,65 +12,4 @@ var (
 	// view that this process has, but that there may be a newer one: it may have been
 	// replaced. See WithConsistency. The call may be repeated, until the process is back.
 	ErrLapsed = errors.New("the registration of this process has run out, or may have: it may have been replaced")
-	// ErrClosed says that a pool was shut down.
-	ErrClosed = errors.New("the pool is shut down")
 )
-
-// PeerError says that a peer could not be reached, or did not speak the
-// protocol. It says nothing of the key: another peer may have it.
-type PeerError struct {
-	Peer string // its base URL
-	Err  error
-}
-
-func (e *PeerError) Error() string { return fmt.Sprintf("peer %s: %v", e.Peer, e.Err) }
-
-// Unwrap returns the cause.
-func (e *PeerError) Unwrap() error { return e.Err }
-
-// RemoteError is an error of the getter of another peer. It is that peer's
-// answer (P6).
-type RemoteError struct {
-	Peer    string // the base URL of the peer whose getter it was
-	Message string // the text of the getter's error there, as far as the peer tells it: see WithErrorText
-
-	kind error // what the error is: see Unwrap
-}
-
-// Error quotes the text, of which it shows a part if it is long: it is the other peer's, and
-// may hold anything.
-func (e *RemoteError) Error() string {
-	return fmt.Sprintf("peer %s answered: %s", e.Peer, quote.Text(e.Message))
-}
-
-// Unwrap returns what kind of error it was on the other peer: ErrNotFound,
-// ErrKeySize, ErrValueSize, context.DeadlineExceeded or context.Canceled; nil if
-// it was none of them.
-func (e *RemoteError) Unwrap() error { return e.kind }
-
-// unansweredError says that a peer gives signs of life, and has not answered in the time
-// that a load may take. It is no failure to reach the peer: it may be loading the key, so
-// nobody else is to load it (P1).
-type unansweredError struct {
-	peer   string
-	within time.Duration
-}
-
-func (e *unansweredError) Error() string {
-	return fmt.Sprintf("peer %s is there, but gave no answer within %v", e.peer, e.within)
-}
-
-// Unwrap makes it a context.DeadlineExceeded.
-func (e *unansweredError) Unwrap() error { return context.DeadlineExceeded }
-
-func isUnanswered(err error) bool {
-	_, ok := errors.AsType[*unansweredError](err)
-	return ok
-}
-
-// unreachable reports whether err is a failure to reach a peer, as opposed to
-// that peer's answer. Only then may another peer be asked.
-func unreachable(err error) bool {
-	_, ok := errors.AsType[*PeerError](err)
-	return ok
-}

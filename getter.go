@@ -3,7 +3,6 @@ package peercache
 import (
 	"context"
 	"fmt"
-	"time"
 )
 
 // A Getter loads the value of a key that is cached nowhere.
@@ -26,16 +25,6 @@ import (
 // that wraps it, if the origin has no such key. A panic is turned into an error.
 type Getter interface {
 	Get(ctx context.Context, key string) (Item, error)
-}
-
-// Item is a loaded value.
-type Item struct {
-	Value []byte
-	// TTL is how long the value may be served, counted from the moment the
-	// getter returned it. Zero means as the group says (WithTTL), math.MaxInt64
-	// without end. A value with a negative TTL is given to those who wait for it
-	// and not kept.
-	TTL time.Duration
 }
 
 // GetterFunc makes a Getter of a function that returns bytes. Its values have

@@ -108,9 +108,6 @@ func NewGroup(name string, cacheBytes int64, getter Getter, opts ...GroupOption)
 	return g, nil
 }
 
-// longestGroupName is in bytes. The name goes into every request to a peer.
-const longestGroupName = 255
-
 func (g *Group) init(cacheBytes int64, opts []GroupOption) (err error) {
 	if g.name == "" || len(g.name) > longestGroupName || !utf8.ValidString(g.name) || strings.Contains(g.name, "/") {
 		return fmt.Errorf("the name: want 1 to %d bytes of text without a slash", longestGroupName)

@@ -18,12 +18,8 @@ import (
 // error never is, nor a slow origin, nor what may be due to the one key that was asked for.
 
 var (
-	// errForeign says that a response is not one of the protocol's.
-	errForeign = errors.New("the response is not a peer's")
 	// errLost says that a request by the plain way has had no response, or not the whole.
 	errLost = errors.New("no response")
-	// errGateway says that a gateway answered in the peer's place, which may pass by itself.
-	errGateway = errors.New("a gateway answers")
 )
 
 // lost is why there was no response to a request with that context.
@@ -56,11 +52,6 @@ func (h *httpPeer) checkAnswerer(resp *http.Response, asked clock.Instant) error
 		}
 	}
 	return err
-}
-
-// misconfigured reports whether err is one that a wrong configuration has, and not a failure.
-func misconfigured(err error) bool {
-	return errors.Is(err, errWrongPeer) || errors.Is(err, errForeign) && !errors.Is(err, errGateway)
 }
 
 // noResponse is why a request had no response. Some reasons are wrong configurations.

@@ -77,10 +77,6 @@ func (h *httpPeer) part(ctx context.Context) {
 	}
 }
 
-// mostOverhead is what a response may have beyond its value: error text, fields
-// of later versions.
-const mostOverhead = 64 << 10
-
 // Name implements Peer.
 func (h *httpPeer) Name() string { return h.url }
 
@@ -266,9 +262,6 @@ func (h *httpPeer) tell(ctx context.Context, c Change) (held []Holder, leaving b
 		}
 	}
 }
-
-// changeBytes is how large a request is made, at most, where more than one key is in it.
-const changeBytes = 1 << 20
 
 // change sends one request.
 func (h *httpPeer) change(ctx context.Context, req *pb.ChangeRequest) (*pb.ChangeResponse, error) {

@@ -1,7 +1,6 @@
 package peercache
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -45,9 +44,6 @@ func WithCluster(name string) PoolOption {
 		return nil
 	}
 }
-
-// errWrongPeer says that a process answers at the address of a peer that is another one.
-var errWrongPeer = errors.New("not the peer that was asked for")
 
 // identity is what a process says of itself with each request and each response.
 type identity struct {

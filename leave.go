@@ -154,12 +154,6 @@ func (a *absentee) Change(ctx context.Context, c Change) ([]Holder, error) {
 	return held, err
 }
 
-// gone reports whether err says that the peer does not listen at its address: nobody does, or
-// somebody else.
-func gone(err error) bool {
-	return errors.Is(err, errRefused) || misconfigured(err)
-}
-
 // visitEvery is how often a peer that has left is asked whether it is back. As a rule it
 // says so before.
 const visitEvery = 2 * time.Second

@@ -29,10 +29,6 @@ var errNoStream = errors.New("the peer does not know the stream")
 // errGroupcache says that a peer is golang/groupcache's, which has no streams.
 var errGroupcache = errors.New("the peer is golang/groupcache's")
 
-// errSlow says that an attempt to connect goes on, but takes longer than a caller
-// should wait for.
-var errSlow = errors.New("no connection within the detection time")
-
 // link is the one connection to a peer: made on first use, and again when it has
 // broken.
 type link struct {
@@ -185,7 +181,7 @@ func (c *link) failed(err error) {
 		c.plainTo = clock.Now().Plus(clock.Jitter(plainFor))
 		c.breaker.reset()
 		if !errors.Is(err, errGroupcache) {
-			c.pool.problems.degraded(c.url, noStream, "a peer is asked by one HTTP request a key, which is many times slower than a stream", err)
+			c.pool.problems.degraded(c.url, "a peer is asked by one HTTP request a key, which is many times slower than a stream", err)
 		}
 		return
 	}

@@ -8,25 +8,6 @@ import (
 	"github.com/peercache/peercache/singleflight"
 )
 
-// Nesting says what a Get is made inside of. A getter may Get other keys, and those are
-// loaded while its own load goes on. So the outer load waits for the inner one, and the inner
-// one must never wait for something that outer loads hold:
-//
-//   - a slot (WithMaxLoads): what a load waits for that holds one runs inside of that slot;
-//   - a goroutine of those that a peer has for loads: what is asked inside of a load has its own.
-//
-// Which load is inside of which is known from the context that the getter gives to Get. It is
-// carried over to other peers. A load that began outside of any, and is waited for by one that
-// holds a slot from later on, is urged (singleflight.Group.Urge): it stops waiting for a slot,
-// and urges what it waits for itself.
-type Nesting uint32
-
-const (
-	TopLevel Nesting = iota // nothing that counts
-	InLoad                  // a load
-	InSlot                  // a load that holds a slot, or that such a load waits for
-)
-
 // inLoad is the context of a load: of a run of the getter here, or of one in another
 // process that asks this one.
 type inLoad struct {

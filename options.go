@@ -17,13 +17,6 @@ const (
 	DefaultHotShare      = 1.0 / 8
 )
 
-// The most that the options of the same name allow. A request or an answer is one
-// message in memory, and a protobuf message is below 2 GiB.
-const (
-	mostKeyBytes   = 1 << 20
-	mostValueBytes = 1 << 30
-)
-
 // A GroupOption changes what NewGroup makes. NewGroup returns its error.
 type GroupOption func(*Group) error
 

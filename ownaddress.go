@@ -183,7 +183,7 @@ func (a *ownAddress) conclude(err error) (drop bool) {
 	case errors.Is(err, errRefused):
 		p.problems.found(p.self, NotListening, fmt.Errorf("nothing answers at the address of this process itself: want its server listening there: %w", err))
 	default: // its name may not be known before it is ready, or it has no way to itself
-		p.problems.degraded(p.self, NotListening, "this process does not reach its own address, and no peer has reached it: want its server listening there, where peers find it", err)
+		p.problems.degraded(p.self, "this process does not reach its own address, and no peer has reached it: want its server listening there, where peers find it", err)
 	}
 	wait := ownLookEvery
 	if !a.wrong.Load() && a.since != 0 && clock.Now() < a.since+clock.Instant(ownLookEvery) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/lease"
 	"github.com/peercache/peercache/internal/quote"
-	"github.com/peercache/peercache/internal/stream"
 )
 
 // InvalidationError says that a Remove, a Set or a Clear has not reached everybody.
@@ -131,21 +129,6 @@ func because(err, cause error) error {
 		return err
 	}
 	return fmt.Errorf("%w: %w", err, cause)
-}
-
-// silent reports whether err says that a peer hangs, or what is on the way to it does: it may
-// answer at any time. Where nothing listens, or something else does, that is an answer of a
-// kind.
-func silent(err error) bool {
-	var answer *RemoteError
-	var timeout net.Error
-	switch {
-	case errors.As(err, &answer):
-		return false
-	case errors.Is(err, errSilent), errors.Is(err, stream.ErrSilent), errors.Is(err, errSlow), errors.Is(err, context.DeadlineExceeded):
-		return true
-	}
-	return unreachable(err) && errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // revived waits for the peers that may have what has no end, if they all hang, until they

@@ -74,7 +74,7 @@ func (h *httpPeer) endedEarly(ctx context.Context, err error) bool {
 	if h.signOfLife(ctx) != nil {
 		return false
 	}
-	h.pool.problems.degraded(h.url, endsEarly, "the server of a peer ends requests before they are answered: want its WriteTimeout, or http.TimeoutHandler, longer than a load, and a proxy's timeouts too", err)
+	h.pool.problems.degraded(h.url, "the server of a peer ends requests before they are answered: want its WriteTimeout, or http.TimeoutHandler, longer than a load, and a proxy's timeouts too", err)
 	return true
 }
 

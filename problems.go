@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,58 +15,6 @@ import (
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/quote"
 )
-
-// ConfigProblem is a kind of wrong configuration. See ConfigError.
-type ConfigProblem int
-
-const (
-	// WrongProcess: another process than the named one answers at an address. Meanwhile a
-	// Remove of this process fails.
-	WrongProcess ConfigProblem = iota + 1
-	// NotAPeer: what answers at an address is no peer. The pool may not be mounted there,
-	// or under another base path, or something on the way answers in its place.
-	NotAPeer
-	// NotListening: connections to the address of this process itself are refused, and no
-	// peer has reached it.
-	NotListening
-	// DifferentLists: a peer has had another list of peers for some time. Meanwhile a Remove
-	// of this process fails.
-	DifferentLists
-	// MissingGroup: a peer lacks a group that this process has. The group's keys that the
-	// peer owns go to the next peer.
-	MissingGroup
-
-	// What is only warned of: see degraded.
-	noStream
-	endsEarly
-)
-
-var configProblems = [...]string{
-	WrongProcess: "wrong process", NotAPeer: "not a peer", NotListening: "not listening",
-	DifferentLists: "different lists", MissingGroup: "missing group",
-}
-
-// String returns the kind in lower case, such as "wrong process".
-func (k ConfigProblem) String() string {
-	if k > 0 && int(k) < len(configProblems) {
-		return configProblems[k]
-	}
-	return "ConfigProblem(" + strconv.Itoa(int(k)) + ")"
-}
-
-// ConfigError says what is wrong with the configuration of this process or of a peer, as far
-// as this process can see it. errors.As finds it in the error of
-// HTTPPool.Ready, and in that of a Remove, Set or Clear that fails because of it.
-type ConfigError struct {
-	Peer    string // the base URL that it is about: a peer's, or that of this process
-	Problem ConfigProblem
-	Err     error // what is wrong, and what would be right
-}
-
-func (e *ConfigError) Error() string { return fmt.Sprintf("%s: %v", e.Peer, e.Err) }
-
-// Unwrap returns what is wrong.
-func (e *ConfigError) Unwrap() error { return e.Err }
 
 // problems are what is wrong with the configuration at present. Each is one warning when it
 // is found.
@@ -83,7 +30,7 @@ type problems struct {
 
 type problemKey struct {
 	peer string
-	kind ConfigProblem
+	what string // a ConfigProblem's name, or what works, but not as it should
 }
 
 // warnAgain is after how long the same is said once more.
@@ -100,7 +47,7 @@ func newProblems() problems {
 
 // found adds a problem, or what is known of it now.
 func (p *problems) found(peer string, kind ConfigProblem, err error) {
-	key := problemKey{peer, kind}
+	key := problemKey{peer, kind.String()}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.all[key] == nil {
@@ -111,10 +58,10 @@ func (p *problems) found(peer string, kind ConfigProblem, err error) {
 }
 
 // degraded warns of what works, but not as it should. It is no problem in the sense of Ready.
-func (p *problems) degraded(peer string, kind ConfigProblem, what string, err error) {
+func (p *problems) degraded(peer, what string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.say(problemKey{peer, kind}, what, err)
+	p.say(problemKey{peer, what}, what, err)
 }
 
 // say warns, unless it has said the same lately. The caller holds p.mu.
@@ -137,7 +84,7 @@ func (p *problems) solved(peer string, kinds ...ConfigProblem) {
 	defer p.mu.Unlock()
 	before := len(p.all)
 	for _, kind := range kinds {
-		delete(p.all, problemKey{peer, kind})
+		delete(p.all, problemKey{peer, kind.String()})
 	}
 	if len(p.all) < before {
 		p.changed()
@@ -169,10 +116,10 @@ func (p *problems) of(peer string, kind ConfigProblem) *ConfigError {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if kind != 0 {
-		return p.all[problemKey{peer, kind}]
+		return p.all[problemKey{peer, kind.String()}]
 	}
-	for kind := range configProblems {
-		if e := p.all[problemKey{peer, ConfigProblem(kind)}]; e != nil {
+	for kind := WrongProcess; kind <= MissingGroup; kind++ {
+		if e := p.all[problemKey{peer, kind.String()}]; e != nil {
 			return e
 		}
 	}

@@ -2,7 +2,6 @@ package peercache
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,9 +16,6 @@ import (
 // time. The last sign, or the first request, falls within a tick, so one less without a
 // sign is what may be had without exceeding that time.
 const pulseTicks = 10
-
-// errSilent says that nothing came from a peer by the plain way for the detection time.
-var errSilent = errors.New("the peer does not answer")
 
 // pulse looks for signs of life of a peer while requests wait for it by the plain way.
 // A response to any of them is one. When none has come for a while it asks for one beside

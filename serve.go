@@ -10,9 +10,6 @@ import (
 	"github.com/peercache/peercache/internal/failpoint"
 )
 
-// errNotCached answers a Query that is for what is cached.
-var errNotCached = errors.New("not cached")
-
 // ServeGet answers a peer's Query, for the transport behind a PeerPicker. It asks no
 // other peer to load anything (P2): what is not cached is loaded here. The Value of
 // the Answer must not be changed.
