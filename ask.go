@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/peer"
 )
 
 // ask is what an owner is asked for, and the flights that its answers end.
@@ -72,7 +73,7 @@ func (a *ask) start() {
 func (a *ask) answer(i int, ans Answer, err error) {
 	e, err := a.of.answered(a.owner, a.keys[i], a.haveOf(i), a.asked, ans, err)
 	switch {
-	case unreachable(err):
+	case peer.Unreachable(err):
 		a.goOn(single{i: i})
 	case err == nil && a.of.onEvict != nil:
 		// What leaves is told the user, who may take his time: not on the
@@ -162,7 +163,7 @@ func (a *ask) one(s single) {
 	g.fetches.Run(a.ctx, a.flights[s.i], s.crowded || g.fetches.CancelAbandoned, func(ctx context.Context, f *fetchFlight) (fetched, error) {
 		if p, ok := a.owner.(linkedPeer); ok && s.plain {
 			ask := func(ctx context.Context, q Query) (Answer, error) { return p.getLarge(ctx, &q) }
-			if e, err := g.askOne(ctx, p, ask, key, f, a.haveOf(s.i)); !unreachable(err) {
+			if e, err := g.askOne(ctx, p, ask, key, f, a.haveOf(s.i)); !peer.Unreachable(err) {
 				return e, err
 			}
 			if ctx.Err() != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/peer"
 )
 
 // BreakerState is what a process makes of a peer: see PeerStats.
@@ -138,7 +139,7 @@ func (b *breaker) leaveClosed(err error) {
 		switch {
 		case !b.counts():
 			b.sayOpen(slog.LevelDebug, err)
-		case misconfigured(err): // which is a warning of its own
+		case peer.Misconfigured(err): // which is a warning of its own
 			b.sayOpen(slog.LevelInfo, err)
 		case !b.reached && b.since < soon:
 			b.sayOpen(slog.LevelDebug, err)

@@ -11,6 +11,7 @@ import (
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/failpoint"
 	"github.com/peercache/peercache/internal/lease"
+	"github.com/peercache/peercache/peer"
 )
 
 // Remove drops the values of keys everywhere, or of none of them if one cannot be a key
@@ -333,7 +334,7 @@ func tell(ctx, patience context.Context, p Peer, c Change, until clock.Instant) 
 			return held, nil
 		case until != 0 && clock.Now() >= until:
 			return nil, nil
-		case until == 0, !unreachable(err) && ctx.Err() == nil:
+		case until == 0, !peer.Unreachable(err) && ctx.Err() == nil:
 			return nil, err
 		}
 		clock.Pause(patience, min(clock.Jitter(retellAfter), time.Duration(until-clock.Now())))

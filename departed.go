@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/peer"
 )
 
 // A peer that left the view is told of changes for a while, so that those who still ask it
@@ -87,7 +88,7 @@ func tellEach(ctx context.Context, peers []*httpPeer, c Change) {
 			if err == nil {
 				_, err = h.Change(ctx, c)
 			}
-			if err != nil && (unreachable(err) || ctx.Err() != nil) {
+			if err != nil && (peer.Unreachable(err) || ctx.Err() != nil) {
 				h.untold.Store(int64(clock.Now() + clock.Instant(clock.Jitter(departedAgain))))
 			} else {
 				h.untold.Store(0)

@@ -1,10 +1,26 @@
 package peercache
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/peercache/peercache/peer"
+)
 
 // These are found by errors.Is in the errors that peercache returns, which say
 // besides what was asked for.
 var (
+	// ErrNotFound says that the origin has no such key. A getter returns it or
+	// wraps it; errors.Is finds it in the error of every Get that asked for the
+	// key, whichever peer's getter it came from.
+	ErrNotFound = peer.ErrNotFound
+	// ErrKeySize says that a key is empty, or longer than the group allows
+	// (WithMaxKeyBytes).
+	ErrKeySize = peer.ErrKeySize
+	// ErrValueSize says that a value is larger than the group allows
+	// (WithMaxValueBytes).
+	ErrValueSize = peer.ErrValueSize
+	// ErrClosed says that a pool was shut down.
+	ErrClosed = peer.ErrClosed
 	// ErrDecode says that a Typed group's codec could not make a value of the
 	// cached bytes.
 	ErrDecode = errors.New("the cached value cannot be decoded")
@@ -12,4 +28,38 @@ var (
 	// view that this process has, but that there may be a newer one: it may have been
 	// replaced. See WithConsistency. The call may be repeated, until the process is back.
 	ErrLapsed = errors.New("the registration of this process has run out, or may have: it may have been replaced")
+)
+
+type (
+	// PeerError says that a peer could not be reached, or did not speak the
+	// protocol. It says nothing of the key: another peer may have it.
+	PeerError = peer.PeerError
+	// RemoteError is an error of the getter of another peer. It is that peer's
+	// answer (P6).
+	RemoteError = peer.RemoteError
+	// ConfigError says what is wrong with the configuration of this process or of a peer.
+	// errors.As finds it in the error of HTTPPool.Ready, and in that of a Remove, Set or
+	// Clear that fails because of it.
+	ConfigError = peer.ConfigError
+	// ConfigProblem is a kind of wrong configuration. See ConfigError.
+	ConfigProblem = peer.ConfigProblem
+)
+
+// The kinds of wrong configuration.
+const (
+	// WrongProcess: another process than the named one answers at an address. Meanwhile a
+	// Remove of this process fails.
+	WrongProcess = peer.WrongProcess
+	// NotAPeer: what answers at an address is no peer. The pool may not be mounted there,
+	// or under another base path, or something on the way answers in its place.
+	NotAPeer = peer.NotAPeer
+	// NotListening: connections to the address of this process itself are refused, and no
+	// peer has reached it.
+	NotListening = peer.NotListening
+	// DifferentLists: a peer has had another list of peers for some time. Meanwhile a Remove
+	// of this process fails.
+	DifferentLists = peer.DifferentLists
+	// MissingGroup: a peer lacks a group that this process has. The group's keys that the
+	// peer owns go to the next peer.
+	MissingGroup = peer.MissingGroup
 )

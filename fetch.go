@@ -13,6 +13,7 @@ import (
 
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/failpoint"
+	"github.com/peercache/peercache/peer"
 	"github.com/peercache/peercache/singleflight"
 )
 
@@ -101,7 +102,7 @@ func (g *Group) arrived(ctx context.Context, key string, first bool, e fetched, 
 	if alone, ok := errors.AsType[unreached](err); ok {
 		return g.loadPast(ctx, key, alone.turn)
 	}
-	if !first && !isUnanswered(err) && (e.unshared || e.Expires != 0 && e.Expires <= clock.Now()) {
+	if !first && !peer.IsUnanswered(err) && (e.unshared || e.Expires != 0 && e.Expires <= clock.Now()) {
 		e, err = g.askInTurn(ctx, key, nil, Entry{})
 		return g.arrived(ctx, key, true, e, err)
 	}
@@ -187,13 +188,13 @@ const digestBytes = 16
 // the same order, so that the key is still loaded by one of them. f may be nil.
 func (g *Group) askInTurn(ctx context.Context, key string, f *fetchFlight, have Entry) (fetched, error) {
 	for n := range candidates {
-		peer := g.peers.Pick(key, n)
-		if peer == nil {
+		candidate := g.peers.Pick(key, n)
+		if candidate == nil {
 			e, err := g.load(ctx, key)
 			return fetched{Entry: e}, err
 		}
-		e, err := g.askOne(ctx, peer, peer.Get, key, f, have)
-		if !unreachable(err) {
+		e, err := g.askOne(ctx, candidate, candidate.Get, key, f, have)
+		if !peer.Unreachable(err) {
 			return e, err
 		}
 		if ctx.Err() != nil { // the end of who asks, and not the peer's failure just before it (P3)
@@ -204,15 +205,15 @@ func (g *Group) askInTurn(ctx context.Context, key string, f *fetchFlight, have 
 }
 
 // askOne asks one peer for key, and keeps a copy of the answer. f may be nil.
-func (g *Group) askOne(ctx context.Context, peer Peer, ask func(context.Context, Query) (Answer, error), key string, f *fetchFlight, have Entry) (fetched, error) {
+func (g *Group) askOne(ctx context.Context, from Peer, ask func(context.Context, Query) (Answer, error), key string, f *fetchFlight, have Entry) (fetched, error) {
 	asked := clock.Now()
 	limited, cancel := context.WithTimeout(ctx, g.answerTime)
 	defer cancel()
 	ans, err := ask(limited, g.query(ctx, key, have))
-	if err != nil && limited.Err() != nil && ctx.Err() == nil && !unreachable(err) {
-		err = &unansweredError{peer.Name(), g.answerTime}
+	if err != nil && limited.Err() != nil && ctx.Err() == nil && !peer.Unreachable(err) {
+		err = &peer.UnansweredError{from.Name(), g.answerTime}
 	}
-	e, err := g.answered(peer, key, have, asked, ans, err)
+	e, err := g.answered(from, key, have, asked, ans, err)
 	if f != nil && (err == nil || e.Missing) {
 		g.keepCopy(key, e, asked, have, f)
 	}
@@ -222,19 +223,19 @@ func (g *Group) askOne(ctx context.Context, peer Peer, ask func(context.Context,
 // answered makes an entry of a peer's answer to what it was asked at that instant.
 // The time that the answer was under way is part of its age: what it has left is
 // counted from before it was asked for (P7).
-func (g *Group) answered(peer Peer, key string, have Entry, asked clock.Instant, ans Answer, err error) (fetched, error) {
+func (g *Group) answered(from Peer, key string, have Entry, asked clock.Instant, ans Answer, err error) (fetched, error) {
 	level := slog.LevelDebug
 	switch {
 	case err == nil:
 		g.stats.peerLoads.Add(1)
-	case unreachable(err), isUnanswered(err):
+	case peer.Unreachable(err), peer.IsUnanswered(err):
 		g.stats.peerErrors.Add(1)
-		if !misconfigured(err) { // which is a warning of the pool
+		if !peer.Misconfigured(err) { // which is a warning of the pool
 			level = g.failureLevel()
 		}
 	}
 	if g.logs(level) {
-		g.say(level, "asked peer", key, slog.String("peer", peer.Name()), took(asked), problem(err))
+		g.say(level, "asked peer", key, slog.String("peer", from.Name()), took(asked), problem(err))
 	}
 	e := fetched{unshared: !ans.Noted}
 	switch {

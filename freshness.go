@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/peer"
 )
 
 // The defaults of the options that say how long a value may be served.
@@ -160,7 +161,7 @@ func (g *Group) instead(key string) (Entry, bool) {
 func (g *Group) missing(err error) Entry {
 	text := fmt.Sprint(err) // not err.Error(), see encodeError
 	return Entry{
-		View:    ViewOfString(strings.Clone(text[:min(len(text), mostErrorText)])),
+		View:    ViewOfString(strings.Clone(text[:min(len(text), peer.MaxErrorText)])),
 		Expires: clock.Expiry(clock.Now(), cmp.Or(g.times.negative, -1)),
 		Missing: true,
 	}

@@ -3,6 +3,8 @@ package peercache
 import (
 	"context"
 	"fmt"
+
+	"github.com/peercache/peercache/peer"
 )
 
 // A Getter loads the value of a key that is cached nowhere.
@@ -26,6 +28,9 @@ import (
 type Getter interface {
 	Get(ctx context.Context, key string) (Item, error)
 }
+
+// Item is a loaded value.
+type Item = peer.Item
 
 // GetterFunc makes a Getter of a function that returns bytes. Its values have
 // no TTL of their own.

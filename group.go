@@ -15,6 +15,7 @@ import (
 	"github.com/peercache/peercache/internal/lease"
 	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/internal/stripe"
+	"github.com/peercache/peercache/peer"
 	"github.com/peercache/peercache/singleflight"
 )
 
@@ -109,8 +110,8 @@ func NewGroup(name string, cacheBytes int64, getter Getter, opts ...GroupOption)
 }
 
 func (g *Group) init(cacheBytes int64, opts []GroupOption) (err error) {
-	if g.name == "" || len(g.name) > longestGroupName || !utf8.ValidString(g.name) || strings.Contains(g.name, "/") {
-		return fmt.Errorf("the name: want 1 to %d bytes of text without a slash", longestGroupName)
+	if g.name == "" || len(g.name) > peer.MaxGroupName || !utf8.ValidString(g.name) || strings.Contains(g.name, "/") {
+		return fmt.Errorf("the name: want 1 to %d bytes of text without a slash", peer.MaxGroupName)
 	}
 	if isNil(g.getter) {
 		return errors.New("the getter is nil: want one that loads a key from the origin")

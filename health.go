@@ -11,6 +11,7 @@ import (
 
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/quote"
+	"github.com/peercache/peercache/peer"
 )
 
 // What opens a peer's breaker, and closes it. On a stream that is the link's: an attempt
@@ -41,7 +42,7 @@ func (h *httpPeer) checkAnswerer(resp *http.Response, asked clock.Instant) error
 	switch {
 	case err == nil:
 		h.pool.problems.solved(h.url, WrongProcess, NotAPeer)
-	case !errors.Is(err, errForeign):
+	case !errors.Is(err, peer.ErrNotAPeer):
 		h.reportProblem(WrongProcess, err)
 	case h.pool.compat: // golang/groupcache does not say who it is
 		return nil
@@ -57,7 +58,7 @@ func (h *httpPeer) checkAnswerer(resp *http.Response, asked clock.Instant) error
 // noResponse is why a request had no response. Some reasons are wrong configurations.
 func (h *httpPeer) noResponse(ctx context.Context, err error) error {
 	err = connectionError(ctx, err)
-	if errors.Is(err, errForeign) {
+	if errors.Is(err, peer.ErrNotAPeer) {
 		h.reportProblem(NotAPeer, err)
 	}
 	return err
@@ -79,7 +80,7 @@ func connectionError(ctx context.Context, err error) error {
 	default:
 		return lost(ctx, err)
 	}
-	return fmt.Errorf("%w: %w: %s", errForeign, err, want)
+	return fmt.Errorf("%w: %w: %s", peer.ErrNotAPeer, err, want)
 }
 
 // notHTTP1 reports whether a request failed because the peer speaks HTTP/2 alone, or nothing
@@ -113,9 +114,9 @@ func foreign(resp *http.Response) error {
 	case s == http.StatusTooManyRequests:
 		want = "something limits the rate of requests in its place: want the peers' requests let through"
 	case fromGateway(s):
-		return fmt.Errorf("%w: %w in its place: %w", errForeign, errGateway, statusError(resp, text))
+		return fmt.Errorf("%w: %w in its place: %w", peer.ErrNotAPeer, peer.ErrGateway, statusError(resp, text))
 	}
-	return fmt.Errorf("%w: %w: %s", errForeign, statusError(resp, text), want)
+	return fmt.Errorf("%w: %w: %s", peer.ErrNotAPeer, statusError(resp, text), want)
 }
 
 // statusError is the error of a response by its status and its text.
@@ -130,9 +131,9 @@ func statusError(resp *http.Response, text string) error {
 // judge draws the conclusions from an answer by the plain way, or from the want of one.
 func (h *httpPeer) judge(err error) {
 	switch {
-	case !unreachable(err):
+	case !peer.Unreachable(err):
 		h.breaker.answered()
-	case errors.Is(err, errForeign), errors.Is(err, errWrongPeer), errors.Is(err, ErrClosed):
+	case errors.Is(err, peer.ErrNotAPeer), errors.Is(err, peer.ErrWrongPeer), errors.Is(err, ErrClosed):
 		h.failedPlainly(err)
 	case errors.Is(err, errLost) && h.plainly():
 		h.tryPlainly() // a connection may break, or be ended because a load took long

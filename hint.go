@@ -13,6 +13,7 @@ import (
 
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/pb"
+	"github.com/peercache/peercache/peer"
 )
 
 // Anybody can send a request in a peer's name. So what a request says of its sender is a hint,
@@ -185,13 +186,13 @@ func (p *HTTPPool) question(peer string, hint *said, absent bool) (q *question, 
 
 // ask asks a peer how it is, and records the answer. What it sends says nothing of this
 // process: else the peer would have to ask back.
-func (p *HTTPPool) ask(peer string, q *question) {
+func (p *HTTPPool) ask(name string, q *question) {
 	defer close(q.answered)
-	clock.Pause(p.life, p.untilAsked(peer))
+	clock.Pause(p.life, p.untilAsked(name))
 	h, err := (*httpPeer)(nil), p.asks.Acquire(p.life, 1)
 	if err == nil {
 		defer p.asks.Release(1)
-		if h = p.askable(peer, q); h == nil {
+		if h = p.askable(name, q); h == nil {
 			err = errNoPeer
 		}
 	}
@@ -200,18 +201,18 @@ func (p *HTTPPool) ask(peer string, q *question) {
 		ctx, cancel := context.WithTimeout(p.life, p.handshakeTimeout())
 		defer cancel()
 		resp := new(pb.ChangeResponse)
-		if err = h.inquire(ctx, p.anotherProcess(peer, q.hint), resp); err == nil {
+		if err = h.inquire(ctx, p.anotherProcess(name, q.hint), resp); err == nil {
 			q.process = resp.GetProcess()
-			p.heard(peer, p.saidWhenAsked(peer, resp, q.hint))
+			p.heard(name, p.saidWhenAsked(name, resp, q.hint))
 		}
 	}
 	q.err = err
 	p.mu.Lock()
-	delete(p.questions, peer)
+	delete(p.questions, name)
 	absent := q.absent
 	p.mu.Unlock()
-	if absent && gone(err) {
-		p.left(peer, 0)
+	if absent && peer.Gone(err) {
+		p.left(name, 0)
 	}
 }
 
@@ -227,7 +228,7 @@ func (h *httpPeer) inquire(ctx context.Context, anotherLink bool, resp *pb.Chang
 			}
 			said, err := live.Change(ctx, body)
 			if err == nil || ctx.Err() != nil {
-				return cmp.Or(err, decodeChanged([]byte(said), resp))
+				return cmp.Or(err, peer.DecodeChanged([]byte(said), resp))
 			}
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/peercache/peercache/peer"
 )
 
 // The defaults of the options that bound what requests by the plain way take.
@@ -21,7 +23,7 @@ const (
 	mostRequestBytes = 4 << 20
 
 	// mostGetBytes bounds the body of a request for a key.
-	mostGetBytes = mostKeyBytes + mostOverhead
+	mostGetBytes = peer.MaxKeyBytes + peer.MaxOverhead
 
 	// firstBodyBytes is the memory that is set aside for a body before anything of it has
 	// come. It grows with what arrives.
@@ -186,7 +188,7 @@ func (b *body) grow(n int64) bool {
 // limitOfChange is how large a change may be: as large as a value that it sets, if it sets
 // one.
 func (p *HTTPPool) limitOfChange() limit {
-	return limit{mostRequestBytes, func(head []byte) int64 { return largestItem(head, p.largestValue()) }}
+	return limit{mostRequestBytes, func(head []byte) int64 { return peer.LargestItem(head, p.largestValue()) }}
 }
 
 // readRequest reads the body of a request of the protocol. If it cannot, it has answered.

@@ -12,6 +12,7 @@ import (
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/stream"
 	"github.com/peercache/peercache/pb"
+	"github.com/peercache/peercache/peer"
 )
 
 // httpPeer is a peer that is spoken to on a stream, where it knows that, and by
@@ -204,7 +205,7 @@ func (s sent) cancel() bool { return s.link.Cancel(s.id) }
 func (r *request) Answer(i int, said stream.Answer, err error) {
 	switch {
 	case errors.Is(err, stream.ErrOverdue):
-		r.waiter.answer(i, Answer{}, &unansweredError{r.peer.url, r.waiter.limit()})
+		r.waiter.answer(i, Answer{}, &peer.UnansweredError{r.peer.url, r.waiter.limit()})
 	case err != nil:
 		r.waiter.answer(i, Answer{}, &PeerError{Peer: r.peer.url, Err: err})
 	case said.Plain:
@@ -246,7 +247,7 @@ func (h *httpPeer) tell(ctx context.Context, c Change) (held []Holder, leaving b
 	}
 	for keys := c.Keys; ; {
 		req.Keys = nil
-		for size := 0; len(keys) > 0 && (size == 0 || size+len(keys[0]) <= changeBytes); keys = keys[1:] {
+		for size := 0; len(keys) > 0 && (size == 0 || size+len(keys[0]) <= peer.MaxChangeBytes); keys = keys[1:] {
 			req.Keys = append(req.Keys, []byte(keys[0]))
 			size += len(keys[0]) + 8
 		}
@@ -279,7 +280,7 @@ func (h *httpPeer) change(ctx context.Context, req *pb.ChangeRequest) (*pb.Chang
 		plain, err = h.onLink(ctx, func(l *stream.Link) (bool, error) {
 			said, err := l.Change(ctx, body)
 			if err == nil {
-				err = decodeChanged([]byte(said), resp)
+				err = peer.DecodeChanged([]byte(said), resp)
 			}
 			return false, err
 		})
@@ -289,7 +290,7 @@ func (h *httpPeer) change(ctx context.Context, req *pb.ChangeRequest) (*pb.Chang
 		err = h.changeUnlinked(ctx, req, resp)
 	case plain:
 		err = h.changePlain(ctx, req, resp)
-		if errors.Is(err, errSilent) {
+		if errors.Is(err, peer.ErrSilent) {
 			// A network that is slow for a moment looks like that too. A Get goes to the
 			// next peer then, but a change would have failed.
 			err = h.changePlain(ctx, req, resp)
@@ -304,7 +305,7 @@ func (h *httpPeer) change(ctx context.Context, req *pb.ChangeRequest) (*pb.Chang
 	h.pool.heard(h.url, saidInAnswer(resp))
 	h.pool.watch.saidGroups(h.url, resp.GetGroups())
 	if e := resp.GetError(); e != nil {
-		return nil, decodeError(h.url, e)
+		return nil, peer.DecodeError(h.url, e)
 	}
 	return resp, nil
 }

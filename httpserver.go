@@ -12,6 +12,7 @@ import (
 
 	"github.com/peercache/peercache/internal/lease"
 	"github.com/peercache/peercache/pb"
+	"github.com/peercache/peercache/peer"
 )
 
 // The requests of the plain protocol, relative to the base path:
@@ -90,9 +91,9 @@ func (p *HTTPPool) postGet(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.writeGet(w, r, p.answerGet(r.Context(), Query{
-		Group: req.GetGroup(), Key: textOf(req.GetKey()), From: r.Header.Get(peerHeader),
-		Lease: time.Duration(req.GetLeaseNs()), Digest: textOf(req.GetDigest()), CachedOnly: req.GetCachedOnly(),
-		Nested: Nesting(req.GetNested()), Context: textOf(req.GetContext()),
+		Group: req.GetGroup(), Key: peer.StringOf(req.GetKey()), From: r.Header.Get(peerHeader),
+		Lease: time.Duration(req.GetLeaseNs()), Digest: peer.StringOf(req.GetDigest()), CachedOnly: req.GetCachedOnly(),
+		Nested: Nesting(req.GetNested()), Context: peer.StringOf(req.GetContext()),
 	}))
 }
 
@@ -103,7 +104,7 @@ func (p *HTTPPool) postChange(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer b.release()
-	req, err := decodeChange(b.bytes)
+	req, err := peer.DecodeChange(b.bytes)
 	if err != nil {
 		http.Error(w, "peercache: the body is no ChangeRequest: "+err.Error(), http.StatusBadRequest)
 		return
@@ -135,17 +136,17 @@ func (p *HTTPPool) splitPath(path string) (group, key string, err error) {
 // answerGet is a peer's Get. It is terminal (P2).
 func (p *HTTPPool) answerGet(ctx context.Context, q Query) *pb.GetResponse {
 	if !p.serving.TryAcquire(1) {
-		return &pb.GetResponse{Error: encodeRefusal(pb.Error_KIND_SHUTTING_DOWN, p.self)}
+		return &pb.GetResponse{Error: peer.EncodeRefusal(pb.Error_KIND_SHUTTING_DOWN, p.self)}
 	}
 	defer p.serving.Release(1)
 	// Look only now: a Shutdown that began before the look is seen, and one that
 	// begins after it waits for the unit that is taken.
 	if p.closed.Load() {
-		return &pb.GetResponse{Error: encodeRefusal(pb.Error_KIND_SHUTTING_DOWN, p.self)}
+		return &pb.GetResponse{Error: peer.EncodeRefusal(pb.Error_KIND_SHUTTING_DOWN, p.self)}
 	}
 	g := p.group(q.Group)
 	if g == nil {
-		return &pb.GetResponse{Error: unknownGroup(q.Group)}
+		return &pb.GetResponse{Error: peer.UnknownGroup(q.Group)}
 	}
 	a, err := g.ServeGet(ctx, q)
 	resp := &pb.GetResponse{Value: a.Value, TtlNs: int64(a.TTL), Noted: a.Noted, Unchanged: a.Unchanged}
@@ -157,18 +158,18 @@ func (p *HTTPPool) answerGet(ctx context.Context, q Query) *pb.GetResponse {
 
 // answerChange is a peer's Change. It is obeyed after Shutdown too, because the
 // groups of this process are still used then.
-func (p *HTTPPool) answerChange(ctx context.Context, from string, req *changeRequest) *pb.ChangeResponse {
+func (p *HTTPPool) answerChange(ctx context.Context, from string, req *peer.ChangeRequest) *pb.ChangeResponse {
 	proven := p.proven(from, req.ChangeRequest)
 	heard, waits, done := p.hear(ctx, from, req.ChangeRequest, proven)
 	defer done()
 	resp := &pb.ChangeResponse{Unheard: !heard}
 	g := p.group(req.GetGroup()) // nil: nothing is cached here
-	if g != nil && waits && len(req.offered) > 0 {
-		p.takeOver(ctx, g, from, req.offered)
+	if g != nil && waits && len(req.Offered) > 0 {
+		p.takeOver(ctx, g, from, req.Offered)
 	}
 	if g != nil {
 		c := Change{
-			Group: req.GetGroup(), Keys: req.keys, All: req.GetAll(), From: from,
+			Group: req.GetGroup(), Keys: req.Keys, All: req.GetAll(), From: from,
 			Holders: req.GetHolders(), Wait: max(0, min(time.Duration(req.GetWaitNs()), lease.Longest)),
 		}
 		if !waits {
@@ -178,7 +179,7 @@ func (p *HTTPPool) answerChange(ctx context.Context, from string, req *changeReq
 			c.Item = &Item{Value: item.GetValue(), TTL: time.Duration(item.GetTtlNs())}
 		}
 		for _, h := range g.ServeChange(ctx, c) {
-			reason := h.Reason[:min(len(h.Reason), mostReason)]
+			reason := h.Reason[:min(len(h.Reason), peer.MaxReason)]
 			resp.Pending = append(resp.Pending, &pb.Holder{Peer: h.Peer, LeftNs: int64(h.Left), Reason: []byte(reason)})
 		}
 	}
@@ -190,7 +191,7 @@ func (p *HTTPPool) answerChange(ctx context.Context, from string, req *changeReq
 	}
 	p.answerGroups(resp, req.GetMembers())
 	if g != nil && p.own.wrong.Load() { // the change has not come to the other process
-		resp.Error = encodeRefusal(pb.Error_KIND_UNKNOWN, "another process answers at the address of this one as well")
+		resp.Error = peer.EncodeRefusal(pb.Error_KIND_UNKNOWN, "another process answers at the address of this one as well")
 	}
 	// Last: a view that came meanwhile is one that the sender must hear of.
 	s := p.say(from)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/quote"
+	"github.com/peercache/peercache/peer"
 )
 
 // A request to a peer names who asks, and whom; the response names who answers. So a
@@ -90,12 +91,12 @@ func (p *HTTPPool) misdirected(r *http.Request) error {
 	case from.name == "": // golang/groupcache, or a person
 		return nil
 	case from.cluster != p.cluster:
-		return fmt.Errorf("%w: it belongs to %s, and the request is of %s", errWrongPeer, clusterText(p.cluster), clusterText(from.cluster))
+		return fmt.Errorf("%w: it belongs to %s, and the request is of %s", peer.ErrWrongPeer, clusterText(p.cluster), clusterText(from.cluster))
 	case from.name == p.self && from.process != p.consent.process:
 		p.own.lookAgain() // who asks calls itself as this process does
 	case to != "" && to != p.self:
 		p.own.lookAgain()
-		return fmt.Errorf("%w: this process is %s, and the request is for %s", errWrongPeer, p.self, quote.Key(to))
+		return fmt.Errorf("%w: this process is %s, and the request is for %s", peer.ErrWrongPeer, p.self, quote.Key(to))
 	case to == p.self && p.view.Load().lists(from.name):
 		p.own.reached.Store(true)
 	}
@@ -148,20 +149,20 @@ func (h *httpPeer) checkIdentity(header http.Header, asked clock.Instant) error 
 	p, who := h.pool, identityOf(header)
 	switch {
 	case who.name == "":
-		return fmt.Errorf("%w: it does not say which peer it is of", errForeign)
+		return fmt.Errorf("%w: it does not say which peer it is of", peer.ErrNotAPeer)
 	case who.cluster != p.cluster:
-		return fmt.Errorf("%w: it belongs to %s, and this process to %s", errWrongPeer, clusterText(who.cluster), clusterText(p.cluster))
+		return fmt.Errorf("%w: it belongs to %s, and this process to %s", peer.ErrWrongPeer, clusterText(who.cluster), clusterText(p.cluster))
 	case who.process == p.consent.process:
-		return fmt.Errorf("%w: this is another address of this process, %s: want each process once in the list", errWrongPeer, p.self)
+		return fmt.Errorf("%w: this is another address of this process, %s: want each process once in the list", peer.ErrWrongPeer, p.self)
 	case who.name != h.url:
-		return fmt.Errorf("%w: the process that answers there calls itself %s: want that in the list, or this as its self", errWrongPeer, quote.Key(who.name))
+		return fmt.Errorf("%w: the process that answers there calls itself %s: want that in the list, or this as its self", peer.ErrWrongPeer, quote.Key(who.name))
 	}
 	other, anew, two := h.answerer.heard(who.process, asked)
 	if anew && h.link != nil {
 		h.link.leaveFormer(who.process)
 	}
 	if two {
-		return fmt.Errorf("%w: two processes answer there, number %d and number %d: want an address for each", errWrongPeer, who.process, other)
+		return fmt.Errorf("%w: two processes answer there, number %d and number %d: want an address for each", peer.ErrWrongPeer, who.process, other)
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/peer"
 )
 
 // Shutdown ends the pool's part in the cluster so that nobody notices:
@@ -142,10 +143,10 @@ func (a *absentee) Change(ctx context.Context, c Change) ([]Holder, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.pool.detectionTime())
 	defer cancel()
 	held, leaving, err := a.tell(ctx, c)
-	if err != nil && ctx.Err() == nil && !gone(err) { // it may just have ended
+	if err != nil && ctx.Err() == nil && !peer.Gone(err) { // it may just have ended
 		held, leaving, err = a.tell(ctx, c)
 	}
-	if gone(err) {
+	if peer.Gone(err) {
 		return nil, nil
 	}
 	if err == nil && !leaving {

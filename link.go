@@ -13,6 +13,7 @@ import (
 
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/stream"
+	"github.com/peercache/peercache/peer"
 )
 
 // protocolName is what a stream is called in the Upgrade header of HTTP.
@@ -72,7 +73,7 @@ func (c *link) get(ctx context.Context) (*stream.Link, error) {
 			return nil, ctx.Err()
 		case <-time.After(c.pool.detectionTime()):
 			c.slow(opening)
-			return nil, errSlow
+			return nil, peer.ErrSlow
 		}
 	}
 }
@@ -82,7 +83,7 @@ func (c *link) slow(opening <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.opening == opening {
-		c.breaker.doubt(errSlow)
+		c.breaker.doubt(peer.ErrSlow)
 	}
 }
 

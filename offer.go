@@ -12,6 +12,7 @@ import (
 
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/pb"
+	"github.com/peercache/peercache/peer"
 )
 
 // A change of the view makes other peers the owners of some of the keys that are cached
@@ -118,7 +119,7 @@ func oneOffer(values []moved) (n int) {
 	for bytes, keys := int64(0), 0; n < min(len(values), keysInOffer); n++ {
 		bytes += values[n].bytes
 		keys += len(values[n].key)
-		if n > 0 && (bytes > bytesInOffer || keys > changeBytes) {
+		if n > 0 && (bytes > bytesInOffer || keys > peer.MaxChangeBytes) {
 			break
 		}
 	}
@@ -172,7 +173,7 @@ var errUnheard = errors.New("it could not ask back at this process's address")
 func insist(ctx context.Context, tell func() error) error {
 	for until := clock.Now().Plus(insistFor); ; {
 		err := tell()
-		if !unreachable(err) || clock.Now() >= until || ctx.Err() != nil {
+		if !peer.Unreachable(err) || clock.Now() >= until || ctx.Err() != nil {
 			return err
 		}
 		clock.Pause(ctx, clock.Jitter(retellAfter))

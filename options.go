@@ -7,6 +7,7 @@ import (
 
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/lease"
+	"github.com/peercache/peercache/peer"
 )
 
 // The defaults of a group's options.
@@ -234,8 +235,8 @@ func WithErrorText(tell func(err error) string) GroupOption {
 // is DefaultMaxKeyBytes.
 func WithMaxKeyBytes(n int) GroupOption {
 	return func(g *Group) error {
-		if n <= 0 || n > mostKeyBytes {
-			return fmt.Errorf("WithMaxKeyBytes(%d): want 1 to %d", n, mostKeyBytes)
+		if n <= 0 || n > peer.MaxKeyBytes {
+			return fmt.Errorf("WithMaxKeyBytes(%d): want 1 to %d", n, peer.MaxKeyBytes)
 		}
 		g.maxKey = n
 		return nil
@@ -247,8 +248,8 @@ func WithMaxKeyBytes(n int) GroupOption {
 // is DefaultMaxValueBytes, the most is 1 GiB.
 func WithMaxValueBytes(n int) GroupOption {
 	return func(g *Group) error {
-		if n <= 0 || n > mostValueBytes {
-			return fmt.Errorf("WithMaxValueBytes(%d): want 1 to %d", n, mostValueBytes)
+		if n <= 0 || n > peer.MaxValueBytes {
+			return fmt.Errorf("WithMaxValueBytes(%d): want 1 to %d", n, peer.MaxValueBytes)
 		}
 		g.maxValue, g.valueLimited = n, true
 		return nil

@@ -12,6 +12,7 @@ import (
 
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/quote"
+	"github.com/peercache/peercache/peer"
 )
 
 // ownAddress is what is known of the address by which the peers know this process. It asks
@@ -112,7 +113,7 @@ func (a *ownAddress) look(ctx context.Context) {
 // first of all.
 func worst(found []error) (first error) {
 	for _, err := range found {
-		if errors.Is(err, errWrongPeer) {
+		if errors.Is(err, peer.ErrWrongPeer) {
 			return err
 		}
 		first = cmp.Or(first, err)
@@ -138,7 +139,7 @@ func (a *ownAddress) ask(ctx context.Context) error {
 	case who.name == "":
 		return foreign(resp)
 	case who.process != p.consent.process:
-		return fmt.Errorf("%w: another process answers at the address that this one has as its self, and calls itself %s: want the address of this process, by which its peers reach it", errWrongPeer, quote.Key(who.name))
+		return fmt.Errorf("%w: another process answers at the address that this one has as its self, and calls itself %s: want the address of this process, by which its peers reach it", peer.ErrWrongPeer, quote.Key(who.name))
 	}
 	return nil
 }
@@ -166,7 +167,7 @@ func (a *ownAddress) conclude(err error) (drop bool) {
 		p.problems.solved(p.self, WrongProcess, NotAPeer, NotListening)
 		a.wrong.Store(false)
 		return false
-	case errors.Is(err, errWrongPeer):
+	case errors.Is(err, peer.ErrWrongPeer):
 		p.problems.solved(p.self, NotAPeer, NotListening)
 		p.problems.found(p.self, WrongProcess, err)
 		drop = !a.wrong.Swap(true)
@@ -175,12 +176,12 @@ func (a *ownAddress) conclude(err error) (drop bool) {
 		if !shared {
 			return false
 		}
-	case errors.Is(err, errForeign) && !errors.Is(err, errGateway):
+	case errors.Is(err, peer.ErrNotAPeer) && !errors.Is(err, peer.ErrGateway):
 		p.problems.found(p.self, NotAPeer, err)
 	case a.since == 0:
 		a.since = clock.Now()
 	case clock.Now() < a.since.Plus(listenWithin):
-	case errors.Is(err, errRefused):
+	case errors.Is(err, peer.ErrRefused):
 		p.problems.found(p.self, NotListening, fmt.Errorf("nothing answers at the address of this process itself: want its server listening there: %w", err))
 	default: // its name may not be known before it is ready, or it has no way to itself
 		p.problems.degraded(p.self, "this process does not reach its own address, and no peer has reached it: want its server listening there, where peers find it", err)

@@ -5,6 +5,30 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/peer"
+)
+
+// What peers say to each other is defined in package peer, for those who write a transport.
+type (
+	// A Peer is another process of the cluster, as a Group sees it.
+	Peer = peer.Peer
+	// Query is what a peer is asked for.
+	Query = peer.Query
+	// Answer is a peer's answer to a Query.
+	Answer = peer.Answer
+	// Change tells a peer that values are not valid any more.
+	Change = peer.Change
+	// Holder is a peer that could not be told of a change.
+	Holder = peer.Holder
+	// Nesting says what a Get is made inside of.
+	Nesting = peer.Nesting
+)
+
+// The Nestings.
+const (
+	TopLevel = peer.TopLevel // nothing that counts
+	InLoad   = peer.InLoad   // a load
+	InSlot   = peer.InSlot   // a load that holds a slot, or that such a load waits for
 )
 
 // A PeerPicker knows who the peers are. It is the seam between a Group and any

@@ -12,6 +12,7 @@ import (
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/lease"
 	"github.com/peercache/peercache/internal/quote"
+	"github.com/peercache/peercache/peer"
 )
 
 // InvalidationError says that a Remove, a Set or a Clear has not reached everybody.
@@ -140,7 +141,7 @@ func (t *telling) revived(ctx context.Context) bool {
 		if !t.pending[p.Name()].Until.IsZero() {
 			continue
 		}
-		if !silent(err) {
+		if !peer.Silent(err) {
 			return false
 		}
 		hang = append(hang, p)
@@ -150,7 +151,7 @@ func (t *telling) revived(ctx context.Context) bool {
 	back := make(chan struct{}, len(hang))
 	for _, p := range hang {
 		go func() {
-			for err := error(errSilent); silent(err) && ctx.Err() == nil; {
+			for err := error(peer.ErrSilent); peer.Silent(err) && ctx.Err() == nil; {
 				clock.Pause(ctx, clock.Jitter(retellAfter))
 				_, err = p.Change(ctx, Change{Group: t.c.Group}) // of nothing: all is told again when it answers
 			}

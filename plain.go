@@ -15,6 +15,7 @@ import (
 
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/pb"
+	"github.com/peercache/peercache/peer"
 )
 
 // The plain way asks a peer by one HTTP request a key. It is for peers that have no stream,
@@ -57,7 +58,7 @@ func (h *httpPeer) getPlain(ctx context.Context, q *Query) (a Answer, err error)
 			return Answer{}, fmt.Errorf("peer %s: %w: its server ends requests before they are answered: %w", h.url, context.DeadlineExceeded, err)
 		}
 	}
-	if ctx.Err() == nil && !errors.Is(err, errSilent) { // else it is judged already
+	if ctx.Err() == nil && !errors.Is(err, peer.ErrSilent) { // else it is judged already
 		h.judge(err)
 	}
 	return a, err
@@ -66,7 +67,7 @@ func (h *httpPeer) getPlain(ctx context.Context, q *Query) (a Answer, err error)
 // endedEarly reports whether the server of a peer which is there has ended a request that
 // the peer had not answered. That one goes on with the load: who asks again joins it.
 func (h *httpPeer) endedEarly(ctx context.Context, err error) bool {
-	if ctx.Err() != nil || !errors.Is(err, errLost) && !errors.Is(err, errGateway) || gone(err) {
+	if ctx.Err() != nil || !errors.Is(err, errLost) && !errors.Is(err, peer.ErrGateway) || peer.Gone(err) {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.pool.detectionTime())
@@ -117,7 +118,7 @@ func (h *httpPeer) exchangePlain(ctx context.Context, q *Query) (Answer, error) 
 		a.Noted = true // there are no notes in such a fleet, and no promise
 	}
 	if e := resp.GetError(); e != nil {
-		return a, decodeError(h.url, e)
+		return a, peer.DecodeError(h.url, e)
 	}
 	if len(resp.GetValue()) > maxValue {
 		return Answer{}, h.tooLarge(len(resp.GetValue()), maxValue)
@@ -161,7 +162,7 @@ func (h *httpPeer) callChange(ctx context.Context, timeout time.Duration, req *p
 	if err != nil {
 		return err
 	}
-	return h.call(ctx, timeout, http.MethodPost, changePath, body, 0, func(data []byte) error { return decodeChanged(data, resp) })
+	return h.call(ctx, timeout, http.MethodPost, changePath, body, 0, func(data []byte) error { return peer.DecodeChanged(data, resp) })
 }
 
 // errPeerBusy says that a peer has no room for a request: see WithRequestMemory. It is there,
@@ -221,7 +222,7 @@ func (h *httpPeer) callOnce(ctx context.Context, method, path string, body []byt
 	}
 	h.pulse.beat()
 	httpResp.Body = beatingBody{httpResp.Body, &h.pulse}
-	data, err := readBody(httpResp, int64(maxValue)+mostOverhead)
+	data, err := readBody(httpResp, int64(maxValue)+peer.MaxOverhead)
 	received = len(data)
 	if err != nil {
 		return &PeerError{Peer: h.url, Err: lost(ctx, err)}
@@ -230,7 +231,7 @@ func (h *httpPeer) callOnce(ctx context.Context, method, path string, body []byt
 		return err
 	}
 	if err := decode(data); err != nil {
-		return &PeerError{Peer: h.url, Err: fmt.Errorf("%w: it is no protobuf: %w", errForeign, err)}
+		return &PeerError{Peer: h.url, Err: fmt.Errorf("%w: it is no protobuf: %w", peer.ErrNotAPeer, err)}
 	}
 	return nil
 }
@@ -276,7 +277,7 @@ func (h *httpPeer) checkResponse(resp *http.Response, body []byte) error {
 	}
 	err := statusError(resp, text)
 	if resp.StatusCode/100 == 2 || fromGateway(resp.StatusCode) {
-		err = fmt.Errorf("%w: %w", errForeign, err)
+		err = fmt.Errorf("%w: %w", peer.ErrNotAPeer, err)
 	}
 	return &PeerError{Peer: h.url, Err: err}
 }

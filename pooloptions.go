@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
+
+	"github.com/peercache/peercache/peer"
 )
 
 // A PoolOption changes what NewHTTPPool makes. NewHTTPPool returns its error.
@@ -135,8 +137,8 @@ func WithMaxUnproven(n int) PoolOption {
 // default is 256 KiB. It excludes WithoutStream.
 func WithLargeValue(n int) PoolOption {
 	return func(p *HTTPPool) error {
-		if n < 1 || n > mostValueBytes {
-			return fmt.Errorf("WithLargeValue(%d): want 1 to %d", n, mostValueBytes)
+		if n < 1 || n > peer.MaxValueBytes {
+			return fmt.Errorf("WithLargeValue(%d): want 1 to %d", n, peer.MaxValueBytes)
 		}
 		p.stream.LargeValue = n
 		return nil

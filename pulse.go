@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/peer"
 )
 
 // pulseTicks is in how many ticks a pulse looks for signs of life within the detection
@@ -102,7 +103,7 @@ func (p *pulse) tick() {
 	}
 	switch {
 	case p.quiet >= pulseTicks-1:
-		err := fmt.Errorf("%w: nothing came for %v, a GET of its base path is unanswered", errSilent, p.detect)
+		err := fmt.Errorf("%w: nothing came for %v, a GET of its base path is unanswered", peer.ErrSilent, p.detect)
 		p.silent(err) // first: those who wait must not be asking it again
 		for w := range p.waiting {
 			w.cancel(err)
@@ -163,7 +164,7 @@ func (h *httpPeer) signOfLife(ctx context.Context) error {
 	if err := h.checkAnswerer(resp, asked); err != nil {
 		return err
 	}
-	io.CopyN(io.Discard, resp.Body, mostOverhead) // so that the connection can be used again
+	io.CopyN(io.Discard, resp.Body, peer.MaxOverhead) // so that the connection can be used again
 	if fromGateway(resp.StatusCode) {
 		return fmt.Errorf("HTTP status %s", statusText(resp))
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/internal/failpoint"
+	"github.com/peercache/peercache/peer"
 )
 
 // ServeGet answers a peer's Query, for the transport behind a PeerPicker. It asks no
@@ -96,7 +97,7 @@ func (s *served) give(e Entry, left time.Duration) {
 // serveLoad answers a peer's request that serveHit did not.
 func (g *Group) serveLoad(ctx context.Context, q *Query) (s served) {
 	if q.CachedOnly {
-		s.err = errNotCached
+		s.err = peer.ErrNotCached
 		return s
 	}
 	g.hits.Mine().Served.Add(1)

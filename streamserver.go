@@ -14,6 +14,7 @@ import (
 
 	"github.com/peercache/peercache/internal/stream"
 	"github.com/peercache/peercache/pb"
+	"github.com/peercache/peercache/peer"
 )
 
 // isUpgrade reports whether a request asks for a stream. Whether it may, checkUpgrade says.
@@ -159,12 +160,12 @@ func (h streamHandler) Hit(q stream.Query) (a stream.Answer, ok bool) {
 func (h streamHandler) Load(ctx context.Context, q stream.Query) (a stream.Answer) {
 	g := h.pool.group(q.Group)
 	if g == nil {
-		return failedAnswer(unknownGroup(q.Group))
+		return failedAnswer(peer.UnknownGroup(q.Group))
 	}
 	defer func() {
 		if r := recover(); r != nil { // of a Cache of the user's
 			g.panicked("the cache", q.Key, r)
-			a = failedAnswer(encodeError(fmt.Errorf("panic: %v", r)))
+			a = failedAnswer(peer.EncodeError(fmt.Errorf("panic: %v", r)))
 		}
 	}()
 	query := h.queryOf(&q)
@@ -177,7 +178,7 @@ func (h streamHandler) LoadBatch(ctx context.Context, q stream.Query, keys []str
 	g := h.pool.group(q.Group)
 	if g == nil {
 		for i := range keys {
-			answer(i, failedAnswer(unknownGroup(q.Group)))
+			answer(i, failedAnswer(peer.UnknownGroup(q.Group)))
 		}
 		return
 	}
@@ -191,19 +192,19 @@ func (h streamHandler) LoadBatch(ctx context.Context, q stream.Query, keys []str
 }
 
 // ChangeWaits implements stream.Handler.
-func (h streamHandler) ChangeWaits(request []byte) stream.Waits { return changeWaits(request) }
+func (h streamHandler) ChangeWaits(request []byte) stream.Waits { return peer.ChangeWaits(request) }
 
 // Change implements stream.Handler.
 func (h streamHandler) Change(ctx context.Context, request []byte) []byte {
 	resp := new(pb.ChangeResponse)
-	if req, err := decodeChange(request); err != nil {
-		resp.Error = encodeRefusal(pb.Error_KIND_INVALID, err.Error())
+	if req, err := peer.DecodeChange(request); err != nil {
+		resp.Error = peer.EncodeRefusal(pb.Error_KIND_INVALID, err.Error())
 	} else {
 		resp = h.pool.answerChange(ctx, h.from, req)
 	}
 	b, err := proto.Marshal(resp)
 	if err != nil { // a text that is no text
-		b, _ = proto.Marshal(&pb.ChangeResponse{Error: encodeRefusal(pb.Error_KIND_INVALID, err.Error())})
+		b, _ = proto.Marshal(&pb.ChangeResponse{Error: peer.EncodeRefusal(pb.Error_KIND_INVALID, err.Error())})
 	}
 	return b
 }
@@ -221,6 +222,6 @@ func failedAnswer(e *pb.Error) stream.Answer {
 }
 
 // errorOfStream returns the error in an answer of a peer.
-func errorOfStream(peer string, e *stream.Error) error {
-	return decodeError(peer, &pb.Error{Kind: pb.Error_Kind(e.Kind), Message: []byte(e.Message)})
+func errorOfStream(from string, e *stream.Error) error {
+	return peer.DecodeError(from, &pb.Error{Kind: pb.Error_Kind(e.Kind), Message: []byte(e.Message)})
 }

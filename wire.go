@@ -9,6 +9,7 @@ import (
 	"github.com/peercache/peercache/internal/lease"
 	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/pb"
+	"github.com/peercache/peercache/peer"
 )
 
 // untold stands for the text of an error that somebody asked for who is no peer.
@@ -17,13 +18,13 @@ const untold = "the text of the error is for peers of the view"
 // errorFor puts the error of a load into the form in which it is told the one who asks: with
 // its text, if that is a peer. Those of golang/groupcache do not say who they are.
 func (p *HTTPPool) errorFor(from string, g *Group, err error) *pb.Error {
-	e := encodeError(err)
+	e := peer.EncodeError(err)
 	switch {
 	case !p.compat && !p.isPeer(from):
 		e.Message = []byte(untold)
 	case g.errorText != nil:
 		text := g.textOfError(err)
-		e.Message = []byte(text[:min(len(text), mostErrorText)])
+		e.Message = []byte(text[:min(len(text), peer.MaxErrorText)])
 	}
 	return e
 }
@@ -52,7 +53,7 @@ func (p *HTTPPool) isPeer(name string) bool {
 // anything: one that is no peer here counts as that peer itself, and no lease is longer than
 // the longest.
 func (h *httpPeer) holder(said *pb.Holder) Holder {
-	reason := string(said.GetReason()[:min(len(said.GetReason()), mostReason)])
+	reason := string(said.GetReason()[:min(len(said.GetReason()), peer.MaxReason)])
 	held := Holder{said.GetPeer(), max(0, min(time.Duration(said.GetLeftNs()), lease.Longest)), quote.Text(reason)}
 	if !h.pool.isPeer(held.Peer) {
 		held.Reason = fmt.Sprintf("of %s it says %s", quote.Key(held.Peer), held.Reason)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/peercache/peercache/internal/stream"
 	"github.com/peercache/peercache/pb"
+	"github.com/peercache/peercache/peer"
 )
 
 // allocated returns how many bytes f allocates. If that is more than most, it runs f up to three
@@ -44,33 +45,33 @@ func repeated(num protowire.Number, content string, n int) []byte {
 // Whatever is in a change, or in the answer to one, it takes a small multiple of its bytes.
 func TestP10ChangeTakesASmallMultipleOfItsBytes(t *testing.T) {
 	const size = 1 << 20
-	unpacked := protowire.AppendFixed64(protowire.AppendTag(nil, fieldSince, protowire.Fixed64Type), 7)
+	unpacked := protowire.AppendFixed64(protowire.AppendTag(nil, peer.FieldSince, protowire.Fixed64Type), 7)
 	for name, raw := range map[string][]byte{
-		"empty keys":            repeated(fieldKeys, "", size/2),
-		"keys of one byte":      repeated(fieldKeys, "k", mostChangeKeys),
-		"too many keys":         repeated(fieldKeys, "k", size/3),
-		"a long key":            repeated(fieldKeys, strings.Repeat("k", size), 1),
-		"empty offers":          repeated(fieldOffered, "", size/2),
-		"offers of one byte":    repeated(fieldOffered, "k", mostChangeKeys),
-		"empty absent peers":    repeated(fieldAbsent, "", size/2),
-		"absent peers":          repeated(fieldAbsent, "http://a", mostAbsent),
-		"too many absent peers": repeated(fieldAbsent, "http://a", size/10),
-		"departures":            repeated(fieldSince, strings.Repeat("s", 8*mostSince), 1),
-		"too many departures":   repeated(fieldSince, strings.Repeat("s", size), 1),
-		"departures one by one": bytes.Repeat(unpacked, mostSince),
-		"items":                 repeated(fieldItem, "", size/2),
-		"a large item":          repeated(fieldItem, string(repeated(1, strings.Repeat("v", size), 1)), 1),
+		"empty keys":            repeated(peer.FieldKeys, "", size/2),
+		"keys of one byte":      repeated(peer.FieldKeys, "k", peer.MostChangeKeys),
+		"too many keys":         repeated(peer.FieldKeys, "k", size/3),
+		"a long key":            repeated(peer.FieldKeys, strings.Repeat("k", size), 1),
+		"empty offers":          repeated(peer.FieldOffered, "", size/2),
+		"offers of one byte":    repeated(peer.FieldOffered, "k", peer.MostChangeKeys),
+		"empty absent peers":    repeated(peer.FieldAbsent, "", size/2),
+		"absent peers":          repeated(peer.FieldAbsent, "http://a", peer.MostAbsent),
+		"too many absent peers": repeated(peer.FieldAbsent, "http://a", size/10),
+		"departures":            repeated(peer.FieldSince, strings.Repeat("s", 8*peer.MostSince), 1),
+		"too many departures":   repeated(peer.FieldSince, strings.Repeat("s", size), 1),
+		"departures one by one": bytes.Repeat(unpacked, peer.MostSince),
+		"items":                 repeated(peer.FieldItem, "", size/2),
+		"a large item":          repeated(peer.FieldItem, string(repeated(1, strings.Repeat("v", size), 1)), 1),
 		"names of groups":       repeated(1, "g", size/3),
 		"unknown fields":        repeated(100, "u", size/4),
-		"keys and unknowns":     bytes.Repeat(append(repeated(fieldKeys, "k", 1), repeated(100, "u", 1)...), mostChangeKeys),
-		"pending holders":       repeated(fieldPending, "", size/2),
+		"keys and unknowns":     bytes.Repeat(append(repeated(peer.FieldKeys, "k", 1), repeated(100, "u", 1)...), peer.MostChangeKeys),
+		"pending holders":       repeated(peer.FieldPending, "", size/2),
 	} {
 		t.Run(name, func(t *testing.T) {
 			most := 8*uint64(len(raw)) + smallChange
-			if n := allocated(most, func() { decodeChange(raw) }); n > most {
+			if n := allocated(most, func() { peer.DecodeChange(raw) }); n > most {
 				t.Errorf("a change of %d bytes takes %d, %.1f times as much: want at most 8 times", len(raw), n, float64(n)/float64(len(raw)))
 			}
-			if n := allocated(most, func() { decodeChanged(raw, new(pb.ChangeResponse)) }); n > most {
+			if n := allocated(most, func() { peer.DecodeChanged(raw, new(pb.ChangeResponse)) }); n > most {
 				t.Errorf("an answer of %d bytes takes %d, %.1f times as much: want at most 8 times", len(raw), n, float64(n)/float64(len(raw)))
 			}
 		})
@@ -96,14 +97,14 @@ func TestChangeIsDecodedAsProtobufDoes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		req, err := decodeChange(raw)
+		req, err := peer.DecodeChange(raw)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, key := range req.keys {
+		for _, key := range req.Keys {
 			req.Keys = append(req.Keys, []byte(key))
 		}
-		for _, key := range req.offered {
+		for _, key := range req.Offered {
 			req.Offered = append(req.Offered, []byte(key))
 		}
 		if len(req.Absent) == 0 {
@@ -137,15 +138,15 @@ func TestLargestItem(t *testing.T) {
 		"a value":               {set(1, most), 100, true},
 		"no key":                {set(0, most), 100, true}, // it does nothing, and costs no more
 		"two keys":              {set(2, most), 100, false},
-		"a value over the most": {set(1, most+2*mostOverhead), 100, false},
+		"a value over the most": {set(1, most+2*peer.MaxOverhead), 100, false},
 		"all is there":          {set(1, most), 2 * most, true},
-		"keys":                  {repeated(fieldKeys, "key", 100), 100, false},
+		"keys":                  {repeated(peer.FieldKeys, "key", 100), 100, false},
 		"no protobuf":           {bytes.Repeat([]byte{0xff}, 200), 100, false},
-		"a declared size":       {protowire.AppendVarint(protowire.AppendTag(nil, fieldItem, protowire.BytesType), 1<<63), 10, false},
+		"a declared size":       {protowire.AppendVarint(protowire.AppendTag(nil, peer.FieldItem, protowire.BytesType), 1<<63), 10, false},
 	} {
 		head := c.raw[:min(c.head, len(c.raw))]
-		got := largestItem(head, most)
-		if ok := got >= int64(len(c.raw)) && got <= int64(len(c.raw))+mostOverhead; ok != c.ok {
+		got := peer.LargestItem(head, most)
+		if ok := got >= int64(len(c.raw)) && got <= int64(len(c.raw))+peer.MaxOverhead; ok != c.ok {
 			t.Errorf("%s: %d bytes allowed for a change of %d", name, got, len(c.raw))
 		}
 	}
@@ -164,10 +165,10 @@ func FuzzDecodeChange(f *testing.F) {
 		}
 		f.Add(b)
 	}
-	f.Add(repeated(fieldKeys, "", 4000))
-	f.Add(repeated(fieldAbsent, "", 4000))
+	f.Add(repeated(peer.FieldKeys, "", 4000))
+	f.Add(repeated(peer.FieldAbsent, "", 4000))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		got, err := decodeChange(raw)
+		got, err := peer.DecodeChange(raw)
 		if err != nil {
 			return // for its size, or as the generated code says
 		}
@@ -178,11 +179,11 @@ func FuzzDecodeChange(f *testing.F) {
 		holders, view := want.GetHolders(), want.GetView()
 		none := func(key []byte) bool { return len(key) == 0 }
 		want.Keys, want.Offered = slices.DeleteFunc(want.Keys, none), slices.DeleteFunc(want.Offered, none)
-		want.Absent = slices.DeleteFunc(want.Absent, func(name string) bool { return len(name) < leastName })
-		for _, key := range got.keys {
+		want.Absent = slices.DeleteFunc(want.Absent, func(name string) bool { return len(name) < peer.LeastName })
+		for _, key := range got.Keys {
 			got.Keys = append(got.Keys, []byte(key))
 		}
-		for _, key := range got.offered {
+		for _, key := range got.Offered {
 			got.Offered = append(got.Offered, []byte(key))
 		}
 		if !proto.Equal(got.ChangeRequest, want) {
@@ -195,7 +196,7 @@ func FuzzDecodeChange(f *testing.F) {
 		case view != 0:
 			least = stream.ForSender
 		}
-		if waits := changeWaits(raw); waits < least {
+		if waits := peer.ChangeWaits(raw); waits < least {
 			t.Fatalf("it waits as %d says, and changeWaits returns %d: %v", least, waits, want)
 		}
 	})
@@ -218,7 +219,7 @@ func TestChangeWaits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := changeWaits(raw); got != tt.want {
+		if got := peer.ChangeWaits(raw); got != tt.want {
 			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
 		}
 	}
@@ -227,17 +228,17 @@ func TestChangeWaits(t *testing.T) {
 // FuzzChangeMemory decodes anything as a change and as the answer to one (P10): it takes at
 // most eight times its bytes.
 func FuzzChangeMemory(f *testing.F) {
-	for _, num := range []protowire.Number{1, fieldKeys, fieldItem, fieldAbsent, fieldOffered, fieldSince, 100} {
+	for _, num := range []protowire.Number{1, peer.FieldKeys, peer.FieldItem, peer.FieldAbsent, peer.FieldOffered, peer.FieldSince, 100} {
 		f.Add(repeated(num, "", 10_000))
 		f.Add(repeated(num, "12345678", 1_000))
 	}
-	f.Add(repeated(fieldPending, string(repeated(1, "http://a", 1)), 1_000))
+	f.Add(repeated(peer.FieldPending, string(repeated(1, "http://a", 1)), 1_000))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		most := 8*uint64(len(raw)) + smallChange
-		if n := allocated(most, func() { decodeChange(raw) }); n > most {
+		if n := allocated(most, func() { peer.DecodeChange(raw) }); n > most {
 			t.Errorf("a change of %d bytes takes %d", len(raw), n)
 		}
-		if n := allocated(most, func() { decodeChanged(raw, new(pb.ChangeResponse)) }); n > most {
+		if n := allocated(most, func() { peer.DecodeChanged(raw, new(pb.ChangeResponse)) }); n > most {
 			t.Errorf("an answer of %d bytes takes %d", len(raw), n)
 		}
 	})

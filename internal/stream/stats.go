@@ -1,9 +1,6 @@
 package stream
 
-import (
-	"math/bits"
-	"time"
-)
+import "github.com/peercache/peercache/peer"
 
 // Stats are the figures of one stream, from its beginning.
 type Stats struct {
@@ -17,7 +14,7 @@ type Stats struct {
 	BytesOut int64
 	InFlight int // requests, now
 	// Latency is from a request to each of its answers, on the asking side.
-	Latency Histogram
+	Latency peer.Histogram
 }
 
 // Add adds the figures of another stream.
@@ -56,34 +53,4 @@ func (l *Link) Stats() Stats {
 	s.InFlight = l.pending.open
 	s.BytesIn, s.BytesOut = l.r.src.count.Load(), l.w.count.Load()
 	return s
-}
-
-// Histogram counts durations: its element i those of at least 2^(i-1) and less
-// than 2^i nanoseconds.
-type Histogram [48]int64
-
-// Observe counts one duration.
-func (h *Histogram) Observe(d time.Duration) { h[bits.Len64(uint64(max(d, 0)))%len(h)]++ }
-
-// Add adds the counts of o.
-func (h *Histogram) Add(o *Histogram) {
-	for i, n := range o {
-		h[i] += n
-	}
-}
-
-// Quantile returns a duration that a share q of those counted, 0 to 1, does not
-// exceed. It is exact within a factor of two, and zero if nothing was counted.
-func (h *Histogram) Quantile(q float64) time.Duration {
-	var all int64
-	for _, n := range h {
-		all += n
-	}
-	rank := max(1, int64(q*float64(all)+0.5))
-	for i, n := range h {
-		if rank -= n; rank <= 0 && all > 0 {
-			return time.Duration(1)<<i - 1
-		}
-	}
-	return 0
 }

@@ -1,4 +1,4 @@
-package peercache
+package peer
 
 import (
 	"encoding/binary"
@@ -10,7 +10,6 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/peercache/peercache/internal/stream"
 	"github.com/peercache/peercache/pb"
 )
 
@@ -105,9 +104,9 @@ func decodeChange(raw []byte) (*changeRequest, error) {
 	err = eachField(raw, func(num protowire.Number, _ protowire.Type, field, in []byte) error {
 		switch {
 		case num == fieldKeys && len(in) > 0:
-			req.keys = append(req.keys, textOf(in))
+			req.keys = append(req.keys, StringOf(in))
 		case num == fieldOffered && len(in) > 0:
-			req.offered = append(req.offered, textOf(in))
+			req.offered = append(req.offered, StringOf(in))
 		case num == fieldAbsent && len(in) >= leastName:
 			if !utf8.Valid(in) {
 				return errNoMessage
@@ -138,15 +137,24 @@ func decodeChange(raw []byte) (*changeRequest, error) {
 	return req, nil
 }
 
-// changeWaits returns what the answer to a pb.ChangeRequest may wait for: one that has a view
+// Waits says what a change may wait for.
+type Waits int
+
+const (
+	ForNobody Waits = iota
+	ForSender       // that the one who sent it answers a change that waits ForNobody
+	ForOthers       // that other peers answer changes that do not wait ForOthers
+)
+
+// ChangeWaits returns what the answer to a pb.ChangeRequest may wait for: one that has a view
 // may be a hint (see hint.go), and those of holders and offers ask them.
-func changeWaits(raw []byte) (waits stream.Waits) {
+func ChangeWaits(raw []byte) (waits Waits) {
 	eachField(raw, func(num protowire.Number, typ protowire.Type, _, in []byte) error {
 		switch {
 		case num == fieldHolders && typ == protowire.VarintType, num == fieldOffered && len(in) > 0:
-			waits = stream.ForOthers
+			waits = ForOthers
 		case num == fieldView:
-			waits = max(waits, stream.ForSender)
+			waits = max(waits, ForSender)
 		}
 		return nil
 	})
@@ -203,10 +211,10 @@ const leastName = 8
 // leastHolder is how many bytes a pb.Holder has, at least: its name, its time and a reason.
 const leastHolder = 16
 
-// largestItem returns how many bytes a change may have whose first bytes are head: as many
+// LargestItem returns how many bytes a change may have whose first bytes are head: as many
 // as there are up to the end of the value that it sets for its one key, and mostOverhead, if
 // that is a value of at most maxValue bytes; otherwise 0.
-func largestItem(head []byte, maxValue int64) int64 {
+func LargestItem(head []byte, maxValue int64) int64 {
 	keys := 0
 	for at := 0; at < len(head); {
 		num, typ, n := protowire.ConsumeTag(head[at:])
@@ -215,10 +223,10 @@ func largestItem(head []byte, maxValue int64) int64 {
 		}
 		if num == fieldItem && typ == protowire.BytesType {
 			size, m := protowire.ConsumeVarint(head[at+n:])
-			if m < 0 || keys > 1 || size > uint64(maxValue)+mostOverhead {
+			if m < 0 || keys > 1 || size > uint64(maxValue)+MaxOverhead {
 				return 0
 			}
-			return int64(at+n+m) + int64(size) + mostOverhead
+			return int64(at+n+m) + int64(size) + MaxOverhead
 		}
 		if num == fieldKeys {
 			keys++
@@ -262,5 +270,5 @@ func eachField(raw []byte, each func(num protowire.Number, typ protowire.Type, f
 	return nil
 }
 
-// textOf returns b as a string, in the memory of b, which must not be changed any more.
-func textOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+// StringOf returns b as a string, in the memory of b, which must not be changed any more.
+func StringOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

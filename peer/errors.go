@@ -1,4 +1,4 @@
-package peercache
+package peer
 
 import (
 	"context"
@@ -58,75 +58,79 @@ func (e *RemoteError) Error() string {
 // it was none of them.
 func (e *RemoteError) Unwrap() error { return e.kind }
 
-// unansweredError says that a peer gives signs of life, and has not answered in the time
+// UnansweredError says that a peer gives signs of life, and has not answered in the time
 // that a load may take. It is no failure to reach the peer: it may be loading the key, so
 // nobody else is to load it (P1).
-type unansweredError struct {
-	peer   string
-	within time.Duration
+type UnansweredError struct {
+	Peer   string
+	Within time.Duration
 }
 
-func (e *unansweredError) Error() string {
-	return fmt.Sprintf("peer %s is there, but gave no answer within %v", e.peer, e.within)
+func (e *UnansweredError) Error() string {
+	return fmt.Sprintf("peer %s is there, but gave no answer within %v", e.Peer, e.Within)
 }
 
 // Unwrap makes it a context.DeadlineExceeded.
-func (e *unansweredError) Unwrap() error { return context.DeadlineExceeded }
+func (e *UnansweredError) Unwrap() error { return context.DeadlineExceeded }
 
-func isUnanswered(err error) bool {
-	_, ok := errors.AsType[*unansweredError](err)
+func IsUnanswered(err error) bool {
+	_, ok := errors.AsType[*UnansweredError](err)
 	return ok
 }
 
-// unreachable reports whether err is a failure to reach a peer, as opposed to
+// Unreachable reports whether err is a failure to reach a peer, as opposed to
 // that peer's answer. Only then may another peer be asked.
-func unreachable(err error) bool {
+func Unreachable(err error) bool {
 	_, ok := errors.AsType[*PeerError](err)
 	return ok
 }
 
-// errNotCached answers a Query that is for what is cached.
-var errNotCached = errors.New("not cached")
+// ErrNotCached answers a Query that is for what is cached.
+var ErrNotCached = errors.New("not cached")
 
-// misconfigured reports whether err is one that a wrong configuration has, and not a failure.
-func misconfigured(err error) bool {
-	return errors.Is(err, errWrongPeer) || errors.Is(err, errForeign) && !errors.Is(err, errGateway)
+// Misconfigured reports whether err is one that a wrong configuration has, and not a failure.
+func Misconfigured(err error) bool {
+	return errors.Is(err, ErrWrongPeer) || errors.Is(err, ErrNotAPeer) && !errors.Is(err, ErrGateway)
 }
 
-// silent reports whether err says that a peer hangs, or what is on the way to it does: it may
+// Silent reports whether err says that a peer hangs, or what is on the way to it does: it may
 // answer at any time. Where nothing listens, or something else does, that is an answer of a
 // kind.
-func silent(err error) bool {
+func Silent(err error) bool {
 	var answer *RemoteError
 	var timeout net.Error
 	switch {
 	case errors.As(err, &answer):
 		return false
-	case errors.Is(err, errSilent), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, ErrSilent), errors.Is(err, context.DeadlineExceeded):
 		return true
 	}
-	return unreachable(err) && errors.As(err, &timeout) && timeout.Timeout()
+	return Unreachable(err) && errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// gone reports whether err says that the peer does not listen at its address: nobody does, or
+// Gone reports whether err says that the peer does not listen at its address: nobody does, or
 // somebody else.
-func gone(err error) bool {
-	return errors.Is(err, errRefused) || misconfigured(err)
+func Gone(err error) bool {
+	return errors.Is(err, ErrRefused) || Misconfigured(err)
 }
 
-// errWrongPeer says that a process answers at the address of a peer that is another one.
-var errWrongPeer = errors.New("not the peer that was asked for")
+// ErrWrongPeer says that a process answers at the address of a peer that is another one.
+var ErrWrongPeer = errors.New("not the peer that was asked for")
 
-// errSilent says that nothing came from a peer by the plain way for the detection time.
-var errSilent = errors.New("the peer does not answer")
+// ErrSilent says that nothing came from a peer by the plain way for the detection time.
+var ErrSilent = errors.New("the peer does not answer")
 
-// errSlow says that an attempt to connect goes on, but takes longer than a caller
+// ErrSlow says that an attempt to connect goes on, but takes longer than a caller
 // should wait for.
-var errSlow = fmt.Errorf("%w: no connection within the detection time", errSilent)
+var ErrSlow = fmt.Errorf("%w: no connection within the detection time", ErrSilent)
 
 var (
-	// errForeign says that a response is not one of the protocol's.
-	errForeign = errors.New("the response is not a peer's")
-	// errGateway says that a gateway answered in the peer's place, which may pass by itself.
-	errGateway = errors.New("a gateway answers")
+	// ErrNotAPeer says that a response is not one of the protocol's.
+	ErrNotAPeer = errors.New("the response is not a peer's")
+	// ErrGateway says that a gateway answered in the peer's place, which may pass by itself.
+	ErrGateway = errors.New("a gateway answers")
 )
+
+// ErrLarge says that a value takes a request of its own, because it would hold up other answers:
+// ask by Starter.GetLarge.
+var ErrLarge = errors.New("the value takes a request of its own")

@@ -1,4 +1,4 @@
-package peercache
+package peer
 
 import (
 	"context"
@@ -37,8 +37,19 @@ type Query struct {
 	CachedOnly bool
 	// Nested says what the one who asks does it inside of.
 	Nested Nesting
-	// Context is what travels of the caller's context: see WithContextCodec.
+	// Context is what travels of the caller's context: see peercache.WithContextCodec.
 	Context string
+
+	// What follows is not sent.
+
+	// MaxBytes is the largest value that the one who asks takes. A transport need not read
+	// more than that, and what else a message has (MaxOverhead). Zero is MaxValueBytes.
+	MaxBytes int
+	// Timeout is for how long a peer is waited for that gives signs of life. Zero is as long
+	// as the context says.
+	Timeout time.Duration
+	// More says, to Handler.Hit alone, that more keys of the same batch follow.
+	More bool
 }
 
 // Answer is a peer's answer to a Query.
@@ -52,27 +63,6 @@ type Answer struct {
 	Noted bool
 	// Unchanged says that the value is the one of the Query's Digest, and not sent.
 	Unchanged bool
-}
-
-// Change tells a peer that values are not valid any more, whether they are cached, or
-// being loaded or fetched.
-type Change struct {
-	Group string
-	Keys  []string
-	All   bool // all keys of the group
-	// Item, if not nil, is the new value of the one key there is. It is for the
-	// peer that owns it.
-	Item *Item
-	// From is as in Query.
-	From string
-	// Holders asks the peer to tell all who may hold copies that they got from it,
-	// but for the one who asks, and to answer when they have answered or their
-	// leases are over.
-	Holders bool
-	// Wait is how long the answer may take because of that.
-	Wait time.Duration
-	// Announced tells that the peer which sends it has just begun to have its view.
-	Announced bool
 }
 
 // Holder is a peer that could not be told of a change.

@@ -1,8 +1,0 @@
-//go:build !windows
-
-package peercache
-
-import "syscall"
-
-// errRefused says that nothing listens at an address.
-const errRefused = syscall.ECONNREFUSED
