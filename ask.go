@@ -3,7 +3,6 @@ package peercache
 import (
 	"context"
 	"sync"
-	"time"
 
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/peer"
@@ -11,7 +10,7 @@ import (
 
 // ask is what an owner is asked for, and the flights that its answers end.
 type ask struct {
-	request
+	peer.Request
 	of      *Group
 	ctx     context.Context // of the caller who asked; its values count, not its end
 	owner   Peer
@@ -25,8 +24,7 @@ type ask struct {
 // by one, each by a goroutine that waits for the answer: mostAtOnce of them, however many
 // keys there are.
 type many struct {
-	haves   []Entry  // the copies that are there of all keys, or nil
-	digests []string // of haves
+	haves []Entry // the copies that are there of all keys, or nil
 
 	mu      sync.Mutex
 	rest    []single // guarded by mu
@@ -46,32 +44,35 @@ type single struct {
 // that cannot be, in goroutines.
 func (a *ask) start() {
 	n, crowded := 0, false
-	if p, ok := a.owner.(linkedPeer); ok && len(a.keys) > 0 {
-		q := a.of.query(a.ctx, "", a.have)
-		a.group, a.lease, a.digest, a.nested, a.context, a.waiter, a.asked = q.Group, q.Lease, q.Digest, q.Nested, q.Context, a, clock.Now()
+	if p := starterOf(a.owner); p != nil && len(a.Keys) > 0 {
+		a.Query, a.Waiter, a.asked = a.of.query(a.ctx, "", a.have), a, clock.Now()
 		if a.many != nil {
 			for _, have := range a.many.haves {
-				a.many.digests = append(a.many.digests, digestOf(have))
+				a.Digests = append(a.Digests, digestOf(have))
 			}
 		}
-		var sent sent
-		n, sent, crowded = p.start(&a.request)
-		if n == 1 && len(a.keys) == 1 && a.of.fetches.CancelAbandoned {
+		var sent peer.Sent
+		n, sent, crowded = p.Start(&a.Request)
+		if n == 1 && len(a.Keys) == 1 && a.of.fetches.CancelAbandoned {
 			a.of.fetches.OnAbandon(a.flights[0], func() {
-				if sent.cancel() {
+				if sent.Cancel() {
 					a.of.fetches.End(a.flights[0], fetched{}, context.Canceled)
 				}
 			})
 		}
 	}
-	for i := n; i < len(a.keys); i++ {
+	for i := n; i < len(a.Keys); i++ {
 		a.goOn(single{i: i, crowded: crowded})
 	}
 }
 
-// answer implements waiter.
-func (a *ask) answer(i int, ans Answer, err error) {
-	e, err := a.of.answered(a.owner, a.keys[i], a.haveOf(i), a.asked, ans, err)
+// Answer implements peer.Waiter.
+func (a *ask) Answer(i int, ans Answer, err error) {
+	if err == peer.ErrLarge {
+		a.goOn(single{i: i, plain: true})
+		return
+	}
+	e, err := a.of.answered(a.owner, a.Keys[i], a.haveOf(i), a.asked, ans, err)
 	switch {
 	case peer.Unreachable(err):
 		a.goOn(single{i: i})
@@ -92,31 +93,17 @@ func (a *ask) haveOf(i int) Entry {
 	return a.have
 }
 
-// limit implements waiter.
-func (a *ask) limit() time.Duration { return a.of.answerTime }
-
-// digests implements waiter.
-func (a *ask) digests() []string {
-	if a.many == nil {
-		return nil
-	}
-	return a.many.digests
-}
-
-// plain implements waiter.
-func (a *ask) plain(i int) { a.goOn(single{i: i, plain: true}) }
-
 func (a *ask) end(i int, e fetched, err error) {
 	// Last, and also where a Cache of the user's panics: it must not end the goroutine that
 	// reads the link, nor leave those waiting who asked.
 	defer func() {
 		if r := recover(); r != nil {
-			a.of.panicked("the cache", a.keys[i], r)
+			a.of.panicked("the cache", a.Keys[i], r)
 		}
 		a.of.fetches.End(a.flights[i], e, err)
 	}()
 	if err == nil || e.Missing {
-		a.of.keepCopy(a.keys[i], e, a.asked, a.haveOf(i), a.flights[i])
+		a.of.keepCopy(a.Keys[i], e, a.asked, a.haveOf(i), a.flights[i])
 	}
 }
 
@@ -159,11 +146,11 @@ func (a *ask) work() {
 
 // one ends the flight of a key with what came of asking for it alone.
 func (a *ask) one(s single) {
-	g, key := a.of, a.keys[s.i]
+	g, key := a.of, a.Keys[s.i]
 	g.fetches.Run(a.ctx, a.flights[s.i], s.crowded || g.fetches.CancelAbandoned, func(ctx context.Context, f *fetchFlight) (fetched, error) {
-		if p, ok := a.owner.(linkedPeer); ok && s.plain {
-			ask := func(ctx context.Context, q Query) (Answer, error) { return p.getLarge(ctx, &q) }
-			if e, err := g.askOne(ctx, p, ask, key, f, a.haveOf(s.i)); !peer.Unreachable(err) {
+		if p := starterOf(a.owner); p != nil && s.plain {
+			ask := func(ctx context.Context, q Query) (Answer, error) { return p.GetLarge(ctx, &q) }
+			if e, err := g.askOne(ctx, a.owner, ask, key, f, a.haveOf(s.i)); !peer.Unreachable(err) {
 				return e, err
 			}
 			if ctx.Err() != nil {

@@ -80,11 +80,11 @@ func (g *Group) change(ctx context.Context, c Change) error {
 		return g.outdateSnapshot()
 	}
 	err := g.spread(ctx, c)
-	if g.pool != nil {
-		if err != nil && g.pool.closed.Load() { // the peers may well have gone since
+	if g.home != nil {
+		if err != nil && g.home.Closed() { // the peers may well have gone since
 			err = fmt.Errorf("peercache: group %q: %w, and hears of no changes of the list of peers any more: %w", g.name, ErrClosed, err)
 		}
-		err = errors.Join(err, g.pool.outdateSnapshots(), g.misplacedError(ctx))
+		err = errors.Join(err, g.home.OutdateSnapshots(), g.misplacedError(ctx))
 	}
 	if g.lapsed() {
 		return g.lapsedError(err)
@@ -115,9 +115,9 @@ func (g *Group) spread(ctx context.Context, c Change) error {
 	for {
 		t, state := g.tellAll(ctx, called, c)
 		end, ends := t.end()
-		changed := g.agreement().epoch != state.epoch
+		changed := g.peers.Agreement().Epoch != state.Epoch
 		switch {
-		case state.dissenter == "":
+		case state.Dissenter == "":
 			differ = 0
 		case differ == 0:
 			differ = clock.Now()
@@ -129,34 +129,34 @@ func (g *Group) spread(ctx context.Context, c Change) error {
 			hung, again = nil, true
 			continue
 		case changed, again && ctx.Err() != nil:
-			return t.errChanging(ctx, g.agreement())
+			return t.errChanging(ctx, g.peers.Agreement())
 		case !ends && ctx.Err() != nil && hung != nil:
 			return hung.err()
 		case !ends && t.revived(patience):
-			if hung = t; g.agreement().epoch != state.epoch {
+			if hung = t; g.peers.Agreement().Epoch != state.Epoch {
 				hung, again = nil, true
 				continue
 			}
 		case !ends:
 			return t.err()
-		case state.dissenter != "":
+		case state.Dissenter != "":
 			// All is dropped where this process can see. What the other view makes
 			// of it is not known until there is one view: soon, or not at all.
 			if own := g.ownProblem(); own != nil { // which they cannot be of one mind with
-				t.add(Pending{Peer: g.pool.self, Err: own})
+				t.add(Pending{Peer: g.home.Self(), Err: own})
 				return t.err()
 			}
 			difference, err := g.reconcile(ctx, state)
 			if err != nil || tired {
-				t.add(Pending{Peer: state.dissenter, Err: because(otherView(difference), err)})
+				t.add(Pending{Peer: state.Dissenter, Err: because(otherView(difference), err)})
 				return t.err()
 			}
-		case !clock.Outlast(ctx, state.next, end):
-			if g.agreement().epoch != state.epoch {
-				return t.errChanging(ctx, g.agreement())
+		case !clock.Outlast(ctx, state.Next, end):
+			if g.peers.Agreement().Epoch != state.Epoch {
+				return t.errChanging(ctx, g.peers.Agreement())
 			}
 			return t.err()
-		case g.agreement().epoch == state.epoch:
+		case g.peers.Agreement().Epoch == state.Epoch:
 			return nil
 		}
 		again = false
@@ -164,14 +164,14 @@ func (g *Group) spread(ctx context.Context, c Change) error {
 }
 
 // tellAll tells the peers of a change once, as they agree now.
-func (g *Group) tellAll(ctx context.Context, called clock.Instant, c Change) (*telling, agreement) {
-	state := g.agreement()
+func (g *Group) tellAll(ctx context.Context, called clock.Instant, c Change) (*telling, Agreement) {
+	state := g.peers.Agreement()
 	g.noteChange(&c) // each time: whoever has left meanwhile may have a snapshot
 	if g.planted == failpoint.AbsentForgotten {
-		state.absent = nil
+		state.Absent = nil
 	}
-	t := &telling{g: g, called: called, c: c, pending: make(map[string]Pending), failed: make(map[Peer]error), next: state.next}
-	if c.All || state.changing(g.times.standIn) {
+	t := &telling{g: g, called: called, c: c, pending: make(map[string]Pending), failed: make(map[Peer]error), next: state.Next}
+	if c.All || state.Changing(g.times.standIn) {
 		t.everybody(ctx, state)
 	} else {
 		t.candidates(ctx, state)
@@ -208,7 +208,7 @@ type telling struct {
 }
 
 // candidates tells the candidates of the keys, and has them tell the holders.
-func (t *telling) candidates(ctx context.Context, state agreement) {
+func (t *telling) candidates(ctx context.Context, state Agreement) {
 	parts, owners := make(map[Peer][]string), make(map[Peer]bool)
 	for _, key := range t.c.Keys {
 		for n := range candidates {
@@ -216,10 +216,10 @@ func (t *telling) candidates(ctx context.Context, state agreement) {
 			if part := parts[p]; len(part) == 0 || part[len(part)-1] != key {
 				parts[p] = append(part, key)
 			}
-			owners[p] = owners[p] || n == 0 || p != nil && !state.confirmed(p)
+			owners[p] = owners[p] || n == 0 || p != nil && !state.Confirmed(p)
 		}
 	}
-	for _, p := range state.absent {
+	for _, p := range state.Absent {
 		parts[p], owners[p] = t.c.Keys, true // if it is back, it may own them
 	}
 	c := t.c
@@ -236,20 +236,20 @@ func (t *telling) candidates(ctx context.Context, state agreement) {
 const mostTransit = 100 * time.Millisecond
 
 // everybody tells all peers, twice.
-func (t *telling) everybody(ctx context.Context, state agreement) {
+func (t *telling) everybody(ctx context.Context, state Agreement) {
 	endless := make(map[Peer]bool)
 	parts := map[Peer][]string{nil: t.c.Keys}
-	for _, p := range slices.Concat(state.peers, state.absent) {
+	for _, p := range slices.Concat(state.Peers, state.Absent) {
 		parts[p] = t.c.Keys
 		endless[p] = true // what it has it may hand over
 	}
 	c := t.c
 	c.Item = nil
-	departed := state.departed // who cannot be reached is no peer of the view
-	if !state.changing(t.g.times.standIn) {
+	departed := state.Departed // who cannot be reached is no peer of the view
+	if !state.Changing(t.g.times.standIn) {
 		departed = nil // nobody takes anything over from them any more
 	}
-	told := tellDeparted(ctx, departed, c)
+	told := t.g.peers.TellDeparted(ctx, departed, c)
 	first, cancel := half(ctx) // who hangs leaves the others the time for the second round
 	t.round(first, c, parts, endless, nil)
 	cancel()
@@ -461,4 +461,53 @@ func (g *Group) tellHolders(ctx context.Context, c *Change) []Holder {
 	}
 	all.Wait()
 	return held
+}
+
+// misplaced reports whether this process has the name of another one: what it keeps would not
+// be dropped by the changes of others.
+func (g *Group) misplaced() bool { return g.home != nil && g.home.Misplaced() }
+
+// misplacedError returns an error for a change by a process that has the name of another one:
+// who has its values is not known. It waits for the first look.
+func (g *Group) misplacedError(ctx context.Context) error {
+	if err := g.home.MisplacedError(ctx); err != nil {
+		return &InvalidationError{Group: g.name, Pending: []Pending{{Peer: g.home.Self(), Err: err}}}
+	}
+	return nil
+}
+
+// ownProblem returns what is wrong at the address of this process, or nil. Its peers cannot
+// ask there whether what is said in its name is true, so that they believe none of it.
+func (g *Group) ownProblem() error {
+	if g.home == nil {
+		return nil
+	}
+	return g.home.OwnProblem()
+}
+
+// reconcile waits until the peer that has another view than this process has changed its
+// mind, or some time has passed. It returns what the difference is, as far as that is known.
+func (g *Group) reconcile(ctx context.Context, state Agreement) (difference string, err error) {
+	difference = g.peers.Reconcile(ctx, state.Dissenter)
+	clock.Pause(ctx, clock.Jitter(retellAfter))
+	return difference, ctx.Err()
+}
+
+// settle waits until the peers have heard of the view.
+//
+// A value that is loaded under a new view is not kept before that. Else a peer that has
+// the old one, and changes the key, would tell those that it takes for the candidates,
+// be told that all is well, and the new owner would go on with the old value.
+func (g *Group) settle(ctx context.Context) error {
+	if g.peers == nil {
+		return nil
+	}
+	return g.peers.Settled(ctx)
+}
+
+// noteChange records a change for those who restart.
+func (g *Group) noteChange(c *Change) {
+	if g.home != nil {
+		g.home.NoteChange(c)
+	}
 }

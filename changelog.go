@@ -95,13 +95,6 @@ func (l *changeLogs) note(c *Change) {
 	}
 }
 
-// noteChange takes note of a change, for those who restart.
-func (g *Group) noteChange(c *Change) {
-	if g.pool != nil {
-		g.pool.logs.note(c)
-	}
-}
-
 // begin begins the log of a departure, unless there is one.
 func (l *changeLogs) begin(departure uint64, peer string) {
 	l.mu.Lock()

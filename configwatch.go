@@ -13,14 +13,14 @@ import (
 
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/quote"
-	"github.com/peercache/peercache/pb"
+	"github.com/peercache/peercache/peer"
 )
 
 // configWatch looks for peers that go on having another list of peers than this process, or
 // lack one of its groups. It begins with a change of the view, of the groups, or of what a
 // peer says, and ends when there is nothing of that kind: so it costs nothing as a rule.
 type configWatch struct {
-	pool *HTTPPool
+	pool *cluster
 
 	mu      sync.Mutex
 	timer   *time.Timer              // guarded by mu; nil before the first look
@@ -42,7 +42,7 @@ const (
 	asksOfWatch = 16
 )
 
-func newConfigWatch(p *HTTPPool) *configWatch {
+func newConfigWatch(p *cluster) *configWatch {
 	return &configWatch{pool: p, differ: make(map[string]clock.Instant), lacking: make(map[string]clock.Instant), groups: make(map[string]uint64)}
 }
 
@@ -50,7 +50,7 @@ func newConfigWatch(p *HTTPPool) *configWatch {
 func (w *configWatch) begin() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.running || w.closed || w.pool.compat {
+	if w.running || w.closed || w.pool.stateless {
 		return
 	}
 	w.running = true
@@ -155,12 +155,12 @@ func (w *configWatch) ask(peer string, differs, lacks bool) {
 	p := w.pool
 	ctx, cancel := context.WithTimeout(p.life, p.detectionTime())
 	defer cancel()
-	difference, resp := p.askDifference(ctx, peer)
+	difference, answer := p.askDifference(ctx, peer)
 	var missing []string
-	if resp != nil && lacks {
-		missing = lacking(slices.Sorted(maps.Keys(*p.groups.Load())), slices.Sorted(slices.Values(resp.GetGroupNames())))
+	if answer != nil && lacks {
+		missing = lacking(slices.Sorted(maps.Keys(*p.groups.Load())), slices.Sorted(slices.Values(answer.GroupNames)))
 		w.mu.Lock()
-		w.groups[peer] = resp.GetGroups()
+		w.groups[peer] = answer.Groups
 		w.mu.Unlock()
 	}
 	w.found(w.differ, peer, DifferentLists, differs && difference != "", "the lists of peers differ: %s: want the same list in all processes", difference)
@@ -192,7 +192,7 @@ func (w *configWatch) lack() []string {
 }
 
 // groupsID stands for the names of groups: equal ones for equal names.
-func groupsID(groups map[string]*Group) uint64 {
+func groupsID(groups map[string]grouping) uint64 {
 	h := xxhash.New()
 	for _, name := range slices.Sorted(maps.Keys(groups)) {
 		h.WriteString(name)
@@ -202,8 +202,8 @@ func groupsID(groups map[string]*Group) uint64 {
 }
 
 // answerGroups says which groups this process has: all their names only if they are asked for.
-func (p *HTTPPool) answerGroups(resp *pb.ChangeResponse, names bool) {
-	resp.Groups = p.groupsID.Load()
+func (p *cluster) answerGroups(answer *peer.Changed, names bool) {
+	answer.Groups = p.groupsID.Load()
 	if !names {
 		return
 	}
@@ -212,6 +212,6 @@ func (p *HTTPPool) answerGroups(resp *pb.ChangeResponse, names bool) {
 		if bytes += len(name) + 8; bytes > mostMembersBytes/2 {
 			return
 		}
-		resp.GroupNames = append(resp.GroupNames, name)
+		answer.GroupNames = append(answer.GroupNames, name)
 	}
 }

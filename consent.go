@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/peercache/peercache/internal/clock"
-	"github.com/peercache/peercache/pb"
+	"github.com/peercache/peercache/peer"
 )
 
 // consent is what a pool knows of the views of its peers.
@@ -42,6 +42,9 @@ type turn struct {
 	number  uint64
 }
 
+// turnOf returns when a peer has said something.
+func turnOf(s *peer.State) turn { return turn{s.Process, s.Number} }
+
 // fact is what a peer has said last of itself: in an answer to this process, or with a proof.
 type fact struct {
 	turn
@@ -63,9 +66,9 @@ func (c *consent) late(peer string, t turn) bool {
 // has begun to have a view, since it was heard last. The caller holds c.mu.
 func (c *consent) note(peer string, s *said) (anew bool) {
 	last, known := c.latest[peer]
-	same := known && last.process == s.process
-	anew = s.anew || s.process != 0 && known && (!same || s.began > last.number)
-	c.latest[peer] = fact{s.turn, s.view, s.leaving, s.offering, anew || same && last.counted}
+	same := known && last.process == s.Process
+	anew = s.anew || s.Process != 0 && known && (!same || s.Began > last.number)
+	c.latest[peer] = fact{turnOf(&s.State), s.View, s.Leaving, s.Offering, anew || same && last.counted}
 	return anew
 }
 
@@ -99,7 +102,7 @@ const longestDeparted = 2 * longestParting
 // newView puts a view in place, in one step with what agreement returns. The channel is
 // to be closed when the peers have heard of the view; left are those that have no part
 // in it any more.
-func (p *HTTPPool) newView(v *view, left []Peer) (announced chan struct{}) {
+func (p *cluster) newView(v *view, left []Peer) (announced chan struct{}) {
 	c := &p.consent
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -135,7 +138,7 @@ func (p *HTTPPool) newView(v *view, left []Peer) (announced chan struct{}) {
 }
 
 // announce tells the peers of the view, and learns which they have.
-func (p *HTTPPool) announce(v *view, announced chan struct{}) {
+func (p *cluster) announce(v *view, announced chan struct{}) {
 	defer close(announced)
 	if len(v.others) > 0 {
 		p.own.lookAgain()
@@ -146,8 +149,8 @@ func (p *HTTPPool) announce(v *view, announced chan struct{}) {
 	var all errgroup.Group
 	all.SetLimit(announceAtOnce)
 	for _, peer := range v.others {
-		if p.compat {
-			break // golang/groupcache knows of no views
+		if p.stateless {
+			break
 		}
 		all.Go(func() error {
 			p.announceTo(ctx, peer)
@@ -160,7 +163,7 @@ func (p *HTTPPool) announce(v *view, announced chan struct{}) {
 
 // announceTo tells one peer of the view, again where that has not believed it: a process that
 // has just come may not listen yet. One that cannot be reached is not asked.
-func (p *HTTPPool) announceTo(ctx context.Context, peer Peer) {
+func (p *cluster) announceTo(ctx context.Context, peer Peer) {
 	for {
 		once, cancel := context.WithTimeout(ctx, p.detectionTime())
 		_, err := peer.Change(once, Change{Announced: true})
@@ -177,7 +180,7 @@ func (p *HTTPPool) announceTo(ctx context.Context, peer Peer) {
 
 // announceAgain goes on telling those who have not believed what this process said of v. They
 // count as peers with another view until they do.
-func (p *HTTPPool) announceAgain(v *view) {
+func (p *cluster) announceAgain(v *view) {
 	for {
 		unheard := slices.DeleteFunc(slices.Clone(v.others), func(peer Peer) bool { return !p.isUnheard(peer.Name()) })
 		if len(unheard) == 0 {
@@ -196,7 +199,7 @@ func (p *HTTPPool) announceAgain(v *view) {
 }
 
 // isUnheard reports whether a peer has not believed what this process said last.
-func (p *HTTPPool) isUnheard(peer string) bool {
+func (p *cluster) isUnheard(peer string) bool {
 	p.consent.mu.Lock()
 	defer p.consent.mu.Unlock()
 	return p.consent.unheard[peer]
@@ -210,60 +213,50 @@ const (
 )
 
 // say returns what this process says to a peer.
-func (p *HTTPPool) say(peer string) *said {
+func (p *cluster) say(peerName string) peer.State {
 	c := &p.consent
 	c.mu.Lock() // turns are in the order of the views
 	defer c.mu.Unlock()
 	c.turn++
 	v := p.view.Load()
-	s := &said{
-		turn: turn{c.process, c.turn}, began: c.began,
-		view: v.id, leaving: p.leaving.Load(), offering: v.offering(peer), absent: v.gone,
+	s := peer.State{
+		Process: c.process, Number: c.turn, Began: c.began,
+		View: v.id, Leaving: p.leaving.Load(), Offering: v.offering(peerName), Absent: v.gone,
 	}
-	if s.leaving {
-		s.departure = p.ending.departure
+	if s.Leaving {
+		s.Departure = p.ending.departure
 	}
 	return s
 }
 
-// said is what a peer says of its view with each Change, and with each answer to one.
+// said is what a peer says of itself and of its view.
 type said struct {
-	turn
-	view      uint64   // see viewID
-	anew      bool     // it has just begun to have it: it may be a process that has just started
-	leaving   bool     // it is about to end
-	offering  bool     // this process is new to it, and will be offered what is there for it
-	absent    []string // who is not in the view because it is leaving
-	departure uint64   // the number of its own, if it is leaving
-	began     uint64   // the turn with which it began to have the view; 0 in a request, and in an earlier version
-	answer    bool     // it is an answer to what this process said of itself
-	unheard   bool     // and the peer has not believed that
+	peer.State
+	anew    bool // it has just begun to have its view: it may be a process that has just started
+	answer  bool // it is an answer to what this process said of itself
+	unheard bool // and the peer has not believed that
 }
 
 // saidInAnswer returns what a peer says of itself when it answers what this process said.
-func saidInAnswer(resp *pb.ChangeResponse) *said {
-	return &said{
-		turn: turn{resp.GetProcess(), resp.GetTurn()}, view: resp.GetView(),
-		leaving: resp.GetLeaving(), offering: resp.GetOffering(), absent: resp.GetAbsent(), departure: resp.GetDeparture(),
-		began: resp.GetBegan(), answer: true, unheard: resp.GetUnheard(),
-	}
+func saidInAnswer(changed *peer.Changed) *said {
+	return &said{State: changed.State, answer: true, unheard: changed.Unheard}
 }
 
 // heard records what a peer says of itself. It is a fact: an answer to this process, or
 // it came with a proof. What else comes in a request is a hint, see hinted.
-func (p *HTTPPool) heard(peer string, s *said) {
-	if s.view == 0 || peer == p.self {
+func (p *cluster) heard(peer string, s *said) {
+	if s.View == 0 || peer == p.self {
 		return
 	}
 	c := &p.consent
 	c.mu.Lock()
-	v, late := p.view.Load(), c.late(peer, s.turn)
+	v, late := p.view.Load(), c.late(peer, turnOf(&s.State))
 	c.mu.Unlock()
 	if !v.lists(peer) {
 		return // it has no part in what this process promises
 	}
-	if s.leaving { // late or not: the answer says that this is noted
-		p.logs.begin(s.departure, peer)
+	if s.Leaving { // late or not: the answer says that this is noted
+		p.logs.begin(s.Departure, peer)
 	}
 	if !late {
 		p.heardOfLeavers(peer, s)
@@ -275,7 +268,7 @@ func (p *HTTPPool) heard(peer string, s *said) {
 	if s.answer {
 		c.unheard[peer] = s.unheard
 	}
-	late = c.late(peer, s.turn)
+	late = c.late(peer, turnOf(&s.State))
 	anew := s.anew
 	switch {
 	case !late && v.lists(peer):
@@ -290,18 +283,18 @@ func (p *HTTPPool) heard(peer string, s *said) {
 
 // compare records whether a peer of the view has that view too. anew says that it is another
 // process, or has begun to have its view. The caller holds p.consent.mu.
-func (p *HTTPPool) compare(v *view, h *httpPeer, s *said, anew bool) {
-	c, peer := &p.consent, h.url
-	was, dissented := c.dissent[peer]
-	agrees := s.view == v.id && !c.unheard[peer]
+func (p *cluster) compare(v *view, h *member, s *said, anew bool) {
+	c, name := &p.consent, h.name
+	was, dissented := c.dissent[name]
+	agrees := s.View == v.id && !c.unheard[name]
 	if agrees {
-		if !c.agreed[peer] {
-			c.agreed[peer], c.shown = true, nil
+		if !c.agreed[name] {
+			c.agreed[name], c.shown = true, nil
 		}
-		delete(c.dissent, peer)
-		c.offers(peer, s.offering)
+		delete(c.dissent, name)
+		c.offers(name, s.Offering)
 	} else {
-		c.dissent[peer] = s.view
+		c.dissent[name] = s.View
 		h.disagreements.Add(1)
 	}
 	switch {
@@ -311,27 +304,27 @@ func (p *HTTPPool) compare(v *view, h *httpPeer, s *said, anew bool) {
 		c.doubtful.Store(int64(clock.Now()))
 		p.watch.begin()
 	}
-	if anew || dissented == agrees || was != 0 && was != s.view {
+	if anew || dissented == agrees || was != 0 && was != s.View {
 		c.newEpoch()
 	}
 	if anew {
-		h.hurry()
+		h.conn.Wake()
 	}
 }
 
 // heardOfLeavers takes note of who leaves and who is back, by what a peer says.
-func (p *HTTPPool) heardOfLeavers(peer string, s *said) {
+func (p *cluster) heardOfLeavers(peer string, s *said) {
 	switch {
-	case s.leaving:
-		p.left(peer, s.process)
-	case s.anew, s.process != 0 && p.view.Load().lacks(peer): // its announcement may come late
-		p.back(peer, s.process)
+	case s.Leaving:
+		p.left(peer, s.Process)
+	case s.anew, s.Process != 0 && p.view.Load().lacks(peer): // its announcement may come late
+		p.back(peer, s.Process)
 	}
-	p.verify(s.absent)
+	p.verify(s.Absent)
 }
 
-// agreement implements viewer.
-func (p *HTTPPool) agreement() agreement {
+// Agreement returns how far the peers agree now.
+func (p *cluster) Agreement() Agreement {
 	c := &p.consent
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -339,15 +332,15 @@ func (p *HTTPPool) agreement() agreement {
 	if c.shown == nil {
 		c.shown = maps.Clone(c.agreed)
 	}
-	a := agreement{epoch: c.epoch, since: c.since, peers: v.others, absent: v.absent, agreed: c.shown, next: c.next}
+	a := Agreement{Epoch: c.epoch, Since: c.since, Peers: v.others, Absent: v.absent, agreed: c.shown, Next: c.next}
 	for peer := range c.dissent {
-		if a.dissenter == "" || peer < a.dissenter {
-			a.dissenter = peer
+		if a.Dissenter == "" || peer < a.Dissenter {
+			a.Dissenter = peer
 		}
 	}
 	for peer := range c.departed {
-		if !slices.ContainsFunc(v.absent, func(a Peer) bool { return a.Name() == peer.Name() }) {
-			a.departed = append(a.departed, peer)
+		if !slices.ContainsFunc(v.absent, func(absent Peer) bool { return absent.Name() == peer.Name() }) {
+			a.Departed = append(a.Departed, peer)
 		}
 	}
 	return a
@@ -355,19 +348,19 @@ func (p *HTTPPool) agreement() agreement {
 
 // agree waits until the peers that can be reached have heard of the view, and none is known
 // to have another one; not longer than they need as a rule, because they may never agree.
-func (p *HTTPPool) agree(ctx context.Context) {
+func (p *cluster) agree(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, p.agreeingTime())
 	defer cancel()
-	if p.settled(ctx) != nil {
+	if p.Settled(ctx) != nil {
 		return
 	}
 	for {
-		a := p.agreement()
-		if a.dissenter == "" {
+		a := p.Agreement()
+		if a.Dissenter == "" {
 			return
 		}
 		select {
-		case <-a.next:
+		case <-a.Next:
 		case <-ctx.Done():
 			return
 		}
@@ -377,25 +370,26 @@ func (p *HTTPPool) agree(ctx context.Context) {
 // agreeingTime is how long Join and a handover wait for the peers to have the view. Until
 // they have, the process keeps nothing of what it loads. To tell all of them may take the
 // detection time, and theirs to tell this one.
-func (p *HTTPPool) agreeingTime() time.Duration {
+func (p *cluster) agreeingTime() time.Duration {
 	return max(leastAgreeing, 2*p.detectionTime())
 }
 
 const leastAgreeing = time.Second
 
-// knows implements viewer.
-func (p *HTTPPool) knows(name string) bool { return p.view.Load().has(name) != nil }
+// Knows reports whether the peer of that name is in the view.
+func (p *cluster) Knows(name string) bool { return p.view.Load().has(name) != nil }
 
-// doubtful implements viewer.
-func (p *HTTPPool) doubtful() clock.Instant { return clock.Instant(p.consent.doubtful.Load()) }
+// Doubtful returns since when a peer has been known to have another view; zero, if none has.
+func (p *cluster) Doubtful() clock.Instant { return clock.Instant(p.consent.doubtful.Load()) }
 
-// reconcile implements viewer.
-func (p *HTTPPool) reconcile(ctx context.Context, peer string) (difference string) {
+// Reconcile asks a peer that had another view which it has now, and returns what the
+// difference is, for people to read; empty, if there is none or it is not known.
+func (p *cluster) Reconcile(ctx context.Context, peer string) (difference string) {
 	return p.difference(ctx, peer) // what it says is heard, and if it says nothing, that is known
 }
 
-// settled implements viewer.
-func (p *HTTPPool) settled(ctx context.Context) error {
+// Settled returns when the peers that can be reached have heard of the view, or ctx has ended.
+func (p *cluster) Settled(ctx context.Context) error {
 	p.consent.mu.Lock()
 	announced := p.consent.announced
 	p.consent.mu.Unlock()
@@ -407,10 +401,11 @@ func (p *HTTPPool) settled(ctx context.Context) error {
 	}
 }
 
-// before implements viewer.
-func (p *HTTPPool) before(key string) (Peer, clock.Instant) {
+// Before returns the peer that owned key until the view changed, and when that was: nil, if it
+// is this process or not known.
+func (p *cluster) Before(key string) (Peer, clock.Instant) {
 	v := p.view.Load()
-	if p.compat { // golang/groupcache would load it
+	if p.stateless {
 		return nil, 0
 	}
 	if v.before == nil {

@@ -33,18 +33,18 @@ const (
 	departedShare = 4
 )
 
-// tellDeparted tells peers that left the view of a change, all of them together for no
+// TellDeparted tells peers that left the view of a change, all of them together for no
 // longer than the detection time. The returned func waits for those that have not failed
 // before; nobody waits for the others.
-func tellDeparted(ctx context.Context, peers []Peer, c Change) (wait func()) {
+func (p *cluster) TellDeparted(ctx context.Context, peers []Peer, c Change) (wait func()) {
 	var most time.Duration
-	var fresh, failed []*httpPeer
-	for _, p := range peers {
-		h, ok := p.(*httpPeer)
+	var fresh, failed []*member
+	for _, other := range peers {
+		h, ok := other.(*member)
 		if !ok {
 			continue
 		}
-		most = h.pool.detectionTime()
+		most = p.detectionTime()
 		switch again := clock.Instant(h.untold.Load()); {
 		case again == 0:
 			fresh = append(fresh, h)
@@ -79,7 +79,7 @@ func tellDeparted(ctx context.Context, peers []Peer, c Change) (wait func()) {
 }
 
 // tellEach tells departed peers of a change until ctx ends, and notes which could not be told.
-func tellEach(ctx context.Context, peers []*httpPeer, c Change) {
+func tellEach(ctx context.Context, peers []*member, c Change) {
 	var tells errgroup.Group
 	tells.SetLimit(departedAtOnce)
 	for _, h := range peers {
@@ -101,7 +101,7 @@ func tellEach(ctx context.Context, peers []*httpPeer, c Change) {
 
 // forget forgets a peer that left the view so long ago that it is told of no changes any
 // more. With it goes the view before, if the present one is as old as that.
-func (p *HTTPPool) forget(peer *httpPeer) {
+func (p *cluster) forget(peer *member) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.consent.mu.Lock()

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/peercache/peercache/internal/quote"
-	"github.com/peercache/peercache/pb"
+	"github.com/peercache/peercache/peer"
 )
 
 // mostMembersBytes bounds what an answer says of the members of a view. It fits into
@@ -17,35 +17,35 @@ const mostMembersBytes = 32 << 10
 // difference asks a peer for its view, and returns what it has that this process's view has
 // not, and the other way round, for people to read. It is empty if the views are the same, or
 // if the peer is not in this process's view or does not answer.
-func (p *HTTPPool) difference(ctx context.Context, peer string) string {
+func (p *cluster) difference(ctx context.Context, peer string) string {
 	difference, _ := p.askDifference(ctx, peer)
 	return difference
 }
 
 // askDifference does what difference does, and returns the answer as well: nil, if there was
 // none.
-func (p *HTTPPool) askDifference(ctx context.Context, peer string) (difference string, resp *pb.ChangeResponse) {
+func (p *cluster) askDifference(ctx context.Context, peer string) (difference string, changed *peer.Changed) {
 	h := p.view.Load().has(peer)
 	if h == nil {
 		return "", nil
 	}
-	resp, err := h.change(ctx, &pb.ChangeRequest{Members: true})
+	answer, err := h.change(ctx, Change{Members: true})
 	if err != nil {
 		return "", nil
 	}
-	return p.differenceTo(resp), resp
+	return p.differenceTo(&answer), &answer
 }
 
-// differenceTo is the difference to the view of the peer whose answer is resp.
-func (p *HTTPPool) differenceTo(resp *pb.ChangeResponse) string {
+// differenceTo is the difference to the view of the peer whose answer this is.
+func (p *cluster) differenceTo(answer *peer.Changed) string {
 	v := p.view.Load()
-	if resp.GetView() == 0 || resp.GetView() == v.id {
+	if answer.State.View == 0 || answer.State.View == v.id {
 		return ""
 	}
-	mine, theirs := v.members(p.self), validMembers(resp.GetMembers())
-	if len(theirs) == 0 || len(theirs) != int(resp.GetSize()) {
+	mine, theirs := v.members(p.self), p.validMembers(answer.Members)
+	if len(theirs) == 0 || len(theirs) != answer.Size {
 		return fmt.Sprintf("its list has %s, with the number %x, and this one's %d, with the number %x",
-			sizeOf(resp.GetSize()), resp.GetView(), len(mine), v.id)
+			sizeOf(answer.Size), answer.State.View, len(mine), v.id)
 	}
 	var said []string
 	if more := lacking(theirs, mine); len(more) > 0 {
@@ -71,21 +71,21 @@ func (v *view) members(self string) []string {
 }
 
 // answerMembers says what is in the view of this process.
-func (p *HTTPPool) answerMembers(resp *pb.ChangeResponse) {
+func (p *cluster) answerMembers(answer *peer.Changed) {
 	members := p.view.Load().members(p.self)
-	resp.Size = uint32(len(members))
+	answer.Size = len(members)
 	bytes := 0
 	for _, name := range members {
 		if bytes += len(name) + 8; bytes > mostMembersBytes {
 			return
 		}
-		resp.Members = append(resp.Members, name)
+		answer.Members = append(answer.Members, name)
 	}
 }
 
 // validMembers returns those of a peer's members that can be peers, in order and each once.
-func validMembers(members []string) []string {
-	valid := slices.DeleteFunc(slices.Clone(members), func(name string) bool { return checkPeerURL(name) != nil })
+func (p *cluster) validMembers(members []string) []string {
+	valid := slices.DeleteFunc(slices.Clone(members), func(name string) bool { return p.transport.Check(name) != nil })
 	slices.Sort(valid)
 	return slices.Compact(valid)
 }
@@ -99,7 +99,7 @@ func lacking(names, others []string) []string {
 }
 
 // sizeOf says how many peers a view has, if that is known.
-func sizeOf(n uint32) string {
+func sizeOf(n int) string {
 	if n == 0 {
 		return "a number of peers that is not known"
 	}

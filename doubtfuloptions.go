@@ -26,7 +26,7 @@ func (g *Group) warnOfOptions(cacheBytes int64) {
 	if most := cacheBytes / 4; g.valueLimited && int64(g.maxValue) > most {
 		warn("WithMaxValueBytes(%d) in a cache of %d bytes: a value of more than %d is answered, but not kept: want a larger cache, or a lower limit", g.maxValue, cacheBytes, most)
 	}
-	if g.pool != nil && g.pool.peerTimeout > 0 && g.pool.peerTimeout < g.loadTimeout {
-		warn("WithPeerTimeout(%v) is shorter than WithLoadTimeout(%v): a slow load is taken for a peer that is gone, and the key is loaded twice: want it longer, or left out", g.pool.peerTimeout, g.loadTimeout)
+	if g.peerTimeout > 0 && g.peerTimeout < g.loadTimeout {
+		warn("WithPeerTimeout(%v) is shorter than WithLoadTimeout(%v): a slow load is taken for a peer that is gone, and the key is loaded twice: want it longer, or left out", g.peerTimeout, g.loadTimeout)
 	}
 }

@@ -21,7 +21,7 @@ type ending struct {
 }
 
 // beginEnding takes note of who is there. p.mu is held.
-func (p *HTTPPool) beginEnding() {
+func (p *cluster) beginEnding() {
 	if p.leaving.Load() {
 		return
 	}
@@ -35,14 +35,14 @@ func (p *HTTPPool) beginEnding() {
 }
 
 // witness takes note that a peer knows of the departure.
-func (p *HTTPPool) witness(peer string) {
+func (p *cluster) witness(peer string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ending.witnesses[peer] = true
 }
 
 // farewell returns what is saved in each snapshot.
-func (p *HTTPPool) farewell() *pb.Farewell {
+func (p *cluster) farewell() *pb.Farewell {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f := &pb.Farewell{Logs: p.logs.saved(), Witnesses: slices.Sorted(maps.Keys(p.ending.witnesses))}
@@ -58,26 +58,26 @@ func (p *HTTPPool) farewell() *pb.Farewell {
 	return f
 }
 
-// saveSnapshots saves the groups that have a WithSnapshot. It comes when the peers have
+// SaveSnapshots saves the groups that have a WithSnapshot. It comes when the peers have
 // heard of the departure, and nothing is loaded any more.
 //
 // What others change from now on need not touch the files. A Remove that returns nil was
 // told to this process while it lived, or its caller knew of the departure. Then it has
 // told all peers, twice: the second time after this process was found to be gone, and by
 // then the witnesses had begun their logs. A change that this process makes by itself
-// removes the files (outdateSnapshots).
-func (p *HTTPPool) saveSnapshots() error {
-	if p.compat {
+// removes the files (OutdateSnapshots).
+func (p *cluster) SaveSnapshots() error {
+	if p.stateless {
 		return nil
 	}
 	note := func() ([]byte, error) { return proto.Marshal(p.farewell()) }
 	var errs []error
 	for _, g := range *p.groups.Load() {
-		if g.snapshot == nil {
+		if !g.HasSnapshot() {
 			continue
 		}
-		if err := g.save(p.ending.departure, note); err != nil {
-			err = fmt.Errorf("the snapshot of group %q: %w", g.name, err)
+		if err := g.Save(p.ending.departure, note); err != nil {
+			err = fmt.Errorf("the snapshot of group %q: %w", g.Name(), err)
 			p.log.Warn("the next process begins cold", "err", err)
 			errs = append(errs, err)
 		}
@@ -85,15 +85,15 @@ func (p *HTTPPool) saveSnapshots() error {
 	return errors.Join(errs...)
 }
 
-// outdateSnapshots removes the files, because this process has made a change that they do
+// OutdateSnapshots removes the files, because this process has made a change that they do
 // not know of. If it cannot, the change is not complete.
-func (p *HTTPPool) outdateSnapshots() error {
+func (p *cluster) OutdateSnapshots() error {
 	if !p.leaving.Load() { // none is written before
 		return nil
 	}
 	var errs []error
 	for _, g := range *p.groups.Load() {
-		errs = append(errs, g.outdateSnapshot())
+		errs = append(errs, g.OutdateSnapshot())
 	}
 	return errors.Join(errs...)
 }
@@ -106,9 +106,9 @@ type past struct {
 	lost bool
 }
 
-// regain takes up what the process before this one knew of changes, as its files say; f is
+// Regain takes up what the process before this one knew of changes, as its files say; f is
 // nil if a group has none.
-func (p *HTTPPool) regain(departure uint64, f *pb.Farewell) {
+func (p *cluster) Regain(departure uint64, f *pb.Farewell) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {

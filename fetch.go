@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -80,7 +81,7 @@ func (g *Group) startFetch(ctx context.Context, key string, owner Peer, f *fetch
 		flights [1]*fetchFlight
 	}{keys: [1]string{key}, flights: [1]*fetchFlight{f}}
 	one.ask = ask{of: g, ctx: ctx, owner: owner, flights: one.flights[:], have: have}
-	one.ask.keys = one.keys[:]
+	one.ask.Keys = one.keys[:]
 	one.start()
 }
 
@@ -111,8 +112,8 @@ func (g *Group) arrived(ctx context.Context, key string, first bool, e fetched, 
 
 // fetchAll gets keys from their owner and calls got with the place of each.
 func (g *Group) fetchAll(ctx context.Context, owner Peer, keys []string, got func(i int, e Entry, err error)) {
-	if p, ok := owner.(linkedPeer); ok {
-		p.connect(ctx) // or all keys would be asked for one by one
+	if p := starterOf(owner); p != nil {
+		p.Connect(ctx) // or all keys would be asked for one by one
 	}
 	if err := ctx.Err(); err != nil {
 		for i := range keys {
@@ -122,10 +123,10 @@ func (g *Group) fetchAll(ctx context.Context, owner Peer, keys []string, got fun
 	}
 	flights, first := g.fetches.JoinAll(keys)
 	a := &ask{of: g, ctx: ctx, owner: owner, many: new(many)}
-	a.keys, a.flights = make([]string, 0, len(keys)), make([]*fetchFlight, 0, len(keys))
+	a.Keys, a.flights = make([]string, 0, len(keys)), make([]*fetchFlight, 0, len(keys))
 	for i, f := range flights {
 		if first[i] {
-			a.keys, a.flights = append(a.keys, keys[i]), append(a.flights, f)
+			a.Keys, a.flights = append(a.Keys, keys[i]), append(a.flights, f)
 		}
 	}
 	if nestingOf(ctx) == InSlot {
@@ -163,7 +164,7 @@ func (g *Group) fetchAll(ctx context.Context, owner Peer, keys []string, got fun
 func (g *Group) query(ctx context.Context, key string, have Entry) Query {
 	return Query{
 		Group: g.name, Key: key, Lease: g.times.lease, Digest: digestOf(have),
-		Nested: nestingOf(ctx), Context: g.carried(ctx),
+		Nested: nestingOf(ctx), Context: g.carried(ctx), MaxBytes: g.maxValue, Timeout: g.answerTime,
 	}
 }
 
@@ -243,6 +244,8 @@ func (g *Group) answered(from Peer, key string, have Entry, asked clock.Instant,
 		e.Entry = g.missing(err)
 	case err != nil:
 		return e, err
+	case len(ans.Value) > g.maxValue:
+		return fetched{}, fmt.Errorf("%w: peer %s answered %d bytes, want at most %d", ErrValueSize, from.Name(), len(ans.Value), g.maxValue)
 	case ans.Unchanged:
 		e.View = have.View
 	default:

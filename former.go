@@ -10,7 +10,7 @@ import (
 // formerPeer is a peer that has left the view lately. What belongs to it is kept for a while:
 // it may have values that this process owns now, and it may be back.
 type formerPeer struct {
-	*httpPeer
+	*member
 	stay context.CancelFunc // ends the wait until it is parted with
 }
 
@@ -23,10 +23,10 @@ const (
 
 // partLater parts with a peer that has no part in the view any more, when it has handed over
 // what this process may own now, unless it is back by then. The caller holds p.mu.
-func (p *HTTPPool) partLater(peer *httpPeer) {
+func (p *cluster) partLater(peer *member) {
 	ctx, stay := context.WithCancel(p.life)
 	f := &formerPeer{peer, stay}
-	p.former[peer.url] = f
+	p.former[peer.name] = f
 	p.background.Go(func() {
 		defer stay()
 		clock.Pause(ctx, partAfter)
@@ -42,27 +42,27 @@ func (p *HTTPPool) partLater(peer *httpPeer) {
 }
 
 // dropFormer reports whether a former peer is not back, and then it cannot be any more.
-func (p *HTTPPool) dropFormer(f *formerPeer) bool {
+func (p *cluster) dropFormer(f *formerPeer) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.former[f.url] != f {
+	if p.former[f.name] != f {
 		return false
 	}
-	delete(p.former, f.url)
+	delete(p.former, f.name)
 	return true
 }
 
 // peerOf returns the peer of a name that comes into the view: the one that it was before, with
 // its connection, if it has left lately. The caller holds p.mu.
-func (p *HTTPPool) peerOf(name string) *httpPeer {
+func (p *cluster) peerOf(name string) *member {
 	f := p.former[name]
 	if f == nil {
-		return newHTTPPeer(p, name)
+		return newMember(p, name)
 	}
 	delete(p.former, name)
 	f.stay()
-	f.hurry() // it may have failed because it was gone
-	return f.httpPeer
+	f.conn.Wake() // it may have failed because it was gone
+	return f.member
 }
 
 // DefaultViewChangeRate is the default of WithViewChangeRate, in changes a second.
@@ -95,7 +95,7 @@ func (c *viewChanges) take() time.Duration {
 
 // changeView puts the view of the peers in place that are present now, at once if there were
 // few changes lately. Others wait, and come in one. The caller holds p.mu.
-func (p *HTTPPool) changeView() {
+func (p *cluster) changeView() {
 	if p.changes.waiting || p.closed.Load() {
 		return
 	}

@@ -26,8 +26,9 @@ import (
 type Group struct {
 	name   string
 	getter Getter
-	peers  PeerPicker   // nil for a local cache
-	pool   *HTTPPool    // that it is registered with, also where peers only stands before it; may be nil
+	picker PeerPicker   // nil for a local cache
+	peers  placement    // of picker; nil for a local cache
+	home   *cluster     // that it is registered with, also where picker only stands before it; may be nil
 	log    *slog.Logger // nil says nothing
 	warned atomic.Int64 // the Instant of the last failureLevel that was a warning
 
@@ -60,6 +61,7 @@ type Group struct {
 	refreshes    refreshes
 	times        lifetimes
 	loadTimeout  time.Duration
+	peerTimeout  time.Duration // of the pool, see WithPeerTimeout; may be zero
 	answerTime   time.Duration // for how long one peer is waited for that gives signs of life
 	maxKey       int
 	maxValue     int
@@ -72,7 +74,7 @@ type Group struct {
 
 	// registrar knows whether this process may have been replaced. It is nil in a
 	// group that serves on all the same, so that a hit costs one look at it.
-	registrar  viewer
+	registrar  placement
 	consistent bool // wants a registrar, see WithConsistency
 
 	snapshot *snapshotFile // nil without a WithSnapshot
@@ -143,23 +145,21 @@ func (g *Group) init(cacheBytes int64, opts []GroupOption) (err error) {
 	}
 	g.fetches.JoinFor = g.times.lease
 	g.loads.Clock, g.fetches.Clock = clock.SinceStart, clock.SinceStart
+	g.peers = placementOf(g.picker)
 	if err := g.makeCaches(cacheBytes); err != nil {
 		return err
 	}
 	if g.consistent {
-		g.registrar, _ = g.peers.(viewer)
+		g.registrar = g.peers
 	}
 	if g.snapshot != nil {
 		if err := g.take(); err != nil {
 			return err
 		}
 	}
-	if g.peers != nil {
-		if err := g.peers.Register(g); err != nil {
+	if g.picker != nil {
+		if err := g.picker.Register(g); err != nil {
 			return err
-		}
-		if g.pool != nil {
-			g.answerTime = max(g.answerTime, g.pool.peerTimeout) // of the plain way
 		}
 	}
 	if g.snapshot != nil {

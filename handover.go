@@ -17,18 +17,17 @@ func (g *Group) previous(key string) Peer {
 	if _, ok := g.handoversSince(key); !ok {
 		return nil
 	}
-	peer, _ := g.peers.(viewer).before(key)
-	return peer
+	owner, _ := g.peers.Before(key)
+	return owner
 }
 
 // handoversSince returns when the view changed, and whether a value of key may be taken
 // over from who had it before: for a while, unless the key was changed since.
 func (g *Group) handoversSince(key string) (since clock.Instant, ok bool) {
-	v, ok := g.peers.(viewer)
-	if !ok {
+	if g.peers == nil {
 		return 0, false
 	}
-	_, since = v.before(key)
+	_, since = g.peers.Before(key)
 	if clock.Now() >= since.Plus(g.times.standIn) {
 		return since, false
 	}
@@ -74,9 +73,8 @@ const mostHandover = time.Second
 // not own any more. Until it is over, changes go to everybody, and the new owner may
 // get the value from here. It returns those that can be offered to a new owner: not where
 // a PeerPicker of the user's own stands between the group and its pool.
-func (g *Group) viewChanged(at clock.Instant) (all []moved) {
-	g.holders.Forget(g.knows)
-	v, _ := g.peers.(viewer)
+func (g *Group) viewChanged(at clock.Instant) (all []Moved) {
+	g.holders.Forget(g.peers.Knows)
 	ranker, _ := g.main.(Ranker)
 	g.main.Range(func(key string, e Entry) bool {
 		owner := g.pick(key, 0)
@@ -84,20 +82,19 @@ func (g *Group) viewChanged(at clock.Instant) (all []moved) {
 		case e.Lease == 0 && g.rank(key) != asOwner:
 			e.Lease, e.Former = at.Plus(g.times.standIn), true
 			g.main.Renew(key, e)
-		case !e.Former || v == nil:
+		case !e.Former:
 			return true
 		default: // it was offered to the owner before, unless that is another one
-			if before, _ := v.before(key); before == owner {
+			if before, _ := g.peers.Before(key); before == owner {
 				return true
 			}
 		}
-		to, ok := owner.(*httpPeer)
-		if !ok {
+		if owner == nil {
 			return true
 		}
-		m := moved{group: g, key: strings.Clone(key), owner: to, bytes: int64(len(key) + e.View.Len())}
+		m := Moved{Key: strings.Clone(key), Owner: owner, Bytes: int64(len(key) + e.View.Len())}
 		if ranker != nil {
-			m.worth = ranker.Worth(key)
+			m.Worth = ranker.Worth(key)
 		}
 		all = append(all, m)
 		return true
@@ -170,11 +167,10 @@ func (c *changedKeys) has(key string) bool {
 
 // stopHandover takes note of what c changes, if it could be taken over.
 func (g *Group) stopHandover(c *Change) {
-	v, ok := g.peers.(viewer)
-	if !ok {
+	if g.peers == nil {
 		return
 	}
-	_, since := v.before("")
+	_, since := g.peers.Before("")
 	if clock.Now() >= since.Plus(g.times.standIn) {
 		return
 	}
@@ -196,4 +192,37 @@ func (g *Group) stopHandover(c *Change) {
 		word, mask := changed.bit(key)
 		word.Or(mask)
 	}
+}
+
+// takeOver gets a value that a peer offers, which may have left the view, unless there is
+// one.
+func (g *Group) takeOver(ctx context.Context, key string, from Peer, left clock.Instant) {
+	for g.checkKey(key) == nil && ctx.Err() == nil {
+		since, ok := g.handoversSince(key)
+		if !ok || g.lapsed() || !g.wants(key) || g.changedBefore(key, left) {
+			return
+		}
+		e, ok := g.handedOver(ctx, key, from)
+		if !ok || !g.wants(key) {
+			return
+		}
+		marked := g.marked(key, since)
+		kept := g.addOwn(key, e, func() bool { return marked() || g.changedBefore(key, left) })
+		if now, _ := g.handoversSince(key); kept || now == since {
+			return
+		}
+		// The view has changed meanwhile: the marks are of the new one, and the value is
+		// not offered again to who was to have it before.
+	}
+}
+
+// wants reports whether a value of key that another peer had is of use here: this process
+// owns the key, and has no value that may be newer.
+func (g *Group) wants(key string) bool {
+	if g.rank(key) != asOwner {
+		return false
+	}
+	e, there := g.main.Get(key)
+	now := clock.Now()
+	return !there || e.Former || e.Expires != 0 && e.Expires <= now || e.Lease != 0 && e.Lease <= now
 }

@@ -1,7 +1,6 @@
 package peercache
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -9,10 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/peercache/peercache/internal/clock"
-	"github.com/peercache/peercache/pb"
 	"github.com/peercache/peercache/peer"
 )
 
@@ -30,13 +26,13 @@ import (
 
 // token returns what a peer is to send as a proof. It is the same all the time, and nobody
 // can guess it.
-func (p *HTTPPool) token(peer string) uint64 {
+func (p *cluster) token(peer string) uint64 {
 	sum := sha256.Sum256(append(p.secret[:len(p.secret):len(p.secret)], peer...))
 	return max(binary.LittleEndian.Uint64(sum[:]), 1)
 }
 
 // proofFor returns what a peer wants to see as a proof; 0, if it has not said.
-func (p *HTTPPool) proofFor(peer string) uint64 {
+func (p *cluster) proofFor(peer string) uint64 {
 	p.consent.mu.Lock()
 	defer p.consent.mu.Unlock()
 	return p.consent.tokens[peer].value
@@ -49,7 +45,7 @@ func (p *HTTPPool) proofFor(peer string) uint64 {
 // It keeps the token that comes with the request, but for one without a proof where another
 // one came with a proof of the process that answers there. So a forged one changes nothing
 // among peers that have shown each other theirs.
-func (p *HTTPPool) proven(from string, req *pb.ChangeRequest) bool {
+func (p *cluster) proven(from string, req *Change) bool {
 	v := p.view.Load()
 	if !v.lists(from) {
 		return false
@@ -58,8 +54,8 @@ func (p *HTTPPool) proven(from string, req *pb.ChangeRequest) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	last, known := c.latest[from]
-	proven := req.GetProof() == p.token(from) && known && last.process == req.GetProcess()
-	if value, old := req.GetToken(), c.tokens[from]; value != 0 {
+	proven := req.Proof == p.token(from) && known && last.process == req.State.Process
+	if value, old := req.Token, c.tokens[from]; value != 0 {
 		switch {
 		case proven:
 			c.tokens[from] = token{value, last.process}
@@ -82,11 +78,9 @@ const DefaultMaxUnproven = 64
 // hear records what a request says of its sender, if that is proven, or asks the sender about
 // it. It reports whether that is known now, and whether the request may have this process wait
 // for others. The caller calls done when the request is answered.
-func (p *HTTPPool) hear(ctx context.Context, from string, req *pb.ChangeRequest, proven bool) (heard, waits bool, done func()) {
-	s := &said{
-		turn: turn{req.GetProcess(), req.GetTurn()}, view: req.GetView(), anew: req.GetAnnounced(),
-		leaving: req.GetLeaving(), offering: req.GetOffering(), absent: req.GetAbsent(), departure: req.GetDeparture(),
-	}
+func (p *cluster) hear(ctx context.Context, from string, c *Change, proven bool) (heard, waits bool, done func()) {
+	s := &said{State: c.State, anew: c.Announced}
+	s.Began = 0
 	if proven {
 		p.heard(from, s)
 		return true, true, func() {}
@@ -103,9 +97,9 @@ func (p *HTTPPool) hear(ctx context.Context, from string, req *pb.ChangeRequest,
 // hinted asks a peer about itself if s says something new, which need not come from that
 // peer. It waits for the answer if it may. It reports whether the peer is known to be the
 // process that s says, and all is heard that it had to say.
-func (p *HTTPPool) hinted(ctx context.Context, peer string, s *said, waits bool) bool {
+func (p *cluster) hinted(ctx context.Context, peer string, s *said, waits bool) bool {
 	v := p.view.Load()
-	if s.view == 0 || peer == p.self || !v.lists(peer) {
+	if s.View == 0 || peer == p.self || !v.lists(peer) {
 		return true // it says nothing that counts here
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.detectionTime())
@@ -124,23 +118,23 @@ func (p *HTTPPool) hinted(ctx context.Context, peer string, s *said, waits bool)
 			return false
 		}
 		if !sent || !first { // else it may have been answered before the hint came
-			return q.err == nil && (s.process == 0 || q.process == 0 || q.process == s.process)
+			return q.err == nil && (s.Process == 0 || q.process == 0 || q.process == s.Process)
 		}
 	}
 }
 
 // believes reports whether s says of a peer what that was heard to say itself.
-func (p *HTTPPool) believes(peer string, s *said) bool {
-	if slices.ContainsFunc(s.absent[:min(len(s.absent), mostAbsentees)], p.knows) {
+func (p *cluster) believes(peer string, s *said) bool {
+	if slices.ContainsFunc(s.Absent[:min(len(s.Absent), mostAbsentees)], p.Knows) {
 		return false
 	}
 	p.consent.mu.Lock()
 	defer p.consent.mu.Unlock()
 	last, known := p.consent.latest[peer]
-	if !known || last.process != s.process || last.view != s.view || last.leaving != s.leaving || last.offering != s.offering {
+	if !known || last.process != s.Process || last.view != s.View || last.leaving != s.Leaving || last.offering != s.Offering {
 		return false
 	}
-	return !s.anew || s.process != 0 && last.counted && s.number <= last.number
+	return !s.anew || s.Process != 0 && last.counted && s.Number <= last.number
 }
 
 // mostAbsentees is how many names of those that are said to be leaving are looked at.
@@ -165,7 +159,7 @@ const (
 
 // question returns the question to a peer that is in progress, and whether it was sent already,
 // or begins one. It returns nil when the pool has ended.
-func (p *HTTPPool) question(peer string, hint *said, absent bool) (q *question, sent bool) {
+func (p *cluster) question(peer string, hint *said, absent bool) (q *question, sent bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed.Load() {
@@ -186,10 +180,10 @@ func (p *HTTPPool) question(peer string, hint *said, absent bool) (q *question, 
 
 // ask asks a peer how it is, and records the answer. What it sends says nothing of this
 // process: else the peer would have to ask back.
-func (p *HTTPPool) ask(name string, q *question) {
+func (p *cluster) ask(name string, q *question) {
 	defer close(q.answered)
 	clock.Pause(p.life, p.untilAsked(name))
-	h, err := (*httpPeer)(nil), p.asks.Acquire(p.life, 1)
+	h, err := (*member)(nil), p.asks.Acquire(p.life, 1)
 	if err == nil {
 		defer p.asks.Release(1)
 		if h = p.askable(name, q); h == nil {
@@ -200,10 +194,11 @@ func (p *HTTPPool) ask(name string, q *question) {
 		// Distance costs several round trips. Who waits for less repeats the hint.
 		ctx, cancel := context.WithTimeout(p.life, p.handshakeTimeout())
 		defer cancel()
-		resp := new(pb.ChangeResponse)
-		if err = h.inquire(ctx, p.anotherProcess(name, q.hint), resp); err == nil {
-			q.process = resp.GetProcess()
-			p.heard(name, p.saidWhenAsked(name, resp, q.hint))
+		question := Change{Question: true, Token: p.token(name), Apart: p.anotherProcess(name, q.hint)}
+		var changed peer.Changed
+		if changed, err = h.conn.Change(ctx, &question); err == nil {
+			q.process = changed.State.Process
+			p.heard(name, p.saidWhenAsked(name, &changed, q.hint))
 		}
 	}
 	q.err = err
@@ -216,39 +211,20 @@ func (p *HTTPPool) ask(name string, q *question) {
 	}
 }
 
-// inquire sends a question: on the link, if there is one, and it need not be another one, else
-// by the plain way.
-func (h *httpPeer) inquire(ctx context.Context, anotherLink bool, resp *pb.ChangeResponse) error {
-	req := &pb.ChangeRequest{Token: h.pool.token(h.url)}
-	if h.link != nil && !anotherLink {
-		if live := h.link.ready(); live != nil {
-			body, err := proto.Marshal(req)
-			if err != nil {
-				return err
-			}
-			said, err := live.Change(ctx, body)
-			if err == nil || ctx.Err() != nil {
-				return cmp.Or(err, peer.DecodeChanged([]byte(said), resp))
-			}
-		}
-	}
-	return h.callChange(ctx, h.pool.handshakeTimeout(), req, resp)
-}
-
 // anotherProcess reports whether a hint comes from another process than the one that was heard
 // last. Then the link is one to a process that has ended.
-func (p *HTTPPool) anotherProcess(peer string, hint *said) bool {
+func (p *cluster) anotherProcess(peer string, hint *said) bool {
 	p.consent.mu.Lock()
 	defer p.consent.mu.Unlock()
 	last, known := p.consent.latest[peer]
-	return hint != nil && known && last.process != hint.process
+	return hint != nil && known && last.process != hint.Process
 }
 
 // errNoPeer says that a peer has no part in the view any more.
 var errNoPeer = errors.New("it is no peer")
 
 // untilAsked returns how long it takes until a peer may be asked again.
-func (p *HTTPPool) untilAsked(peer string) time.Duration {
+func (p *cluster) untilAsked(peer string) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	last, asked := p.asked[peer]
@@ -260,13 +236,13 @@ func (p *HTTPPool) untilAsked(peer string) time.Duration {
 
 // askable returns whom to ask the question that is to be sent now; nil, if there is no such
 // peer any more.
-func (p *HTTPPool) askable(peer string, q *question) *httpPeer {
+func (p *cluster) askable(peer string, q *question) *member {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	q.sent = true
 	h := p.view.Load().has(peer)
 	if a := p.absent[peer]; a != nil {
-		h = a.httpPeer
+		h = a.member
 	}
 	if h != nil {
 		p.asked[peer] = clock.Now()
@@ -276,29 +252,29 @@ func (p *HTTPPool) askable(peer string, q *question) *httpPeer {
 
 // saidWhenAsked returns what a peer says of itself when it is asked because of a hint. What of
 // the hint comes from the process that answers is kept, if it cannot be known otherwise.
-func (p *HTTPPool) saidWhenAsked(peer string, resp *pb.ChangeResponse, hint *said) *said {
-	s := saidInAnswer(resp)
+func (p *cluster) saidWhenAsked(name string, changed *peer.Changed, hint *said) *said {
+	s := saidInAnswer(changed)
 	s.answer = false // it was told nothing of this process
-	if hint == nil || hint.process != s.process {
+	if hint == nil || hint.Process != s.Process {
 		return s
 	}
 	p.consent.mu.Lock()
-	last := p.consent.latest[peer]
+	last := p.consent.latest[name]
 	p.consent.mu.Unlock()
 	// An earlier version does not say when it began to have its view, nor the number of its
 	// departure.
-	s.anew = hint.anew && (s.began == 0 || last.process != s.process || !last.counted)
-	if s.leaving && s.departure == 0 {
-		s.departure = hint.departure
+	s.anew = hint.anew && (s.Began == 0 || last.process != s.Process || !last.counted)
+	if s.Leaving && s.Departure == 0 {
+		s.Departure = hint.Departure
 	}
 	return s
 }
 
 // verify looks after peers of the view of which another one says that they have left. This
 // process may have missed what they said.
-func (p *HTTPPool) verify(absent []string) {
+func (p *cluster) verify(absent []string) {
 	for _, name := range absent[:min(len(absent), mostAbsentees)] { // no lock is held
-		if p.knows(name) {
+		if p.Knows(name) {
 			p.question(name, nil, true)
 		}
 	}

@@ -4,67 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/peercache/peercache/discovery"
+	"github.com/peercache/peercache/internal/peerurl"
 )
 
-// WithDiscovery makes the pool get its views from d, from its Join on, in place of
-// Set; until then it is alone. A Discovery is for one pool.
-func WithDiscovery(d discovery.Discovery) PoolOption {
-	return func(p *HTTPPool) error {
-		if d == nil {
-			return errors.New("WithDiscovery(nil): want a Discovery, or leave the option out and use Set")
-		}
-		if p.membership != nil {
-			return errors.New("WithDiscovery twice: want one Discovery")
-		}
-		p.membership = newMembership(p, d)
-		return nil
-	}
-}
-
-// WithPoolLogger makes the pool say, at level warn, what is wrong with the views
-// that it gets from its discovery, and at level error that the discovery has
-// failed; at level warn that the breaker of a peer has opened, and why, and at level
-// info that it has closed, both at level debug for a peer that leaves, or that comes
-// within ten seconds of the view; at level info how many values a change of the view had
-// handed over to their new owners, and at level warn if that were not all; at level warn
-// that a snapshot could not be written. By default, and with nil, it says nothing. The
-// handler may be called with locks held: it must not use the pool or its groups.
-func WithPoolLogger(l *slog.Logger) PoolOption {
-	return func(p *HTTPPool) error {
-		if l == nil {
-			l = slog.New(slog.DiscardHandler)
-		}
-		p.log = guard(l, new(atomic.Int64))
-		return nil
-	}
-}
-
-// Join makes the process known to its peers by the pool's discovery, and gives the
-// pool the views that come from there until Shutdown. It returns when the first
-// view that holds this process is in place. Call it when the server is listening:
-// the peers will ask at once.
-//
-// In a view, what is no base URL of a peer is left out, with a warning to the logger of
-// WithPoolLogger: also what is not spelled as Set wants it, what a WithPeerFilter refuses,
-// and a loopback or link-local address, if this process has none of the kind. A view of
-// more peers than WithMaxPeers allows is not taken. A process that the view lacks is added
-// to it, so that it serves itself as it did. If there is nobody in a view, the last one
-// stands.
-//
-// If ctx ends first, the error wraps ctx.Err and says what was missing. The
-// discovery goes on all the same, so that a process may serve alone until its
-// peers are known; it hears of no Remove until then, and drops what it cached when they
-// are. Join may be called again, to wait. It also fails if the pool has
-// no WithDiscovery, if the discovery failed, and with ErrClosed after Shutdown.
-func (p *HTTPPool) Join(ctx context.Context) error {
+// Join implements Pool.Join.
+func (p *cluster) Join(ctx context.Context) error {
 	if p.membership == nil {
 		return errors.New("peercache: Join of a pool without a discovery: want a WithDiscovery, or Set")
 	}
@@ -77,7 +27,7 @@ func (p *HTTPPool) Join(ctx context.Context) error {
 
 // membership is the part that a pool has in a cluster by its discovery.
 type membership struct {
-	pool      *HTTPPool
+	pool      *cluster
 	discovery discovery.Discovery
 	lapsed    lapse
 
@@ -97,7 +47,7 @@ type membership struct {
 	problem error              // of the last view; nil if it is in place and holds this process
 }
 
-func newMembership(p *HTTPPool, d discovery.Discovery) *membership {
+func newMembership(p *cluster, d discovery.Discovery) *membership {
 	m := &membership{
 		pool:      p,
 		discovery: d,
@@ -238,10 +188,6 @@ func (m *membership) place(peers []string, anew bool) error {
 	return lacking
 }
 
-// longestPeerURL bounds what of the members of a view is looked at. The name of a
-// host has at most 253 bytes.
-const longestPeerURL = 512
-
 // mostWarnings is how many members of one view are warned of, each by itself.
 const mostWarnings = 16
 
@@ -251,10 +197,10 @@ func (m *membership) valid(peers []string) []string {
 	var members []string
 	invalid := make(map[uint64]bool)
 	warned, more := 0, 0
-	own := reachOf(m.pool.self)
+	own := peerurl.ReachOf(m.pool.self)
 	for _, name := range peers {
 		err := m.pool.checkPeer(name)
-		if there := reachOf(name); err == nil && there != anywhere && there != own && name != m.pool.self {
+		if there := peerurl.ReachOf(name); err == nil && there != peerurl.Anywhere && there != own && name != m.pool.self {
 			err = fmt.Errorf("peer %q: an address of one machine or one network alone, and this process, %s, is not there: want one that all reach", name, m.pool.self)
 		}
 		if err == nil {

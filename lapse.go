@@ -1,9 +1,6 @@
 package peercache
 
-import (
-	"fmt"
-	"sync/atomic"
-)
+import "fmt"
 
 // WithConsistency makes the group choose consistency, where it cannot have availability
 // as well: while the pool's discovery says that the registration of this process has
@@ -31,7 +28,7 @@ func WithConsistency() GroupOption {
 }
 
 // lapsed reports whether nothing may be answered from what is cached here, nor be kept.
-func (g *Group) lapsed() bool { return g.registrar != nil && g.registrar.lapsed() }
+func (g *Group) lapsed() bool { return g.registrar != nil && g.registrar.Lapsed() }
 
 // lapsedError is what a change returns that was made known while the group was lapsed.
 // err, which may be nil, is what went wrong besides.
@@ -40,30 +37,4 @@ func (g *Group) lapsedError(err error) error {
 		return fmt.Errorf("%w; besides, %w", err, ErrLapsed)
 	}
 	return fmt.Errorf("peercache: group %q: peers that are not known here may still serve the old values: %w", g.name, ErrLapsed)
-}
-
-// lapsed implements viewer. Without a discovery nobody is replaced.
-func (p *HTTPPool) lapsed() bool { return p.membership != nil && p.membership.lapsed.Load() }
-
-// lapse is whether peers may have a view without this process: what View.Lapsed says,
-// and true while the view lacks the process, before the first one, and when no more come.
-type lapse struct{ atomic.Bool }
-
-// end ends the lapse, when the view in place was made anew. What the consistent groups
-// cached before, others may have removed meanwhile, without this process.
-//
-// The order matters, for Gets go on meanwhile:
-//
-//  1. The view is made anew. A load that begins from here on keeps nothing before the
-//     peers have heard that this process is back.
-//  2. The loads and fetches that began before are tainted.
-//  3. The caches are cleared. Nothing from before comes in any more, because of 2.
-//  4. The caches are used again.
-func (l *lapse) end(groups map[string]*Group) {
-	for _, g := range groups {
-		if g.registrar != nil {
-			g.drop(&Change{All: true}) // its peers may hand over what they have: they heard of all changes
-		}
-	}
-	l.Store(false)
 }

@@ -211,15 +211,14 @@ func (g *Group) rank(key string) rank {
 // of changes. So for some time this process keeps nothing: as a rule the views soon agree.
 // If they do not, it keeps values for a time, so that the origin is not asked for each Get.
 func (g *Group) doubted(key string, owner bool) (r rank, doubted bool) {
-	v, ok := g.peers.(viewer)
-	if !ok {
+	if g.peers == nil {
 		return 0, false
 	}
-	since := v.doubtful()
+	since := g.peers.Doubtful()
 	if since == 0 {
 		return 0, false
 	}
-	if before, _ := v.before(key); owner && before == nil {
+	if before, _ := g.peers.Before(key); owner && before == nil {
 		return 0, false // it was the owner under the view before as well
 	}
 	if clock.Now() < since.Plus(g.times.standIn) {

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/peercache/peercache/internal/clock"
-	"github.com/peercache/peercache/pb"
 	"github.com/peercache/peercache/peer"
 )
 
@@ -26,25 +25,35 @@ const (
 	DefaultHandoverTime  = 10 * time.Second
 )
 
-// moved is a value that this process has of a key which it does not own any more.
+// Moved is a value that this process has of a key which it does not own any more.
+type Moved struct {
+	Key   string
+	Owner Peer // the new one
+	Bytes int64
+	Worth uint32 // a higher number for what is more likely to be asked for
+}
+
+// moved is one of a group.
 type moved struct {
-	group *Group
-	key   string
-	owner *httpPeer
-	bytes int64
-	worth uint32
+	Moved
+	group grouping
+	owner *member
 }
 
 // handOver offers what the view has moved to its new owners, those values first that are
 // worth most.
-func (p *HTTPPool) handOver(v *view) {
+func (p *cluster) handOver(v *view) {
 	defer p.offeredAll(v)
 	defer close(v.handed)
 	var all []moved
 	for _, g := range *p.groups.Load() {
-		all = append(all, g.viewChanged(v.since)...)
+		for _, m := range g.ViewChanged(v.since) {
+			if owner, ok := m.Owner.(*member); ok {
+				all = append(all, moved{m, g, owner})
+			}
+		}
 	}
-	if !p.compat && !v.first && len(all) > 0 {
+	if !p.stateless && !v.first && len(all) > 0 {
 		ctx, cancel := context.WithTimeout(p.life, p.handover.time)
 		defer cancel()
 		p.agree(ctx) // who has another view would not take them
@@ -64,17 +73,17 @@ func (p *HTTPPool) handOver(v *view) {
 // offerAll offers the first of all, in the order of their worth, up to what WithHandover
 // allows. It returns how many it offered, and of how many the owner could not be told,
 // though that is still in the view.
-func (p *HTTPPool) offerAll(ctx context.Context, all []moved) (offered, missed int) {
-	slices.SortStableFunc(all, func(a, b moved) int { return cmp.Compare(b.worth, a.worth) })
+func (p *cluster) offerAll(ctx context.Context, all []moved) (offered, missed int) {
+	slices.SortStableFunc(all, func(a, b moved) int { return cmp.Compare(b.Worth, a.Worth) })
 	type part struct {
-		group *Group
-		owner *httpPeer
+		group grouping
+		owner *member
 	}
 	parts := make(map[part][]moved)
 	left := p.handover.bytes
 	for _, m := range all {
-		if m.bytes <= left {
-			left -= m.bytes
+		if m.Bytes <= left {
+			left -= m.Bytes
 			to := part{m.group, m.owner}
 			parts[to] = append(parts[to], m)
 		}
@@ -85,7 +94,7 @@ func (p *HTTPPool) offerAll(ctx context.Context, all []moved) (offered, missed i
 	for to, values := range parts {
 		offers.Go(func() error {
 			defer func() {
-				if p.view.Load().has(to.owner.url) == to.owner {
+				if p.view.Load().has(to.owner.name) == to.owner {
 					untold.Add(int64(len(values)))
 				}
 			}()
@@ -117,8 +126,8 @@ const (
 // one request.
 func oneOffer(values []moved) (n int) {
 	for bytes, keys := int64(0), 0; n < min(len(values), keysInOffer); n++ {
-		bytes += values[n].bytes
-		keys += len(values[n].key)
+		bytes += values[n].Bytes
+		keys += len(values[n].Key)
 		if n > 0 && (bytes > bytesInOffer || keys > peer.MaxChangeBytes) {
 			break
 		}
@@ -128,22 +137,22 @@ func oneOffer(values []moved) (n int) {
 
 // offer tells the peer of values that it may ask for, as far as it owns them still, and
 // waits until it has.
-func (h *httpPeer) offer(ctx context.Context, g *Group, values []moved) error {
-	req := &pb.ChangeRequest{Group: g.name}
-	for _, m := range values {
-		if g.pick(m.key, 0) == Peer(h) {
-			req.Offered = append(req.Offered, []byte(m.key))
+func (m *member) offer(ctx context.Context, g grouping, values []moved) error {
+	c := Change{Group: g.Name()}
+	for _, v := range values {
+		if g.Pick(v.Key, 0) == Peer(m) {
+			c.Offered = append(c.Offered, v.Key)
 		}
 	}
-	if len(req.Offered) == 0 {
+	if len(c.Offered) == 0 {
 		return nil
 	}
-	_, err := h.change(ctx, req)
+	_, err := m.change(ctx, c)
 	return err
 }
 
 // offeredAll tells the newcomers that nothing more will be offered.
-func (p *HTTPPool) offeredAll(v *view) {
+func (p *cluster) offeredAll(v *view) {
 	ctx, cancel := context.WithTimeout(p.life, p.handover.time)
 	defer cancel()
 	var all errgroup.Group
@@ -151,12 +160,12 @@ func (p *HTTPPool) offeredAll(v *view) {
 	for _, newcomer := range v.newcomers {
 		all.Go(func() error {
 			return insist(ctx, func() error {
-				if p.compat || p.view.Load().id != v.id {
+				if p.stateless || p.view.Load().id != v.id {
 					return nil
 				}
 				_, err := newcomer.Change(ctx, Change{})
-				if err == nil && p.isUnheard(newcomer.url) {
-					err = &PeerError{Peer: newcomer.url, Err: errUnheard}
+				if err == nil && p.isUnheard(newcomer.name) {
+					err = &PeerError{Peer: newcomer.name, Err: errUnheard}
 				}
 				return err
 			})
@@ -198,7 +207,7 @@ func (v *view) offering(peer string) bool {
 }
 
 // takeOver asks a peer for the values that it offers.
-func (p *HTTPPool) takeOver(ctx context.Context, g *Group, from string, keys []string) {
+func (p *cluster) takeOver(ctx context.Context, g grouping, from string, keys []string) {
 	peer, left := p.peer(from)
 	if peer == nil {
 		return // it has no part in the view, and had none
@@ -206,7 +215,7 @@ func (p *HTTPPool) takeOver(ctx context.Context, g *Group, from string, keys []s
 	ctx, cancel := context.WithTimeout(ctx, p.handover.time)
 	defer cancel()
 	p.agree(ctx) // before, values of keys that are new here are not kept
-	if p.settled(ctx) != nil || p.takeOvers.Acquire(ctx, 1) != nil {
+	if p.Settled(ctx) != nil || p.takeOvers.Acquire(ctx, 1) != nil {
 		return
 	}
 	defer p.takeOvers.Release(1)
@@ -215,7 +224,7 @@ func (p *HTTPPool) takeOver(ctx context.Context, g *Group, from string, keys []s
 	for _, key := range keys[:min(len(keys), mostOffered)] {
 		asks.Go(func() error {
 			if ctx.Err() == nil {
-				g.takeOver(ctx, key, peer, left)
+				g.TakeOver(ctx, key, peer, left)
 			}
 			return nil
 		})
@@ -232,7 +241,7 @@ const (
 
 // peer returns the peer of that name that is in the view, or was lately, and then when it
 // left; nil if there is none.
-func (p *HTTPPool) peer(name string) (peer Peer, left clock.Instant) {
+func (p *cluster) peer(name string) (peer Peer, left clock.Instant) {
 	if h := p.view.Load().has(name); h != nil {
 		return h, 0
 	}
@@ -244,37 +253,4 @@ func (p *HTTPPool) peer(name string) (peer Peer, left clock.Instant) {
 		}
 	}
 	return nil, 0
-}
-
-// takeOver gets a value that a peer offers, which may have left the view, unless there is
-// one.
-func (g *Group) takeOver(ctx context.Context, key string, from Peer, left clock.Instant) {
-	for g.checkKey(key) == nil && ctx.Err() == nil {
-		since, ok := g.handoversSince(key)
-		if !ok || g.lapsed() || !g.wants(key) || g.changedBefore(key, left) {
-			return
-		}
-		e, ok := g.handedOver(ctx, key, from)
-		if !ok || !g.wants(key) {
-			return
-		}
-		marked := g.marked(key, since)
-		kept := g.addOwn(key, e, func() bool { return marked() || g.changedBefore(key, left) })
-		if now, _ := g.handoversSince(key); kept || now == since {
-			return
-		}
-		// The view has changed meanwhile: the marks are of the new one, and the value is
-		// not offered again to who was to have it before.
-	}
-}
-
-// wants reports whether a value of key that another peer had is of use here: this process
-// owns the key, and has no value that may be newer.
-func (g *Group) wants(key string) bool {
-	if g.rank(key) != asOwner {
-		return false
-	}
-	e, there := g.main.Get(key)
-	now := clock.Now()
-	return !there || e.Former || e.Expires != 0 && e.Expires <= now || e.Lease != 0 && e.Lease <= now
 }

@@ -28,7 +28,7 @@ func WithPeers(p PeerPicker) GroupOption {
 		if p == nil {
 			return fmt.Errorf("WithPeers(nil): want a PeerPicker, or leave the option out for a local cache")
 		}
-		g.peers = p
+		g.picker = p
 		return nil
 	}
 }

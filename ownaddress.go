@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,8 +18,8 @@ import (
 // there itself: a self that was copied from another process would have both believe that
 // they own the same keys, and neither would hear of the other's changes (P8).
 type ownAddress struct {
-	pool  *HTTPPool
-	fresh http.RoundTripper // opens a connection for each request: another may lead elsewhere
+	pool *cluster
+	conn peer.Conn // to this process, by the way that its peers have
 
 	looked  chan struct{} // closed when the first look is over
 	reached atomic.Bool   // a request came that was sent to this address
@@ -50,14 +49,8 @@ const (
 	listenWithin = 5 * time.Second
 )
 
-func newOwnAddress(p *HTTPPool) *ownAddress {
-	a := &ownAddress{pool: p, fresh: p.transport, looked: make(chan struct{})}
-	if t, ok := p.transport.(*http.Transport); ok {
-		t = t.Clone()
-		t.DisableKeepAlives = true
-		a.fresh = t
-	}
-	return a
+func newOwnAddress(c *cluster) *ownAddress {
+	return &ownAddress{pool: c, conn: newToldMember(c, c.self).conn, looked: make(chan struct{})}
 }
 
 // lookAgain looks whether this process is found at its address, unless that was just done.
@@ -71,7 +64,7 @@ func (a *ownAddress) lookAgain() {
 
 // begin begins a look, unless one is in progress. The caller holds a.mu.
 func (a *ownAddress) begin() {
-	if a.looking || a.closed || a.pool.compat { // golang/groupcache says nothing of itself
+	if a.looking || a.closed || a.pool.stateless {
 		return
 	}
 	a.looking, a.last = true, clock.Now()
@@ -104,7 +97,7 @@ func (a *ownAddress) look(ctx context.Context) {
 	all.Wait()
 	if a.conclude(worst(found)) { // with no lock held: the user is told what leaves
 		for _, g := range *a.pool.groups.Load() {
-			g.drop(&Change{All: true})
+			g.DropAll()
 		}
 	}
 }
@@ -124,24 +117,11 @@ func worst(found []error) (first error) {
 // ask sends one request to the address. The error is an errWrongPeer where another process
 // answers, an errForeign where something else does.
 func (a *ownAddress) ask(ctx context.Context) error {
-	p := a.pool
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.self+p.basePath, nil)
-	if err != nil {
-		return err
+	who, err := a.conn.Ping(ctx)
+	if err == nil && who.Process != a.pool.consent.process {
+		err = fmt.Errorf("%w: another process answers at the address that this one has as its self, and calls itself %s: want the address of this process, by which its peers reach it", peer.ErrWrongPeer, quote.Key(who.Name))
 	}
-	p.address(req.Header, p.self)
-	resp, err := a.fresh.RoundTrip(req)
-	if err != nil {
-		return connectionError(ctx, err)
-	}
-	defer resp.Body.Close()
-	switch who := identityOf(resp.Header); {
-	case who.name == "":
-		return foreign(resp)
-	case who.process != p.consent.process:
-		return fmt.Errorf("%w: another process answers at the address that this one has as its self, and calls itself %s: want the address of this process, by which its peers reach it", peer.ErrWrongPeer, quote.Key(who.name))
-	}
-	return nil
+	return err
 }
 
 // conclude records what a look has found, and reports whether what is cached has to be
@@ -220,30 +200,4 @@ func (a *ownAddress) wait(ctx context.Context) {
 	case <-a.looked:
 	case <-ctx.Done():
 	}
-}
-
-// misplaced reports whether this process has the name of another one: what it keeps would not
-// be dropped by the changes of others.
-func (g *Group) misplaced() bool { return g.pool != nil && g.pool.own.wrong.Load() }
-
-// misplacedError returns an error for a change by a process that has the name of another one:
-// who has its values is not known. It waits for the first look.
-func (g *Group) misplacedError(ctx context.Context) error {
-	g.pool.own.wait(ctx)
-	if err := g.pool.problems.of(g.pool.self, WrongProcess); err != nil {
-		return &InvalidationError{Group: g.name, Pending: []Pending{{Peer: g.pool.self, Err: err}}}
-	}
-	return nil
-}
-
-// ownProblem returns what is wrong at the address of this process, or nil. Its peers cannot
-// ask there whether what is said in its name is true, so that they believe none of it.
-func (g *Group) ownProblem() error {
-	if g.pool == nil {
-		return nil
-	}
-	if e := g.pool.problems.of(g.pool.self, 0); e != nil {
-		return e
-	}
-	return nil
 }

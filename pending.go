@@ -111,12 +111,12 @@ func otherView(difference string) error {
 // errChanging returns the error of a change that ends while the views still change: any peer
 // may keep what it has under a view that this process has not seen. A peer whose view differs
 // all the time is told apart.
-func (t *telling) errChanging(ctx context.Context, now agreement) error {
-	if now.dissenter != "" && ctx.Err() == nil {
+func (t *telling) errChanging(ctx context.Context, now Agreement) error {
+	if now.Dissenter != "" && ctx.Err() == nil {
 		difference, _ := t.g.reconcile(ctx, now)
-		t.pending[now.dissenter] = Pending{Peer: now.dissenter, Err: otherView(difference)}
+		t.pending[now.Dissenter] = Pending{Peer: now.Dissenter, Err: otherView(difference)}
 	}
-	for _, p := range now.peers {
+	for _, p := range now.Peers {
 		if old, ok := t.pending[p.Name()]; !ok || errors.Is(old.Err, context.Canceled) || errors.Is(old.Err, context.DeadlineExceeded) {
 			t.pending[p.Name()] = Pending{Peer: p.Name(), Err: because(errViewsChange, ctx.Err())}
 		}

@@ -5,20 +5,18 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/peercache/peercache/peer"
 )
 
 // A PoolOption changes what NewHTTPPool makes. NewHTTPPool returns its error.
-type PoolOption func(*HTTPPool) error
+type PoolOption func(*poolOptions) error
 
 // WithBasePath sets the path under which peers ask each other, the same on all
 // of them. It begins and ends with a slash, and has only letters, digits, '-',
 // '_', '.' and '~' in between. The default is DefaultBasePath, or that of
 // WithGroupcacheCompat.
 func WithBasePath(path string) PoolOption {
-	return func(p *HTTPPool) error {
+	return func(o *poolOptions) error {
 		if !strings.HasPrefix(path, "/") || !strings.HasSuffix(path, "/") || strings.Contains(path, "//") {
 			return fmt.Errorf("WithBasePath(%q): want a path that begins and ends with one slash, such as %q", path, DefaultBasePath)
 		}
@@ -27,7 +25,7 @@ func WithBasePath(path string) PoolOption {
 				return fmt.Errorf("WithBasePath(%q): want only letters, digits, '-', '_', '.' and '~' between the slashes", path)
 			}
 		}
-		p.basePath = path
+		o.basePath = path
 		return nil
 	}
 }
@@ -47,8 +45,8 @@ func plainSegment(s string) bool {
 // changed over one process at a time. Base URLs may have the port of their scheme, or other
 // spellings of the host, as they stand on the ring of the others. It excludes WithHandover.
 func WithGroupcacheCompat() PoolOption {
-	return func(p *HTTPPool) error {
-		p.compat = true
+	return func(o *poolOptions) error {
+		o.compat = true
 		return nil
 	}
 }
@@ -60,11 +58,11 @@ func WithGroupcacheCompat() PoolOption {
 // see WithDetectionTime; on a stream, where nothing else has to be bounded, it has no
 // effect. It is at least the detection time.
 func WithPeerTimeout(d time.Duration) PoolOption {
-	return func(p *HTTPPool) error {
+	return func(o *poolOptions) error {
 		if d <= 0 {
 			return fmt.Errorf("WithPeerTimeout(%v): want more than 0", d)
 		}
-		p.peerTimeout = d
+		o.peerTimeout = d
 		return nil
 	}
 }
@@ -75,11 +73,11 @@ func WithPeerTimeout(d time.Duration) PoolOption {
 // default is 500 ms. Three tenths of it pass before the sign is asked for, by the plain
 // way maybe on a new connection: the rest has to be enough for that.
 func WithDetectionTime(d time.Duration) PoolOption {
-	return func(p *HTTPPool) error {
+	return func(o *poolOptions) error {
 		if d < time.Millisecond || d > mostDetection {
 			return fmt.Errorf("WithDetectionTime(%v): want 1ms to %v", d, mostDetection)
 		}
-		p.stream.Detect = d
+		o.stream.Detect = d
 		return nil
 	}
 }
@@ -95,11 +93,11 @@ const mostDetection = time.Hour
 // default is DefaultHandoverBytes and DefaultHandoverTime; math.MaxInt64 is no bound, of
 // either.
 func WithHandover(maxBytes int64, maxTime time.Duration) PoolOption {
-	return func(p *HTTPPool) error {
+	return func(o *poolOptions) error {
 		if maxBytes < 0 || maxTime <= 0 {
 			return fmt.Errorf("WithHandover(%d, %v): want at least 0 bytes, and a time of more than 0", maxBytes, maxTime)
 		}
-		p.handover.bytes, p.handover.time, p.handover.given = maxBytes, maxTime, true
+		o.cluster.HandoverBytes, o.cluster.HandoverTime, o.handoverGiven = maxBytes, maxTime, true
 		return nil
 	}
 }
@@ -108,11 +106,11 @@ func WithHandover(maxBytes int64, maxTime time.Duration) PoolOption {
 // they leave or are back. So many changes may come at once; more wait, and take effect
 // together. The default is DefaultViewChangeRate. It does not bound Set and a discovery.
 func WithViewChangeRate(perSecond int) PoolOption {
-	return func(p *HTTPPool) error {
+	return func(o *poolOptions) error {
 		if perSecond < 1 {
 			return fmt.Errorf("WithViewChangeRate(%d): want at least 1", perSecond)
 		}
-		p.changes.perSecond = perSecond
+		o.cluster.ViewChangeRate = perSecond
 		return nil
 	}
 }
@@ -123,11 +121,11 @@ func WithViewChangeRate(perSecond int) PoolOption {
 // waiting, and drop values in this process alone. Only new processes and earlier versions send
 // such requests as a rule. The default is DefaultMaxUnproven.
 func WithMaxUnproven(n int) PoolOption {
-	return func(p *HTTPPool) error {
+	return func(o *poolOptions) error {
 		if n < 1 {
 			return fmt.Errorf("WithMaxUnproven(%d): want at least 1", n)
 		}
-		p.unproven = semaphore.NewWeighted(int64(n))
+		o.cluster.MaxUnproven = n
 		return nil
 	}
 }
@@ -136,11 +134,11 @@ func WithMaxUnproven(n int) PoolOption {
 // a request and a connection of its own, where it holds up no other answers. The
 // default is 256 KiB. It excludes WithoutStream.
 func WithLargeValue(n int) PoolOption {
-	return func(p *HTTPPool) error {
+	return func(o *poolOptions) error {
 		if n < 1 || n > peer.MaxValueBytes {
 			return fmt.Errorf("WithLargeValue(%d): want 1 to %d", n, peer.MaxValueBytes)
 		}
-		p.stream.LargeValue = n
+		o.stream.LargeValue = n
 		return nil
 	}
 }
@@ -154,11 +152,11 @@ const DefaultMaxLargeRequests = 32
 // WithoutStream, where all values take the plain way. The default is
 // DefaultMaxLargeRequests.
 func WithMaxLargeRequests(n int) PoolOption {
-	return func(p *HTTPPool) error {
+	return func(o *poolOptions) error {
 		if n < 1 {
 			return fmt.Errorf("WithMaxLargeRequests(%d): want at least 1", n)
 		}
-		p.largeAtOnce = n
+		o.largeRequests = n
 		return nil
 	}
 }
@@ -166,8 +164,8 @@ func WithMaxLargeRequests(n int) PoolOption {
 // WithoutStream makes the pool ask, and answer, by one HTTP request a key alone,
 // for networks in which nothing else gets through.
 func WithoutStream() PoolOption {
-	return func(p *HTTPPool) error {
-		p.streams = false
+	return func(o *poolOptions) error {
+		o.streams = false
 		return nil
 	}
 }

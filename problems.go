@@ -36,9 +36,9 @@ type problemKey struct {
 // warnAgain is after how long the same is said once more.
 const warnAgain = 10 * time.Minute
 
-func newProblems() problems {
+func newProblems(log *slog.Logger) problems {
 	return problems{
-		log:    slog.New(slog.DiscardHandler),
+		log:    log,
 		all:    make(map[problemKey]*ConfigError),
 		warned: make(map[problemKey]clock.Instant),
 		next:   make(chan struct{}),

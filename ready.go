@@ -10,22 +10,8 @@ import (
 	"github.com/peercache/peercache/internal/quote"
 )
 
-// Ready returns nil when this process is warm enough for the requests of users: it has a
-// view, by Set or by Join, the peers that can be reached have it too, those to which this
-// process is new have handed over what is its own now, and what may be used of the
-// snapshots is restored. If ctx ends before, the error wraps ctx.Err and says what was
-// missing. It is made for a readiness probe.
-//
-// Peers that cannot be reached are not waited for, and those that have values to hand over,
-// or lack a group, for no longer than WithHandover's time after this process got its view.
-// For a wrong configuration Ready waits without end, because people have to mend it, and
-// errors.As finds a *ConfigError in its error: a WrongProcess, NotAPeer, NotListening or
-// DifferentLists.
-//
-// Once warm, the process stays ready whatever changes in the cluster: otherwise a change that
-// all processes see could take all of them away from their users. From Shutdown on
-// the error is ErrClosed.
-func (p *HTTPPool) Ready(ctx context.Context) error {
+// Ready implements Pool.Ready.
+func (p *cluster) Ready(ctx context.Context) error {
 	for {
 		if p.leaving.Load() || p.closed.Load() {
 			return fmt.Errorf("peercache: ready: %w", ErrClosed)
@@ -53,7 +39,7 @@ func (p *HTTPPool) Ready(ctx context.Context) error {
 
 // missing returns a channel that is closed when what Ready waits for may have changed, how
 // long it waits at most, and for what: nil, if for nothing.
-func (p *HTTPPool) missing() (next <-chan struct{}, most time.Duration, err error) {
+func (p *cluster) missing() (next <-chan struct{}, most time.Duration, err error) {
 	given := p.viewed()
 	select {
 	case <-given:
@@ -87,20 +73,20 @@ func (p *HTTPPool) missing() (next <-chan struct{}, most time.Duration, err erro
 		return c.offered, most, fmt.Errorf("peers have values to hand over: %s", quote.SomeKeys(c.offering))
 	}
 	for name, g := range *p.groups.Load() {
-		if g.snapshot == nil {
+		if !g.HasSnapshot() {
 			continue
 		}
 		select {
-		case <-g.snapshot.restored:
+		case <-g.Restored():
 		default:
-			return g.snapshot.restored, most, fmt.Errorf("the snapshot of group %q is being restored", name)
+			return g.Restored(), most, fmt.Errorf("the snapshot of group %q is being restored", name)
 		}
 	}
 	return nil, 0, nil
 }
 
 // viewed returns a channel that is closed when the pool has a view.
-func (p *HTTPPool) viewed() <-chan struct{} {
+func (p *cluster) viewed() <-chan struct{} {
 	if p.membership != nil {
 		return p.membership.held
 	}

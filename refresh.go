@@ -56,8 +56,8 @@ func (g *Group) renew(ctx context.Context, key string, have Entry, old *aged) {
 // isCrowded reports whether renewals should not be asked of a peer now: callers come first,
 // and who finds a lease to be over will ask.
 func isCrowded(p Peer) bool {
-	linked, ok := p.(linkedPeer)
-	return ok && linked.crowded()
+	starter := starterOf(p)
+	return starter != nil && starter.Full()
 }
 
 // renewAll does what was left to old, and empties it.
@@ -104,10 +104,10 @@ func (g *Group) renewCopies(ctx context.Context, keys []string, haves []Entry) {
 		if have.Missing {
 			have = Entry{}
 		}
-		a.keys, a.flights, a.many.haves = append(a.keys, key), append(a.flights, f), append(a.many.haves, have)
+		a.Keys, a.flights, a.many.haves = append(a.Keys, key), append(a.flights, f), append(a.many.haves, have)
 	}
 	for _, a := range asks {
-		g.stats.renewals.Add(int64(len(a.keys)))
+		g.stats.renewals.Add(int64(len(a.Keys)))
 		a.start()
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/failpoint"
 	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/internal/snapshot"
 	"github.com/peercache/peercache/pb"
@@ -25,11 +26,24 @@ func (g *Group) checkSnapshot() error {
 	if g.consistent {
 		return errors.New("WithSnapshot and WithConsistency: want one of them: the other one begins with empty caches")
 	}
-	p, ok := g.peers.(*HTTPPool)
-	if !ok || p == nil || p.view.Load() == nil || p.compat {
+	p := poolOf(g.picker)
+	if !p.made() || p.stateless {
 		return errors.New("WithSnapshot: the group's peers cannot say what they changed while this process was down: want an HTTPPool that NewHTTPPool made without WithGroupcacheCompat, or no peers")
 	}
 	return p.accepts(g) // Register looks again, but then the file is taken
+}
+
+// poolOf returns the pool that a picker is; nil, if it is another one.
+func poolOf(p PeerPicker) *Pool {
+	switch p := p.(type) {
+	case *Pool:
+		return p
+	case *HTTPPool:
+		if p != nil {
+			return p.Pool
+		}
+	}
+	return nil
 }
 
 // take takes the file away, and looks whether it is one for this process. If it is not,
@@ -43,7 +57,7 @@ func (g *Group) take() (err error) {
 		return nil
 	}
 	if err = s.open(g.name); err == nil && g.peers != nil {
-		s.farewell, err = farewellOf(s.file.Header(), g.peers.(*HTTPPool).self)
+		s.farewell, err = farewellOf(s.file.Header(), poolOf(g.picker).cluster.Self())
 	}
 	if err != nil {
 		g.sayRestored(0, cmp.Or(err, s.drop()))
@@ -82,15 +96,51 @@ func (g *Group) warm() {
 		g.sayRestored(n, cmp.Or(err, s.drop()))
 		return
 	}
-	p := g.peers.(*HTTPPool)
+	c := g.home
 	if s.taken == nil {
-		p.regain(0, nil)
+		c.Regain(0, nil)
 		close(s.restored)
 		return
 	}
 	s.departure = s.file.Header().Departure
-	p.regain(s.departure, s.farewell)
-	p.background.Go(func() { p.restore(g) })
+	c.Regain(s.departure, s.farewell)
+	c.Background(g.restoreAmongPeers)
+}
+
+// restoreAmongPeers restores the snapshot when the peers have said what was changed since.
+func (g *Group) restoreAmongPeers() {
+	s := g.snapshot
+	defer close(s.restored)
+	defer s.drop()
+	n := 0
+	err := g.home.Restore(s.departure, s.farewell, func(v *Validation) error {
+		more, err := g.restore(validated{g, v})
+		n += more
+		return err
+	})
+	if err != ErrClosed {
+		g.sayRestored(n, err)
+	}
+}
+
+// validated vouches for what the peers know not to be changed.
+type validated struct {
+	group *Group
+	*Validation
+}
+
+func (v validated) knows(departure uint64) bool { return departure == v.Departure }
+
+func (v validated) vouch(key string) (changed func() bool, ok bool) {
+	g := v.group
+	since, ok := g.handoversSince(key)
+	if !ok || since != v.Since || g.lapsed() || v.Changed(g.name, key) && g.planted != failpoint.LogsIgnored {
+		return nil, false
+	}
+	if !v.Covers(g.pick(key, 1)) {
+		return nil, false
+	}
+	return g.marked(key, since), true
 }
 
 // sayRestored tells the logger how many values were restored, or why not all.

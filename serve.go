@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/peercache/peercache/internal/failpoint"
@@ -36,15 +35,7 @@ func (g *Group) note(from, key string, lease time.Duration) bool {
 	if g.holders == nil || from == "" || lease <= 0 || g.lapsed() {
 		return false
 	}
-	return g.holders.Note(key, from, lease, g.knows)
-}
-
-// knows reports whether a peer is in the view.
-func (g *Group) knows(name string) bool {
-	if v, ok := g.peers.(viewer); ok {
-		return v.knows(name)
-	}
-	return slices.ContainsFunc(g.peers.Peers(), func(p Peer) bool { return p.Name() == name })
+	return g.holders.Note(key, from, lease, g.peers.Knows)
 }
 
 // serveHit answers a peer's request from the main cache. What is to be loaded again is left

@@ -1,12 +1,15 @@
 package peercache
 
 import (
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/peercache/peercache/internal/stream"
+	"github.com/peercache/peercache/internal/breaker"
+	"github.com/peercache/peercache/peer"
 )
+
+// Histogram counts durations.
+type Histogram = peer.Histogram
 
 // Stats are the figures of a group in this process since it was made.
 type Stats struct {
@@ -128,70 +131,48 @@ type PeerStats struct {
 	Reconnects int64 // connections after the first
 	// Disagreements counts how often the peer said that it has another view.
 	Disagreements int64
-	Breaker       BreakerState     // whether the peer is asked, by either way
-	BreakerOpened int64            // times it failed, so that its keys went to the next peer
-	Latency       stream.Histogram // from a request to its answer, a load included
+	Breaker       BreakerState // whether the peer is asked, by either way
+	BreakerOpened int64        // times it failed, so that its keys went to the next peer
+	Latency       Histogram    // from a request to its answer, a load included
 }
 
 // Stats returns the figures of all peers in the view, in the order of Set.
-func (p *HTTPPool) Stats() []PeerStats {
-	others := p.view.Load().others
-	stats := make([]PeerStats, 0, len(others))
-	for _, peer := range others {
-		h := peer.(*httpPeer)
-		s := PeerStats{Peer: h.url, Transport: "stream", Disagreements: h.disagreements.Load()}
-		if h.plainly() {
-			s.Transport = "plain"
+func (p *Pool) Stats() []PeerStats {
+	others := p.cluster.Members()
+	all := make([]PeerStats, 0, len(others))
+	for _, m := range others {
+		s := PeerStats{Peer: m.Name(), Problem: p.cluster.ProblemOf(m.Name()), Disagreements: m.Disagreements()}
+		if conn, ok := m.Conn().(interface{ Stats() peer.Stats }); ok {
+			s.add(conn.Stats())
 		}
-		if e := p.problems.of(h.url, 0); e != nil {
-			s.Problem = e.Err.Error()
-		}
-		s.Breaker, s.BreakerOpened = h.breaker.stats()
-		all := h.calls.stats()
-		s.Plain = all.Requests
-		if h.link != nil {
-			linked, opened := h.link.stats()
-			all.Add(&linked)
-			s.Reconnects = max(0, opened-1)
-		}
-		s.Requests, s.Keys, s.Batches = all.Requests, all.Keys, all.Batches
-		s.BytesIn, s.BytesOut, s.InFlight, s.Latency = all.BytesIn, all.BytesOut, all.InFlight, all.Latency
-		stats = append(stats, s)
+		all = append(all, s)
 	}
-	return stats
+	return all
 }
 
-// plainCalls counts what a peer is asked by the plain way.
-type plainCalls struct {
-	mu  sync.Mutex
-	sum stream.Stats // guarded by mu
-}
-
-// begin counts a request of some bytes for a path below the base path.
-func (c *plainCalls) begin(path string, bytes int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.sum.Requests++
-	c.sum.InFlight++
-	c.sum.BytesOut += int64(bytes)
-	if path == changePath {
-		c.sum.Changes++
-	} else {
-		c.sum.Keys++
+// add adds the figures of a connection.
+func (s *PeerStats) add(c peer.Stats) {
+	s.Transport, s.Requests, s.Plain, s.Keys, s.Batches = c.Transport, c.Requests, c.Plain, c.Keys, c.Batches
+	s.BytesIn, s.BytesOut, s.InFlight, s.Reconnects, s.Latency = c.BytesIn, c.BytesOut, c.InFlight, max(0, c.Opened-1), c.Latency
+	s.BreakerOpened = c.Failures
+	switch {
+	case c.Trying:
+		s.Breaker = BreakerHalfOpen
+	case c.Failing:
+		s.Breaker = BreakerOpen
 	}
 }
 
-// end counts the end of a request, with as many bytes of an answer.
-func (c *plainCalls) end(bytes int, took time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.sum.InFlight--
-	c.sum.BytesIn += int64(bytes)
-	c.sum.Latency.Observe(took)
-}
+// A BreakerState is what a process makes of a peer: see PeerStats.
+type BreakerState = breaker.State
 
-func (c *plainCalls) stats() stream.Stats {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.sum
-}
+// The states of a breaker.
+const (
+	// BreakerClosed: the peer is asked.
+	BreakerClosed = breaker.Closed
+	// BreakerOpen: the peer has failed. Its keys go to the next peer at once.
+	BreakerOpen = breaker.Open
+	// BreakerHalfOpen: as BreakerOpen, while an attempt to reach the peer is in progress
+	// in the background.
+	BreakerHalfOpen = breaker.HalfOpen
+)

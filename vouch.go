@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/peercache/peercache/internal/clock"
-	"github.com/peercache/peercache/internal/failpoint"
 	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/pb"
+	"github.com/peercache/peercache/peer"
 )
 
 // While a process was down, its peers have changed keys that are in its snapshot (P8). So
@@ -27,11 +27,13 @@ import (
 //     down itself cannot know what was changed meanwhile, but then somebody else was there,
 //     who is asked too. A process that was alone then vouches for its file if it still is.
 
-// testimony is what the peers of a view say of a departure. It is a voucher.
-type testimony struct {
-	group     *Group
-	departure uint64
-	view      *view
+// Validation is what the peers of a view say of a departure: which values of a snapshot may be
+// used.
+type Validation struct {
+	// Departure is the number of the departure.
+	Departure uint64
+	// Since is when the view began whose peers were asked.
+	Since clock.Instant
 
 	mu       sync.Mutex // guards what follows, while the peers are asked
 	changed  []byte     // the keys, as in a changeLog
@@ -44,17 +46,17 @@ type testimony struct {
 // errNotYet says that somebody may still come who knows what was changed.
 var errNotYet = errors.New("not all peers of then are back")
 
-// ask asks the peers of the view what was changed since the departure. The error says why
+// validate asks the peers of the view what was changed since the departure. The error says why
 // nothing of the file may be used; it is errNotYet if that may change.
-func (g *Group) ask(ctx context.Context, p *HTTPPool, v *view, departure uint64, f *pb.Farewell) (*testimony, error) {
-	t := &testimony{group: g, departure: departure, view: v, changed: make([]byte, logBytes), unbroken: make(map[string]bool), known: make(map[string]bool)}
+func (p *cluster) validate(ctx context.Context, v *view, departure uint64, f *pb.Farewell) (*Validation, error) {
+	t := &Validation{Departure: departure, Since: v.since, changed: make([]byte, logBytes), unbroken: make(map[string]bool), known: make(map[string]bool)}
 	ctx, cancel := context.WithTimeout(ctx, p.handshakeTimeout())
 	defer cancel()
 	var asks errgroup.Group
 	asks.SetLimit(announceAtOnce)
-	for _, peer := range v.others {
+	for _, other := range v.others {
 		asks.Go(func() error {
-			t.hear(ctx, peer.(*httpPeer), departures(peer.Name(), departure, f))
+			t.hear(ctx, other.(*member), departures(other.Name(), departure, f))
 			return nil
 		})
 	}
@@ -95,28 +97,37 @@ func departures(peer string, departure uint64, f *pb.Farewell) (known []uint64) 
 }
 
 // hear asks one peer.
-func (t *testimony) hear(ctx context.Context, h *httpPeer, since []uint64) {
+func (t *Validation) hear(ctx context.Context, m *member, since []uint64) {
 	if len(since) == 0 {
 		since = []uint64{0} // what it knows since it started
 	}
-	resp, err := h.change(ctx, &pb.ChangeRequest{Since: since})
+	answer, err := m.change(ctx, Change{Since: since})
 	if err != nil {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.known[h.url] = false
-	if len(resp.GetChanged()) != logBytes {
+	t.known[m.name] = false
+	if len(answer.Log) != logBytes {
 		return
 	}
 	t.answered++
-	for i, b := range resp.GetChanged() {
+	for i, b := range answer.Log {
 		t.changed[i] |= b
 	}
-	t.known[h.url] = resp.GetSinceDeparture()
-	if resp.GetUnbroken() {
-		t.unbroken[h.url] = true
+	t.known[m.name] = answer.SinceDeparture
+	if answer.Unbroken {
+		t.unbroken[m.name] = true
 	}
+}
+
+// Changed reports whether a key may have been changed since, as some peer says.
+func (t *Validation) Changed(group, key string) bool { return bitOf(t.changed, group, key) }
+
+// Covers reports whether it is known of all changes of a key that next owned meanwhile, the next
+// peer on the ring, or nil.
+func (t *Validation) Covers(next Peer) bool {
+	return t.all || next != nil && t.unbroken[next.Name()]
 }
 
 // sincesAtOnce is how many are told at the same time what was changed since. It takes a
@@ -125,59 +136,39 @@ const sincesAtOnce = 4
 
 // answerSince says what is known of the changes since a departure: nothing, while others may
 // have a view without this process.
-func (p *HTTPPool) answerSince(departures []uint64, resp *pb.ChangeResponse) {
-	if p.lapsed() {
+func (p *cluster) answerSince(departures []uint64, answer *peer.Changed) {
+	if p.Lapsed() {
 		return
 	}
 	p.sinces <- struct{}{}
 	defer func() { <-p.sinces }()
 	inView := map[string]bool{p.self: true}
-	for _, peer := range p.Peers() {
-		inView[peer.Name()] = true
+	for _, other := range p.Peers() {
+		inView[other.Name()] = true
 	}
 	departures = departures[:min(len(departures), mostLogs)]
-	resp.Changed, resp.SinceDeparture, resp.Unbroken = p.logs.since(departures, inView)
+	answer.Log, answer.SinceDeparture, answer.Unbroken = p.logs.since(departures, inView)
 }
 
-// knows implements voucher.
-func (t *testimony) knows(departure uint64) bool { return departure == t.departure }
-
-// vouch implements voucher.
-func (t *testimony) vouch(key string) (changed func() bool, ok bool) {
-	g := t.group
-	since, ok := g.handoversSince(key)
-	if !ok || since != t.view.since || g.lapsed() || bitOf(t.changed, g.name, key) && g.planted != failpoint.LogsIgnored {
-		return nil, false
-	}
-	if next := g.pick(key, 1); !t.all && (next == nil || !t.unbroken[next.Name()]) {
-		return nil, false
-	}
-	return g.marked(key, since), true
-}
-
-// restore restores a group's snapshot when there is a view, and the peers have it. It takes
-// no longer than WithHandover allows.
-func (p *HTTPPool) restore(g *Group) {
-	s := g.snapshot
-	defer close(s.restored)
-	defer s.drop()
+// Restore waits for a view that the peers have, asks them what was changed since the departure,
+// and calls use, with what they say, for as long as more of the snapshot may be of use then. It
+// takes no longer than the handover may. f is what the process that wrote the snapshot knew of its
+// end. The error says why nothing was used, or not all; it is ErrClosed if the process ends.
+func (p *cluster) Restore(departure uint64, f *pb.Farewell, use func(*Validation) error) error {
 	select {
 	case <-p.viewed():
 	case <-p.life.Done():
-		return
+		return ErrClosed
 	}
 	ctx, cancel := context.WithTimeout(p.life, p.handover.time)
 	defer cancel()
-	n, err := 0, errNotYet
+	err := errNotYet
 	for errors.Is(err, errNotYet) && ctx.Err() == nil {
 		p.agree(ctx)
-		next, v := p.agreement().next, p.view.Load()
-		var t *testimony
-		if t, err = g.ask(ctx, p, v, s.departure, s.farewell); err == nil {
-			var more int
-			more, err = g.restore(t)
-			n += more
-			if err == nil && p.view.Load().since != v.since {
+		next, v := p.Agreement().Next, p.view.Load()
+		var t *Validation
+		if t, err = p.validate(ctx, v, departure, f); err == nil {
+			if err = use(t); err == nil && p.view.Load().since != v.since {
 				err = errNotYet // the view has changed meanwhile
 			}
 			continue
@@ -185,9 +176,9 @@ func (p *HTTPPool) restore(g *Group) {
 		clock.Outlast(ctx, next, time.Now().Add(askAgainAfter))
 	}
 	if errors.Is(err, errNotYet) {
-		err = fmt.Errorf("%w: %s", err, quote.Some(quote.All(s.farewell.GetPeers())))
+		err = fmt.Errorf("%w: %s", err, quote.Some(quote.All(f.GetPeers())))
 	}
-	g.sayRestored(n, err)
+	return err
 }
 
 // askAgainAfter is when the peers are asked again, if not all were there.

@@ -3,7 +3,7 @@
 // peercache, which has the common names as its own.
 //
 // A transport has two sides. On the side that asks, a Transport makes a Conn for each peer. On
-// the side that answers, its server gets a Handler for each connection from Local.Accept, and
+// the side that answers, its server gets a Handler for each connection from Process.Accept, and
 // calls it for each request. What is asked and answered are Query, Answer, Change and Changed; a
 // transport that does not carry Go values encodes them with EncodeChange, EncodeError and the
 // like, as protobuf messages (package pb).

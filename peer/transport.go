@@ -43,6 +43,10 @@ type Conn interface {
 	// Wake says that the peer is known to be there. A Conn that holds back after failures
 	// tries again at once.
 	Wake()
+	// Replaced says that another process has come to the peer's address. Connections to
+	// others are closed when what is in flight on them is answered: their processes may have
+	// ended, and hear of no changes.
+	Replaced(process uint32)
 	// Close closes the connections when what is in flight on them is answered, or ctx has
 	// ended. What is asked of a closed Conn takes a connection of its own.
 	Close(ctx context.Context)
@@ -113,26 +117,31 @@ type Handler interface {
 	Change(ctx context.Context, c *Change) (Changed, error)
 }
 
-// Local is the process that a transport works for, as its cluster knows it.
+// Local is the process that a Conn asks for, as far as that one peer is concerned.
 type Local interface {
-	// Identity returns what the process says of itself with each request and each response.
+	// Identity returns what the process says of itself with each request.
+	Identity() Identity
+	// Answered tells who has answered a request, which was sent at that instant. The error, an
+	// ErrWrongPeer, says that it is not the peer: then what it answered must not count.
+	Answered(by Identity, sent Instant) error
+	// Misconfigured tells what is wrong with the configuration of the peer, as far as the
+	// transport sees it.
+	Misconfigured(kind ConfigProblem, err error)
+	// Degraded warns, once in a while, that the way to the peer works, but not as it should.
+	Degraded(what string, err error)
+	// Counts reports whether the peer is in the view, and this process is not about to end. Else
+	// it is nothing to warn of if the peer is away.
+	Counts() bool
+}
+
+// A Process is what a transport's server serves: peercache.Pool is one.
+type Process interface {
+	// Identity returns what the process says of itself with each response.
 	Identity() Identity
 	// Accept returns the Handler for a connection, or a request, of the process from, which
 	// takes this one for the process of the name to; empty, if it does not say. The error, an
 	// ErrWrongPeer, says why it is refused.
 	Accept(from Identity, to string) (Handler, error)
-	// Answered tells who has answered a request to the peer of that name. The request was
-	// sent at that instant. The error, an ErrWrongPeer, says that it is not that peer: then
-	// what it answered must not count.
-	Answered(name string, by Identity, sent Instant) error
-	// Misconfigured tells what is wrong with the configuration of a peer, as far as the
-	// transport sees it.
-	Misconfigured(name string, kind ConfigProblem, err error)
-	// Degraded warns, once in a while, that the way to a peer works, but not as it should.
-	Degraded(name, what string, err error)
-	// Knows reports whether the peer of that name is in the view, and this process is not
-	// about to end.
-	Knows(name string) bool
 }
 
 // Instant is a moment on this process's clock: see peercache.Instant.

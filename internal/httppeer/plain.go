@@ -1,7 +1,8 @@
-package peercache
+package httppeer
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/peercache/peercache/internal/breaker"
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/pb"
 	"github.com/peercache/peercache/peer"
@@ -21,84 +23,87 @@ import (
 // The plain way asks a peer by one HTTP request a key. It is for peers that have no stream,
 // for values that are large, and for answers that may be too long for a frame.
 
-// getLarge implements linkedPeer. Values that are large are asked for a few at a time, or
+// GetLarge implements peer.Starter. Values that are large are asked for a few at a time, or
 // a GetMulti of many would open a connection and take memory for each at once. What a load
 // waits for does not wait here: its turn might be held by one that waits for the load.
-func (h *httpPeer) getLarge(ctx context.Context, q *Query) (Answer, error) {
-	if q.Nested == TopLevel {
+func (c *conn) GetLarge(ctx context.Context, q *peer.Query) (peer.Answer, error) {
+	if q.Nested == peer.TopLevel {
 		select {
-		case h.large <- struct{}{}:
-			defer func() { <-h.large }()
+		case c.large <- struct{}{}:
+			defer func() { <-c.large }()
 		case <-ctx.Done():
-			return Answer{}, ctx.Err()
+			return peer.Answer{}, ctx.Err()
 		}
 	}
-	return h.getPlain(ctx, q)
+	return c.getPlain(ctx, q)
 }
 
 // getPlain asks for one key by a request of its own, unless the breaker is open, and waits
 // for it as long as the peer gives signs of life.
-func (h *httpPeer) getPlain(ctx context.Context, q *Query) (a Answer, err error) {
-	if err := h.breaker.refusal(); err != nil {
-		return Answer{}, &PeerError{Peer: h.url, Err: err}
+func (c *conn) getPlain(ctx context.Context, q *peer.Query) (a peer.Answer, err error) {
+	if err := c.breaker.Refusal(); err != nil {
+		return peer.Answer{}, &peer.PeerError{Peer: c.url, Err: err}
 	}
-	timeout, _ := h.limits(q.Group)
-	for until, wait := clock.Now().Plus(timeout), firstBackoff; ; wait = min(2*wait, retellAfter) {
-		err = h.watched(ctx, func(ctx context.Context) error {
-			a, err = h.exchangePlain(ctx, q)
+	timeout := c.timeout(q.Timeout)
+	for until, wait := clock.Now().Plus(timeout), breaker.FirstBackoff; ; wait = min(2*wait, longestPause) {
+		err = c.watched(ctx, func(ctx context.Context) error {
+			a, err = c.exchangePlain(ctx, q)
 			return err
 		})
-		if q.CachedOnly || !h.endedEarly(ctx, err) {
+		if q.CachedOnly || !c.endedEarly(ctx, err) {
 			break
 		}
 		if clock.Pause(ctx, wait); ctx.Err() != nil {
-			return Answer{}, ctx.Err()
+			return peer.Answer{}, ctx.Err()
 		}
 		if clock.Now() >= until { // an answer: to have another peer load it as well would be no better
-			return Answer{}, fmt.Errorf("peer %s: %w: its server ends requests before they are answered: %w", h.url, context.DeadlineExceeded, err)
+			return peer.Answer{}, fmt.Errorf("peer %s: %w: its server ends requests before they are answered: %w", c.url, context.DeadlineExceeded, err)
 		}
 	}
 	if ctx.Err() == nil && !errors.Is(err, peer.ErrSilent) { // else it is judged already
-		h.judge(err)
+		c.judge(err)
 	}
 	return a, err
 }
 
+// longestPause bounds how long a request waits that is sent again.
+const longestPause = 200 * time.Millisecond
+
 // endedEarly reports whether the server of a peer which is there has ended a request that
 // the peer had not answered. That one goes on with the load: who asks again joins it.
-func (h *httpPeer) endedEarly(ctx context.Context, err error) bool {
+func (c *conn) endedEarly(ctx context.Context, err error) bool {
 	if ctx.Err() != nil || !errors.Is(err, errLost) && !errors.Is(err, peer.ErrGateway) || peer.Gone(err) {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, h.pool.detectionTime())
+	ctx, cancel := context.WithTimeout(ctx, c.t.cfg.Detection)
 	defer cancel()
-	if h.signOfLife(ctx) != nil {
+	if c.signOfLife(ctx) != nil {
 		return false
 	}
-	h.pool.problems.degraded(h.url, "the server of a peer ends requests before they are answered: want its WriteTimeout, or http.TimeoutHandler, longer than a load, and a proxy's timeouts too", err)
+	c.local.Degraded("the server of a peer ends requests before they are answered: want its WriteTimeout, or http.TimeoutHandler, longer than a load, and a proxy's timeouts too", err)
 	return true
 }
 
 // watched asks the peer by the plain way, for as long as it gives signs of life.
-func (h *httpPeer) watched(ctx context.Context, ask func(context.Context) error) error {
-	watched, left := h.pulse.watch(ctx)
+func (c *conn) watched(ctx context.Context, ask func(context.Context) error) error {
+	watched, left := c.pulse.watch(ctx)
 	defer left()
 	err := ask(watched)
 	if ctx.Err() == nil && watched.Err() != nil {
-		return &PeerError{Peer: h.url, Err: context.Cause(watched)}
+		return &peer.PeerError{Peer: c.url, Err: context.Cause(watched)}
 	}
 	return err
 }
 
 // exchangePlain sends the request for one key, and reads the answer.
-func (h *httpPeer) exchangePlain(ctx context.Context, q *Query) (Answer, error) {
-	timeout, maxValue := h.limits(q.Group)
+func (c *conn) exchangePlain(ctx context.Context, q *peer.Query) (peer.Answer, error) {
+	timeout, maxValue := c.timeout(q.Timeout), cmp.Or(q.MaxBytes, peer.MaxValueBytes)
 	var resp pb.GetResponse
 	decode := func(data []byte) error { return proto.Unmarshal(data, &resp) }
 	err := errRedirected
-	if h.pool.compat { // golang/groupcache knows only paths
+	if c.t.cfg.Groupcache { // golang/groupcache knows only paths
 		path := escapeSegment(q.Group) + "/" + escapeSegment(q.Key)
-		err = h.call(ctx, timeout, http.MethodGet, path, nil, maxValue, decode)
+		err = c.call(ctx, timeout, http.MethodGet, path, nil, maxValue, decode)
 	}
 	if errors.Is(err, errRedirected) {
 		var body []byte
@@ -106,22 +111,19 @@ func (h *httpPeer) exchangePlain(ctx context.Context, q *Query) (Answer, error) 
 			Group: q.Group, Key: []byte(q.Key), LeaseNs: int64(q.Lease), Digest: []byte(q.Digest), CachedOnly: q.CachedOnly, Nested: uint32(q.Nested),
 			Context: []byte(q.Context),
 		}); err != nil {
-			return Answer{}, err
+			return peer.Answer{}, err
 		}
-		err = h.call(ctx, timeout, http.MethodPost, getPath, body, maxValue, decode)
+		err = c.call(ctx, timeout, http.MethodPost, getPath, body, maxValue, decode)
 	}
 	if err != nil {
-		return Answer{}, err
+		return peer.Answer{}, err
 	}
-	a := Answer{Item{TTL: time.Duration(resp.GetTtlNs())}, resp.GetNoted(), resp.GetUnchanged()}
-	if h.pool.compat {
+	a := peer.Answer{peer.Item{TTL: time.Duration(resp.GetTtlNs())}, resp.GetNoted(), resp.GetUnchanged()}
+	if c.t.cfg.Groupcache {
 		a.Noted = true // there are no notes in such a fleet, and no promise
 	}
 	if e := resp.GetError(); e != nil {
-		return a, peer.DecodeError(h.url, e)
-	}
-	if len(resp.GetValue()) > maxValue {
-		return Answer{}, h.tooLarge(len(resp.GetValue()), maxValue)
+		return a, peer.DecodeError(c.url, e)
 	}
 	a.Value = resp.GetValue()
 	return a, nil
@@ -140,29 +142,39 @@ func escapeSegment(s string) string {
 	return strings.ReplaceAll(url.PathEscape(s), "+", "%2B")
 }
 
-// changePlain sends one request by the plain way, and waits for the answer as long as the
-// peer gives signs of life.
-func (h *httpPeer) changePlain(ctx context.Context, req *pb.ChangeRequest, resp *pb.ChangeResponse) error {
-	timeout, _ := h.limits(req.GetGroup())
-	return h.watched(ctx, func(ctx context.Context) error {
-		return h.callChange(ctx, clock.Sum(timeout, time.Duration(req.GetWaitNs())), req, resp)
+// changePlain sends one change by the plain way, and waits for the answer as long as the peer
+// gives signs of life. wait is for how long the peer waits for others.
+func (c *conn) changePlain(ctx context.Context, wait time.Duration, body []byte) (changed peer.Changed, err error) {
+	err = c.watched(ctx, func(ctx context.Context) error {
+		changed, err = c.callChange(ctx, clock.Sum(c.timeout(0), wait), body)
+		return err
 	})
+	return changed, err
 }
 
-// changeUnlinked sends one request to a peer that cannot be asked on its link. One that is
+// changeUnlinked sends one change to a peer that cannot be asked on its link. One that is
 // leaving takes no streams any more, but obeys this. One that is gone, or hangs, must not be
 // waited for as if it told its holders.
-func (h *httpPeer) changeUnlinked(ctx context.Context, req *pb.ChangeRequest, resp *pb.ChangeResponse) error {
-	req.WaitNs = min(req.WaitNs, int64(h.pool.detectionTime()))
-	return h.callChange(ctx, h.pool.handshakeTimeout()+time.Duration(req.GetWaitNs()), req, resp)
+func (c *conn) changeUnlinked(ctx context.Context, ch *peer.Change) (peer.Changed, error) {
+	short := *ch
+	short.Wait = min(short.Wait, c.t.cfg.Detection)
+	body, err := peer.EncodeChange(&short)
+	if err != nil {
+		return peer.Changed{}, err
+	}
+	return c.callChange(ctx, c.t.cfg.handshakeTimeout()+short.Wait, body)
 }
 
-func (h *httpPeer) callChange(ctx context.Context, timeout time.Duration, req *pb.ChangeRequest, resp *pb.ChangeResponse) error {
-	body, err := proto.Marshal(req)
-	if err != nil {
+func (c *conn) callChange(ctx context.Context, timeout time.Duration, body []byte) (changed peer.Changed, err error) {
+	var answer error
+	err = c.call(ctx, timeout, http.MethodPost, changePath, body, 0, func(data []byte) (err error) {
+		changed, answer, err = peer.DecodeChanged(data, c.url)
 		return err
+	})
+	if err != nil {
+		return peer.Changed{}, err
 	}
-	return h.call(ctx, timeout, http.MethodPost, changePath, body, 0, func(data []byte) error { return peer.DecodeChanged(data, resp) })
+	return changed, answer
 }
 
 // errPeerBusy says that a peer has no room for a request: see WithRequestMemory. It is there,
@@ -178,11 +190,11 @@ const (
 )
 
 // call does what callOnce does, and again for a while if the peer has no room for the request.
-func (h *httpPeer) call(ctx context.Context, timeout time.Duration, method, path string, body []byte, maxValue int, decode func([]byte) error) error {
+func (c *conn) call(ctx context.Context, timeout time.Duration, method, path string, body []byte, maxValue int, decode func([]byte) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	for try := 1; ; try++ {
-		err := h.callOnce(ctx, method, path, body, maxValue, decode)
+		err := c.callOnce(ctx, method, path, body, maxValue, decode)
 		if !errors.Is(err, errPeerBusy) || try == busyTries {
 			return err
 		}
@@ -196,12 +208,12 @@ func (h *httpPeer) call(ctx context.Context, timeout time.Duration, method, path
 // callOnce sends one request, and has decode decode the response, which may hold a value of
 // maxValue bytes. An error of the transport, or a response that is not the protocol's, is a
 // *PeerError.
-func (h *httpPeer) callOnce(ctx context.Context, method, path string, body []byte, maxValue int, decode func([]byte) error) error {
-	req, err := http.NewRequestWithContext(ctx, method, h.url+h.pool.basePath+path, bytes.NewReader(body))
+func (c *conn) callOnce(ctx context.Context, method, path string, body []byte, maxValue int, decode func([]byte) error) error {
+	req, err := http.NewRequestWithContext(ctx, method, c.url+c.t.cfg.BasePath+path, bytes.NewReader(body))
 	if err != nil {
-		return &PeerError{Peer: h.url, Err: err}
+		return &peer.PeerError{Peer: c.url, Err: err}
 	}
-	h.pool.address(req.Header, h.url)
+	address(req.Header, c.local.Identity(), c.url)
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", contentType)
 		// Not sent, but it allows the transport to try again when the peer
@@ -210,28 +222,28 @@ func (h *httpPeer) callOnce(ctx context.Context, method, path string, body []byt
 	}
 	asked := clock.Now()
 	received := 0
-	h.calls.begin(path, len(body))
-	defer func() { h.calls.end(received, time.Duration(clock.Now()-asked)) }()
-	httpResp, err := h.pool.transport.RoundTrip(req)
+	c.calls.begin(path, len(body))
+	defer func() { c.calls.end(received, time.Duration(clock.Now()-asked)) }()
+	httpResp, err := c.t.cfg.RoundTripper.RoundTrip(req)
 	if err != nil {
-		return &PeerError{Peer: h.url, Err: h.noResponse(ctx, err)}
+		return &peer.PeerError{Peer: c.url, Err: c.noResponse(ctx, err)}
 	}
 	defer httpResp.Body.Close()
-	if err := h.checkAnswerer(httpResp, asked); err != nil {
-		return &PeerError{Peer: h.url, Err: err}
+	if err := c.checkAnswerer(httpResp, asked); err != nil {
+		return &peer.PeerError{Peer: c.url, Err: err}
 	}
-	h.pulse.beat()
-	httpResp.Body = beatingBody{httpResp.Body, &h.pulse}
+	c.pulse.beat()
+	httpResp.Body = beatingBody{httpResp.Body, &c.pulse}
 	data, err := readBody(httpResp, int64(maxValue)+peer.MaxOverhead)
 	received = len(data)
 	if err != nil {
-		return &PeerError{Peer: h.url, Err: lost(ctx, err)}
+		return &peer.PeerError{Peer: c.url, Err: lost(ctx, err)}
 	}
-	if err := h.checkResponse(httpResp, data); err != nil {
+	if err := c.checkResponse(httpResp, data); err != nil {
 		return err
 	}
 	if err := decode(data); err != nil {
-		return &PeerError{Peer: h.url, Err: fmt.Errorf("%w: it is no protobuf: %w", peer.ErrNotAPeer, err)}
+		return &peer.PeerError{Peer: c.url, Err: fmt.Errorf("%w: it is no protobuf: %w", peer.ErrNotAPeer, err)}
 	}
 	return nil
 }
@@ -260,24 +272,24 @@ func readBody(resp *http.Response, limit int64) ([]byte, error) {
 
 // checkResponse returns an error if a response is not one of the protocol's
 // messages.
-func (h *httpPeer) checkResponse(resp *http.Response, body []byte) error {
+func (c *conn) checkResponse(resp *http.Response, body []byte) error {
 	if resp.Header.Get("Content-Type") == contentType {
 		return nil // also with an error's status: the message says which
 	}
 	if resp.StatusCode == http.StatusTooManyRequests && resp.Header.Get(peerHeader) != "" {
-		return &PeerError{Peer: h.url, Err: errPeerBusy}
+		return &peer.PeerError{Peer: c.url, Err: errPeerBusy}
 	}
 	text := strings.TrimSpace(string(body[:min(len(body), 1024)]))
-	if h.pool.compat && resp.StatusCode == http.StatusInternalServerError {
+	if c.t.cfg.Groupcache && resp.StatusCode == http.StatusInternalServerError {
 		// So golang/groupcache sends the error of a getter.
-		return &RemoteError{Peer: h.url, Message: text}
+		return &peer.RemoteError{Peer: c.url, Message: text}
 	}
 	if resp.StatusCode/100 == 3 {
-		return &PeerError{Peer: h.url, Err: fmt.Errorf("%w: HTTP status %s", errRedirected, statusText(resp))}
+		return &peer.PeerError{Peer: c.url, Err: fmt.Errorf("%w: HTTP status %s", errRedirected, statusText(resp))}
 	}
 	err := statusError(resp, text)
 	if resp.StatusCode/100 == 2 || fromGateway(resp.StatusCode) {
 		err = fmt.Errorf("%w: %w", peer.ErrNotAPeer, err)
 	}
-	return &PeerError{Peer: h.url, Err: err}
+	return &peer.PeerError{Peer: c.url, Err: err}
 }

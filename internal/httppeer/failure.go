@@ -1,4 +1,4 @@
-package peercache
+package httppeer
 
 import (
 	"context"
@@ -33,33 +33,29 @@ func lost(ctx context.Context, err error) error {
 
 // plainly reports whether the peer is spoken to by the plain way for all there is. Else
 // its link is the one to judge it.
-func (h *httpPeer) plainly() bool { return h.link == nil || h.link.plain() }
+func (c *conn) plainly() bool { return c.link == nil || c.link.plain() }
 
 // checkAnswerer returns an error if a response is not one of this peer. The request was sent
 // at the instant asked.
-func (h *httpPeer) checkAnswerer(resp *http.Response, asked clock.Instant) error {
-	err := h.checkIdentity(resp.Header, asked)
-	switch {
-	case err == nil:
-		h.pool.problems.solved(h.url, WrongProcess, NotAPeer)
-	case !errors.Is(err, peer.ErrNotAPeer):
-		h.reportProblem(WrongProcess, err)
-	case h.pool.compat: // golang/groupcache does not say who it is
+func (c *conn) checkAnswerer(resp *http.Response, asked clock.Instant) error {
+	switch who := identityOf(resp.Header); {
+	case who.Name != "":
+		return c.local.Answered(who, asked)
+	case c.t.cfg.Groupcache: // golang/groupcache does not say who it is
 		return nil
-	default:
-		err = foreign(resp)
-		if !fromGateway(resp.StatusCode) { // that may pass by itself
-			h.reportProblem(NotAPeer, err)
-		}
+	}
+	err := foreign(resp)
+	if !fromGateway(resp.StatusCode) { // that may pass by itself
+		c.reportProblem(peer.NotAPeer, err)
 	}
 	return err
 }
 
 // noResponse is why a request had no response. Some reasons are wrong configurations.
-func (h *httpPeer) noResponse(ctx context.Context, err error) error {
+func (c *conn) noResponse(ctx context.Context, err error) error {
 	err = connectionError(ctx, err)
 	if errors.Is(err, peer.ErrNotAPeer) {
-		h.reportProblem(NotAPeer, err)
+		c.reportProblem(peer.NotAPeer, err)
 	}
 	return err
 }
@@ -87,10 +83,10 @@ func connectionError(ctx context.Context, err error) error {
 // like HTTP. The errors of net/http for that have no type.
 func notHTTP1(err error) bool { return strings.Contains(err.Error(), "malformed HTTP response") }
 
-// reportProblem adds a problem of the peer to those of the pool, if the peer is in the view.
-func (h *httpPeer) reportProblem(kind ConfigProblem, err error) {
-	if h.inView.Err() == nil {
-		h.pool.problems.found(h.url, kind, err)
+// reportProblem tells what is wrong with the configuration of the peer, unless the conn is closed.
+func (c *conn) reportProblem(kind peer.ConfigProblem, err error) {
+	if c.inUse.Err() == nil {
+		c.local.Misconfigured(kind, err)
 	}
 }
 
@@ -129,60 +125,54 @@ func statusError(resp *http.Response, text string) error {
 }
 
 // judge draws the conclusions from an answer by the plain way, or from the want of one.
-func (h *httpPeer) judge(err error) {
+func (c *conn) judge(err error) {
 	switch {
 	case !peer.Unreachable(err):
-		h.breaker.answered()
-	case errors.Is(err, peer.ErrNotAPeer), errors.Is(err, peer.ErrWrongPeer), errors.Is(err, ErrClosed):
-		h.failedPlainly(err)
-	case errors.Is(err, errLost) && h.plainly():
-		h.tryPlainly() // a connection may break, or be ended because a load took long
+		c.breaker.Answered()
+	case errors.Is(err, peer.ErrNotAPeer), errors.Is(err, peer.ErrWrongPeer), errors.Is(err, peer.ErrClosed):
+		c.failedPlainly(err)
+	case errors.Is(err, errLost) && c.plainly():
+		c.tryPlainly() // a connection may break, or be ended because a load took long
 	}
 }
 
 // failedPlainly opens the breaker.
-func (h *httpPeer) failedPlainly(err error) {
-	if h.plainly() {
-		h.breaker.trip(err)
+func (c *conn) failedPlainly(err error) {
+	if c.plainly() {
+		c.breaker.Trip(err)
 	}
 }
 
 // tryAgain is the breaker's attempt to reach a peer that failed.
-func (h *httpPeer) tryAgain() {
-	if h.plainly() {
-		h.tryPlainly()
+func (c *conn) tryAgain() {
+	if c.plainly() {
+		c.tryPlainly()
 	} else {
-		h.link.try()
+		c.link.try()
 	}
 }
 
 // tryPlainly asks for a sign of life in the background, and opens or closes the breaker by
 // what comes of it.
-func (h *httpPeer) tryPlainly() {
-	if !h.trying.CompareAndSwap(false, true) {
+func (c *conn) tryPlainly() {
+	if !c.trying.CompareAndSwap(false, true) {
 		return
 	}
 	go func() {
-		err := h.signOfLife(h.inView)
-		h.trying.Store(false)
+		err := c.signOfLife(c.inUse)
+		c.trying.Store(false)
 		switch {
-		case h.inView.Err() != nil:
+		case c.inUse.Err() != nil:
 		case err != nil:
-			h.breaker.trip(err)
+			c.breaker.Trip(err)
 		default:
-			h.breaker.reset()
+			c.breaker.Reset()
 		}
 	}()
 }
 
-// hurry asks a peer that failed again at once, because it is known to be there.
-func (h *httpPeer) hurry() {
-	if h.breaker.refusal() == nil {
-		return
-	}
-	h.breaker.answered()
-	h.breaker.reset()
-	if !h.plainly() {
-		h.link.try()
-	}
+// statusText is the status of a response. What is not a number in it is the peer's own text,
+// and left out.
+func statusText(resp *http.Response) string {
+	return strings.TrimSpace(fmt.Sprintf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode)))
 }

@@ -1,4 +1,5 @@
-package peercache
+// Package peerurl knows how the base URL of a peer is spelled, and from where it can be reached.
+package peerurl
 
 import (
 	"errors"
@@ -16,23 +17,26 @@ import (
 // and an IPv6 address that stands for an IPv4 address as that; no dot at the end; the port
 // in decimal, and left out where it is the one of the scheme.
 
-// checkPeerURL returns an error if name is not the base URL of a peer, or not spelled in the
+// Longest bounds the base URL of a peer, in bytes. The name of a host has at most 253.
+const Longest = 512
+
+// Check returns an error if name is not the base URL of a peer, or not spelled in the
 // one way that there is. The error says which that is.
-func checkPeerURL(name string) error {
-	want, err := spell(name)
+func Check(name string) error {
+	want, err := Spell(name)
 	switch {
 	case err != nil:
-		return fmt.Errorf("peer %s: %w", shownURL(name), err)
+		return fmt.Errorf("peer %s: %w", Shown(name), err)
 	case name != want:
-		return fmt.Errorf("peer %s: want it spelled %s, in all processes: peers are told apart by the text", shownURL(name), want)
+		return fmt.Errorf("peer %s: want it spelled %s, in all processes: peers are told apart by the text", Shown(name), want)
 	}
 	return nil
 }
 
 var errNoBaseURL = errors.New("want a base URL such as http://10.0.0.1:8001")
 
-// spell returns the one way to write a base URL. It fails if there is none.
-func spell(name string) (string, error) {
+// Spell returns the one way to write a base URL. It fails if there is none.
+func Spell(name string) (string, error) {
 	u, err := url.Parse(name)
 	if err != nil {
 		if inner := errors.Unwrap(err); inner != nil {
@@ -111,9 +115,9 @@ func spellAddr(addr netip.Addr) (string, error) {
 	return addr.String(), nil
 }
 
-// shownURL shows a URL in an error, without a user and a password.
-func shownURL(name string) string {
-	if len(name) > longestPeerURL {
+// Shown shows a URL in an error, without a user and a password.
+func Shown(name string) string {
+	if len(name) > Longest {
 		return quote.Key(name)
 	}
 	if at := strings.LastIndexByte(name, '@'); at >= 0 {
@@ -123,32 +127,32 @@ func shownURL(name string) string {
 }
 
 // reach says from where an address can be reached.
-type reach int
+type Reach int
 
 const (
-	anywhere   reach = iota // as far as its text tells
-	oneNetwork              // a link-local address
-	oneMachine              // a loopback address
+	Anywhere   Reach = iota // as far as its text tells
+	OneNetwork              // a link-local address
+	OneMachine              // a loopback address
 )
 
-// reachOf returns from where the peer at a base URL can be reached.
-func reachOf(name string) reach {
+// ReachOf returns from where the peer at a base URL can be reached.
+func ReachOf(name string) Reach {
 	u, err := url.Parse(name)
 	if err != nil {
-		return anywhere
+		return Anywhere
 	}
 	host := u.Hostname()
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return oneMachine
+		return OneMachine
 	}
 	addr, err := netip.ParseAddr(host)
 	switch {
 	case err != nil:
-		return anywhere
+		return Anywhere
 	case addr.IsLoopback():
-		return oneMachine
+		return OneMachine
 	case addr.IsLinkLocalUnicast():
-		return oneNetwork
+		return OneNetwork
 	}
-	return anywhere
+	return Anywhere
 }

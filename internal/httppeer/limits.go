@@ -1,4 +1,4 @@
-package peercache
+package httppeer
 
 import (
 	"cmp"
@@ -10,52 +10,24 @@ import (
 	"github.com/peercache/peercache/internal/stream"
 )
 
-// StreamLimits bound what streams cost this process on which others ask it. A field that is
-// zero has its default; the defaults are for fleets of up to 1,000 peers.
-type StreamLimits struct {
-	// Streams bounds those that are open at one time: 4,096. Names that are not in the
-	// view have half of them at most. A request for one more gets the status 503, and the
-	// peer tries again later.
-	Streams int
-	// StreamsPerPeer bounds those of one name: 32. A peer has one, and those that it has
-	// given up and this process has not noticed.
-	StreamsPerPeer int
-
-	// Loads bounds what is loaded at one time for all streams, 8,192, and LoadsPerStream
-	// what is loaded for one, 1,024. A batch counts as one load for each of its keys, up to
-	// 32, or for each 32 keys if that is more. A key beyond it waits for a load to end. If
-	// none does for 2 seconds it is refused, because getters may be waiting for each other
-	// over several processes: the asker goes to the next peer, and in the end loads the key
-	// itself. Keys that getters ask for are counted by themselves: there may be four times
-	// as many, and one more is refused at once.
-	Loads, LoadsPerStream int
-	// Changes bounds the changes that wait for other peers, 2,048, and ChangesPerStream
-	// those of one stream, 256. One beyond it waits for another to end.
-	Changes, ChangesPerStream int
-
-	// RequestBytes bounds what the requests of all streams cost that are not answered from
-	// a cache, in bytes: 64 MiB, and at least 8 MiB. One beyond it is refused.
-	RequestBytes int
-	// AnswerBytes bounds the loaded values that wait until peers read their answers, in
-	// bytes: 64 MiB for all streams, of which one has 16 MiB at most. For one beyond it the
-	// peer is told to ask by the plain way.
-	AnswerBytes int
-
-	// HelloTimeout is how long a peer may take for the first frame, 5 s, and FrameTimeout
-	// how long from when a frame begins to arrive until it is whole, 10 s. Then the stream
-	// ends.
+// Limits are peercache.StreamLimits.
+type Limits struct {
+	Streams, StreamsPerPeer    int
+	Loads, LoadsPerStream      int
+	Changes, ChangesPerStream  int
+	RequestBytes, AnswerBytes  int
 	HelloTimeout, FrameTimeout time.Duration
 }
 
-// The defaults of StreamLimits that are not those of the package stream.
+// The defaults of Limits that are not those of the package stream.
 const (
 	defaultStreams        = 4096
 	defaultStreamsPerPeer = 32
 	fewestRequestBytes    = 2 * stream.DefaultMaxRequestBytes
 )
 
-// withDefaults returns l with a default for each field that is zero.
-func (l StreamLimits) withDefaults() StreamLimits {
+// WithDefaults returns l with a default for each field that is zero.
+func (l Limits) WithDefaults() Limits {
 	l.Streams = cmp.Or(l.Streams, defaultStreams)
 	l.StreamsPerPeer = cmp.Or(l.StreamsPerPeer, min(defaultStreamsPerPeer, l.Streams))
 	l.Loads = cmp.Or(l.Loads, stream.DefaultAllLoads)
@@ -69,8 +41,8 @@ func (l StreamLimits) withDefaults() StreamLimits {
 	return l
 }
 
-// check returns an error if l, which has its defaults, cannot be right.
-func (l StreamLimits) check() error {
+// Check returns an error if l, which has its defaults, cannot be right.
+func (l Limits) Check() error {
 	for _, n := range []struct {
 		name            string
 		is, least, most int
@@ -99,38 +71,26 @@ func (l StreamLimits) check() error {
 	return nil
 }
 
-// WithStreamLimits bounds what streams cost this process on which others ask it.
-func WithStreamLimits(l StreamLimits) PoolOption {
-	return func(p *HTTPPool) error {
-		if err := l.withDefaults().check(); err != nil {
-			return fmt.Errorf("WithStreamLimits: %w", err)
-		}
-		p.inbound.limits = l
-		return nil
-	}
-}
-
-// limitStreams puts the limits in place where they hold.
-func (p *HTTPPool) limitStreams() {
-	p.inbound.limits = p.inbound.limits.withDefaults()
-	l := &p.inbound.limits
-	p.inbound.names = make(map[string]int)
-	p.stream.Shared = stream.NewShared(stream.Limits{
+// Apply puts the limits in place where they hold.
+func (l Limits) Apply(cfg *stream.Config) {
+	cfg.Shared = stream.NewShared(stream.Limits{
 		MaxLoads: l.Loads, MaxChanges: l.Changes, MaxRequestBytes: l.RequestBytes, MaxHeldBytes: l.AnswerBytes,
 	})
-	p.stream.MaxLoads, p.stream.MaxChanges = l.LoadsPerStream, l.ChangesPerStream
-	p.stream.HelloTimeout, p.stream.FrameTimeout = l.HelloTimeout, l.FrameTimeout
+	cfg.MaxLoads, cfg.MaxChanges = l.LoadsPerStream, l.ChangesPerStream
+	cfg.HelloTimeout, cfg.FrameTimeout = l.HelloTimeout, l.FrameTimeout
 }
 
 // inbound counts the streams on which this process is asked.
 type inbound struct {
-	limits StreamLimits // not changed after the pool is made
+	limits Limits // not changed after the pool is made
 
 	mu        sync.Mutex
 	names     map[string]int // guarded by mu; how many there are of each name that has any
 	all       int            // guarded by mu
 	strangers int            // guarded by mu; those of names that were not in the view
 }
+
+func (in *inbound) init(l Limits) { in.limits, in.names = l, make(map[string]int) }
 
 // enter counts one more of a name, or returns why there may not be one. leave takes it
 // back.

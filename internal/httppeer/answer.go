@@ -1,4 +1,4 @@
-package peercache
+package httppeer
 
 import (
 	"errors"
@@ -20,13 +20,13 @@ const answerPart = 256 << 10
 var errUnread = errors.New("the answers that are not read yet have as many bytes as WithAnswerMemory allows")
 
 // writeGet answers a request for a key. It writes the value from where it is.
-func (p *HTTPPool) writeGet(w http.ResponseWriter, r *http.Request, resp *pb.GetResponse) {
+func (s *Server) writeGet(w http.ResponseWriter, r *http.Request, resp *pb.GetResponse) {
 	value := resp.GetValue()
-	if !p.answers.take(0, int64(len(value))) {
-		p.refuseBusy(w, r, errUnread)
+	if !s.answers.take(0, int64(len(value))) {
+		s.refuseBusy(w, r, errUnread)
 		return
 	}
-	defer p.answers.give(int64(len(value)))
+	defer s.answers.give(int64(len(value)))
 	status := http.StatusOK
 	if e := resp.GetError(); e != nil {
 		if status = statusOf[e.GetKind()]; status == 0 {
@@ -43,21 +43,12 @@ func (p *HTTPPool) writeGet(w http.ResponseWriter, r *http.Request, resp *pb.Get
 		head = protowire.AppendTag(head, 1, protowire.BytesType)
 		head = protowire.AppendVarint(head, uint64(len(value)))
 	}
-	p.write(w, status, head, value)
-}
-
-func (p *HTTPPool) writeMessage(w http.ResponseWriter, status int, m proto.Message) {
-	body, err := proto.Marshal(m)
-	if err != nil {
-		http.Error(w, "peercache: "+err.Error(), http.StatusInternalServerError)
-		return
-	}
-	p.write(w, status, body, nil)
+	s.write(w, status, head, value)
 }
 
 // write writes an answer, as long as whoever gets it reads. A peer that has gone away is not
 // the cache's concern, and the server closes the connection of an answer that is not whole.
-func (p *HTTPPool) write(w http.ResponseWriter, status int, head, value []byte) {
+func (s *Server) write(w http.ResponseWriter, status int, head, value []byte) {
 	w.Header().Set("Content-Type", contentType)
 	if size := len(head) + len(value); size > 2<<10 { // else the server counts
 		w.Header().Set("Content-Length", strconv.Itoa(size))
@@ -65,7 +56,7 @@ func (p *HTTPPool) write(w http.ResponseWriter, status int, head, value []byte) 
 	// A writer that has no deadlines, such as one of a test, goes without. The server
 	// ends this one with the request.
 	deadlines := http.NewResponseController(w)
-	deadlines.SetWriteDeadline(time.Now().Add(p.requestTimeout))
+	deadlines.SetWriteDeadline(time.Now().Add(s.cfg.RequestTimeout))
 	w.WriteHeader(status)
 	if _, err := w.Write(head); err != nil {
 		return
@@ -76,6 +67,6 @@ func (p *HTTPPool) write(w http.ResponseWriter, status int, head, value []byte) 
 			return
 		}
 		value = value[n:]
-		deadlines.SetWriteDeadline(time.Now().Add(p.requestTimeout))
+		deadlines.SetWriteDeadline(time.Now().Add(s.cfg.RequestTimeout))
 	}
 }

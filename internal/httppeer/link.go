@@ -1,4 +1,4 @@
-package peercache
+package httppeer
 
 import (
 	"context"
@@ -33,10 +33,7 @@ var errGroupcache = errors.New("the peer is golang/groupcache's")
 // link is the one connection to a peer: made on first use, and again when it has
 // broken.
 type link struct {
-	pool    *HTTPPool
-	url     string
-	peer    *httpPeer
-	breaker *breaker // the peer's
+	conn *conn
 
 	mu      sync.Mutex    // taken before the breaker's
 	live    *stream.Link  // guarded by mu; nil, or the last that was opened
@@ -51,19 +48,19 @@ type link struct {
 
 // ready returns the link, if there is one; it may have ended just now, and refuses requests
 // then. It does not block.
-func (c *link) ready() *stream.Link {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.live
+func (l *link) ready() *stream.Link {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.live
 }
 
 // get returns the link, and opens one if need be. It waits for that, but no longer
 // than for a peer that is silent, and not for another attempt after one that
 // failed: then it returns why, at once, and errNoStream where the peer is to be
 // asked by the plain way.
-func (c *link) get(ctx context.Context) (*stream.Link, error) {
+func (l *link) get(ctx context.Context) (*stream.Link, error) {
 	for {
-		live, opening, err := c.state()
+		live, opening, err := l.state()
 		if live != nil || err != nil {
 			return live, err
 		}
@@ -71,173 +68,173 @@ func (c *link) get(ctx context.Context) (*stream.Link, error) {
 		case <-opening:
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-time.After(c.pool.detectionTime()):
-			c.slow(opening)
+		case <-time.After(l.conn.t.cfg.Detection):
+			l.slow(opening)
 			return nil, peer.ErrSlow
 		}
 	}
 }
 
 // slow has nobody wait for that attempt any more.
-func (c *link) slow(opening <-chan struct{}) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.opening == opening {
-		c.breaker.doubt(peer.ErrSlow)
+func (l *link) slow(opening <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.opening == opening {
+		l.conn.breaker.Doubt(peer.ErrSlow)
 	}
 }
 
 // state returns the link, or why there is none, or else the attempt to wait for.
-func (c *link) state() (live *stream.Link, opening <-chan struct{}, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.live != nil {
-		if c.live.Err() == nil {
-			return c.live, nil, nil
+func (l *link) state() (live *stream.Link, opening <-chan struct{}, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.live != nil {
+		if l.live.Err() == nil {
+			return l.live, nil, nil
 		}
-		c.bury()
+		l.bury()
 	}
-	if c.closed { // the peer left the view: what is still asked of it goes by the plain way
+	if l.closed { // the peer left the view: what is still asked of it goes by the plain way
 		return nil, nil, errNoStream
 	}
-	if c.plainTo != 0 {
-		if clock.Now() >= c.plainTo {
-			c.attempt()
+	if l.plainTo != 0 {
+		if clock.Now() >= l.plainTo {
+			l.attempt()
 		}
 		return nil, nil, errNoStream
 	}
-	if err := c.breaker.refusal(); err != nil {
+	if err := l.conn.breaker.Refusal(); err != nil {
 		return nil, nil, err
 	}
-	c.attempt()
-	return nil, c.opening, nil
+	l.attempt()
+	return nil, l.opening, nil
 }
 
-// attempt begins to open a link, unless that is in progress. c.mu is held.
-func (c *link) attempt() {
-	if c.opening == nil {
+// attempt begins to open a link, unless that is in progress. l.mu is held.
+func (l *link) attempt() {
+	if l.opening == nil {
 		var ctx context.Context
-		ctx, c.giveUp = context.WithTimeout(context.Background(), c.pool.handshakeTimeout())
-		c.opening = make(chan struct{})
-		go c.open(ctx, c.giveUp, c.opening)
+		ctx, l.giveUp = context.WithTimeout(context.Background(), l.conn.t.cfg.handshakeTimeout())
+		l.opening = make(chan struct{})
+		go l.open(ctx, l.giveUp, l.opening)
 	}
 }
 
 // try begins to open a link, unless there is one: it may have come while nobody knew.
-func (c *link) try() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.live != nil && c.live.Err() != nil {
-		c.bury()
+func (l *link) try() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.live != nil && l.live.Err() != nil {
+		l.bury()
 	}
 	switch {
-	case c.closed:
-	case c.live != nil:
-		c.breaker.reset()
+	case l.closed:
+	case l.live != nil:
+		l.conn.breaker.Reset()
 	default:
-		c.attempt()
+		l.attempt()
 	}
 }
 
 // plain reports whether get would say errNoStream, as far as is known.
-func (c *link) plain() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.closed || c.plainTo != 0
+func (l *link) plain() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed || l.plainTo != 0
 }
 
 // mourn buries a link as soon as it has ended, so that the next attempt does not wait
 // until somebody asks.
-func (c *link) mourn(live *stream.Link) {
+func (l *link) mourn(live *stream.Link) {
 	<-live.Done()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.live == live {
-		c.bury()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.live == live {
+		l.bury()
 	}
 }
 
 // bury forgets a link that takes no more requests. One that fell silent is not
 // replaced at once: its peer hangs, and an attempt would hang too. Nor is one on which
 // the peer broke the protocol, or answered nothing it was asked: it would do so again.
-// c.mu is held.
-func (c *link) bury() {
-	err, s := c.live.Err(), c.live.Stats()
-	c.past.Add(&s)
-	c.live = nil
-	answered := s.Latency != stream.Histogram{}
+// l.mu is held.
+func (l *link) bury() {
+	err, s := l.live.Err(), l.live.Stats()
+	l.past.Add(&s)
+	l.live = nil
+	answered := s.Latency != peer.Histogram{}
 	broke := errors.Is(err, stream.ErrProtocol)
 	if answered && !broke {
-		c.breaker.answered()
+		l.conn.breaker.Answered()
 	}
 	mute := s.Requests > 0 && !answered && !errors.Is(err, stream.ErrGoAway)
-	if !c.closed && (broke || mute || errors.Is(err, stream.ErrSilent)) {
-		c.breaker.trip(err)
+	if !l.closed && (broke || mute || errors.Is(err, stream.ErrSilent)) {
+		l.conn.breaker.Trip(err)
 	}
 }
 
-// failed takes note of an attempt that failed. c.mu is held.
-func (c *link) failed(err error) {
+// failed takes note of an attempt that failed. l.mu is held.
+func (l *link) failed(err error) {
 	if errors.Is(err, errNoStream) {
-		c.plainTo = clock.Now().Plus(clock.Jitter(plainFor))
-		c.breaker.reset()
+		l.plainTo = clock.Now().Plus(clock.Jitter(plainFor))
+		l.conn.breaker.Reset()
 		if !errors.Is(err, errGroupcache) {
-			c.pool.problems.degraded(c.url, "a peer is asked by one HTTP request a key, which is many times slower than a stream", err)
+			l.conn.local.Degraded("a peer is asked by one HTTP request a key, which is many times slower than a stream", err)
 		}
 		return
 	}
-	c.plainTo = 0
-	c.breaker.trip(err)
+	l.plainTo = 0
+	l.conn.breaker.Trip(err)
 }
 
 // open makes one attempt.
-func (c *link) open(ctx context.Context, cancel context.CancelFunc, over chan struct{}) {
-	live, process, err := c.upgrade(ctx)
+func (l *link) open(ctx context.Context, cancel context.CancelFunc, over chan struct{}) {
+	live, process, err := l.upgrade(ctx)
 	cancel()
 
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	defer close(over)
-	c.opening = nil
+	l.opening = nil
 	switch {
-	case c.closed && err == nil:
+	case l.closed && err == nil:
 		go live.Close(context.Background()) // nothing is in flight
-	case c.closed:
+	case l.closed:
 	case err != nil:
-		c.failed(err)
+		l.failed(err)
 	default:
-		c.live, c.process, c.plainTo = live, process, 0
-		c.breaker.reset()
-		c.opened++
-		go c.mourn(live)
+		l.live, l.process, l.plainTo = live, process, 0
+		l.conn.breaker.Reset()
+		l.opened++
+		go l.mourn(live)
 	}
 }
 
 // upgrade asks the peer to speak the stream, by an upgrade from HTTP/1.1.
-func (c *link) upgrade(ctx context.Context) (live *stream.Link, process uint32, err error) {
+func (l *link) upgrade(ctx context.Context) (live *stream.Link, process uint32, err error) {
 	// The connection outlives ctx, which bounds the handshake alone.
 	reqCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, cancel)
 	defer stop()
-	req, err := http.NewRequestWithContext(reqCtx, http.MethodGet, c.url+c.pool.basePath, nil)
+	req, err := l.conn.newGet()
 	if err != nil {
 		cancel()
 		return nil, 0, err
 	}
+	req = req.WithContext(reqCtx)
 	req.Header.Set("Connection", "Upgrade")
 	req.Header.Set("Upgrade", protocolName)
-	c.pool.address(req.Header, c.url)
 	asked := clock.Now()
-	resp, err := c.pool.upgrades.RoundTrip(req)
+	resp, err := l.conn.t.upgrades.RoundTrip(req)
 	if err != nil {
 		cancel()
-		return nil, 0, c.refused(ctx, err)
+		return nil, 0, l.refused(ctx, err)
 	}
 	body, ok := resp.Body.(io.ReadWriteCloser)
-	err = c.peer.checkAnswerer(resp, asked)
+	err = l.conn.checkAnswerer(resp, asked)
 	switch {
 	case err != nil:
-	case identityOf(resp.Header).name == "":
+	case identityOf(resp.Header).Name == "":
 		err = fmt.Errorf("%w: %w", errNoStream, errGroupcache)
 	case resp.StatusCode != http.StatusSwitchingProtocols, !ok:
 		err = noUpgrade(resp)
@@ -247,21 +244,21 @@ func (c *link) upgrade(ctx context.Context) (live *stream.Link, process uint32, 
 		cancel()
 		return nil, 0, err
 	}
-	live, err = stream.Open(ctx, &upgraded{body, cancel}, nil, c.pool.stream)
-	return live, identityOf(resp.Header).process, err
+	live, err = stream.Open(ctx, &upgraded{body, cancel}, nil, l.conn.url, l.conn.t.cfg.Stream)
+	return live, identityOf(resp.Header).Process, err
 }
 
 // refused is why a request for a stream had no response.
-func (c *link) refused(ctx context.Context, err error) error {
+func (l *link) refused(ctx context.Context, err error) error {
 	switch {
 	case strings.Contains(err.Error(), "invalid Upgrade request header"): // net/http's, of HTTP/2
 		return fmt.Errorf("%w: the transport speaks HTTP/2, which has no upgrades: want a WithTransport that speaks HTTP/1.1: %w", errNoStream, err)
 	case notHTTP1(err): // the transport for other requests may know better
 		return fmt.Errorf("%w: it does not speak HTTP/1.1, which has upgrades: %w", errNoStream, err)
-	case errors.Is(err, io.EOF) && c.peer.signOfLife(ctx) == nil: // so ends a server of HTTP/2 what it does not know
+	case errors.Is(err, io.EOF) && l.conn.signOfLife(ctx) == nil: // so ends a server of HTTP/2 what it does not know
 		return fmt.Errorf("%w: it ends a connection that is to be upgraded: perhaps it does not speak HTTP/1.1: %w", errNoStream, err)
 	}
-	return c.peer.noResponse(ctx, err)
+	return l.conn.noResponse(ctx, err)
 }
 
 // noUpgrade is why the response to a request for a stream is none.
@@ -298,35 +295,38 @@ func withoutHTTP2(rt http.RoundTripper) http.RoundTripper {
 	return t
 }
 
+// longestParting bounds how long the answers of a former process are waited for.
+const longestParting = time.Minute
+
 // leaveFormer closes the link if it leads to another process than the one that answers at the
 // address of the peer now. A process whose server has ended may go on for a while, and answer
 // on its streams: but changes go to the next one, and what it has would be stale.
-func (c *link) leaveFormer(now uint32) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	live := c.live
-	if live == nil || c.process == now {
+func (l *link) leaveFormer(now uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	live := l.live
+	if live == nil || l.process == now {
 		return
 	}
 	s := live.Stats()
-	c.past.Add(&s)
-	c.live = nil
+	l.past.Add(&s)
+	l.live = nil
 	go func() { // what is in flight is answered
-		ctx, cancel := context.WithTimeout(c.pool.life, longestParting)
+		ctx, cancel := context.WithTimeout(l.conn.inUse, longestParting)
 		defer cancel()
 		live.Close(ctx)
 	}()
 }
 
 // close takes no more requests, and waits for those in flight until ctx ends.
-func (c *link) close(ctx context.Context) {
-	c.mu.Lock()
-	c.closed = true
-	live, opening := c.live, c.opening
+func (l *link) close(ctx context.Context) {
+	l.mu.Lock()
+	l.closed = true
+	live, opening := l.live, l.opening
 	if opening != nil {
-		c.giveUp()
+		l.giveUp()
 	}
-	c.mu.Unlock()
+	l.mu.Unlock()
 	if opening != nil {
 		<-opening
 	}
@@ -336,15 +336,15 @@ func (c *link) close(ctx context.Context) {
 }
 
 // stats returns the figures of all links to the peer, one after the other.
-func (c *link) stats() (s stream.Stats, opened int64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s = c.past
-	if c.live != nil {
-		live := c.live.Stats()
+func (l *link) stats() (s stream.Stats, opened int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s = l.past
+	if l.live != nil {
+		live := l.live.Stats()
 		s.Add(&live)
 	}
-	return s, c.opened
+	return s, l.opened
 }
 
 // upgraded is a connection that an http.RoundTripper gave away. It has no

@@ -1,4 +1,4 @@
-package peercache
+package httppeer
 
 import (
 	"errors"
@@ -11,16 +11,9 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// The defaults of the options that bound what requests by the plain way take.
 const (
-	DefaultRequestMemory  = 256 << 20 // bytes
-	DefaultAnswerMemory   = 512 << 20 // bytes
-	DefaultRequestTimeout = 10 * time.Second
-)
-
-const (
-	// mostRequestBytes bounds the body of a change that does not set one large value.
-	mostRequestBytes = 4 << 20
+	// MaxRequestBytes bounds the body of a change that does not set one large value.
+	MaxRequestBytes = 4 << 20
 
 	// mostGetBytes bounds the body of a request for a key.
 	mostGetBytes = peer.MaxKeyBytes + peer.MaxOverhead
@@ -33,51 +26,6 @@ const (
 	// wait for its body.
 	leastCharged = 16 << 10
 )
-
-// WithRequestMemory bounds the memory, in bytes, that the bodies of all requests by the
-// plain way take together. A body counts with the bytes that have arrived, at least 16 KiB,
-// from the first one until it is read or, if it is a change, answered. Beyond the bound a
-// request is refused with HTTP status 429, and a peer tries again a little later. A request
-// that is alone is never refused, so that a value larger than n can be set. The least is
-// 4 MiB, the default is DefaultRequestMemory.
-func WithRequestMemory(n int64) PoolOption {
-	return func(p *HTTPPool) error {
-		if n < mostRequestBytes {
-			return fmt.Errorf("WithRequestMemory(%d): want at least %d, the bytes of one change", n, mostRequestBytes)
-		}
-		p.requests.most = n
-		return nil
-	}
-}
-
-// WithAnswerMemory bounds the bytes of values in all answers that are being written by the
-// plain way: whoever does not read keeps them in memory. Beyond the bound a request is refused with HTTP status 429, and a peer tries again
-// a little later. An answer that is alone is never refused. The least is 1 MiB, the default
-// is DefaultAnswerMemory.
-func WithAnswerMemory(n int64) PoolOption {
-	return func(p *HTTPPool) error {
-		if n < 1<<20 {
-			return fmt.Errorf("WithAnswerMemory(%d): want at least %d bytes", n, 1<<20)
-		}
-		p.answers.most = n
-		return nil
-	}
-}
-
-// WithRequestTimeout bounds the time in which the body of a request by the plain way arrives,
-// d and as much again for each 4 MiB of it, and the time in which the asker reads each 256 KiB
-// of an answer. Whoever takes longer loses the connection. For answers it replaces the server's
-// WriteTimeout, which would count a load as well. It is 1 ms to 1 hour, the default is
-// DefaultRequestTimeout.
-func WithRequestTimeout(d time.Duration) PoolOption {
-	return func(p *HTTPPool) error {
-		if d < time.Millisecond || d > time.Hour {
-			return fmt.Errorf("WithRequestTimeout(%v): want 1ms to 1h", d)
-		}
-		p.requestTimeout = d
-		return nil
-	}
-}
 
 // budget bounds the memory that many have together, in bytes.
 type budget struct {
@@ -123,10 +71,10 @@ type limit struct {
 	more func(head []byte) int64
 }
 
-// readBody reads the body of a request. What it charges is the caller's to release if there
+// readRequestBody reads the body of a request. What it charges is the caller's to release if there
 // is no error.
-func (p *HTTPPool) readBody(r *http.Request, deadlines *http.ResponseController, l limit) (_ *body, err error) {
-	b := &body{of: &p.requests}
+func (s *Server) readRequestBody(r *http.Request, deadlines *http.ResponseController, l limit) (_ *body, err error) {
+	b := &body{of: &s.requests}
 	if !b.grow(leastCharged) {
 		return nil, errNoRoom
 	}
@@ -136,7 +84,7 @@ func (p *HTTPPool) readBody(r *http.Request, deadlines *http.ResponseController,
 		}
 	}()
 	began := time.Now()
-	deadlines.SetReadDeadline(began.Add(p.requestTimeout))
+	deadlines.SetReadDeadline(began.Add(s.cfg.RequestTimeout))
 	size := int64(firstBodyBytes)
 	if r.ContentLength >= 0 {
 		size = min(size, r.ContentLength+1) // or its end is not seen
@@ -162,7 +110,7 @@ func (p *HTTPPool) readBody(r *http.Request, deadlines *http.ResponseController,
 		if len(b.bytes) < cap(b.bytes) {
 			continue
 		}
-		deadlines.SetReadDeadline(began.Add(p.requestTimeout * time.Duration(1+len(b.bytes)/mostRequestBytes)))
+		deadlines.SetReadDeadline(began.Add(s.cfg.RequestTimeout * time.Duration(1+len(b.bytes)/MaxRequestBytes)))
 		next := 2 * int64(cap(b.bytes))
 		if r.ContentLength >= int64(cap(b.bytes)) {
 			next = min(next, r.ContentLength+1)
@@ -187,12 +135,12 @@ func (b *body) grow(n int64) bool {
 
 // limitOfChange is how large a change may be: as large as a value that it sets, if it sets
 // one.
-func (p *HTTPPool) limitOfChange() limit {
-	return limit{mostRequestBytes, func(head []byte) int64 { return peer.LargestItem(head, p.largestValue()) }}
+func (s *Server) limitOfChange() limit {
+	return limit{MaxRequestBytes, func(head []byte) int64 { return peer.LargestItem(head, s.cfg.LargestValue()) }}
 }
 
 // readRequest reads the body of a request of the protocol. If it cannot, it has answered.
-func (p *HTTPPool) readRequest(w http.ResponseWriter, r *http.Request, l limit) (*body, bool) {
+func (s *Server) readRequest(w http.ResponseWriter, r *http.Request, l limit) (*body, bool) {
 	if r.Header.Get("Content-Type") != contentType {
 		// A web page can have a browser send other types to any address.
 		refuse(w, r, "want a body of type "+contentType, http.StatusUnsupportedMediaType)
@@ -202,10 +150,10 @@ func (p *HTTPPool) readRequest(w http.ResponseWriter, r *http.Request, l limit) 
 	// the server may have no limits of its own. A writer that has no deadlines,
 	// such as one of a test, goes without.
 	deadlines := http.NewResponseController(w)
-	b, err := p.readBody(r, deadlines, l)
+	b, err := s.readRequestBody(r, deadlines, l)
 	switch {
 	case errors.Is(err, errNoRoom):
-		p.refuseBusy(w, r, err)
+		s.refuseBusy(w, r, err)
 	case errors.Is(err, errTooLarge):
 		text := fmt.Sprintf("a request of more than %d bytes: only one that sets the value of one key may be larger", l.most)
 		refuse(w, r, text, http.StatusRequestEntityTooLarge)
@@ -229,7 +177,7 @@ func refuse(w http.ResponseWriter, r *http.Request, text string, status int) {
 }
 
 // refuseBusy answers that there is no room for the request now.
-func (p *HTTPPool) refuseBusy(w http.ResponseWriter, r *http.Request, err error) {
+func (s *Server) refuseBusy(w http.ResponseWriter, r *http.Request, err error) {
 	w.Header().Set("Retry-After", "1")
 	refuse(w, r, err.Error(), http.StatusTooManyRequests)
 }

@@ -1,4 +1,4 @@
-package peercache
+package httppeer
 
 import (
 	"context"
@@ -146,22 +146,21 @@ func (b beatingBody) Read(buf []byte) (int, error) {
 // signOfLife asks a peer for any response: to a GET of the base path, which
 // golang/groupcache answers too, if only with an error. It returns nil if there was one
 // that did not come from somebody else in the peer's place.
-func (h *httpPeer) signOfLife(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, h.pool.handshakeTimeout())
+func (c *conn) signOfLife(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.t.cfg.handshakeTimeout())
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.url+h.pool.basePath, nil)
+	req, err := c.newGet()
 	if err != nil {
 		return err
 	}
-	h.pool.address(req.Header, h.url)
 	asked := clock.Now()
-	resp, err := h.pool.signs.RoundTrip(req)
+	resp, err := c.t.signs.RoundTrip(req.WithContext(ctx))
 	if err != nil {
-		closeIdle(h.pool.signs) // a connection of which a firewall knows no more must not be tried again
-		return h.noResponse(ctx, err)
+		closeIdle(c.t.signs) // a connection of which a firewall knows no more must not be tried again
+		return c.noResponse(ctx, err)
 	}
 	defer resp.Body.Close()
-	if err := h.checkAnswerer(resp, asked); err != nil {
+	if err := c.checkAnswerer(resp, asked); err != nil {
 		return err
 	}
 	io.CopyN(io.Discard, resp.Body, peer.MaxOverhead) // so that the connection can be used again
@@ -186,6 +185,36 @@ func forSigns(rt http.RoundTripper) http.RoundTripper {
 	}
 	t = t.Clone()
 	t.MaxConnsPerHost, t.MaxIdleConnsPerHost = 0, 1
+	return t
+}
+
+// Ping implements peer.Conn.
+func (c *conn) Ping(ctx context.Context) (peer.Identity, error) {
+	req, err := c.newGet()
+	if err != nil {
+		return peer.Identity{}, err
+	}
+	resp, err := c.t.fresh.RoundTrip(req.WithContext(ctx))
+	if err != nil {
+		return peer.Identity{}, connectionError(ctx, err)
+	}
+	defer resp.Body.Close()
+	who := identityOf(resp.Header)
+	if who.Name == "" {
+		return who, foreign(resp)
+	}
+	return who, nil
+}
+
+// forPings returns rt with a connection for each request, if it is net/http's: another one may
+// lead elsewhere.
+func forPings(rt http.RoundTripper) http.RoundTripper {
+	t, ok := rt.(*http.Transport)
+	if !ok {
+		return rt
+	}
+	t = t.Clone()
+	t.DisableKeepAlives = true
 	return t
 }
 

@@ -1,0 +1,79 @@
+package peercache
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/quote"
+	"github.com/peercache/peercache/peer"
+)
+
+// answerer is the process that answers at the address of a peer.
+type answerer struct {
+	mu      sync.Mutex
+	process uint32        // guarded by mu; 0: none has answered yet
+	since   clock.Instant // guarded by mu; when it was first heard
+	former  [4]uint32     // guarded by mu; those before it, the last first
+	twoTo   clock.Instant // guarded by mu; until then two count as being there
+}
+
+// twoFor is for how long two processes count as being at one address after both have
+// answered there.
+const twoFor = 10 * time.Second
+
+// heard records that a process has answered a request that was sent at an instant. It
+// reports whether it is there anew, and whether more than one process is there: one that
+// answers a request which was sent after its successor was heard has not ended. An answer to
+// a request that was sent before the present process was first heard may be a late one, of
+// a process that is about to end, and tells nothing.
+func (a *answerer) heard(process uint32, asked clock.Instant) (other uint32, anew, two bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := clock.Now()
+	anew = process != a.process && process != 0 && (a.process == 0 || asked > a.since)
+	if anew {
+		if slices.Contains(a.former[:], process) {
+			a.twoTo = now.Plus(twoFor)
+		}
+		copy(a.former[1:], a.former[:])
+		a.former[0], a.process, a.since = a.process, process, now
+	}
+	return a.former[0], anew, now < a.twoTo
+}
+
+// checkIdentity returns an error if the process that has answered is not this peer. The request
+// was sent at the instant asked.
+func (m *member) checkIdentity(who peer.Identity, asked clock.Instant) error {
+	c := m.cluster
+	switch {
+	case who.Cluster != c.name:
+		return fmt.Errorf("%w: it belongs to %s, and this process to %s", peer.ErrWrongPeer, clusterText(who.Cluster), clusterText(c.name))
+	case who.Process == c.consent.process:
+		return fmt.Errorf("%w: this is another address of this process, %s: want each process once in the list", peer.ErrWrongPeer, c.self)
+	case who.Name != m.name:
+		return fmt.Errorf("%w: the process that answers there calls itself %s: want that in the list, or this as its self", peer.ErrWrongPeer, quote.Key(who.Name))
+	}
+	other, anew, two := m.answerer.heard(who.Process, asked)
+	if anew {
+		m.conn.Replaced(who.Process)
+	}
+	if two {
+		return fmt.Errorf("%w: two processes answer there, number %d and number %d: want an address for each", peer.ErrWrongPeer, who.Process, other)
+	}
+	return nil
+}
+
+// errMisdirected is why a request is refused that is for another process.
+func errMisdirected(self, to string) error {
+	return fmt.Errorf("%w: this process is %s, and the request is for %s", peer.ErrWrongPeer, self, quote.Key(to))
+}
+
+func clusterText(name string) string {
+	if name == "" {
+		return "no named cluster"
+	}
+	return "the cluster " + quote.Key(name)
+}

@@ -1,0 +1,330 @@
+package peercache
+
+import (
+	"context"
+	crand "crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/peercache/peercache/consistenthash"
+	"github.com/peercache/peercache/discovery"
+	"github.com/peercache/peercache/internal/breaker"
+	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/peer"
+)
+
+// grouping is what a cluster needs of a group of this process. Its methods may be called
+// concurrently.
+type grouping interface {
+	Name() string
+	// Pick returns the n-th peer for key, as the group sees it.
+	Pick(key string, n int) Peer
+	// DropAll drops all values that are cached here, or on their way.
+	DropAll()
+	// Consistent reports whether the group keeps nothing while this process has lapsed.
+	Consistent() bool
+	// ViewChanged limits the time of the values that this process does not own any more,
+	// since the view changed at that instant, and returns those that can be offered.
+	ViewChanged(at clock.Instant) []Moved
+	// ServeChange does what a peer's Change says.
+	ServeChange(ctx context.Context, c Change) []Holder
+	// TakeOver gets a value that a peer offers, unless there is one. The peer left the view
+	// at that instant; zero, if it is in the view.
+	TakeOver(ctx context.Context, key string, from Peer, left clock.Instant)
+	// Drain returns when no load and no fetch is in progress, or ctx has ended.
+	Drain(ctx context.Context) error
+	// HasSnapshot reports whether the group has a WithSnapshot. The following are for those.
+	HasSnapshot() bool
+	// Restored returns a channel that is closed when all is restored that may be used.
+	Restored() <-chan struct{}
+	// Save writes the snapshot. note is for the next process.
+	Save(departure uint64, note func() ([]byte, error)) error
+	// OutdateSnapshot removes the snapshot, because of a change that it does not know of.
+	OutdateSnapshot() error
+}
+
+// clusterConfig is how a cluster behaves. All fields are set.
+type clusterConfig struct {
+	Name           string // see WithCluster; may be empty
+	Detection      time.Duration
+	MaxPeers       int
+	Filters        []func(name string) error
+	MaxUnproven    int
+	ViewChangeRate int // a second
+	HandoverBytes  int64
+	HandoverTime   time.Duration
+	Discovery      discovery.Discovery // nil: Set gives the views
+	Pace           *breaker.Pace
+	Log            *slog.Logger
+	// Ring makes a ring of the names of peers.
+	Ring func(names []string) (*consistenthash.Ring, error)
+	// Stateless says that peers say nothing of themselves, such as golang/groupcache's.
+	Stateless bool
+	// Handler returns what answers the requests of a peer.
+	Handler func(from string) peer.Handler
+}
+
+// cluster is the part that this process has in a cluster: who its peers are, what they are known
+// to think of that, and what has to be done when it changes.
+type cluster struct {
+	self      string
+	name      string // see WithCluster; may be empty
+	transport peer.Transport
+	stateless bool
+	detection time.Duration
+	ring      func(names []string) (*consistenthash.Ring, error)
+	handler   func(from string) peer.Handler
+
+	maxPeers      int
+	filters       []func(name string) error
+	warnedOfReach atomic.Bool
+
+	// view is swapped whole by Set, and when a peer leaves or is back. Readers take no lock.
+	view    atomic.Pointer[view]
+	consent consent
+	secret  [32]byte // of which tokens are made
+
+	unproven  *semaphore.Weighted // of requests without a proof that may wait for others
+	asks      *semaphore.Weighted // of questions, see questionsAtOnce
+	takeOvers *semaphore.Weighted // of offers, see offersAtOnce
+	sinces    chan struct{}       // filled by those who are told what was changed, see sincesAtOnce
+
+	own      *ownAddress
+	problems problems
+	watch    *configWatch
+
+	// groups, by name, is never written to, but swapped whole.
+	groups   atomic.Pointer[map[string]grouping]
+	groupsID atomic.Uint64 // of their names, see groupsID
+
+	// Locks are taken in this order, each row after those above it:
+	//
+	//	mu
+	//	consent.mu
+	//	watch.mu, own.mu
+	//	the mu of each answerer, problems.mu, logs.mu
+	//
+	// Nobody holds two of one row. No request is sent under any of them, and no callback of
+	// the user's is called but the handler of the logger, which must not use the pool.
+	mu      sync.Mutex             // guards what follows, and is held while view, groups, leaving or closed change
+	leaving atomic.Bool            // set by Shutdown: the process has no part in the view any more
+	closed  atomic.Bool            // set by Shutdown later: it answers no Gets, and Set changes nothing
+	listed  []string               // the peers that Set or the discovery named, this one among them
+	absent  map[string]*absentee   // those of listed that are leaving
+	known   map[string]*member     // the peers of the present view, by name
+	former  map[string]*formerPeer // those that have left it lately
+	changes viewChanges            // what bounds those by what peers say
+	// questions are those to peers that are in progress, and asked is when each was asked last.
+	questions map[string]*question
+	asked     map[string]clock.Instant
+
+	ending ending // what the next process is told of the end of this one
+	past   past   // what this one was told of the end of the one before
+
+	// background is what goes on after a change of the view: links of peers that left
+	// it are closed, the others are told, and the groups look through their caches.
+	background sync.WaitGroup
+	life       context.Context // of what need not be done when Shutdown has come so far
+	end        context.CancelFunc
+	handover   struct {
+		bytes int64 // that one change of the view may have handed over
+		time  time.Duration
+	}
+
+	pace       *breaker.Pace // of the attempts to reach peers that are away
+	logs       changeLogs
+	membership *membership   // nil without a discovery: Set gives the views
+	given      chan struct{} // closed when Set has given one
+	give       sync.Once     // closes given
+	warm       atomic.Bool   // set when Ready has returned nil
+	log        *slog.Logger
+}
+
+// newCluster makes a cluster of this process alone, whose name among its peers is self.
+func newCluster(self string, t peer.Transport, cfg clusterConfig) (*cluster, error) {
+	c := &cluster{
+		self: self, name: cfg.Name, transport: t, stateless: cfg.Stateless, detection: cfg.Detection, ring: cfg.Ring, handler: cfg.Handler,
+		maxPeers: cfg.MaxPeers, filters: cfg.Filters,
+		given:     make(chan struct{}),
+		absent:    make(map[string]*absentee),
+		former:    make(map[string]*formerPeer),
+		changes:   viewChanges{perSecond: cfg.ViewChangeRate},
+		unproven:  semaphore.NewWeighted(int64(cfg.MaxUnproven)),
+		asks:      semaphore.NewWeighted(questionsAtOnce),
+		takeOvers: semaphore.NewWeighted(offersAtOnce),
+		sinces:    make(chan struct{}, sincesAtOnce),
+		questions: make(map[string]*question),
+		asked:     make(map[string]clock.Instant),
+		logs:      newChangeLogs(),
+		problems:  newProblems(cfg.Log),
+		pace:      cfg.Pace,
+		log:       cfg.Log,
+	}
+	crand.Read(c.secret[:])
+	c.consent.process, c.consent.latest = max(1, rand.Uint32()), make(map[string]fact)
+	c.consent.tokens = make(map[string]token)
+	c.life, c.end = context.WithCancel(context.Background())
+	c.handover.bytes, c.handover.time = cfg.HandoverBytes, cfg.HandoverTime
+	c.groups.Store(&map[string]grouping{})
+	c.groupsID.Store(groupsID(nil))
+	if cfg.Discovery != nil {
+		c.membership = newMembership(c, cfg.Discovery)
+	}
+	c.own, c.watch = newOwnAddress(c), newConfigWatch(c)
+	if err := c.setPeers([]string{self}, false); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Set makes peers the list of peers.
+func (c *cluster) Set(peers []string) error {
+	if c.membership != nil {
+		return errors.New("peercache: Set on a pool that has a WithDiscovery: its views come from there, see Join")
+	}
+	if err := c.setPeers(peers, false); err != nil {
+		return err
+	}
+	c.own.lookAgain()
+	c.give.Do(func() { close(c.given) })
+	return nil
+}
+
+// Register adds a group, if accepts allows it beside those that there are.
+func (c *cluster) Register(g grouping, accepts func(all map[string]grouping) error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := accepts(*c.groups.Load()); err != nil {
+		return err
+	}
+	groups := maps.Clone(*c.groups.Load())
+	groups[g.Name()] = g
+	c.groups.Store(&groups)
+	c.groupsID.Store(groupsID(groups))
+	c.watch.begin()
+	return nil
+}
+
+// Groups returns the groups by their names. The map must not be changed.
+func (c *cluster) Groups() map[string]grouping { return *c.groups.Load() }
+
+// Pick returns the n-th peer for key in the ring's order; nil, if that is this process, or there
+// are no more than n.
+func (c *cluster) Pick(key string, n int) Peer {
+	v := c.view.Load()
+	if n == 0 {
+		return v.peers[v.ring.OwnerIndex(key)]
+	}
+	if n >= len(v.peers) {
+		return nil
+	}
+	return v.peers[v.ring.AppendSuccessors(nil, key, n+1)[n]]
+}
+
+// Peers returns all peers but this process.
+func (c *cluster) Peers() []Peer { return slices.Clone(c.view.Load().others) }
+
+// Members returns all peers but this process, in the order of the list.
+func (c *cluster) Members() []*member {
+	others := c.view.Load().others
+	all := make([]*member, len(others))
+	for i, p := range others {
+		all[i] = p.(*member)
+	}
+	return all
+}
+
+// detectionTime is for how long a caller waits for a peer that is silent.
+func (c *cluster) detectionTime() time.Duration { return c.detection }
+
+// handshakeTimeout bounds an attempt to connect to a peer, from the decision to
+// the peer's first frame. Distance costs several round trips; callers wait for
+// detectionTime only.
+func (c *cluster) handshakeTimeout() time.Duration { return max(4*c.detection, 200*time.Millisecond) }
+
+// IsPeer reports whether a process of that name is in the view, or has just left it.
+func (c *cluster) IsPeer(name string) bool {
+	if name == "" {
+		return false
+	}
+	p, _ := c.peer(name)
+	return p != nil || c.view.Load().lacks(name)
+}
+
+// Identity implements peer.Local.
+func (c *cluster) Identity() peer.Identity {
+	return peer.Identity{Name: c.self, Process: c.consent.process, Cluster: c.name}
+}
+
+// Accept implements peer.Local. What a request says is a hint that the own address may be wrong,
+// which is looked into.
+func (c *cluster) Accept(from peer.Identity, to string) (peer.Handler, error) {
+	switch {
+	case from.Name == "": // golang/groupcache, or a person
+	case from.Cluster != c.name:
+		return nil, fmt.Errorf("%w: it belongs to %s, and the request is of %s", peer.ErrWrongPeer, clusterText(c.name), clusterText(from.Cluster))
+	case from.Name == c.self && from.Process != c.consent.process:
+		c.own.lookAgain() // who asks calls itself as this process does
+	case to != "" && to != c.self:
+		c.own.lookAgain()
+		return nil, errMisdirected(c.self, to)
+	case to == c.self && c.view.Load().lists(from.Name):
+		c.own.reached.Store(true)
+	}
+	return c.handler(from.Name), nil
+}
+
+// Degraded implements peer.Local.
+func (c *cluster) Degraded(name, what string, err error) { c.problems.degraded(name, what, err) }
+
+// Self returns the name of this process among its peers.
+func (c *cluster) Self() string { return c.self }
+
+// Closed reports whether the process hears of no changes of the list any more.
+func (c *cluster) Closed() bool { return c.closed.Load() }
+
+// NoteChange records a change for those who restart.
+func (c *cluster) NoteChange(change *Change) { c.logs.note(change) }
+
+// Misplaced reports whether this process has the name of another one: what it keeps would not
+// be dropped by the changes of others.
+func (c *cluster) Misplaced() bool { return c.own.wrong.Load() }
+
+// MisplacedError returns an error if another process has the name of this one: who has its values
+// is not known then. It waits for the first look.
+func (c *cluster) MisplacedError(ctx context.Context) error {
+	c.own.wait(ctx)
+	if e := c.problems.of(c.self, WrongProcess); e != nil {
+		return e
+	}
+	return nil
+}
+
+// OwnProblem returns what is wrong at the address of this process, or nil.
+func (c *cluster) OwnProblem() error {
+	if e := c.problems.of(c.self, 0); e != nil {
+		return e
+	}
+	return nil
+}
+
+// ProblemOf returns what is wrong with the configuration of a peer, for people to read; empty, if
+// nothing is known to be.
+func (c *cluster) ProblemOf(name string) string {
+	if e := c.problems.of(name, 0); e != nil {
+		return e.Err.Error()
+	}
+	return ""
+}
+
+// Background runs f, which ends soon after Shutdown has begun.
+func (c *cluster) Background(f func()) { c.background.Go(f) }

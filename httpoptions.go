@@ -1,0 +1,168 @@
+package peercache
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/peercache/peercache/internal/httppeer"
+)
+
+// WithRequestMemory bounds the memory, in bytes, that the bodies of all requests by the
+// plain way take together. A body counts with the bytes that have arrived, at least 16 KiB,
+// from the first one until it is read or, if it is a change, answered. Beyond the bound a
+// request is refused with HTTP status 429, and a peer tries again a little later. A request
+// that is alone is never refused, so that a value larger than n can be set. The least is
+// 4 MiB, the default is DefaultRequestMemory.
+func WithRequestMemory(n int64) PoolOption {
+	return func(o *poolOptions) error {
+		if n < httppeer.MaxRequestBytes {
+			return fmt.Errorf("WithRequestMemory(%d): want at least %d, the bytes of one change", n, httppeer.MaxRequestBytes)
+		}
+		o.requestBytes = n
+		return nil
+	}
+}
+
+// WithAnswerMemory bounds the bytes of values in all answers that are being written by the
+// plain way: whoever does not read keeps them in memory. Beyond the bound a request is refused with HTTP status 429, and a peer tries again
+// a little later. An answer that is alone is never refused. The least is 1 MiB, the default
+// is DefaultAnswerMemory.
+func WithAnswerMemory(n int64) PoolOption {
+	return func(o *poolOptions) error {
+		if n < 1<<20 {
+			return fmt.Errorf("WithAnswerMemory(%d): want at least %d bytes", n, 1<<20)
+		}
+		o.answerBytes = n
+		return nil
+	}
+}
+
+// WithRequestTimeout bounds the time in which the body of a request by the plain way arrives,
+// d and as much again for each 4 MiB of it, and the time in which the asker reads each 256 KiB
+// of an answer. Whoever takes longer loses the connection. For answers it replaces the server's
+// WriteTimeout, which would count a load as well. It is 1 ms to 1 hour, the default is
+// DefaultRequestTimeout.
+func WithRequestTimeout(d time.Duration) PoolOption {
+	return func(o *poolOptions) error {
+		if d < time.Millisecond || d > time.Hour {
+			return fmt.Errorf("WithRequestTimeout(%v): want 1ms to 1h", d)
+		}
+		o.requestTimeout = d
+		return nil
+	}
+}
+
+// The defaults of the options that bound what requests by the plain way take.
+const (
+	DefaultRequestMemory  = 256 << 20 // bytes
+	DefaultAnswerMemory   = 512 << 20 // bytes
+	DefaultRequestTimeout = 10 * time.Second
+)
+
+// WithHosts adds host names that requests may have in their Host header, without a port: for
+// instance the name that a proxy writes there. The host of the pool's base URL, IP addresses
+// and names without a dot are always allowed. The pool refuses any other name with HTTP
+// status 403, because the request may come from a web page whose name resolves to this
+// process. Peers may use any name, except those of golang/groupcache and of versions before
+// this option.
+func WithHosts(names ...string) PoolOption {
+	return func(o *poolOptions) error {
+		for _, name := range names {
+			if u, err := url.Parse("http://" + name); err != nil || name == "" || u.Host != name || u.Port() != "" || strings.Contains(name, ":") {
+				return fmt.Errorf("WithHosts(%q): want host names without a port, such as cache.example", name)
+			}
+			o.hosts = append(o.hosts, httppeer.HostName(name))
+		}
+		return nil
+	}
+}
+
+// WithStreamLimits bounds what streams cost this process on which others ask it.
+func WithStreamLimits(l StreamLimits) PoolOption {
+	return func(o *poolOptions) error {
+		if err := httppeer.Limits(l).WithDefaults().Check(); err != nil {
+			return fmt.Errorf("WithStreamLimits: %w", err)
+		}
+		o.limits = httppeer.Limits(l)
+		return nil
+	}
+}
+
+// StreamLimits bound what streams cost this process on which others ask it. A field that is
+// zero has its default; the defaults are for fleets of up to 1,000 peers.
+type StreamLimits struct {
+	// Streams bounds those that are open at one time: 4,096. Names that are not in the
+	// view have half of them at most. A request for one more gets the status 503, and the
+	// peer tries again later.
+	Streams int
+	// StreamsPerPeer bounds those of one name: 32. A peer has one, and those that it has
+	// given up and this process has not noticed.
+	StreamsPerPeer int
+
+	// Loads bounds what is loaded at one time for all streams, 8,192, and LoadsPerStream
+	// what is loaded for one, 1,024. A batch counts as one load for each of its keys, up to
+	// 32, or for each 32 keys if that is more. A key beyond it waits for a load to end. If
+	// none does for 2 seconds it is refused, because getters may be waiting for each other
+	// over several processes: the asker goes to the next peer, and in the end loads the key
+	// itself. Keys that getters ask for are counted by themselves: there may be four times
+	// as many, and one more is refused at once.
+	Loads, LoadsPerStream int
+	// Changes bounds the changes that wait for other peers, 2,048, and ChangesPerStream
+	// those of one stream, 256. One beyond it waits for another to end.
+	Changes, ChangesPerStream int
+
+	// RequestBytes bounds what the requests of all streams cost that are not answered from
+	// a cache, in bytes: 64 MiB, and at least 8 MiB. One beyond it is refused.
+	RequestBytes int
+	// AnswerBytes bounds the loaded values that wait until peers read their answers, in
+	// bytes: 64 MiB for all streams, of which one has 16 MiB at most. For one beyond it the
+	// peer is told to ask by the plain way.
+	AnswerBytes int
+
+	// HelloTimeout is how long a peer may take for the first frame, 5 s, and FrameTimeout
+	// how long from when a frame begins to arrive until it is whole, 10 s. Then the stream
+	// ends.
+	HelloTimeout, FrameTimeout time.Duration
+}
+
+// DefaultTransport returns what a pool uses without a WithTransport, a new one at each call:
+// to be changed, and given to WithTransport. It uses no proxy, gives up dialling after two
+// seconds and a TLS handshake after five, keeps up to 64 idle connections a peer for 90 s,
+// asks for no compression, and takes 64 KiB of headers.
+//
+//	t := peercache.DefaultTransport()
+//	t.TLSClientConfig = &tls.Config{RootCAs: ours}
+//	pool, err := peercache.NewHTTPPool(self, peercache.WithTransport(t))
+func DefaultTransport() *http.Transport {
+	return &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 5 * time.Second,
+		MaxIdleConnsPerHost: 64,
+		IdleConnTimeout:     90 * time.Second,
+		DisableCompression:  true,
+
+		MaxResponseHeaderBytes: httppeer.MaxHeaderBytes,
+	}
+}
+
+// WithTransport makes the pool send its requests by rt, for instance one that
+// speaks TLS with certificates of the user's own. Start from DefaultTransport: the pool
+// adds nothing to rt. If rt is an http.Transport that dials without a timeout, sends
+// requests for peers to a proxy, keeps few idle connections or none, or gives up on slow
+// answers, the logger of WithPoolLogger gets one warning. HTTP/2 has no upgrade: the pool
+// uses an http.Transport that prefers it with HTTP/1.1 for streams. Through any other
+// transport that prefers HTTP/2, it asks peers by the plain way alone.
+func WithTransport(rt http.RoundTripper) PoolOption {
+	return func(o *poolOptions) error {
+		if t, ok := rt.(*http.Transport); rt == nil || ok && t == nil {
+			return errors.New("WithTransport(nil): want an http.RoundTripper")
+		}
+		o.roundTripper = rt
+		return nil
+	}
+}

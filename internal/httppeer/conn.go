@@ -1,0 +1,259 @@
+package httppeer
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/peercache/peercache/internal/breaker"
+	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/stream"
+	"github.com/peercache/peercache/peer"
+)
+
+// conn is the way to one peer: on a stream, where the peer knows that, and by the plain way for
+// the rest. It is a peer.Starter.
+type conn struct {
+	t     *Transport
+	local peer.Local
+	url   string
+	link  *link // nil: the plain way alone
+
+	large chan struct{} // has one for each large value that is asked for now
+
+	breaker breaker.Breaker
+	pulse   pulse
+	trying  atomic.Bool // an attempt to reach the peer by the plain way is in progress
+	calls   plainCalls
+	inUse   context.Context    // ends when the conn is closed
+	release context.CancelFunc // ends inUse
+}
+
+func newConn(t *Transport, l peer.Local, url string) *conn {
+	c := &conn{t: t, local: l, url: url, large: make(chan struct{}, t.cfg.LargeRequests)}
+	c.inUse, c.release = context.WithCancel(context.Background())
+	c.breaker = breaker.Breaker{Peer: url, Log: t.cfg.Log, Probe: c.tryAgain, Counts: l.Counts, Pace: t.cfg.Pace, Born: clock.Now()}
+	c.pulse = pulse{detect: t.cfg.Detection, ask: c.signOfLife, silent: c.failedPlainly}
+	if t.cfg.Streams {
+		c.link = &link{conn: c}
+	}
+	return c
+}
+
+// Close implements peer.Conn.
+func (c *conn) Close(ctx context.Context) {
+	c.breaker.End()
+	c.release()
+	if c.link != nil {
+		c.link.close(ctx)
+	}
+}
+
+// Wake implements peer.Conn.
+func (c *conn) Wake() {
+	if c.breaker.Refusal() == nil {
+		return
+	}
+	c.breaker.Answered()
+	c.breaker.Reset()
+	if !c.plainly() {
+		c.link.try()
+	}
+}
+
+// Replaced implements peer.Conn.
+func (c *conn) Replaced(process uint32) {
+	if c.link != nil {
+		c.link.leaveFormer(process)
+	}
+}
+
+// Get implements peer.Conn.
+func (c *conn) Get(ctx context.Context, q *peer.Query) (a peer.Answer, err error) {
+	var answer error
+	plain, err := c.onLink(ctx, func(l *stream.Link) (err error) {
+		a, answer, err = l.Get(ctx, q)
+		return err
+	})
+	switch {
+	case err != nil:
+		return peer.Answer{}, err
+	case plain:
+		return c.getPlain(ctx, q)
+	case answer == peer.ErrLarge:
+		return c.GetLarge(ctx, q)
+	}
+	return a, answer
+}
+
+// onLink asks on the link, and once more on another one if the first turns out to
+// be broken. Its error is ctx's or, when there was no answer, a *PeerError. It
+// reports whether to ask by the plain way.
+func (c *conn) onLink(ctx context.Context, ask func(*stream.Link) error) (plain bool, err error) {
+	if c.link == nil {
+		return true, nil
+	}
+	for try := 0; ; try++ {
+		l, err := c.link.get(ctx)
+		unlinked := err != nil
+		if !unlinked {
+			err = ask(l)
+		}
+		switch {
+		case err == nil:
+			return false, nil
+		case ctx.Err() != nil:
+			return false, ctx.Err()
+		case errors.Is(err, errNoStream), errors.Is(err, stream.ErrTooLarge), errors.Is(err, stream.ErrInvalid):
+			return true, nil
+		case unlinked, try > 0:
+			return false, &peer.PeerError{Peer: c.url, Err: err}
+		}
+	}
+}
+
+// Connect implements peer.Starter.
+func (c *conn) Connect(ctx context.Context) {
+	if c.link != nil {
+		c.link.get(ctx)
+	}
+}
+
+// Start implements peer.Starter.
+func (c *conn) Start(r *peer.Request) (n int, s peer.Sent, full bool) {
+	if c.link == nil {
+		return 0, s, false
+	}
+	l := c.link.ready()
+	if l == nil {
+		return 0, s, false
+	}
+	if len(r.Keys) == 1 {
+		r.Key = r.Keys[0]
+		id, err := l.Ask(r.Waiter, &r.Query)
+		if err != nil {
+			return 0, s, errors.Is(err, stream.ErrFull)
+		}
+		return 1, peer.Sent{By: l, ID: id}, false
+	}
+	for n < len(r.Keys) {
+		var digests []string
+		if r.Digests != nil {
+			digests = r.Digests[n:]
+		}
+		_, asked, err := l.AskBatch(r.Waiter, n, &r.Query, r.Keys[n:], digests)
+		if err != nil {
+			return n, s, errors.Is(err, stream.ErrFull)
+		}
+		n += asked
+	}
+	return n, s, false
+}
+
+// Full implements peer.Starter.
+func (c *conn) Full() bool {
+	if c.link == nil {
+		return false
+	}
+	l := c.link.ready()
+	return l != nil && !l.HasRoom()
+}
+
+// Change implements peer.Conn.
+func (c *conn) Change(ctx context.Context, ch *peer.Change) (peer.Changed, error) {
+	body, err := peer.EncodeChange(ch)
+	if err != nil {
+		return peer.Changed{}, err
+	}
+	if ch.Question {
+		return c.question(ctx, ch, body)
+	}
+	var changed peer.Changed
+	var answer error
+	plain := ch.Long() || ch.Apart
+	if !plain {
+		plain, err = c.onLink(ctx, func(l *stream.Link) (err error) {
+			changed, answer, err = c.changeOn(ctx, l, body)
+			return err
+		})
+	}
+	switch {
+	case err != nil && ctx.Err() == nil:
+		return c.changeUnlinked(ctx, ch)
+	case err != nil:
+		return peer.Changed{}, err
+	case plain:
+		changed, err = c.changePlain(ctx, ch.Wait, body)
+		if errors.Is(err, peer.ErrSilent) {
+			// A network that is slow for a moment looks like that too. A Get goes to the
+			// next peer then, but a change would have failed.
+			changed, err = c.changePlain(ctx, ch.Wait, body)
+		}
+		return changed, err
+	}
+	return changed, answer
+}
+
+// changeOn tells the peer of a change on its link.
+func (c *conn) changeOn(ctx context.Context, l *stream.Link, body []byte) (changed peer.Changed, answer, err error) {
+	said, err := l.Change(ctx, body)
+	if err != nil {
+		return peer.Changed{}, nil, err
+	}
+	return peer.DecodeChanged(said, c.url)
+}
+
+// question asks the peer how it is: on the link, if there is one, and it need not be another one,
+// else by the plain way.
+func (c *conn) question(ctx context.Context, ch *peer.Change, body []byte) (peer.Changed, error) {
+	if c.link != nil && !ch.Apart {
+		if live := c.link.ready(); live != nil {
+			changed, answer, err := c.changeOn(ctx, live, body)
+			if err == nil {
+				return changed, answer
+			}
+			if ctx.Err() != nil {
+				return peer.Changed{}, err
+			}
+		}
+	}
+	return c.callChange(ctx, c.t.cfg.handshakeTimeout(), body)
+}
+
+// timeout returns for how long a request by the plain way may be answered that a peer which gives
+// signs of life is waited for so long.
+func (c *conn) timeout(patience time.Duration) time.Duration {
+	switch {
+	case c.t.cfg.PeerTimeout > 0:
+		return c.t.cfg.PeerTimeout
+	case patience <= 0:
+		return changeTimeout
+	}
+	// It ends before the patience does: the caller may still ask another peer.
+	return max(patience-peer.Patience/2, patience/2)
+}
+
+// changeTimeout is for how long a change by the plain way may be answered, beyond its wait for
+// others.
+const changeTimeout = 11 * time.Second
+
+// Stats returns the figures of the conn.
+func (c *conn) Stats() peer.Stats {
+	s := peer.Stats{Transport: "stream"}
+	if c.plainly() {
+		s.Transport = "plain"
+	}
+	all := c.calls.stats()
+	s.Plain = all.Requests
+	if c.link != nil {
+		linked, opened := c.link.stats()
+		all.Add(&linked)
+		s.Opened = opened
+	}
+	s.Requests, s.Keys, s.Batches, s.Changes = all.Requests, all.Keys, all.Batches, all.Changes
+	s.BytesIn, s.BytesOut, s.InFlight, s.Latency = all.BytesIn, all.BytesOut, all.InFlight, all.Latency
+	state, opened := c.breaker.Stats()
+	s.Failing, s.Trying, s.Failures = state != breaker.Closed, state == breaker.HalfOpen, opened
+	return s
+}

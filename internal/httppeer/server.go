@@ -1,0 +1,206 @@
+package httppeer
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/peercache/peercache/internal/peerurl"
+	"github.com/peercache/peercache/internal/stream"
+	"github.com/peercache/peercache/pb"
+	"github.com/peercache/peercache/peer"
+)
+
+// The requests of the plain protocol, relative to the base path:
+//
+//	GET  {group}/{key}    GetResponse      as golang/groupcache's
+//	POST get              GetResponse      a GetRequest in the body: any key
+//	POST change           ChangeResponse   a ChangeRequest in the body
+//
+// Headers say who asks, who is asked, and who answers: see identity.go. A GET of the base path
+// itself, with the header "Upgrade: peercache", begins a stream on the connection: see the
+// package stream.
+const (
+	getPath    = "get"
+	changePath = "change"
+
+	contentType = "application/x-protobuf"
+)
+
+// Server is the side that answers. It is an http.Handler, to be served at the address that the
+// peers know.
+type Server struct {
+	cfg     Config
+	process peer.Process
+
+	inbound  inbound // the streams on which peers ask this process
+	requests budget  // of the bodies of requests by the plain way
+	answers  budget  // of the values of answers by the plain way
+
+	mu      sync.Mutex
+	closed  bool                        // guarded by mu; it serves no streams any more
+	streams map[*stream.Server]struct{} // guarded by mu; those on which peers ask this process
+}
+
+// NewServer returns a server of what p answers. own is the base URL of this process.
+func NewServer(cfg Config, p peer.Process, own string) *Server {
+	s := &Server{cfg: cfg, process: p, streams: make(map[*stream.Server]struct{})}
+	if u, err := url.Parse(own); err == nil {
+		s.cfg.Hosts = append(slices.Clone(cfg.Hosts), HostName(u.Host))
+	}
+	s.inbound.init(cfg.Limits)
+	s.requests.most, s.answers.most = cfg.RequestBytes, cfg.AnswerBytes
+	return s
+}
+
+// Close ends the streams when what peers asked for on them is answered, or ctx has ended.
+func (s *Server) Close(ctx context.Context) error {
+	s.mu.Lock()
+	s.closed = true
+	streams := slices.Collect(maps.Keys(s.streams))
+	s.mu.Unlock()
+	var all errgroup.Group
+	for _, one := range streams {
+		all.Go(func() error { return one.Close(ctx) })
+	}
+	return all.Wait()
+}
+
+// ServeHTTP answers the peers. Requests for paths outside the base path get 404, and those that a
+// browser may send for a page of somebody else get 403 (peercache.WithHosts).
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path, ok := strings.CutPrefix(r.URL.EscapedPath(), s.cfg.BasePath)
+	if !ok { // a peer that asks for this path has another base path, or somebody strips it
+		http.Error(w, fmt.Sprintf("peercache: not a path of the cache: want %s", s.cfg.BasePath), http.StatusNotFound)
+		return
+	}
+	identify(w.Header(), s.process.Identity())
+	if err := s.foreignPage(r); err != nil {
+		refuse(w, r, err.Error(), http.StatusForbidden)
+		return
+	}
+	from := identityOf(r.Header)
+	h, err := s.process.Accept(from, r.Header.Get(toHeader))
+	if err != nil {
+		refuse(w, r, err.Error(), http.StatusMisdirectedRequest)
+		return
+	}
+	switch {
+	case len(from.Name) > peerurl.Longest:
+		refuse(w, r, fmt.Sprintf("a %s of more than %d bytes", peerHeader, peerurl.Longest), http.StatusBadRequest)
+	case r.Method == http.MethodGet && path == "" && isUpgrade(r):
+		s.serveStream(w, r, h, from.Name)
+	case r.Method == http.MethodGet && r.ContentLength != 0:
+		refuse(w, r, "want a GET without a body", http.StatusBadRequest)
+	case r.Method == http.MethodGet:
+		group, key, err := s.splitPath(path)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		s.answerGet(w, r, h, &peer.Query{Group: group, Key: key})
+	case r.Method == http.MethodPost && path == getPath:
+		s.postGet(w, r, h)
+	case r.Method == http.MethodPost && path == changePath:
+		s.postChange(w, r, h)
+	case r.Method == http.MethodPost:
+		http.Error(w, fmt.Sprintf("peercache: POST %s: want %s or %s", path, getPath, changePath), http.StatusNotFound)
+	default:
+		w.Header().Set("Allow", "GET, POST")
+		http.Error(w, "peercache: want GET or POST", http.StatusMethodNotAllowed)
+	}
+}
+
+// postGet answers a POST of a GetRequest.
+func (s *Server) postGet(w http.ResponseWriter, r *http.Request, h peer.Handler) {
+	b, ok := s.readRequest(w, r, limit{most: mostGetBytes})
+	if !ok {
+		return
+	}
+	req := new(pb.GetRequest)
+	err := proto.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(b.bytes, req)
+	b.release() // what is in memory from here on is the load's
+	if err != nil {
+		http.Error(w, "peercache: the body is no GetRequest: "+err.Error(), http.StatusBadRequest)
+		return
+	}
+	s.answerGet(w, r, h, &peer.Query{
+		Group: req.GetGroup(), Key: peer.StringOf(req.GetKey()),
+		Lease: time.Duration(req.GetLeaseNs()), Digest: peer.StringOf(req.GetDigest()), CachedOnly: req.GetCachedOnly(),
+		Nested: peer.Nesting(req.GetNested()), Context: peer.StringOf(req.GetContext()),
+	})
+}
+
+// answerGet answers a request for a key. It is terminal (P2).
+func (s *Server) answerGet(w http.ResponseWriter, r *http.Request, h peer.Handler, q *peer.Query) {
+	a, err := h.Hit(q)
+	if err == peer.ErrNotCached {
+		a, err = h.Load(r.Context(), q)
+	}
+	resp := &pb.GetResponse{Value: a.Value, TtlNs: int64(a.TTL), Noted: a.Noted, Unchanged: a.Unchanged}
+	if err != nil {
+		resp.Value, resp.Error = nil, peer.EncodeError(err)
+	}
+	s.writeGet(w, r, resp)
+}
+
+// postChange answers a POST of a ChangeRequest.
+func (s *Server) postChange(w http.ResponseWriter, r *http.Request, h peer.Handler) {
+	b, ok := s.readRequest(w, r, s.limitOfChange())
+	if !ok {
+		return
+	}
+	defer b.release()
+	c, err := peer.DecodeChange(b.bytes)
+	if err != nil {
+		http.Error(w, "peercache: the body is no ChangeRequest: "+err.Error(), http.StatusBadRequest)
+		return
+	}
+	changed, answer := h.Change(r.Context(), c)
+	body, err := peer.EncodeChanged(&changed, answer)
+	if err != nil {
+		http.Error(w, "peercache: "+err.Error(), http.StatusInternalServerError)
+		return
+	}
+	s.write(w, http.StatusOK, body, nil)
+}
+
+// splitPath takes the group and the key from the escaped path of a GET.
+func (s *Server) splitPath(path string) (group, key string, err error) {
+	group, key, ok := strings.Cut(path, "/")
+	if !ok {
+		return "", "", fmt.Errorf("peercache: want %s{group}/{key}", s.cfg.BasePath)
+	}
+	unescape := url.PathUnescape
+	if s.cfg.Groupcache {
+		// groupcache's client escapes as for a query, where a space is "+". Its
+		// server does not undo that, but this one can: a plus comes as "%2B".
+		unescape = url.QueryUnescape
+	}
+	if group, err = unescape(group); err == nil {
+		key, err = unescape(key)
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("peercache: %w", err)
+	}
+	return group, key, nil
+}
+
+// statusOf gives each kind of error a status that other software on the way
+// understands. What counts for the asking peer is the kind.
+var statusOf = map[pb.Error_Kind]int{
+	pb.Error_KIND_NOT_FOUND:     http.StatusNotFound,
+	pb.Error_KIND_UNKNOWN_GROUP: http.StatusNotFound,
+	pb.Error_KIND_INVALID:       http.StatusBadRequest,
+	pb.Error_KIND_SHUTTING_DOWN: http.StatusServiceUnavailable,
+	pb.Error_KIND_TIMEOUT:       http.StatusGatewayTimeout,
+}

@@ -1,0 +1,221 @@
+package peercache
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/peercache/peercache/peer"
+)
+
+// Pool connects the groups of a process with those of its peers over a transport. It is a
+// PeerPicker, to be given to NewGroup. HTTPPool is one over HTTP; NewPool makes one over another
+// transport.
+type Pool struct {
+	cluster   *cluster
+	stateless bool // peers say nothing of themselves, such as golang/groupcache's
+
+	// serving has one unit taken for each load of a peer in progress. Shutdown waits until it
+	// gets them all.
+	serving *semaphore.Weighted
+
+	// groups, by name, is never written to, but swapped whole.
+	groups atomic.Pointer[map[string]*Group]
+
+	peerTimeout time.Duration                   // see WithPeerTimeout; may be zero
+	close       func(ctx context.Context) error // ends what the transport serves; may be nil
+}
+
+// NewPool makes a pool for this process over a transport of the user's own. self is the name by
+// which its peers know it. The transport's server gets the answers of this process from Accept.
+// The options are those of NewHTTPPool, but for those of HTTP.
+func NewPool(self string, t peer.Transport, opts ...PoolOption) (*Pool, error) {
+	o, err := readPoolOptions(opts)
+	if err != nil {
+		return nil, err
+	}
+	if t == nil {
+		return nil, errors.New("peercache: NewPool without a transport: want one, or NewHTTPPool")
+	}
+	if len(o.http) > 0 {
+		return nil, fmt.Errorf("peercache: %s: want it with NewHTTPPool alone", o.http[0])
+	}
+	return newPool(self, t, o)
+}
+
+func newPool(self string, t peer.Transport, o *poolOptions) (*Pool, error) {
+	p := &Pool{serving: semaphore.NewWeighted(math.MaxInt64), stateless: o.compat, peerTimeout: o.peerTimeout}
+	p.groups.Store(&map[string]*Group{})
+	o.cluster.Stateless = o.compat
+	o.cluster.Ring = o.ring()
+	o.cluster.Detection = o.detection()
+	o.cluster.Handler = func(from string) peer.Handler { return &handler{pool: p, from: from} }
+	var err error
+	p.cluster, err = newCluster(self, t, o.cluster)
+	return p, err
+}
+
+// clustered returns the cluster, also of a type that embeds the pool.
+func (p *Pool) clustered() *cluster { return p.cluster }
+
+// made reports whether NewPool or NewHTTPPool made the pool.
+func (p *Pool) made() bool { return p != nil && p.cluster != nil }
+
+// Set replaces the view: peers are the base URLs of all processes of the
+// cluster, this one among them, spelled the same everywhere, in any order. Keys
+// whose owner does not change stay where they are. After an error the view is what it
+// was; after Shutdown the error is ErrClosed. A pool with a WithDiscovery gets its views from
+// there, by Join, and refuses those of Set.
+//
+// A base URL is scheme, host and port alone. Peers are told apart by its text, so Set takes
+// just one spelling, and its error says which: lower case, no slash or dot at the end, no
+// port where it is that of the scheme (http://a.example, not http://a.example:80), IP
+// addresses in their shortest form ([::1], and 10.0.0.1, not [::ffff:10.0.0.1]). There are
+// at most as many peers as WithMaxPeers says. If only one of this process and a peer has
+// a loopback address, the logger of WithPoolLogger gets a warning: from two machines they
+// cannot reach each other.
+//
+// A process should take no requests of users before its first Set: until then it
+// is alone, loads every key by itself, and hears of no Remove. When the first list with
+// other peers comes, it drops what it has cached.
+func (p *Pool) Set(peers ...string) error {
+	if !p.made() {
+		return errors.New("peercache: Set on a pool that NewHTTPPool did not make: want its error looked at")
+	}
+	return p.cluster.Set(peers)
+}
+
+// Register implements PeerPicker. A pool has one group of a name.
+func (p *Pool) Register(g *Group) error {
+	if !p.made() {
+		return errors.New("a pool that NewHTTPPool did not make")
+	}
+	return p.cluster.Register(clustered{g}, func(all map[string]grouping) error {
+		if err := p.accepts(g); err != nil {
+			return err
+		}
+		groups := maps.Clone(*p.groups.Load())
+		groups[g.name], g.home = g, p.cluster
+		g.peerTimeout, g.answerTime = p.peerTimeout, max(g.answerTime, p.peerTimeout) // of the plain way
+		p.groups.Store(&groups)
+		return nil
+	})
+}
+
+// accepts returns an error if g cannot be beside the groups that there are.
+func (p *Pool) accepts(g *Group) error {
+	for name, other := range *p.groups.Load() {
+		if name == g.name {
+			return errors.New("the pool has a group of that name already: want another name, or another pool")
+		}
+		if g.snapshot != nil && other.snapshot != nil && g.snapshot.path == other.snapshot.path {
+			return fmt.Errorf("WithSnapshot: %s is the file of the group %q: want one for each group", g.snapshot.path, name)
+		}
+	}
+	return nil
+}
+
+// group returns the group of a name, or nil.
+func (p *Pool) group(name string) *Group { return (*p.groups.Load())[name] }
+
+// Pick implements PeerPicker.
+func (p *Pool) Pick(key string, n int) Peer { return p.cluster.Pick(key, n) }
+
+// Peers implements PeerPicker.
+func (p *Pool) Peers() []Peer { return p.cluster.Peers() }
+
+// Accept returns what answers the requests of a peer, for the server of a transport. See
+// peer.Process, which a Pool is.
+func (p *Pool) Accept(from peer.Identity, to string) (peer.Handler, error) {
+	return p.cluster.Accept(from, to)
+}
+
+// Identity returns what this process says of itself with each request and each response.
+func (p *Pool) Identity() peer.Identity { return p.cluster.Identity() }
+
+// Join makes the process known to its peers by the pool's discovery, and gives the
+// pool the views that come from there until Shutdown. It returns when the first
+// view that holds this process is in place. Call it when the server is listening:
+// the peers will ask at once.
+//
+// In a view, what is no base URL of a peer is left out, with a warning to the logger of
+// WithPoolLogger: also what is not spelled as Set wants it, what a WithPeerFilter refuses,
+// and a loopback or link-local address, if this process has none of the kind. A view of
+// more peers than WithMaxPeers allows is not taken. A process that the view lacks is added
+// to it, so that it serves itself as it did. If there is nobody in a view, the last one
+// stands.
+//
+// If ctx ends first, the error wraps ctx.Err and says what was missing. The
+// discovery goes on all the same, so that a process may serve alone until its
+// peers are known; it hears of no Remove until then, and drops what it cached when they
+// are. Join may be called again, to wait. It also fails if the pool has
+// no WithDiscovery, if the discovery failed, and with ErrClosed after Shutdown.
+func (p *Pool) Join(ctx context.Context) error { return p.cluster.Join(ctx) }
+
+// Ready returns nil when this process is warm enough for the requests of users: it has a
+// view, by Set or by Join, the peers that can be reached have it too, those to which this
+// process is new have handed over what is its own now, and what may be used of the
+// snapshots is restored. If ctx ends before, the error wraps ctx.Err and says what was
+// missing. It is made for a readiness probe.
+//
+// Peers that cannot be reached are not waited for, and those that have values to hand over,
+// or lack a group, for no longer than WithHandover's time after this process got its view.
+// For a wrong configuration Ready waits without end, because people have to mend it, and
+// errors.As finds a *ConfigError in its error: a WrongProcess, NotAPeer, NotListening or
+// DifferentLists.
+//
+// Once warm, the process stays ready whatever changes in the cluster: otherwise a change that
+// all processes see could take all of them away from their users. From Shutdown on
+// the error is ErrClosed.
+func (p *Pool) Ready(ctx context.Context) error { return p.cluster.Ready(ctx) }
+
+// Shutdown ends the pool's part in the cluster so that nobody notices:
+//
+//  1. It tells the peers, which take this process out of their views, also where they
+//     were given those by Set, until it announces itself again.
+//  2. It hands over what is cached here to the new owners, as far as WithHandover
+//     allows, and in not more than half of the time that ctx leaves. Up to here it
+//     goes on answering its peers.
+//  3. If Join has made it known, it withdraws that.
+//  4. It refuses new Gets of peers, though it still obeys their Removes, and waits for
+//     those in progress and for all loads and fetches, also the abandoned ones, until
+//     ctx ends; its error is then ctx.Err.
+//  5. It saves the groups that have a WithSnapshot, which takes as long as the disk needs,
+//     whatever ctx says.
+//
+// The groups can still be asked, and load by themselves what they have not cached; their
+// Remove still reaches the peers, but when the next process has come at the address of this
+// one it is an error: that one does not hear of it. Ready returns ErrClosed from then on.
+//
+// A process ends in this order: it stops taking users' requests, shuts down the
+// pool, and only then the server that serves the pool.
+func (p *Pool) Shutdown(ctx context.Context) error {
+	left := p.cluster.Leave(ctx)
+	err := cmp.Or(left, p.drain(ctx))
+	p.cluster.CloseConns(ctx) // also if ctx has ended before
+	if err := errors.Join(err, p.cluster.SaveSnapshots()); err != nil {
+		return fmt.Errorf("peercache: shutdown: %w", err)
+	}
+	return nil
+}
+
+// drain waits for what is in progress: what peers asked for, and what the groups load and fetch.
+func (p *Pool) drain(ctx context.Context) error {
+	if p.close != nil {
+		if err := p.close(ctx); err != nil {
+			return err
+		}
+	}
+	if err := p.serving.Acquire(ctx, math.MaxInt64); err != nil {
+		return err
+	}
+	defer p.serving.Release(math.MaxInt64) // closed refuses requests from now on
+	return p.cluster.Drain(ctx)
+}

@@ -1,0 +1,142 @@
+package peercache
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/peercache/peercache/peer"
+)
+
+// handler answers the requests of one peer for the groups of a pool.
+type handler struct {
+	pool *Pool
+	from string // the peer that asks
+	old  aged   // what is to be loaded again of the batch whose hits are being served
+}
+
+// Hit implements peer.Handler.
+func (h *handler) Hit(q *peer.Query) (a Answer, err error) {
+	g := h.pool.group(q.Group)
+	if g == nil || h.pool.cluster.Closed() {
+		return Answer{}, peer.ErrNotCached // Load says so
+	}
+	defer func() {
+		if r := recover(); r != nil { // of a Cache of the user's; Load will say so
+			a, err = Answer{}, peer.ErrNotCached
+		}
+	}()
+	q.From = h.from
+	if !q.More && h.old.keys == nil {
+		s, ok := g.serveHit(q, nil)
+		return h.answer(g, &s, ok)
+	}
+	s, ok := g.serveHit(q, &h.old)
+	if !q.More {
+		g.renewAll(g.carrying(context.Background(), q.Context), &h.old)
+	}
+	return h.answer(g, &s, ok)
+}
+
+// Load implements peer.Handler.
+func (h *handler) Load(ctx context.Context, q *peer.Query) (a Answer, err error) {
+	g, done, err := h.enter(q)
+	if err != nil {
+		return Answer{}, err
+	}
+	defer done()
+	defer func() {
+		if r := recover(); r != nil { // of a Cache of the user's
+			g.panicked("the cache", q.Key, r)
+			a, err = Answer{}, h.told(g, fmt.Errorf("panic: %v", r))
+		}
+	}()
+	s := g.serveLoad(ctx, q)
+	return h.answer(g, &s, true)
+}
+
+// LoadBatch implements peer.Handler.
+func (h *handler) LoadBatch(ctx context.Context, q *peer.Query, keys []string, answer func(int, Answer, error)) {
+	g, done, err := h.enter(q)
+	if err != nil {
+		for i := range keys {
+			answer(i, Answer{}, err)
+		}
+		return
+	}
+	defer done()
+	defer func() {
+		if r := recover(); r != nil { // of a Cache of the user's; those not answered are errors
+			g.panicked("the cache", keys[0], r)
+		}
+	}()
+	g.serveLoads(ctx, q, keys, func(i int, s served) {
+		a, err := h.answer(g, &s, true)
+		answer(i, a, err)
+	})
+}
+
+// Change implements peer.Handler. It is obeyed after Shutdown too, because the groups of this
+// process are still used then.
+func (h *handler) Change(ctx context.Context, c *Change) (peer.Changed, error) {
+	return h.pool.cluster.Answer(ctx, h.from, c)
+}
+
+// enter returns the group that a query is for, and has Shutdown wait until done is called.
+func (h *handler) enter(q *peer.Query) (g *Group, done func(), err error) {
+	p := h.pool
+	if !p.serving.TryAcquire(1) {
+		return nil, nil, peer.RefuseClosed(p.cluster.Self())
+	}
+	done = func() { p.serving.Release(1) }
+	// Look only now: a Shutdown that began before the look is seen, and one that
+	// begins after it waits for the unit that is taken.
+	if p.cluster.Closed() {
+		done()
+		return nil, nil, peer.RefuseClosed(p.cluster.Self())
+	}
+	if g = p.group(q.Group); g == nil {
+		done()
+		return nil, nil, peer.RefuseGroup(q.Group)
+	}
+	q.From = h.from
+	return g, done, nil
+}
+
+// answer returns what is told of s, if there is an answer.
+func (h *handler) answer(g *Group, s *served, ok bool) (Answer, error) {
+	switch {
+	case !ok:
+		return Answer{}, peer.ErrNotCached
+	case s.err != nil:
+		return Answer{Item: Item{TTL: s.ttl}, Noted: s.noted}, h.told(g, s.err)
+	}
+	return Answer{Item{s.view.bytes(), s.ttl}, s.noted, s.unchanged}, nil
+}
+
+// untold stands for the text of an error that somebody asked for who is no peer.
+const untold = "the text of the error is for peers of the view"
+
+// told returns the error of a load as it is told to the one who asks: with its text, if that is a
+// peer. Those of golang/groupcache do not say who they are.
+func (h *handler) told(g *Group, err error) error {
+	switch {
+	case err == peer.ErrNotCached:
+		return err
+	case !h.pool.stateless && !h.pool.cluster.IsPeer(h.from):
+		return &peer.Told{Text: untold, Err: err}
+	case g.errorText != nil:
+		return &peer.Told{Text: g.textOfError(err), Err: err}
+	}
+	return err
+}
+
+// textOfError returns what peers are told of err. A function of the user's that panics tells
+// them nothing.
+func (g *Group) textOfError(err error) (text string) {
+	defer func() {
+		if recover() != nil {
+			text = "the function of WithErrorText panicked"
+		}
+	}()
+	return g.errorText(err)
+}
