@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/cluster"
 	"github.com/peercache/peercache/internal/failpoint"
 	"github.com/peercache/peercache/internal/lease"
 	"github.com/peercache/peercache/peer"
@@ -96,12 +97,12 @@ func (g *Group) change(ctx context.Context, c Change) error {
 
 // spread tells the peers of a change, until no other ones count.
 //
-// Values are kept by a key's candidates alone, and copies by those to which a candidate
-// gave them. So in a settled cluster, a change goes to the candidates, each of which
+// Values are kept by a key's cluster.Candidates alone, and copies by those to which a candidate
+// gave them. So in a settled cluster, a change goes to the cluster.Candidates, each of which
 // drops its own value before it tells the holders of copies: else one of these could
 // drop its copy and fetch the old value again.
 //
-// While views change, values may be with the candidates of any view. So a change then
+// While views change, values may be with the cluster.Candidates of any view. So a change then
 // goes to all peers, in two rounds: when the second one begins, nobody has an old value
 // but as a copy, or on its way. That includes values that are handed over, because who
 // has heard of the change takes none over any more (changedKeys).
@@ -164,7 +165,7 @@ func (g *Group) spread(ctx context.Context, c Change) error {
 }
 
 // tellAll tells the peers of a change once, as they agree now.
-func (g *Group) tellAll(ctx context.Context, called clock.Instant, c Change) (*telling, Agreement) {
+func (g *Group) tellAll(ctx context.Context, called clock.Instant, c Change) (*telling, cluster.Agreement) {
 	state := g.peers.Agreement()
 	g.noteChange(&c) // each time: whoever has left meanwhile may have a snapshot
 	if g.planted == failpoint.AbsentForgotten {
@@ -207,11 +208,11 @@ type telling struct {
 	failed  map[Peer]error     // guarded by mu; why peers could not be told themselves
 }
 
-// candidates tells the candidates of the keys, and has them tell the holders.
-func (t *telling) candidates(ctx context.Context, state Agreement) {
+// cluster.Candidates tells the cluster.Candidates of the keys, and has them tell the holders.
+func (t *telling) candidates(ctx context.Context, state cluster.Agreement) {
 	parts, owners := make(map[Peer][]string), make(map[Peer]bool)
 	for _, key := range t.c.Keys {
-		for n := range candidates {
+		for n := range cluster.Candidates {
 			p := t.g.peers.Pick(key, n) // nil: this process, or there are fewer
 			if part := parts[p]; len(part) == 0 || part[len(part)-1] != key {
 				parts[p] = append(part, key)
@@ -236,7 +237,7 @@ func (t *telling) candidates(ctx context.Context, state Agreement) {
 const mostTransit = 100 * time.Millisecond
 
 // everybody tells all peers, twice.
-func (t *telling) everybody(ctx context.Context, state Agreement) {
+func (t *telling) everybody(ctx context.Context, state cluster.Agreement) {
 	endless := make(map[Peer]bool)
 	parts := map[Peer][]string{nil: t.c.Keys}
 	for _, p := range slices.Concat(state.Peers, state.Absent) {
@@ -337,7 +338,7 @@ func tell(ctx, patience context.Context, p Peer, c Change, until clock.Instant) 
 		case until == 0, !peer.Unreachable(err) && ctx.Err() == nil:
 			return nil, err
 		}
-		clock.Pause(patience, min(clock.Jitter(retellAfter), time.Duration(until-clock.Now())))
+		clock.Pause(patience, min(clock.Jitter(clock.RetryAfter), time.Duration(until-clock.Now())))
 		if patience.Err() != nil {
 			return nil, err
 		}
@@ -357,9 +358,6 @@ func (t *telling) end() (last time.Time, ends bool) {
 	}
 	return last, true
 }
-
-// retellAfter is how long a change waits before it tries a peer again.
-const retellAfter = 200 * time.Millisecond
 
 // apply does in this process what a change says, of which nothing is taken over from a
 // previous owner any more.
@@ -487,16 +485,16 @@ func (g *Group) ownProblem() error {
 
 // reconcile waits until the peer that has another view than this process has changed its
 // mind, or some time has passed. It returns what the difference is, as far as that is known.
-func (g *Group) reconcile(ctx context.Context, state Agreement) (difference string, err error) {
+func (g *Group) reconcile(ctx context.Context, state cluster.Agreement) (difference string, err error) {
 	difference = g.peers.Reconcile(ctx, state.Dissenter)
-	clock.Pause(ctx, clock.Jitter(retellAfter))
+	clock.Pause(ctx, clock.Jitter(clock.RetryAfter))
 	return difference, ctx.Err()
 }
 
 // settle waits until the peers have heard of the view.
 //
 // A value that is loaded under a new view is not kept before that. Else a peer that has
-// the old one, and changes the key, would tell those that it takes for the candidates,
+// the old one, and changes the key, would tell those that it takes for the cluster.Candidates,
 // be told that all is well, and the new owner would go on with the old value.
 func (g *Group) settle(ctx context.Context) error {
 	if g.peers == nil {

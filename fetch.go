@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/cluster"
 	"github.com/peercache/peercache/internal/failpoint"
 	"github.com/peercache/peercache/peer"
 	"github.com/peercache/peercache/singleflight"
@@ -39,7 +40,7 @@ type fetched struct {
 // fetchFlight is what the callers of a key share who wait for a peer.
 type fetchFlight = singleflight.Flight[fetched]
 
-// unreached is the error of a fetch that found none of the key's candidates there. Its
+// unreached is the error of a fetch that found none of the key's cluster.Candidates there. Its
 // callers load the key themselves, past the cache, and share runs after that turn.
 type unreached struct{ turn uint64 }
 
@@ -188,7 +189,7 @@ const digestBytes = 16
 // next peer on the ring, which stands in for it. All processes try the same peers in
 // the same order, so that the key is still loaded by one of them. f may be nil.
 func (g *Group) askInTurn(ctx context.Context, key string, f *fetchFlight, have Entry) (fetched, error) {
-	for n := range candidates {
+	for n := range cluster.Candidates {
 		candidate := g.peers.Pick(key, n)
 		if candidate == nil {
 			e, err := g.load(ctx, key)

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/cluster"
 	"github.com/peercache/peercache/internal/failpoint"
 	"github.com/peercache/peercache/internal/lease"
 	"github.com/peercache/peercache/internal/quote"
@@ -26,11 +27,11 @@ import (
 type Group struct {
 	name   string
 	getter Getter
-	picker PeerPicker   // nil for a local cache
-	peers  placement    // of picker; nil for a local cache
-	home   *cluster     // that it is registered with, also where picker only stands before it; may be nil
-	log    *slog.Logger // nil says nothing
-	warned atomic.Int64 // the Instant of the last failureLevel that was a warning
+	picker PeerPicker       // nil for a local cache
+	peers  placement        // of picker; nil for a local cache
+	home   *cluster.Cluster // that it is registered with, also where picker only stands before it; may be nil
+	log    *slog.Logger     // nil says nothing
+	warned atomic.Int64     // the Instant of the last failureLevel that was a warning
 
 	// main holds the values that were loaded here: those of the keys this
 	// process owns, and of keys whose owner could not be reached. It is all

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/cluster"
 	"github.com/peercache/peercache/internal/failpoint"
 )
 
@@ -73,7 +74,7 @@ const mostHandover = time.Second
 // not own any more. Until it is over, changes go to everybody, and the new owner may
 // get the value from here. It returns those that can be offered to a new owner: not where
 // a PeerPicker of the user's own stands between the group and its pool.
-func (g *Group) viewChanged(at clock.Instant) (all []Moved) {
+func (g *Group) viewChanged(at clock.Instant) (all []cluster.Moved) {
 	g.holders.Forget(g.peers.Knows)
 	ranker, _ := g.main.(Ranker)
 	g.main.Range(func(key string, e Entry) bool {
@@ -92,7 +93,7 @@ func (g *Group) viewChanged(at clock.Instant) (all []Moved) {
 		if owner == nil {
 			return true
 		}
-		m := Moved{Key: strings.Clone(key), Owner: owner, Bytes: int64(len(key) + e.View.Len())}
+		m := cluster.Moved{Key: strings.Clone(key), Owner: owner, Bytes: int64(len(key) + e.View.Len())}
 		if ranker != nil {
 			m.Worth = ranker.Worth(key)
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/cluster"
 	"github.com/peercache/peercache/singleflight"
 )
 
@@ -182,16 +183,11 @@ const (
 	asStranger      // none of these: it keeps no value but as a copy
 )
 
-// candidates is how many peers keep values of a key that are not copies: its owner, and
-// those that stand in for it. A fetch tries them one after the other, each of which may
-// cost as long as it takes to see that it is not there.
-const candidates = 3
-
 func (g *Group) rank(key string) rank {
 	if g.misplaced() {
 		return asStranger
 	}
-	for n := range candidates {
+	for n := range cluster.Candidates {
 		if g.pick(key, n) != nil {
 			continue
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/cluster"
 	"github.com/peercache/peercache/internal/lease"
 	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/peer"
@@ -111,7 +112,7 @@ func otherView(difference string) error {
 // errChanging returns the error of a change that ends while the views still change: any peer
 // may keep what it has under a view that this process has not seen. A peer whose view differs
 // all the time is told apart.
-func (t *telling) errChanging(ctx context.Context, now Agreement) error {
+func (t *telling) errChanging(ctx context.Context, now cluster.Agreement) error {
 	if now.Dissenter != "" && ctx.Err() == nil {
 		difference, _ := t.g.reconcile(ctx, now)
 		t.pending[now.Dissenter] = Pending{Peer: now.Dissenter, Err: otherView(difference)}
@@ -152,7 +153,7 @@ func (t *telling) revived(ctx context.Context) bool {
 	for _, p := range hang {
 		go func() {
 			for err := error(peer.ErrSilent); peer.Silent(err) && ctx.Err() == nil; {
-				clock.Pause(ctx, clock.Jitter(retellAfter))
+				clock.Pause(ctx, clock.Jitter(clock.RetryAfter))
 				_, err = p.Change(ctx, Change{Group: t.c.Group}) // of nothing: all is told again when it answers
 			}
 			back <- struct{}{}

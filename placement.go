@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/cluster"
 	"github.com/peercache/peercache/peer"
 )
 
@@ -20,8 +21,8 @@ type placement interface {
 	// Settled returns when the peers that can be reached have heard of the view, or ctx has
 	// ended.
 	Settled(ctx context.Context) error
-	// Agreement returns how far the peers agree now.
-	Agreement() Agreement
+	// cluster.Agreement returns how far the peers agree now.
+	Agreement() cluster.Agreement
 	// Doubtful returns since when a peer has been known to have another view; zero, if none
 	// has.
 	Doubtful() clock.Instant
@@ -50,7 +51,7 @@ func (f fixed) Knows(name string) bool {
 	return false
 }
 
-func (f fixed) Agreement() Agreement                                     { return Agreement{Peers: f.Peers()} }
+func (f fixed) Agreement() cluster.Agreement                             { return cluster.Agreement{Peers: f.Peers()} }
 func (fixed) Settled(context.Context) error                              { return nil }
 func (fixed) Doubtful() clock.Instant                                    { return 0 }
 func (fixed) Reconcile(context.Context, string) string                   { return "" }
@@ -60,7 +61,7 @@ func (fixed) TellDeparted(context.Context, []Peer, Change) (wait func()) { retur
 
 // overridden is a cluster of which a type of the user's own that embeds the pool picks the peers.
 type overridden struct {
-	*cluster
+	*cluster.Cluster
 	picker PeerPicker
 }
 
@@ -76,7 +77,7 @@ func placementOf(p PeerPicker) placement {
 		return p.cluster
 	case *Pool:
 		return p.cluster
-	case interface{ clustered() *cluster }:
+	case interface{ clustered() *cluster.Cluster }:
 		return overridden{p.clustered(), p.(PeerPicker)}
 	}
 	return fixed{p}

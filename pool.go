@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/peercache/peercache/internal/cluster"
 	"github.com/peercache/peercache/peer"
 )
 
@@ -19,7 +20,7 @@ import (
 // PeerPicker, to be given to NewGroup. HTTPPool is one over HTTP; NewPool makes one over another
 // transport.
 type Pool struct {
-	cluster   *cluster
+	cluster   *cluster.Cluster
 	stateless bool // peers say nothing of themselves, such as golang/groupcache's
 
 	// serving has one unit taken for each load of a peer in progress. Shutdown waits until it
@@ -58,12 +59,12 @@ func newPool(self string, t peer.Transport, o *poolOptions) (*Pool, error) {
 	o.cluster.Detection = o.detection()
 	o.cluster.Handler = func(from string) peer.Handler { return &handler{pool: p, from: from} }
 	var err error
-	p.cluster, err = newCluster(self, t, o.cluster)
+	p.cluster, err = cluster.New(self, t, o.cluster)
 	return p, err
 }
 
 // clustered returns the cluster, also of a type that embeds the pool.
-func (p *Pool) clustered() *cluster { return p.cluster }
+func (p *Pool) clustered() *cluster.Cluster { return p.cluster }
 
 // made reports whether NewPool or NewHTTPPool made the pool.
 func (p *Pool) made() bool { return p != nil && p.cluster != nil }
@@ -97,7 +98,7 @@ func (p *Pool) Register(g *Group) error {
 	if !p.made() {
 		return errors.New("a pool that NewHTTPPool did not make")
 	}
-	return p.cluster.Register(clustered{g}, func(all map[string]grouping) error {
+	return p.cluster.Register(clustered{g}, func(all map[string]cluster.Group) error {
 		if err := p.accepts(g); err != nil {
 			return err
 		}

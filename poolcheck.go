@@ -10,6 +10,7 @@ import (
 
 	"github.com/peercache/peercache/consistenthash"
 	"github.com/peercache/peercache/internal/breaker"
+	"github.com/peercache/peercache/internal/cluster"
 	"github.com/peercache/peercache/internal/httppeer"
 	"github.com/peercache/peercache/internal/stream"
 )
@@ -24,7 +25,7 @@ const (
 
 // poolOptions are what the options of a pool have set.
 type poolOptions struct {
-	cluster       clusterConfig
+	cluster       cluster.Config
 	handoverGiven bool
 	peerTimeout   time.Duration
 	compat        bool // speak as golang/groupcache does
@@ -48,7 +49,7 @@ type poolOptions struct {
 // is wrong, or which two of them contradict each other, in whatever order they were given.
 func readPoolOptions(opts []PoolOption) (*poolOptions, error) {
 	o := &poolOptions{
-		cluster: clusterConfig{
+		cluster: cluster.Config{
 			MaxPeers: DefaultMaxPeers, MaxUnproven: DefaultMaxUnproven, ViewChangeRate: DefaultViewChangeRate,
 			HandoverBytes: DefaultHandoverBytes, HandoverTime: DefaultHandoverTime,
 			Pace: &breaker.Pace{Rate: DefaultReconnectRate},

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/cluster"
 	"github.com/peercache/peercache/internal/failpoint"
 	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/internal/snapshot"
@@ -113,7 +114,7 @@ func (g *Group) restoreAmongPeers() {
 	defer close(s.restored)
 	defer s.drop()
 	n := 0
-	err := g.home.Restore(s.departure, s.farewell, func(v *Validation) error {
+	err := g.home.Restore(s.departure, s.farewell, func(v *cluster.Validation) error {
 		more, err := g.restore(validated{g, v})
 		n += more
 		return err
@@ -126,7 +127,7 @@ func (g *Group) restoreAmongPeers() {
 // validated vouches for what the peers know not to be changed.
 type validated struct {
 	group *Group
-	*Validation
+	*cluster.Validation
 }
 
 func (v validated) knows(departure uint64) bool { return departure == v.Departure }

@@ -221,3 +221,6 @@ func Expiry(now Instant, ttl time.Duration) Instant {
 // Suspend makes the clock of this process go as if the machine had been suspended for d. It is
 // for tests.
 func Suspend(d time.Duration) { theClock.ahead.Add(int64(d)) }
+
+// RetryAfter is how long to wait before a peer that failed is asked again for the same.
+const RetryAfter = 200 * time.Millisecond

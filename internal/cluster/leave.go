@@ -1,4 +1,4 @@
-package peercache
+package cluster
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 
 // Leave takes this process out of the views of its peers, hands over what it owned, and withdraws
 // what the discovery has made known. From then on it answers no Gets.
-func (p *cluster) Leave(ctx context.Context) error {
+func (p *Cluster) Leave(ctx context.Context) error {
 	p.leave(ctx)
 	err := p.membership.leave(ctx)
 	// The view stays: Remove needs it. What is no longer asked of the peers are
@@ -29,7 +29,7 @@ func (p *cluster) Leave(ctx context.Context) error {
 
 // leave takes this process out of its own view, as the peers do with theirs, and waits
 // until it has handed over what it owned.
-func (p *cluster) leave(ctx context.Context) {
+func (p *Cluster) leave(ctx context.Context) {
 	if p.stateless { // they cannot be told
 		return
 	}
@@ -56,7 +56,7 @@ func (p *cluster) leave(ctx context.Context) {
 }
 
 // resetView puts the view of the peers in place that are present now. p.mu is held.
-func (p *cluster) resetView() {
+func (p *Cluster) resetView() {
 	if p.closed.Load() {
 		return
 	}
@@ -71,13 +71,13 @@ func (p *cluster) resetView() {
 // it still counts where values are to be dropped. But as a rule it has ended, and then
 // nothing listens at its address.
 type absentee struct {
-	*member
+	*Member
 	process uint32             // that leaves, see consent; 0: not known
 	end     context.CancelFunc // of the visits
 }
 
 // left takes a peer out of the view whose process has said that it leaves.
-func (p *cluster) left(name string, process uint32) {
+func (p *Cluster) left(name string, process uint32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed.Load() || p.absent[name] != nil || !slices.Contains(p.listed, name) {
@@ -93,7 +93,7 @@ func (p *cluster) left(name string, process uint32) {
 // back puts a peer that had left into the view again, because of what a process at its
 // address has said. It is not the one that left: that does not change its mind, though what
 // it said before may come after.
-func (p *cluster) back(name string, process uint32) {
+func (p *Cluster) back(name string, process uint32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if a := p.absent[name]; a != nil && (process == 0 || process != a.process) {
@@ -135,7 +135,7 @@ func (a *absentee) visits(ctx context.Context) {
 
 // Drain waits for what the groups load and fetch, for the connections, which then have nothing to
 // do, and for what goes on in the background.
-func (p *cluster) Drain(ctx context.Context) error {
+func (p *Cluster) Drain(ctx context.Context) error {
 	for _, g := range *p.groups.Load() {
 		if err := g.Drain(ctx); err != nil {
 			return err
@@ -157,7 +157,7 @@ func (p *cluster) Drain(ctx context.Context) error {
 
 // CloseConns closes the connections to the peers, when what is in flight on them is answered, or
 // ctx has ended. The peers can still be told of changes.
-func (p *cluster) CloseConns(ctx context.Context) {
+func (p *Cluster) CloseConns(ctx context.Context) {
 	p.mu.Lock()
 	known := slices.Collect(maps.Values(p.known))
 	p.mu.Unlock()

@@ -1,4 +1,4 @@
-package peercache
+package cluster
 
 import (
 	"cmp"
@@ -19,12 +19,6 @@ import (
 // for the values as they would if somebody asked them (handedOver). So a peer that comes is
 // warm before it is asked, and what one that leaves has had is not lost.
 
-// The defaults of WithHandover.
-const (
-	DefaultHandoverBytes = 256 << 20
-	DefaultHandoverTime  = 10 * time.Second
-)
-
 // Moved is a value that this process has of a key which it does not own any more.
 type Moved struct {
 	Key   string
@@ -36,19 +30,19 @@ type Moved struct {
 // moved is one of a group.
 type moved struct {
 	Moved
-	group grouping
-	owner *member
+	group Group
+	owner *Member
 }
 
 // handOver offers what the view has moved to its new owners, those values first that are
 // worth most.
-func (p *cluster) handOver(v *view) {
+func (p *Cluster) handOver(v *view) {
 	defer p.offeredAll(v)
 	defer close(v.handed)
 	var all []moved
 	for _, g := range *p.groups.Load() {
 		for _, m := range g.ViewChanged(v.since) {
-			if owner, ok := m.Owner.(*member); ok {
+			if owner, ok := m.Owner.(*Member); ok {
 				all = append(all, moved{m, g, owner})
 			}
 		}
@@ -73,11 +67,11 @@ func (p *cluster) handOver(v *view) {
 // offerAll offers the first of all, in the order of their worth, up to what WithHandover
 // allows. It returns how many it offered, and of how many the owner could not be told,
 // though that is still in the view.
-func (p *cluster) offerAll(ctx context.Context, all []moved) (offered, missed int) {
+func (p *Cluster) offerAll(ctx context.Context, all []moved) (offered, missed int) {
 	slices.SortStableFunc(all, func(a, b moved) int { return cmp.Compare(b.Worth, a.Worth) })
 	type part struct {
-		group grouping
-		owner *member
+		group Group
+		owner *Member
 	}
 	parts := make(map[part][]moved)
 	left := p.handover.bytes
@@ -137,7 +131,7 @@ func oneOffer(values []moved) (n int) {
 
 // offer tells the peer of values that it may ask for, as far as it owns them still, and
 // waits until it has.
-func (m *member) offer(ctx context.Context, g grouping, values []moved) error {
+func (m *Member) offer(ctx context.Context, g Group, values []moved) error {
 	c := Change{Group: g.Name()}
 	for _, v := range values {
 		if g.Pick(v.Key, 0) == Peer(m) {
@@ -152,7 +146,7 @@ func (m *member) offer(ctx context.Context, g grouping, values []moved) error {
 }
 
 // offeredAll tells the newcomers that nothing more will be offered.
-func (p *cluster) offeredAll(v *view) {
+func (p *Cluster) offeredAll(v *view) {
 	ctx, cancel := context.WithTimeout(p.life, p.handover.time)
 	defer cancel()
 	var all errgroup.Group
@@ -185,7 +179,7 @@ func insist(ctx context.Context, tell func() error) error {
 		if !peer.Unreachable(err) || clock.Now() >= until || ctx.Err() != nil {
 			return err
 		}
-		clock.Pause(ctx, clock.Jitter(retellAfter))
+		clock.Pause(ctx, clock.Jitter(clock.RetryAfter))
 	}
 }
 
@@ -207,7 +201,7 @@ func (v *view) offering(peer string) bool {
 }
 
 // takeOver asks a peer for the values that it offers.
-func (p *cluster) takeOver(ctx context.Context, g grouping, from string, keys []string) {
+func (p *Cluster) takeOver(ctx context.Context, g Group, from string, keys []string) {
 	peer, left := p.peer(from)
 	if peer == nil {
 		return // it has no part in the view, and had none
@@ -241,7 +235,7 @@ const (
 
 // peer returns the peer of that name that is in the view, or was lately, and then when it
 // left; nil if there is none.
-func (p *cluster) peer(name string) (peer Peer, left clock.Instant) {
+func (p *Cluster) peer(name string) (peer Peer, left clock.Instant) {
 	if h := p.view.Load().has(name); h != nil {
 		return h, 0
 	}

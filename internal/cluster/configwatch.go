@@ -1,4 +1,4 @@
-package peercache
+package cluster
 
 import (
 	"context"
@@ -20,7 +20,7 @@ import (
 // lack one of its groups. It begins with a change of the view, of the groups, or of what a
 // peer says, and ends when there is nothing of that kind: so it costs nothing as a rule.
 type configWatch struct {
-	pool *cluster
+	pool *Cluster
 
 	mu      sync.Mutex
 	timer   *time.Timer              // guarded by mu; nil before the first look
@@ -42,7 +42,7 @@ const (
 	asksOfWatch = 16
 )
 
-func newConfigWatch(p *cluster) *configWatch {
+func newConfigWatch(p *Cluster) *configWatch {
 	return &configWatch{pool: p, differ: make(map[string]clock.Instant), lacking: make(map[string]clock.Instant), groups: make(map[string]uint64)}
 }
 
@@ -192,7 +192,7 @@ func (w *configWatch) lack() []string {
 }
 
 // groupsID stands for the names of groups: equal ones for equal names.
-func groupsID(groups map[string]grouping) uint64 {
+func groupsID(groups map[string]Group) uint64 {
 	h := xxhash.New()
 	for _, name := range slices.Sorted(maps.Keys(groups)) {
 		h.WriteString(name)
@@ -202,7 +202,7 @@ func groupsID(groups map[string]grouping) uint64 {
 }
 
 // answerGroups says which groups this process has: all their names only if they are asked for.
-func (p *cluster) answerGroups(answer *peer.Changed, names bool) {
+func (p *Cluster) answerGroups(answer *peer.Changed, names bool) {
 	answer.Groups = p.groupsID.Load()
 	if !names {
 		return

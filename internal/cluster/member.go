@@ -1,4 +1,4 @@
-package peercache
+package cluster
 
 import (
 	"context"
@@ -11,10 +11,10 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// member is another process of the cluster. It is the Peer of the groups: it adds to what they
+// Member is another process of the cluster. It is the Peer of the groups: it adds to what they
 // say to it what this process says of itself, and observes what the other says.
-type member struct {
-	cluster *cluster
+type Member struct {
+	cluster *Cluster
 	name    string
 	conn    peer.Conn
 	starter peer.Starter // conn, if it is one; or nil
@@ -24,8 +24,8 @@ type member struct {
 	untold        atomic.Int64 // an Instant: see tellDeparted; 0: it was told of all changes since it left
 }
 
-func newMember(c *cluster, name string) *member {
-	m := &member{cluster: c, name: name}
+func newMember(c *Cluster, name string) *Member {
+	m := &Member{cluster: c, name: name}
 	m.conn = c.transport.Dial(m, name)
 	m.starter, _ = m.conn.(peer.Starter)
 	return m
@@ -33,7 +33,7 @@ func newMember(c *cluster, name string) *member {
 
 // newToldMember makes one that is told of changes, by connections of their own, and asked for
 // nothing.
-func newToldMember(c *cluster, name string) *member {
+func newToldMember(c *Cluster, name string) *Member {
 	m := newMember(c, name)
 	m.starter = nil
 	m.conn.Close(context.Background()) // nothing is in flight
@@ -41,16 +41,16 @@ func newToldMember(c *cluster, name string) *member {
 }
 
 // inView reports whether the peer has a part in the view.
-func (m *member) inView() bool {
+func (m *Member) inView() bool {
 	v := m.cluster.view.Load()
 	return v != nil && v.has(m.name) == m
 }
 
 // Identity implements peer.Local.
-func (m *member) Identity() peer.Identity { return m.cluster.Identity() }
+func (m *Member) Identity() peer.Identity { return m.cluster.Identity() }
 
 // Answered implements peer.Local.
-func (m *member) Answered(by peer.Identity, sent clock.Instant) error {
+func (m *Member) Answered(by peer.Identity, sent clock.Instant) error {
 	err := m.checkIdentity(by, sent)
 	if err == nil {
 		m.cluster.problems.solved(m.name, WrongProcess, NotAPeer)
@@ -61,23 +61,23 @@ func (m *member) Answered(by peer.Identity, sent clock.Instant) error {
 }
 
 // Misconfigured implements peer.Local.
-func (m *member) Misconfigured(kind ConfigProblem, err error) {
+func (m *Member) Misconfigured(kind ConfigProblem, err error) {
 	if m.inView() {
 		m.cluster.problems.found(m.name, kind, err)
 	}
 }
 
 // Degraded implements peer.Local.
-func (m *member) Degraded(what string, err error) { m.cluster.problems.degraded(m.name, what, err) }
+func (m *Member) Degraded(what string, err error) { m.cluster.problems.degraded(m.name, what, err) }
 
 // Counts implements peer.Local.
-func (m *member) Counts() bool { return m.inView() && !m.cluster.leaving.Load() }
+func (m *Member) Counts() bool { return m.inView() && !m.cluster.leaving.Load() }
 
 // Name implements Peer.
-func (m *member) Name() string { return m.name }
+func (m *Member) Name() string { return m.name }
 
 // Get implements Peer.
-func (m *member) Get(ctx context.Context, q Query) (Answer, error) {
+func (m *Member) Get(ctx context.Context, q Query) (Answer, error) {
 	if m.cluster.closed.Load() { // this process is alone now
 		return Answer{}, &PeerError{Peer: m.name, Err: ErrClosed}
 	}
@@ -85,7 +85,7 @@ func (m *member) Get(ctx context.Context, q Query) (Answer, error) {
 }
 
 // Starter returns the Conn of the peer, if it can be asked without waiting now; or nil.
-func (m *member) Starter() peer.Starter {
+func (m *Member) Starter() peer.Starter {
 	if m.cluster.closed.Load() {
 		return nil
 	}
@@ -93,13 +93,13 @@ func (m *member) Starter() peer.Starter {
 }
 
 // Change implements Peer.
-func (m *member) Change(ctx context.Context, c Change) ([]Holder, error) {
+func (m *Member) Change(ctx context.Context, c Change) ([]Holder, error) {
 	held, _, err := m.tell(ctx, c)
 	return held, err
 }
 
 // tell does what Change does, and also returns whether the peer is leaving.
-func (m *member) tell(ctx context.Context, c Change) (held []Holder, leaving bool, err error) {
+func (m *Member) tell(ctx context.Context, c Change) (held []Holder, leaving bool, err error) {
 	for keys := c.Keys; ; {
 		var n, size int
 		for n < len(keys) && (size == 0 || size+len(keys[n]) <= peer.MaxChangeBytes) {
@@ -122,7 +122,7 @@ func (m *member) tell(ctx context.Context, c Change) (held []Holder, leaving boo
 
 // change sends one Change, with what this process says of itself, and observes what the peer
 // says in its answer.
-func (m *member) change(ctx context.Context, c Change) (peer.Changed, error) {
+func (m *Member) change(ctx context.Context, c Change) (peer.Changed, error) {
 	p := m.cluster
 	c.State = p.say(m.name)
 	c.Token, c.Proof = p.token(m.name), p.proofFor(m.name)
@@ -144,7 +144,7 @@ func (m *member) change(ctx context.Context, c Change) (peer.Changed, error) {
 // holder returns what a peer says of one that it could not tell of a change. It may say
 // anything: one that is no peer here counts as that peer itself, and no lease is longer than
 // the longest.
-func (m *member) holder(said Holder) Holder {
+func (m *Member) holder(said Holder) Holder {
 	held := Holder{said.Peer, max(0, min(said.Left, lease.Longest)), quote.Text(said.Reason)}
 	if !m.cluster.IsPeer(held.Peer) {
 		held.Reason = fmt.Sprintf("of %s it says %s", quote.Key(held.Peer), held.Reason)
@@ -155,10 +155,10 @@ func (m *member) holder(said Holder) Holder {
 
 // part closes the connections to a peer that has no part in the view any more, when what is in
 // flight on them is answered, or ctx has ended. It can still be told of changes.
-func (m *member) part(ctx context.Context) { m.conn.Close(ctx) }
+func (m *Member) part(ctx context.Context) { m.conn.Close(ctx) }
 
 // Conn returns the way to the peer.
-func (m *member) Conn() peer.Conn { return m.conn }
+func (m *Member) Conn() peer.Conn { return m.conn }
 
 // Disagreements returns how often the peer was heard to have another view.
-func (m *member) Disagreements() int64 { return m.disagreements.Load() }
+func (m *Member) Disagreements() int64 { return m.disagreements.Load() }

@@ -1,4 +1,4 @@
-package peercache
+package cluster
 
 import (
 	"context"
@@ -26,13 +26,13 @@ import (
 
 // token returns what a peer is to send as a proof. It is the same all the time, and nobody
 // can guess it.
-func (p *cluster) token(peer string) uint64 {
+func (p *Cluster) token(peer string) uint64 {
 	sum := sha256.Sum256(append(p.secret[:len(p.secret):len(p.secret)], peer...))
 	return max(binary.LittleEndian.Uint64(sum[:]), 1)
 }
 
 // proofFor returns what a peer wants to see as a proof; 0, if it has not said.
-func (p *cluster) proofFor(peer string) uint64 {
+func (p *Cluster) proofFor(peer string) uint64 {
 	p.consent.mu.Lock()
 	defer p.consent.mu.Unlock()
 	return p.consent.tokens[peer].value
@@ -45,7 +45,7 @@ func (p *cluster) proofFor(peer string) uint64 {
 // It keeps the token that comes with the request, but for one without a proof where another
 // one came with a proof of the process that answers there. So a forged one changes nothing
 // among peers that have shown each other theirs.
-func (p *cluster) proven(from string, req *Change) bool {
+func (p *Cluster) proven(from string, req *Change) bool {
 	v := p.view.Load()
 	if !v.lists(from) {
 		return false
@@ -72,13 +72,10 @@ type token struct {
 	process uint32 // who has shown a proof with it; 0: nobody has
 }
 
-// DefaultMaxUnproven is the default of WithMaxUnproven.
-const DefaultMaxUnproven = 64
-
 // hear records what a request says of its sender, if that is proven, or asks the sender about
 // it. It reports whether that is known now, and whether the request may have this process wait
 // for others. The caller calls done when the request is answered.
-func (p *cluster) hear(ctx context.Context, from string, c *Change, proven bool) (heard, waits bool, done func()) {
+func (p *Cluster) hear(ctx context.Context, from string, c *Change, proven bool) (heard, waits bool, done func()) {
 	s := &said{State: c.State, anew: c.Announced}
 	s.Began = 0
 	if proven {
@@ -97,7 +94,7 @@ func (p *cluster) hear(ctx context.Context, from string, c *Change, proven bool)
 // hinted asks a peer about itself if s says something new, which need not come from that
 // peer. It waits for the answer if it may. It reports whether the peer is known to be the
 // process that s says, and all is heard that it had to say.
-func (p *cluster) hinted(ctx context.Context, peer string, s *said, waits bool) bool {
+func (p *Cluster) hinted(ctx context.Context, peer string, s *said, waits bool) bool {
 	v := p.view.Load()
 	if s.View == 0 || peer == p.self || !v.lists(peer) {
 		return true // it says nothing that counts here
@@ -124,7 +121,7 @@ func (p *cluster) hinted(ctx context.Context, peer string, s *said, waits bool) 
 }
 
 // believes reports whether s says of a peer what that was heard to say itself.
-func (p *cluster) believes(peer string, s *said) bool {
+func (p *Cluster) believes(peer string, s *said) bool {
 	if slices.ContainsFunc(s.Absent[:min(len(s.Absent), mostAbsentees)], p.Knows) {
 		return false
 	}
@@ -159,7 +156,7 @@ const (
 
 // question returns the question to a peer that is in progress, and whether it was sent already,
 // or begins one. It returns nil when the pool has ended.
-func (p *cluster) question(peer string, hint *said, absent bool) (q *question, sent bool) {
+func (p *Cluster) question(peer string, hint *said, absent bool) (q *question, sent bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed.Load() {
@@ -180,10 +177,10 @@ func (p *cluster) question(peer string, hint *said, absent bool) (q *question, s
 
 // ask asks a peer how it is, and records the answer. What it sends says nothing of this
 // process: else the peer would have to ask back.
-func (p *cluster) ask(name string, q *question) {
+func (p *Cluster) ask(name string, q *question) {
 	defer close(q.answered)
 	clock.Pause(p.life, p.untilAsked(name))
-	h, err := (*member)(nil), p.asks.Acquire(p.life, 1)
+	h, err := (*Member)(nil), p.asks.Acquire(p.life, 1)
 	if err == nil {
 		defer p.asks.Release(1)
 		if h = p.askable(name, q); h == nil {
@@ -213,7 +210,7 @@ func (p *cluster) ask(name string, q *question) {
 
 // anotherProcess reports whether a hint comes from another process than the one that was heard
 // last. Then the link is one to a process that has ended.
-func (p *cluster) anotherProcess(peer string, hint *said) bool {
+func (p *Cluster) anotherProcess(peer string, hint *said) bool {
 	p.consent.mu.Lock()
 	defer p.consent.mu.Unlock()
 	last, known := p.consent.latest[peer]
@@ -224,7 +221,7 @@ func (p *cluster) anotherProcess(peer string, hint *said) bool {
 var errNoPeer = errors.New("it is no peer")
 
 // untilAsked returns how long it takes until a peer may be asked again.
-func (p *cluster) untilAsked(peer string) time.Duration {
+func (p *Cluster) untilAsked(peer string) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	last, asked := p.asked[peer]
@@ -236,13 +233,13 @@ func (p *cluster) untilAsked(peer string) time.Duration {
 
 // askable returns whom to ask the question that is to be sent now; nil, if there is no such
 // peer any more.
-func (p *cluster) askable(peer string, q *question) *member {
+func (p *Cluster) askable(peer string, q *question) *Member {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	q.sent = true
 	h := p.view.Load().has(peer)
 	if a := p.absent[peer]; a != nil {
-		h = a.member
+		h = a.Member
 	}
 	if h != nil {
 		p.asked[peer] = clock.Now()
@@ -252,7 +249,7 @@ func (p *cluster) askable(peer string, q *question) *member {
 
 // saidWhenAsked returns what a peer says of itself when it is asked because of a hint. What of
 // the hint comes from the process that answers is kept, if it cannot be known otherwise.
-func (p *cluster) saidWhenAsked(name string, changed *peer.Changed, hint *said) *said {
+func (p *Cluster) saidWhenAsked(name string, changed *peer.Changed, hint *said) *said {
 	s := saidInAnswer(changed)
 	s.answer = false // it was told nothing of this process
 	if hint == nil || hint.Process != s.Process {
@@ -272,7 +269,7 @@ func (p *cluster) saidWhenAsked(name string, changed *peer.Changed, hint *said) 
 
 // verify looks after peers of the view of which another one says that they have left. This
 // process may have missed what they said.
-func (p *cluster) verify(absent []string) {
+func (p *Cluster) verify(absent []string) {
 	for _, name := range absent[:min(len(absent), mostAbsentees)] { // no lock is held
 		if p.Knows(name) {
 			p.question(name, nil, true)

@@ -1,4 +1,4 @@
-package peercache
+package cluster
 
 import (
 	"context"
@@ -36,11 +36,11 @@ const (
 // TellDeparted tells peers that left the view of a change, all of them together for no
 // longer than the detection time. The returned func waits for those that have not failed
 // before; nobody waits for the others.
-func (p *cluster) TellDeparted(ctx context.Context, peers []Peer, c Change) (wait func()) {
+func (p *Cluster) TellDeparted(ctx context.Context, peers []Peer, c Change) (wait func()) {
 	var most time.Duration
-	var fresh, failed []*member
+	var fresh, failed []*Member
 	for _, other := range peers {
-		h, ok := other.(*member)
+		h, ok := other.(*Member)
 		if !ok {
 			continue
 		}
@@ -79,7 +79,7 @@ func (p *cluster) TellDeparted(ctx context.Context, peers []Peer, c Change) (wai
 }
 
 // tellEach tells departed peers of a change until ctx ends, and notes which could not be told.
-func tellEach(ctx context.Context, peers []*member, c Change) {
+func tellEach(ctx context.Context, peers []*Member, c Change) {
 	var tells errgroup.Group
 	tells.SetLimit(departedAtOnce)
 	for _, h := range peers {
@@ -101,7 +101,7 @@ func tellEach(ctx context.Context, peers []*member, c Change) {
 
 // forget forgets a peer that left the view so long ago that it is told of no changes any
 // more. With it goes the view before, if the present one is as old as that.
-func (p *cluster) forget(peer *member) {
+func (p *Cluster) forget(peer *Member) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.consent.mu.Lock()

@@ -1,4 +1,4 @@
-package peercache
+package cluster
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 )
 
 // Join implements Pool.Join.
-func (p *cluster) Join(ctx context.Context) error {
+func (p *Cluster) Join(ctx context.Context) error {
 	if p.membership == nil {
 		return errors.New("peercache: Join of a pool without a discovery: want a WithDiscovery, or Set")
 	}
@@ -27,7 +27,7 @@ func (p *cluster) Join(ctx context.Context) error {
 
 // membership is the part that a pool has in a cluster by its discovery.
 type membership struct {
-	pool      *cluster
+	pool      *Cluster
 	discovery discovery.Discovery
 	lapsed    lapse
 
@@ -47,7 +47,7 @@ type membership struct {
 	problem error              // of the last view; nil if it is in place and holds this process
 }
 
-func newMembership(p *cluster, d discovery.Discovery) *membership {
+func newMembership(p *Cluster, d discovery.Discovery) *membership {
 	m := &membership{
 		pool:      p,
 		discovery: d,

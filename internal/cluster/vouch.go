@@ -1,4 +1,4 @@
-package peercache
+package cluster
 
 import (
 	"context"
@@ -48,7 +48,7 @@ var errNotYet = errors.New("not all peers of then are back")
 
 // validate asks the peers of the view what was changed since the departure. The error says why
 // nothing of the file may be used; it is errNotYet if that may change.
-func (p *cluster) validate(ctx context.Context, v *view, departure uint64, f *pb.Farewell) (*Validation, error) {
+func (p *Cluster) validate(ctx context.Context, v *view, departure uint64, f *pb.Farewell) (*Validation, error) {
 	t := &Validation{Departure: departure, Since: v.since, changed: make([]byte, logBytes), unbroken: make(map[string]bool), known: make(map[string]bool)}
 	ctx, cancel := context.WithTimeout(ctx, p.handshakeTimeout())
 	defer cancel()
@@ -56,7 +56,7 @@ func (p *cluster) validate(ctx context.Context, v *view, departure uint64, f *pb
 	asks.SetLimit(announceAtOnce)
 	for _, other := range v.others {
 		asks.Go(func() error {
-			t.hear(ctx, other.(*member), departures(other.Name(), departure, f))
+			t.hear(ctx, other.(*Member), departures(other.Name(), departure, f))
 			return nil
 		})
 	}
@@ -97,7 +97,7 @@ func departures(peer string, departure uint64, f *pb.Farewell) (known []uint64) 
 }
 
 // hear asks one peer.
-func (t *Validation) hear(ctx context.Context, m *member, since []uint64) {
+func (t *Validation) hear(ctx context.Context, m *Member, since []uint64) {
 	if len(since) == 0 {
 		since = []uint64{0} // what it knows since it started
 	}
@@ -136,7 +136,7 @@ const sincesAtOnce = 4
 
 // answerSince says what is known of the changes since a departure: nothing, while others may
 // have a view without this process.
-func (p *cluster) answerSince(departures []uint64, answer *peer.Changed) {
+func (p *Cluster) answerSince(departures []uint64, answer *peer.Changed) {
 	if p.Lapsed() {
 		return
 	}
@@ -154,7 +154,7 @@ func (p *cluster) answerSince(departures []uint64, answer *peer.Changed) {
 // and calls use, with what they say, for as long as more of the snapshot may be of use then. It
 // takes no longer than the handover may. f is what the process that wrote the snapshot knew of its
 // end. The error says why nothing was used, or not all; it is ErrClosed if the process ends.
-func (p *cluster) Restore(departure uint64, f *pb.Farewell, use func(*Validation) error) error {
+func (p *Cluster) Restore(departure uint64, f *pb.Farewell, use func(*Validation) error) error {
 	select {
 	case <-p.viewed():
 	case <-p.life.Done():

@@ -1,4 +1,4 @@
-package peercache
+package cluster
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 
 // Answer does what a peer's Change says, and answers it. What the Change says of its sender is
 // observed, or verified.
-func (p *cluster) Answer(ctx context.Context, from string, c *Change) (peer.Changed, error) {
+func (p *Cluster) Answer(ctx context.Context, from string, c *Change) (peer.Changed, error) {
 	proven := p.proven(from, c)
 	heard, waits, done := p.hear(ctx, from, c, proven)
 	defer done()

@@ -1,4 +1,4 @@
-package peercache
+package cluster
 
 import (
 	"encoding/binary"
@@ -170,7 +170,7 @@ func (l *changeLogs) leave(peers []string) {
 // complete reports whether a log has all changes of the keys that the next process on the
 // ring would own.
 //
-// A change is told to the candidates of its keys. If this process comes first of those that
+// A change is told to the Candidates of its keys. If this process comes first of those that
 // are in the view, only such may have come before it that have left: with fewer of them
 // than there are stand-ins, it was a candidate all the time. Who came since, and stayed,
 // comes after it. l.mu is held.
@@ -186,7 +186,7 @@ func (l *changeLogs) complete(log *changeLog, inView map[string]bool) bool {
 			}
 		}
 	}
-	return len(gone) < candidates
+	return len(gone) < Candidates
 }
 
 // since returns the keys that were changed since one of the departures, as far as one is

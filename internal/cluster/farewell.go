@@ -1,4 +1,4 @@
-package peercache
+package cluster
 
 import (
 	"errors"
@@ -21,7 +21,7 @@ type ending struct {
 }
 
 // beginEnding takes note of who is there. p.mu is held.
-func (p *cluster) beginEnding() {
+func (p *Cluster) beginEnding() {
 	if p.leaving.Load() {
 		return
 	}
@@ -35,14 +35,14 @@ func (p *cluster) beginEnding() {
 }
 
 // witness takes note that a peer knows of the departure.
-func (p *cluster) witness(peer string) {
+func (p *Cluster) witness(peer string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ending.witnesses[peer] = true
 }
 
 // farewell returns what is saved in each snapshot.
-func (p *cluster) farewell() *pb.Farewell {
+func (p *Cluster) farewell() *pb.Farewell {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f := &pb.Farewell{Logs: p.logs.saved(), Witnesses: slices.Sorted(maps.Keys(p.ending.witnesses))}
@@ -66,7 +66,7 @@ func (p *cluster) farewell() *pb.Farewell {
 // told all peers, twice: the second time after this process was found to be gone, and by
 // then the witnesses had begun their logs. A change that this process makes by itself
 // removes the files (OutdateSnapshots).
-func (p *cluster) SaveSnapshots() error {
+func (p *Cluster) SaveSnapshots() error {
 	if p.stateless {
 		return nil
 	}
@@ -87,7 +87,7 @@ func (p *cluster) SaveSnapshots() error {
 
 // OutdateSnapshots removes the files, because this process has made a change that they do
 // not know of. If it cannot, the change is not complete.
-func (p *cluster) OutdateSnapshots() error {
+func (p *Cluster) OutdateSnapshots() error {
 	if !p.leaving.Load() { // none is written before
 		return nil
 	}
@@ -108,7 +108,7 @@ type past struct {
 
 // Regain takes up what the process before this one knew of changes, as its files say; f is
 // nil if a group has none.
-func (p *cluster) Regain(departure uint64, f *pb.Farewell) {
+func (p *Cluster) Regain(departure uint64, f *pb.Farewell) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {

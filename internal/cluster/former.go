@@ -1,4 +1,4 @@
-package peercache
+package cluster
 
 import (
 	"context"
@@ -10,20 +10,20 @@ import (
 // formerPeer is a peer that has left the view lately. What belongs to it is kept for a while:
 // it may have values that this process owns now, and it may be back.
 type formerPeer struct {
-	*member
+	*Member
 	stay context.CancelFunc // ends the wait until it is parted with
 }
 
 const (
 	// partAfter is for how long the link of a peer that left the view is kept.
-	partAfter = DefaultStandIn
+	partAfter = 30 * time.Second
 	// longestParting bounds how long its answers are waited for then.
 	longestParting = time.Minute
 )
 
 // partLater parts with a peer that has no part in the view any more, when it has handed over
 // what this process may own now, unless it is back by then. The caller holds p.mu.
-func (p *cluster) partLater(peer *member) {
+func (p *Cluster) partLater(peer *Member) {
 	ctx, stay := context.WithCancel(p.life)
 	f := &formerPeer{peer, stay}
 	p.former[peer.name] = f
@@ -42,7 +42,7 @@ func (p *cluster) partLater(peer *member) {
 }
 
 // dropFormer reports whether a former peer is not back, and then it cannot be any more.
-func (p *cluster) dropFormer(f *formerPeer) bool {
+func (p *Cluster) dropFormer(f *formerPeer) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.former[f.name] != f {
@@ -54,7 +54,7 @@ func (p *cluster) dropFormer(f *formerPeer) bool {
 
 // peerOf returns the peer of a name that comes into the view: the one that it was before, with
 // its connection, if it has left lately. The caller holds p.mu.
-func (p *cluster) peerOf(name string) *member {
+func (p *Cluster) peerOf(name string) *Member {
 	f := p.former[name]
 	if f == nil {
 		return newMember(p, name)
@@ -62,11 +62,8 @@ func (p *cluster) peerOf(name string) *member {
 	delete(p.former, name)
 	f.stay()
 	f.conn.Wake() // it may have failed because it was gone
-	return f.member
+	return f.Member
 }
-
-// DefaultViewChangeRate is the default of WithViewChangeRate, in changes a second.
-const DefaultViewChangeRate = 10
 
 // viewChanges bounds how often the view changes because of what peers say. A change costs
 // every process a message to every other.
@@ -95,7 +92,7 @@ func (c *viewChanges) take() time.Duration {
 
 // changeView puts the view of the peers in place that are present now, at once if there were
 // few changes lately. Others wait, and come in one. The caller holds p.mu.
-func (p *cluster) changeView() {
+func (p *Cluster) changeView() {
 	if p.changes.waiting || p.closed.Load() {
 		return
 	}

@@ -1,4 +1,4 @@
-package peercache
+package cluster
 
 import (
 	"context"
@@ -17,14 +17,14 @@ const mostMembersBytes = 32 << 10
 // difference asks a peer for its view, and returns what it has that this process's view has
 // not, and the other way round, for people to read. It is empty if the views are the same, or
 // if the peer is not in this process's view or does not answer.
-func (p *cluster) difference(ctx context.Context, peer string) string {
+func (p *Cluster) difference(ctx context.Context, peer string) string {
 	difference, _ := p.askDifference(ctx, peer)
 	return difference
 }
 
 // askDifference does what difference does, and returns the answer as well: nil, if there was
 // none.
-func (p *cluster) askDifference(ctx context.Context, peer string) (difference string, changed *peer.Changed) {
+func (p *Cluster) askDifference(ctx context.Context, peer string) (difference string, changed *peer.Changed) {
 	h := p.view.Load().has(peer)
 	if h == nil {
 		return "", nil
@@ -37,7 +37,7 @@ func (p *cluster) askDifference(ctx context.Context, peer string) (difference st
 }
 
 // differenceTo is the difference to the view of the peer whose answer this is.
-func (p *cluster) differenceTo(answer *peer.Changed) string {
+func (p *Cluster) differenceTo(answer *peer.Changed) string {
 	v := p.view.Load()
 	if answer.State.View == 0 || answer.State.View == v.id {
 		return ""
@@ -71,7 +71,7 @@ func (v *view) members(self string) []string {
 }
 
 // answerMembers says what is in the view of this process.
-func (p *cluster) answerMembers(answer *peer.Changed) {
+func (p *Cluster) answerMembers(answer *peer.Changed) {
 	members := p.view.Load().members(p.self)
 	answer.Size = len(members)
 	bytes := 0
@@ -84,7 +84,7 @@ func (p *cluster) answerMembers(answer *peer.Changed) {
 }
 
 // validMembers returns those of a peer's members that can be peers, in order and each once.
-func (p *cluster) validMembers(members []string) []string {
+func (p *Cluster) validMembers(members []string) []string {
 	valid := slices.DeleteFunc(slices.Clone(members), func(name string) bool { return p.transport.Check(name) != nil })
 	slices.Sort(valid)
 	return slices.Compact(valid)

@@ -1,4 +1,4 @@
-package peercache
+package cluster
 
 import (
 	"errors"
@@ -10,9 +10,9 @@ import (
 )
 
 // allowed returns an error if a filter refuses a peer.
-func (p *cluster) allowed(name string) error {
+func (p *Cluster) allowed(name string) error {
 	for _, allow := range p.filters {
-		if err := orError("it", func() error { return allow(name) }); err != nil {
+		if err := allowed(allow, name); err != nil {
 			return fmt.Errorf("peer %q is refused by WithPeerFilter: %w", name, err)
 		}
 	}
@@ -20,7 +20,7 @@ func (p *cluster) allowed(name string) error {
 }
 
 // checkPeer returns an error if name cannot be a peer of this pool, or this process itself.
-func (p *cluster) checkPeer(name string) error {
+func (p *Cluster) checkPeer(name string) error {
 	if len(name) > peerurl.Longest {
 		return fmt.Errorf("peer %s: want at most %d bytes", quote.Key(name), peerurl.Longest)
 	}
@@ -34,7 +34,7 @@ func (p *cluster) checkPeer(name string) error {
 }
 
 // checkPeers returns an error if peers cannot be a view of this process.
-func (p *cluster) checkPeers(peers []string) error {
+func (p *Cluster) checkPeers(peers []string) error {
 	if len(peers) == 0 {
 		return errors.New("an empty list of peers: want the base URLs of all of them, this process's among them")
 	}
@@ -66,7 +66,7 @@ func (p *cluster) checkPeers(peers []string) error {
 
 // warnOfReach warns if this process and others can hardly reach each other, because only one
 // of them is at an address of one machine. It warns once.
-func (p *cluster) warnOfReach(peers []string) {
+func (p *Cluster) warnOfReach(peers []string) {
 	own := peerurl.ReachOf(p.self)
 	for _, name := range peers {
 		switch other := peerurl.ReachOf(name); {
@@ -82,4 +82,14 @@ func (p *cluster) warnOfReach(peers []string) {
 		}
 		return
 	}
+}
+
+// allowed calls a filter, and makes an error of its panic.
+func allowed(allow func(name string) error, name string) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("it panicked: %v", r)
+		}
+	}()
+	return allow(name)
 }

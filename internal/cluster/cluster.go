@@ -1,4 +1,4 @@
-package peercache
+package cluster
 
 import (
 	"context"
@@ -22,9 +22,9 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// grouping is what a cluster needs of a group of this process. Its methods may be called
+// Group is what a cluster needs of a group of this process. Its methods may be called
 // concurrently.
-type grouping interface {
+type Group interface {
 	Name() string
 	// Pick returns the n-th peer for key, as the group sees it.
 	Pick(key string, n int) Peer
@@ -52,8 +52,8 @@ type grouping interface {
 	OutdateSnapshot() error
 }
 
-// clusterConfig is how a cluster behaves. All fields are set.
-type clusterConfig struct {
+// Config is how a cluster behaves. All fields are set.
+type Config struct {
 	Name           string // see WithCluster; may be empty
 	Detection      time.Duration
 	MaxPeers       int
@@ -73,9 +73,9 @@ type clusterConfig struct {
 	Handler func(from string) peer.Handler
 }
 
-// cluster is the part that this process has in a cluster: who its peers are, what they are known
+// Cluster is the part that this process has in a cluster: who its peers are, what they are known
 // to think of that, and what has to be done when it changes.
-type cluster struct {
+type Cluster struct {
 	self      string
 	name      string // see WithCluster; may be empty
 	transport peer.Transport
@@ -103,7 +103,7 @@ type cluster struct {
 	watch    *configWatch
 
 	// groups, by name, is never written to, but swapped whole.
-	groups   atomic.Pointer[map[string]grouping]
+	groups   atomic.Pointer[map[string]Group]
 	groupsID atomic.Uint64 // of their names, see groupsID
 
 	// Locks are taken in this order, each row after those above it:
@@ -120,7 +120,7 @@ type cluster struct {
 	closed  atomic.Bool            // set by Shutdown later: it answers no Gets, and Set changes nothing
 	listed  []string               // the peers that Set or the discovery named, this one among them
 	absent  map[string]*absentee   // those of listed that are leaving
-	known   map[string]*member     // the peers of the present view, by name
+	known   map[string]*Member     // the peers of the present view, by name
 	former  map[string]*formerPeer // those that have left it lately
 	changes viewChanges            // what bounds those by what peers say
 	// questions are those to peers that are in progress, and asked is when each was asked last.
@@ -149,9 +149,9 @@ type cluster struct {
 	log        *slog.Logger
 }
 
-// newCluster makes a cluster of this process alone, whose name among its peers is self.
-func newCluster(self string, t peer.Transport, cfg clusterConfig) (*cluster, error) {
-	c := &cluster{
+// New makes a cluster of this process alone, whose name among its peers is self.
+func New(self string, t peer.Transport, cfg Config) (*Cluster, error) {
+	c := &Cluster{
 		self: self, name: cfg.Name, transport: t, stateless: cfg.Stateless, detection: cfg.Detection, ring: cfg.Ring, handler: cfg.Handler,
 		maxPeers: cfg.MaxPeers, filters: cfg.Filters,
 		given:     make(chan struct{}),
@@ -174,7 +174,7 @@ func newCluster(self string, t peer.Transport, cfg clusterConfig) (*cluster, err
 	c.consent.tokens = make(map[string]token)
 	c.life, c.end = context.WithCancel(context.Background())
 	c.handover.bytes, c.handover.time = cfg.HandoverBytes, cfg.HandoverTime
-	c.groups.Store(&map[string]grouping{})
+	c.groups.Store(&map[string]Group{})
 	c.groupsID.Store(groupsID(nil))
 	if cfg.Discovery != nil {
 		c.membership = newMembership(c, cfg.Discovery)
@@ -187,7 +187,7 @@ func newCluster(self string, t peer.Transport, cfg clusterConfig) (*cluster, err
 }
 
 // Set makes peers the list of peers.
-func (c *cluster) Set(peers []string) error {
+func (c *Cluster) Set(peers []string) error {
 	if c.membership != nil {
 		return errors.New("peercache: Set on a pool that has a WithDiscovery: its views come from there, see Join")
 	}
@@ -200,7 +200,7 @@ func (c *cluster) Set(peers []string) error {
 }
 
 // Register adds a group, if accepts allows it beside those that there are.
-func (c *cluster) Register(g grouping, accepts func(all map[string]grouping) error) error {
+func (c *Cluster) Register(g Group, accepts func(all map[string]Group) error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := accepts(*c.groups.Load()); err != nil {
@@ -215,11 +215,11 @@ func (c *cluster) Register(g grouping, accepts func(all map[string]grouping) err
 }
 
 // Groups returns the groups by their names. The map must not be changed.
-func (c *cluster) Groups() map[string]grouping { return *c.groups.Load() }
+func (c *Cluster) Groups() map[string]Group { return *c.groups.Load() }
 
 // Pick returns the n-th peer for key in the ring's order; nil, if that is this process, or there
 // are no more than n.
-func (c *cluster) Pick(key string, n int) Peer {
+func (c *Cluster) Pick(key string, n int) Peer {
 	v := c.view.Load()
 	if n == 0 {
 		return v.peers[v.ring.OwnerIndex(key)]
@@ -231,28 +231,28 @@ func (c *cluster) Pick(key string, n int) Peer {
 }
 
 // Peers returns all peers but this process.
-func (c *cluster) Peers() []Peer { return slices.Clone(c.view.Load().others) }
+func (c *Cluster) Peers() []Peer { return slices.Clone(c.view.Load().others) }
 
 // Members returns all peers but this process, in the order of the list.
-func (c *cluster) Members() []*member {
+func (c *Cluster) Members() []*Member {
 	others := c.view.Load().others
-	all := make([]*member, len(others))
+	all := make([]*Member, len(others))
 	for i, p := range others {
-		all[i] = p.(*member)
+		all[i] = p.(*Member)
 	}
 	return all
 }
 
 // detectionTime is for how long a caller waits for a peer that is silent.
-func (c *cluster) detectionTime() time.Duration { return c.detection }
+func (c *Cluster) detectionTime() time.Duration { return c.detection }
 
 // handshakeTimeout bounds an attempt to connect to a peer, from the decision to
 // the peer's first frame. Distance costs several round trips; callers wait for
 // detectionTime only.
-func (c *cluster) handshakeTimeout() time.Duration { return max(4*c.detection, 200*time.Millisecond) }
+func (c *Cluster) handshakeTimeout() time.Duration { return max(4*c.detection, 200*time.Millisecond) }
 
 // IsPeer reports whether a process of that name is in the view, or has just left it.
-func (c *cluster) IsPeer(name string) bool {
+func (c *Cluster) IsPeer(name string) bool {
 	if name == "" {
 		return false
 	}
@@ -261,13 +261,13 @@ func (c *cluster) IsPeer(name string) bool {
 }
 
 // Identity implements peer.Local.
-func (c *cluster) Identity() peer.Identity {
+func (c *Cluster) Identity() peer.Identity {
 	return peer.Identity{Name: c.self, Process: c.consent.process, Cluster: c.name}
 }
 
 // Accept implements peer.Local. What a request says is a hint that the own address may be wrong,
 // which is looked into.
-func (c *cluster) Accept(from peer.Identity, to string) (peer.Handler, error) {
+func (c *Cluster) Accept(from peer.Identity, to string) (peer.Handler, error) {
 	switch {
 	case from.Name == "": // golang/groupcache, or a person
 	case from.Cluster != c.name:
@@ -284,24 +284,24 @@ func (c *cluster) Accept(from peer.Identity, to string) (peer.Handler, error) {
 }
 
 // Degraded implements peer.Local.
-func (c *cluster) Degraded(name, what string, err error) { c.problems.degraded(name, what, err) }
+func (c *Cluster) Degraded(name, what string, err error) { c.problems.degraded(name, what, err) }
 
 // Self returns the name of this process among its peers.
-func (c *cluster) Self() string { return c.self }
+func (c *Cluster) Self() string { return c.self }
 
 // Closed reports whether the process hears of no changes of the list any more.
-func (c *cluster) Closed() bool { return c.closed.Load() }
+func (c *Cluster) Closed() bool { return c.closed.Load() }
 
 // NoteChange records a change for those who restart.
-func (c *cluster) NoteChange(change *Change) { c.logs.note(change) }
+func (c *Cluster) NoteChange(change *Change) { c.logs.note(change) }
 
 // Misplaced reports whether this process has the name of another one: what it keeps would not
 // be dropped by the changes of others.
-func (c *cluster) Misplaced() bool { return c.own.wrong.Load() }
+func (c *Cluster) Misplaced() bool { return c.own.wrong.Load() }
 
 // MisplacedError returns an error if another process has the name of this one: who has its values
 // is not known then. It waits for the first look.
-func (c *cluster) MisplacedError(ctx context.Context) error {
+func (c *Cluster) MisplacedError(ctx context.Context) error {
 	c.own.wait(ctx)
 	if e := c.problems.of(c.self, WrongProcess); e != nil {
 		return e
@@ -310,7 +310,7 @@ func (c *cluster) MisplacedError(ctx context.Context) error {
 }
 
 // OwnProblem returns what is wrong at the address of this process, or nil.
-func (c *cluster) OwnProblem() error {
+func (c *Cluster) OwnProblem() error {
 	if e := c.problems.of(c.self, 0); e != nil {
 		return e
 	}
@@ -319,7 +319,7 @@ func (c *cluster) OwnProblem() error {
 
 // ProblemOf returns what is wrong with the configuration of a peer, for people to read; empty, if
 // nothing is known to be.
-func (c *cluster) ProblemOf(name string) string {
+func (c *Cluster) ProblemOf(name string) string {
 	if e := c.problems.of(name, 0); e != nil {
 		return e.Err.Error()
 	}
@@ -327,4 +327,4 @@ func (c *cluster) ProblemOf(name string) string {
 }
 
 // Background runs f, which ends soon after Shutdown has begun.
-func (c *cluster) Background(f func()) { c.background.Go(f) }
+func (c *Cluster) Background(f func()) { c.background.Go(f) }

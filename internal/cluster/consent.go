@@ -1,4 +1,4 @@
-package peercache
+package cluster
 
 import (
 	"context"
@@ -102,7 +102,7 @@ const longestDeparted = 2 * longestParting
 // newView puts a view in place, in one step with what agreement returns. The channel is
 // to be closed when the peers have heard of the view; left are those that have no part
 // in it any more.
-func (p *cluster) newView(v *view, left []Peer) (announced chan struct{}) {
+func (p *Cluster) newView(v *view, left []Peer) (announced chan struct{}) {
 	c := &p.consent
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -138,7 +138,7 @@ func (p *cluster) newView(v *view, left []Peer) (announced chan struct{}) {
 }
 
 // announce tells the peers of the view, and learns which they have.
-func (p *cluster) announce(v *view, announced chan struct{}) {
+func (p *Cluster) announce(v *view, announced chan struct{}) {
 	defer close(announced)
 	if len(v.others) > 0 {
 		p.own.lookAgain()
@@ -163,7 +163,7 @@ func (p *cluster) announce(v *view, announced chan struct{}) {
 
 // announceTo tells one peer of the view, again where that has not believed it: a process that
 // has just come may not listen yet. One that cannot be reached is not asked.
-func (p *cluster) announceTo(ctx context.Context, peer Peer) {
+func (p *Cluster) announceTo(ctx context.Context, peer Peer) {
 	for {
 		once, cancel := context.WithTimeout(ctx, p.detectionTime())
 		_, err := peer.Change(once, Change{Announced: true})
@@ -171,7 +171,7 @@ func (p *cluster) announceTo(ctx context.Context, peer Peer) {
 		if err != nil || !p.isUnheard(peer.Name()) {
 			return
 		}
-		clock.Pause(p.life, clock.Jitter(retellAfter)) // one that ends tells each once
+		clock.Pause(p.life, clock.Jitter(clock.RetryAfter)) // one that ends tells each once
 		if ctx.Err() != nil || p.life.Err() != nil {
 			return
 		}
@@ -180,7 +180,7 @@ func (p *cluster) announceTo(ctx context.Context, peer Peer) {
 
 // announceAgain goes on telling those who have not believed what this process said of v. They
 // count as peers with another view until they do.
-func (p *cluster) announceAgain(v *view) {
+func (p *Cluster) announceAgain(v *view) {
 	for {
 		unheard := slices.DeleteFunc(slices.Clone(v.others), func(peer Peer) bool { return !p.isUnheard(peer.Name()) })
 		if len(unheard) == 0 {
@@ -199,7 +199,7 @@ func (p *cluster) announceAgain(v *view) {
 }
 
 // isUnheard reports whether a peer has not believed what this process said last.
-func (p *cluster) isUnheard(peer string) bool {
+func (p *Cluster) isUnheard(peer string) bool {
 	p.consent.mu.Lock()
 	defer p.consent.mu.Unlock()
 	return p.consent.unheard[peer]
@@ -213,7 +213,7 @@ const (
 )
 
 // say returns what this process says to a peer.
-func (p *cluster) say(peerName string) peer.State {
+func (p *Cluster) say(peerName string) peer.State {
 	c := &p.consent
 	c.mu.Lock() // turns are in the order of the views
 	defer c.mu.Unlock()
@@ -244,7 +244,7 @@ func saidInAnswer(changed *peer.Changed) *said {
 
 // heard records what a peer says of itself. It is a fact: an answer to this process, or
 // it came with a proof. What else comes in a request is a hint, see hinted.
-func (p *cluster) heard(peer string, s *said) {
+func (p *Cluster) heard(peer string, s *said) {
 	if s.View == 0 || peer == p.self {
 		return
 	}
@@ -283,7 +283,7 @@ func (p *cluster) heard(peer string, s *said) {
 
 // compare records whether a peer of the view has that view too. anew says that it is another
 // process, or has begun to have its view. The caller holds p.consent.mu.
-func (p *cluster) compare(v *view, h *member, s *said, anew bool) {
+func (p *Cluster) compare(v *view, h *Member, s *said, anew bool) {
 	c, name := &p.consent, h.name
 	was, dissented := c.dissent[name]
 	agrees := s.View == v.id && !c.unheard[name]
@@ -313,7 +313,7 @@ func (p *cluster) compare(v *view, h *member, s *said, anew bool) {
 }
 
 // heardOfLeavers takes note of who leaves and who is back, by what a peer says.
-func (p *cluster) heardOfLeavers(peer string, s *said) {
+func (p *Cluster) heardOfLeavers(peer string, s *said) {
 	switch {
 	case s.Leaving:
 		p.left(peer, s.Process)
@@ -324,7 +324,7 @@ func (p *cluster) heardOfLeavers(peer string, s *said) {
 }
 
 // Agreement returns how far the peers agree now.
-func (p *cluster) Agreement() Agreement {
+func (p *Cluster) Agreement() Agreement {
 	c := &p.consent
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -348,7 +348,7 @@ func (p *cluster) Agreement() Agreement {
 
 // agree waits until the peers that can be reached have heard of the view, and none is known
 // to have another one; not longer than they need as a rule, because they may never agree.
-func (p *cluster) agree(ctx context.Context) {
+func (p *Cluster) agree(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, p.agreeingTime())
 	defer cancel()
 	if p.Settled(ctx) != nil {
@@ -370,26 +370,26 @@ func (p *cluster) agree(ctx context.Context) {
 // agreeingTime is how long Join and a handover wait for the peers to have the view. Until
 // they have, the process keeps nothing of what it loads. To tell all of them may take the
 // detection time, and theirs to tell this one.
-func (p *cluster) agreeingTime() time.Duration {
+func (p *Cluster) agreeingTime() time.Duration {
 	return max(leastAgreeing, 2*p.detectionTime())
 }
 
 const leastAgreeing = time.Second
 
 // Knows reports whether the peer of that name is in the view.
-func (p *cluster) Knows(name string) bool { return p.view.Load().has(name) != nil }
+func (p *Cluster) Knows(name string) bool { return p.view.Load().has(name) != nil }
 
 // Doubtful returns since when a peer has been known to have another view; zero, if none has.
-func (p *cluster) Doubtful() clock.Instant { return clock.Instant(p.consent.doubtful.Load()) }
+func (p *Cluster) Doubtful() clock.Instant { return clock.Instant(p.consent.doubtful.Load()) }
 
 // Reconcile asks a peer that had another view which it has now, and returns what the
 // difference is, for people to read; empty, if there is none or it is not known.
-func (p *cluster) Reconcile(ctx context.Context, peer string) (difference string) {
+func (p *Cluster) Reconcile(ctx context.Context, peer string) (difference string) {
 	return p.difference(ctx, peer) // what it says is heard, and if it says nothing, that is known
 }
 
 // Settled returns when the peers that can be reached have heard of the view, or ctx has ended.
-func (p *cluster) Settled(ctx context.Context) error {
+func (p *Cluster) Settled(ctx context.Context) error {
 	p.consent.mu.Lock()
 	announced := p.consent.announced
 	p.consent.mu.Unlock()
@@ -403,7 +403,7 @@ func (p *cluster) Settled(ctx context.Context) error {
 
 // Before returns the peer that owned key until the view changed, and when that was: nil, if it
 // is this process or not known.
-func (p *cluster) Before(key string) (Peer, clock.Instant) {
+func (p *Cluster) Before(key string) (Peer, clock.Instant) {
 	v := p.view.Load()
 	if p.stateless {
 		return nil, 0

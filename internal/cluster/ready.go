@@ -1,4 +1,4 @@
-package peercache
+package cluster
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 )
 
 // Ready implements Pool.Ready.
-func (p *cluster) Ready(ctx context.Context) error {
+func (p *Cluster) Ready(ctx context.Context) error {
 	for {
 		if p.leaving.Load() || p.closed.Load() {
 			return fmt.Errorf("peercache: ready: %w", ErrClosed)
@@ -39,7 +39,7 @@ func (p *cluster) Ready(ctx context.Context) error {
 
 // missing returns a channel that is closed when what Ready waits for may have changed, how
 // long it waits at most, and for what: nil, if for nothing.
-func (p *cluster) missing() (next <-chan struct{}, most time.Duration, err error) {
+func (p *Cluster) missing() (next <-chan struct{}, most time.Duration, err error) {
 	given := p.viewed()
 	select {
 	case <-given:
@@ -86,7 +86,7 @@ func (p *cluster) missing() (next <-chan struct{}, most time.Duration, err error
 }
 
 // viewed returns a channel that is closed when the pool has a view.
-func (p *cluster) viewed() <-chan struct{} {
+func (p *Cluster) viewed() <-chan struct{} {
 	if p.membership != nil {
 		return p.membership.held
 	}

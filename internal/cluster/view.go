@@ -1,4 +1,4 @@
-package peercache
+package cluster
 
 import (
 	"fmt"
@@ -17,7 +17,7 @@ type view struct {
 	ring   *consistenthash.Ring
 	peers  []Peer             // by the ring's index; nil is this process
 	others []Peer             // all but this process
-	named  map[string]*member // the others, by URL; never written to
+	named  map[string]*Member // the others, by URL; never written to
 	id     uint64             // see viewID
 	since  clock.Instant
 	before *view // the view before, itself without one; nil: this process was alone then
@@ -33,7 +33,7 @@ type view struct {
 	// handed is closed when this process has handed over what it does not own any more.
 	// newcomers are peers that were not in a view before, or were not handed all.
 	handed    chan struct{}
-	newcomers map[string]*member
+	newcomers map[string]*Member
 }
 
 // viewID names a view: the same for the same peers, in whatever order.
@@ -47,7 +47,7 @@ func viewID(peers []string) uint64 {
 }
 
 // has returns the peer of that name, or nil.
-func (v *view) has(name string) *member { return v.named[name] }
+func (v *view) has(name string) *Member { return v.named[name] }
 
 // lacks reports whether the peer of that name is not in the view because it is leaving.
 func (v *view) lacks(name string) bool {
@@ -58,7 +58,7 @@ func (v *view) lacks(name string) bool {
 func (v *view) lists(name string) bool { return v.has(name) != nil || v.lacks(name) }
 
 // setPeers makes the list of peers, those that are known to be leaving left out, the view.
-func (p *cluster) setPeers(peers []string, anew bool) error {
+func (p *Cluster) setPeers(peers []string, anew bool) error {
 	if err := p.checkPeers(peers); err != nil {
 		return fmt.Errorf("peercache: %w", err)
 	}
@@ -76,7 +76,7 @@ func (p *cluster) setPeers(peers []string, anew bool) error {
 
 // list makes peers the list, and puts the view that follows in place. It reports whether that
 // is the first one, see view.
-func (p *cluster) list(peers []string, anew bool) (first bool, err error) {
+func (p *Cluster) list(peers []string, anew bool) (first bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed.Load() {
@@ -92,7 +92,7 @@ func (p *cluster) list(peers []string, anew bool) (first bool, err error) {
 }
 
 // present returns the peers that are listed, but for those that are leaving. p.mu is held.
-func (p *cluster) present() []string {
+func (p *Cluster) present() []string {
 	var present []string
 	for _, name := range p.listed {
 		if p.absent[name] == nil && (name != p.self || !p.leaving.Load()) {
@@ -107,7 +107,7 @@ func (p *cluster) present() []string {
 
 // absentees returns the peers that are listed, but not present, and the names of all that
 // present leaves out. p.mu is held.
-func (p *cluster) absentees() (absent []Peer, gone []string) {
+func (p *Cluster) absentees() (absent []Peer, gone []string) {
 	for name, a := range p.absent {
 		if !slices.Contains(p.listed, name) {
 			a.end()
@@ -124,7 +124,7 @@ func (p *cluster) absentees() (absent []Peer, gone []string) {
 
 // setView makes the view of the peers that are present and puts it in place. If it is made
 // anew, it is as with a process that has just come. p.mu is held.
-func (p *cluster) setView(anew bool) error {
+func (p *Cluster) setView(anew bool) error {
 	peers := p.present()
 	old := p.view.Load()
 	if anew || old != nil && len(old.others) == 0 && old.before == nil {
@@ -162,10 +162,10 @@ func (p *cluster) setView(anew bool) error {
 
 // viewAfter makes the view of peers that comes after old, which is nil if this process was
 // alone. A peer that was in the view before stays the same Peer. p.mu is held.
-func (p *cluster) viewAfter(old *view, peers []string, ring *consistenthash.Ring) *view {
+func (p *Cluster) viewAfter(old *view, peers []string, ring *consistenthash.Ring) *view {
 	v := &view{
-		ring: ring, peers: make([]Peer, len(peers)), named: make(map[string]*member, len(peers)), id: viewID(peers),
-		newcomers: make(map[string]*member), handed: make(chan struct{}),
+		ring: ring, peers: make([]Peer, len(peers)), named: make(map[string]*Member, len(peers)), id: viewID(peers),
+		newcomers: make(map[string]*Member), handed: make(chan struct{}),
 	}
 	v.absent, v.gone = p.absentees()
 	served := old != nil
@@ -196,3 +196,8 @@ func (p *cluster) viewAfter(old *view, peers []string, ring *consistenthash.Ring
 	}
 	return v
 }
+
+// Candidates is how many peers keep values of a key that are not copies: its owner, and
+// those that stand in for it. A fetch tries them one after the other, each of which may
+// cost as long as it takes to see that it is not there.
+const Candidates = 3

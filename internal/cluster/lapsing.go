@@ -1,10 +1,10 @@
-package peercache
+package cluster
 
 import "sync/atomic"
 
 // Lapsed reports whether the peers may have a view without this process. Without a discovery
 // nobody is replaced.
-func (p *cluster) Lapsed() bool { return p.membership != nil && p.membership.lapsed.Load() }
+func (p *Cluster) Lapsed() bool { return p.membership != nil && p.membership.lapsed.Load() }
 
 // lapse is whether peers may have a view without this process: what View.Lapsed says,
 // and true while the view lacks the process, before the first one, and when no more come.
@@ -20,7 +20,7 @@ type lapse struct{ atomic.Bool }
 //  2. The loads and fetches that began before are tainted.
 //  3. The caches are cleared. Nothing from before comes in any more, because of 2.
 //  4. The caches are used again.
-func (l *lapse) end(groups map[string]grouping) {
+func (l *lapse) end(groups map[string]Group) {
 	for _, g := range groups {
 		if g.Consistent() {
 			g.DropAll() // its peers may hand over what they have: they heard of all changes

@@ -1,4 +1,4 @@
-package peercache
+package cluster
 
 import (
 	"fmt"
@@ -46,7 +46,7 @@ func (a *answerer) heard(process uint32, asked clock.Instant) (other uint32, ane
 
 // checkIdentity returns an error if the process that has answered is not this peer. The request
 // was sent at the instant asked.
-func (m *member) checkIdentity(who peer.Identity, asked clock.Instant) error {
+func (m *Member) checkIdentity(who peer.Identity, asked clock.Instant) error {
 	c := m.cluster
 	switch {
 	case who.Cluster != c.name:

@@ -1,4 +1,4 @@
-package peercache
+package cluster
 
 import (
 	"time"
@@ -20,7 +20,7 @@ type Agreement struct {
 }
 
 // Changing reports whether values may be with peers that the view does not make their
-// candidates. They are no longer than a stand-in's time d after the last change.
+// Candidates. They are no longer than a stand-in's time d after the last change.
 func (a *Agreement) Changing(d time.Duration) bool {
 	return a.Since != 0 && clock.Now() < a.Since.Plus(d)
 }

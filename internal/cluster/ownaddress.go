@@ -1,4 +1,4 @@
-package peercache
+package cluster
 
 import (
 	"cmp"
@@ -18,7 +18,7 @@ import (
 // there itself: a self that was copied from another process would have both believe that
 // they own the same keys, and neither would hear of the other's changes (P8).
 type ownAddress struct {
-	pool *cluster
+	pool *Cluster
 	conn peer.Conn // to this process, by the way that its peers have
 
 	looked  chan struct{} // closed when the first look is over
@@ -49,7 +49,7 @@ const (
 	listenWithin = 5 * time.Second
 )
 
-func newOwnAddress(c *cluster) *ownAddress {
+func newOwnAddress(c *Cluster) *ownAddress {
 	return &ownAddress{pool: c, conn: newToldMember(c, c.self).conn, looked: make(chan struct{})}
 }
 
