@@ -3,67 +3,30 @@ package stream
 import (
 	"context"
 	"errors"
-	"sync"
+
+	"github.com/peercache/peercache/peer"
 )
 
-// Get asks for the value of one key and waits for it. The error is that of ctx or
-// of the link; the peer's is in the Answer.
-func (l *Link) Get(ctx context.Context, q *Query) (Answer, error) {
+// Get asks for the value of one key and waits for it. err is ctx's, or why the link has failed;
+// answer is the error in the peer's answer, peer.ErrLarge, or a *peer.UnansweredError.
+func (l *Link) Get(ctx context.Context, q *peer.Query) (a peer.Answer, answer, err error) {
 	w := l.waiter()
 	id, err := retry(ctx, l, func() (ID, error) { return l.Ask(w, q) })
 	if err != nil {
-		return Answer{}, err
+		return peer.Answer{}, nil, err
 	}
 	return w.wait(ctx, l, id)
 }
 
-// GetBatch asks for the values of keys and calls answer for each as it comes, as a
-// Waiter's. It returns when all are answered or ctx has ended. Its error is that of
-// ctx, or why not all could be asked for; answer is then not called for the rest,
-// and not after it has returned.
-func (l *Link) GetBatch(ctx context.Context, group string, keys []string, answer func(i int, a Answer, err error)) error {
-	b := &batchWaiter{answer: answer, done: make(chan struct{}, 1)}
-	var ids []ID
-	defer func() {
-		for _, id := range ids {
-			l.Cancel(id)
-		}
-		b.mu.Lock()
-		b.answer = nil
-		b.mu.Unlock()
-	}()
-	for off := 0; off < len(keys); {
-		id, err := retry(ctx, l, func() (ID, error) {
-			id, n, err := l.AskBatch(b, off, &Query{Group: group}, keys[off:])
-			off += n
-			return id, err
-		})
-		if err != nil {
-			return err
-		}
-		ids = append(ids, id)
-	}
-	b.expect(len(keys))
-	if len(keys) == 0 {
-		return nil
-	}
-	select {
-	case <-b.done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// Change sends a ChangeRequest and returns the ChangeResponse. The error is that of
-// ctx or of the link.
-func (l *Link) Change(ctx context.Context, request []byte) (string, error) {
+// Change sends a pb.ChangeRequest and returns the pb.ChangeResponse. The error is ctx's, or why
+// the link has failed.
+func (l *Link) Change(ctx context.Context, request []byte) ([]byte, error) {
 	w := l.waiter()
-	id, err := retry(ctx, l, func() (ID, error) { return l.AskChange(w, request) })
+	id, err := retry(ctx, l, func() (ID, error) { return l.askChange(w, request) })
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	a, err := w.wait(ctx, l, id)
+	a, _, err := w.wait(ctx, l, id)
 	return a.Value, err
 }
 
@@ -82,9 +45,10 @@ func retry(ctx context.Context, l *Link, ask func() (ID, error)) (ID, error) {
 
 // waiter waits for one answer.
 type waiter struct {
-	a    Answer
-	err  error
-	done chan struct{} // has room for one: it is told once
+	a       peer.Answer
+	answer  error         // the error in the answer
+	failure error         // why the link has failed before there was an answer
+	done    chan struct{} // has room for one: it is told once
 }
 
 // waiter returns one that is ready for use. They are kept by the link, because a
@@ -96,59 +60,31 @@ func (l *Link) waiter() *waiter {
 	return &waiter{done: make(chan struct{}, 1)}
 }
 
-// Answer implements Waiter.
-func (w *waiter) Answer(_ int, a Answer, err error) {
-	w.a, w.err = a, err
+// Answer implements peer.Waiter.
+func (w *waiter) Answer(_ int, a peer.Answer, err error) {
+	w.a, w.answer = a, err
+	w.done <- struct{}{}
+}
+
+// fail is called in place of Answer when the link has failed.
+func (w *waiter) fail(err error) {
+	w.failure = err
 	w.done <- struct{}{}
 }
 
 // wait returns the answer to the request of that id. w must not be used after it.
-func (w *waiter) wait(ctx context.Context, l *Link, id ID) (Answer, error) {
+func (w *waiter) wait(ctx context.Context, l *Link, id ID) (a peer.Answer, answer, err error) {
 	select {
 	case <-w.done:
 	case <-ctx.Done():
 		if l.Cancel(id) {
 			l.waiters.Put(w)
-			return Answer{}, ctx.Err()
+			return peer.Answer{}, nil, ctx.Err()
 		}
 		<-w.done // at once
 	}
-	a, err := w.a, w.err
-	w.a, w.err = Answer{}, nil
+	a, answer, err = w.a, w.answer, w.failure
+	w.a, w.answer, w.failure = peer.Answer{}, nil, nil
 	l.waiters.Put(w)
-	return a, err
-}
-
-// batchWaiter waits for the answers of several batches.
-type batchWaiter struct {
-	done chan struct{} // has room for one: it is told once
-
-	mu     sync.Mutex
-	answer func(i int, a Answer, err error) // guarded by mu; nil: nobody waits
-	got    int                              // guarded by mu
-	want   int                              // guarded by mu; 0: not known yet
-}
-
-// Answer implements Waiter.
-func (b *batchWaiter) Answer(i int, a Answer, err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.answer != nil {
-		b.answer(i, a, err)
-	}
-	b.got++
-	b.tell()
-}
-
-func (b *batchWaiter) expect(n int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.want = n
-	b.tell()
-}
-
-func (b *batchWaiter) tell() {
-	if b.got == b.want {
-		b.done <- struct{}{}
-	}
+	return a, answer, err
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/peercache/peercache/peer"
 )
 
 // heap returns the bytes of the objects that are in use.
@@ -32,7 +34,7 @@ type serving struct {
 }
 
 // serve starts a server whose peer has said hello.
-func serve(h Handler, cfg Config) *serving {
+func serve(h peer.Handler, cfg Config) *serving {
 	cli, srv := memConns(1 << 20)
 	s := &serving{memConn: cli, server: NewServer(srv, nil, h, cfg), ran: make(chan error, 1)}
 	go func() { s.ran <- s.server.Run() }()
@@ -148,11 +150,11 @@ func TestUnreadAnswersAreBounded(t *testing.T) {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			var loaded atomic.Int64
 			most := make(chan struct{}, 8) // the getter's own bound, so that the test takes little
-			h := funcs{load: func(context.Context, string, string) Answer {
+			h := funcs{load: func(context.Context, string, string) reply {
 				most <- struct{}{}
 				defer func() { <-most }()
 				loaded.Add(1)
-				return Answer{Value: strings.Repeat("v", size)}
+				return reply{Value: strings.Repeat("v", size)}
 			}}
 			before := heap()
 			const loads = 300
@@ -194,16 +196,20 @@ func (s *Server) full() bool {
 func TestWhatIsAskedHoldsLittle(t *testing.T) {
 	h := funcs{
 		load:      hang,
-		loadBatch: func(ctx context.Context, _ string, _ []string, _ func(int, Answer)) { <-ctx.Done() },
-		change:    func(ctx context.Context, _ []byte) []byte { <-ctx.Done(); return nil },
+		loadBatch: func(ctx context.Context, _ string, _ []string, _ func(int, reply)) { <-ctx.Done() },
+		change:    func(ctx context.Context, _ string) string { <-ctx.Done(); return "" },
+	}
+	long, err := peer.EncodeChange(&peer.Change{Keys: []string{strings.Repeat("k", 100<<10)}})
+	if err != nil {
+		t.Fatal(err)
 	}
 	for name, ask := range map[string]func(id uint64) []byte{
 		"gets":    func(id uint64) []byte { return getFrame(id, "k") },
-		"batches": func(id uint64) []byte { return appendBatch(nil, id, 2*1000, &Query{}, make([]string, 1000)) },
-		"pairs":   func(id uint64) []byte { return appendBatch(nil, id, 6, &Query{}, []string{"a", "b"}) },
+		"batches": func(id uint64) []byte { return appendBatch(nil, id, 2*1000, &peer.Query{}, make([]string, 1000), nil) },
+		"pairs":   func(id uint64) []byte { return appendBatch(nil, id, 6, &peer.Query{}, []string{"a", "b"}, nil) },
 		"changes": func(id uint64) []byte { return appendFrame(nil, id, bodyChange, 0) },
 		"long changes": func(id uint64) []byte {
-			return append(appendFrame(nil, id, bodyChange, 100<<10), make([]byte, 100<<10)...)
+			return append(appendFrame(nil, id, bodyChange, len(long)), long...)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -239,7 +245,7 @@ func (s *Server) usage(l *lane) (busy, queued int) {
 func TestBatchesAreBounded(t *testing.T) {
 	var now, most atomic.Int64
 	release := make(chan struct{})
-	h := funcs{loadBatch: func(ctx context.Context, _ string, keys []string, answer func(int, Answer)) {
+	h := funcs{loadBatch: func(ctx context.Context, _ string, keys []string, answer func(int, reply)) {
 		var all sync.WaitGroup
 		for range min(len(keys), batchWeight) {
 			all.Go(func() {
@@ -255,7 +261,7 @@ func TestBatchesAreBounded(t *testing.T) {
 	}}
 	var says []byte
 	for id := uint64(1); len(says) < 4<<20-(16<<10); id++ {
-		says = appendBatch(says, id, 2*DefaultMaxKeys, &Query{}, make([]string, DefaultMaxKeys))
+		says = appendBatch(says, id, 2*DefaultMaxKeys, &peer.Query{}, make([]string, DefaultMaxKeys), nil)
 	}
 	before, goroutines := heap(), runtime.NumGoroutine()
 	s := serve(h, Config{})
@@ -283,10 +289,10 @@ func TestBatchesAreBounded(t *testing.T) {
 // A change whose handler does not come to its end is no change that was made: the answer
 // has an error, where a ChangeResponse has it.
 func TestGoexitInChangeIsAnError(t *testing.T) {
-	e := connect(t, funcs{change: func(context.Context, []byte) []byte { runtime.Goexit(); return nil }}, Config{})
+	e := connect(t, funcs{change: func(context.Context, string) string { runtime.Goexit(); return "" }}, Config{})
 	defer e.end()
-	said, err := e.Change(t.Context(), []byte("x"))
-	if err != nil || said == "" || !strings.Contains(said, "no answer") {
+	said, err := e.Change(t.Context(), changeOf("x"))
+	if err != nil || !strings.Contains(string(said), "no answer") {
 		t.Errorf("the answer is %q, %v", said, err)
 	}
 }
@@ -305,13 +311,13 @@ func TestCloseDespite(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				s := serve(funcs{
-					hit: func(_, key string) (Answer, bool) { return Answer{Value: key}, key == "hit" },
-					load: func(ctx context.Context, _, key string) Answer {
+					hit: func(_, key string) (reply, bool) { return reply{Value: key}, key == "hit" },
+					load: func(ctx context.Context, _, key string) reply {
 						select {
 						case <-time.After(time.Second):
 						case <-ctx.Done():
 						}
-						return Answer{}
+						return reply{}
 					},
 				}, Config{})
 				go s.skim()

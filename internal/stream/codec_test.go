@@ -3,6 +3,7 @@ package stream
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"math"
 	"math/rand/v2"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/peercache/peercache/pb"
+	"github.com/peercache/peercache/peer"
 )
 
 // randomFrame returns a frame as an other implementation might send it.
@@ -81,10 +83,6 @@ func marshal(t testing.TB, f *pb.Frame) []byte {
 // asMessage returns what was decoded as the generated code has it.
 func (f *frame) asMessage() *pb.Frame {
 	m := &pb.Frame{Id: f.id, Index: f.index}
-	var e *pb.Error
-	if f.err != nil {
-		e = &pb.Error{Kind: pb.Error_Kind(f.err.Kind), Message: []byte(f.err.Message)}
-	}
 	group := string(f.group)
 	parts := func(spans []span) (parts [][]byte) {
 		for _, s := range spans {
@@ -95,7 +93,7 @@ func (f *frame) asMessage() *pb.Frame {
 	keys, digests := parts(f.keys), parts(f.digests)
 	switch f.kind {
 	case bodyAnswer:
-		m.Body = &pb.Frame_Answer{Answer: &pb.GetResponse{Value: f.value, TtlNs: int64(f.ttl), Error: e, Plain: f.plain, Noted: f.noted, Unchanged: f.unchanged}}
+		m.Body = &pb.Frame_Answer{Answer: &pb.GetResponse{Value: f.value, TtlNs: int64(f.ttl), Error: f.err, Plain: f.plain, Noted: f.noted, Unchanged: f.unchanged}}
 	case bodyGet:
 		m.Body = &pb.Frame_Get{Get: &pb.GetRequest{Group: group, Key: f.key, LeaseNs: int64(f.lease), Digest: f.digest, CachedOnly: f.cachedOnly, Nested: f.nested, Context: f.context}}
 	case bodyBatch:
@@ -119,7 +117,7 @@ func (f *frame) asMessage() *pb.Frame {
 	case bodyPong:
 		m.Body = &pb.Frame_Pong{Pong: &pb.Pong{}}
 	case bodyGoAway:
-		m.Body = &pb.Frame_GoAway{GoAway: &pb.GoAway{Error: e}}
+		m.Body = &pb.Frame_GoAway{GoAway: &pb.GoAway{Error: f.err}}
 	case bodyHello:
 		h := f.hello
 		m.Body = &pb.Frame_Hello{Hello: &pb.Hello{MaxFrameBytes: h.maxFrame, MaxRequests: h.maxRequests, MaxRequestBytes: h.maxRequestBytes, MaxKeys: h.maxKeys, IdleTimeoutNs: int64(h.idleTimeout)}}
@@ -130,6 +128,7 @@ func (f *frame) asMessage() *pb.Frame {
 // encode writes what was decoded, as the stream does, without the length before it.
 func (f *frame) encode(t testing.TB) []byte {
 	var b []byte
+	var digests []string
 	keys := make([]string, len(f.keys))
 	size := sizeUint(uint64(f.lease))
 	if len(f.group) > 0 {
@@ -141,19 +140,19 @@ func (f *frame) encode(t testing.TB) []byte {
 	}
 	switch f.kind {
 	case bodyAnswer:
-		a := Answer{Value: string(f.value), TTL: f.ttl, Err: f.err, Plain: f.plain, Noted: f.noted, Unchanged: f.unchanged}
+		a := response{peer.Answer{Item: peer.Item{Value: f.value, TTL: f.ttl}, Noted: f.noted, Unchanged: f.unchanged}, f.err, f.plain}
 		b = append(appendAnswer(nil, f.id, f.index, &a), a.Value...)
 	case bodyGet:
-		q := Query{Group: string(f.group), Key: string(f.key), Lease: f.lease, Digest: string(f.digest), CachedOnly: f.cachedOnly, Nested: f.nested, Context: string(f.context)}
+		q := peer.Query{Group: string(f.group), Key: string(f.key), Lease: f.lease, Digest: string(f.digest), CachedOnly: f.cachedOnly, Nested: peer.Nesting(f.nested), Context: string(f.context)}
 		b = appendGet(nil, f.id, sizeGet(&q), &q)
 	case bodyBatch:
-		q := Query{Group: string(f.group), Lease: f.lease, Nested: f.nested, Context: string(f.context)}
+		q := peer.Query{Group: string(f.group), Lease: f.lease, Nested: peer.Nesting(f.nested), Context: string(f.context)}
 		size += sizeContext(&q)
 		for _, digest := range f.digests {
-			q.Digests = append(q.Digests, string(digest.of(f.body)))
+			digests = append(digests, string(digest.of(f.body)))
 			size += sizeBytes(len(digest.of(f.body)))
 		}
-		b = appendBatch(nil, f.id, size+sizeUint(uint64(f.nested)), &q, keys)
+		b = appendBatch(nil, f.id, size+sizeUint(uint64(f.nested)), &q, keys, digests)
 	case bodyChange, bodyChanged:
 		b = append(appendFrame(nil, f.id, f.kind, len(f.message)), f.message...)
 	case bodyCancel, bodyPing, bodyPong, bodyGoAway:
@@ -268,8 +267,15 @@ func checkPrefixes(t *testing.T, wire []byte) {
 }
 
 func TestKindsAreTheProtocols(t *testing.T) {
-	if kindUnknown != pb.Error_KIND_UNKNOWN || kindCanceled != pb.Error_KIND_CANCELED || kindInvalid != pb.Error_KIND_INVALID {
-		t.Error("the kinds are not those of pb.Error_Kind")
+	for err, want := range map[error]pb.Error_Kind{
+		errNoAnswer:              pb.Error_KIND_UNKNOWN,
+		context.Canceled:         pb.Error_KIND_CANCELED,
+		peer.RefuseInvalid("it"): pb.Error_KIND_INVALID,
+		peer.RefuseClosed("it"):  pb.Error_KIND_SHUTTING_DOWN,
+	} {
+		if kind := encodeError(err).Kind; kind != want {
+			t.Errorf("%v: kind %v, want %v", err, kind, want)
+		}
 	}
 }
 
@@ -316,8 +322,7 @@ func discardUnknown(f *pb.Frame) {
 // FuzzRead feeds a reader what a connection may bring, cut anywhere.
 func FuzzRead(f *testing.F) {
 	f.Add(appendHello(nil, hello{1, 2, 3, 4, 5}))
-	a := Answer{Value: string(make([]byte, readBuffer+1)), TTL: time.Second}
-	f.Add(append(appendAnswer(nil, 1, 2, &a), a.Value...))
+	f.Add(answerFrame(1, 2, reply{Value: string(make([]byte, readBuffer+1)), TTL: time.Second}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		cli, srv := memConns(1 << 30)
 		srv.Write(b[len(b)/2:])

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/peercache/peercache/peer"
 )
 
 // The defaults of Config.
@@ -28,7 +30,7 @@ const (
 type Config struct {
 	// LargeValue is the size in bytes from which on a value is too large for the
 	// stream, because it would hold up the answers behind it. The asking side
-	// takes no larger one, and the answering side says Answer.Plain instead.
+	// takes no larger one: it gets peer.ErrLarge.
 	LargeValue int
 	// MaxRequests bounds the requests in flight. A batch is one request.
 	MaxRequests int
@@ -43,7 +45,7 @@ type Config struct {
 	// their answers.
 	MaxQueuedBytes int
 	// MaxHeldBytes bounds the values of the loads that wait to hand over their answers.
-	// An answer beyond it becomes Answer.Plain.
+	// An answer beyond it becomes peer.ErrLarge.
 	MaxHeldBytes int
 	// MaxLoads bounds the loads of one Server. A batch counts as one for each key, up to
 	// 32, or as one for each 32 keys if that is more. Requests beyond it wait for one of
@@ -114,9 +116,7 @@ var (
 	ErrGoAway = errors.New("stream: the peer is leaving")
 	// ErrSilent says that nothing came from the peer for the detection time, not
 	// even an answer to a ping.
-	ErrSilent = errors.New("stream: the peer does not answer")
-	// ErrOverdue says that a request was not answered within its Limit.
-	ErrOverdue = errors.New("stream: no answer in time")
+	ErrSilent = peer.ErrSilent
 	// ErrHungUp says that the peer closed the connection without a word.
 	ErrHungUp = errors.New("stream: the peer closed the connection")
 	// ErrProtocol says that the peer sent what is not the protocol.

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/peercache/peercache/peer"
 )
 
 // memConn is one end of a connection in memory. Unlike net.Pipe's it holds what
@@ -97,65 +99,186 @@ func (c *memConn) SetDeadline(time.Time) error      { return os.ErrNoDeadline }
 func (c *memConn) SetReadDeadline(time.Time) error  { return os.ErrNoDeadline }
 func (c *memConn) SetWriteDeadline(time.Time) error { return os.ErrNoDeadline }
 
+// peerName is the name of the peer that a test's Link leads to.
+const peerName = "http://peer:8080"
+
+// reply is an answer with its error, as tests write it down.
+type reply struct {
+	Value            string
+	TTL              time.Duration
+	Err              error // the peer's
+	Plain            bool
+	Noted, Unchanged bool
+}
+
+// replyOf returns what a Waiter got as the peer's answer.
+func replyOf(a peer.Answer, err error) reply {
+	r := reply{Value: string(a.Value), TTL: a.TTL, Noted: a.Noted, Unchanged: a.Unchanged, Err: err}
+	if err == peer.ErrLarge {
+		r.Plain, r.Err = true, nil
+	}
+	return r
+}
+
+// answer returns what a Handler answers.
+func (r reply) answer() (peer.Answer, error) {
+	return peer.Answer{Item: peer.Item{Value: []byte(r.Value), TTL: r.TTL}, Noted: r.Noted, Unchanged: r.Unchanged}, r.Err
+}
+
+// response returns what is sent.
+func (r reply) response() *response {
+	a, err := r.answer()
+	out := &response{Answer: a, plain: r.Plain}
+	if err != nil {
+		out.err = encodeError(err)
+	}
+	return out
+}
+
+// errorOf returns an error of the kind with a text.
+func errorOf(kind error, text string) error { return &peer.Told{Text: text, Err: kind} }
+
+// isRefusal reports whether err is a peer's answer that says: ask another one.
+func isRefusal(err error) bool { return peer.Unreachable(err) && errors.Is(err, peer.ErrClosed) }
+
+// get asks for a key and waits. The error is ctx's or the link's, as it is.
+func get(ctx context.Context, l *Link, q *peer.Query) (reply, error) {
+	a, answer, err := l.Get(ctx, q)
+	return replyOf(a, answer), err
+}
+
+// change sends a change of that text, and returns the text of the answer.
+func change(ctx context.Context, l *Link, text string) (string, error) {
+	body, err := l.Change(ctx, changeOf(text))
+	if err != nil {
+		return "", err
+	}
+	changed, answer, err := peer.DecodeChanged(body, peerName)
+	return string(changed.Log), errors.Join(answer, err)
+}
+
+// changeOf returns a pb.ChangeRequest with a text. One that begins with "wait" is a change that
+// waits for others, and one with "hint" waits for its sender.
+func changeOf(text string) []byte {
+	c := peer.Change{Group: text, Holders: strings.HasPrefix(text, "wait")}
+	if strings.HasPrefix(text, "hint") {
+		c.State.View = 1
+	}
+	b, err := peer.EncodeChange(&c)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// getBatch asks for the values of keys and calls answer for each as it comes, as a Waiter's. It
+// returns when all are answered or ctx has ended; answer is not called after that.
+func getBatch(ctx context.Context, l *Link, group string, keys []string, answer func(i int, a reply, err error)) error {
+	b := &batchWaiter{answer: answer, done: make(chan struct{}, 1), awaited: len(keys)}
+	var ids []ID
+	defer func() {
+		for _, id := range ids {
+			l.Cancel(id)
+		}
+		b.mu.Lock()
+		b.answer = nil
+		b.mu.Unlock()
+	}()
+	for off := 0; off < len(keys); {
+		id, err := retry(ctx, l, func() (ID, error) {
+			id, n, err := l.AskBatch(b, off, &peer.Query{Group: group}, keys[off:], nil)
+			off += n
+			return id, err
+		})
+		if err != nil {
+			return err
+		}
+		ids = append(ids, id)
+	}
+	select {
+	case <-b.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// batchWaiter waits for the answers of several batches.
+type batchWaiter struct {
+	done chan struct{} // has room for one: it is told once
+
+	mu      sync.Mutex
+	answer  func(i int, a reply, err error) // guarded by mu; nil: nobody waits
+	awaited int                             // guarded by mu; answers to come
+}
+
+// Answer implements peer.Waiter.
+func (b *batchWaiter) Answer(i int, a peer.Answer, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.answer != nil {
+		r := recordOf(a, err)
+		b.answer(i, r.reply, r.err)
+	}
+	if b.awaited--; b.awaited == 0 {
+		b.done <- struct{}{}
+	}
+}
+
 // funcs is a Handler of functions. What is nil answers with an error.
 type funcs struct {
-	hit       func(group, key string) (Answer, bool)
-	load      func(ctx context.Context, group, key string) Answer
-	loadBatch func(ctx context.Context, group string, keys []string, answer func(int, Answer))
-	change    func(ctx context.Context, request []byte) []byte
+	hit       func(group, key string) (reply, bool)
+	load      func(ctx context.Context, group, key string) reply
+	loadBatch func(ctx context.Context, group string, keys []string, answer func(int, reply))
+	change    func(ctx context.Context, text string) string
 }
 
-var errNoFunc = &Error{Kind: kindUnknown, Message: "not expected"}
+var errNoFunc = errors.New("not expected")
 
-func (h funcs) Hit(q Query) (Answer, bool) {
+func (h funcs) Hit(q *peer.Query) (peer.Answer, error) {
 	if h.hit == nil {
-		return Answer{}, false
+		return peer.Answer{}, peer.ErrNotCached
 	}
-	return h.hit(strings.Clone(q.Group), strings.Clone(q.Key))
+	r, ok := h.hit(strings.Clone(q.Group), strings.Clone(q.Key))
+	if !ok {
+		return peer.Answer{}, peer.ErrNotCached
+	}
+	return r.answer()
 }
 
-func (h funcs) Load(ctx context.Context, q Query) Answer {
+func (h funcs) Load(ctx context.Context, q *peer.Query) (peer.Answer, error) {
 	if h.load == nil {
-		return Answer{Err: errNoFunc}
+		return peer.Answer{}, errNoFunc
 	}
-	return h.load(ctx, q.Group, q.Key)
+	return h.load(ctx, q.Group, q.Key).answer()
 }
 
-func (h funcs) LoadBatch(ctx context.Context, q Query, keys []string, answer func(int, Answer)) {
+func (h funcs) LoadBatch(ctx context.Context, q *peer.Query, keys []string, answer func(int, peer.Answer, error)) {
 	if h.loadBatch != nil {
-		h.loadBatch(ctx, q.Group, keys, answer)
+		h.loadBatch(ctx, q.Group, keys, func(i int, r reply) {
+			a, err := r.answer()
+			answer(i, a, err)
+		})
 	}
 }
 
-func (h funcs) Change(ctx context.Context, request []byte) []byte {
+func (h funcs) Change(ctx context.Context, c *peer.Change) (peer.Changed, error) {
 	if h.change == nil {
-		return nil
+		return peer.Changed{}, nil
 	}
-	return h.change(ctx, request)
-}
-
-// ChangeWaits takes a change whose request begins with "wait" for one that waits for others,
-// and with "hint" for one that waits for its sender.
-func (h funcs) ChangeWaits(request []byte) Waits {
-	switch {
-	case bytes.HasPrefix(request, []byte("wait")):
-		return ForOthers
-	case bytes.HasPrefix(request, []byte("hint")):
-		return ForSender
-	}
-	return ForNobody
+	return peer.Changed{Log: []byte(h.change(ctx, c.Group))}, nil
 }
 
 // queryFor asks for a key and nothing else.
-func queryFor(group, key string) *Query { return &Query{Group: group, Key: key} }
+func queryFor(group, key string) *peer.Query { return &peer.Query{Group: group, Key: key} }
 
 // echo answers every key with itself, as a hit.
-var echo = funcs{hit: func(_, key string) (Answer, bool) { return Answer{Value: key}, true }}
+var echo = funcs{hit: func(_, key string) (reply, bool) { return reply{Value: key}, true }}
 
 // hang loads until it is told to end.
-func hang(ctx context.Context, _, _ string) Answer {
+func hang(ctx context.Context, _, _ string) reply {
 	<-ctx.Done()
-	return Answer{Err: &Error{Kind: kindCanceled, Message: context.Cause(ctx).Error()}}
+	return reply{Err: errorOf(context.Canceled, context.Cause(ctx).Error())}
 }
 
 // ends are both sides of a stream in a test.
@@ -168,13 +291,13 @@ type ends struct {
 
 // connect makes a stream in memory. It is closed when the test ends, or the bubble
 // is over.
-func connect(t *testing.T, h Handler, cfg Config) *ends {
+func connect(t *testing.T, h peer.Handler, cfg Config) *ends {
 	t.Helper()
 	cli, srv := memConns(1 << 20)
 	e := &ends{server: NewServer(srv, nil, h, cfg), ran: make(chan error, 1), cli: cli, srv: srv}
 	go func() { e.ran <- e.server.Run() }()
 	var err error
-	if e.Link, err = Open(t.Context(), cli, nil, cfg); err != nil {
+	if e.Link, err = Open(t.Context(), cli, nil, peerName, cfg); err != nil {
 		t.Fatal(err)
 	}
 	return e
@@ -201,18 +324,29 @@ type records struct {
 }
 
 type record struct {
-	Answer
-	err error
+	reply
+	err error // why there was no answer
 	at  time.Time
 }
 
-func (r *records) Answer(index int, a Answer, err error) {
+// recordOf returns what a Waiter got, now.
+func recordOf(a peer.Answer, err error) record {
+	r := record{at: time.Now()}
+	if peer.IsUnanswered(err) || peer.Unreachable(err) && !isRefusal(err) {
+		r.err = err
+	} else {
+		r.reply = replyOf(a, err)
+	}
+	return r
+}
+
+func (r *records) Answer(index int, a peer.Answer, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.got == nil {
 		r.got = make(map[int][]record)
 	}
-	r.got[index] = append(r.got[index], record{a, err, time.Now()})
+	r.got[index] = append(r.got[index], recordOf(a, err))
 }
 
 // one returns the only answer for an index.

@@ -1,11 +1,14 @@
 package stream
 
 import (
+	"bytes"
 	"errors"
 	"time"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/peercache/peercache/pb"
 )
 
 // span is a part of a message: that from one place up to another. Half as large as the
@@ -61,7 +64,7 @@ type frame struct {
 	noted     bool
 	unchanged bool
 
-	err   *Error // of an answer, a goaway
+	err   *pb.Error // of an answer, a goaway; it has memory of its own
 	hello hello
 }
 
@@ -298,13 +301,13 @@ func (f *frame) decodeError(b []byte) error {
 	if f.err != nil {
 		return errMalformed
 	}
-	f.err = new(Error)
+	f.err = new(pb.Error)
 	return fields(b, func(num protowire.Number, typ protowire.Type, v uint64, in []byte) bool {
 		switch {
 		case num == 1 && typ == protowire.VarintType:
-			f.err.Kind = int32(v)
+			f.err.Kind = pb.Error_Kind(v)
 		case num == 2 && typ == protowire.BytesType:
-			f.err.Message = string(in)
+			f.err.Message = bytes.Clone(in)
 		}
 		return true
 	})

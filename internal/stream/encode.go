@@ -4,6 +4,9 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/peercache/peercache/pb"
+	"github.com/peercache/peercache/peer"
 )
 
 // body says what a frame is: the number of its field in the oneof of Frame.
@@ -37,7 +40,7 @@ func tag(n protowire.Number, t protowire.Type) byte { return byte(n)<<3 | byte(t
 func sizeBytes(n int) int { return 1 + protowire.SizeBytes(n) }
 
 // sizeGet is the size of the body of a get.
-func sizeGet(q *Query) int {
+func sizeGet(q *peer.Query) int {
 	size := sizeBytes(len(q.Key)) + sizeUint(uint64(q.Lease))
 	if q.Group != "" {
 		size += sizeBytes(len(q.Group))
@@ -52,7 +55,7 @@ func sizeGet(q *Query) int {
 }
 
 // sizeContext is the size of the field of a Query's Context, of which none is not sent.
-func sizeContext(q *Query) int {
+func sizeContext(q *peer.Query) int {
 	if q.Context == "" {
 		return 0
 	}
@@ -99,7 +102,7 @@ func appendUint(b []byte, n protowire.Number, v uint64) []byte {
 }
 
 // appendGet appends the frame of a get whose body has size bytes.
-func appendGet(b []byte, id uint64, size int, q *Query) []byte {
+func appendGet(b []byte, id uint64, size int, q *peer.Query) []byte {
 	b = appendFrame(b, id, bodyGet, size)
 	if q.Group != "" {
 		b = appendString(b, 1, q.Group)
@@ -117,7 +120,7 @@ func appendGet(b []byte, id uint64, size int, q *Query) []byte {
 }
 
 // appendBatch appends the frame of a batch, whose body has size bytes.
-func appendBatch(b []byte, id uint64, size int, q *Query, keys []string) []byte {
+func appendBatch(b []byte, id uint64, size int, q *peer.Query, keys, digests []string) []byte {
 	b = appendFrame(b, id, bodyBatch, size)
 	if q.Group != "" {
 		b = appendString(b, 1, q.Group)
@@ -130,8 +133,8 @@ func appendBatch(b []byte, id uint64, size int, q *Query, keys []string) []byte 
 		b = appendString(b, 4, q.Context)
 	}
 	b = appendUint(b, 5, uint64(q.Nested))
-	if q.Digests != nil {
-		for _, digest := range q.Digests[:len(keys)] {
+	if digests != nil {
+		for _, digest := range digests[:len(keys)] {
 			b = appendString(b, 6, digest)
 		}
 	}
@@ -148,19 +151,19 @@ func appendFlag(b []byte, n protowire.Number, set bool) []byte {
 // appendAnswer appends the frame of an answer, but for the bytes of its value,
 // which are to follow: the value is the frame's last field, so that it need not be
 // copied on either side.
-func appendAnswer(b []byte, id uint64, index uint32, a *Answer) []byte {
+func appendAnswer(b []byte, id uint64, index uint32, a *response) []byte {
 	size := sizeUint(uint64(a.TTL))
 	var errSize int
-	if a.Err != nil {
-		errSize = sizeError(a.Err)
+	if a.err != nil {
+		errSize = sizeError(a.err)
 		size += sizeBytes(errSize)
 	}
-	for _, flag := range [...]bool{a.Plain, a.Noted, a.Unchanged} {
+	for _, flag := range [...]bool{a.plain, a.Noted, a.Unchanged} {
 		if flag {
 			size += 2
 		}
 	}
-	if a.Value != "" {
+	if len(a.Value) > 0 {
 		size += sizeBytes(len(a.Value))
 	}
 	whole := sizeFrame(id, size) + sizeUint(uint64(index))
@@ -171,13 +174,13 @@ func appendAnswer(b []byte, id uint64, index uint32, a *Answer) []byte {
 	b = append(b, tag(bodyAnswer, protowire.BytesType))
 	b = protowire.AppendVarint(b, uint64(size))
 	b = appendUint(b, 3, uint64(a.TTL))
-	if a.Err != nil {
-		b = appendError(b, 4, errSize, a.Err)
+	if a.err != nil {
+		b = appendError(b, 4, errSize, a.err)
 	}
-	b = appendFlag(b, 5, a.Plain)
+	b = appendFlag(b, 5, a.plain)
 	b = appendFlag(b, 6, a.Noted)
 	b = appendFlag(b, 7, a.Unchanged)
-	if a.Value != "" {
+	if len(a.Value) > 0 {
 		b = append(b, tag(1, protowire.BytesType))
 		b = protowire.AppendVarint(b, uint64(len(a.Value)))
 	}
@@ -185,7 +188,7 @@ func appendAnswer(b []byte, id uint64, index uint32, a *Answer) []byte {
 }
 
 // appendEnd appends a frame that holds nothing but possibly an error, in field 1.
-func appendEnd(b []byte, id uint64, kind body, e *Error) []byte {
+func appendEnd(b []byte, id uint64, kind body, e *pb.Error) []byte {
 	if e == nil {
 		return appendFrame(b, id, kind, 0)
 	}
@@ -193,23 +196,20 @@ func appendEnd(b []byte, id uint64, kind body, e *Error) []byte {
 	return appendError(appendFrame(b, id, kind, sizeBytes(size)), 1, size, e)
 }
 
-// message is the text of e as it is sent.
-func message(e *Error) string { return e.Message[:min(len(e.Message), longestMessage)] }
-
-func sizeError(e *Error) int {
+func sizeError(e *pb.Error) int {
 	size := sizeUint(uint64(e.Kind))
-	if m := message(e); m != "" {
-		size += sizeBytes(len(m))
+	if n := len(e.Message); n > 0 {
+		size += sizeBytes(n)
 	}
 	return size
 }
 
-func appendError(b []byte, n protowire.Number, size int, e *Error) []byte {
+func appendError(b []byte, n protowire.Number, size int, e *pb.Error) []byte {
 	b = append(b, tag(n, protowire.BytesType))
 	b = protowire.AppendVarint(b, uint64(size))
 	b = appendUint(b, 1, uint64(e.Kind))
-	if m := message(e); m != "" {
-		b = appendString(b, 2, m)
+	if len(e.Message) > 0 {
+		b = appendString(b, 2, peer.StringOf(e.Message))
 	}
 	return b
 }
@@ -222,9 +222,4 @@ func appendHello(b []byte, h hello) []byte {
 	in = appendUint(in, 4, h.maxKeys)
 	in = appendUint(in, 5, uint64(h.idleTimeout))
 	return append(appendFrame(b, 0, bodyHello, len(in)), in...)
-}
-
-// errorOf makes an Error of the kind for err's text.
-func errorOf(kind int32, err error) *Error {
-	return &Error{Kind: kind, Message: err.Error()}
 }

@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/peercache/peercache/pb"
+	"github.com/peercache/peercache/peer"
 )
 
 // frames puts whole frames one behind the other.
@@ -24,8 +27,8 @@ func frames(frames ...[]byte) (b []byte) {
 	return b
 }
 
-func answerFrame(id uint64, index uint32, a Answer) []byte {
-	return append(appendAnswer(nil, id, index, &a), a.Value...)
+func answerFrame(id uint64, index uint32, a reply) []byte {
+	return append(appendAnswer(nil, id, index, a.response()), a.Value...)
 }
 
 func getFrame(id uint64, key string) []byte {
@@ -43,8 +46,8 @@ var generous = hello{maxRequests: 100, maxKeys: 100, maxRequestBytes: 1 << 20}
 // TestPeerThatFaults has a link ask a peer that answers with what it should not.
 // A get and a batch of two keys are in flight: firstID and secondID.
 func TestPeerThatFaults(t *testing.T) {
-	good := answerFrame(firstID, 0, Answer{Value: "v"})
-	long := answerFrame(firstID, 0, Answer{Value: strings.Repeat("v", 200<<10)})
+	good := answerFrame(firstID, 0, reply{Value: "v"})
+	long := answerFrame(firstID, 0, reply{Value: strings.Repeat("v", 200<<10)})
 	for _, tt := range []struct {
 		name string
 		says []byte
@@ -56,16 +59,16 @@ func TestPeerThatFaults(t *testing.T) {
 		{"a size without end", bytes.Repeat([]byte{0xff}, 100), false, ErrProtocol},
 		{"frame longer than allowed", protowire.AppendVarint(nil, 256<<10+besideValue+1), false, ErrProtocol},
 		{"endless length", []byte(strings.Repeat("\xff", 20)), false, nil},
-		{"id of no request", answerFrame(firstID+7, 0, Answer{}), false, ErrProtocol},
-		{"id of an earlier turn", answerFrame(0, 0, Answer{}), false, ErrProtocol},
+		{"id of no request", answerFrame(firstID+7, 0, reply{}), false, ErrProtocol},
+		{"id of an earlier turn", answerFrame(0, 0, reply{}), false, ErrProtocol},
 		{"answer twice", frames(good, good), false, ErrProtocol},
-		{"index too high", answerFrame(secondID, 2, Answer{}), false, ErrProtocol},
-		{"index for a get", answerFrame(firstID, 1, Answer{}), false, ErrProtocol},
-		{"index twice", frames(answerFrame(secondID, 1, Answer{}), answerFrame(secondID, 1, Answer{})), false, ErrProtocol},
+		{"index too high", answerFrame(secondID, 2, reply{}), false, ErrProtocol},
+		{"index for a get", answerFrame(firstID, 1, reply{}), false, ErrProtocol},
+		{"index twice", frames(answerFrame(secondID, 1, reply{}), answerFrame(secondID, 1, reply{})), false, ErrProtocol},
 		{"changed for a get", appendFrame(nil, firstID, bodyChanged, 0), false, ErrProtocol},
 		{"a request", getFrame(1, "k"), false, ErrProtocol},
 		{"a second hello", appendHello(nil, generous), false, ErrProtocol},
-		{"goaway with an error", appendEnd(nil, 0, bodyGoAway, &Error{5, "why"}), false, ErrProtocol},
+		{"goaway with an error", appendEnd(nil, 0, bodyGoAway, &pb.Error{Kind: pb.Error_KIND_INVALID, Message: []byte("why")}), false, ErrProtocol},
 		{"silence", nil, false, ErrSilent},
 		{"half a frame and silence", good[:len(good)/2], false, ErrSilent},
 		{"half a long frame and silence", long[:100<<10], false, ErrSilent},
@@ -77,14 +80,14 @@ func TestPeerThatFaults(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				cli, srv := memConns(1 << 20)
 				srv.Write(appendHello(nil, generous))
-				l, err := Open(t.Context(), cli, nil, Config{})
+				l, err := Open(t.Context(), cli, nil, peerName, Config{})
 				if err != nil {
 					t.Fatal(err)
 				}
 				start := time.Now()
 				var one, two records
 				l.Ask(&one, queryFor("g", "a"))
-				l.AskBatch(&two, 0, &Query{Group: "g"}, []string{"b", "c"})
+				l.AskBatch(&two, 0, &peer.Query{Group: "g"}, []string{"b", "c"}, nil)
 				synctest.Wait()
 				srv.Write(tt.says)
 				if tt.cut {
@@ -100,6 +103,9 @@ func TestPeerThatFaults(t *testing.T) {
 					r := two.one(t, i)
 					if r.err != nil && tt.want != nil {
 						wantErr(t, "an answer", r.err, tt.want)
+						if failed, ok := r.err.(*peer.PeerError); !ok || failed.Peer != peerName {
+							t.Errorf("an answer: error %#v, want a *PeerError of the peer", r.err)
+						}
 					}
 				}
 				if two.one(t, 0).err == nil && two.one(t, 1).err == nil {
@@ -116,18 +122,18 @@ func TestPeerThatFaults(t *testing.T) {
 
 // TestCutAnywhere cuts the connection after each byte of what the peer says.
 func TestCutAnywhere(t *testing.T) {
-	says := frames(answerFrame(firstID, 0, Answer{Value: "v", TTL: 1}), answerFrame(secondID, 1, Answer{Err: &Error{1, "no"}}), answerFrame(secondID, 0, Answer{Value: "w"}))
+	says := frames(answerFrame(firstID, 0, reply{Value: "v", TTL: 1}), answerFrame(secondID, 1, reply{Err: errorOf(peer.ErrNotFound, "no")}), answerFrame(secondID, 0, reply{Value: "w"}))
 	for n := range says {
 		bubble(t, func(t *testing.T) {
 			cli, srv := memConns(1 << 20)
 			srv.Write(appendHello(nil, generous))
-			l, err := Open(t.Context(), cli, nil, Config{})
+			l, err := Open(t.Context(), cli, nil, peerName, Config{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			var one, two records
 			l.Ask(&one, queryFor("g", "a"))
-			l.AskBatch(&two, 0, &Query{Group: "g"}, []string{"b", "c"})
+			l.AskBatch(&two, 0, &peer.Query{Group: "g"}, []string{"b", "c"}, nil)
 			srv.Write(says[:n])
 			synctest.Wait()
 			srv.Close()
@@ -169,7 +175,7 @@ func TestOpenFaults(t *testing.T) {
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
-				_, err := Open(ctx, cli, nil, Config{})
+				_, err := Open(ctx, cli, nil, peerName, Config{})
 				if err == nil || tt.want != nil && !errors.Is(err, tt.want) {
 					t.Errorf("error %v, want %v", err, tt.want)
 				}
@@ -186,7 +192,7 @@ func TestAskerThatFaults(t *testing.T) {
 	cfg := Config{MaxRequests: 3, MaxKeys: 4, MaxRequestBytes: 1000, IdleTimeout: time.Minute}
 	greet := appendHello(nil, hello{maxFrame: 1 << 20})
 	keys := func(n int) []byte {
-		return appendBatch(nil, 9, 2*n, &Query{}, make([]string, n))
+		return appendBatch(nil, 9, 2*n, &peer.Query{}, make([]string, n), nil)
 	}
 	for _, tt := range []struct {
 		name string
@@ -199,7 +205,7 @@ func TestAskerThatFaults(t *testing.T) {
 		{"no hello", getFrame(1, "k"), false, ErrProtocol},
 		{"garbage", frames(greet, []byte("\x05hello")), false, ErrProtocol},
 		{"frame longer than allowed", frames(greet, protowire.AppendVarint(nil, 1001)), false, ErrProtocol},
-		{"an answer", frames(greet, answerFrame(1, 0, Answer{Value: "v"})), false, ErrProtocol},
+		{"an answer", frames(greet, answerFrame(1, 0, reply{Value: "v"})), false, ErrProtocol},
 		{"no id", frames(greet, appendFrame(nil, 0, bodyGet, 0)), false, ErrProtocol},
 		{"one id twice", frames(greet, getFrame(1, "k"), getFrame(1, "k")), false, ErrProtocol},
 		{"too many requests", frames(greet, getFrame(1, "k"), getFrame(2, "k"), getFrame(3, "k"), getFrame(4, "k")), false, ErrProtocol},
@@ -216,12 +222,12 @@ func TestAskerThatFaults(t *testing.T) {
 				cli, srv := memConns(1 << 20)
 				var loads atomic.Int32
 				h := funcs{
-					load: func(ctx context.Context, g, k string) Answer {
+					load: func(ctx context.Context, g, k string) reply {
 						loads.Add(1)
 						defer loads.Add(-1)
 						return hang(ctx, g, k)
 					},
-					loadBatch: func(ctx context.Context, _ string, _ []string, _ func(int, Answer)) { <-ctx.Done() },
+					loadBatch: func(ctx context.Context, _ string, _ []string, _ func(int, reply)) { <-ctx.Done() },
 				}
 				s := NewServer(srv, nil, h, cfg)
 				ran := make(chan error)
@@ -253,7 +259,7 @@ func TestAskerThatFaults(t *testing.T) {
 // TestRequestCutAnywhere cuts the connection after each byte of what is asked.
 func TestRequestCutAnywhere(t *testing.T) {
 	says := frames(appendHello(nil, hello{maxFrame: 1 << 20}), getFrame(1, "k"),
-		appendBatch(nil, 2, 6, &Query{}, []string{"a", "b"}), appendEnd(nil, 1, bodyCancel, nil))
+		appendBatch(nil, 2, 6, &peer.Query{}, []string{"a", "b"}, nil), appendEnd(nil, 1, bodyCancel, nil))
 	for n := range says {
 		bubble(t, func(t *testing.T) {
 			cli, srv := memConns(1 << 20)
@@ -275,8 +281,8 @@ func TestPeerThatNeverReads(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		value := strings.Repeat("v", 200<<10)
 		h := funcs{
-			hit:  func(_, key string) (Answer, bool) { return Answer{Value: value}, key != "miss" },
-			load: func(context.Context, string, string) Answer { return Answer{Value: value} },
+			hit:  func(_, key string) (reply, bool) { return reply{Value: value}, key != "miss" },
+			load: func(context.Context, string, string) reply { return reply{Value: value} },
 		}
 		cli, srv := memConns(1 << 20)
 		s := NewServer(srv, nil, h, Config{})
@@ -317,7 +323,7 @@ func TestServerThatNeverReads(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		cli, srv := memConns(1 << 10)
 		srv.Write(appendHello(nil, hello{maxRequests: 1 << 20, maxKeys: 1}))
-		l, err := Open(t.Context(), cli, nil, Config{MaxRequestBytes: 100 << 10})
+		l, err := Open(t.Context(), cli, nil, peerName, Config{MaxRequestBytes: 100 << 10})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -325,8 +331,8 @@ func TestServerThatNeverReads(t *testing.T) {
 		var callers sync.WaitGroup
 		for range 10_000 {
 			callers.Go(func() {
-				if _, err := l.Get(t.Context(), queryFor("g", "a key of some length")); !errors.Is(err, ErrSilent) {
-					t.Errorf("error %v", err)
+				if _, err := get(t.Context(), l, queryFor("g", "a key of some length")); !errors.Is(err, ErrSilent) || peer.Unreachable(err) {
+					t.Errorf("error %v, want ErrSilent, and the link's own error", err)
 				}
 			})
 		}
@@ -349,7 +355,7 @@ func TestCutWithManyCallers(t *testing.T) {
 	for round := range 3 {
 		bubble(t, func(t *testing.T) {
 			h := funcs{
-				hit:  func(_, key string) (Answer, bool) { return Answer{Value: key}, len(key)%2 == 0 },
+				hit:  func(_, key string) (reply, bool) { return reply{Value: key}, len(key)%2 == 0 },
 				load: hang,
 			}
 			e := connect(t, h, Config{MaxRequests: 6000 * (round + 1)})
@@ -358,7 +364,7 @@ func TestCutWithManyCallers(t *testing.T) {
 			for i := range 10_000 {
 				callers.Go(func() {
 					key := fmt.Sprint(i)
-					switch a, err := e.Get(t.Context(), queryFor("g", key)); {
+					switch a, err := get(t.Context(), e.Link, queryFor("g", key)); {
 					case err == nil && a.Value == key:
 						values.Add(1)
 					case err != nil && strings.HasPrefix(err.Error(), "stream: "):
@@ -385,7 +391,7 @@ func TestCutWithManyCallers(t *testing.T) {
 // counter is a Waiter that counts answers.
 type counter struct{ atomic.Int64 }
 
-func (c *counter) Answer(int, Answer, error) { c.Add(1) }
+func (c *counter) Answer(int, peer.Answer, error) { c.Add(1) }
 
 // TestCutsLeaveNoHeap cuts connections on which much is in flight, and compares
 // the heap after a few of them with the heap after many.
@@ -393,7 +399,7 @@ func TestCutsLeaveNoHeap(t *testing.T) {
 	const inFlight, value = 500, 1 << 10
 	cut := func() {
 		h := funcs{
-			hit:  func(_, key string) (Answer, bool) { return Answer{Value: strings.Repeat("v", value)}, len(key)%2 == 0 },
+			hit:  func(_, key string) (reply, bool) { return reply{Value: strings.Repeat("v", value)}, len(key)%2 == 0 },
 			load: hang,
 		}
 		e := connect(t, h, Config{})

@@ -10,26 +10,28 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/peercache/peercache/peer"
 )
 
 // FuzzLink has a peer say anything to a link with requests in flight. Each gets
 // exactly one answer, within the detection time.
 func FuzzLink(f *testing.F) {
-	f.Add(frames(answerFrame(firstID, 0, Answer{Value: "v"}), answerFrame(secondID, 1, Answer{}), answerFrame(secondID, 0, Answer{Plain: true})))
-	f.Add(frames(answerFrame(secondID, 0, Answer{Err: &Error{1, "no"}}), appendEnd(nil, 0, bodyGoAway, nil)))
+	f.Add(frames(answerFrame(firstID, 0, reply{Value: "v"}), answerFrame(secondID, 1, reply{}), answerFrame(secondID, 0, reply{Plain: true})))
+	f.Add(frames(answerFrame(secondID, 0, reply{Err: errorOf(peer.ErrNotFound, "no")}), appendEnd(nil, 0, bodyGoAway, nil)))
 	f.Add(frames(appendFrame(nil, secondID+1, bodyChanged, 0), appendFrame(nil, 0, bodyPong, 0)))
 	f.Fuzz(func(t *testing.T, says []byte) {
 		bubble(t, func(t *testing.T) {
 			cli, srv := memConns(1 << 30)
 			srv.Write(appendHello(nil, generous))
-			l, err := Open(t.Context(), cli, nil, Config{})
+			l, err := Open(t.Context(), cli, nil, peerName, Config{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			var get, batch, change records
 			l.Ask(&get, queryFor("g", "a"))
-			l.AskBatch(&batch, 0, &Query{Group: "g"}, []string{"b", "c"})
-			l.AskChange(&change, []byte("d"))
+			l.AskBatch(&batch, 0, &peer.Query{Group: "g"}, []string{"b", "c"}, nil)
+			l.askChange(&change, changeOf("d"))
 			srv.Write(says)
 			start := time.Now()
 			go io.Copy(io.Discard, srv)
@@ -57,13 +59,14 @@ func FuzzLink(f *testing.F) {
 func FuzzServer(f *testing.F) {
 	greet := appendHello(nil, hello{maxFrame: 1 << 20})
 	f.Add(frames(greet, getFrame(1, "hit"), getFrame(2, "miss"), appendEnd(nil, 2, bodyCancel, nil)))
-	f.Add(frames(greet, appendBatch(nil, 3, 13, &Query{}, []string{"hit", "misses"})))
+	f.Add(frames(greet, appendBatch(nil, 3, 13, &peer.Query{}, []string{"hit", "misses"}, nil)))
 	f.Add(frames(greet, append(appendFrame(nil, 3, bodyChange, 2), "do"...), appendFrame(nil, 0, bodyPing, 0)))
+	f.Add(frames(greet, append(appendFrame(nil, 3, bodyChange, len(changeOf("do"))), changeOf("do")...)))
 	h := funcs{
-		hit:  func(_, key string) (Answer, bool) { return Answer{Value: key}, len(key)%2 == 1 },
+		hit:  func(_, key string) (reply, bool) { return reply{Value: key}, len(key)%2 == 1 },
 		load: hang,
-		loadBatch: func(_ context.Context, _ string, keys []string, answer func(int, Answer)) {
-			answer(len(keys)-1, Answer{})
+		loadBatch: func(_ context.Context, _ string, keys []string, answer func(int, reply)) {
+			answer(len(keys)-1, reply{})
 		},
 	}
 	f.Fuzz(func(t *testing.T, says []byte) {
@@ -95,7 +98,7 @@ func allocated(f func()) int64 {
 // FuzzReadMemory checks that what is read costs a small multiple of its bytes.
 func FuzzReadMemory(f *testing.F) {
 	f.Add(protowire.AppendVarint(nil, 4<<20))
-	f.Add(appendBatch(nil, 9, 2*DefaultMaxKeys, &Query{}, make([]string, DefaultMaxKeys)))
+	f.Add(appendBatch(nil, 9, 2*DefaultMaxKeys, &peer.Query{}, make([]string, DefaultMaxKeys), nil))
 	f.Add(append(appendFrame(nil, 7, bodyChange, 200<<10), make([]byte, 200<<10)...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		cost := allocated(func() {

@@ -2,29 +2,31 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
-	"strings"
 	"sync"
 	"time"
+
+	"github.com/peercache/peercache/peer"
 )
 
 // job is a request that is not answered from a cache.
 type job struct {
 	id     uint64
 	kind   body
-	size   int      // of the request's frame
-	lane   *lane    // which it goes through
-	weight int      // how much of its lane it takes
-	tick   int      // of the server, when the job was queued
-	begun  bool     // it is in progress; else it waits, or is refused
-	query  Query    // of a get; of a batch, all but its Key
-	batch  []byte   // of a batch: its message
-	places []uint32 // of a batch: the place in it of each key that was not cached
-	change []byte   // of a change: the request
-	late   bool     // it came when the server had begun to close: see Close
-	free   bool     // nothing was taken for it of what all servers have
-	room   *room    // what it takes its weight of, while it does; of its goroutine
+	size   int        // of the request's frame
+	lane   *lane      // which it goes through
+	weight int        // how much of its lane it takes
+	tick   int        // of the server, when the job was queued
+	begun  bool       // it is in progress; else it waits, or is refused
+	query  peer.Query // of a get; of a batch, all but its Key
+	batch  []byte     // of a batch: its message
+	places []uint32   // of a batch: the place in it of each key that was not cached
+	change []byte     // of a change: the request
+	late   bool       // it came when the server had begun to close: see Close
+	free   bool       // nothing was taken for it of what all servers have
+	room   *room      // what it takes its weight of, while it does; of its goroutine
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -60,7 +62,7 @@ type jobs struct {
 	// or in other processes, but never for one of its own. So no jobs wait for each other,
 	// and whatever is in progress, it ends.
 	//
-	// Changes have a lane for each answer of Handler.ChangeWaits: what one of rounds waits
+	// Changes have a lane for each answer of peer.ChangeWaits: what one of rounds waits
 	// for is one of told, or cached values, which take no lane; what one of told waits for
 	// is one of quick, which waits for nobody.
 	//
@@ -272,8 +274,9 @@ func (s *Server) shed() {
 // refuse answers all keys of j: this peer does not, and another may.
 func (s *Server) refuse(j *job, why string) {
 	j.cancel()
+	err := peer.RefuseClosed(why)
 	for i := range max(len(j.places), 1) {
-		s.reply(j, i, Answer{Err: &Error{Kind: kindRefused, Message: why}})
+		s.reply(j, i, peer.Answer{}, err)
 	}
 }
 
@@ -330,28 +333,41 @@ func (s *Server) forget(j *job) {
 	}
 }
 
+// errNoAnswer is what the peer gets for what the handler has not answered.
+var errNoAnswer = errors.New("the peer gave no answer")
+
 // do answers all keys of j, even if the handler does not.
 func (s *Server) do(j *job) {
-	rest := Answer{Err: &Error{Kind: kindUnknown, Message: "the peer gave no answer"}}
+	a, err := peer.Answer{}, errNoAnswer
 	defer func() { // also when the handler calls runtime.Goexit
 		j.cancel()
 		for i := range max(len(j.places), 1) {
-			s.reply(j, i, rest)
+			s.reply(j, i, a, err)
 		}
 	}()
-	if err := j.ctx.Err(); err != nil {
-		rest.Err = errorOf(kindCanceled, err)
+	if ended := j.ctx.Err(); ended != nil {
+		err = ended
 		return
 	}
 	switch j.kind {
 	case bodyGet:
-		rest = s.handler.Load(j.ctx, j.query)
+		a, err = s.handler.Load(j.ctx, &j.query)
 		j.leaveRoom() // that of others does not wait for this peer to read
 	case bodyBatch:
-		s.handler.LoadBatch(j.ctx, j.query, j.keys(), func(i int, a Answer) { s.reply(j, i, a) })
+		s.handler.LoadBatch(j.ctx, &j.query, j.keys(), func(i int, a peer.Answer, err error) { s.reply(j, i, a, err) })
 	case bodyChange:
-		rest = Answer{Value: stringOf(s.handler.Change(j.ctx, j.change))}
+		a.Value, err = s.change(j.ctx, j.change), nil
 	}
+}
+
+// change does what a pb.ChangeRequest says and returns the pb.ChangeResponse.
+func (s *Server) change(ctx context.Context, request []byte) []byte {
+	c, err := peer.DecodeChange(request)
+	if err != nil {
+		return encodeChanged(&peer.Changed{}, peer.RefuseInvalid(err.Error()))
+	}
+	changed, err := s.handler.Change(ctx, c)
+	return encodeChanged(&changed, err)
 }
 
 // keys returns those of a batch that were not cached. While it waits it has only the places.
@@ -365,8 +381,9 @@ func (j *job) keys() []string {
 	return keys
 }
 
-// reply answers the i-th key of j, if it is not answered yet.
-func (s *Server) reply(j *job, i int, a Answer) {
+// reply answers the i-th key of j, if it is not answered yet. To a change, the answer is a
+// pb.ChangeResponse in a's Value.
+func (s *Server) reply(j *job, i int, a peer.Answer, err error) {
 	j.mu.Lock()
 	if j.answered == nil {
 		j.answered = make([]bool, max(len(j.places), 1))
@@ -388,31 +405,27 @@ func (s *Server) reply(j *job, i int, a Answer) {
 		s.loaded.Add(1)
 	}
 	if j.kind == bodyChange {
-		s.replyChange(j.id, &a)
+		if err != nil {
+			a.Value = encodeChanged(&peer.Changed{}, err)
+		}
+		s.replyChange(j.id, a.Value)
 		return
 	}
 	place := uint32(0)
 	if j.kind == bodyBatch {
 		place = j.places[i]
 	}
-	s.fit(&a)
-	if a.Err != nil && len(a.Err.Message) > longestMessage {
-		a.Err = &Error{Kind: a.Err.Kind, Message: strings.Clone(message(a.Err))}
-	}
-	s.w.answerInTurn(j.id, place, &a, s.hold, s.release)
+	r := s.respond(a, err)
+	s.w.answerInTurn(j.id, place, &r, s.hold, s.release)
 }
 
-// replyChange answers a change. Of a ChangeResponse that is an error, the error is where
-// that of an Error in other frames is.
-func (s *Server) replyChange(id uint64, a *Answer) {
+// replyChange answers a change with a pb.ChangeResponse.
+func (s *Server) replyChange(id uint64, changed []byte) {
 	if s.w.waitRoom() != nil {
 		return // there is nobody to answer
 	}
 	s.w.put(func(b []byte) []byte {
-		if a.Err != nil {
-			return appendEnd(b, id, bodyChanged, a.Err)
-		}
-		return append(appendFrame(b, id, bodyChanged, len(a.Value)), a.Value...)
+		return append(appendFrame(b, id, bodyChanged, len(changed)), changed...)
 	})
 }
 

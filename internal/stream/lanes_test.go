@@ -1,14 +1,16 @@
 package stream
 
 import (
-	"bytes"
 	"context"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/peercache/peercache/peer"
 )
 
 // What all streams cost together is bounded, whoever opens them.
@@ -16,12 +18,12 @@ func TestStreamsShareTheirBounds(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		shared := NewShared(Limits{MaxLoads: 10, MaxRequestBytes: 20 << 10})
 		var now, most, done atomic.Int64
-		h := funcs{load: func(ctx context.Context, _, _ string) Answer {
+		h := funcs{load: func(ctx context.Context, _, _ string) reply {
 			most.Store(max(most.Load(), now.Add(1)))
 			defer now.Add(-1)
 			time.Sleep(100 * time.Millisecond)
 			done.Add(1)
-			return Answer{}
+			return reply{}
 		}}
 		var all []*serving
 		for range 20 {
@@ -68,7 +70,7 @@ func TestWhoIsCutStandsInNobodysWay(t *testing.T) {
 		shared := NewShared(Limits{MaxLoads: 2})
 		h := funcs{load: hang}
 		one, two := serve(h, Config{Shared: shared}), serve(h, Config{Shared: shared})
-		three := serve(funcs{load: func(context.Context, string, string) Answer { return Answer{Value: "v"} }}, Config{Shared: shared})
+		three := serve(funcs{load: func(context.Context, string, string) reply { return reply{Value: "v"} }}, Config{Shared: shared})
 		for _, s := range []*serving{one, two, three} {
 			go s.skim()
 			for id := range uint64(5) {
@@ -89,40 +91,40 @@ func TestWhoIsCutStandsInNobodysWay(t *testing.T) {
 // Loads that wait for those that wait for them are refused, those that are slow are not.
 func TestLoadsThatWaitForEachOtherAreRefused(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		e := connect(t, funcs{load: func(ctx context.Context, _, key string) Answer {
+		e := connect(t, funcs{load: func(ctx context.Context, _, key string) reply {
 			if key == "slow" {
 				time.Sleep(time.Second)
-				return Answer{Value: key}
+				return reply{Value: key}
 			}
 			return hang(ctx, "", "")
 		}}, Config{MaxLoads: 4})
 		defer e.end()
-		get := func(key string) (Answer, time.Duration) {
+		timed := func(key string) (reply, time.Duration) {
 			start := time.Now()
-			a, err := e.Get(t.Context(), queryFor("g", key))
+			a, err := get(t.Context(), e.Link, queryFor("g", key))
 			if err != nil {
 				t.Error(err)
 			}
 			return a, time.Since(start)
 		}
 		for range 3 {
-			go e.Get(t.Context(), queryFor("g", "hangs"))
+			go get(t.Context(), e.Link, queryFor("g", "hangs"))
 		}
 		synctest.Wait()
 		var callers sync.WaitGroup
 		for range 10 {
 			callers.Go(func() {
-				if a, _ := get("slow"); a.Value != "slow" {
+				if a, _ := timed("slow"); a.Value != "slow" {
 					t.Errorf("a slow load: %+v", a)
 				}
 			})
 		}
 		callers.Wait()
-		go e.Get(t.Context(), queryFor("g", "hangs"))
+		go get(t.Context(), e.Link, queryFor("g", "hangs"))
 		synctest.Wait()
 		for range 3 {
-			a, took := get("slow")
-			if a.Err == nil || a.Err.Kind != kindRefused || took > 2*time.Second {
+			a, took := timed("slow")
+			if a.Err == nil || !isRefusal(a.Err) || took > 2*time.Second {
 				t.Errorf("when none ends, after %v: %+v", took, a)
 			}
 		}
@@ -132,19 +134,19 @@ func TestLoadsThatWaitForEachOtherAreRefused(t *testing.T) {
 // What is asked of the cache alone waits for no load.
 func TestCachedOnlyOvertakesLoads(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		e := connect(t, funcs{load: func(ctx context.Context, _, key string) Answer {
+		e := connect(t, funcs{load: func(ctx context.Context, _, key string) reply {
 			if key == "cached" {
-				return Answer{Err: errNoFunc}
+				return reply{Err: errNoFunc}
 			}
 			return hang(ctx, "", "")
 		}}, Config{MaxLoads: 1})
 		defer e.end()
 		for range 2 {
-			go e.Get(t.Context(), queryFor("g", "k"))
+			go get(t.Context(), e.Link, queryFor("g", "k"))
 		}
 		synctest.Wait()
 		start := time.Now()
-		a, err := e.Get(t.Context(), &Query{Group: "g", Key: "cached", CachedOnly: true})
+		a, err := get(t.Context(), e.Link, &peer.Query{Group: "g", Key: "cached", CachedOnly: true})
 		if err != nil || a.Err == nil || time.Since(start) != 0 {
 			t.Errorf("after %v: %+v, %v", time.Since(start), a, err)
 		}
@@ -156,19 +158,19 @@ func TestChangesAreBounded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var now, most atomic.Int64
 		shared := NewShared(Limits{MaxChanges: 300})
-		e := connect(t, funcs{change: func(ctx context.Context, request []byte) []byte {
-			if bytes.HasPrefix(request, []byte("wait")) {
+		e := connect(t, funcs{change: func(ctx context.Context, request string) string {
+			if strings.HasPrefix(request, "wait") {
 				most.Store(max(most.Load(), now.Add(1)))
 				defer now.Add(-1)
 				<-ctx.Done()
 			}
-			return []byte("ok")
+			return "ok"
 		}}, Config{Shared: shared})
 		defer e.end()
 		before := runtime.NumGoroutine()
 		var got counter
 		for range 3000 {
-			if _, err := e.AskChange(&got, []byte("wait")); err != nil {
+			if _, err := e.askChange(&got, changeOf("wait")); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -178,7 +180,7 @@ func TestChangesAreBounded(t *testing.T) {
 		}
 		start := time.Now()
 		for range 100 {
-			if said, err := e.Change(t.Context(), []byte("quick")); said != "ok" || err != nil || time.Since(start) != 0 {
+			if said, err := change(t.Context(), e.Link, "quick"); said != "ok" || err != nil || time.Since(start) != 0 {
 				t.Fatalf("a change that waits for nobody: %q, %v, after %v", said, err, time.Since(start))
 			}
 		}
@@ -188,18 +190,18 @@ func TestChangesAreBounded(t *testing.T) {
 // Changes wait for places behind those alone that may wait for the same.
 func TestChangesWaitForNoneThatWaitForThem(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		e := connect(t, funcs{change: func(ctx context.Context, request []byte) []byte {
-			if !bytes.HasSuffix(request, []byte("ends")) {
+		e := connect(t, funcs{change: func(ctx context.Context, request string) string {
+			if !strings.HasSuffix(request, "ends") {
 				<-ctx.Done()
 			}
-			return []byte("ok")
+			return "ok"
 		}}, Config{MaxChanges: 3})
 		defer e.end()
 		start := time.Now()
 		for _, kind := range []string{"wait", "hint"} {
 			var got counter
 			for range 10 {
-				if _, err := e.AskChange(&got, []byte(kind)); err != nil {
+				if _, err := e.askChange(&got, changeOf(kind)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -208,7 +210,7 @@ func TestChangesWaitForNoneThatWaitForThem(t *testing.T) {
 				if other == kind {
 					continue
 				}
-				if said, err := e.Change(t.Context(), []byte(other+" ends")); said != "ok" || err != nil || time.Since(start) != 0 {
+				if said, err := change(t.Context(), e.Link, other+" ends"); said != "ok" || err != nil || time.Since(start) != 0 {
 					t.Errorf("%s behind 10 of %s: %q, %v, after %v", other, kind, said, err, time.Since(start))
 				}
 			}

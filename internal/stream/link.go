@@ -2,6 +2,7 @@ package stream
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -9,11 +10,14 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"github.com/peercache/peercache/peer"
 )
 
 // Link is the asking side of a stream. Its methods may be called concurrently.
 type Link struct {
 	cfg  Config
+	name string // the peer's
 	nc   net.Conn
 	r    reader // of the reading goroutine
 	w    writer
@@ -30,11 +34,12 @@ type Link struct {
 	stats   Stats   // guarded by mu, but for its bytes
 }
 
-// Open begins a stream on a connection, as the side that asks. br holds what was
-// read of nc before, such as the answer to an upgrade, and may be nil. Open waits
-// for the peer's hello as long as ctx lasts. If it fails, nc is closed.
-func Open(ctx context.Context, nc net.Conn, br *bufio.Reader, cfg Config) (*Link, error) {
-	l := &Link{cfg: cfg.withDefaults(), nc: nc, done: make(chan struct{})}
+// Open begins a stream on a connection to the peer of that name, as the side that asks. br
+// holds what was read of nc before, such as the answer to an upgrade, and may be nil. Open
+// waits for the peer's hello as long as ctx lasts. If it fails, nc is closed.
+func Open(ctx context.Context, nc net.Conn, br *bufio.Reader, name string, cfg Config) (*Link, error) {
+	l := &Link{cfg: cfg.withDefaults(), name: name, nc: nc, done: make(chan struct{})}
+	l.pending.every = l.cfg.Detect / detectTicks
 	l.r.init(nc, br)
 	l.r.answers = true
 	l.w.init(nc, l.cfg.MaxRequestBytes)
@@ -87,14 +92,22 @@ func (l *Link) greet() error {
 	return nil
 }
 
-// Ask asks for the value of a key and returns. w gets the answer, unless there is an
+// Ask asks for the value of a key and returns. w gets exactly one answer, unless there is an
 // error: ErrFull, ErrTooLarge and ErrInvalid, or why the link takes no requests.
-func (l *Link) Ask(w Waiter, q *Query) (ID, error) {
+//
+// With the answer, w gets the error that the peer answered, or peer.ErrLarge if the value takes
+// the plain way; a *peer.UnansweredError if there was no answer within the Timeout of q; a
+// *peer.PeerError with the failure of the link if it failed before there was an answer.
+//
+// w is called by the goroutine that reads the connection, or by one that watches or ends it. It
+// must not block, nor ask anything of the Link but Cancel, Stats and new requests. The Value that
+// it gets is its own.
+func (l *Link) Ask(w peer.Waiter, q *peer.Query) (ID, error) {
 	if !utf8.ValidString(q.Group) {
 		return 0, ErrInvalid
 	}
 	size := sizeGet(q)
-	id, alone, err := l.add(slot{kind: bodyGet, waiter: w, keys: 1, left: 1, limit: l.limitOf(q.Limit)}, size)
+	id, alone, err := l.add(slot{kind: bodyGet, waiter: w, keys: 1, left: 1, timeout: q.Timeout}, size)
 	if err != nil {
 		return 0, err
 	}
@@ -104,13 +117,13 @@ func (l *Link) Ask(w Waiter, q *Query) (ID, error) {
 	}
 	if !alone || size > smallRequest {
 		l.w.unlockSignal()
-		return ID(id), nil
+		return id, nil
 	}
 	l.w.mu.Unlock()
 	if more, err := l.w.flush(); more || err != nil {
 		l.w.signal() // run goes on, or fails the link
 	}
-	return ID(id), nil
+	return id, nil
 }
 
 // smallRequest is the size of a request, in bytes, up to which the caller writes it
@@ -124,17 +137,16 @@ const smallRequest = 2 << 10
 const batchBytes = 48 << 10
 
 // AskBatch asks for the values of as many of the first keys as go into one
-// request, and returns how many that are: at least one, if there is no error. Of q, the
-// Group, the Lease, Nested, Context, Digests and Limit count. w gets an answer for each of them, with base added to its index.
-func (l *Link) AskBatch(w Waiter, base int, q *Query, keys []string) (id ID, n int, err error) {
-	n, size := l.fit(q, keys)
-	if q.Digests != nil && len(q.Digests) < len(keys) {
+// request, and returns how many that are: at least one, if there is no error. digests are
+// those of the keys, or nil. q is what is asked for each of the keys; its Key, Digest and
+// CachedOnly are not sent. w gets an answer for each of the keys, as from Ask, with base added
+// to its index.
+func (l *Link) AskBatch(w peer.Waiter, base int, q *peer.Query, keys, digests []string) (id ID, n int, err error) {
+	if len(keys) == 0 || digests != nil && len(digests) < len(keys) || !utf8.ValidString(q.Group) {
 		return 0, 0, ErrInvalid
 	}
-	if n == 0 || !utf8.ValidString(q.Group) {
-		return 0, 0, ErrInvalid
-	}
-	s := slot{kind: bodyBatch, waiter: w, base: base, keys: n, left: n, limit: l.limitOf(q.Limit)}
+	n, size := l.batchSize(q, keys, digests)
+	s := slot{kind: bodyBatch, waiter: w, base: base, keys: n, left: n, timeout: q.Timeout}
 	if n > 1 {
 		s.answered = make([]uint64, (n+63)/64)
 	}
@@ -142,30 +154,30 @@ func (l *Link) AskBatch(w Waiter, base int, q *Query, keys []string) (id ID, n i
 	if err != nil {
 		return 0, 0, err
 	}
-	l.w.put(func(b []byte) []byte { return appendBatch(b, place, size, q, keys[:n]) })
-	return ID(place), n, nil
+	l.w.put(func(b []byte) []byte { return appendBatch(b, place, size, q, keys[:n], digests) })
+	return place, n, nil
 }
 
-// AskChange sends a ChangeRequest. w gets one answer, with index 0.
-func (l *Link) AskChange(w Waiter, request []byte) (ID, error) {
+// askChange sends a pb.ChangeRequest. w gets one answer, whose Value is the pb.ChangeResponse.
+func (l *Link) askChange(w peer.Waiter, request []byte) (ID, error) {
 	id, _, err := l.add(slot{kind: bodyChange, waiter: w, keys: 1, left: 1}, len(request))
 	if err != nil {
 		return 0, err
 	}
 	l.w.put(func(b []byte) []byte { return append(appendFrame(b, id, bodyChange, len(request)), request...) })
-	return ID(id), nil
+	return id, nil
 }
 
-// fit returns how many of the keys go into one batch, and the size of its body.
-func (l *Link) fit(q *Query, keys []string) (n, size int) {
+// batchSize returns how many of the keys go into one batch, and the size of its body.
+func (l *Link) batchSize(q *peer.Query, keys, digests []string) (n, size int) {
 	size = sizeUint(uint64(q.Lease)) + sizeUint(uint64(q.Nested)) + sizeContext(q)
 	if q.Group != "" {
 		size += sizeBytes(len(q.Group))
 	}
 	for n < len(keys) && uint64(n) < l.pending.limit.maxKeys {
 		s := sizeBytes(len(keys[n]))
-		if q.Digests != nil {
-			s += sizeBytes(len(q.Digests[n]))
+		if digests != nil {
+			s += sizeBytes(len(digests[n]))
 		}
 		if n > 0 && size+s > batchBytes {
 			break
@@ -199,9 +211,9 @@ func (l *Link) add(s slot, size int) (id uint64, alone bool, err error) {
 // Cancel withdraws a request, and reports whether it was still in flight. If so,
 // its Waiter gets no more answers, but for one of a batch that is just being handed
 // to it. If not, it got its last one, or is just getting it.
-func (l *Link) Cancel(id ID) bool {
+func (l *Link) Cancel(id uint64) bool {
 	l.mu.Lock()
-	s := l.pending.find(uint64(id))
+	s := l.pending.find(id)
 	if s == nil || s.waiter == nil {
 		l.mu.Unlock()
 		return false
@@ -209,7 +221,7 @@ func (l *Link) Cancel(id ID) bool {
 	s.waiter = nil
 	l.stats.Canceled++
 	l.mu.Unlock()
-	l.w.put(func(b []byte) []byte { return appendEnd(b, uint64(id), bodyCancel, nil) })
+	l.w.put(func(b []byte) []byte { return appendEnd(b, id, bodyCancel, nil) })
 	return true
 }
 
@@ -267,10 +279,8 @@ func (l *Link) read() {
 // handle does what a frame says.
 func (l *Link) handle(f *frame) error {
 	switch f.kind {
-	case bodyAnswer:
-		return l.answer(f, Answer{Value: stringOf(f.value), TTL: f.ttl, Err: f.err, Plain: f.plain, Noted: f.noted, Unchanged: f.unchanged})
-	case bodyChanged:
-		return l.answer(f, Answer{Value: string(f.message)})
+	case bodyAnswer, bodyChanged:
+		return l.answer(f)
 	case bodyPong, bodyNone:
 		return nil
 	case bodyGoAway:
@@ -285,7 +295,7 @@ func (l *Link) handle(f *frame) error {
 }
 
 // answer hands an answer to the one who waits for it.
-func (l *Link) answer(f *frame, a Answer) error {
+func (l *Link) answer(f *frame) error {
 	l.mu.Lock()
 	s := l.pending.find(f.id)
 	if s == nil || (f.kind == bodyChanged) != (s.kind == bodyChange) {
@@ -304,9 +314,26 @@ func (l *Link) answer(f *frame, a Answer) error {
 	}
 	l.mu.Unlock()
 	if w != nil {
-		w.Answer(index, a, nil)
+		a, answer := l.decode(f)
+		w.Answer(index, a, answer)
 	}
 	return err
+}
+
+// decode returns the answer in a frame.
+func (l *Link) decode(f *frame) (peer.Answer, error) {
+	switch {
+	case f.kind == bodyChanged:
+		return peer.Answer{Item: peer.Item{Value: bytes.Clone(f.message)}}, nil
+	case f.plain:
+		return peer.Answer{}, peer.ErrLarge
+	}
+	a := peer.Answer{Item: peer.Item{TTL: f.ttl}, Noted: f.noted, Unchanged: f.unchanged}
+	if f.err != nil {
+		return a, peer.DecodeError(l.name, f.err)
+	}
+	a.Value = f.value
+	return a, nil
 }
 
 // leave takes no more requests. It returns err if none are in flight; else the
@@ -337,14 +364,19 @@ func (l *Link) fail(err error) {
 	l.nc.Close()
 	l.w.fail(err)
 	defer close(l.done) // when all know
+	failure := &peer.PeerError{Peer: l.name, Err: err}
 	for i := range open {
 		s := &open[i]
 		if s.id == 0 || s.waiter == nil {
 			continue
 		}
+		if w, ok := s.waiter.(*waiter); ok { // of Get or Change, which return err as it is
+			w.fail(err)
+			continue
+		}
 		for index := range s.keys {
 			if !s.has(index) {
-				s.waiter.Answer(s.base+index, Answer{}, err)
+				s.waiter.Answer(s.base+index, peer.Answer{}, failure)
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -12,42 +13,43 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/peercache/peercache/peer"
 )
 
 func TestGet(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		a    Answer
-		want Answer
+		a    reply
+		want reply
 	}{
-		{"value", Answer{Value: "v", TTL: time.Minute}, Answer{Value: "v", TTL: time.Minute}},
-		{"empty", Answer{}, Answer{}},
-		{"not to be kept", Answer{Value: "v", TTL: -1}, Answer{Value: "v", TTL: -1}},
-		{"zero byte", Answer{Value: "\x00"}, Answer{Value: "\x00"}},
-		{"error", Answer{Err: &Error{1, "none \xff"}}, Answer{Err: &Error{1, "none \xff"}}},
-		{"long error", Answer{Err: &Error{2, strings.Repeat("e", 1<<20)}}, Answer{Err: &Error{2, strings.Repeat("e", longestMessage)}}},
-		{"just gathered", Answer{Value: strings.Repeat("v", gatherCopies)}, Answer{Value: strings.Repeat("v", gatherCopies)}},
-		{"64 KiB", Answer{Value: strings.Repeat("v", 64<<10)}, Answer{Value: strings.Repeat("v", 64<<10)}},
-		{"largest", Answer{Value: strings.Repeat("v", 256<<10), TTL: -1}, Answer{Value: strings.Repeat("v", 256<<10), TTL: -1}},
-		{"too large", Answer{Value: strings.Repeat("v", 256<<10+1)}, Answer{Plain: true}},
+		{"value", reply{Value: "v", TTL: time.Minute}, reply{Value: "v", TTL: time.Minute}},
+		{"empty", reply{}, reply{}},
+		{"not to be kept", reply{Value: "v", TTL: -1}, reply{Value: "v", TTL: -1}},
+		{"zero byte", reply{Value: "\x00"}, reply{Value: "\x00"}},
+		{"error", reply{Err: errorOf(peer.ErrNotFound, "none \xff")}, reply{Err: errorOf(peer.ErrNotFound, "none \xff")}},
+		{"long error", reply{Err: errorOf(context.DeadlineExceeded, strings.Repeat("e", 1<<20))}, reply{Err: errorOf(context.DeadlineExceeded, strings.Repeat("e", longestMessage))}},
+		{"just gathered", reply{Value: strings.Repeat("v", gatherCopies)}, reply{Value: strings.Repeat("v", gatherCopies)}},
+		{"64 KiB", reply{Value: strings.Repeat("v", 64<<10)}, reply{Value: strings.Repeat("v", 64<<10)}},
+		{"largest", reply{Value: strings.Repeat("v", 256<<10), TTL: -1}, reply{Value: strings.Repeat("v", 256<<10), TTL: -1}},
+		{"too large", reply{Value: strings.Repeat("v", 256<<10+1)}, reply{Plain: true}},
 	} {
 		for _, hit := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s/hit=%v", tt.name, hit), func(t *testing.T) {
 				h := funcs{
-					hit:  func(string, string) (Answer, bool) { return tt.a, hit },
-					load: func(context.Context, string, string) Answer { return tt.a },
+					hit:  func(string, string) (reply, bool) { return tt.a, hit },
+					load: func(context.Context, string, string) reply { return tt.a },
 				}
 				e := connect(t, h, Config{})
 				defer e.end()
-				a, err := e.Get(t.Context(), queryFor("g", "k"))
+				a, err := get(t.Context(), e.Link, queryFor("g", "k"))
 				if err != nil {
 					t.Fatal(err)
 				}
-				if a.Err != nil && tt.want.Err != nil && *a.Err == *tt.want.Err {
-					a.Err = tt.want.Err
-				}
-				if a != tt.want {
-					t.Errorf("got %.100v, want %.100v", a, tt.want)
+				want := tt.want
+				want.Err = peer.Received(peerName, want.Err)
+				if !reflect.DeepEqual(a, want) {
+					t.Errorf("got %.100v, want %.100v", a, want)
 				}
 			})
 		}
@@ -58,7 +60,7 @@ func TestKeysAreBytes(t *testing.T) {
 	e := connect(t, echo, Config{})
 	defer e.end()
 	for _, key := range []string{"", "\xff\xfe", "\x00", strings.Repeat("k", 1<<20)} {
-		a, err := e.Get(t.Context(), queryFor("", key))
+		a, err := get(t.Context(), e.Link, queryFor("", key))
 		if err == nil && len(key) > 256<<10 {
 			if !a.Plain {
 				t.Errorf("a value of %d bytes came", len(a.Value))
@@ -67,19 +69,19 @@ func TestKeysAreBytes(t *testing.T) {
 			t.Errorf("key %.20q: got %.20q, %v", key, a.Value, err)
 		}
 	}
-	_, err := e.Get(t.Context(), queryFor("\xff", "k"))
+	_, err := get(t.Context(), e.Link, queryFor("\xff", "k"))
 	wantErr(t, "a group that is no text", err, ErrInvalid)
-	_, err = e.Get(t.Context(), queryFor("g", strings.Repeat("k", 5<<20)))
+	_, err = get(t.Context(), e.Link, queryFor("g", strings.Repeat("k", 5<<20)))
 	wantErr(t, "a key of 5 MiB", err, ErrTooLarge)
-	_, _, err = e.AskBatch(nil, 0, &Query{Group: "g"}, nil)
+	_, _, err = e.AskBatch(nil, 0, &peer.Query{Group: "g"}, nil, nil)
 	wantErr(t, "no keys", err, ErrInvalid)
 }
 
 func TestHitsOvertakeLoads(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := funcs{
-			hit:  func(_, key string) (Answer, bool) { return Answer{Value: key}, key != "slow" },
-			load: func(context.Context, string, string) Answer { time.Sleep(time.Minute); return Answer{Value: "late"} },
+			hit:  func(_, key string) (reply, bool) { return reply{Value: key}, key != "slow" },
+			load: func(context.Context, string, string) reply { time.Sleep(time.Minute); return reply{Value: "late"} },
 		}
 		e := connect(t, h, Config{})
 		defer e.end()
@@ -90,7 +92,7 @@ func TestHitsOvertakeLoads(t *testing.T) {
 		}
 		for i := range 100 {
 			key := fmt.Sprint(i)
-			if a, err := e.Get(t.Context(), queryFor("g", key)); err != nil || a.Value != key {
+			if a, err := get(t.Context(), e.Link, queryFor("g", key)); err != nil || a.Value != key {
 				t.Fatalf("got %v, %v", a, err)
 			}
 		}
@@ -107,41 +109,42 @@ func TestHitsOvertakeLoads(t *testing.T) {
 func TestBatch(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := funcs{
-			hit: func(_, key string) (Answer, bool) { return Answer{Value: key}, !strings.HasPrefix(key, "miss") },
-			loadBatch: func(_ context.Context, _ string, keys []string, answer func(int, Answer)) {
+			hit: func(_, key string) (reply, bool) { return reply{Value: key}, !strings.HasPrefix(key, "miss") },
+			loadBatch: func(_ context.Context, _ string, keys []string, answer func(int, reply)) {
 				if want := []string{"miss1", "miss2", "miss3", "miss4"}; !slices.Equal(keys, want) {
 					t.Errorf("LoadBatch got %q, want %q", keys, want)
 				}
 				time.Sleep(time.Second)
-				answer(1, Answer{Value: "two"})
-				answer(1, Answer{Value: "again"})
+				answer(1, reply{Value: "two"})
+				answer(1, reply{Value: "again"})
 				time.Sleep(time.Second)
-				answer(0, Answer{Err: &Error{1, "none"}})
-				answer(3, Answer{Value: strings.Repeat("x", 1<<20)})
+				answer(0, reply{Err: errorOf(peer.ErrNotFound, "none")})
+				answer(3, reply{Value: strings.Repeat("x", 1<<20)})
 			},
 		}
 		e := connect(t, h, Config{})
 		defer e.end()
 		var r records
 		start := time.Now()
-		_, n, err := e.AskBatch(&r, 10, &Query{Group: "g"}, []string{"a", "miss1", "b", "miss2", "miss3", "miss4"})
+		_, n, err := e.AskBatch(&r, 10, &peer.Query{Group: "g"}, []string{"a", "miss1", "b", "miss2", "miss3", "miss4"}, nil)
 		if n != 6 || err != nil {
 			t.Fatal(n, err)
 		}
 		time.Sleep(time.Minute)
 		for i, want := range []record{
-			{Answer: Answer{Value: "a"}},
-			{Answer: Answer{Err: &Error{1, "none"}}, at: start.Add(2 * time.Second)},
-			{Answer: Answer{Value: "b"}},
-			{Answer: Answer{Value: "two"}, at: start.Add(time.Second)},
-			{Answer: Answer{Err: &Error{kindUnknown, "the peer gave no answer"}}, at: start.Add(2 * time.Second)},
-			{Answer: Answer{Plain: true}, at: start.Add(2 * time.Second)},
+			{reply: reply{Value: "a"}},
+			{reply: reply{Err: errorOf(peer.ErrNotFound, "none")}, at: start.Add(2 * time.Second)},
+			{reply: reply{Value: "b"}},
+			{reply: reply{Value: "two"}, at: start.Add(time.Second)},
+			{reply: reply{Err: errorOf(nil, "the peer gave no answer")}, at: start.Add(2 * time.Second)},
+			{reply: reply{Plain: true}, at: start.Add(2 * time.Second)},
 		} {
 			got := r.one(t, 10+i)
 			if want.at.IsZero() {
 				want.at = start
 			}
-			if fmt.Sprint(got.Answer.Err, got.Value, got.Plain) != fmt.Sprint(want.Answer.Err, want.Value, want.Plain) || !got.at.Equal(want.at) {
+			want.Err = peer.Received(peerName, want.Err)
+			if !reflect.DeepEqual(got.reply, want.reply) || got.err != nil || !got.at.Equal(want.at) {
 				t.Errorf("key %d: got %v, want %v", i, got, want)
 			}
 		}
@@ -157,7 +160,7 @@ func TestBatchSplit(t *testing.T) {
 		keys[i] = fmt.Sprint("key", i, strings.Repeat("x", i%200))
 	}
 	got := make([]string, len(keys))
-	err := e.GetBatch(t.Context(), "g", keys, func(i int, a Answer, err error) {
+	err := getBatch(t.Context(), e.Link, "g", keys, func(i int, a reply, err error) {
 		if got[i] != "" || err != nil {
 			t.Errorf("key %d: second answer or error %v", i, err)
 		}
@@ -172,13 +175,11 @@ func TestBatchSplit(t *testing.T) {
 }
 
 func TestChange(t *testing.T) {
-	h := funcs{change: func(_ context.Context, request []byte) []byte {
-		return append([]byte("did "), request...)
-	}}
+	h := funcs{change: func(_ context.Context, text string) string { return "did " + text }}
 	e := connect(t, h, Config{MaxRequestBytes: 2000})
 	defer e.end()
 	for _, request := range []string{"", "this", strings.Repeat("x", 1500)} {
-		if answer, err := e.Change(t.Context(), []byte(request)); err != nil || answer != "did "+request {
+		if answer, err := change(t.Context(), e.Link, request); err != nil || answer != "did "+request {
 			t.Errorf("%.10q: answer %.20q, %v", request, answer, err)
 		}
 	}
@@ -194,8 +195,8 @@ func TestCancel(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var ended atomic.Int32
 		h := funcs{
-			load: func(ctx context.Context, g, k string) Answer { defer ended.Add(1); return hang(ctx, g, k) },
-			loadBatch: func(ctx context.Context, _ string, _ []string, _ func(int, Answer)) {
+			load: func(ctx context.Context, g, k string) reply { defer ended.Add(1); return hang(ctx, g, k) },
+			loadBatch: func(ctx context.Context, _ string, _ []string, _ func(int, reply)) {
 				<-ctx.Done()
 				ended.Add(1)
 			},
@@ -205,10 +206,10 @@ func TestCancel(t *testing.T) {
 		defer cancel()
 		start := time.Now()
 		go func() {
-			_, err := e.Get(ctx, queryFor("g", "k"))
+			_, err := get(ctx, e.Link, queryFor("g", "k"))
 			wantErr(t, "Get", err, context.DeadlineExceeded)
 		}()
-		err := e.GetBatch(ctx, "g", []string{"a", "b"}, func(int, Answer, error) { t.Error("an answer after the end") })
+		err := getBatch(ctx, e.Link, "g", []string{"a", "b"}, func(int, reply, error) { t.Error("an answer after the end") })
 		wantErr(t, "GetBatch", err, context.DeadlineExceeded)
 		if took := time.Since(start); took != time.Second {
 			t.Errorf("it took %v, want the context's second", took)
@@ -237,13 +238,13 @@ func TestCancel(t *testing.T) {
 func TestBound(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var loading, most atomic.Int32
-		h := funcs{load: func(context.Context, string, string) Answer {
+		h := funcs{load: func(context.Context, string, string) reply {
 			n := loading.Add(1)
 			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 			}
 			time.Sleep(time.Second)
 			loading.Add(-1)
-			return Answer{Value: "v"}
+			return reply{Value: "v"}
 		}}
 		e := connect(t, h, Config{MaxRequests: 8, MaxLoads: 4})
 		defer e.end()
@@ -251,7 +252,7 @@ func TestBound(t *testing.T) {
 		var callers sync.WaitGroup
 		for range 80 {
 			callers.Go(func() {
-				if _, err := e.Get(t.Context(), queryFor("g", "k")); err != nil {
+				if _, err := get(t.Context(), e.Link, queryFor("g", "k")); err != nil {
 					t.Error(err)
 				}
 			})
@@ -264,7 +265,7 @@ func TestBound(t *testing.T) {
 		defer cancel()
 		for range 8 { // in the queue behind the 80
 			callers.Go(func() {
-				if _, err := e.Get(ctx, queryFor("g", "k")); !errors.Is(err, context.DeadlineExceeded) {
+				if _, err := get(ctx, e.Link, queryFor("g", "k")); !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("error %v, want the context's", err)
 				}
 			})
@@ -284,7 +285,7 @@ func TestBound(t *testing.T) {
 // TestRoomPassedOn has those who wait leave at the moment it is their turn.
 func TestRoomPassedOn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		h := funcs{load: func(context.Context, string, string) Answer { time.Sleep(time.Second); return Answer{} }}
+		h := funcs{load: func(context.Context, string, string) reply { time.Sleep(time.Second); return reply{} }}
 		e := connect(t, h, Config{MaxRequests: 1})
 		defer e.end()
 		var callers sync.WaitGroup
@@ -292,45 +293,45 @@ func TestRoomPassedOn(t *testing.T) {
 			callers.Go(func() {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%7+1)*time.Second)
 				defer cancel()
-				_, err := e.Get(ctx, queryFor("g", "k"))
+				_, err := get(ctx, e.Link, queryFor("g", "k"))
 				if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 					t.Error(err)
 				}
 			})
 		}
 		callers.Wait()
-		if _, err := e.Get(t.Context(), queryFor("g", "k")); err != nil {
+		if _, err := get(t.Context(), e.Link, queryFor("g", "k")); err != nil {
 			t.Error(err)
 		}
 	})
 }
 
 func TestGoexitInHandler(t *testing.T) {
-	h := funcs{load: func(_ context.Context, _, key string) Answer {
+	h := funcs{load: func(_ context.Context, _, key string) reply {
 		if key == "exit" {
 			runtime.Goexit()
 		}
-		return Answer{Value: key}
+		return reply{Value: key}
 	}}
 	e := connect(t, h, Config{MaxLoads: 1})
 	defer e.end()
 	for range 3 {
-		if a, err := e.Get(t.Context(), queryFor("g", "exit")); err != nil || a.Err == nil {
+		if a, err := get(t.Context(), e.Link, queryFor("g", "exit")); err != nil || a.Err == nil {
 			t.Errorf("got %v, %v, want an error of the peer", a, err)
 		}
-		if a, err := e.Get(t.Context(), queryFor("g", "k")); err != nil || a.Value != "k" {
+		if a, err := get(t.Context(), e.Link, queryFor("g", "k")); err != nil || a.Value != "k" {
 			t.Errorf("got %v, %v", a, err)
 		}
 	}
 }
 
 func TestClose(t *testing.T) {
-	h := funcs{load: func(ctx context.Context, _, key string) Answer {
+	h := funcs{load: func(ctx context.Context, _, key string) reply {
 		select {
 		case <-time.After(time.Second):
 		case <-ctx.Done():
 		}
-		return Answer{Value: key}
+		return reply{Value: key}
 	}}
 	for _, tt := range []struct {
 		name    string
@@ -348,7 +349,7 @@ func TestClose(t *testing.T) {
 				synctest.Wait()
 				go func() {
 					time.Sleep(time.Second / 2)
-					_, err := e.Get(t.Context(), queryFor("g", "k"))
+					_, err := get(t.Context(), e.Link, queryFor("g", "k"))
 					wantErr(t, "Get while it drains", err, tt.refused)
 				}()
 				if err := tt.close(e, t.Context()); err != nil {
@@ -389,7 +390,7 @@ func TestIdle(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		e := connect(t, echo, Config{IdleTimeout: 30 * time.Second})
 		time.Sleep(time.Hour)
-		if a, err := e.Get(t.Context(), queryFor("g", "k")); err != nil || a.Value != "k" {
+		if a, err := get(t.Context(), e.Link, queryFor("g", "k")); err != nil || a.Value != "k" {
 			t.Errorf("after an hour: %v, %v", a, err)
 		}
 		if n := e.Stats().BytesOut; n > 2000 {
@@ -402,14 +403,14 @@ func TestIdle(t *testing.T) {
 func TestStats(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := funcs{
-			hit:  func(_, key string) (Answer, bool) { return Answer{Value: key}, key == "hit" },
-			load: func(context.Context, string, string) Answer { time.Sleep(time.Second); return Answer{} },
+			hit:  func(_, key string) (reply, bool) { return reply{Value: key}, key == "hit" },
+			load: func(context.Context, string, string) reply { time.Sleep(time.Second); return reply{} },
 		}
 		e := connect(t, h, Config{})
 		for range 9 {
-			e.Get(t.Context(), queryFor("g", "hit"))
+			get(t.Context(), e.Link, queryFor("g", "hit"))
 		}
-		e.Get(t.Context(), queryFor("g", "miss"))
+		get(t.Context(), e.Link, queryFor("g", "miss"))
 		synctest.Wait() // for the last pong
 		l, s := e.Stats(), e.server.Stats()
 		e.end()

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/peercache/peercache/peer"
 )
 
 // What is asked inside of a load does not wait for a goroutine of those that load; where
@@ -12,14 +14,14 @@ import (
 func TestNestedRequestsDoNotWaitForLoads(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		release := make(chan struct{})
-		e := connect(t, funcs{load: func(ctx context.Context, _, key string) Answer {
+		e := connect(t, funcs{load: func(ctx context.Context, _, key string) reply {
 			<-release
-			return Answer{Value: key}
+			return reply{Value: key}
 		}}, Config{MaxLoads: 1})
 		defer e.end()
-		ask := func(key string, nested uint32) *records {
+		ask := func(key string, nested peer.Nesting) *records {
 			r := new(records)
-			if _, err := e.Ask(r, &Query{Group: "g", Key: key, Nested: nested}); err != nil {
+			if _, err := e.Ask(r, &peer.Query{Group: "g", Key: key, Nested: nested}); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Millisecond)
@@ -53,8 +55,8 @@ func TestNestedRequestsOfAllStreamsAreBounded(t *testing.T) {
 		shared := NewShared(Limits{MaxLoads: 2})
 		release := make(chan struct{})
 		h := funcs{
-			load:      func(_ context.Context, _, key string) Answer { <-release; return Answer{Value: key} },
-			loadBatch: func(context.Context, string, []string, func(int, Answer)) { <-release },
+			load:      func(_ context.Context, _, key string) reply { <-release; return reply{Value: key} },
+			loadBatch: func(context.Context, string, []string, func(int, reply)) { <-release },
 		}
 		var all []*ends
 		var asked []*records
@@ -63,7 +65,7 @@ func TestNestedRequestsOfAllStreamsAreBounded(t *testing.T) {
 			defer e.end()
 			all = append(all, e)
 			r := new(records)
-			if _, _, err := e.AskBatch(r, 0, &Query{Group: "g", Nested: 1}, []string{"a", "b", "c"}); err != nil {
+			if _, _, err := e.AskBatch(r, 0, &peer.Query{Group: "g", Nested: 1}, []string{"a", "b", "c"}, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -75,7 +77,7 @@ func TestNestedRequestsOfAllStreamsAreBounded(t *testing.T) {
 			for _, e := range all {
 				r := new(records)
 				asked = append(asked, r)
-				if _, err := e.Ask(r, &Query{Group: "g", Key: "k", Nested: 2}); err != nil {
+				if _, err := e.Ask(r, &peer.Query{Group: "g", Key: "k", Nested: 2}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -104,16 +106,16 @@ func TestNestedRequestsOfAllStreamsAreBounded(t *testing.T) {
 func TestOnlyLoadsShowThatLoadsGetOn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		e := connect(t, funcs{
-			load: func(ctx context.Context, _, key string) Answer {
+			load: func(ctx context.Context, _, key string) reply {
 				if key == "inner" {
-					return Answer{Value: key}
+					return reply{Value: key}
 				}
 				return hang(ctx, "", "")
 			},
-			change: func(context.Context, []byte) []byte { return []byte("ok") },
+			change: func(context.Context, string) string { return "ok" },
 		}, Config{MaxLoads: 1})
 		defer e.end()
-		go e.Get(t.Context(), queryFor("g", "hangs"))
+		go get(t.Context(), e.Link, queryFor("g", "hangs"))
 		synctest.Wait()
 		over := make(chan struct{})
 		go func() {
@@ -123,13 +125,13 @@ func TestOnlyLoadsShowThatLoadsGetOn(t *testing.T) {
 					return
 				case <-time.After(100 * time.Millisecond):
 				}
-				e.Change(t.Context(), []byte("quick"))
-				e.Get(t.Context(), &Query{Group: "g", Key: "inner", Nested: 1})
+				change(t.Context(), e.Link, "quick")
+				get(t.Context(), e.Link, &peer.Query{Group: "g", Key: "inner", Nested: 1})
 			}
 		}()
 		start := time.Now()
-		a, err := e.Get(t.Context(), queryFor("g", "waits"))
-		if err != nil || a.Err == nil || a.Err.Kind != kindRefused || time.Since(start) > 2*time.Second {
+		a, err := get(t.Context(), e.Link, queryFor("g", "waits"))
+		if err != nil || a.Err == nil || !isRefusal(a.Err) || time.Since(start) > 2*time.Second {
 			t.Errorf("after %v: %+v, %v", time.Since(start), a, err)
 		}
 		close(over)
@@ -141,10 +143,10 @@ func TestOnlyLoadsShowThatLoadsGetOn(t *testing.T) {
 // answer a withdrawal breaks the protocol.
 func TestWithdrawnWhileItWaits(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		e := connect(t, funcs{load: func(ctx context.Context, _, key string) Answer {
+		e := connect(t, funcs{load: func(ctx context.Context, _, key string) reply {
 			if key == "slow" {
 				time.Sleep(time.Second)
-				return Answer{Value: key}
+				return reply{Value: key}
 			}
 			return hang(ctx, "", "")
 		}}, Config{MaxLoads: 2})

@@ -3,29 +3,24 @@ package stream
 import (
 	"fmt"
 	"time"
+
+	"github.com/peercache/peercache/peer"
 )
 
-// A request is overdue when it has not been answered within its Limit, although the peer
-// gives signs of life. It is withdrawn then, and its Waiter gets ErrOverdue. A peer that
+// A request is overdue when it has not been answered within the Timeout of its Query,
+// although the peer gives signs of life. It is withdrawn then, and its Waiter gets a
+// *peer.UnansweredError. A peer that
 // does not answer the withdrawal either, for as long again, breaks the protocol, and the link
 // ends: else the requests that it never answers would take up all the room there is.
 //
 // As with the signs of life, time is counted in ticks of the watch.
 
-// limitOf returns how many ticks a limit is; 0, if there is none.
-func (l *Link) limitOf(limit time.Duration) int64 {
-	if limit <= 0 {
-		return 0
-	}
-	return int64(limit/max(l.cfg.Detect/detectTicks, 1)) + 1
-}
-
-// setLimit gives an open request its limit, from now on.
-func (p *pending) setLimit(s *slot) {
-	if s.limit == 0 {
+// setTimeout begins the timeout of an open request, if it has one.
+func (p *pending) setTimeout(s *slot) {
+	if s.timeout <= 0 {
 		return
 	}
-	s.until = p.now + s.limit
+	s.until = p.now + int64(s.timeout/max(p.every, 1)) + 1
 	if p.due == 0 || s.until < p.due {
 		p.due = s.until
 	}
@@ -34,7 +29,8 @@ func (p *pending) setLimit(s *slot) {
 // overdue is what is left to tell of a request that is.
 type overdue struct {
 	id      uint64
-	waiter  Waiter
+	waiter  peer.Waiter
+	timeout time.Duration
 	indexes []int // with the base added
 }
 
@@ -48,7 +44,7 @@ func (p *pending) tick() (late []overdue, broken bool) {
 	for i := range p.slots {
 		s := &p.slots[i]
 		switch {
-		case s.id == 0 || s.limit == 0:
+		case s.id == 0 || s.timeout <= 0:
 			continue
 		case s.until > p.now:
 			if p.due == 0 || s.until < p.due {
@@ -59,7 +55,7 @@ func (p *pending) tick() (late []overdue, broken bool) {
 			return late, true
 		}
 		if s.waiter != nil {
-			o := overdue{id: s.id, waiter: s.waiter}
+			o := overdue{id: s.id, waiter: s.waiter, timeout: s.timeout}
 			for index := range s.keys {
 				if !s.has(index) {
 					o.indexes = append(o.indexes, s.base+index)
@@ -68,7 +64,7 @@ func (p *pending) tick() (late []overdue, broken bool) {
 			late = append(late, o)
 		}
 		s.late, s.waiter = true, nil
-		p.setLimit(s)
+		p.setTimeout(s)
 	}
 	return late, false
 }
@@ -77,8 +73,9 @@ func (p *pending) tick() (late []overdue, broken bool) {
 func (l *Link) withdraw(late []overdue) {
 	for _, o := range late {
 		l.w.put(func(b []byte) []byte { return appendEnd(b, o.id, bodyCancel, nil) })
+		err := &peer.UnansweredError{Peer: l.name, Within: o.timeout}
 		for _, index := range o.indexes {
-			o.waiter.Answer(index, Answer{}, ErrOverdue)
+			o.waiter.Answer(index, peer.Answer{}, err)
 		}
 	}
 }

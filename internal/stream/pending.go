@@ -3,22 +3,25 @@ package stream
 import (
 	"container/list"
 	"time"
+
+	"github.com/peercache/peercache/peer"
 )
 
 // ID names a request of one Link, as long as it is in flight and after.
-type ID uint64
+type ID = uint64
 
 // pending are the requests in flight of a Link. Its methods are called with the
 // Link's mu held.
 type pending struct {
 	slots []slot
-	free  []uint32 // the places of slots that are free
-	open  int      // the slots that are not
-	bytes int      // of the frames of the open requests
-	crowd int      // the most that were open at once since none was
-	limit hello    // what the peer takes
-	now   int64    // ticks of the watch
-	due   int64    // before this tick no request is overdue; 0: none has a limit
+	free  []uint32      // the places of slots that are free
+	open  int           // the slots that are not
+	bytes int           // of the frames of the open requests
+	crowd int           // the most that were open at once since none was
+	limit hello         // what the peer takes
+	every time.Duration // from one tick of the watch to the next
+	now   int64         // ticks of the watch
+	due   int64         // before this tick no request is overdue; 0: none has a timeout
 
 	// waiting are the Rooms that wait, each a chan struct{} that is closed when it
 	// is its turn. Whoever makes room wakes one, and so does whoever was woken,
@@ -30,7 +33,7 @@ type pending struct {
 type slot struct {
 	id     uint64 // the place, below a number that differs each time; 0: free
 	kind   body
-	waiter Waiter // nil: canceled
+	waiter peer.Waiter // nil: canceled
 	start  time.Duration
 	bytes  int // of the request's frame
 	base   int // what is added to an answer's index
@@ -40,9 +43,9 @@ type slot struct {
 	answered []uint64
 	turn     uint64 // how often the slot was used
 
-	limit int64 // in ticks of the watch; 0: none
-	until int64 // the tick at which it is overdue
-	late  bool  // it is, and was withdrawn
+	timeout time.Duration // of the Query; 0: none
+	until   int64         // the tick at which it is overdue
+	late    bool          // it is, and was withdrawn
 }
 
 // room reports whether a request may be sent now, of whatever size.
@@ -67,7 +70,7 @@ func (p *pending) add(s slot, size int) (id uint64, alone bool, err error) {
 	if !p.room() {
 		return 0, false, ErrFull
 	}
-	p.setLimit(&s)
+	p.setTimeout(&s)
 	if n := len(p.free); n > 0 {
 		p.free = p.free[:n-1]
 		p.slots[place] = s

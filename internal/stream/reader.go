@@ -8,6 +8,8 @@ import (
 	"net"
 	"sync/atomic"
 	"time"
+
+	"github.com/peercache/peercache/pb"
 )
 
 const (
@@ -189,7 +191,7 @@ func (r *reader) hello() (hello, error) {
 }
 
 // goAwayError is what a goaway with e means.
-func goAwayError(e *Error) error {
+func goAwayError(e *pb.Error) error {
 	if e == nil {
 		return ErrGoAway
 	}

@@ -8,18 +8,21 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/peercache/peercache/pb"
+	"github.com/peercache/peercache/peer"
 )
 
 // Server is the answering side of a stream: of one connection.
 type Server struct {
 	cfg     Config
 	nc      net.Conn
-	handler Handler
-	r       reader // of the goroutine in Run
+	handler peer.Handler
+	query   peer.Query // what handler.Hit is asked, so that none is allocated; of the goroutine in Run
+	r       reader     // of the goroutine in Run
 	w       writer
 	largest int // value that the peer takes; of the goroutine in Run until jobs start
 
@@ -43,8 +46,8 @@ type Server struct {
 // NewServer makes the answering side of a stream on a connection. br holds what
 // was read of nc before, such as what came with a request for an upgrade, and may
 // be nil.
-func NewServer(nc net.Conn, br *bufio.Reader, handler Handler, cfg Config) *Server {
-	s := &Server{cfg: cfg.withDefaults(), nc: nc, handler: handler, done: make(chan struct{})}
+func NewServer(nc net.Conn, br *bufio.Reader, h peer.Handler, cfg Config) *Server {
+	s := &Server{cfg: cfg.withDefaults(), nc: nc, handler: h, done: make(chan struct{})}
 	s.r.init(nc, br)
 	s.w.init(nc, s.cfg.MaxQueuedBytes)
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
@@ -77,7 +80,7 @@ func (s *Server) Run() error {
 	err := s.read()
 	s.late.Stop()
 	if errors.Is(err, ErrProtocol) {
-		s.goAway(errorOf(kindInvalid, err))
+		s.goAway(peer.RefuseInvalid(err.Error()))
 	}
 	cause := err
 	if cause == nil {
@@ -104,9 +107,12 @@ func (s *Server) read() error {
 		})
 	})
 	// What was answered goes out before reading may block.
-	s.r.src.before = s.flush
+	s.r.src.before = func() {
+		s.flush()
+		s.query = peer.Query{} // its strings may hold the memory of a long frame
+	}
 	s.late = time.AfterFunc(s.cfg.HelloTimeout, func() { s.endLate("hello", s.cfg.HelloTimeout) })
-	peer, err := s.r.hello()
+	asking, err := s.r.hello()
 	if err != nil {
 		return s.ended(err)
 	}
@@ -117,8 +123,8 @@ func (s *Server) read() error {
 	s.r.begun = func() { s.late.Reset(s.cfg.FrameTimeout) }
 	s.r.whole = func() { s.late.Stop() }
 	s.largest = s.cfg.LargeValue
-	if peer.maxFrame > 0 {
-		s.largest = max(0, min(s.largest, int(min(peer.maxFrame, 1<<30))-besideValue))
+	if asking.maxFrame > 0 {
+		s.largest = max(0, min(s.largest, int(min(asking.maxFrame, 1<<30))-besideValue))
 	}
 	s.r.maxFrame, s.r.maxKeys = s.cfg.MaxRequestBytes, s.cfg.MaxKeys
 	for {
@@ -135,7 +141,7 @@ func (s *Server) read() error {
 // endLate ends the stream because what has begun to come was not whole in time. Whoever
 // sends a byte now and then would hold on to it otherwise.
 func (s *Server) endLate(what string, within time.Duration) {
-	s.cancel(fmt.Errorf("%w: no %s within %v", ErrSilent, what, within))
+	s.cancel(fmt.Errorf("stream: %w: no %s within %v", ErrSilent, what, within))
 	s.nc.Close()
 }
 
@@ -161,10 +167,10 @@ func (s *Server) handle(f *frame, size int) error {
 		s.requests.Add(1)
 		s.changes.Add(1)
 		lane := &s.jobs.quick
-		switch s.handler.ChangeWaits(f.message) {
-		case ForSender:
+		switch peer.ChangeWaits(f.message) {
+		case peer.ForSender:
 			lane = &s.jobs.told
-		case ForOthers:
+		case peer.ForOthers:
 			lane = &s.jobs.rounds
 		}
 		return s.start(&job{id: f.id, kind: bodyChange, size: size, lane: lane, weight: 1, change: bytes.Clone(f.message)})
@@ -184,17 +190,19 @@ func (s *Server) handle(f *frame, size int) error {
 func (s *Server) get(f *frame, size int) error {
 	s.requests.Add(1)
 	s.keys.Add(1)
-	q := Query{Group: stringOf(f.group), Key: stringOf(f.key), Lease: f.lease, Digest: stringOf(f.digest), CachedOnly: f.cachedOnly, Nested: f.nested, Context: stringOf(f.context)}
-	if a, ok := s.handler.Hit(q); ok && f.id != 0 {
-		return s.hit(f.id, 0, &a)
+	f.query(&s.query)
+	a, err := s.handler.Hit(&s.query)
+	if err != peer.ErrNotCached && f.id != 0 {
+		return s.answer(f.id, 0, a, err)
 	}
 	s.loads.Add(1)
-	q.Group, q.Key, q.Digest, q.Context = strings.Clone(q.Group), strings.Clone(q.Key), strings.Clone(q.Digest), strings.Clone(q.Context)
-	if q.CachedOnly && f.id != 0 { // it waits for nothing, and so must not wait for loads
-		a := s.handler.Load(s.ctx, q)
-		return s.hit(f.id, 0, &a)
+	f.query(&s.query) // the handler may have changed it
+	if f.cachedOnly && f.id != 0 { // it waits for nothing, and so must not wait for loads
+		q := cloneQuery(&s.query)
+		a, err := s.handler.Load(s.ctx, &q)
+		return s.answer(f.id, 0, a, err)
 	}
-	return s.start(&job{id: f.id, kind: bodyGet, size: size, lane: s.loadLane(f), weight: 1, query: q})
+	return s.start(&job{id: f.id, kind: bodyGet, size: size, lane: s.loadLane(f), weight: 1, query: cloneQuery(&s.query)})
 }
 
 // loadLane returns the lane of what is to be loaded.
@@ -213,21 +221,23 @@ func (s *Server) batch(f *frame, size int) error {
 		return protocolError("a batch without a key or an id")
 	}
 	var misses *job
-	group := stringOf(f.group)
 	for i, at := range f.keys {
-		q := Query{Group: group, Key: stringOf(at.of(f.body)), Lease: f.lease, Context: stringOf(f.context), More: i+1 < len(f.keys)}
+		q := &s.query
+		f.query(q)
+		q.Key, q.More = peer.StringOf(at.of(f.body)), i+1 < len(f.keys)
 		if len(f.digests) > 0 {
-			q.Digest = stringOf(f.digests[i].of(f.body))
+			q.Digest = peer.StringOf(f.digests[i].of(f.body))
 		}
-		if a, ok := s.handler.Hit(q); ok {
-			if err := s.hit(f.id, uint32(i), &a); err != nil {
+		if a, err := s.handler.Hit(q); err != peer.ErrNotCached {
+			if err := s.answer(f.id, uint32(i), a, err); err != nil {
 				return err
 			}
 			continue
 		}
 		if misses == nil {
 			misses = &job{id: f.id, kind: bodyBatch, size: size, lane: s.loadLane(f), batch: bytes.Clone(f.body)}
-			misses.query = Query{Group: string(f.group), Lease: f.lease, Nested: f.nested, Context: string(f.context)}
+			f.query(&s.query)
+			misses.query = cloneQuery(&s.query)
 			misses.places = make([]uint32, 0, len(f.keys)-i)
 		}
 		misses.places = append(misses.places, uint32(i))
@@ -244,21 +254,26 @@ func (s *Server) batch(f *frame, size int) error {
 // goroutine writes them, although there is more to read.
 const writeAt = 128 << 10
 
-// hit answers a key, from the reading goroutine.
-func (s *Server) hit(id uint64, index uint32, a *Answer) error {
-	s.fit(a)
-	if s.w.answer(id, index, a) < writeAt {
+// answer answers a key, from the reading goroutine.
+func (s *Server) answer(id uint64, index uint32, a peer.Answer, err error) error {
+	r := s.respond(a, err)
+	if s.w.answer(id, index, &r) < writeAt {
 		return nil
 	}
 	s.flush()
 	return s.w.waitRoom()
 }
 
-// fit makes a an answer that the peer takes.
-func (s *Server) fit(a *Answer) {
-	if len(a.Value) > s.largest {
-		*a = Answer{Plain: true}
+// respond returns the response for what the handler answers: one that the peer takes.
+func (s *Server) respond(a peer.Answer, err error) response {
+	r := response{Answer: a}
+	switch {
+	case err != nil:
+		r.Value, r.err = nil, encodeError(err)
+	case len(a.Value) > s.largest:
+		r = response{plain: true}
 	}
+	return r
 }
 
 // flush writes what was answered, once. What came meanwhile is left to the
@@ -271,8 +286,12 @@ func (s *Server) flush() {
 	}
 }
 
-// goAway tells the peer to leave.
-func (s *Server) goAway(e *Error) {
+// goAway tells the peer to leave, because of an error, if there is one.
+func (s *Server) goAway(err error) {
+	var e *pb.Error
+	if err != nil {
+		e = encodeError(err)
+	}
 	s.w.put(func(b []byte) []byte { return appendEnd(b, 0, bodyGoAway, e) })
 	if e != nil {
 		s.nc.SetWriteDeadline(time.Now().Add(time.Second))
@@ -345,7 +364,7 @@ func (s *Server) watch() *time.Timer {
 		}
 		s.w.mu.Unlock()
 		if silent >= ticks || stuck >= ticks {
-			s.cancel(fmt.Errorf("%w: no byte went or came for %v", ErrSilent, s.cfg.IdleTimeout))
+			s.cancel(fmt.Errorf("stream: %w: no byte went or came for %v", ErrSilent, s.cfg.IdleTimeout))
 			s.nc.Close()
 			return
 		}

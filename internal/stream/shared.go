@@ -26,7 +26,7 @@ type Limits struct {
 	// bytes. One that comes at the bound is refused.
 	MaxRequestBytes int
 	// MaxHeldBytes bounds the values of answers that wait until there is room to write
-	// them. One that comes at the bound is answered with Answer.Plain.
+	// them. One that comes at the bound is answered with peer.ErrLarge.
 	MaxHeldBytes int
 }
 

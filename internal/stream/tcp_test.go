@@ -18,6 +18,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/peercache/peercache/peer"
 )
 
 // certificate makes one for the tests.
@@ -35,7 +37,7 @@ func certificate(t testing.TB) tls.Certificate {
 }
 
 // overTCP makes a stream on the loopback interface.
-func overTCP(t testing.TB, secure bool, h Handler, cfg Config) (*Link, *Server) {
+func overTCP(t testing.TB, secure bool, h peer.Handler, cfg Config) (*Link, *Server) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +63,7 @@ func overTCP(t testing.TB, secure bool, h Handler, cfg Config) (*Link, *Server) 
 	if secure {
 		nc = tls.Client(nc, &tls.Config{InsecureSkipVerify: true})
 	}
-	l, err := Open(t.Context(), nc, nil, cfg)
+	l, err := Open(t.Context(), nc, nil, peerName, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,11 +89,11 @@ func TestOverTCP(t *testing.T) {
 				return strings.Repeat(key+".", 1+n*n%9973)
 			}
 			h := funcs{
-				hit:  func(_, key string) (Answer, bool) { return Answer{Value: value(key)}, key[len(key)-1] != '7' },
-				load: func(_ context.Context, _, key string) Answer { return Answer{Value: value(key)} },
-				loadBatch: func(_ context.Context, _ string, keys []string, answer func(int, Answer)) {
+				hit:  func(_, key string) (reply, bool) { return reply{Value: value(key)}, key[len(key)-1] != '7' },
+				load: func(_ context.Context, _, key string) reply { return reply{Value: value(key)} },
+				loadBatch: func(_ context.Context, _ string, keys []string, answer func(int, reply)) {
 					for i, key := range keys {
-						answer(i, Answer{Value: value(key)})
+						answer(i, reply{Value: value(key)})
 					}
 				},
 			}
@@ -101,12 +103,12 @@ func TestOverTCP(t *testing.T) {
 				callers.Go(func() {
 					for i := range 50 {
 						key := fmt.Sprint(c*50 + i)
-						if a, err := l.Get(t.Context(), queryFor("g", key)); err != nil || a.Value != value(key) {
+						if a, err := get(t.Context(), l, queryFor("g", key)); err != nil || a.Value != value(key) {
 							t.Errorf("key %s: %d bytes, %v", key, len(a.Value), err)
 						}
 						if i%10 == 0 {
 							keys := []string{key, "17", key, "3", "77"}
-							l.GetBatch(t.Context(), "g", keys, func(i int, a Answer, err error) {
+							getBatch(t.Context(), l, "g", keys, func(i int, a reply, err error) {
 								if err != nil || a.Value != value(keys[i]) {
 									t.Errorf("key %s in a batch: %d bytes, %v", keys[i], len(a.Value), err)
 								}
@@ -144,11 +146,11 @@ func TestUpgrade(t *testing.T) {
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatal(resp, err)
 	}
-	l, err := Open(t.Context(), nc, br, Config{})
+	l, err := Open(t.Context(), nc, br, peerName, Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a, err := l.Get(t.Context(), queryFor("g", "k")); err != nil || a.Value != "k" {
+	if a, err := get(t.Context(), l, queryFor("g", "k")); err != nil || a.Value != "k" {
 		t.Error(a, err)
 	}
 	l.Close(t.Context())
@@ -156,6 +158,14 @@ func TestUpgrade(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// always is a Handler that has the same answer for every key.
+type always struct {
+	funcs
+	a peer.Answer
+}
+
+func (h always) Hit(*peer.Query) (peer.Answer, error) { return h.a, nil }
 
 // BenchmarkGet compares a Get over the stream with one over net/http, each with 64
 // goroutines, of values of 1 KiB.
@@ -173,10 +183,10 @@ func BenchmarkGet(b *testing.B) {
 		})
 	}
 	b.Run("stream", func(b *testing.B) {
-		h := funcs{hit: func(_, _ string) (Answer, bool) { return Answer{Value: value, TTL: time.Minute}, true }}
+		h := always{a: peer.Answer{Item: peer.Item{Value: []byte(value), TTL: time.Minute}}}
 		l, _ := overTCP(b, false, h, Config{})
 		parallel(b, func() int {
-			a, _ := l.Get(b.Context(), queryFor("g", "key-000000000001"))
+			a, _, _ := l.Get(b.Context(), queryFor("g", "key-000000000001"))
 			return len(a.Value)
 		})
 	})

@@ -41,7 +41,7 @@ func (l *Link) watchIdle() {
 func (l *Link) watchFast() {
 	l.watch.fast, l.watch.silent, l.watch.pinged = true, 0, false
 	l.watch.seen = l.r.src.count.Load()
-	l.watch.timer.Reset(l.cfg.Detect / detectTicks)
+	l.watch.timer.Reset(l.pending.every)
 }
 
 // tick is called by the timer.
@@ -66,7 +66,7 @@ func (l *Link) tick() {
 	w.seen = bytes
 	if w.silent >= detectTicks-1 {
 		l.mu.Unlock()
-		l.fail(fmt.Errorf("%w: no byte for %v, a ping unanswered", ErrSilent, l.cfg.Detect))
+		l.fail(fmt.Errorf("stream: %w: no byte for %v, a ping unanswered", ErrSilent, l.cfg.Detect))
 		return
 	}
 	late, broken := l.pending.tick()
@@ -82,7 +82,7 @@ func (l *Link) tick() {
 		if w.silent >= detectTicks/3 && !w.pinged {
 			w.pinged, ping = true, true
 		}
-		w.timer.Reset(l.cfg.Detect / detectTicks)
+		w.timer.Reset(l.pending.every)
 	}
 	l.mu.Unlock()
 	if ping {

@@ -50,7 +50,7 @@ type gathered struct {
 // cut is a value that goes between buf[:at] and buf[at:].
 type cut struct {
 	at    int
-	value string
+	value []byte
 }
 
 func (w *writer) init(nc net.Conn, most int) {
@@ -69,7 +69,7 @@ func (w *writer) init(nc net.Conn, most int) {
 
 // answer gathers an answer and returns how many bytes wait now. It must be followed
 // by signal or flush.
-func (w *writer) answer(id uint64, index uint32, a *Answer) int {
+func (w *writer) answer(id uint64, index uint32, a *response) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.gather(id, index, a)
@@ -77,7 +77,7 @@ func (w *writer) answer(id uint64, index uint32, a *Answer) int {
 }
 
 // gather gathers an answer. The caller holds w.mu.
-func (w *writer) gather(id uint64, index uint32, a *Answer) {
+func (w *writer) gather(id uint64, index uint32, a *response) {
 	g := &w.next
 	if w.err != nil {
 		return
@@ -93,15 +93,15 @@ func (w *writer) gather(id uint64, index uint32, a *Answer) {
 
 // answerInTurn gathers an answer when there is room, and has it written. Of many that wait
 // no more is gathered than there is room for. A value that has to wait is held, and
-// released after. If it may not be, the answer is Answer.Plain in its place, and does not
+// released after. If it may not be, the answer is that the value takes the plain way, and does not
 // wait, because whoever gave it may have the value as long as it does: there are no more of
 // these than keys of open requests.
-func (w *writer) answerInTurn(id uint64, index uint32, a *Answer, hold func(n int) bool, release func(n int)) {
+func (w *writer) answerInTurn(id uint64, index uint32, a *response, hold func(n int) bool, release func(n int)) {
 	w.mu.Lock()
 	n := 0
 	if len(a.Value) > 0 && w.full() {
 		if n = len(a.Value); !hold(n) {
-			w.gather(id, index, &Answer{Plain: true})
+			w.gather(id, index, &response{plain: true})
 			w.unlockSignal()
 			return
 		}
@@ -242,7 +242,7 @@ func (g *gathered) writeTo(nc net.Conn) (int64, error) {
 	}
 	from := 0
 	for _, c := range g.cuts {
-		g.vec = append(g.vec, g.buf[from:c.at], bytesOf(c.value))
+		g.vec = append(g.vec, g.buf[from:c.at], c.value)
 		from = c.at
 	}
 	if from < len(g.buf) {
