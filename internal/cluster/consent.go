@@ -346,9 +346,9 @@ func (p *Cluster) Agreement() Agreement {
 	return a
 }
 
-// agree waits until the peers that can be reached have heard of the view, and none is known
+// Agree waits until the peers that can be reached have heard of the view, and none is known
 // to have another one; not longer than they need as a rule, because they may never agree.
-func (p *Cluster) agree(ctx context.Context) {
+func (p *Cluster) Agree(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, p.agreeingTime())
 	defer cancel()
 	if p.Settled(ctx) != nil {

@@ -21,7 +21,7 @@ func (p *Cluster) Join(ctx context.Context) error {
 	if err := p.membership.join(ctx); err != nil {
 		return fmt.Errorf("peercache: join %s: %w", p.self, err)
 	}
-	p.agree(ctx)
+	p.Agree(ctx)
 	return nil
 }
 

@@ -50,7 +50,7 @@ func (p *Cluster) handOver(v *view) {
 	if !p.stateless && !v.first && len(all) > 0 {
 		ctx, cancel := context.WithTimeout(p.life, p.handover.time)
 		defer cancel()
-		p.agree(ctx) // who has another view would not take them
+		p.Agree(ctx) // who has another view would not take them
 		offered, missed := p.offerAll(ctx, all)
 		switch attrs := []any{"values", len(all), "offered", offered}; {
 		case missed > 0:
@@ -208,7 +208,7 @@ func (p *Cluster) takeOver(ctx context.Context, g Group, from string, keys []str
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.handover.time)
 	defer cancel()
-	p.agree(ctx) // before, values of keys that are new here are not kept
+	p.Agree(ctx) // before, values of keys that are new here are not kept
 	if p.Settled(ctx) != nil || p.takeOvers.Acquire(ctx, 1) != nil {
 		return
 	}

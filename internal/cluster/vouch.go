@@ -164,7 +164,7 @@ func (p *Cluster) Restore(departure uint64, f *pb.Farewell, use func(*Validation
 	defer cancel()
 	err := errNotYet
 	for errors.Is(err, errNotYet) && ctx.Err() == nil {
-		p.agree(ctx)
+		p.Agree(ctx)
 		next, v := p.Agreement().Next, p.view.Load()
 		var t *Validation
 		if t, err = p.validate(ctx, v, departure, f); err == nil {
