@@ -453,7 +453,7 @@ func (g *Group) tellHolders(ctx context.Context, c *Change) []Holder {
 			if left := time.Duration(p.until - clock.Now()); err != nil && left > 0 {
 				mu.Lock()
 				defer mu.Unlock()
-				held = append(held, Holder{peer.Name(), left, err.Error()})
+				held = append(held, Holder{Peer: peer.Name(), Left: left, Reason: err.Error()})
 			}
 		})
 	}

@@ -213,7 +213,7 @@ func (g *Group) askOne(ctx context.Context, from Peer, ask func(context.Context,
 	defer cancel()
 	ans, err := ask(limited, g.query(ctx, key, have))
 	if err != nil && limited.Err() != nil && ctx.Err() == nil && !peer.Unreachable(err) {
-		err = &peer.UnansweredError{from.Name(), g.answerTime}
+		err = &peer.UnansweredError{Peer: from.Name(), Within: g.answerTime}
 	}
 	e, err := g.answered(from, key, have, asked, ans, err)
 	if f != nil && (err == nil || e.Missing) {

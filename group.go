@@ -134,6 +134,7 @@ func (g *Group) init(cacheBytes int64, opts []GroupOption) (err error) {
 	if err := g.times.check(); err != nil {
 		return err
 	}
+	g.peers = placementOf(g.picker)
 	if err := g.checkSnapshot(); err != nil {
 		return err
 	}
@@ -146,7 +147,6 @@ func (g *Group) init(cacheBytes int64, opts []GroupOption) (err error) {
 	}
 	g.fetches.JoinFor = g.times.lease
 	g.loads.Clock, g.fetches.Clock = clock.SinceStart, clock.SinceStart
-	g.peers = placementOf(g.picker)
 	if err := g.makeCaches(cacheBytes); err != nil {
 		return err
 	}

@@ -110,7 +110,7 @@ func (h *handler) answer(g *Group, s *served, ok bool) (Answer, error) {
 	case s.err != nil:
 		return Answer{Item: Item{TTL: s.ttl}, Noted: s.noted}, h.told(g, s.err)
 	}
-	return Answer{Item{s.view.bytes(), s.ttl}, s.noted, s.unchanged}, nil
+	return Answer{Item: Item{Value: s.view.bytes(), TTL: s.ttl}, Noted: s.noted, Unchanged: s.unchanged}, nil
 }
 
 // untold stands for the text of an error that somebody asked for who is no peer.

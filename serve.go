@@ -18,7 +18,7 @@ func (g *Group) ServeGet(ctx context.Context, q Query) (Answer, error) {
 	if !ok {
 		s = g.serveLoad(ctx, &q)
 	}
-	return Answer{Item{s.view.bytes(), s.ttl}, s.noted, s.unchanged}, s.err
+	return Answer{Item: Item{Value: s.view.bytes(), TTL: s.ttl}, Noted: s.noted, Unchanged: s.unchanged}, s.err
 }
 
 // served is an answer to a peer.

@@ -35,7 +35,7 @@ func (s State) String() string {
 	case HalfOpen:
 		return "half-open"
 	}
-	return "State(" + strconv.Itoa(int(s)) + ")"
+	return "BreakerState(" + strconv.Itoa(int(s)) + ")"
 }
 
 // After a failure the next attempt waits between half of FirstBackoff and all of it,
