@@ -48,7 +48,7 @@ type waiter struct {
 	a       peer.Answer
 	answer  error         // the error in the answer
 	failure error         // why the link has failed before there was an answer
-	done    chan struct{} // has room for one: it is told once
+	done    chan struct{} // has room for one: it is used once
 }
 
 // waiter returns one that is ready for use. They are kept by the link, because a

@@ -205,7 +205,7 @@ func getBatch(ctx context.Context, l *Link, group string, keys []string, answer 
 
 // batchWaiter waits for the answers of several batches.
 type batchWaiter struct {
-	done chan struct{} // has room for one: it is told once
+	done chan struct{} // has room for one: it is used once
 
 	mu      sync.Mutex
 	answer  func(i int, a reply, err error) // guarded by mu; nil: nobody waits

@@ -69,7 +69,7 @@ type frame struct {
 }
 
 // decode decodes a frame of size bytes of which b are the first. All of them are
-// needed, but for the value of an answer where that stands last; errShort says
+// needed, but for the value of an answer where that is last; errShort says
 // that b is not enough. At most maxKeys keys are taken.
 //
 // It accepts a part of what protobuf would: no field of a message may come twice

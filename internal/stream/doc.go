@@ -2,8 +2,12 @@
 // in flight at once. One peer asks, through a Link; the other answers, through a
 // Server. What travels are the frames of pb/peercache.proto.
 //
+// What is asked and answered are the Query and the Answer of package peer. A Link gives
+// a peer.Waiter what the peer answered, errors included, and a Server answers with what
+// a peer.Handler returns.
+//
 // A request costs no goroutine on the asking side: its answer is handed to a
-// Waiter by the goroutine that reads the connection. On the answering side hits
+// peer.Waiter by the goroutine that reads the connection. On the answering side hits
 // are answered by the goroutine that reads; only what has to be loaded gets a
 // goroutine of its own, so that a slow load holds up nobody.
 //

@@ -13,27 +13,27 @@ import (
 
 // job is a request that is not answered from a cache.
 type job struct {
-	id     uint64
-	kind   body
-	size   int        // of the request's frame
-	lane   *lane      // which it goes through
-	weight int        // how much of its lane it takes
-	tick   int        // of the server, when the job was queued
-	begun  bool       // it is in progress; else it waits, or is refused
-	query  peer.Query // of a get; of a batch, all but its Key
-	batch  []byte     // of a batch: its message
-	places []uint32   // of a batch: the place in it of each key that was not cached
-	change []byte     // of a change: the request
-	late   bool       // it came when the server had begun to close: see Close
-	free   bool       // nothing was taken for it of what all servers have
-	room   *room      // what it takes its weight of, while it does; of its goroutine
+	id         uint64
+	kind       body
+	size       int        // of the request's frame
+	lane       *lane      // which it goes through
+	weight     int        // how much of its lane it takes
+	tick       int        // of the server, when the job was queued
+	begun      bool       // it is in progress; else it waits, or is refused
+	query      peer.Query // of a get; of a batch, all but its Key
+	batch      []byte     // of a batch: its message
+	places     []uint32   // of a batch: the place in it of each key that was not cached
+	change     []byte     // of a change: the request
+	afterClose bool       // it came when the server had begun to close: see Close
+	uncounted  bool       // Shared.requests does not count it
+	quota      *quota     // nil, or what it holds its weight of; of its goroutine
 
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	mu       sync.Mutex
-	answered []bool // guarded by mu; by place in places, or just one; nil: none
-	left     int    // guarded by mu; those not answered
+	mu         sync.Mutex
+	answered   []bool // guarded by mu; by place in places, or just one; nil: none
+	unanswered int    // guarded by mu; how many keys are not answered
 }
 
 // jobCost is what a job costs beside its request, in bytes, at most.
@@ -41,15 +41,15 @@ const jobCost = 512
 
 // lane has the jobs of one kind that are in progress, or wait until they may be.
 type lane struct {
-	server *Server
-	most   int    // of busy
-	room   *room  // what all servers have for jobs of the kind; nil: they do not share it
-	full   string // why a job that there is no room for is refused; empty: it waits
+	server  *Server
+	most    int    // of busy
+	quota   *quota // what all servers have for jobs of the kind; nil: they do not share it
+	refusal string // why a job that there is no room for is refused; empty: it waits
 
 	// These are guarded by the server's mu.
 	busy   int    // the weights of the jobs in progress
 	queue  []*job // the first first
-	inLine bool   // in that of the room
+	inLine bool   // in that of the quota
 }
 
 // jobs are the requests in flight that are not answered from a cache.
@@ -63,7 +63,7 @@ type jobs struct {
 	// and whatever is in progress, it ends.
 	//
 	// Changes have a lane for each answer of peer.ChangeWaits: what one of rounds waits
-	// for is one of told, or cached values, which take no lane; what one of told waits for
+	// for is one of hints, or cached values, which take no lane; what one of hints waits for
 	// is one of quick, which waits for nobody.
 	//
 	// Loads wait for loads: their getters ask other groups, whose owners are other
@@ -73,16 +73,16 @@ type jobs struct {
 	// one exception. A getter may ask for a key for which its process is waiting already, on
 	// behalf of somebody outside of all loads. Then that load may be one that waits in
 	// loads. So loads do not wait without end: see shed.
-	loads, nested, rounds, told, quick lane
+	loads, nested, rounds, hints, quick lane
 
 	stall    *time.Timer // of shed; nil before its first use
 	stalling bool        // stall is running, because loads are queued
 	tick     int         // how often it has fired
 	still    int         // in how many ticks nothing has moved
-	moved    int64       // what stirs returned before
+	moved    int64       // what progress returned before
 
-	closing bool // see Close
-	late    int  // the open jobs that came since
+	closing    bool // see Close
+	afterClose int  // the open jobs that came since
 }
 
 // mostQuick bounds the goroutines of one stream that do changes which wait for nobody.
@@ -100,12 +100,12 @@ const batchWeight = 32
 // the memory counts as well.
 func weigh(n int) int { return max(min(n, batchWeight), n/batchWeight) }
 
-// start has a job done, at once or when there is room in its lane.
+// start begins a job, at once or when there is room in its lane.
 func (s *Server) start(j *job) error {
 	if j.id == 0 {
 		return protocolError("a request without an id")
 	}
-	j.left = max(len(j.places), 1)
+	j.unanswered = max(len(j.places), 1)
 	s.mu.Lock()
 	o, l := &s.jobs, j.lane
 	switch {
@@ -119,21 +119,21 @@ func (s *Server) start(j *job) error {
 	j.ctx, j.cancel = context.WithCancel(s.ctx)
 	o.open[j.id] = j
 	o.bytes += j.size
-	if j.late = o.closing; j.late {
-		o.late++
+	if j.afterClose = o.closing; j.afterClose {
+		o.afterClose++
 	}
-	if !s.shared.requests.take(j.cost()) {
-		j.free = true
+	if !s.shared.requests.acquire(j.cost()) {
+		j.uncounted = true
 		s.mu.Unlock()
 		s.refuse(j, "as many requests are in progress as the process takes")
 		return nil
 	}
-	if l.full != "" && (!l.fits(j) || !l.room.enter(j.weight, false)) {
+	if l.refusal != "" && (!l.fits(j) || !l.quota.enter(j.weight, false)) {
 		s.mu.Unlock()
-		s.refuse(j, l.full)
+		s.refuse(j, l.refusal)
 		return nil
 	}
-	if l.full != "" {
+	if l.refusal != "" {
 		s.begin(j)
 	} else {
 		j.tick = o.tick
@@ -151,11 +151,11 @@ func (j *job) cost() int { return jobCost + j.size + 5*len(j.places) }
 // caller holds the server's mu.
 func (l *lane) fits(j *job) bool { return l.busy == 0 || l.busy+j.weight <= l.most }
 
-// begin has j done, which has its place. The caller holds s.mu.
+// begin begins j, for which there is a place in its lane. The caller holds s.mu.
 func (s *Server) begin(j *job) {
 	j.begun = true
 	j.lane.busy += j.weight
-	j.room = j.lane.room
+	j.quota = j.lane.quota
 	s.running.Go(func() { s.run(j) })
 }
 
@@ -167,13 +167,13 @@ func (s *Server) fill(l *lane, called bool) {
 		if !l.fits(j) {
 			break // one of its own ends
 		}
-		if l.room != nil && !l.room.enter(j.weight, called) {
+		if l.quota != nil && !l.quota.enter(j.weight, called) {
 			if l.inLine {
 				break
 			}
 			l.inLine = true
-			l.room.standInLine(l, called)
-			if !l.room.enter(j.weight, true) { // else somebody left before l was in line
+			l.quota.standInLine(l, called)
+			if !l.quota.enter(j.weight, true) { // else somebody left before l was in line
 				break
 			}
 		}
@@ -182,7 +182,7 @@ func (s *Server) fill(l *lane, called bool) {
 		s.begin(j)
 	}
 	if l == &s.jobs.loads && len(l.queue) > 0 && !s.jobs.over && !s.jobs.stalling {
-		s.jobs.stalling, s.jobs.still, s.jobs.moved = true, 0, s.stirs()
+		s.jobs.stalling, s.jobs.still, s.jobs.moved = true, 0, s.progress()
 		if s.jobs.stall == nil {
 			s.jobs.stall = time.AfterFunc(stallTick, s.shed)
 		} else {
@@ -204,7 +204,7 @@ func (s *Server) goOn(l *lane) bool {
 // run does j, and begins what there is room for then.
 func (s *Server) run(j *job) {
 	defer func() { // also when the handler calls runtime.Goexit
-		j.leaveRoom()
+		j.releaseQuota()
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		j.lane.busy -= j.weight
@@ -213,11 +213,11 @@ func (s *Server) run(j *job) {
 	s.do(j)
 }
 
-// leaveRoom gives back what j takes of what all servers have together.
-func (j *job) leaveRoom() {
-	if r := j.room; r != nil {
-		j.room = nil
-		r.leave(j.weight)
+// releaseQuota releases what j holds of what all servers have together.
+func (j *job) releaseQuota() {
+	if q := j.quota; q != nil {
+		j.quota = nil
+		q.leave(j.weight)
 	}
 }
 
@@ -228,9 +228,9 @@ const (
 	stallTicks = 3
 )
 
-// stirs counts what shows that the loads get on for which those of s wait. The caller
-// holds s.mu.
-func (s *Server) stirs() int64 {
+// progress returns a number that grows whenever one of the loads ends that the queued loads
+// of s wait for. The caller holds s.mu.
+func (s *Server) progress() int64 {
 	n := s.loaded.Load()
 	if s.jobs.loads.inLine {
 		n += s.shared.loads.ended.Load()
@@ -249,7 +249,7 @@ func (s *Server) shed() {
 	l := &o.loads
 	var refused []*job
 	o.tick++
-	if moved := s.stirs(); moved != o.moved {
+	if moved := s.progress(); moved != o.moved {
 		o.moved, o.still = moved, 0
 	} else if o.still++; o.still >= stallTicks {
 		n := 0
@@ -312,7 +312,7 @@ func (s *Server) endJobs() {
 	if o.stall != nil {
 		o.stall.Stop()
 	}
-	for _, l := range []*lane{&o.loads, &o.rounds, &o.told, &o.quick} { // nothing waits in nested
+	for _, l := range []*lane{&o.loads, &o.rounds, &o.hints, &o.quick} { // nothing waits in nested
 		for _, j := range l.queue {
 			j.cancel()
 			s.forget(j)
@@ -325,11 +325,11 @@ func (s *Server) endJobs() {
 func (s *Server) forget(j *job) {
 	delete(s.jobs.open, j.id)
 	s.jobs.bytes -= j.size
-	if j.late {
-		s.jobs.late--
+	if j.afterClose {
+		s.jobs.afterClose--
 	}
-	if !j.free {
-		s.shared.requests.give(j.cost())
+	if !j.uncounted {
+		s.shared.requests.release(j.cost())
 	}
 }
 
@@ -352,7 +352,7 @@ func (s *Server) do(j *job) {
 	switch j.kind {
 	case bodyGet:
 		a, err = s.handler.Load(j.ctx, &j.query)
-		j.leaveRoom() // that of others does not wait for this peer to read
+		j.releaseQuota() // that of others does not wait for this peer to read
 	case bodyBatch:
 		s.handler.LoadBatch(j.ctx, &j.query, j.keys(), func(i int, a peer.Answer, err error) { s.reply(j, i, a, err) })
 	case bodyChange:
@@ -393,8 +393,8 @@ func (s *Server) reply(j *job, i int, a peer.Answer, err error) {
 		return
 	}
 	j.answered[i] = true
-	j.left--
-	last := j.left == 0
+	j.unanswered--
+	last := j.unanswered == 0
 	j.mu.Unlock()
 	if last { // before the answer: with it, the peer may use the id again
 		s.mu.Lock()
@@ -431,17 +431,17 @@ func (s *Server) replyChange(id uint64, changed []byte) {
 
 // hold counts a value of n bytes that waits for room, and reports whether it may.
 func (s *Server) hold(n int) bool {
-	if !s.held.take(n) {
+	if !s.held.acquire(n) {
 		return false
 	}
-	if !s.shared.held.take(n) {
-		s.held.give(n)
+	if !s.shared.held.acquire(n) {
+		s.held.release(n)
 		return false
 	}
 	return true
 }
 
 func (s *Server) release(n int) {
-	s.held.give(n)
-	s.shared.held.give(n)
+	s.held.release(n)
+	s.shared.held.release(n)
 }

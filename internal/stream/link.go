@@ -21,17 +21,17 @@ type Link struct {
 	nc   net.Conn
 	r    reader // of the reading goroutine
 	w    writer
-	done chan struct{} // closed when the link has ended; err is set, and all were told, before
+	done chan struct{} // closed when the link has ended; err is set, and all Waiters have their answers, before
 
 	running sync.WaitGroup // the goroutines that read and write
 	waiters sync.Pool      // of *waiter, that are in no use
 
-	mu      sync.Mutex
-	pending pending // guarded by mu
-	leaving error   // guarded by mu; not nil: no new requests, and why
-	err     error   // guarded by mu; not nil: the link has ended, and why
-	watch   watch   // guarded by mu
-	stats   Stats   // guarded by mu, but for its bytes
+	mu       sync.Mutex
+	pending  pending // guarded by mu
+	draining error   // guarded by mu; not nil: no new requests, and why
+	err      error   // guarded by mu; not nil: the link has ended, and why
+	watch    watch   // guarded by mu
+	stats    Stats   // guarded by mu, but for its bytes
 }
 
 // Open begins a stream on a connection to the peer of that name, as the side that asks. br
@@ -107,7 +107,7 @@ func (l *Link) Ask(w peer.Waiter, q *peer.Query) (ID, error) {
 		return 0, ErrInvalid
 	}
 	size := sizeGet(q)
-	id, alone, err := l.add(slot{kind: bodyGet, waiter: w, keys: 1, left: 1, timeout: q.Timeout}, size)
+	id, alone, err := l.add(slot{kind: bodyGet, waiter: w, keys: 1, awaited: 1, timeout: q.Timeout}, size)
 	if err != nil {
 		return 0, err
 	}
@@ -146,7 +146,7 @@ func (l *Link) AskBatch(w peer.Waiter, base int, q *peer.Query, keys, digests []
 		return 0, 0, ErrInvalid
 	}
 	n, size := l.batchSize(q, keys, digests)
-	s := slot{kind: bodyBatch, waiter: w, base: base, keys: n, left: n, timeout: q.Timeout}
+	s := slot{kind: bodyBatch, waiter: w, base: base, keys: n, awaited: n, timeout: q.Timeout}
 	if n > 1 {
 		s.answered = make([]uint64, (n+63)/64)
 	}
@@ -160,7 +160,7 @@ func (l *Link) AskBatch(w peer.Waiter, base int, q *peer.Query, keys, digests []
 
 // askChange sends a pb.ChangeRequest. w gets one answer, whose Value is the pb.ChangeResponse.
 func (l *Link) askChange(w peer.Waiter, request []byte) (ID, error) {
-	id, _, err := l.add(slot{kind: bodyChange, waiter: w, keys: 1, left: 1}, len(request))
+	id, _, err := l.add(slot{kind: bodyChange, waiter: w, keys: 1, awaited: 1}, len(request))
 	if err != nil {
 		return 0, err
 	}
@@ -187,7 +187,7 @@ func (l *Link) batchSize(q *peer.Query, keys, digests []string) (n, size int) {
 	return n, size
 }
 
-// add takes note of a request whose body has size bytes, and reports what
+// add adds a request whose body has size bytes to those in flight, and returns what
 // pending.add does.
 func (l *Link) add(s slot, size int) (id uint64, alone bool, err error) {
 	s.start = time.Since(l.r.src.start)
@@ -196,8 +196,8 @@ func (l *Link) add(s slot, size int) (id uint64, alone bool, err error) {
 	if l.err != nil {
 		return 0, false, l.err
 	}
-	if l.leaving != nil {
-		return 0, false, l.leaving
+	if l.draining != nil {
+		return 0, false, l.draining
 	}
 	if id, alone, err = l.pending.add(s, size); err == nil {
 		l.stats.asked(s.kind, s.keys)
@@ -229,14 +229,14 @@ func (l *Link) Cancel(id uint64) bool {
 func (l *Link) HasRoom() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.pending.room()
+	return l.pending.hasRoom()
 }
 
 // Room returns when there is room for one more request, which somebody else may
 // take, or with the error of ctx, or with why the link takes no requests.
 func (l *Link) Room(ctx context.Context) error {
 	l.mu.Lock()
-	if l.err != nil || l.leaving != nil || l.pending.room() {
+	if l.err != nil || l.draining != nil || l.pending.hasRoom() {
 		l.mu.Unlock()
 		return l.Err()
 	}
@@ -289,12 +289,12 @@ func (l *Link) handle(f *frame) error {
 		}
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		return l.leave(ErrGoAway)
+		return l.drain(ErrGoAway)
 	}
 	return protocolError("a frame that only the asking side sends")
 }
 
-// answer hands an answer to the one who waits for it.
+// answer hands the answer in a frame to its Waiter.
 func (l *Link) answer(f *frame) error {
 	l.mu.Lock()
 	s := l.pending.find(f.id)
@@ -309,8 +309,8 @@ func (l *Link) answer(f *frame) error {
 	}
 	l.stats.Latency.Observe(l.r.src.now - start)
 	var err error
-	if l.pending.open == 0 && l.leaving != nil {
-		err = l.leaving // it was the last
+	if l.pending.open == 0 && l.draining != nil {
+		err = l.draining // it was the last
 	}
 	l.mu.Unlock()
 	if w != nil {
@@ -336,15 +336,15 @@ func (l *Link) decode(f *frame) (peer.Answer, error) {
 	return a, nil
 }
 
-// leave takes no more requests. It returns err if none are in flight; else the
-// link ends with the last of them. mu is held.
-func (l *Link) leave(err error) error {
-	if l.leaving == nil {
-		l.leaving = err
+// drain takes no more requests. It returns err if none are in flight; else the link ends with
+// the last of them. The caller holds l.mu.
+func (l *Link) drain(err error) error {
+	if l.draining == nil {
+		l.draining = err
 		l.pending.wakeAll()
 	}
 	if l.pending.open == 0 {
-		return l.leaving
+		return l.draining
 	}
 	return nil
 }
@@ -359,11 +359,11 @@ func (l *Link) fail(err error) {
 	}
 	l.err = err
 	l.watch.timer.Stop()
-	open := l.pending.takeAll()
+	open := l.pending.endAll()
 	l.mu.Unlock()
 	l.nc.Close()
 	l.w.fail(err)
-	defer close(l.done) // when all know
+	defer close(l.done) // when all have their answers
 	failure := &peer.PeerError{Peer: l.name, Err: err}
 	for i := range open {
 		s := &open[i]
@@ -382,8 +382,8 @@ func (l *Link) fail(err error) {
 	}
 }
 
-// Done returns a channel that is closed when the link has ended and all who waited
-// were told.
+// Done returns a channel that is closed when the link has ended and all Waiters have their
+// answers.
 func (l *Link) Done() <-chan struct{} { return l.done }
 
 // Err returns why the link takes no more requests, or nil. There may be requests
@@ -394,7 +394,7 @@ func (l *Link) Err() error {
 	if l.err != nil {
 		return l.err
 	}
-	return l.leaving
+	return l.draining
 }
 
 // Close takes no more requests and waits for those in flight, as long as ctx
@@ -403,7 +403,7 @@ func (l *Link) Err() error {
 // Waiter.
 func (l *Link) Close(ctx context.Context) (err error) {
 	l.mu.Lock()
-	idle := l.leave(ErrClosed) != nil
+	idle := l.drain(ErrClosed) != nil
 	l.mu.Unlock()
 	if !idle {
 		select {

@@ -26,7 +26,7 @@ func (p *pending) setTimeout(s *slot) {
 	}
 }
 
-// overdue is what is left to tell of a request that is.
+// overdue is a request that is overdue, with the indexes that its Waiter gets an error for.
 type overdue struct {
 	id      uint64
 	waiter  peer.Waiter
@@ -51,7 +51,7 @@ func (p *pending) tick() (late []overdue, broken bool) {
 				p.due = s.until
 			}
 			continue
-		case s.late:
+		case s.withdrawn:
 			return late, true
 		}
 		if s.waiter != nil {
@@ -63,7 +63,7 @@ func (p *pending) tick() (late []overdue, broken bool) {
 			}
 			late = append(late, o)
 		}
-		s.late, s.waiter = true, nil
+		s.withdrawn, s.waiter = true, nil
 		p.setTimeout(s)
 	}
 	return late, false

@@ -17,7 +17,7 @@ type pending struct {
 	free  []uint32      // the places of slots that are free
 	open  int           // the slots that are not
 	bytes int           // of the frames of the open requests
-	crowd int           // the most that were open at once since none was
+	peak  int           // the most that were open at once since none was
 	limit hello         // what the peer takes
 	every time.Duration // from one tick of the watch to the next
 	now   int64         // ticks of the watch
@@ -31,25 +31,25 @@ type pending struct {
 
 // slot is one request in flight, or the place for one.
 type slot struct {
-	id     uint64 // the place, below a number that differs each time; 0: free
-	kind   body
-	waiter peer.Waiter // nil: canceled
-	start  time.Duration
-	bytes  int // of the request's frame
-	base   int // what is added to an answer's index
-	keys   int // answers to come at first: 1 but for a batch
-	left   int // answers still to come
+	id      uint64 // the place, below a number that differs each time; 0: free
+	kind    body
+	waiter  peer.Waiter // nil: canceled
+	start   time.Duration
+	bytes   int // of the request's frame
+	base    int // what is added to an answer's index
+	keys    int // answers to come at first: 1 but for a batch
+	awaited int // answers still to come
 	// answered has a bit for each key of a batch of more than one.
 	answered []uint64
-	turn     uint64 // how often the slot was used
+	uses     uint64 // how often the slot was used
 
-	timeout time.Duration // of the Query; 0: none
-	until   int64         // the tick at which it is overdue
-	late    bool          // it is, and was withdrawn
+	timeout   time.Duration // of the Query; 0: none
+	until     int64         // the tick at which it is overdue
+	withdrawn bool          // because it was overdue
 }
 
-// room reports whether a request may be sent now, of whatever size.
-func (p *pending) room() bool {
+// hasRoom reports whether a request may be sent now, of whatever size.
+func (p *pending) hasRoom() bool {
 	return uint64(p.open) < p.limit.maxRequests && uint64(p.bytes) < p.limit.maxRequestBytes
 }
 
@@ -57,17 +57,17 @@ func (p *pending) room() bool {
 // request is the only one in flight, and the one before it was too: where many
 // were, more will follow at once.
 func (p *pending) add(s slot, size int) (id uint64, alone bool, err error) {
-	place, turn := uint32(len(p.slots)), uint64(1)
+	place, uses := uint32(len(p.slots)), uint64(1)
 	if n := len(p.free); n > 0 {
 		place = p.free[n-1]
-		turn = p.slots[place].turn + 1
+		uses = p.slots[place].uses + 1
 	}
-	s.id, s.turn = turn<<slotBits|uint64(place), turn
+	s.id, s.uses = uses<<slotBits|uint64(place), uses
 	s.bytes = sizeFrame(s.id, size)
 	if uint64(s.bytes) > p.limit.maxFrame {
 		return 0, false, ErrTooLarge
 	}
-	if !p.room() {
+	if !p.hasRoom() {
 		return 0, false, ErrFull
 	}
 	p.setTimeout(&s)
@@ -79,11 +79,11 @@ func (p *pending) add(s slot, size int) (id uint64, alone bool, err error) {
 	}
 	p.open++
 	p.bytes += s.bytes
-	alone = p.open == 1 && p.crowd <= 1
+	alone = p.open == 1 && p.peak <= 1
 	if p.open == 1 {
-		p.crowd = 0
+		p.peak = 0
 	}
-	p.crowd = max(p.crowd, p.open)
+	p.peak = max(p.peak, p.open)
 	p.wakeOne()
 	return s.id, alone, nil
 }
@@ -97,8 +97,7 @@ func (p *pending) find(id uint64) *slot {
 	return &p.slots[place]
 }
 
-// answer takes note of the answer to one key of s, and reports whether it was
-// awaited.
+// answer counts the answer to one key of s, and reports whether it was awaited.
 func (p *pending) answer(s *slot, index uint32) bool {
 	if uint64(index) >= uint64(s.keys) {
 		return false
@@ -109,7 +108,7 @@ func (p *pending) answer(s *slot, index uint32) bool {
 		}
 		s.answered[index/64] |= 1 << (index % 64)
 	}
-	if s.left--; s.left == 0 {
+	if s.awaited--; s.awaited == 0 {
 		p.remove(s)
 	}
 	return true
@@ -124,13 +123,13 @@ func (p *pending) remove(s *slot) {
 	p.free = append(p.free, uint32(s.id&(mostRequests-1)))
 	p.open--
 	p.bytes -= s.bytes
-	*s = slot{turn: s.turn}
+	*s = slot{uses: s.uses}
 	p.wakeOne()
 }
 
 // wakeOne tells the first of those who wait, if there is room.
 func (p *pending) wakeOne() {
-	if p.waiting.Len() > 0 && p.room() {
+	if p.waiting.Len() > 0 && p.hasRoom() {
 		close(p.waiting.Remove(p.waiting.Front()).(chan struct{}))
 	}
 }
@@ -142,9 +141,9 @@ func (p *pending) wakeAll() {
 	}
 }
 
-// takeAll ends all open requests and returns them.
-func (p *pending) takeAll() []slot {
-	taken := p.slots
+// endAll ends all open requests and returns them.
+func (p *pending) endAll() []slot {
+	ended := p.slots
 	p.slots, p.free, p.open, p.bytes, p.due = nil, nil, 0, 0, 0
-	return taken
+	return ended
 }

@@ -28,9 +28,9 @@ type reader struct {
 	maxKeys  int
 	answers  bool // it reads answers: a long frame is a value, as a rule
 	f        frame
-	// begun is called where a frame has begun to arrive and its end is waited for, and
-	// whole when that is over. They may be nil.
-	begun, whole func()
+	// onPartial is called where a frame has begun to arrive and its end is waited for, and
+	// onWhole when that is over. They may be nil.
+	onPartial, onWhole func()
 }
 
 // source is the connection, as a reader sees it.
@@ -90,9 +90,9 @@ func (r *reader) next() (*frame, int, error) {
 		return nil, 0, protocolError("a frame of %d bytes: want 1 to %d", v, r.maxFrame)
 	}
 	size := int(v)
-	partial := r.begun != nil && r.buf.buffered() < size
+	partial := r.onPartial != nil && r.buf.buffered() < size
 	if partial {
-		r.begun()
+		r.onPartial()
 	}
 	if size <= readBuffer || !r.answers {
 		err = r.buffered(size)
@@ -100,7 +100,7 @@ func (r *reader) next() (*frame, int, error) {
 		err = r.long(size)
 	}
 	if partial {
-		r.whole()
+		r.onWhole()
 	}
 	if err == nil {
 		return &r.f, size, nil

@@ -21,8 +21,10 @@ type Server struct {
 	cfg     Config
 	nc      net.Conn
 	handler peer.Handler
-	query   peer.Query // what handler.Hit is asked, so that none is allocated; of the goroutine in Run
-	r       reader     // of the goroutine in Run
+	// query is what handler.Hit is asked, so that none is allocated. Hit may change it. It belongs
+	// to the goroutine in Run.
+	query   peer.Query
+	r       reader // of the goroutine in Run
 	w       writer
 	largest int // value that the peer takes; of the goroutine in Run until jobs start
 
@@ -34,10 +36,10 @@ type Server struct {
 	// These count what is answered by the goroutine in Run, and are read by Stats.
 	requests, keys, batches, changes, canceled, loads atomic.Int64
 
-	shared *Shared
-	held   budget       // the values of answers that wait until there is room to write them
-	loaded atomic.Int64 // keys that were answered by the jobs of the lane loads
-	late   *time.Timer  // ends the stream if a frame, or the hello, is not whole in time
+	shared     *Shared
+	held       budget       // the values of answers that wait until there is room to write them
+	loaded     atomic.Int64 // keys that were answered by the jobs of the lane loads
+	unfinished *time.Timer  // ends the stream if a frame, or the hello, is not whole in time
 
 	mu   sync.Mutex
 	jobs jobs // guarded by mu
@@ -57,11 +59,11 @@ func NewServer(nc net.Conn, br *bufio.Reader, h peer.Handler, cfg Config) *Serve
 	s.held.most = int64(s.cfg.MaxHeldBytes)
 	o := &s.jobs
 	o.open = make(map[uint64]*job)
-	o.loads = lane{server: s, most: s.cfg.MaxLoads, room: &s.shared.loads}
-	o.rounds = lane{server: s, most: s.cfg.MaxChanges, room: &s.shared.changes}
-	o.nested = lane{server: s, most: nestedLoads * s.cfg.MaxLoads, room: &s.shared.nested,
-		full: "as many loads that are asked for inside of loads are running as the peer has at once"}
-	o.told = lane{server: s, most: s.cfg.MaxChanges}
+	o.loads = lane{server: s, most: s.cfg.MaxLoads, quota: &s.shared.loads}
+	o.rounds = lane{server: s, most: s.cfg.MaxChanges, quota: &s.shared.changes}
+	o.nested = lane{server: s, most: nestedLoads * s.cfg.MaxLoads, quota: &s.shared.nested,
+		refusal: "as many loads that are asked for inside of loads are running as the peer has at once"}
+	o.hints = lane{server: s, most: s.cfg.MaxChanges}
 	o.quick = lane{server: s, most: mostQuick}
 	return s
 }
@@ -71,14 +73,14 @@ func NewServer(nc net.Conn, br *bufio.Reader, h peer.Handler, cfg Config) *Serve
 // must be called exactly once.
 func (s *Server) Run() error {
 	defer close(s.done)
-	watch := s.watch()
+	watch := s.endWhenIdle()
 	s.running.Go(func() {
 		if s.w.run(s.ctx.Done()) != nil {
 			s.nc.Close() // Run sees it
 		}
 	})
 	err := s.read()
-	s.late.Stop()
+	s.unfinished.Stop()
 	if errors.Is(err, ErrProtocol) {
 		s.goAway(peer.RefuseInvalid(err.Error()))
 	}
@@ -111,17 +113,17 @@ func (s *Server) read() error {
 		s.flush()
 		s.query = peer.Query{} // its strings may hold the memory of a long frame
 	}
-	s.late = time.AfterFunc(s.cfg.HelloTimeout, func() { s.endLate("hello", s.cfg.HelloTimeout) })
+	s.unfinished = time.AfterFunc(s.cfg.HelloTimeout, func() { s.endUnfinished("hello", s.cfg.HelloTimeout) })
 	asking, err := s.r.hello()
 	if err != nil {
 		return s.ended(err)
 	}
-	if s.late.Stop() {
-		s.late = time.AfterFunc(time.Hour, func() { s.endLate("whole frame", s.cfg.FrameTimeout) })
-		s.late.Stop()
+	if s.unfinished.Stop() {
+		s.unfinished = time.AfterFunc(time.Hour, func() { s.endUnfinished("whole frame", s.cfg.FrameTimeout) })
+		s.unfinished.Stop()
 	}
-	s.r.begun = func() { s.late.Reset(s.cfg.FrameTimeout) }
-	s.r.whole = func() { s.late.Stop() }
+	s.r.onPartial = func() { s.unfinished.Reset(s.cfg.FrameTimeout) }
+	s.r.onWhole = func() { s.unfinished.Stop() }
 	s.largest = s.cfg.LargeValue
 	if asking.maxFrame > 0 {
 		s.largest = max(0, min(s.largest, int(min(asking.maxFrame, 1<<30))-besideValue))
@@ -138,9 +140,9 @@ func (s *Server) read() error {
 	}
 }
 
-// endLate ends the stream because what has begun to come was not whole in time. Whoever
+// endUnfinished ends the stream because what has begun to come was not whole in time. Whoever
 // sends a byte now and then would hold on to it otherwise.
-func (s *Server) endLate(what string, within time.Duration) {
+func (s *Server) endUnfinished(what string, within time.Duration) {
 	s.cancel(fmt.Errorf("stream: %w: no %s within %v", ErrSilent, what, within))
 	s.nc.Close()
 }
@@ -169,7 +171,7 @@ func (s *Server) handle(f *frame, size int) error {
 		lane := &s.jobs.quick
 		switch peer.ChangeWaits(f.message) {
 		case peer.ForSender:
-			lane = &s.jobs.told
+			lane = &s.jobs.hints
 		case peer.ForOthers:
 			lane = &s.jobs.rounds
 		}
@@ -196,7 +198,7 @@ func (s *Server) get(f *frame, size int) error {
 		return s.answer(f.id, 0, a, err)
 	}
 	s.loads.Add(1)
-	f.query(&s.query) // the handler may have changed it
+	f.query(&s.query)
 	if f.cachedOnly && f.id != 0 { // it waits for nothing, and so must not wait for loads
 		q := cloneQuery(&s.query)
 		a, err := s.handler.Load(s.ctx, &q)
@@ -322,7 +324,7 @@ func (s *Server) Close(ctx context.Context) (err error) {
 			requests, bytes := s.requests.Load(), s.r.src.count.Load()
 			s.mu.Lock()
 			s.jobs.closing = ticks >= closingTicks
-			over = len(s.jobs.open) == s.jobs.late
+			over = len(s.jobs.open) == s.jobs.afterClose
 			s.mu.Unlock()
 			if ticks < closingTicks { // a peer that pings may still read the last answers
 				over = over && requests == came && (bytes == went || s.w.idle())
@@ -338,9 +340,9 @@ func (s *Server) Close(ctx context.Context) (err error) {
 	return err
 }
 
-// watch closes the connection when for the idle timeout no byte has come, or none
+// endWhenIdle closes the connection when for the idle timeout no byte has come, or none
 // could be written.
-func (s *Server) watch() *time.Timer {
+func (s *Server) endWhenIdle() *time.Timer {
 	const ticks = 4
 	var mu sync.Mutex // the timer may be faster than its own assignment
 	var timer *time.Timer

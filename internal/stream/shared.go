@@ -32,7 +32,7 @@ type Limits struct {
 
 // Shared is what the streams share that one process answers.
 type Shared struct {
-	loads, nested, changes room
+	loads, nested, changes quota
 	requests, held         budget
 }
 
@@ -47,14 +47,14 @@ func NewShared(l Limits) *Shared {
 	return s
 }
 
-// budget is an amount of which parts are taken and given back.
+// budget is an amount of which parts are acquired and released.
 type budget struct {
 	most int64
 	used atomic.Int64
 }
 
-// take takes n, and reports whether there was as much.
-func (b *budget) take(n int) bool {
+// acquire acquires n, and reports whether there was as much.
+func (b *budget) acquire(n int) bool {
 	for {
 		used := b.used.Load()
 		if used+int64(n) > b.most {
@@ -66,11 +66,11 @@ func (b *budget) take(n int) bool {
 	}
 }
 
-func (b *budget) give(n int) { b.used.Add(-int64(n)) }
+func (b *budget) release(n int) { b.used.Add(-int64(n)) }
 
-// room bounds what all servers have in progress of one kind. Those whose jobs wait for
+// quota bounds what all servers have in progress of one kind. Those whose jobs wait for
 // it stand in line, so that none of them is overtaken for ever.
-type room struct {
+type quota struct {
 	budget
 	ended atomic.Int64 // jobs, from the beginning
 	waits atomic.Int32 // the length of line, for those who look without the lock
@@ -79,44 +79,44 @@ type room struct {
 	line []*lane // guarded by mu
 }
 
-// enter takes n. Who is not in line does not overtake those who are. What is alone may
-// have any size.
-func (r *room) enter(n int, inLine bool) bool {
-	if !inLine && r.waits.Load() > 0 {
+// enter acquires n, and reports whether it did. Who is not in line does not overtake those who
+// are. What is alone may have any size.
+func (q *quota) enter(n int, inLine bool) bool {
+	if !inLine && q.waits.Load() > 0 {
 		return false
 	}
-	return r.take(n) || r.used.CompareAndSwap(0, int64(n))
+	return q.acquire(n) || q.used.CompareAndSwap(0, int64(n))
 }
 
-// leave gives n back, and lets in who is in line.
-func (r *room) leave(n int) {
-	r.give(n)
-	r.ended.Add(1)
-	for r.waits.Load() > 0 {
-		r.mu.Lock()
+// leave releases n, and lets in who is in line.
+func (q *quota) leave(n int) {
+	q.release(n)
+	q.ended.Add(1)
+	for q.waits.Load() > 0 {
+		q.mu.Lock()
 		var l *lane
-		if len(r.line) > 0 {
-			l = r.line[0]
-			r.line[0] = nil
-			r.line = r.line[1:]
-			r.waits.Add(-1)
+		if len(q.line) > 0 {
+			l = q.line[0]
+			q.line[0] = nil
+			q.line = q.line[1:]
+			q.waits.Add(-1)
 		}
-		r.mu.Unlock()
+		q.mu.Unlock()
 		if l == nil || !l.server.goOn(l) {
 			return
 		}
 	}
 }
 
-// standInLine has l wait. Who was at the head of the line, and found less room than it
+// standInLine puts l in line. Who was at the head of the line, and found less room than it
 // needs, stays there.
-func (r *room) standInLine(l *lane, first bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+func (q *quota) standInLine(l *lane, first bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	if first {
-		r.line = append([]*lane{l}, r.line...)
+		q.line = append([]*lane{l}, q.line...)
 	} else {
-		r.line = append(r.line, l)
+		q.line = append(q.line, l)
 	}
-	r.waits.Add(1)
+	q.waits.Add(1)
 }

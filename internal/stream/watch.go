@@ -23,7 +23,7 @@ type watch struct {
 	pinged bool  // since a byte came
 }
 
-// watchIdle sets the timer for the next ping of an idle link. mu is held.
+// watchIdle sets the timer for the next ping of an idle link. The caller holds l.mu.
 func (l *Link) watchIdle() {
 	l.watch.fast = false
 	every := time.Hour
@@ -37,7 +37,7 @@ func (l *Link) watchIdle() {
 	}
 }
 
-// watchFast begins the detection. mu is held.
+// watchFast begins the detection. The caller holds l.mu.
 func (l *Link) watchFast() {
 	l.watch.fast, l.watch.silent, l.watch.pinged = true, 0, false
 	l.watch.seen = l.r.src.count.Load()

@@ -31,7 +31,7 @@ type writer struct {
 	count atomic.Int64 // bytes written
 
 	mu      sync.Mutex
-	room    sync.Cond // of mu: next has become smaller, or err was set
+	drained sync.Cond // of mu: next has become smaller, or err was set
 	next    gathered  // guarded by mu; what goes out next
 	spare   gathered  // guarded by mu; empty, with memory to use again
 	writing bool      // guarded by mu; somebody writes what was next before
@@ -56,7 +56,7 @@ type cut struct {
 func (w *writer) init(nc net.Conn, most int) {
 	w.nc, w.most = nc, most
 	w.wake = make(chan struct{}, 1)
-	w.room.L = &w.mu
+	w.drained.L = &w.mu
 	switch nc.(type) {
 	case *net.TCPConn, *net.UnixConn:
 		w.copies = gatherCopies
@@ -91,7 +91,7 @@ func (w *writer) gather(id uint64, index uint32, a *response) {
 	}
 }
 
-// answerInTurn gathers an answer when there is room, and has it written. Of many that wait
+// answerInTurn gathers an answer when there is room, and wakes run. Of many that wait
 // no more is gathered than there is room for. A value that has to wait is held, and
 // released after. If it may not be, the answer is that the value takes the plain way, and does not
 // wait, because whoever gave it may have the value as long as it does: there are no more of
@@ -117,7 +117,7 @@ func (w *writer) answerInTurn(id uint64, index uint32, a *response, hold func(n 
 // full reports whether whoever has more to say has to wait. The caller holds w.mu.
 func (w *writer) full() bool { return w.err == nil && len(w.next.buf)+w.next.size >= w.most }
 
-// put gathers what add appends and has it written.
+// put gathers what add appends, and wakes run.
 func (w *writer) put(add func(b []byte) []byte) {
 	w.mu.Lock()
 	if w.err == nil {
@@ -126,7 +126,7 @@ func (w *writer) put(add func(b []byte) []byte) {
 	w.unlockSignal()
 }
 
-// signal has what was gathered written by run.
+// signal wakes run.
 func (w *writer) signal() {
 	w.mu.Lock()
 	w.unlockSignal()
@@ -142,7 +142,7 @@ func (w *writer) unlockSignal() {
 	w.mu.Unlock()
 }
 
-// run writes what it is told of by signal, until done is closed or a write fails.
+// run writes what was gathered whenever it is woken, until done is closed or a write fails.
 func (w *writer) run(done <-chan struct{}) error {
 	for {
 		select {
@@ -185,7 +185,7 @@ func (w *writer) flush() (more bool, err error) {
 		w.err = fmt.Errorf("stream: write: %w", err)
 		w.next = gathered{}
 	}
-	w.room.Broadcast()
+	w.drained.Broadcast()
 	return len(w.next.buf) > 0, w.err
 }
 
@@ -215,7 +215,7 @@ func (w *writer) waitRoom() error {
 func (w *writer) awaitRoom() {
 	for w.full() {
 		if w.writing {
-			w.room.Wait()
+			w.drained.Wait()
 			continue
 		}
 		w.mu.Unlock()
@@ -224,14 +224,14 @@ func (w *writer) awaitRoom() {
 	}
 }
 
-// fail has nothing written any more, and lets go those who wait.
+// fail stops all writing, and lets go those who wait.
 func (w *writer) fail(err error) {
 	w.mu.Lock()
 	if w.err == nil {
 		w.err = err
 	}
 	w.next = gathered{}
-	w.room.Broadcast()
+	w.drained.Broadcast()
 	w.mu.Unlock()
 }
 
