@@ -1,0 +1,48 @@
+// Package house holds the plan of the house: which packages stand on which, and in which order the
+// files of the root do. Its tests hold the code against the plan.
+package house
+
+// packages are those of the module, each before those that may import it. Packages of other
+// modules stand on all of these.
+var packages = []string{
+	"pb",
+	"internal/clock",
+	"internal/quote",
+	"internal/failpoint",
+	"internal/stripe",
+	"internal/peerurl",
+	"internal/store",
+	"internal/snapshot",
+	"internal/simnet",
+	"singleflight",
+	"consistenthash",
+	"lru",
+	"discovery",
+	"peer",
+	"internal/lease",
+	"internal/breaker",
+	"internal/stream",
+	"internal/httppeer",
+	"internal/cluster",
+	".",
+	"cachetest",
+	"internal/direct",
+	"internal/owners",
+	"internal/house",
+	"example/node",
+	"example",
+}
+
+// apart are packages that do not import each other, though the order would allow it.
+var apart = [][2]string{
+	{"internal/httppeer", "internal/cluster"},
+}
+
+const (
+	// mostFiles is how many files the root has at most, and mostLines how many lines each.
+	mostFiles = 30
+	mostLines = 400
+)
+
+// rootFiles are the files of the root, each before those that may use its names.
+var rootFiles = []string{}
