@@ -131,6 +131,6 @@ var (
 	ErrGateway = errors.New("a gateway answers")
 )
 
-// ErrLarge says that a value takes a request of its own, because it would hold up other answers:
-// ask by Starter.GetLarge.
+// ErrLarge says that a value takes a request of its own, because it would hold up other answers. A
+// Waiter gets it: ask by Starter.GetLarge.
 var ErrLarge = errors.New("the value takes a request of its own")

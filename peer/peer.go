@@ -25,8 +25,8 @@ type Peer interface {
 // Query is what a peer is asked for.
 type Query struct {
 	Group, Key string
-	// From is the name of the peer that asks. The transport of the peer that
-	// answers sets it; empty, it is not known.
+	// From is the name of the peer that asks. The Handler of the peer that answers sets it:
+	// a transport gives the name to Process.Accept. Empty: it is not known.
 	From string
 	// Lease is for how long, from now on, the one who asks will use the answer for
 	// callers to come. The peer that answers records it.

@@ -102,14 +102,14 @@ func (s Sent) Cancel() bool { return s.By.Cancel(s.ID) }
 // methods are called concurrently, but for Hit.
 type Handler interface {
 	// Hit answers for a key that is cached; the error is ErrNotCached if it is not. It does
-	// not block. It keeps no memory of the query, and the Value in the Answer must not be
-	// changed.
+	// not block. The query and its strings are used again after it has returned; it may
+	// change the query. The Value in the Answer must not be changed.
 	Hit(q *Query) (Answer, error)
 	// Load answers for a key that was not cached. If the query is for what is cached alone
-	// (CachedOnly), it does not block.
+	// (CachedOnly), it does not block. It may keep the query's strings.
 	Load(ctx context.Context, q *Query) (Answer, error)
 	// LoadBatch calls answer for each of the keys of one batch that were not cached, as they
-	// come, with their place in keys; q is all but its Key. It may call answer concurrently,
+	// come, with their place in keys, which it may keep; q is all but its Key. It may call answer concurrently,
 	// and more than once for a key, but not after it has returned. Those not answered then
 	// are errors for the peer.
 	LoadBatch(ctx context.Context, q *Query, keys []string, answer func(i int, a Answer, err error))
