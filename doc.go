@@ -6,17 +6,48 @@
 // the function that loads a key from the origin: a database, a service, a slow
 // computation.
 //
-//	pool, err := peercache.NewHTTPPool("http://10.0.0.1:8001")
+//	pool, err := peercache.NewHTTPPool("http://10.0.0.1:8001", // this process, as its peers reach it
+//		peercache.WithPoolLogger(slog.Default()))
+//	if err != nil {
+//		log.Fatal(err)
+//	}
 //	scores, err := peercache.NewGroup("scores", 64<<20, peercache.GetterFunc(load), peercache.WithPeers(pool))
-//	err = pool.Set("http://10.0.0.1:8001", "http://10.0.0.2:8001", "http://10.0.0.3:8001")
-//	go http.ListenAndServe(":8001", pool)
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	listener, err := net.Listen("tcp", ":8001")
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	server := &http.Server{Handler: pool, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 64 << 10}
+//	go server.Serve(listener) // before Set: the peers ask as soon as they know of this process
+//	if err := pool.Set("http://10.0.0.1:8001", "http://10.0.0.2:8001", "http://10.0.0.3:8001"); err != nil {
+//		log.Fatal(err)
+//	}
+//	if err := pool.Ready(ctx); err != nil { // returns when the process is warm, or ctx ends
+//		log.Fatal(err)
+//	}
 //	view, err := scores.Get(ctx, "Tom")
 //
-// In place of Set, a discovery can tell the pool who the peers are: see
-// WithDiscovery and Join, and package discovery.
+// The order matters: peers ask a process as soon as they know of it, so it listens before
+// Set. Ready waits until the process is warm, or ctx ends. At its end a process calls
+// HTTPPool.Shutdown, and stops its server after that.
 //
 // A group's values are bytes. NewTypedGroup makes one whose values are structs or
 // protobuf messages.
+//
+// # Options to know first
+//
+//   - WithPeers makes a group part of the cluster. Without it the group is a local cache.
+//   - WithTTL sets how long a value may be served. The default is without end.
+//   - WithPoolLogger logs what is wrong with the configuration and the peers of a pool.
+//   - WithLogger logs what a group does. It is another option than WithPoolLogger.
+//   - WithContextCodec carries values of a caller's context to a getter in another process.
+//   - WithDiscovery finds the peers, with Join in place of Set: see package discovery.
+//   - WithCluster names the cluster, so that peers of another cluster are refused.
+//
+// Without the two loggers nothing is logged. All other options have defaults that need no
+// change in clusters of up to 1,000 processes.
 //
 // # The life of a Get
 //

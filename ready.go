@@ -13,7 +13,8 @@ import (
 // view, by Set or by Join, the peers that can be reached have it too, those to which this
 // process is new have handed over what is its own now, and what may be used of the
 // snapshots is restored. If ctx ends before, the error wraps ctx.Err and says what was
-// missing. It is made for a readiness probe.
+// missing. It is made for a readiness probe: give ctx a time that is shorter than the
+// probe's timeout, such as 500 ms where that is 1 s, or the probe never sees the error.
 //
 // Peers that cannot be reached are not waited for, and those that have values to hand over,
 // or lack a group, for no longer than WithHandover's time after this process got its view.
