@@ -14,8 +14,8 @@ import (
 	"github.com/peercache/peercache/discovery"
 )
 
-// WithDiscovery makes the pool get its views from d, from its Join on, in place of
-// Set; until then it is alone. A Discovery is for one pool.
+// WithDiscovery makes the pool get its views from d in place of Set, from Join on. Until then the
+// process is alone. A Discovery is for one pool.
 func WithDiscovery(d discovery.Discovery) PoolOption {
 	return func(p *HTTPPool) error {
 		if d == nil {
@@ -29,14 +29,25 @@ func WithDiscovery(d discovery.Discovery) PoolOption {
 	}
 }
 
-// WithPoolLogger makes the pool say, at level warn, what is wrong with the views
-// that it gets from its discovery, and at level error that the discovery has
-// failed; at level warn that the breaker of a peer has opened, and why, and at level
-// info that it has closed, both at level debug for a peer that leaves, or that comes
-// within ten seconds of the view; at level info how many values a change of the view had
-// handed over to their new owners, and at level warn if that were not all; at level warn
-// that a snapshot could not be written. By default, and with nil, it says nothing. The
-// handler may be called with locks held: it must not use the pool or its groups.
+// WithPoolLogger makes the pool log, at level
+//
+//   - error: the discovery has failed; the view could not follow a peer that left or is back;
+//   - warn: "the configuration is wrong", with each ConfigError, also a MissingGroup; what works
+//     worse than it should, such as a peer without a stream, a server that ends requests before
+//     they are answered, a process that does not reach its own address, or a transport that is
+//     not good for peers; the breaker of a peer has opened, and why; what is wrong with the views
+//     of the discovery, and which members are left out; a loopback address in the list of Set
+//     that other machines cannot reach; not all values were handed over to their new owners; a
+//     snapshot could not be written;
+//   - info: values were handed over; a breaker has closed after a warning that it opened; a
+//     breaker has opened because of a wrong configuration, which has a warning of its own;
+//   - debug: the breaker of a peer that leaves, or has not answered since it came into the view.
+//     If such a new peer does not answer within ten seconds, that is a warning.
+//
+// A wrong configuration of one kind at one address is at most one warning in ten minutes, and
+// so is what works worse than it should. What concerns a single group goes to WithLogger. By
+// default, and with nil, the pool logs nothing. The handler may be called with locks held: it
+// must not use the pool or its groups.
 func WithPoolLogger(l *slog.Logger) PoolOption {
 	return func(p *HTTPPool) error {
 		if l == nil {
@@ -52,17 +63,15 @@ func WithPoolLogger(l *slog.Logger) PoolOption {
 // view that holds this process is in place. Call it when the server is listening:
 // the peers will ask at once.
 //
-// In a view, what is no base URL of a peer is left out, with a warning to the logger of
-// WithPoolLogger: also what is not spelled as Set wants it, what a WithPeerFilter refuses,
-// and a loopback or link-local address, if this process has none of the kind. A view of
-// more peers than WithMaxPeers allows is not taken. A process that the view lacks is added
-// to it, so that it serves itself as it did. If there is nobody in a view, the last one
-// stands.
+// The pool leaves out of a view, with a warning to the logger of WithPoolLogger: what is no base
+// URL of a peer, what is not spelled as Set wants it, what a WithPeerFilter refuses, and a
+// loopback or link-local address, if this process has none of the kind. It does not take a view
+// of more peers than WithMaxPeers allows. If a view lacks this process, the pool adds it, so that
+// it goes on serving its own callers. If nobody is in a view, the last one stands.
 //
-// If ctx ends first, the error wraps ctx.Err and says what was missing. The
-// discovery goes on all the same, so that a process may serve alone until its
-// peers are known; it hears of no Remove until then, and drops what it cached when they
-// are. Join may be called again, to wait. It also fails if the pool has
+// If ctx ends first, the error wraps ctx.Err and says what was missing. The discovery goes on, so
+// that a process may serve alone until it knows its peers. Until then it hears of no Remove; then
+// it drops what it has cached. Call Join again to go on waiting. Join also fails if the pool has
 // no WithDiscovery, if the discovery failed, and with ErrClosed after Shutdown.
 func (p *HTTPPool) Join(ctx context.Context) error {
 	if p.membership == nil {
