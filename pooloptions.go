@@ -129,7 +129,7 @@ func WithMaxUnproven(n int) PoolOption {
 	}
 }
 
-// WithLargeValue sets the size, in bytes, from which on a value takes the plain way: a request
+// WithLargeValue sets the size, in bytes, above which a value takes the plain way: a request
 // and a connection of its own, where it holds up no other answers. The default is 256 KiB. It
 // cannot be combined with WithoutStream.
 func WithLargeValue(n int) PoolOption {
