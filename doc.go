@@ -70,19 +70,19 @@
 //
 // # The life of a change
 //
-// Remove, Set and Clear go to those who may keep a value of the key for good, its
-// owner and the two peers that stand in for it, and from each of them to the holders
-// of the copies that it gave away. What is being loaded or fetched meanwhile is given
-// to those who wait for it and not kept. When the call returns nil, no Get that
-// starts later, on any peer, sees an older value (P8); docs/consistency.md says more.
+// Remove, Set and Clear go to the owner of the key and to the two peers that stand in for
+// it. Each of these tells the holders of the copies that it gave away. A value that is being
+// loaded or fetched meanwhile goes to the callers who wait for it, and is not cached. When
+// the call returns nil, no Get that starts later, on any peer, sees an older value (P8);
+// docs/consistency.md says more.
 //
 // # The life of a process
 //
-// One that comes announces its view, and is offered the values that it owns from then on
-// by those that owned them; Ready says when it is warm. One that leaves says so by
-// Shutdown, and offers all it has to those that own it then. So a deploy loads nothing
-// again. One that fails is not asked any more until it answers again, and its keys go to
-// the next peer. docs/faults.md says more.
+// A process that starts announces its view to its peers. The previous owners of its keys
+// offer it their values, and Ready says when it is warm. A process that calls Shutdown tells
+// its peers, and offers its values to their next owners. So a deploy loads nothing again. If
+// a process fails, its peers do not ask it until it answers again, and its keys go to the
+// next peer. docs/faults.md says more.
 //
 // # Where to read on
 //
@@ -95,15 +95,15 @@
 //
 // The path of a change is change.go, and pending.go is its error. holders.go knows who has
 // copies (holdernames.go: under which numbers), agreement.go whether the peers have one view
-// (consent.go in the pool), departed.go tells those who have left it. What a peer's request
-// says of its sender is not believed at once: hint.go says why.
+// (consent.go in the pool), and departed.go tells those who have left it. hint.go says why a
+// pool does not believe at once what a request says of its sender.
 //
-// HTTPPool is httppool.go, its view and ring view.go. Peers are named as peerurl.go says, and
-// allowed by peerlist.go; join.go is where views come from, ready.go and leave.go are the
-// beginning and the end of this process's part in them, and former.go keeps what belongs to
-// a peer that may be back. handover.go takes values over when the view changes, and offer.go
-// gives them away; snapshot.go and restore.go take them over from the process before this
-// one, where the peers know that they were not changed (changelog.go, farewell.go, vouch.go).
+// HTTPPool is httppool.go, its view and ring view.go. peerurl.go checks how peers are spelled,
+// and peerlist.go which ones are allowed. join.go gets views from a discovery; ready.go and
+// leave.go are the beginning and the end of this process as a peer, and former.go keeps what
+// belongs to a peer that may be back. handover.go takes values over when the view changes, and
+// offer.go gives them away. snapshot.go and restore.go take values over from the previous
+// process, if the peers confirm that they were not changed (changelog.go, farewell.go, vouch.go).
 //
 // httppeer.go asks a peer on the connection of link.go, and plain.go by the plain way, with
 // pulse.go and transport.go. breaker.go keeps callers from a peer that fails (health.go says
