@@ -1,6 +1,7 @@
 package peercache_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -77,27 +78,106 @@ func TestP11ListsAndGroupsThatDiffer(t *testing.T) {
 	})
 }
 
-// A peer that lacks a group holds up Ready for a time only.
+// A peer that lacks a group holds up Ready for WithHandover's time only. The error names both.
 func TestReadyWaitsForGroups(t *testing.T) {
 	simulate(t, func(t *testing.T, net *simnet.Network) {
 		var o edition
 		a, b := place(t, net, 0, at(0), &o, nil), place(t, net, 1, at(1), &o, nil)
-		if _, err := peercache.NewGroup("another", 1<<20, &o, peercache.WithPeers(a.pool)); err != nil {
-			t.Fatal(err)
-		}
-		for _, n := range []*placed{a, b} {
-			if err := n.pool.Set(at(0), at(1)); err != nil {
-				t.Fatal(err)
+		withGroups(t, a, &o, "users")
+		start := time.Now()
+		setAll(t, a, b)
+		for range 2 { // before the first look as well as after it
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			err := a.pool.Ready(ctx)
+			cancel()
+			if want := "peercache: not ready: peers lack groups that this process has: " + at(1) + ` has no group "users" (context deadline exceeded)`; err == nil || err.Error() != want {
+				t.Errorf("Ready returns %v: want %s", err, want)
+			}
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Ready returns %v: want one that wraps the error of its context", err)
 			}
 		}
-		time.Sleep(2 * time.Second)
-		if err := a.unready(t); err != nil && !strings.Contains(err.Error(), "lack groups") {
-			t.Errorf("Ready returns %v: want that a peer lacks a group", err)
-		} else if err == nil {
-			t.Log("ready within 10 seconds")
-		}
-		if err := a.unready(t); err != nil {
+		if err := a.pool.Ready(inside(t)); err != nil {
 			t.Errorf("Ready returns %v: want nil after WithHandover's time", err)
 		}
+		if took := time.Since(start); took < peercache.DefaultHandoverTime || took > peercache.DefaultHandoverTime+100*time.Millisecond {
+			t.Errorf("ready after %v: want WithHandover's time", took)
+		}
+		if err := b.pool.Ready(inside(t)); err != nil {
+			t.Errorf("Ready of the peer that lacks the group returns %v", err)
+		}
 	})
+}
+
+// Ready does not wait where the groups of the peers show at once that none lacks any, nor for
+// those who cannot say.
+func TestReadyIsNotSlowedDownByGroups(t *testing.T) {
+	for name, c := range map[string]struct {
+		here, there []string // the groups of both, besides the one of all
+		then        func(t *testing.T, net *simnet.Network, b *placed)
+		within      time.Duration
+	}{
+		"the same groups":   {here: []string{"users"}, there: []string{"users"}, within: 100 * time.Millisecond},
+		"the peer has more": {there: []string{"users"}, within: 100 * time.Millisecond},
+		"the peer cannot be reached": {
+			here: []string{"users"}, within: 3 * time.Second,
+			then: func(t *testing.T, net *simnet.Network, _ *placed) { net.Cut(host(0), host(1)) },
+		},
+		"the peer is lost before it says which": {
+			here: []string{"users"}, within: 6 * time.Second,
+			then: func(t *testing.T, net *simnet.Network, _ *placed) {
+				time.AfterFunc(500*time.Millisecond, func() { net.Cut(host(0), host(1)) })
+			},
+		},
+		"the peer gets the group": {
+			here: []string{"users"}, within: 3 * time.Second,
+			then: func(t *testing.T, _ *simnet.Network, b *placed) {
+				time.AfterFunc(500*time.Millisecond, func() { withGroups(t, b, new(edition), "users") })
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			simulate(t, func(t *testing.T, net *simnet.Network) {
+				var o edition
+				a, b := place(t, net, 0, at(0), &o, nil), place(t, net, 1, at(1), &o, nil)
+				withGroups(t, a, &o, c.here...)
+				withGroups(t, b, &o, c.there...)
+				if c.then != nil {
+					c.then(t, net, b)
+				}
+				setAll(t, a, b)
+				start := time.Now()
+				if err := a.pool.Ready(inside(t)); err != nil {
+					t.Errorf("Ready returns %v", err)
+				}
+				if took := time.Since(start); took > c.within {
+					t.Errorf("ready after %v: want %v at most", took, c.within)
+				}
+			})
+		})
+	}
+}
+
+// withGroups gives a node more groups.
+func withGroups(t *testing.T, n *placed, getter peercache.Getter, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		if _, err := peercache.NewGroup(name, 1<<20, getter, peercache.WithPeers(n.pool)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// setAll gives each node a list of all of them.
+func setAll(t *testing.T, nodes ...*placed) {
+	t.Helper()
+	var list []string
+	for _, n := range nodes {
+		list = append(list, n.url)
+	}
+	for _, n := range nodes {
+		if err := n.pool.Set(list...); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
