@@ -308,6 +308,16 @@ func (p *HTTPPool) answerGroups(resp *pb.ChangeResponse, names bool) {
 	}
 }
 
+// askedForMissing warns that a peer asks for a group that this process does not have. It is
+// one warning, whatever the peers and the names, and none for those that are not on the list.
+func (p *HTTPPool) askedForMissing(from, name string) {
+	if p.view.Load().lists(from) {
+		p.problems.degraded(p.self, groupNotHere,
+			"peers ask for a group that this process does not have, which is normal for a moment in a deploy that brings it: want the same groups in all processes, each made before Set or Join",
+			fmt.Errorf("%s asks for a group named %s", from, quote(name)))
+	}
+}
+
 // quoted quotes names.
 func quoted(names []string) []string {
 	all := make([]string, len(names))

@@ -3,6 +3,9 @@ package peercache_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -159,13 +162,17 @@ func TestReadyIsNotSlowedDownByGroups(t *testing.T) {
 }
 
 // withGroups gives a node more groups.
-func withGroups(t *testing.T, n *placed, getter peercache.Getter, names ...string) {
+func withGroups(t *testing.T, n *placed, getter peercache.Getter, names ...string) (groups []*peercache.Group) {
 	t.Helper()
 	for _, name := range names {
-		if _, err := peercache.NewGroup(name, 1<<20, getter, peercache.WithPeers(n.pool)); err != nil {
+		g, err := peercache.NewGroup(name, 1<<20, getter, peercache.WithPeers(n.pool))
+		if err != nil {
 			t.Error(err)
+			continue
 		}
+		groups = append(groups, g)
 	}
+	return groups
 }
 
 // setAll gives each node a list of all of them.
@@ -179,5 +186,87 @@ func setAll(t *testing.T, nodes ...*placed) {
 		if err := n.pool.Set(list...); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// A process that lacks a group which its peers ask for warns of it: once in ten minutes,
+// however many peers, groups and keys there are.
+func TestP11AGroupThatPeersAskFor(t *testing.T) {
+	for way, opts := range bothWays {
+		for asked, get := range map[string]func(g *peercache.Group, keys []string){
+			"one by one": func(g *peercache.Group, keys []string) {
+				for _, key := range keys {
+					g.Get(context.Background(), key)
+				}
+			},
+			"at once": func(g *peercache.Group, keys []string) { g.GetMulti(context.Background(), keys) },
+		} {
+			t.Run(way+"/"+asked, func(t *testing.T) {
+				simulate(t, func(t *testing.T, net *simnet.Network) {
+					var o edition
+					a, b := place(t, net, 0, at(0), &o, nil, opts...), place(t, net, 1, at(1), &o, nil, opts...)
+					setAll(t, a, b)
+					keys := make([]string, 20)
+					for i := range keys {
+						keys[i] = fmt.Sprint("key", i)
+					}
+					ask := func(names ...string) {
+						for _, g := range withGroups(t, a, &o, names...) {
+							get(g, keys)
+						}
+						synctest.Wait()
+					}
+					ask("users", "orders")
+					if lines := b.log.with("a group that this process does not have", at(0), `users`, "want the same groups"); len(lines) != 1 || len(b.log.with()) != 1 {
+						t.Errorf("want one warning that names the peer and the group: %s", b.log.with())
+					}
+					time.Sleep(10 * time.Minute)
+					ask("carts", "visits")
+					if lines := b.log.with("a group that this process does not have"); len(lines) != 2 {
+						t.Errorf("want one more warning after ten minutes: %s", b.log.with())
+					}
+					if lines := a.log.with("a group that this process does not have"); len(lines) != 0 {
+						t.Errorf("%q: want no warning of who has the groups", lines)
+					}
+				})
+			})
+		}
+	}
+}
+
+// One that is no peer has nothing logged, and one that takes a peer's name one line.
+func TestP10AskingForGroupsThatAreMissing(t *testing.T) {
+	for name, c := range map[string]struct {
+		from string
+		want int
+	}{
+		"a stranger":         {"http://10.0.0.99:8001", 0},
+		"one without a name": {"", 0},
+		"the own name":       {at(0), 0},
+		"a peer's name":      {at(1), 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			simulate(t, func(t *testing.T, net *simnet.Network) {
+				n := place(t, net, 0, at(0), new(edition), nil)
+				if err := n.pool.Set(at(0), at(1)); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Second)
+				before := len(n.log.with())
+				for i := range 100 {
+					r := httptest.NewRequest(http.MethodGet, fmt.Sprintf("%s/_peercache/group%d%s/key", at(0), i, strings.Repeat("x", 1000)), nil)
+					r.Header.Set("Peercache-Peer", c.from)
+					w := httptest.NewRecorder()
+					n.pool.ServeHTTP(w, r)
+					if w.Code != http.StatusNotFound {
+						t.Fatalf("status %d: %s", w.Code, w.Body)
+					}
+				}
+				synctest.Wait()
+				if lines := n.log.with()[before:]; len(lines) != c.want || len(strings.Join(lines, "")) > 1000 {
+					t.Errorf("%d lines, want %d: %q", len(lines), c.want, lines)
+				}
+			})
+		})
 	}
 }

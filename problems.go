@@ -37,6 +37,7 @@ const (
 	// What is only warned of: see degraded.
 	noStream
 	endsEarly
+	groupNotHere
 )
 
 var configProblems = [...]string{
