@@ -98,7 +98,7 @@ func (p *HTTPPool) misdirected(r *http.Request) error {
 		p.own.lookAgain()
 		return fmt.Errorf("%w: this process is %s, and the request is for %s", errWrongPeer, p.self, quote(to))
 	case to == p.self && p.view.Load().lists(from.name):
-		p.own.reached.Store(true)
+		p.own.reach()
 	}
 	return nil
 }

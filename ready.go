@@ -74,9 +74,10 @@ func (p *HTTPPool) missing() (next <-chan struct{}, most time.Duration, err erro
 	}
 	// Until it is known whether something lasts: if it does, that is a problem.
 	undecided := time.Duration(p.view.Load().since.plus(max(p.handover.time, differAfter+4*watchEvery)) - Now())
+	atOwn, found := p.own.found()
 	switch {
-	case len(p.view.Load().others) > 0 && !p.own.found() && undecided > 0:
-		return nil, ownLookEvery / 100, fmt.Errorf("this process was not found at its own address, %s: want its server listening there", p.self)
+	case len(p.view.Load().others) > 0 && !found && undecided > 0:
+		return atOwn, undecided, fmt.Errorf("this process was not found at its own address, %s: want its server listening there", p.self)
 	case len(c.dissent) > 0 && undecided > 0:
 		return c.next, min(undecided, watchEvery), fmt.Errorf("peers have another list of peers (normal for a moment in a deploy): %s",
 			p.watch.withDifferences(slices.Sorted(maps.Keys(c.dissent))))
