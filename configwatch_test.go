@@ -112,6 +112,29 @@ func TestReadyWaitsForGroups(t *testing.T) {
 	})
 }
 
+// A peer that cannot be asked which groups it has is asked when it is back.
+func TestP11AGroupMissingAtAPeerThatWasAway(t *testing.T) {
+	simulate(t, func(t *testing.T, net *simnet.Network) {
+		var o edition
+		a, b := place(t, net, 0, at(0), &o, nil), place(t, net, 1, at(1), &o, nil)
+		withGroups(t, a, &o, "users")
+		setAll(t, a, b)
+		time.Sleep(500 * time.Millisecond) // it has said that it has others
+		net.Cut(host(0), host(1))
+		time.Sleep(10 * time.Second)
+		net.HealAll()
+		time.Sleep(10 * time.Second)
+		if err := a.group.Remove(inside(t), "key"); err != nil { // in whose answers the groups are heard
+			t.Error(err)
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if lines := a.log.with("no group of the name", "users", "peer="+at(1)); len(lines) != 1 {
+			t.Errorf("%q: want one warning: %s", lines, a.log.text.String())
+		}
+	})
+}
+
 // Ready does not wait where the groups of the peers show at once that none lacks any, nor for
 // those who cannot say.
 func TestReadyIsNotSlowedDownByGroups(t *testing.T) {
@@ -126,7 +149,7 @@ func TestReadyIsNotSlowedDownByGroups(t *testing.T) {
 			here: []string{"users"}, within: 3 * time.Second,
 			then: func(t *testing.T, net *simnet.Network, _ *placed) { net.Cut(host(0), host(1)) },
 		},
-		"the peer is lost before it says which": {
+		"the peer that lacks it is lost": {
 			here: []string{"users"}, within: 6 * time.Second,
 			then: func(t *testing.T, net *simnet.Network, _ *placed) {
 				time.AfterFunc(500*time.Millisecond, func() { net.Cut(host(0), host(1)) })
