@@ -182,6 +182,7 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 	p.upgrades, p.signs = withoutHTTP2(p.transport), forSigns(p.transport)
 	p.identity = p.identityHeader()
 	p.own, p.watch, p.problems.log = newOwnAddress(p), newConfigWatch(p), p.log
+	p.problems.self = self
 	if err := p.setPeers([]string{self}, false); err != nil {
 		return nil, err
 	}

@@ -144,7 +144,7 @@ func (p *HTTPPool) answerGet(ctx context.Context, q Query) *pb.GetResponse {
 	}
 	g := p.group(q.Group)
 	if g == nil {
-		return &pb.GetResponse{Error: unknownGroup(q.Group)}
+		return &pb.GetResponse{Error: p.unknownGroup(q.From, q.Group)}
 	}
 	a, err := g.ServeGet(ctx, q)
 	resp := &pb.GetResponse{Value: a.Value, TtlNs: int64(a.TTL), Noted: a.Noted, Unchanged: a.Unchanged}

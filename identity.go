@@ -98,7 +98,7 @@ func (p *HTTPPool) misdirected(r *http.Request) error {
 		p.own.lookAgain()
 		return fmt.Errorf("%w: this process is %s, and the request is for %s", errWrongPeer, p.self, quote(to))
 	case to == p.self && p.view.Load().lists(from.name):
-		p.own.reached.Store(true)
+		p.own.reach()
 	}
 	return nil
 }
@@ -153,9 +153,11 @@ func (h *httpPeer) checkIdentity(header http.Header, asked Instant) error {
 	case who.cluster != p.cluster:
 		return fmt.Errorf("%w: it belongs to %s, and this process to %s", errWrongPeer, clusterText(who.cluster), clusterText(p.cluster))
 	case who.process == p.consent.process:
-		return fmt.Errorf("%w: this is another address of this process, %s: want each process once in the list", errWrongPeer, p.self)
+		return fmt.Errorf("%w: this is another address of this process, whose self is %s: if %s is its right one, give that to NewHTTPPool, else want each process once in the list", errWrongPeer, p.self, h.url)
+	case who.name != h.url && (who.name == p.self || p.view.Load().lists(who.name)):
+		return fmt.Errorf("%w: the process that answers there calls itself %s, which is the address of another peer (a copied setting?): start it with the self %s", errWrongPeer, quote(who.name), h.url)
 	case who.name != h.url:
-		return fmt.Errorf("%w: the process that answers there calls itself %s: want that in the list, or this as its self", errWrongPeer, quote(who.name))
+		return fmt.Errorf("%w: the process that answers there calls itself %s, which is not in the list: want that there in place of %s, or %[3]s as its self", errWrongPeer, quote(who.name), h.url)
 	}
 	other, anew, two := h.answerer.heard(who.process, asked)
 	if anew && h.link != nil {

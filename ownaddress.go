@@ -25,17 +25,18 @@ type ownAddress struct {
 	wrong atomic.Bool
 
 	mu      sync.Mutex
-	looking bool        // guarded by mu
-	last    Instant     // guarded by mu; when the last look began; 0: none has
-	since   Instant     // guarded by mu; when the first look began without an answer; 0: there was one
-	answers bool        // guarded by mu; the last look found this process there
-	retry   *time.Timer // guarded by mu; nil, or of the next look
-	closed  bool        // guarded by mu; no looks any more
+	looking bool          // guarded by mu
+	last    Instant       // guarded by mu; when the last look began; 0: none has
+	since   Instant       // guarded by mu; when the first look began without an answer; 0: there was one
+	answers bool          // guarded by mu; the last look found this process there
+	next    chan struct{} // guarded by mu; closed, and made anew, when found may have changed
+	retry   *time.Timer   // guarded by mu; nil, or of the next look
+	closed  bool          // guarded by mu; no looks any more
 }
 
 const (
-	// ownLooks is how many requests make a look, all at the same time. Where two processes
-	// share an address, not each of them leads to the same.
+	// ownLooks is how many requests make a look, one and then the others at the same time.
+	// Where two processes share an address, not each of them leads to the same.
 	ownLooks = 8
 	// ownLooksAgain is how many do where another process was found: a lucky look must not
 	// make all seem well.
@@ -47,7 +48,7 @@ const (
 )
 
 func newOwnAddress(p *HTTPPool) *ownAddress {
-	a := &ownAddress{pool: p, fresh: p.transport, looked: make(chan struct{})}
+	a := &ownAddress{pool: p, fresh: p.transport, looked: make(chan struct{}), next: make(chan struct{})}
 	if t, ok := p.transport.(*http.Transport); ok {
 		t = t.Clone()
 		t.DisableKeepAlives = true
@@ -93,16 +94,33 @@ func (a *ownAddress) look(ctx context.Context) {
 		looks = ownLooksAgain
 	}
 	found := make([]error, looks)
-	var all sync.WaitGroup
-	for i := range found {
-		all.Go(func() { found[i] = a.ask(ctx) })
+	if found[0] = a.ask(ctx); a.others(found[0]) {
+		var all sync.WaitGroup
+		for i := range found[1:] {
+			all.Go(func() { found[i+1] = a.ask(ctx) })
+		}
+		all.Wait()
+	} else {
+		found = found[:1]
 	}
-	all.Wait()
 	if a.conclude(worst(found)) { // with no lock held: the user is told what leaves
 		for _, g := range *a.pool.groups.Load() {
 			g.drop(&Change{All: true})
 		}
 	}
+}
+
+// others reports whether a look makes more requests after its first. Where nothing answers,
+// they would tell no more. Each may be a line in the log of the server there, which may be this
+// process's own that has just begun, or one that has TLS where the address has none.
+func (a *ownAddress) others(first error) bool {
+	switch {
+	case first == nil:
+		return true
+	case errors.Is(first, errForeign): // another process may answer as well
+		return a.pool.problems.of(a.pool.self, NotAPeer) == nil
+	}
+	return false
 }
 
 // worst returns the first error of a look that says that another process is there, else the
@@ -134,6 +152,8 @@ func (a *ownAddress) ask(ctx context.Context) error {
 	switch who := identityOf(resp.Header); {
 	case who.name == "":
 		return foreign(resp)
+	case who.process != p.consent.process && who.name == p.self:
+		return fmt.Errorf("%w: another process answers there, and has the same self: give each its own address, by which its peers reach it", errWrongPeer)
 	case who.process != p.consent.process:
 		return fmt.Errorf("%w: another process answers at the address that this one has as its self, and calls itself %s: want the address of this process, by which its peers reach it", errWrongPeer, quote(who.name))
 	}
@@ -147,6 +167,7 @@ func (a *ownAddress) conclude(err error) (drop bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.looking = false
+	defer a.changed()
 	select {
 	case <-a.looked:
 	default:
@@ -197,11 +218,28 @@ func (a *ownAddress) conclude(err error) (drop bool) {
 	return drop
 }
 
-// found reports whether this process answers at its address, as far as is known.
-func (a *ownAddress) found() bool {
+// found reports whether this process answers at its address, as far as is known. The channel
+// is closed when that may have changed.
+func (a *ownAddress) found() (next <-chan struct{}, found bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.last == 0 || a.answers || a.reached.Load()
+	return a.next, a.last == 0 || a.answers || a.reached.Load()
+}
+
+// reach records that a request came that was sent to this address.
+func (a *ownAddress) reach() {
+	if a.reached.Load() || a.reached.Swap(true) {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.changed()
+}
+
+// changed has those look again who wait for found. The caller holds a.mu.
+func (a *ownAddress) changed() {
+	close(a.next)
+	a.next = make(chan struct{})
 }
 
 // wait returns when the first look is over, if one has begun, or ctx has ended.

@@ -32,6 +32,11 @@ var errNoBaseURL = errors.New("want a base URL such as http://10.0.0.1:8001")
 // spell returns the one way to write a base URL. It fails if there is none.
 func spell(name string) (string, error) {
 	u, err := url.Parse(name)
+	if !strings.Contains(name, "://") {
+		if with, err := spell("http://" + name); err == nil {
+			return "", fmt.Errorf("the scheme is missing: want %s", with)
+		}
+	}
 	if err != nil {
 		if inner := errors.Unwrap(err); inner != nil {
 			err = inner // without the URL, which may have a password

@@ -37,6 +37,7 @@ const (
 	// What is only warned of: see degraded.
 	noStream
 	endsEarly
+	groupNotHere
 )
 
 var configProblems = [...]string{
@@ -69,6 +70,7 @@ func (e *ConfigError) Unwrap() error { return e.Err }
 // problems are what is wrong with the configuration at present. Each is one warning when it
 // is found.
 type problems struct {
+	self  string // the base URL of this process
 	log   *slog.Logger
 	count atomic.Int64 // of all
 
@@ -187,6 +189,9 @@ func (p *problems) lasting() (<-chan struct{}, error) {
 		if e.Problem != MissingGroup {
 			all = append(all, e)
 		}
+	}
+	if own := p.all[problemKey{p.self, WrongProcess}]; own != nil {
+		all = configErrors{own} // what it sees of others follows from that
 	}
 	if len(all) == 0 {
 		return p.next, nil

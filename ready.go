@@ -12,12 +12,13 @@ import (
 // Ready returns nil when this process is warm enough for the requests of users: it has a
 // view, by Set or by Join, the peers that can be reached have it too, those to which this
 // process is new have handed over what is its own now, and what may be used of the
-// snapshots is restored. If ctx ends before, the error wraps ctx.Err and says what was
-// missing. It is made for a readiness probe: give ctx a time that is shorter than the
+// snapshots is restored. If ctx ends before, the error says first what was missing, and wraps
+// that and ctx.Err. It is made for a readiness probe: give ctx a time that is shorter than the
 // probe's timeout, such as 500 ms where that is 1 s, or the probe never sees the error.
 //
 // Peers that cannot be reached are not waited for, and those that have values to hand over,
-// or lack a group, for no longer than WithHandover's time after this process got its view.
+// lack a group, or have not said whether they do, for no longer than WithHandover's time after
+// this process got its view.
 // For a wrong configuration Ready waits without end, because people have to mend it, and
 // errors.As finds a *ConfigError in its error: a WrongProcess, NotAPeer, NotListening or
 // DifferentLists.
@@ -28,7 +29,7 @@ import (
 func (p *HTTPPool) Ready(ctx context.Context) error {
 	for {
 		if p.leaving.Load() || p.closed.Load() {
-			return fmt.Errorf("peercache: ready: %w", ErrClosed)
+			return fmt.Errorf("peercache: not ready: %w", ErrClosed)
 		}
 		if p.warm.Load() {
 			return nil
@@ -45,7 +46,7 @@ func (p *HTTPPool) Ready(ctx context.Context) error {
 		case <-p.life.Done():
 		case <-ctx.Done():
 			patience.Stop()
-			return fmt.Errorf("peercache: ready: %w: %w", ctx.Err(), missing)
+			return fmt.Errorf("peercache: not ready: %w (%w)", missing, ctx.Err())
 		}
 		patience.Stop()
 	}
@@ -74,16 +75,20 @@ func (p *HTTPPool) missing() (next <-chan struct{}, most time.Duration, err erro
 	}
 	// Until it is known whether something lasts: if it does, that is a problem.
 	undecided := time.Duration(p.view.Load().since.plus(max(p.handover.time, differAfter+4*watchEvery)) - Now())
+	atOwn, found := p.own.found()
 	switch {
-	case len(p.view.Load().others) > 0 && !p.own.found() && undecided > 0:
-		return nil, ownLookEvery / 100, fmt.Errorf("this process was not found at its own address, %s: want its server listening there", p.self)
+	case len(p.view.Load().others) > 0 && !found && undecided > 0:
+		return atOwn, undecided, fmt.Errorf("this process was not found at its own address, %s: want its server listening there", p.self)
 	case len(c.dissent) > 0 && undecided > 0:
-		return c.next, min(undecided, watchEvery), fmt.Errorf("peers have another view: %s", namesOf(c.dissent))
+		return c.next, min(undecided, watchEvery), fmt.Errorf("peers have another list of peers (normal for a moment in a deploy): %s",
+			p.watch.withDifferences(slices.Sorted(maps.Keys(c.dissent))))
 	case most <= 0:
 		return nil, 0, nil
-	case len(p.watch.lack()) > 0:
-		return nil, min(most, watchEvery), fmt.Errorf("peers lack groups that this process has: %s", someOf(p.watch.lack()))
-	case len(c.offering) > 0:
+	}
+	if next, missing := p.watch.groupsMissing(); missing != nil {
+		return next, most, missing
+	}
+	if len(c.offering) > 0 {
 		return c.offered, most, fmt.Errorf("peers have values to hand over: %s", namesOf(c.offering))
 	}
 	for name, g := range *p.groups.Load() {

@@ -159,7 +159,7 @@ func (h streamHandler) Hit(q stream.Query) (a stream.Answer, ok bool) {
 func (h streamHandler) Load(ctx context.Context, q stream.Query) (a stream.Answer) {
 	g := h.pool.group(q.Group)
 	if g == nil {
-		return failedAnswer(unknownGroup(q.Group))
+		return failedAnswer(h.pool.unknownGroup(h.from, q.Group))
 	}
 	defer func() {
 		if r := recover(); r != nil { // of a Cache of the user's
@@ -176,8 +176,9 @@ func (h streamHandler) Load(ctx context.Context, q stream.Query) (a stream.Answe
 func (h streamHandler) LoadBatch(ctx context.Context, q stream.Query, keys []string, answer func(int, stream.Answer)) {
 	g := h.pool.group(q.Group)
 	if g == nil {
+		refusal := h.pool.unknownGroup(h.from, q.Group)
 		for i := range keys {
-			answer(i, failedAnswer(unknownGroup(q.Group)))
+			answer(i, failedAnswer(refusal))
 		}
 		return
 	}

@@ -112,8 +112,9 @@ func encodeRefusal(kind pb.Error_Kind, text string) *pb.Error {
 	return &pb.Error{Kind: kind, Message: []byte(text)}
 }
 
-// unknownGroup is the refusal of a request for a group that is not here.
-func unknownGroup(name string) *pb.Error {
+// unknownGroup is the refusal of a request of the process from for a group that is not here.
+func (p *HTTPPool) unknownGroup(from, name string) *pb.Error {
+	p.askedForMissing(from, name)
 	return encodeRefusal(pb.Error_KIND_UNKNOWN_GROUP, fmt.Sprintf("%.*q", longestGroupName, name))
 }
 
