@@ -34,7 +34,7 @@ func spell(name string) (string, error) {
 	u, err := url.Parse(name)
 	if !strings.Contains(name, "://") {
 		if with, err := spell("http://" + name); err == nil {
-			return "", fmt.Errorf("the scheme is missing: want %s", with)
+			return "", fmt.Errorf("want a base URL, with its scheme: %s", with)
 		}
 	}
 	if err != nil {
