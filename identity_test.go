@@ -269,12 +269,13 @@ func TestP8WhoIsListed(t *testing.T) {
 			var two []*placed
 			balance := func(h http.Handler) http.Handler {
 				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					to := h
 					if len(two) == 2 && turn.Add(1)%2 == 0 {
-						h = two[1].pool
+						to = two[1].pool
 					} else if len(two) > 0 {
-						h = two[0].pool
+						to = two[0].pool
 					}
-					h.ServeHTTP(w, r)
+					to.ServeHTTP(w, r)
 				})
 			}
 			first := place(t, net, 0, at(0), &o, balance)
