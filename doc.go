@@ -6,17 +6,48 @@
 // the function that loads a key from the origin: a database, a service, a slow
 // computation.
 //
-//	pool, err := peercache.NewHTTPPool("http://10.0.0.1:8001")
+//	pool, err := peercache.NewHTTPPool("http://10.0.0.1:8001", // this process, as its peers reach it
+//		peercache.WithPoolLogger(slog.Default()))
+//	if err != nil {
+//		log.Fatal(err)
+//	}
 //	scores, err := peercache.NewGroup("scores", 64<<20, peercache.GetterFunc(load), peercache.WithPeers(pool))
-//	err = pool.Set("http://10.0.0.1:8001", "http://10.0.0.2:8001", "http://10.0.0.3:8001")
-//	go http.ListenAndServe(":8001", pool)
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	listener, err := net.Listen("tcp", ":8001")
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	server := &http.Server{Handler: pool, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 64 << 10}
+//	go server.Serve(listener) // before Set: the peers ask as soon as they know of this process
+//	if err := pool.Set("http://10.0.0.1:8001", "http://10.0.0.2:8001", "http://10.0.0.3:8001"); err != nil {
+//		log.Fatal(err)
+//	}
+//	if err := pool.Ready(ctx); err != nil { // returns when the process is warm, or ctx ends
+//		log.Fatal(err)
+//	}
 //	view, err := scores.Get(ctx, "Tom")
 //
-// In place of Set, a discovery can tell the pool who the peers are: see
-// WithDiscovery and Join, and package discovery.
+// The order matters: peers ask a process as soon as they know of it, so it listens before
+// Set. Ready waits until the process is warm, or ctx ends. At its end a process calls
+// HTTPPool.Shutdown, and stops its server after that.
 //
 // A group's values are bytes. NewTypedGroup makes one whose values are structs or
 // protobuf messages.
+//
+// # Options to know first
+//
+//   - WithPeers makes a group part of the cluster. Without it the group is a local cache.
+//   - WithTTL sets how long a value may be served. The default is without end.
+//   - WithPoolLogger logs what is wrong with the configuration and the peers of a pool.
+//   - WithLogger logs what a group does. It is another option than WithPoolLogger.
+//   - WithContextCodec carries values of a caller's context to a getter in another process.
+//   - WithDiscovery finds the peers, with Join in place of Set: see package discovery.
+//   - WithCluster names the cluster, so that peers of another cluster are refused.
+//
+// Without the two loggers nothing is logged. All other options have defaults that need no
+// change in clusters of up to 1,000 processes.
 //
 // # The life of a Get
 //
@@ -39,19 +70,19 @@
 //
 // # The life of a change
 //
-// Remove, Set and Clear go to those who may keep a value of the key for good, its
-// owner and the two peers that stand in for it, and from each of them to the holders
-// of the copies that it gave away. What is being loaded or fetched meanwhile is given
-// to those who wait for it and not kept. When the call returns nil, no Get that
-// starts later, on any peer, sees an older value (P8); docs/consistency.md says more.
+// Remove, Set and Clear go to the owner of the key and to the two peers that stand in for
+// it. Each of these tells the holders of the copies that it gave away. A value that is being
+// loaded or fetched meanwhile goes to the callers who wait for it, and is not cached. When
+// the call returns nil, no Get that starts later, on any peer, sees an older value (P8);
+// docs/consistency.md says more.
 //
 // # The life of a process
 //
-// One that comes announces its view, and is offered the values that it owns from then on
-// by those that owned them; Ready says when it is warm. One that leaves says so by
-// Shutdown, and offers all it has to those that own it then. So a deploy loads nothing
-// again. One that fails is not asked any more until it answers again, and its keys go to
-// the next peer. docs/faults.md says more.
+// A process that starts announces its view to its peers. The previous owners of its keys
+// offer it their values, and Ready says when it is warm. A process that calls Shutdown tells
+// its peers, and offers its values to their next owners. So a deploy loads nothing again. If
+// a process fails, its peers do not ask it until it answers again, and its keys go to the
+// next peer. docs/faults.md says more.
 //
 // # Where to read on
 //
@@ -64,15 +95,15 @@
 //
 // The path of a change is change.go, and pending.go is its error. holders.go knows who has
 // copies (holdernames.go: under which numbers), agreement.go whether the peers have one view
-// (consent.go in the pool), departed.go tells those who have left it. What a peer's request
-// says of its sender is not believed at once: hint.go says why.
+// (consent.go in the pool), and departed.go tells those who have left it. hint.go says why a
+// pool does not believe at once what a request says of its sender.
 //
-// HTTPPool is httppool.go, its view and ring view.go. Peers are named as peerurl.go says, and
-// allowed by peerlist.go; join.go is where views come from, ready.go and leave.go are the
-// beginning and the end of this process's part in them, and former.go keeps what belongs to
-// a peer that may be back. handover.go takes values over when the view changes, and offer.go
-// gives them away; snapshot.go and restore.go take them over from the process before this
-// one, where the peers know that they were not changed (changelog.go, farewell.go, vouch.go).
+// HTTPPool is httppool.go, its view and ring view.go. peerurl.go checks how peers are spelled,
+// and peerlist.go which ones are allowed. join.go gets views from a discovery; ready.go and
+// leave.go are the beginning and the end of this process as a peer, and former.go keeps what
+// belongs to a peer that may be back. handover.go takes values over when the view changes, and
+// offer.go gives them away. snapshot.go and restore.go take values over from the previous
+// process, if the peers confirm that they were not changed (changelog.go, farewell.go, vouch.go).
 //
 // httppeer.go asks a peer on the connection of link.go, and plain.go by the plain way, with
 // pulse.go and transport.go. breaker.go keeps callers from a peer that fails (health.go says

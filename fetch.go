@@ -237,7 +237,11 @@ func (g *Group) answered(from Peer, key string, have Entry, asked clock.Instant,
 		}
 	}
 	if g.logs(level) {
-		g.say(level, "asked peer", key, slog.String("peer", from.Name()), took(asked), problem(err))
+		what := "asked peer"
+		if level > slog.LevelDebug {
+			what = "a peer did not answer for a key, which goes to the next one"
+		}
+		g.say(level, what, key, slog.String("peer", from.Name()), took(asked), problem(err))
 	}
 	e := fetched{unshared: !ans.Noted}
 	switch {

@@ -59,13 +59,17 @@ type placed struct {
 // place starts a node on the i-th host that takes itself for the one at self.
 func place(t *testing.T, net *simnet.Network, i int, self string, getter peercache.Getter, wrap func(http.Handler) http.Handler, opts ...peercache.PoolOption) *placed {
 	t.Helper()
+	opts = append([]peercache.PoolOption{peercache.WithTransport(net.Host(host(i)).Transport())}, opts...)
+	return placeOn(t, net, i, self, getter, nil, wrap, opts...)
+}
+
+// placeOn starts a node on the i-th host that takes itself for the one at self, on a server that
+// change may change. The options have the transport.
+func placeOn(t *testing.T, net *simnet.Network, i int, self string, getter peercache.Getter, change func(*http.Server), wrap func(http.Handler) http.Handler, opts ...peercache.PoolOption) *placed {
+	t.Helper()
 	p := &placed{node: &node{url: self}}
-	h := net.Host(host(i))
 	var err error
-	p.pool, err = peercache.NewHTTPPool(self, append([]peercache.PoolOption{
-		peercache.WithTransport(h.Transport()), peercache.WithPoolLogger(p.log.logger()),
-	}, opts...)...)
-	if err != nil {
+	if p.pool, err = peercache.NewHTTPPool(self, append(opts, peercache.WithPoolLogger(p.log.logger()))...); err != nil {
 		t.Fatal(err)
 	}
 	if p.group, err = peercache.NewGroup("test", 1<<20, getter, peercache.WithPeers(p.pool)); err != nil {
@@ -75,8 +79,22 @@ func place(t *testing.T, net *simnet.Network, i int, self string, getter peercac
 	if wrap != nil {
 		handler = wrap(handler)
 	}
-	if p.end, err = simnet.Serve(h, host(i)+":8001", handler); err != nil {
+	l, err := net.Host(host(i)).Listen(host(i) + ":8001")
+	if err != nil {
 		t.Fatal(err)
+	}
+	server := &http.Server{Handler: handler}
+	if change != nil {
+		change(server)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		server.Serve(l)
+	}()
+	p.end = func() {
+		server.Close()
+		<-ended
 	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -142,17 +160,27 @@ func TestP8WrongSelf(t *testing.T) {
 		ready  []bool  // by node
 		failed []bool  // the Removes of a node
 		says   []string
+		// culprits is what Ready says, by node. The problem of a node's own is the only one that it
+		// names.
+		culprits map[int]string
 	}{
 		"copied": {
 			selves: []int{0, 0}, ready: []bool{false, false}, failed: []bool{true, true},
-			says: []string{at(1), "calls itself", at(0)},
+			says:     []string{at(1), "calls itself", at(0), "start it with the self " + at(1)},
+			culprits: map[int]string{1: "another process answers there, and has the same self"},
 		},
 		"two of three are swapped": {
 			selves: []int{1, 0, 2}, ready: []bool{false, false, false}, failed: []bool{true, true, true},
-			says: []string{at(1), "calls itself", at(0)},
+			says: []string{at(1), "another process answers at the address that this one has as its self", at(0)},
+			culprits: map[int]string{
+				0: "another process answers at the address that this one has as its self",
+				1: "another process answers at the address that this one has as its self",
+				2: "a copied setting?",
+			},
 		},
 		"copied, and nobody lists it": {
 			selves: []int{0, 1, 0}, lists: [][]int{{0, 1}, {0, 1}, {0, 1}}, ready: []bool{true, true, false}, failed: []bool{false, false, true},
+			culprits: map[int]string{2: "another process answers there, and has the same self: give each its own address"},
 		},
 		"copied, alone": {
 			selves: []int{0, 0}, lists: [][]int{{0}, {0}}, ready: []bool{true, false}, failed: []bool{false, true},
@@ -190,6 +218,9 @@ func TestP8WrongSelf(t *testing.T) {
 					var config *peercache.ConfigError
 					if err != nil && (!errors.As(err, &config) || config.Problem != peercache.WrongProcess) {
 						t.Errorf("node %d: Ready returns %v: want a ConfigError, WrongProcess", i, err)
+					}
+					if want := c.culprits[i]; want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+						t.Errorf("node %d: Ready returns %v: want that it says %q", i, err, want)
 					}
 					if c.failed[i] != (failed[i] == 20) || !c.failed[i] && failed[i] > 0 {
 						t.Errorf("node %d: %d of 20 Removes failed: want all: %v", i, failed[i], c.failed[i])
@@ -238,12 +269,13 @@ func TestP8WhoIsListed(t *testing.T) {
 			var two []*placed
 			balance := func(h http.Handler) http.Handler {
 				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					to := h
 					if len(two) == 2 && turn.Add(1)%2 == 0 {
-						h = two[1].pool
+						to = two[1].pool
 					} else if len(two) > 0 {
-						h = two[0].pool
+						to = two[0].pool
 					}
-					h.ServeHTTP(w, r)
+					to.ServeHTTP(w, r)
 				})
 			}
 			first := place(t, net, 0, at(0), &o, balance)

@@ -33,11 +33,11 @@ func WithPeers(p PeerPicker) GroupOption {
 	}
 }
 
-// WithLoadTimeout bounds a load, whoever still waits for it. When d has passed, the
-// getter's context ends and callers get an error that is a context.DeadlineExceeded. All
-// peers should have the same. The default is DefaultLoadTimeout; math.MaxInt64 is no
-// bound. It does not count the time spent before on up to three peers that hang, see
-// WithPeerTimeout.
+// WithLoadTimeout bounds a load, whether or not callers still wait for it. When d has passed,
+// the getter's context ends and callers get an error that is a context.DeadlineExceeded. All
+// peers should have the same. The default is DefaultLoadTimeout; math.MaxInt64 means no
+// bound. The time that passes before the load, while up to three peers hang, does not count:
+// see WithDetectionTime.
 //
 // Callers wait for another peer that gives signs of life but no answer for two seconds
 // more than d. Then they get an error that names the peer and is a
@@ -46,14 +46,13 @@ func WithLoadTimeout(d time.Duration) GroupOption {
 	return positive("WithLoadTimeout", d, func(g *Group) { g.loadTimeout = d })
 }
 
-// WithMaxLoads bounds how many runs of the getter there are at one time in this process;
-// one run of a BatchGetter's GetBatch counts as one. If a getter Gets another key with the
-// context that it was given, that load runs in the slot of the getter's own load, in all
-// groups with this option and on other peers: otherwise the loads that have the slots could
-// wait for each other. So n bounds the loads that begin outside of any other. Beyond n an
-// expired value is served, if WithStaleIfError allows it at that age. Otherwise loads wait
-// for a slot, callers under their own contexts and loads within their timeout. The default
-// is no bound.
+// WithMaxLoads bounds how many times the getter runs at the same time in this process. One run
+// of a BatchGetter's GetBatch counts as one. If a getter Gets another key with the context
+// that it was given, that load runs in the slot of the getter's own load, in all groups with
+// this option and on other peers: otherwise the loads that have the slots could wait for each
+// other. So n bounds the loads that begin outside of any other. Beyond n the group serves an expired value, if
+// WithStaleIfError allows it at that age. Otherwise loads wait for a slot, callers under their
+// own contexts and loads within their timeout. By default there is no bound.
 func WithMaxLoads(n int) GroupOption {
 	return func(g *Group) error {
 		if n < 1 {
@@ -76,9 +75,9 @@ func WithCancelAbandoned() GroupOption {
 	}
 }
 
-// WithTTL sets how long a value may be served if its Item does not say. The default is
-// without end, and Item.TTL can say that too: math.MaxInt64. Here as in all options of a
-// group, a hundred years or more are without end.
+// WithTTL sets how long a value may be served if its Item does not say. By default a value
+// never expires. math.MaxInt64 means the same, here and in Item.TTL. In all options of a
+// group, a hundred years or more mean without end.
 func WithTTL(d time.Duration) GroupOption {
 	return positive("WithTTL", d, func(g *Group) { g.times.ttl = d })
 }
@@ -95,8 +94,8 @@ func WithTTLJitter(share float64) GroupOption {
 	}
 }
 
-// WithStaleWhileRevalidate serves an expired value at once for d more, while one load in
-// the cluster gets the new one in the background. So neither a slow origin nor many values
+// WithStaleWhileRevalidate serves a value at once for d after it has expired, while one load
+// in the cluster gets the new one in the background. So neither a slow origin nor many values
 // that expire together keep callers waiting. math.MaxInt64 means as long as the value is
 // cached. By default a Get of an expired value waits for the load.
 func WithStaleWhileRevalidate(d time.Duration) GroupOption {
@@ -113,7 +112,7 @@ func WithStaleIfError(d time.Duration) GroupOption {
 	return positive("WithStaleIfError", d, func(g *Group) { g.times.onError = min(d, clock.Endless) })
 }
 
-// WithNegativeTTL has it remembered for d that the origin has no such key (ErrNotFound).
+// WithNegativeTTL makes the group remember for d that the origin has no such key (ErrNotFound).
 // By default each Get of such a key asks the origin.
 func WithNegativeTTL(d time.Duration) GroupOption {
 	return positive("WithNegativeTTL", d, func(g *Group) { g.times.negative = d })
@@ -136,8 +135,8 @@ func WithRefreshAhead(d time.Duration) GroupOption {
 
 // WithLease sets for how long a copy of another peer's value is served before its owner
 // is asked again, 10 ms to 1 minute. A copy in use is renewed in the background, without
-// its value if that has not changed. It is what Remove has to wait for where the holder
-// of a copy cannot be reached. All peers should have the same. The default is
+// its value if that has not changed. If the holder of a copy cannot be reached, Remove waits
+// for the end of the lease. All peers should have the same. The default is
 // DefaultLease.
 func WithLease(d time.Duration) GroupOption {
 	return func(g *Group) error {
@@ -149,11 +148,11 @@ func WithLease(d time.Duration) GroupOption {
 	}
 }
 
-// WithStandIn sets for how long one of the two peers that are next to the owner of a key
-// keeps a value that it loaded because the owner could not be reached. It is what Remove
-// has to wait for where one of them cannot be reached; and after a change of the view,
-// for so long Remove tells all peers, and new owners ask the previous ones. All peers
-// must have the same, 1 second to 1 hour. The default is DefaultStandIn.
+// WithStandIn sets for how long a stand-in, one of the two peers that follow the owner of a key
+// on the ring, keeps a value that it loaded because the owner could not be reached. If a
+// stand-in cannot be reached, Remove waits for so long. After a change of the view, Remove tells
+// all peers for so long, and new owners ask the previous ones. All peers must have the same,
+// 1 second to 1 hour. The default is DefaultStandIn.
 func WithStandIn(d time.Duration) GroupOption {
 	return func(g *Group) error {
 		if d < time.Second || d > time.Hour {
@@ -175,8 +174,8 @@ func positive(name string, d time.Duration, set func(*Group)) GroupOption {
 	}
 }
 
-// WithHotShare sets which part of the group's bytes copies of other peers'
-// values may take, 0 to 0.9. With 0 nothing is copied: every Get of another
+// WithHotShare sets which part of the group's bytes is for copies of other peers'
+// values, 0 to 0.9. With 0 nothing is copied: every Get of another
 // peer's key asks that peer. The default is DefaultHotShare. It has no effect on
 // a group without peers.
 func WithHotShare(share float64) GroupOption {
@@ -256,11 +255,16 @@ func WithMaxValueBytes(n int) GroupOption {
 	}
 }
 
-// WithLogger makes the group say what it does: at level debug where each Get
-// was answered from, at level info that a snapshot was restored, at level warn, once a
-// second at most, which peer could not be reached, or that a snapshot is ignored, at level
-// error that a getter or another callback panicked. Stats.Panics counts the panics of the
-// handler of l, which harm nothing else. By default, and with nil, it says nothing.
+// WithLogger makes the group log, at level
+//
+//   - error: the getter or another callback panicked;
+//   - warn: a peer could not be reached, at most once a second; a snapshot is ignored; an option
+//     looks wrong; what WithContextCodec encodes is too large, once;
+//   - info: a snapshot was restored;
+//   - debug: where each Get was answered from.
+//
+// It is not the logger of the pool, see WithPoolLogger. Stats.Panics counts the panics of the
+// handler of l, which harm nothing else. By default, and with nil, the group logs nothing.
 func WithLogger(l *slog.Logger) GroupOption {
 	return func(g *Group) error {
 		g.log = guard(l, &g.stats.panics)

@@ -84,6 +84,32 @@ func TestOneSpellingOfAPeer(t *testing.T) {
 	}
 }
 
+// Who forgets the scheme is told the whole base URL.
+func TestSchemeIsMissing(t *testing.T) {
+	for name, want := range map[string]string{
+		"127.0.0.1:18101":    "http://127.0.0.1:18101",
+		"a.example":          "http://a.example",
+		"A.example:80":       "http://a.example",
+		"[::1]:8001":         "http://[::1]:8001",
+		"localhost:8001":     "http://localhost:8001",
+		"a.example:99999":    "http://10.0.0.1:8001", // the example: nobody knows what is meant
+		"file:///etc/passwd": "http://10.0.0.1:8001",
+	} {
+		pool, err := NewHTTPPool("http://self.example:8001", WithTransport(nowhere{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		asPeer := pool.Set("http://self.example:8001", name)
+		pool.Shutdown(t.Context())
+		_, asSelf := NewHTTPPool(name)
+		for _, err := range []error{asPeer, asSelf} {
+			if err == nil || !strings.HasSuffix(err.Error(), want) {
+				t.Errorf("%s: %v: want an error that ends with %s", name, err, want)
+			}
+		}
+	}
+}
+
 // One process in a list is one peer, whatever ways there are to write it.
 func TestSamePeerTwice(t *testing.T) {
 	for _, self := range []string{"http://a.example:80", "http://a.example:", "http://a.example:080"} {

@@ -82,7 +82,7 @@ func TestP11StreamIsLostLoudly(t *testing.T) {
 					if c.transport != nil {
 						transport = c.transport(net.Host(host(i)).Transport())
 					}
-					nodes = append(nodes, placeOn(t, net, i, &o, c.server, c.wrap, peercache.WithTransport(transport)))
+					nodes = append(nodes, placeOn(t, net, i, at(i), &o, c.server, c.wrap, peercache.WithTransport(transport)))
 				}
 				for _, n := range nodes {
 					if err := n.pool.Set(at(0), at(1)); err != nil {
@@ -175,7 +175,7 @@ func TestServerThatEndsRequestsEarly(t *testing.T) {
 				o := origin{load: slowly(3 * time.Second)}
 				var nodes []*placed
 				for i := range 2 {
-					nodes = append(nodes, placeOn(t, net, i, &o, c.server, c.wrap, append(c.opts, peercache.WithoutStream(), peercache.WithTransport(net.Host(host(i)).Transport()))...))
+					nodes = append(nodes, placeOn(t, net, i, at(i), &o, c.server, c.wrap, append(c.opts, peercache.WithoutStream(), peercache.WithTransport(net.Host(host(i)).Transport()))...))
 				}
 				for _, n := range nodes {
 					if err := n.pool.Set(at(0), at(1)); err != nil {
@@ -219,37 +219,4 @@ func (r *recorder) copyTo(w http.ResponseWriter) {
 	}
 	w.WriteHeader(max(r.status, http.StatusOK))
 	fmt.Fprint(w, r.body.String())
-}
-
-// placeOn starts a node on the i-th host, on a server of its own.
-func placeOn(t *testing.T, net *simnet.Network, i int, getter peercache.Getter, change func(*http.Server), wrap func(http.Handler) http.Handler, opts ...peercache.PoolOption) *placed {
-	t.Helper()
-	p := &placed{node: &node{url: at(i)}}
-	var err error
-	if p.pool, err = peercache.NewHTTPPool(at(i), append(opts, peercache.WithPoolLogger(p.log.logger()))...); err != nil {
-		t.Fatal(err)
-	}
-	if p.group, err = peercache.NewGroup("test", 1<<20, getter, peercache.WithPeers(p.pool)); err != nil {
-		t.Fatal(err)
-	}
-	handler := http.Handler(p.pool)
-	if wrap != nil {
-		handler = wrap(handler)
-	}
-	l, err := net.Host(host(i)).Listen(host(i) + ":8001")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &http.Server{Handler: handler}
-	if change != nil {
-		change(server)
-	}
-	go server.Serve(l)
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		p.pool.Shutdown(ctx)
-		server.Close()
-	})
-	return p
 }

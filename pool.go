@@ -146,28 +146,28 @@ func (p *Pool) Identity() peer.Identity { return p.cluster.Identity() }
 // view that holds this process is in place. Call it when the server is listening:
 // the peers will ask at once.
 //
-// In a view, what is no base URL of a peer is left out, with a warning to the logger of
-// WithPoolLogger: also what is not spelled as Set wants it, what a WithPeerFilter refuses,
-// and a loopback or link-local address, if this process has none of the kind. A view of
-// more peers than WithMaxPeers allows is not taken. A process that the view lacks is added
-// to it, so that it serves itself as it did. If there is nobody in a view, the last one
-// stands.
+// The pool leaves out of a view, with a warning to the logger of WithPoolLogger: what is no base
+// URL of a peer, what is not spelled as Set wants it, what a WithPeerFilter refuses, and a
+// loopback or link-local address, if this process has none of the kind. It does not take a view
+// of more peers than WithMaxPeers allows. If a view lacks this process, the pool adds it, so that
+// it goes on serving its own callers. If nobody is in a view, the last one stands.
 //
-// If ctx ends first, the error wraps ctx.Err and says what was missing. The
-// discovery goes on all the same, so that a process may serve alone until its
-// peers are known; it hears of no Remove until then, and drops what it cached when they
-// are. Join may be called again, to wait. It also fails if the pool has
+// If ctx ends first, the error wraps ctx.Err and says what was missing. The discovery goes on, so
+// that a process may serve alone until it knows its peers. Until then it hears of no Remove; then
+// it drops what it has cached. Call Join again to go on waiting. Join also fails if the pool has
 // no WithDiscovery, if the discovery failed, and with ErrClosed after Shutdown.
 func (p *Pool) Join(ctx context.Context) error { return p.cluster.Join(ctx) }
 
 // Ready returns nil when this process is warm enough for the requests of users: it has a
 // view, by Set or by Join, the peers that can be reached have it too, those to which this
 // process is new have handed over what is its own now, and what may be used of the
-// snapshots is restored. If ctx ends before, the error wraps ctx.Err and says what was
-// missing. It is made for a readiness probe.
+// snapshots is restored. If ctx ends before, the error says first what was missing, and wraps
+// that and ctx.Err. It is made for a readiness probe: give ctx a time that is shorter than the
+// probe's timeout, such as 500 ms where that is 1 s, or the probe never sees the error.
 //
 // Peers that cannot be reached are not waited for, and those that have values to hand over,
-// or lack a group, for no longer than WithHandover's time after this process got its view.
+// lack a group, or have not said whether they do, for no longer than WithHandover's time after
+// this process got its view.
 // For a wrong configuration Ready waits without end, because people have to mend it, and
 // errors.As finds a *ConfigError in its error: a WrongProcess, NotAPeer, NotListening or
 // DifferentLists.

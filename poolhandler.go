@@ -96,6 +96,7 @@ func (h *handler) enter(q *peer.Query) (g *Group, done func(), err error) {
 	}
 	if g = p.group(q.Group); g == nil {
 		done()
+		p.cluster.AskedForMissing(h.from, q.Group)
 		return nil, nil, peer.RefuseGroup(q.Group)
 	}
 	q.From = h.from

@@ -42,8 +42,8 @@ func plainSegment(s string) bool {
 // WithGroupcacheCompat makes the pool a good peer of golang/groupcache's
 // HTTPPool with its default options: the base path is /_groupcache/, unless there is a
 // WithBasePath, and the ring is groupcache's, 50 replicas and CRC-32. So a fleet may be
-// changed over one process at a time. Base URLs may have the port of their scheme, or other
-// spellings of the host, as they stand on the ring of the others. It excludes WithHandover.
+// changed over one process at a time. Base URLs may be spelled as they are on the ring of the
+// others, also with the port of their scheme. It cannot be combined with WithHandover.
 func WithGroupcacheCompat() PoolOption {
 	return func(o *poolOptions) error {
 		o.compat = true
@@ -51,12 +51,11 @@ func WithGroupcacheCompat() PoolOption {
 	}
 }
 
-// WithPeerTimeout bounds one request to a peer by the plain way. It has to leave
-// the peer the time for a load, else a slow origin looks like a peer that is gone,
-// and its keys are loaded twice. The default is the group's load timeout and a
-// second; math.MaxInt64 is no bound. A peer that is silent is not waited for so long,
-// see WithDetectionTime; on a stream, where nothing else has to be bounded, it has no
-// effect. It is at least the detection time.
+// WithPeerTimeout bounds one request to a peer by the plain way. It must leave the peer
+// enough time for a load: otherwise a slow origin looks like a peer that is gone, and keys
+// are loaded twice. The default is the group's load timeout and a second; math.MaxInt64 means
+// no bound. It must not be shorter than the detection time, which bounds the wait for a peer
+// that is silent (WithDetectionTime). It has no effect on a stream.
 func WithPeerTimeout(d time.Duration) PoolOption {
 	return func(o *poolOptions) error {
 		if d <= 0 {
@@ -67,11 +66,11 @@ func WithPeerTimeout(d time.Duration) PoolOption {
 	}
 }
 
-// WithDetectionTime sets for how long nothing may come from a peer that owes an
-// answer, not even a sign of life that it is asked for, until it is taken for dead and
-// its keys go to the next peer. A slow load is no silence. It is 1 ms to 1 hour; the
-// default is 500 ms. Three tenths of it pass before the sign is asked for, by the plain
-// way maybe on a new connection: the rest has to be enough for that.
+// WithDetectionTime sets how long a peer that owes an answer may be silent before the pool
+// takes it for dead and its keys go to the next peer. After three tenths of that time the pool
+// asks for a sign of life, by the plain way perhaps on a new connection; the rest must be
+// enough for that to come. So a peer with a slow load is not silent. It is 1 ms to 1 hour; the
+// default is 500 ms.
 func WithDetectionTime(d time.Duration) PoolOption {
 	return func(o *poolOptions) error {
 		if d < time.Millisecond || d > mostDetection {
@@ -86,11 +85,11 @@ func WithDetectionTime(d time.Duration) PoolOption {
 // that is alive.
 const mostDetection = time.Hour
 
-// WithHandover bounds what one change of the view has this process hand over to other
-// peers: values of so many bytes, those worth most first, and for so long. It counts for
-// Shutdown, which hands over all there is, and for peers that come. With 0 bytes nothing
-// is offered, though a new owner still asks for what it is asked for itself. The
-// default is DefaultHandoverBytes and DefaultHandoverTime; math.MaxInt64 is no bound, of
+// WithHandover bounds how many bytes of values this process hands over to other peers after
+// one change of the view, the most useful ones first, and for how long. A change is its own
+// Shutdown, where all its values need a new owner, or a peer that comes. With 0 bytes the
+// process offers nothing, but a new owner still asks for each key that it is asked for. The
+// defaults are DefaultHandoverBytes and DefaultHandoverTime; math.MaxInt64 means no bound, for
 // either.
 func WithHandover(maxBytes int64, maxTime time.Duration) PoolOption {
 	return func(o *poolOptions) error {
@@ -115,11 +114,11 @@ func WithViewChangeRate(perSecond int) PoolOption {
 	}
 }
 
-// WithMaxUnproven bounds how many requests for changes may wait for other processes at the same
-// time although their senders have not proven to be the peers that they name: for that peer to
-// confirm it, for holders of copies, or for offered values. Further ones are answered without
-// waiting, and drop values in this process alone. Only new processes and earlier versions send
-// such requests as a rule. The default is DefaultMaxUnproven.
+// WithMaxUnproven bounds how many unproven requests for changes may wait at the same time: those
+// whose senders have not proven to be the peers that they name. Such a request waits for that
+// peer to confirm it, for holders of copies, or for offered values. Further ones are answered
+// without waiting, and drop values in this process alone. As a rule only new processes and
+// earlier versions send unproven requests. The default is DefaultMaxUnproven.
 func WithMaxUnproven(n int) PoolOption {
 	return func(o *poolOptions) error {
 		if n < 1 {
@@ -130,9 +129,9 @@ func WithMaxUnproven(n int) PoolOption {
 	}
 }
 
-// WithLargeValue sets from which size on, in bytes, a value takes the plain way:
-// a request and a connection of its own, where it holds up no other answers. The
-// default is 256 KiB. It excludes WithoutStream.
+// WithLargeValue sets the size, in bytes, above which a value takes the plain way: a request
+// and a connection of its own, where it holds up no other answers. The default is 256 KiB. It
+// cannot be combined with WithoutStream.
 func WithLargeValue(n int) PoolOption {
 	return func(o *poolOptions) error {
 		if n < 1 || n > peer.MaxValueBytes {
@@ -161,8 +160,8 @@ func WithMaxLargeRequests(n int) PoolOption {
 	}
 }
 
-// WithoutStream makes the pool ask, and answer, by one HTTP request a key alone,
-// for networks in which nothing else gets through.
+// WithoutStream makes the pool ask and answer without a stream, by one HTTP request a key. It is
+// for networks in which nothing else gets through, and many times slower.
 func WithoutStream() PoolOption {
 	return func(o *poolOptions) error {
 		o.streams = false

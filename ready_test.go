@@ -87,7 +87,8 @@ func TestReady(t *testing.T) {
 		}
 		c.nodes[1].stop(t)
 		c.restart(t, 1)
-		ready(c.nodes[1], time.Second, "peers have another view: "+c.nodes[2].url)
+		ready(c.nodes[1], time.Second, "peercache: not ready: peers have another list of peers (normal for a moment in a deploy): "+c.nodes[2].url)
+		ready(c.nodes[1], 2*time.Second, c.nodes[2].url+" ("+c.nodes[0].url+" is in this one's list and not in its) (context deadline exceeded)")
 		ready(c.nodes[1], peercache.DefaultHandoverTime, "the lists of peers differ: "+c.nodes[0].url+" is in this one's list")
 		introduce(t, c.nodes[2:3], c.nodes...)
 		ready(c.nodes[1], 3*time.Second, "")
@@ -134,7 +135,7 @@ func TestReadyNamesAFewPeers(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		err := n.pool.Ready(ctx)
-		if err == nil || !strings.HasSuffix(err.Error(), "and 7 more") || strings.Count(err.Error(), "http://") != 5 {
+		if err == nil || !strings.HasSuffix(err.Error(), "and 7 more (context deadline exceeded)") || strings.Count(err.Error(), "http://") != 5 {
 			t.Errorf("error %v: want five names and a count", err)
 		}
 	})

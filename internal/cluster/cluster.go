@@ -165,7 +165,7 @@ func New(self string, t peer.Transport, cfg Config) (*Cluster, error) {
 		questions: make(map[string]*question),
 		asked:     make(map[string]clock.Instant),
 		logs:      newChangeLogs(),
-		problems:  newProblems(cfg.Log),
+		problems:  newProblems(self, cfg.Log),
 		pace:      cfg.Pace,
 		log:       cfg.Log,
 	}
@@ -278,7 +278,7 @@ func (c *Cluster) Accept(from peer.Identity, to string) (peer.Handler, error) {
 		c.own.lookAgain()
 		return nil, errMisdirected(c.self, to)
 	case to == c.self && c.view.Load().lists(from.Name):
-		c.own.reached.Store(true)
+		c.own.reach()
 	}
 	return c.handler(from.Name), nil
 }

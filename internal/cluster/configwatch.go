@@ -23,13 +23,25 @@ type configWatch struct {
 	pool *Cluster
 
 	mu      sync.Mutex
-	timer   *time.Timer              // guarded by mu; nil before the first look
-	running bool                     // guarded by mu; timer will fire
-	closed  bool                     // guarded by mu; no looks any more
-	differ  map[string]clock.Instant // guarded by mu; since when peers are known to have other lists
-	lacking map[string]clock.Instant // guarded by mu; since when peers are known to lack groups
-	groups  map[string]uint64        // guarded by mu; what peers said last of their groups
+	timer   *time.Timer           // guarded by mu; nil before the first look
+	running bool                  // guarded by mu; timer will fire, or a look is in progress
+	looking bool                  // guarded by mu; a look is in progress
+	over    chan struct{}         // guarded by mu; closed, and made anew, when a look is over
+	closed  bool                  // guarded by mu; no looks any more
+	differ  map[string]mismatch   // guarded by mu; the peers that are known to have other lists
+	lacking map[string]mismatch   // guarded by mu; the peers that are known to lack groups
+	groups  map[string]uint64     // guarded by mu; what peers said last of their groups
+	asked   map[string]bothGroups // guarded by mu; with which groups a peer was asked for their names
 }
+
+// mismatch is what a peer has otherwise than this process.
+type mismatch struct {
+	since clock.Instant
+	what  string // for people to read
+}
+
+// bothGroups are the groups of a peer and of this process, each by its groupsID.
+type bothGroups struct{ theirs, mine uint64 }
 
 const (
 	// watchEvery is the time between two looks.
@@ -43,21 +55,31 @@ const (
 )
 
 func newConfigWatch(p *Cluster) *configWatch {
-	return &configWatch{pool: p, differ: make(map[string]clock.Instant), lacking: make(map[string]clock.Instant), groups: make(map[string]uint64)}
+	return &configWatch{
+		pool: p, over: make(chan struct{}), differ: make(map[string]mismatch), lacking: make(map[string]mismatch),
+		groups: make(map[string]uint64), asked: make(map[string]bothGroups),
+	}
 }
 
 // begin begins to look, unless it is in progress.
 func (w *configWatch) begin() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.running || w.closed || w.pool.stateless {
+	if !w.running {
+		w.lookIn(watchEvery)
+	}
+}
+
+// lookIn has the next look begin after a time. The caller holds w.mu.
+func (w *configWatch) lookIn(wait time.Duration) {
+	if w.closed || w.pool.stateless {
 		return
 	}
 	w.running = true
 	if w.timer == nil {
-		w.timer = time.AfterFunc(watchEvery, w.look)
+		w.timer = time.AfterFunc(wait, w.look)
 	} else {
-		w.timer.Reset(watchEvery)
+		w.timer.Reset(wait)
 	}
 }
 
@@ -87,6 +109,13 @@ func (w *configWatch) saidGroups(peer string, id uint64) {
 
 // look looks once, and says when to look again.
 func (w *configWatch) look() {
+	w.mu.Lock()
+	if w.looking || w.closed { // lookIn came as the timer fired
+		w.mu.Unlock()
+		return
+	}
+	w.looking = true
+	w.mu.Unlock()
 	others, lacking := w.suspects()
 	var asks errgroup.Group
 	asks.SetLimit(asksOfWatch)
@@ -99,11 +128,26 @@ func (w *configWatch) look() {
 	asks.Wait()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.looking, w.running = false, false
+	close(w.over)
+	w.over = make(chan struct{})
 	dissent := slices.Contains(slices.Collect(maps.Values(others)), true)
-	w.running = !w.closed && (dissent || len(w.differ)+len(w.lacking) > 0)
-	if w.running {
-		w.timer.Reset(watchEvery)
+	if dissent || len(w.differ)+len(w.lacking)+len(w.unasked()) > 0 {
+		w.lookIn(watchEvery)
 	}
+}
+
+// unasked returns the peers that have other groups than this process and were not asked which.
+// The caller holds w.mu.
+func (w *configWatch) unasked() (peers []string) {
+	mine := w.pool.groupsID.Load()
+	for peer, theirs := range w.groups {
+		if theirs != mine && w.asked[peer] != (bothGroups{theirs, mine}) {
+			peers = append(peers, peer)
+		}
+	}
+	slices.Sort(peers)
+	return peers
 }
 
 // suspects returns the peers that are to be asked: whether each has another list, and which
@@ -119,8 +163,9 @@ func (w *configWatch) suspects() (others, lacking map[string]bool) {
 	defer w.mu.Unlock()
 	gone := func(peer string) bool { return v.has(peer) == nil }
 	maps.DeleteFunc(w.groups, func(peer string, _ uint64) bool { return gone(peer) })
-	maps.DeleteFunc(w.differ, func(peer string, _ clock.Instant) bool { return gone(peer) })
-	maps.DeleteFunc(w.lacking, func(peer string, _ clock.Instant) bool { return gone(peer) })
+	maps.DeleteFunc(w.asked, func(peer string, _ bothGroups) bool { return gone(peer) })
+	maps.DeleteFunc(w.differ, func(peer string, _ mismatch) bool { return gone(peer) })
+	maps.DeleteFunc(w.lacking, func(peer string, _ mismatch) bool { return gone(peer) })
 	for peer, id := range w.groups {
 		if id != mine {
 			others[peer], lacking[peer] = false, true
@@ -142,9 +187,9 @@ func (w *configWatch) suspects() (others, lacking map[string]bool) {
 }
 
 // solve removes a problem of a peer, if it has it. The caller holds w.mu.
-func (w *configWatch) solve(since map[string]clock.Instant, peer string, kind ConfigProblem) {
-	if _, ok := since[peer]; ok {
-		delete(since, peer)
+func (w *configWatch) solve(all map[string]mismatch, peer string, kind ConfigProblem) {
+	if _, ok := all[peer]; ok {
+		delete(all, peer)
 		w.pool.problems.solved(peer, kind)
 	}
 }
@@ -156,39 +201,88 @@ func (w *configWatch) ask(peer string, differs, lacks bool) {
 	ctx, cancel := context.WithTimeout(p.life, p.detectionTime())
 	defer cancel()
 	difference, answer := p.askDifference(ctx, peer)
-	var missing []string
-	if answer != nil && lacks {
-		missing = lacking(slices.Sorted(maps.Keys(*p.groups.Load())), slices.Sorted(slices.Values(answer.GroupNames)))
-		w.mu.Lock()
-		w.groups[peer] = answer.Groups
-		w.mu.Unlock()
+	if !differs {
+		difference = ""
 	}
-	w.found(w.differ, peer, DifferentLists, differs && difference != "", "the lists of peers differ: %s: want the same list in all processes", difference)
-	w.found(w.lacking, peer, MissingGroup, len(missing) > 0, "it has no group of the name %s: want the same groups in all processes", quote.Some(quote.All(missing)))
+	missing := ""
+	if lacks {
+		missing = w.missing(peer, answer)
+	}
+	w.found(w.differ, peer, DifferentLists, "the lists of peers differ: %s: want the same list in all processes", difference)
+	w.found(w.lacking, peer, MissingGroup, "it has no group of the name %s: want the same groups in all processes", missing)
 }
 
-// found records whether something is wrong with a peer. If it lasts, it is a problem.
-func (w *configWatch) found(since map[string]clock.Instant, peer string, kind ConfigProblem, is bool, format, what string) {
+// missing returns the names of the groups that a peer lacks by its answer, for people to read.
+// answer is nil if it has not answered: then nothing is known of its groups until it says more.
+// Nor is it of those of an earlier version, which does not say any.
+func (w *configWatch) missing(name string, answer *peer.Changed) string {
+	p := w.pool
+	mine := p.groupsID.Load() // before the groups themselves: of those that come meanwhile it is asked again
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !is {
-		w.solve(since, peer, kind)
+	if answer == nil || answer.Groups == 0 {
+		delete(w.groups, name)
+		return ""
+	}
+	w.groups[name], w.asked[name] = answer.Groups, bothGroups{answer.Groups, mine}
+	return quote.Some(quote.All(lacking(slices.Sorted(maps.Keys(*p.groups.Load())), slices.Sorted(slices.Values(answer.GroupNames)))))
+}
+
+// found records what is wrong with a peer; nothing, if what is empty. If it lasts, it is a
+// problem.
+func (w *configWatch) found(all map[string]mismatch, peer string, kind ConfigProblem, format, what string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if what == "" {
+		w.solve(all, peer, kind)
 		return
 	}
 	now := clock.Now()
-	if since[peer] == 0 {
-		since[peer] = now
+	m, known := all[peer]
+	if !known {
+		m.since = now
 	}
-	if now >= since[peer].Plus(min(differAfter, w.pool.handover.time/2)) {
+	m.what = what
+	all[peer] = m
+	if now >= m.since.Plus(min(differAfter, w.pool.handover.time/2)) {
 		w.pool.problems.found(peer, kind, fmt.Errorf(format, what))
 	}
 }
 
-// lack returns the peers that are known to lack groups.
-func (w *configWatch) lack() []string {
+// groupsMissing returns, as an error, which peers lack groups of this process, as far as they
+// can be asked; nil, if none. What is not known yet it looks for at once. The channel is closed
+// when that may have changed.
+func (w *configWatch) groupsMissing() (next <-chan struct{}, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.Sorted(maps.Keys(w.lacking))
+	if unasked := w.unasked(); len(unasked) > 0 && !w.closed {
+		if !w.looking {
+			w.lookIn(0)
+		}
+		return w.over, fmt.Errorf("peers have other groups than this process, and are asked which: %s", quote.Some(unasked))
+	}
+	if len(w.lacking) == 0 {
+		return nil, nil
+	}
+	var texts []string
+	for _, peer := range slices.Sorted(maps.Keys(w.lacking)) {
+		texts = append(texts, fmt.Sprintf("%s has no group %s", peer, w.lacking[peer].what))
+	}
+	return w.over, fmt.Errorf("peers lack groups that this process has: %s", quote.Some(texts))
+}
+
+// withDifferences names peers that have another list, each with the difference where that is
+// known.
+func (w *configWatch) withDifferences(peers []string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	texts := slices.Clone(peers)
+	for i, peer := range texts {
+		if what := w.differ[peer].what; what != "" {
+			texts[i] = fmt.Sprintf("%s (%s)", peer, what)
+		}
+	}
+	return quote.Some(texts)
 }
 
 // groupsID stands for the names of groups: equal ones for equal names.
@@ -213,5 +307,15 @@ func (p *Cluster) answerGroups(answer *peer.Changed, names bool) {
 			return
 		}
 		answer.GroupNames = append(answer.GroupNames, name)
+	}
+}
+
+// AskedForMissing warns that a peer asks for a group that this process does not have. It is
+// one warning, whatever the peers and the names, and none for those that are not on the list.
+func (p *Cluster) AskedForMissing(from, name string) {
+	if p.view.Load().lists(from) {
+		p.problems.degraded(p.self,
+			"peers ask for a group that this process does not have, which is normal for a moment in a deploy that brings it: want the same groups in all processes, each made before Set or Join",
+			fmt.Errorf("%s asks for a group named %s", from, quote.Key(name)))
 	}
 }

@@ -4,13 +4,15 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/peer"
 )
 
@@ -51,10 +53,12 @@ func (p *Cluster) handOver(v *view) {
 		ctx, cancel := context.WithTimeout(p.life, p.handover.time)
 		defer cancel()
 		p.Agree(ctx) // who has another view would not take them
-		offered, missed := p.offerAll(ctx, all)
+		offered, untold := p.offerAll(ctx, all)
 		switch attrs := []any{"values", len(all), "offered", offered}; {
-		case missed > 0:
-			p.log.Warn("not all values could be handed over to their new owners, which load the others", attrs...)
+		case len(untold) > 0:
+			peers := slices.Sorted(maps.Keys(untold))
+			p.log.Warn("not all values could be handed over to their new owners, which load the others",
+				append(attrs, "peers", quote.Some(peers), "err", untold[peers[0]])...)
 		case offered > 0:
 			p.log.Info("values were handed over to their new owners", attrs...)
 		}
@@ -65,9 +69,9 @@ func (p *Cluster) handOver(v *view) {
 }
 
 // offerAll offers the first of all, in the order of their worth, up to what WithHandover
-// allows. It returns how many it offered, and of how many the owner could not be told,
-// though that is still in the view.
-func (p *Cluster) offerAll(ctx context.Context, all []moved) (offered, missed int) {
+// allows. It returns how many it offered, and which owners could not be told of all, and why,
+// though they are still in the view.
+func (p *Cluster) offerAll(ctx context.Context, all []moved) (offered int, untold map[string]error) {
 	slices.SortStableFunc(all, func(a, b moved) int { return cmp.Compare(b.Worth, a.Worth) })
 	type part struct {
 		group Group
@@ -82,30 +86,41 @@ func (p *Cluster) offerAll(ctx context.Context, all []moved) (offered, missed in
 			parts[to] = append(parts[to], m)
 		}
 	}
-	var told, untold atomic.Int64
+	untold = make(map[string]error)
+	var mu sync.Mutex // guards offered and untold
 	var offers errgroup.Group
 	offers.SetLimit(announceAtOnce)
 	for to, values := range parts {
 		offers.Go(func() error {
-			defer func() {
-				if p.view.Load().has(to.owner.name) == to.owner {
-					untold.Add(int64(len(values)))
-				}
-			}()
-			for len(values) > 0 && ctx.Err() == nil {
-				n := oneOffer(values)
-				err := insist(ctx, func() error { return to.owner.offer(ctx, to.group, values[:n]) })
-				if err != nil {
-					return nil // it loads them
-				}
-				told.Add(int64(n))
-				values = values[n:]
+			told, err := p.offerTo(ctx, to.owner, to.group, values)
+			mu.Lock()
+			defer mu.Unlock()
+			offered += told
+			if err != nil && p.view.Load().has(to.owner.name) == to.owner {
+				untold[to.owner.name] = err
 			}
 			return nil
 		})
 	}
 	offers.Wait()
-	return int(told.Load()), int(untold.Load())
+	return offered, untold
+}
+
+// offerTo offers values to their new owner, and returns how many it could. The owner loads the
+// others.
+func (p *Cluster) offerTo(ctx context.Context, owner *Member, g Group, values []moved) (offered int, err error) {
+	for len(values) > 0 {
+		if err := ctx.Err(); err != nil {
+			return offered, err
+		}
+		n := oneOffer(values)
+		if err := insist(ctx, func() error { return owner.offer(ctx, g, values[:n]) }); err != nil {
+			return offered, err
+		}
+		offered += n
+		values = values[n:]
+	}
+	return offered, nil
 }
 
 // What one offer names: so many keys, of values that have so many bytes. Of one that names

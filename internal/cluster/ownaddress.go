@@ -32,13 +32,14 @@ type ownAddress struct {
 	last    clock.Instant // guarded by mu; when the last look began; 0: none has
 	since   clock.Instant // guarded by mu; when the first look began without an answer; 0: there was one
 	answers bool          // guarded by mu; the last look found this process there
+	next    chan struct{} // guarded by mu; closed, and made anew, when found may have changed
 	retry   *time.Timer   // guarded by mu; nil, or of the next look
 	closed  bool          // guarded by mu; no looks any more
 }
 
 const (
-	// ownLooks is how many requests make a look, all at the same time. Where two processes
-	// share an address, not each of them leads to the same.
+	// ownLooks is how many requests make a look, one and then the others at the same time.
+	// Where two processes share an address, not each of them leads to the same.
 	ownLooks = 8
 	// ownLooksAgain is how many do where another process was found: a lucky look must not
 	// make all seem well.
@@ -50,7 +51,7 @@ const (
 )
 
 func newOwnAddress(c *Cluster) *ownAddress {
-	return &ownAddress{pool: c, conn: newToldMember(c, c.self).conn, looked: make(chan struct{})}
+	return &ownAddress{pool: c, conn: newToldMember(c, c.self).conn, looked: make(chan struct{}), next: make(chan struct{})}
 }
 
 // lookAgain looks whether this process is found at its address, unless that was just done.
@@ -90,16 +91,33 @@ func (a *ownAddress) look(ctx context.Context) {
 		looks = ownLooksAgain
 	}
 	found := make([]error, looks)
-	var all sync.WaitGroup
-	for i := range found {
-		all.Go(func() { found[i] = a.ask(ctx) })
+	if found[0] = a.ask(ctx); a.others(found[0]) {
+		var all sync.WaitGroup
+		for i := range found[1:] {
+			all.Go(func() { found[i+1] = a.ask(ctx) })
+		}
+		all.Wait()
+	} else {
+		found = found[:1]
 	}
-	all.Wait()
 	if a.conclude(worst(found)) { // with no lock held: the user is told what leaves
 		for _, g := range *a.pool.groups.Load() {
 			g.DropAll()
 		}
 	}
+}
+
+// others reports whether a look makes more requests after its first. Where nothing answers,
+// they would tell no more. Each may be a line in the log of the server there, which may be this
+// process's own that has just begun, or one that has TLS where the address has none.
+func (a *ownAddress) others(first error) bool {
+	switch {
+	case first == nil:
+		return true
+	case errors.Is(first, peer.ErrNotAPeer): // another process may answer as well
+		return a.pool.problems.of(a.pool.self, NotAPeer) == nil
+	}
+	return false
 }
 
 // worst returns the first error of a look that says that another process is there, else the
@@ -114,14 +132,18 @@ func worst(found []error) (first error) {
 	return first
 }
 
-// ask sends one request to the address. The error is an errWrongPeer where another process
-// answers, an errForeign where something else does.
+// ask sends one request to the address. The error is an peer.ErrWrongPeer where another process
+// answers, an peer.ErrNotAPeer where something else does.
 func (a *ownAddress) ask(ctx context.Context) error {
-	who, err := a.conn.Ping(ctx)
-	if err == nil && who.Process != a.pool.consent.process {
-		err = fmt.Errorf("%w: another process answers at the address that this one has as its self, and calls itself %s: want the address of this process, by which its peers reach it", peer.ErrWrongPeer, quote.Key(who.Name))
+	switch who, err := a.conn.Ping(ctx); {
+	case err != nil:
+		return err
+	case who.Process != a.pool.consent.process && who.Name == a.pool.self:
+		return fmt.Errorf("%w: another process answers there, and has the same self: give each its own address, by which its peers reach it", peer.ErrWrongPeer)
+	case who.Process != a.pool.consent.process:
+		return fmt.Errorf("%w: another process answers at the address that this one has as its self, and calls itself %s: want the address of this process, by which its peers reach it", peer.ErrWrongPeer, quote.Key(who.Name))
 	}
-	return err
+	return nil
 }
 
 // conclude records what a look has found, and reports whether what is cached has to be
@@ -131,6 +153,7 @@ func (a *ownAddress) conclude(err error) (drop bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.looking = false
+	defer a.changed()
 	select {
 	case <-a.looked:
 	default:
@@ -181,11 +204,28 @@ func (a *ownAddress) conclude(err error) (drop bool) {
 	return drop
 }
 
-// found reports whether this process answers at its address, as far as is known.
-func (a *ownAddress) found() bool {
+// found reports whether this process answers at its address, as far as is known. The channel
+// is closed when that may have changed.
+func (a *ownAddress) found() (next <-chan struct{}, found bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.last == 0 || a.answers || a.reached.Load()
+	return a.next, a.last == 0 || a.answers || a.reached.Load()
+}
+
+// reach records that a request came that was sent to this address.
+func (a *ownAddress) reach() {
+	if a.reached.Load() || a.reached.Swap(true) {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.changed()
+}
+
+// changed has those look again who wait for found. The caller holds a.mu.
+func (a *ownAddress) changed() {
+	close(a.next)
+	a.next = make(chan struct{})
 }
 
 // wait returns when the first look is over, if one has begun, or ctx has ended.

@@ -19,6 +19,7 @@ import (
 // problems are what is wrong with the configuration at present. Each is one warning when it
 // is found.
 type problems struct {
+	self  string // the base URL of this process
 	log   *slog.Logger
 	count atomic.Int64 // of all
 
@@ -36,8 +37,9 @@ type problemKey struct {
 // warnAgain is after how long the same is said once more.
 const warnAgain = 10 * time.Minute
 
-func newProblems(log *slog.Logger) problems {
+func newProblems(self string, log *slog.Logger) problems {
 	return problems{
+		self:   self,
 		log:    log,
 		all:    make(map[problemKey]*ConfigError),
 		warned: make(map[problemKey]clock.Instant),
@@ -137,6 +139,9 @@ func (p *problems) lasting() (<-chan struct{}, error) {
 		if e.Problem != MissingGroup {
 			all = append(all, e)
 		}
+	}
+	if own := p.all[problemKey{p.self, WrongProcess.String()}]; own != nil {
+		all = configErrors{own} // what it sees of others follows from that
 	}
 	if len(all) == 0 {
 		return p.next, nil

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/peercache/peercache/internal/clock"
@@ -14,7 +16,7 @@ import (
 func (p *Cluster) Ready(ctx context.Context) error {
 	for {
 		if p.leaving.Load() || p.closed.Load() {
-			return fmt.Errorf("peercache: ready: %w", ErrClosed)
+			return fmt.Errorf("peercache: not ready: %w", ErrClosed)
 		}
 		if p.warm.Load() {
 			return nil
@@ -31,7 +33,7 @@ func (p *Cluster) Ready(ctx context.Context) error {
 		case <-p.life.Done():
 		case <-ctx.Done():
 			patience.Stop()
-			return fmt.Errorf("peercache: ready: %w: %w", ctx.Err(), missing)
+			return fmt.Errorf("peercache: not ready: %w (%w)", missing, ctx.Err())
 		}
 		patience.Stop()
 	}
@@ -60,16 +62,20 @@ func (p *Cluster) missing() (next <-chan struct{}, most time.Duration, err error
 	}
 	// Until it is known whether something lasts: if it does, that is a problem.
 	undecided := time.Duration(p.view.Load().since.Plus(max(p.handover.time, differAfter+4*watchEvery)) - clock.Now())
+	atOwn, found := p.own.found()
 	switch {
-	case len(p.view.Load().others) > 0 && !p.own.found() && undecided > 0:
-		return nil, ownLookEvery / 100, fmt.Errorf("this process was not found at its own address, %s: want its server listening there", p.self)
+	case len(p.view.Load().others) > 0 && !found && undecided > 0:
+		return atOwn, undecided, fmt.Errorf("this process was not found at its own address, %s: want its server listening there", p.self)
 	case len(c.dissent) > 0 && undecided > 0:
-		return c.next, min(undecided, watchEvery), fmt.Errorf("peers have another view: %s", quote.SomeKeys(c.dissent))
+		return c.next, min(undecided, watchEvery), fmt.Errorf("peers have another list of peers (normal for a moment in a deploy): %s",
+			p.watch.withDifferences(slices.Sorted(maps.Keys(c.dissent))))
 	case most <= 0:
 		return nil, 0, nil
-	case len(p.watch.lack()) > 0:
-		return nil, min(most, watchEvery), fmt.Errorf("peers lack groups that this process has: %s", quote.Some(p.watch.lack()))
-	case len(c.offering) > 0:
+	}
+	if next, missing := p.watch.groupsMissing(); missing != nil {
+		return next, most, missing
+	}
+	if len(c.offering) > 0 {
 		return c.offered, most, fmt.Errorf("peers have values to hand over: %s", quote.SomeKeys(c.offering))
 	}
 	for name, g := range *p.groups.Load() {

@@ -38,6 +38,11 @@ var errNoBaseURL = errors.New("want a base URL such as http://10.0.0.1:8001")
 // Spell returns the one way to write a base URL. It fails if there is none.
 func Spell(name string) (string, error) {
 	u, err := url.Parse(name)
+	if !strings.Contains(name, "://") {
+		if with, err := Spell("http://" + name); err == nil {
+			return "", fmt.Errorf("want a base URL, with its scheme: %s", with)
+		}
+	}
 	if err != nil {
 		if inner := errors.Unwrap(err); inner != nil {
 			err = inner // without the URL, which may have a password
