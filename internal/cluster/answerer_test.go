@@ -1,4 +1,4 @@
-package peercache
+package cluster
 
 import (
 	"testing"

@@ -1,4 +1,4 @@
-package peercache
+package cluster
 
 import (
 	"fmt"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/peercache/peercache/discovery"
 	"github.com/peercache/peercache/pb"
+	"github.com/peercache/peercache/peer"
 )
 
 // has reports whether what a log says has a key.
@@ -141,20 +142,20 @@ func TestRegainedLogs(t *testing.T) {
 	before.note(changeOf("key"))
 	f := &pb.Farewell{Logs: before.saved()}
 	for name, c := range map[string]struct {
-		regain func(p *HTTPPool)
+		regain func(p *Cluster)
 		known  bool
 	}{
-		"all files":         {func(p *HTTPPool) { p.regain(9, f); p.regain(9, f) }, true},
-		"a file is missing": {func(p *HTTPPool) { p.regain(9, f); p.regain(0, nil) }, false},
-		"the first one":     {func(p *HTTPPool) { p.regain(0, nil); p.regain(9, f) }, false},
-		"two departures":    {func(p *HTTPPool) { p.regain(9, f); p.regain(8, f) }, false},
-		"a lapse":           {func(p *HTTPPool) { p.regain(9, f); p.logs.lose(true) }, false},
-		"rubbish": {func(p *HTTPPool) {
-			p.regain(9, &pb.Farewell{Logs: []*pb.ChangeLog{nil, {Departure: 7}, {Changed: make([]byte, logBytes)}}})
+		"all files":         {func(p *Cluster) { p.Regain(9, f); p.Regain(9, f) }, true},
+		"a file is missing": {func(p *Cluster) { p.Regain(9, f); p.Regain(0, nil) }, false},
+		"the first one":     {func(p *Cluster) { p.Regain(0, nil); p.Regain(9, f) }, false},
+		"two departures":    {func(p *Cluster) { p.Regain(9, f); p.Regain(8, f) }, false},
+		"a lapse":           {func(p *Cluster) { p.Regain(9, f); p.logs.lose(true) }, false},
+		"rubbish": {func(p *Cluster) {
+			p.Regain(9, &pb.Farewell{Logs: []*pb.ChangeLog{nil, {Departure: 7}, {Changed: make([]byte, logBytes)}}})
 		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := &HTTPPool{logs: newChangeLogs()}
+			p := &Cluster{logs: newChangeLogs()}
 			p.logs.begin(5, "b")
 			c.regain(p)
 			changed, known, unbroken := p.logs.since([]uint64{7}, nil)
@@ -176,12 +177,9 @@ func TestChangeLogsOfALapse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := NewHTTPPool(self, WithDiscovery(static))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Shutdown(t.Context())
-	p.regain(9, &pb.Farewell{Logs: []*pb.ChangeLog{{Departure: 7, Changed: make([]byte, logBytes)}}})
+	p := newFake(t, self, new(fakeNet), func(cfg *Config) { cfg.Discovery = static })
+	defer shutdown(t.Context(), p)
+	p.Regain(9, &pb.Farewell{Logs: []*pb.ChangeLog{{Departure: 7, Changed: make([]byte, logBytes)}}})
 	p.logs.begin(5, "b")
 	for _, step := range []struct {
 		view  discovery.View
@@ -195,10 +193,10 @@ func TestChangeLogsOfALapse(t *testing.T) {
 	} {
 		p.membership.take(step.view)
 		for _, departure := range []uint64{7, 5} {
-			var resp pb.ChangeResponse
-			p.answerSince([]uint64{departure}, &resp)
-			if resp.GetSinceDeparture() != step.known {
-				t.Errorf("after the view %v: departure %d known %t, want %t", step.view, departure, resp.GetSinceDeparture(), step.known)
+			var answer peer.Changed
+			p.answerSince([]uint64{departure}, &answer)
+			if answer.SinceDeparture != step.known {
+				t.Errorf("after the view %v: departure %d known %t, want %t", step.view, departure, answer.SinceDeparture, step.known)
 			}
 		}
 	}

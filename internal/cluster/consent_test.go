@@ -1,10 +1,12 @@
-package peercache
+package cluster
 
 import (
 	"fmt"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/peercache/peercache/peer"
 )
 
 // What a Remove was told of the peers' agreement does not change under it when more peers
@@ -12,33 +14,30 @@ import (
 // many peers there are.
 func TestP8AgreementIsASnapshot(t *testing.T) {
 	const peers = 1000
-	pool, err := NewHTTPPool("http://self", WithoutStream(), WithTransport(nowhere{}))
-	if err != nil {
-		t.Fatal(err)
-	}
+	pool := newFake(t, "http://self", new(fakeNet), nil)
 	names := []string{"http://self"}
 	for i := range peers {
 		names = append(names, fmt.Sprintf("http://peer-%d", i))
 	}
-	if err := pool.Set(names...); err != nil {
+	if err := pool.Set(names); err != nil {
 		t.Fatal(err)
 	}
 	pool.background.Wait()
 	view := pool.view.Load()
-	snapshots := make([]agreement, 0, peers)
+	snapshots := make([]Agreement, 0, peers)
 	for i := range peers {
-		snapshots = append(snapshots, pool.agreement())
-		pool.heard(names[1+i], &said{view: view.id})
+		snapshots = append(snapshots, pool.Agreement())
+		pool.heard(names[1+i], &said{State: saying(0, 0, view.id)})
 	}
 	for i, a := range snapshots {
 		if len(a.agreed) != i {
 			t.Fatalf("when %d of the peers had been heard, %d had agreed", i, len(a.agreed))
 		}
 	}
-	if a := pool.agreement(); !a.confirmed(view.named[names[peers]]) || a.epoch != snapshots[0].epoch {
+	if a := pool.Agreement(); !a.Confirmed(view.named[names[peers]]) || a.Epoch != snapshots[0].Epoch {
 		t.Errorf("the last peer is not heard, or that it agrees is taken for a change of the view")
 	}
-	if n := testing.AllocsPerRun(100, func() { pool.heard(names[1], &said{view: view.id}) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { pool.heard(names[1], &said{State: saying(0, 0, view.id)}) }); n != 0 {
 		t.Errorf("%v allocations to hear what is known, want none", n)
 	}
 }
@@ -54,24 +53,24 @@ func TestP8LateAnswerIsNoDissent(t *testing.T) {
 		said    said
 		dissent bool
 	}{
-		{"another view", said{turn: turn{1, 1}, view: other, anew: true}, true},
-		{"this view", said{turn: turn{1, 3}, view: view, anew: true}, false},
-		{"another one, before", said{turn: turn{1, 2}, view: other}, false},
-		{"another one, now", said{turn: turn{1, 4}, view: other}, true},
-		{"this view, before", said{turn: turn{1, 3}, view: view}, true},
-		{"this view, and a new process", said{turn: turn{2, 1}, view: view, anew: true}, false},
-		{"another one, by an earlier version", said{view: other}, true},
-		{"this view, by an earlier version", said{view: view}, false},
+		{"another view", said{State: saying(1, 1, other), anew: true}, true},
+		{"this view", said{State: saying(1, 3, view), anew: true}, false},
+		{"another one, before", said{State: saying(1, 2, other)}, false},
+		{"another one, now", said{State: saying(1, 4, other)}, true},
+		{"this view, before", said{State: saying(1, 3, view)}, true},
+		{"this view, and a new process", said{State: saying(2, 1, view), anew: true}, false},
+		{"another one, by an earlier version", said{State: saying(0, 0, other)}, true},
+		{"this view, by an earlier version", said{State: saying(0, 0, view)}, false},
 	} {
 		pool.heard(peer, &step.said)
-		if got := pool.agreement().dissenter != ""; got != step.dissent {
+		if got := pool.Agreement().Dissenter != ""; got != step.dissent {
 			t.Errorf("%s: the peer dissents: %v, want %v", step.what, got, step.dissent)
 		}
 	}
-	epoch := pool.agreement().epoch
-	pool.heard(peer, &said{turn: turn{2, 9}, view: view})
-	pool.heard(peer, &said{turn: turn{2, 8}, view: view, anew: true})
-	if pool.agreement().epoch == epoch {
+	epoch := pool.Agreement().Epoch
+	pool.heard(peer, &said{State: saying(2, 9, view)})
+	pool.heard(peer, &said{State: saying(2, 8, view), anew: true})
+	if pool.Agreement().Epoch == epoch {
 		t.Error("an announcement that came late does not count as a change of the view")
 	}
 }
@@ -80,20 +79,21 @@ func TestP8LateAnswerIsNoDissent(t *testing.T) {
 // view, until another process says something at its address.
 func TestLateWordOfWhoHasLeft(t *testing.T) {
 	pool, _, peer := unheardPair(t)
-	defer pool.Shutdown(t.Context())
+	defer shutdown(t.Context(), pool)
 	for process := range uint32(500) {
-		before, leaving := turn{process + 1, 1}, turn{process + 1, 2}
-		pool.heard(peer, &said{turn: before, view: 1, anew: true})
-		if !pool.knows(peer) {
+		before, leaving := saying(process+1, 1, 1), saying(process+1, 2, 1)
+		leaving.Leaving = true
+		pool.heard(peer, &said{State: before, anew: true})
+		if !pool.Knows(peer) {
 			t.Fatal("a new process is not back in the view")
 		}
 		var all sync.WaitGroup
 		for range 4 {
-			all.Go(func() { pool.heard(peer, &said{turn: before, view: 1}) })
+			all.Go(func() { pool.heard(peer, &said{State: before}) })
 		}
-		all.Go(func() { pool.heard(peer, &said{turn: leaving, view: 1, leaving: true}) })
+		all.Go(func() { pool.heard(peer, &said{State: leaving}) })
 		all.Wait()
-		if pool.knows(peer) {
+		if pool.Knows(peer) {
 			t.Fatalf("a peer that has left is in the view, in try %d", process)
 		}
 	}
@@ -102,14 +102,14 @@ func TestLateWordOfWhoHasLeft(t *testing.T) {
 // Names of no peers, however many a message has, hold up nobody who wants to change the
 // view.
 func TestP10AbsentStrangers(t *testing.T) {
-	pool, self, peer := unheardPair(t)
-	defer pool.Shutdown(t.Context())
+	pool, self, other := unheardPair(t)
+	defer shutdown(t.Context(), pool)
 	pool.mu.Lock()
 	defer pool.mu.Unlock()
 	heard := make(chan struct{})
 	go func() {
 		defer close(heard)
-		pool.heard(peer, &said{view: 1, absent: []string{"", self, "http://stranger"}})
+		pool.heard(other, &said{State: peer.State{View: 1, Absent: []string{"", self, "http://stranger"}}})
 	}()
 	select {
 	case <-heard:
@@ -118,16 +118,18 @@ func TestP10AbsentStrangers(t *testing.T) {
 	}
 }
 
-// unheardPair makes a pool that has one peer, which cannot be reached.
-func unheardPair(t *testing.T) (pool *HTTPPool, self, peer string) {
+// unheardPair makes a cluster that has one peer, which cannot be reached.
+func unheardPair(t *testing.T) (pool *Cluster, self, peer string) {
 	t.Helper()
 	self, peer = "http://self", "http://peer"
-	pool, err := NewHTTPPool(self, WithoutStream(), WithTransport(nowhere{}), WithViewChangeRate(1<<20))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := pool.Set(self, peer); err != nil {
+	pool = newFake(t, self, new(fakeNet), nil)
+	if err := pool.Set([]string{self, peer}); err != nil {
 		t.Fatal(err)
 	}
 	return pool, self, peer
+}
+
+// saying returns what a process says of itself when it says something for the n-th time.
+func saying(process uint32, n, view uint64) peer.State {
+	return peer.State{Process: process, Number: n, View: view}
 }

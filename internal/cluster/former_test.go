@@ -1,11 +1,9 @@
-package peercache
+package cluster
 
 import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/peercache/peercache/pb"
 )
 
 // A peer that leaves and comes back, again and again, is the same Peer with one link, and
@@ -13,19 +11,18 @@ import (
 func TestPeerThatComesAndGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		self, peer := "http://self", "http://peer"
-		pool, err := NewHTTPPool(self, WithTransport(nowhere{}), WithViewChangeRate(5))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := pool.Set(self, peer, "http://other"); err != nil {
+		pool := newFake(t, self, new(fakeNet), func(cfg *Config) { cfg.ViewChangeRate = 5 })
+		if err := pool.Set([]string{self, peer, "http://other"}); err != nil {
 			t.Fatal(err)
 		}
 		h := pool.view.Load().has(peer)
 		start, views, last := time.Now(), 0, pool.view.Load().since
 		for process := range uint32(2000) {
-			pool.heard(peer, &said{turn: turn{process + 1, 1}, view: 1, leaving: true, departure: uint64(process + 1)})
+			leaving := saying(process+1, 1, 1)
+			leaving.Leaving, leaving.Departure = true, uint64(process+1)
+			pool.heard(peer, &said{State: leaving})
 			time.Sleep(time.Millisecond)
-			pool.heard(peer, &said{turn: turn{process + 2, 1}, view: 1, anew: true})
+			pool.heard(peer, &said{State: saying(process+2, 1, 1), anew: true})
 			time.Sleep(4 * time.Millisecond)
 			v := pool.view.Load()
 			if v.since != last {
@@ -46,7 +43,7 @@ func TestPeerThatComesAndGoes(t *testing.T) {
 		if pool.view.Load().has(peer) != h {
 			t.Error("it is not back")
 		}
-		if err := pool.Set(self); err != nil {
+		if err := pool.Set([]string{self}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(partAfter + longestParting)
@@ -54,10 +51,10 @@ func TestPeerThatComesAndGoes(t *testing.T) {
 		if kept := kept(pool); kept.former+kept.absent+kept.questions+kept.words > 0 {
 			t.Errorf("of peers that have gone there are %+v", kept)
 		}
-		if !h.link.closed || h.inView.Err() == nil {
+		if !h.conn.(*fakeConn).isClosed() || h.inView() {
 			t.Error("its link is not closed")
 		}
-		if err := pool.Shutdown(t.Context()); err != nil {
+		if err := shutdown(t.Context(), pool); err != nil {
 			t.Error(err)
 		}
 	})
@@ -66,7 +63,7 @@ func TestPeerThatComesAndGoes(t *testing.T) {
 // keeping counts what a pool has of its peers.
 type keeping struct{ former, absent, departed, logs, questions, words int }
 
-func kept(p *HTTPPool) (k keeping) {
+func kept(p *Cluster) (k keeping) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	k.former, k.absent, k.questions = len(p.former), len(p.absent), len(p.questions)+len(p.asked)
@@ -122,20 +119,11 @@ func TestChangeLogsOfOnePeer(t *testing.T) {
 	}
 }
 
-// A bound that cannot be right is refused.
-func TestBoundsOfTheView(t *testing.T) {
-	for name, opt := range map[string]PoolOption{"changes": WithViewChangeRate(0), "unproven": WithMaxUnproven(-1)} {
-		if _, err := NewHTTPPool("http://self", opt); err == nil {
-			t.Errorf("%s: a bound of nothing is accepted", name)
-		}
-	}
-}
-
 // Only what comes with the token that was sent to the peer's address, from the process that
 // was heard there last, is believed.
 func TestProof(t *testing.T) {
 	pool, self, peer := unheardPair(t)
-	defer pool.Shutdown(t.Context())
+	defer shutdown(t.Context(), pool)
 	token, view := pool.token(peer), pool.view.Load().id
 	if token == 0 || token == pool.token(self) || token != pool.token(peer) {
 		t.Fatal("the token is not the peer's own")
@@ -160,9 +148,9 @@ func TestProof(t *testing.T) {
 	} {
 		clear(pool.consent.latest)
 		if c.heard != 0 {
-			pool.heard(peer, &said{turn: turn{c.heard, 1}, view: view})
+			pool.heard(peer, &said{State: saying(c.heard, 1, view)})
 		}
-		req := &pb.ChangeRequest{Process: c.process, Proof: c.proof, Token: 9}
+		req := &Change{State: saying(c.process, 0, 0), Proof: c.proof, Token: 9}
 		if got := pool.proven(c.from, req); got != c.want {
 			t.Errorf("case %d: proven %t, want %t", i, got, c.want)
 		}
