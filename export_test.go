@@ -10,11 +10,24 @@ import (
 // Forget drops what a process has of a key that it owns, as if it had been evicted.
 func (g *Group) Forget(key string) { g.main.Remove(key) }
 
+// Cached returns what the main cache has.
+func (g *Group) Cached() map[string]string {
+	all := make(map[string]string)
+	g.main.Range(func(key string, e Entry) bool {
+		all[key] = e.View.String()
+		return true
+	})
+	return all
+}
+
 // Agree waits until the peers of a pool have its view.
 func (p *HTTPPool) Agree(ctx context.Context) { p.cluster.Agree(ctx) }
 
 // Epoch counts how often peers were heard to begin to have another view.
 func (p *HTTPPool) Epoch() uint64 { return p.cluster.Agreement().Epoch }
+
+// BytesOf returns the bytes of v where they are.
+func BytesOf(v ByteView) []byte { return v.bytes() }
 
 // OnForgotten has f called when nothing in memory holds a peer any more.
 func OnForgotten(p Peer, f func()) {

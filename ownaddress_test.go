@@ -1,24 +1,31 @@
-package peercache
+package peercache_test
 
 import (
 	"context"
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/peercache/peercache"
 )
 
 // When another process is found at the own address, what is cached leaves. A callback that
 // hears of it may use the group and the pool.
 func TestWhatLeavesForAWrongSelfIsToldWithNoLockHeld(t *testing.T) {
-	pool, err := NewHTTPPool("http://self", WithTransport(nowhere{}))
+	pool, err := peercache.NewHTTPPool("http://self", peercache.WithTransport(pretender{}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := make(chan struct{}, 1)
-	g, err := NewGroup("g", 1<<20, GetterFunc(func(context.Context, string) ([]byte, error) { return []byte("v"), nil }),
-		WithPeers(pool), WithOnEvict(func(string, ByteView, Reason) {
-			pool.own.found()
-			told <- struct{}{}
+	t.Cleanup(func() { pool.Shutdown(context.Background()) })
+	var g *peercache.Group
+	told := make(chan error, 1)
+	g, err = peercache.NewGroup("g", 1<<20, peercache.GetterFunc(func(context.Context, string) ([]byte, error) { return []byte("v"), nil }),
+		peercache.WithPeers(pool), peercache.WithOnEvict(func(string, peercache.ByteView, peercache.Reason) {
+			if _, err := g.Get(context.Background(), "key"); err != nil {
+				told <- err
+				return
+			}
+			told <- pool.Set("http://self") // which takes all locks of the pool
 		}))
 	if err != nil {
 		t.Fatal(err)
@@ -26,10 +33,14 @@ func TestWhatLeavesForAWrongSelfIsToldWithNoLockHeld(t *testing.T) {
 	if _, err := g.Get(t.Context(), "key"); err != nil {
 		t.Fatal(err)
 	}
-	pool.own.fresh = pretender{}
-	go pool.own.look(t.Context())
+	if err := pool.Set("http://self"); err != nil { // it looks at the own address
+		t.Fatal(err)
+	}
 	select {
-	case <-told:
+	case err := <-told:
+		if err != nil {
+			t.Errorf("the callback: %v", err)
+		}
 	case <-time.After(10 * time.Second):
 		t.Fatal("the callback waits for a lock")
 	}
@@ -39,6 +50,6 @@ func TestWhatLeavesForAWrongSelfIsToldWithNoLockHeld(t *testing.T) {
 type pretender struct{}
 
 func (pretender) RoundTrip(*http.Request) (*http.Response, error) {
-	header := http.Header{peerHeader: {"http://other"}, processHeader: {"1"}}
+	header := http.Header{"Peercache-Peer": {"http://other"}, "Peercache-Process": {"1"}}
 	return &http.Response{StatusCode: http.StatusOK, Header: header, Body: http.NoBody}, nil
 }

@@ -1,12 +1,11 @@
-package peercache
+package peercache_test
 
 import (
-	"bytes"
-	"log/slog"
-	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
+
+	"github.com/peercache/peercache"
+	"github.com/peercache/peercache/internal/peerurl"
 )
 
 // spellings are base URLs, and the one way to write each; "" where there is none.
@@ -55,12 +54,12 @@ var spellings = map[string]string{
 func TestOneSpellingOfAPeer(t *testing.T) {
 	const self = "http://self.example:8001"
 	for name, want := range spellings {
-		pool, err := NewHTTPPool(self, WithTransport(nowhere{}))
+		pool, err := peercache.NewHTTPPool(self, peercache.WithTransport(nowhere{}))
 		if err != nil {
 			t.Fatal(err)
 		}
 		asPeer := pool.Set(self, name)
-		_, asSelf := NewHTTPPool(name, WithTransport(nowhere{}))
+		_, asSelf := peercache.NewHTTPPool(name, peercache.WithTransport(nowhere{}))
 		pool.Shutdown(t.Context())
 		for _, err := range []error{asPeer, asSelf} {
 			switch {
@@ -77,7 +76,7 @@ func TestOneSpellingOfAPeer(t *testing.T) {
 			}
 		}
 		if want != "" {
-			if again, err := spell(want); again != want || err != nil {
+			if again, err := peerurl.Spell(want); again != want || err != nil {
 				t.Errorf("%s is spelled %s, and that %s, %v", name, want, again, err)
 			}
 		}
@@ -113,7 +112,7 @@ func TestSchemeIsMissing(t *testing.T) {
 // One process in a list is one peer, whatever ways there are to write it.
 func TestSamePeerTwice(t *testing.T) {
 	for _, self := range []string{"http://a.example:80", "http://a.example:", "http://a.example:080"} {
-		p, err := NewHTTPPool(self)
+		p, err := peercache.NewHTTPPool(self)
 		if err == nil || !strings.Contains(err.Error(), "spelled http://a.example,") {
 			t.Errorf("NewHTTPPool(%q): %v, want an error with http://a.example", self, err)
 		}
@@ -121,7 +120,7 @@ func TestSamePeerTwice(t *testing.T) {
 			t.Error("Set on no pool: no error")
 		}
 	}
-	p, err := NewHTTPPool("http://a.example")
+	p, err := peercache.NewHTTPPool("http://a.example")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +128,7 @@ func TestSamePeerTwice(t *testing.T) {
 		t.Errorf("Set takes one process for %d", 1+len(p.Peers()))
 	}
 	// Peers of golang/groupcache are named as they are, but not twice.
-	p, err = NewHTTPPool("http://a.example:80", WithGroupcacheCompat())
+	p, err = peercache.NewHTTPPool("http://a.example:80", peercache.WithGroupcacheCompat())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,69 +143,8 @@ func TestSamePeerTwice(t *testing.T) {
 // A password in a URL is no secret of the log.
 func TestPasswordIsNotShown(t *testing.T) {
 	for _, url := range []string{"http://u:secret@a.example", "http://u:secret@a.example:x", "http://u:secret@é"} {
-		if _, err := NewHTTPPool(url); err == nil || strings.Contains(err.Error(), "secret") {
+		if _, err := peercache.NewHTTPPool(url); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%v: want an error without the password", err)
 		}
-	}
-}
-
-// In a view, another spelling is left out, with a warning that has the right one.
-func TestSpellingsInAView(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		j := newJoining(t)
-		j.join(t, selfURL)
-		for range 2 {
-			j.told.tell(selfURL, "http://10.0.0.1:08001", "http://b.example", "http://b.example:80")
-			if got, want := j.members(), selfURL+" http://b.example"; got != want {
-				t.Errorf("the view has %s: want %s", got, want)
-			}
-		}
-		warnings := j.warnings(t)
-		if len(warnings) != 2 || !strings.Contains(warnings[0], "spelled "+selfURL) || !strings.Contains(warnings[1], "spelled http://b.example,") {
-			t.Errorf("warnings %q: want one for each spelling, with the right one", warnings)
-		}
-	})
-}
-
-// A process at an address that others cannot reach is warned of, once.
-func TestLoopbackAmongOthers(t *testing.T) {
-	const other = "http://10.0.0.2:8001"
-	for _, c := range []struct {
-		self  string
-		peers []string
-		says  string // "": nothing
-	}{
-		{"http://127.0.0.1:8001", []string{"http://127.0.0.1:8002", "http://localhost:8003", "http://[::1]:8004"}, ""},
-		{"http://127.0.0.1:8001", []string{other}, "cannot reach this process"},
-		{"http://localhost:8001", []string{other}, "cannot reach this process"},
-		{"http://10.0.0.1:8001", []string{other, "http://b.example"}, ""},
-		{"http://10.0.0.1:8001", []string{other, "http://127.0.0.1:8001"}, "each machine finds itself"},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			var log bytes.Buffer
-			p, err := NewHTTPPool(c.self, WithTransport(nowhere{}), WithPoolLogger(slog.New(slog.NewTextHandler(&log, nil))))
-			if err != nil {
-				t.Fatal(err)
-			}
-			for n := range 2 {
-				if err := p.Set(slices.Concat([]string{c.self}, c.peers[n*(len(c.peers)-1):])...); err != nil {
-					t.Error(err)
-				}
-			}
-			p.Shutdown(t.Context())
-			synctest.Wait() // breakers log in goroutines of their own
-			said := 0
-			for line := range strings.Lines(log.String()) {
-				if strings.Contains(line, "address of") || strings.Contains(line, "one of its machine") {
-					said++
-					if c.says == "" || !strings.Contains(line, c.says) {
-						t.Errorf("%s among %q: %s", c.self, c.peers, line)
-					}
-				}
-			}
-			if want := min(len(c.says), 1); said != want {
-				t.Errorf("%s among %q: %d warnings, want %d", c.self, c.peers, said, want)
-			}
-		})
 	}
 }

@@ -66,16 +66,6 @@ func (g *Group) cache(key, value string, e Entry) {
 	g.main.Add(key, e, func() bool { return false })
 }
 
-// cached returns what the main cache has.
-func (g *Group) cached() map[string]string {
-	all := make(map[string]string)
-	g.main.Range(func(key string, e Entry) bool {
-		all[key] = e.View.String()
-		return true
-	})
-	return all
-}
-
 // takes takes the file away, as NewGroup does.
 func (g *Group) takes(t *testing.T) {
 	t.Helper()
@@ -106,7 +96,7 @@ func TestSnapshotHasWhatIsOwned(t *testing.T) {
 		if n, err := next.restore(witness{departure: 7}); n != 2 || err != nil {
 			t.Errorf("%d values, %v, want 2", n, err)
 		}
-		if got, want := next.cached(), map[string]string{"own": "1", "former": "2"}; !maps.Equal(got, want) {
+		if got, want := next.Cached(), map[string]string{"own": "1", "former": "2"}; !maps.Equal(got, want) {
 			t.Errorf("restored %v, want %v", got, want)
 		}
 		if e, _ := next.main.Get("former"); e.Lease != 0 || e.Former {
@@ -140,7 +130,7 @@ func TestP8RestoreAsksTheVoucher(t *testing.T) {
 				t.Fatal(err)
 			}
 			next := saving(t, path)
-			next.peers = elsewhere{}
+			next.peers = fixed{elsewhere{}}
 			next.cache("live", "newer", Entry{})
 			next.takes(t)
 			n, err := next.restore(c.v)
@@ -151,7 +141,7 @@ func TestP8RestoreAsksTheVoucher(t *testing.T) {
 			for _, key := range c.want {
 				want[key] = "old"
 			}
-			if got := next.cached(); !maps.Equal(got, want) {
+			if got := next.Cached(); !maps.Equal(got, want) {
 				t.Errorf("cached %v, want %v", got, want)
 			}
 			if err := next.snapshot.drop(); err != nil {
@@ -189,7 +179,7 @@ func TestRestoreOfAFailingDisk(t *testing.T) {
 	if n, err := next.restoreFrom(file, 0, alone{}); n != 0 || err == nil {
 		t.Errorf("%d values, %v, want an error", n, err)
 	}
-	if got := next.cached(); len(got) > 0 {
+	if got := next.Cached(); len(got) > 0 {
 		t.Errorf("%d values are cached of a file that failed", len(got))
 	}
 }

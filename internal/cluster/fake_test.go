@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,40 +24,29 @@ type fakeNet struct {
 	ping   func(name string) (peer.Identity, error)
 
 	mu    sync.Mutex
-	conns map[string][]*fakeConn // guarded by mu; by the name of the peer, the first one first
+	names map[string]bool // guarded by mu; those that there is, or was, a Conn to
 }
 
 func (n *fakeNet) Check(name string) error { return peerurl.Check(name) }
 
 func (n *fakeNet) Dial(_ peer.Local, name string) peer.Conn {
-	c := &fakeConn{net: n, name: name}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.conns == nil {
-		n.conns = make(map[string][]*fakeConn)
+	if n.names == nil {
+		n.names = make(map[string]bool)
 	}
-	n.conns[name] = append(n.conns[name], c)
-	return c
+	n.names[name] = true
+	return &fakeConn{net: n, name: name}
 }
 
-// dialled returns how many peers there were conns to, and asked how many of them were asked
-// for anything. This process itself does not count.
-func (n *fakeNet) dialled() (names, asked map[string]bool) {
+// dialled returns the names of all that there is, or was, a Conn to. This process itself does not
+// count.
+func (n *fakeNet) dialled() map[string]bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	names, asked = make(map[string]bool), make(map[string]bool)
-	for name, conns := range n.conns {
-		if name == selfURL {
-			continue
-		}
-		names[name] = true
-		for _, c := range conns {
-			if c.wasAsked() {
-				asked[name] = true
-			}
-		}
-	}
-	return names, asked
+	names := maps.Clone(n.names)
+	delete(names, selfURL)
+	return names
 }
 
 // fakeConn is a Conn of a fakeNet.
@@ -63,41 +54,18 @@ type fakeConn struct {
 	net  *fakeNet
 	name string
 
-	mu     sync.Mutex
-	asked  bool // guarded by mu
-	closed bool // guarded by mu
-	woken  int  // guarded by mu
+	closed atomic.Bool
 }
 
 var errNoNetwork = errors.New("there is no network")
 
 func (c *fakeConn) unreachable() error { return &peer.PeerError{Peer: c.name, Err: errNoNetwork} }
 
-func (c *fakeConn) ask() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.asked = true
-}
-
-func (c *fakeConn) wasAsked() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.asked
-}
-
-func (c *fakeConn) isClosed() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.closed
-}
-
 func (c *fakeConn) Get(context.Context, *peer.Query) (peer.Answer, error) {
-	c.ask()
 	return peer.Answer{}, c.unreachable()
 }
 
 func (c *fakeConn) Change(_ context.Context, change *peer.Change) (peer.Changed, error) {
-	c.ask()
 	if c.net.change == nil {
 		return peer.Changed{}, c.unreachable()
 	}
@@ -105,26 +73,15 @@ func (c *fakeConn) Change(_ context.Context, change *peer.Change) (peer.Changed,
 }
 
 func (c *fakeConn) Ping(context.Context) (peer.Identity, error) {
-	c.ask()
 	if c.net.ping == nil {
 		return peer.Identity{}, c.unreachable()
 	}
 	return c.net.ping(c.name)
 }
 
-func (c *fakeConn) Wake() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.woken++
-}
-
-func (c *fakeConn) Replaced(uint32) {}
-
-func (c *fakeConn) Close(context.Context) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.closed = true
-}
+func (c *fakeConn) Wake()                 {}
+func (c *fakeConn) Replaced(uint32)       {}
+func (c *fakeConn) Close(context.Context) { c.closed.Store(true) }
 
 // fakeGroup is a Group that caches nothing.
 type fakeGroup struct {

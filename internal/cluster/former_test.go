@@ -51,7 +51,7 @@ func TestPeerThatComesAndGoes(t *testing.T) {
 		if kept := kept(pool); kept.former+kept.absent+kept.questions+kept.words > 0 {
 			t.Errorf("of peers that have gone there are %+v", kept)
 		}
-		if !h.conn.(*fakeConn).isClosed() || h.inView() {
+		if !h.conn.(*fakeConn).closed.Load() || h.inView() {
 			t.Error("its link is not closed")
 		}
 		if err := shutdown(t.Context(), pool); err != nil {
