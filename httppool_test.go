@@ -132,6 +132,9 @@ func TestPoolSaysWhatIsWrong(t *testing.T) {
 		"letters":           peercache.WithBasePath("/a b/"),
 		"WithPeerTimeout":   peercache.WithPeerTimeout(0),
 		"WithTransport":     peercache.WithTransport(nil),
+
+		"WithViewChangeRate(0): want at least 1": peercache.WithViewChangeRate(0),
+		"WithMaxUnproven(-1): want at least 1":   peercache.WithMaxUnproven(-1),
 	}
 	for want, opt := range options {
 		if _, err := peercache.NewHTTPPool(self, opt); err == nil || !strings.Contains(err.Error(), want) {

@@ -99,7 +99,7 @@ func TestJoinErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := pool.Join(t.Context()); err == nil || !strings.Contains(err.Error(), "want a peercache.WithDiscovery, or Set") {
+	if err := pool.Join(t.Context()); err == nil || !strings.Contains(err.Error(), "want a WithDiscovery, or Set") {
 		t.Errorf("Join without a discovery: error %v", err)
 	}
 }

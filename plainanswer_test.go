@@ -77,4 +77,3 @@ func TestPlainAnswerDoesNotCopyTheValue(t *testing.T) {
 		t.Errorf("the answer has %d bytes, error %v", len(resp.GetValue()), err)
 	}
 }
-

@@ -41,7 +41,7 @@ func (d *told) Run(ctx context.Context, _ string, report func(discovery.View)) e
 	}
 }
 
-// tell reports a view and waits until the pool has taken it.
+// tell reports a view and waits until the cluster has taken it.
 func (d *told) tell(peers ...string) {
 	d.views <- discovery.View{Peers: peers}
 	synctest.Wait()
@@ -90,15 +90,12 @@ func (j *joining) members() string {
 	return strings.Join(names, " ")
 }
 
-// warnings returns what was logged at level warn, and forgets it. That no peer can be
-// reached is no part of it: there is no network.
+// warnings returns what was logged at level warn, and forgets it.
 func (j *joining) warnings(t *testing.T) []string {
 	t.Helper()
 	defer j.log.Reset()
 	lines := strings.Split(strings.TrimSpace(j.log.String()), "\n")
-	return slices.DeleteFunc(lines, func(s string) bool {
-		return !strings.Contains(s, "level=WARN") || strings.Contains(s, "breaker")
-	})
+	return slices.DeleteFunc(lines, func(s string) bool { return !strings.Contains(s, "level=WARN") })
 }
 
 // Join waits until a view is in place that holds the process, and says meanwhile
