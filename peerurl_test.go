@@ -63,13 +63,13 @@ func TestSchemeIsMissing(t *testing.T) {
 		"a.example:99999":    "http://10.0.0.1:8001", // the example: nobody knows what is meant
 		"file:///etc/passwd": "http://10.0.0.1:8001",
 	} {
-		pool, err := NewHTTPPool("http://self.example:8001", WithTransport(nowhere{}))
+		pool, err := peercache.NewHTTPPool("http://self.example:8001", peercache.WithTransport(nowhere{}))
 		if err != nil {
 			t.Fatal(err)
 		}
 		asPeer := pool.Set("http://self.example:8001", name)
 		pool.Shutdown(t.Context())
-		_, asSelf := NewHTTPPool(name)
+		_, asSelf := peercache.NewHTTPPool(name)
 		for _, err := range []error{asPeer, asSelf} {
 			if err == nil || !strings.HasSuffix(err.Error(), want) {
 				t.Errorf("%s: %v: want an error that ends with %s", name, err, want)

@@ -145,7 +145,7 @@ func (m *Member) change(ctx context.Context, c Change) (peer.Changed, error) {
 // anything: one that is no peer here counts as that peer itself, and no lease is longer than
 // the longest.
 func (m *Member) holder(said Holder) Holder {
-	held := Holder{said.Peer, max(0, min(said.Left, lease.Longest)), quote.Text(said.Reason)}
+	held := Holder{Peer: said.Peer, Left: max(0, min(said.Left, lease.Longest)), Reason: quote.Text(said.Reason)}
 	if !m.cluster.IsPeer(held.Peer) {
 		held.Reason = fmt.Sprintf("of %s it says %s", quote.Key(held.Peer), held.Reason)
 		held.Peer = m.name

@@ -55,7 +55,7 @@ func (p *problems) found(peer string, kind ConfigProblem, err error) {
 	if p.all[key] == nil {
 		defer p.changed()
 	}
-	p.all[key] = &ConfigError{peer, kind, err}
+	p.all[key] = &ConfigError{Peer: peer, Problem: kind, Err: err}
 	p.say(key, "the configuration is wrong", err)
 }
 

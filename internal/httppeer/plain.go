@@ -118,7 +118,7 @@ func (c *conn) exchangePlain(ctx context.Context, q *peer.Query) (peer.Answer, e
 	if err != nil {
 		return peer.Answer{}, err
 	}
-	a := peer.Answer{peer.Item{TTL: time.Duration(resp.GetTtlNs())}, resp.GetNoted(), resp.GetUnchanged()}
+	a := peer.Answer{Item: peer.Item{TTL: time.Duration(resp.GetTtlNs())}, Noted: resp.GetNoted(), Unchanged: resp.GetUnchanged()}
 	if c.t.cfg.Groupcache {
 		a.Noted = true // there are no notes in such a fleet, and no promise
 	}
