@@ -2,7 +2,10 @@ package peercache
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/peercache/peercache/internal/clock"
@@ -47,4 +50,81 @@ func problem(err error) slog.Attr {
 		return slog.Attr{}
 	}
 	return slog.Any("err", err)
+}
+
+// What the user gives to a group to call may panic. The getter's panic is an error of its
+// load, because it runs inside of a flight. The others are called from wherever the need
+// comes up: in goroutines of the group, where a panic would end the process, and in those of
+// callers, whose Get it has nothing to do with. So each is guarded where it is called.
+
+// panicked counts and logs a panic of a callback, if there was one. It is deferred, and its
+// argument is what recover returned.
+func (g *Group) panicked(callback, key string, r any) {
+	g.stats.panics.Add(1)
+	if g.logs(slog.LevelError) {
+		g.say(slog.LevelError, callback+" panicked", key, slog.Any("panic", r), slog.String("stack", string(debug.Stack())))
+	}
+}
+
+// tellEvicted calls the user's function of WithOnEvict.
+func (g *Group) tellEvicted(key string, view ByteView, reason Reason) {
+	defer func() {
+		if r := recover(); r != nil {
+			g.panicked("the function of WithOnEvict", key, r)
+		}
+	}()
+	g.onEvict(key, view, reason)
+}
+
+// orError calls f, which calls a callback, and makes an error of its panic.
+func orError(callback string, f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%s panicked: %v", callback, r)
+		}
+	}()
+	return f()
+}
+
+// guarded is a slog.Handler whose panics go nowhere but into a count: there is nobody who
+// could log them.
+type guarded struct {
+	slog.Handler
+	panics *atomic.Int64
+}
+
+// guard returns a logger that does not panic.
+func guard(l *slog.Logger, panics *atomic.Int64) *slog.Logger {
+	if l == nil {
+		return nil
+	}
+	return slog.New(guarded{l.Handler(), panics})
+}
+
+func (h guarded) count() {
+	if recover() != nil {
+		h.panics.Add(1)
+	}
+}
+
+// Enabled implements slog.Handler.
+func (h guarded) Enabled(ctx context.Context, level slog.Level) (enabled bool) {
+	defer h.count()
+	return h.Handler.Enabled(ctx, level)
+}
+
+// Handle implements slog.Handler.
+func (h guarded) Handle(ctx context.Context, r slog.Record) (err error) {
+	defer h.count()
+	return h.Handler.Handle(ctx, r)
+}
+
+// WithAttrs implements slog.Handler.
+func (h guarded) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return guarded{h.Handler.WithAttrs(attrs), h.panics}
+}
+
+// WithGroup implements slog.Handler.
+func (h guarded) WithGroup(name string) slog.Handler {
+	return guarded{h.Handler.WithGroup(name), h.panics}
 }
