@@ -12,26 +12,34 @@ import (
 	"github.com/peercache/peercache/internal/quote"
 )
 
+// journal is what a group tells of itself to the logger. The parts of the group share it.
+type journal struct {
+	name   string       // of the group
+	log    *slog.Logger // nil says nothing
+	warned atomic.Int64 // the Instant of the last failureLevel that was a warning
+	panics atomic.Int64 // see Stats.Panics
+}
+
 // logs reports whether the group says what is of that level.
-func (g *Group) logs(level slog.Level) bool {
-	return g.log != nil && g.log.Enabled(context.Background(), level)
+func (j *journal) logs(level slog.Level) bool {
+	return j.log != nil && j.log.Enabled(context.Background(), level)
 }
 
 // say logs what happened to a key. Call it only if the group logs the level: to
 // make its arguments costs allocations.
-func (g *Group) say(level slog.Level, what, key string, attrs ...slog.Attr) {
+func (j *journal) say(level slog.Level, what, key string, attrs ...slog.Attr) {
 	if len(key) > quote.LongestKey {
 		key = key[:quote.LongestKey] + "…"
 	}
-	attrs = append([]slog.Attr{slog.String("group", g.name), slog.String("key", key)}, attrs...)
-	g.log.LogAttrs(context.Background(), level, what, attrs...)
+	attrs = append([]slog.Attr{slog.String("group", j.name), slog.String("key", key)}, attrs...)
+	j.log.LogAttrs(context.Background(), level, what, attrs...)
 }
 
 // failureLevel is the level at which it is said that a peer could not be reached: the first
 // in a while is a warning. While a breaker is open, each Get of the peer's keys is one.
-func (g *Group) failureLevel() slog.Level {
-	last, now := g.warned.Load(), int64(clock.Now())
-	if last != 0 && now < last+int64(warnEvery) || !g.warned.CompareAndSwap(last, now) {
+func (j *journal) failureLevel() slog.Level {
+	last, now := j.warned.Load(), int64(clock.Now())
+	if last != 0 && now < last+int64(warnEvery) || !j.warned.CompareAndSwap(last, now) {
 		return slog.LevelDebug
 	}
 	return slog.LevelWarn
@@ -59,21 +67,24 @@ func problem(err error) slog.Attr {
 
 // panicked counts and logs a panic of a callback, if there was one. It is deferred, and its
 // argument is what recover returned.
-func (g *Group) panicked(callback, key string, r any) {
-	g.stats.panics.Add(1)
-	if g.logs(slog.LevelError) {
-		g.say(slog.LevelError, callback+" panicked", key, slog.Any("panic", r), slog.String("stack", string(debug.Stack())))
+func (j *journal) panicked(callback, key string, r any) {
+	j.panics.Add(1)
+	if j.logs(slog.LevelError) {
+		j.say(slog.LevelError, callback+" panicked", key, slog.Any("panic", r), slog.String("stack", string(debug.Stack())))
 	}
 }
 
-// tellEvicted calls the user's function of WithOnEvict.
-func (g *Group) tellEvicted(key string, view ByteView, reason Reason) {
+// evicted calls the user's function of WithOnEvict.
+func (g *Group) evicted(key string, e Entry, r Reason) {
+	if e.Missing {
+		return
+	}
 	defer func() {
-		if r := recover(); r != nil {
-			g.panicked("the function of WithOnEvict", key, r)
+		if p := recover(); p != nil {
+			g.panicked("the function of WithOnEvict", key, p)
 		}
 	}()
-	g.onEvict(key, view, reason)
+	g.onEvict(key, e.View, r)
 }
 
 // orError calls f, which calls a callback, and makes an error of its panic.

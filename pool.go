@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/cluster"
 	"github.com/peercache/peercache/peer"
 )
@@ -198,8 +199,8 @@ func (p *Pool) Ready(ctx context.Context) error { return p.cluster.Ready(ctx) }
 // A process ends in this order: it stops taking users' requests, shuts down the
 // pool, and only then the server that serves the pool.
 func (p *Pool) Shutdown(ctx context.Context) error {
-	left := p.cluster.Leave(ctx)
-	err := cmp.Or(left, p.drain(ctx))
+	err := p.cluster.Leave(ctx)
+	err = cmp.Or(err, p.drain(ctx))
 	p.cluster.CloseConns(ctx) // also if ctx has ended before
 	if err := errors.Join(err, p.cluster.SaveSnapshots()); err != nil {
 		return fmt.Errorf("peercache: shutdown: %w", err)
@@ -219,4 +220,25 @@ func (p *Pool) drain(ctx context.Context) error {
 	}
 	defer p.serving.Release(math.MaxInt64) // closed refuses requests from now on
 	return p.cluster.Drain(ctx)
+}
+
+// clustered is a Group as its cluster sees it. See cluster.Group.
+type clustered struct{ *Group }
+
+func (g clustered) Name() string                                 { return g.name }
+func (g clustered) Pick(key string, n int) Peer                  { return g.pick(key, n) }
+func (g clustered) DropAll()                                     { g.drop(&Change{All: true}) }
+func (g clustered) Consistent() bool                             { return g.consistent }
+func (g clustered) ViewChanged(at clock.Instant) []cluster.Moved { return g.viewChanged(at) }
+func (g clustered) Drain(ctx context.Context) error              { return g.drain(ctx) }
+func (g clustered) HasSnapshot() bool                            { return g.snapshot != nil }
+func (g clustered) Restored() <-chan struct{}                    { return g.snapshot.restored }
+func (g clustered) OutdateSnapshot() error                       { return g.outdateSnapshot() }
+
+func (g clustered) TakeOver(ctx context.Context, key string, from Peer, departed clock.Instant) {
+	g.pullOffered(ctx, key, from, departed)
+}
+
+func (g clustered) Save(departure uint64, note func() ([]byte, error)) error {
+	return g.save(departure, note)
 }

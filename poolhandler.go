@@ -11,7 +11,7 @@ import (
 type handler struct {
 	pool *Pool
 	from string // the peer that asks
-	old  aged   // what is to be loaded again of the batch whose hits are being served
+	due  due    // what is to be loaded again of the batch whose hits are being served
 }
 
 // Hit implements peer.Handler.
@@ -26,13 +26,13 @@ func (h *handler) Hit(q *peer.Query) (a Answer, err error) {
 		}
 	}()
 	q.From = h.from
-	if !q.More && h.old.keys == nil {
+	if !q.More && h.due.keys == nil {
 		s, ok := g.serveHit(q, nil)
 		return h.answer(g, &s, ok)
 	}
-	s, ok := g.serveHit(q, &h.old)
+	s, ok := g.serveHit(q, &h.due)
 	if !q.More {
-		g.renewAll(g.carrying(context.Background(), q.Context), &h.old)
+		g.startDue(g.contexts.carrying(context.Background(), q.Context), &h.due)
 	}
 	return h.answer(g, &s, ok)
 }
@@ -108,9 +108,9 @@ func (h *handler) answer(g *Group, s *served, ok bool) (Answer, error) {
 	case !ok:
 		return Answer{}, peer.ErrNotCached
 	case s.err != nil:
-		return Answer{Item: Item{TTL: s.ttl}, Noted: s.noted}, h.told(g, s.err)
+		return Answer{Item: Item{TTL: s.ttl}, Noted: s.recorded}, h.told(g, s.err)
 	}
-	return Answer{Item: Item{Value: s.view.bytes(), TTL: s.ttl}, Noted: s.noted, Unchanged: s.unchanged}, nil
+	return Answer{Item: Item{Value: s.view.bytes(), TTL: s.ttl}, Noted: s.recorded, Unchanged: s.unchanged}, nil
 }
 
 // untold stands for the text of an error that somebody asked for who is no peer.

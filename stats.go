@@ -62,44 +62,40 @@ type CacheStats struct {
 	YoungestEvicted time.Duration
 }
 
-// counters are what Stats is read from, but for hits.
-type counters struct {
-	misses     atomic.Int64 // Gets that no cache here answered
-	servedMiss atomic.Int64 // peers' requests that the main cache did not answer
-	loads      atomic.Int64
-	loadErrors atomic.Int64
-	notFound   atomic.Int64
-	refreshes  atomic.Int64
-	staleHits  atomic.Int64
-	handovers  atomic.Int64
-	restored   atomic.Int64
-	renewals   atomic.Int64
-	peerLoads  atomic.Int64
-	peerErrors atomic.Int64
-	panics     atomic.Int64
-}
+// The counts of the parts of a group, from which Stats is read with their hits.
+type (
+	cacheCounts struct {
+		misses       atomic.Int64 // Gets that no cache here answered
+		servedMisses atomic.Int64 // peers' requests that the main cache did not answer
+		staleHits    atomic.Int64
+		handovers    atomic.Int64
+		restored     atomic.Int64
+	}
+	loadCounts  struct{ loads, loadErrors, notFound, refreshes atomic.Int64 }
+	fetchCounts struct{ renewals, peerLoads, peerErrors atomic.Int64 }
+)
 
 // Stats returns the group's figures. They are read one after the other while
 // the group goes on, so that sums may be off by what happens meanwhile.
 func (g *Group) Stats() Stats {
 	mainHits, hotHits, served := g.hits.Sum()
-	misses, servedMisses := g.stats.misses.Load(), g.stats.servedMiss.Load()
+	misses, servedMisses := g.caches.counts.misses.Load(), g.caches.counts.servedMisses.Load()
 	s := Stats{
 		Gets:           mainHits + hotHits + misses + servedMisses,
 		Hits:           mainHits + hotHits,
-		Loads:          g.stats.loads.Load(),
-		LoadErrors:     g.stats.loadErrors.Load(),
-		NotFound:       g.stats.notFound.Load(),
-		Refreshes:      g.stats.refreshes.Load(),
-		StaleHits:      g.stats.staleHits.Load(),
-		Handovers:      g.stats.handovers.Load(),
-		Restored:       g.stats.restored.Load(),
-		Renewals:       g.stats.renewals.Load(),
-		PeerLoads:      g.stats.peerLoads.Load(),
-		PeerErrors:     g.stats.peerErrors.Load(),
+		Loads:          g.loader.counts.loads.Load(),
+		LoadErrors:     g.loader.counts.loadErrors.Load(),
+		NotFound:       g.loader.counts.notFound.Load(),
+		Refreshes:      g.loader.counts.refreshes.Load(),
+		StaleHits:      g.caches.counts.staleHits.Load(),
+		Handovers:      g.caches.counts.handovers.Load(),
+		Restored:       g.caches.counts.restored.Load(),
+		Renewals:       g.fetcher.counts.renewals.Load(),
+		PeerLoads:      g.fetcher.counts.peerLoads.Load(),
+		PeerErrors:     g.fetcher.counts.peerErrors.Load(),
 		ServerRequests: served,
 		ServerHits:     max(0, served-servedMisses),
-		Panics:         g.stats.panics.Load(),
+		Panics:         g.panics.Load(),
 		Main:           g.main.Stats(),
 	}
 	s.Main.Hits, s.Main.Misses = mainHits, hotHits+misses+servedMisses
