@@ -2,6 +2,7 @@ package peercache
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/peercache/peercache/internal/clock"
 )
@@ -94,6 +95,28 @@ type Entry struct {
 	Former bool
 	// Missing says that the origin has no such key, in words that are in View.
 	Missing bool
+}
+
+// CacheStats are the figures of one cache. A cache of the user's own may leave
+// some of them at zero; Hits and Misses are the group's.
+type CacheStats struct {
+	Items int64 // entries now
+	Bytes int64 // what they cost now: values, keys and bookkeeping
+
+	Hits   int64 // Gets and peers' requests that this cache answered
+	Misses int64 // those for which it was looked into in vain
+
+	// Entries that left, by reason; see Reason.
+	Evictions, Expired, Removed, Replaced int64
+
+	Rejected int64 // values that were too large to be kept
+
+	// What tells whether the cache is large enough. EvictedEarly are the entries
+	// that were evicted before they expired, which says that it is too small for
+	// the TTL. YoungestEvicted is the age of the youngest of those evicted
+	// lately: what is asked for again within that time is found, as a rule.
+	EvictedEarly    int64
+	YoungestEvicted time.Duration
 }
 
 // Instant is a moment on this process's clock, in nanoseconds from an arbitrary start. It

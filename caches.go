@@ -13,7 +13,7 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// caches are what a group holds in this process, and how long that may be served. Looking
+// caches hold what a group has in this process, and know how long that may be served. Looking
 // has no side effects: own and copied return a verdict, and the Group acts on it.
 type caches struct {
 	// main holds the values that were loaded here: those of the keys this

@@ -19,10 +19,10 @@ import (
 
 // fetcher asks other peers.
 type fetcher struct {
-	// fetches are the asks to other peers that are in progress.
+	// fetches are the questions to other peers that are in progress.
 	fetches singleflight.Group[fetched]
 
-	answerTime  time.Duration // for how long one peer is waited for that gives signs of life
+	answerTime  time.Duration // for how long callers wait for a peer that gives signs of life
 	peerTimeout time.Duration // of the pool, see WithPeerTimeout; may be zero
 
 	counts  fetchCounts
@@ -36,21 +36,16 @@ func (f *fetcher) makeFetcher(lease, loadTimeout time.Duration, j *journal) {
 	f.fetches.JoinFor, f.fetches.Clock = lease, clock.SinceStart
 }
 
-// mostAtOnce is how many keys of one GetMulti are loaded here, or asked of one
-// peer that takes them one by one, at the same time.
-const mostAtOnce = 32
-
-// answerMargin is how much longer than for a load a peer is waited for that gives signs of
+// answerMargin is how much longer than a load callers wait for a peer that gives signs of
 // life: its loads end within the load timeout, and it answers then. By the plain way a
-// request has ended before, see limits.
+// request has ended before.
 const answerMargin = 2 * time.Second
 
-// fetched is what came of asking peers for a key.
+// fetched is a peer's answer for a key.
 type fetched struct {
 	Entry
-	// unshared says that the peer has not recorded who asked. It will not tell of a
-	// change of the key, so that the answer is not for callers who came when the
-	// question was on its way.
+	// unshared says that the peer has not recorded a lease. It will not tell of a change of
+	// the key, so the answer is not for callers who came when the question was on its way.
 	unshared bool
 }
 
@@ -103,8 +98,8 @@ func (g *Group) startFetch(ctx context.Context, key string, owner Peer, f *fetch
 	one.start()
 }
 
-// arrived returns to a caller what came of a fetch that it waited for. What expired on its
-// way may have done so before a caller came who joined the fetch.
+// arrived returns the result of a fetch to a caller that waited for it. A value that expired
+// on its way may have done so before a caller joined the fetch: such a caller asks again.
 func (g *Group) arrived(ctx context.Context, key string, first bool, e fetched, err error) (Entry, error) {
 	if alone, ok := errors.AsType[unreached](err); ok {
 		return g.loadPast(ctx, key, alone.turn)
@@ -166,7 +161,7 @@ func (g *Group) fetchAll(ctx context.Context, owner Peer, keys []string, got fun
 	late.Wait()
 }
 
-// query is what a peer is asked for key, where have is the copy that is there.
+// query returns what a peer is asked. have is the copy of key that is there, if any.
 func (g *Group) query(ctx context.Context, key string, have Entry) Query {
 	return Query{
 		Group: g.name, Key: key, Lease: g.times.lease, Digest: digestOf(have),
@@ -204,7 +199,7 @@ func (g *Group) askInTurn(ctx context.Context, key string, f *fetchFlight, have 
 		if !peer.Unreachable(err) {
 			return e, err
 		}
-		if ctx.Err() != nil { // the end of who asks, and not the peer's failure just before it (P3)
+		if ctx.Err() != nil { // the caller's end counts, and not the peer's failure just before it (P3)
 			return fetched{}, ctx.Err()
 		}
 	}
@@ -212,11 +207,11 @@ func (g *Group) askInTurn(ctx context.Context, key string, f *fetchFlight, have 
 }
 
 // askOne asks one peer for key, and keeps a copy of the answer. f may be nil.
-func (g *Group) askOne(ctx context.Context, from Peer, ask func(context.Context, Query) (Answer, error), key string, f *fetchFlight, have Entry) (fetched, error) {
+func (g *Group) askOne(ctx context.Context, from Peer, get func(context.Context, Query) (Answer, error), key string, f *fetchFlight, have Entry) (fetched, error) {
 	asked := clock.Now()
 	limited, cancel := context.WithTimeout(ctx, g.answerTime)
 	defer cancel()
-	ans, err := ask(limited, g.query(ctx, key, have))
+	ans, err := get(limited, g.query(ctx, key, have))
 	if err != nil && limited.Err() != nil && ctx.Err() == nil && !peer.Unreachable(err) {
 		err = &peer.UnansweredError{Peer: from.Name(), Within: g.answerTime}
 	}
@@ -319,7 +314,7 @@ func (g *Group) renewCopies(ctx context.Context, keys []string, haves []Entry) {
 	}
 }
 
-// countAnswer counts and logs what came of asking a peer for a key.
+// countAnswer counts and logs the result of asking a peer for a key.
 func (f *fetcher) countAnswer(from Peer, key string, asked clock.Instant, err error) {
 	level := slog.LevelDebug
 	switch {
@@ -336,8 +331,8 @@ func (f *fetcher) countAnswer(from Peer, key string, asked clock.Instant, err er
 	}
 }
 
-// awaitFetch waits for a fetch. It reports whether the caller has to ask the owner again,
-// who does not know that the load must not wait for a slot; the caller has then left the flight.
+// awaitFetch waits for a fetch. It reports whether the caller must ask the owner again, which
+// does not know that the load must not wait for a slot. The caller has then left the flight.
 func (f *fetcher) awaitFetch(ctx context.Context, flight *fetchFlight) (e fetched, again bool, err error) {
 	if c := within(ctx); c != nil {
 		select {
@@ -354,8 +349,7 @@ func (f *fetcher) awaitFetch(ctx context.Context, flight *fetchFlight) (e fetche
 	return e, false, err
 }
 
-// starterOf returns what a peer can be asked by without a goroutine for each request; nil, if there
-// is nothing of that kind.
+// starterOf returns the Starter of a peer, which needs no goroutine for each request, or nil.
 func starterOf(p Peer) peer.Starter {
 	if m, ok := p.(interface{ Starter() peer.Starter }); ok {
 		return m.Starter()

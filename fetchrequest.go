@@ -8,7 +8,7 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// fetchRequest is what an owner is asked for, and the flights that its answers end.
+// fetchRequest is a request to an owner, and the flights that its answers end.
 type fetchRequest struct {
 	peer.Request
 	of      *Group
@@ -20,9 +20,9 @@ type fetchRequest struct {
 	many    *many // nil if there is one key
 }
 
-// many is what a request for many keys has besides. Those of the rest have to be asked for one
-// by one, each by a goroutine that waits for the answer: mostAtOnce of them, however many
-// keys there are.
+// many is the part of a request for many keys. The owner must be asked for the keys of rest
+// one by one, each by a goroutine that waits for the answer: there are mostAtOnce of them,
+// however many keys there are.
 type many struct {
 	haves []Entry // the copies that are there of all keys, or nil
 
@@ -40,8 +40,8 @@ type single struct {
 	crowded bool
 }
 
-// start sees to it that the flights end. It asks the owner on its link, and where
-// that cannot be, in goroutines.
+// start makes the flights end. It asks the owner on its link and, where that is not possible,
+// in goroutines.
 func (r *fetchRequest) start() {
 	n, crowded := 0, false
 	if p := starterOf(r.owner); p != nil && len(r.Keys) > 0 {
@@ -77,8 +77,8 @@ func (r *fetchRequest) Answer(i int, ans Answer, err error) {
 	case peer.Unreachable(err):
 		r.goOn(single{i: i})
 	case err == nil && r.of.onEvict != nil:
-		// What leaves is told the user, who may take his time: not on the
-		// goroutine that reads the link.
+		// The user's function may take its time with a value that leaves: it must not
+		// run on the goroutine that reads the link.
 		go r.end(i, e, nil)
 	default:
 		r.end(i, e, err)
@@ -94,8 +94,8 @@ func (r *fetchRequest) haveOf(i int) Entry {
 }
 
 func (r *fetchRequest) end(i int, e fetched, err error) {
-	// Last, and also where a Cache of the user's panics: it must not end the goroutine that
-	// reads the link, nor leave those waiting who asked.
+	// The flight ends last, and also if a Cache of the user's panics: that must neither end
+	// the goroutine that reads the link nor keep callers waiting.
 	defer func() {
 		if p := recover(); p != nil {
 			r.of.panicked("the cache", r.Keys[i], p)
@@ -144,13 +144,13 @@ func (r *fetchRequest) work() {
 	}
 }
 
-// one ends the flight of a key with what came of asking for it alone.
+// one asks for a key alone, and ends its flight with the result.
 func (r *fetchRequest) one(s single) {
 	g, key := r.of, r.Keys[s.i]
 	g.fetches.Run(r.ctx, r.flights[s.i], s.crowded || g.fetches.CancelAbandoned, func(ctx context.Context, f *fetchFlight) (fetched, error) {
 		if p := starterOf(r.owner); p != nil && s.plain {
-			ask := func(ctx context.Context, q Query) (Answer, error) { return p.GetLarge(ctx, &q) }
-			if e, err := g.askOne(ctx, r.owner, ask, key, f, r.haveOf(s.i)); !peer.Unreachable(err) {
+			get := func(ctx context.Context, q Query) (Answer, error) { return p.GetLarge(ctx, &q) }
+			if e, err := g.askOne(ctx, r.owner, get, key, f, r.haveOf(s.i)); !peer.Unreachable(err) {
 				return e, err
 			}
 			if ctx.Err() != nil {

@@ -9,7 +9,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/peercache/peercache/internal/failpoint"
-	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/peer"
 )
 
@@ -18,16 +17,16 @@ import (
 // one cache. It is made by NewGroup, never as a zero value. Its methods may be called
 // concurrently.
 type Group struct {
-	journal   // what is told of it: the log, and its name there
-	caches    // what is held here, and is it fresh
+	journal   // its name and its log
+	caches    // what is held here, and whether that is fresh
 	placement // whose key is it
-	loader    // from the getter
-	fetcher   // from the owner
+	loader    // values from the getter
+	fetcher   // values from other peers
 
-	valueLimited bool               // by the user
-	errorText    func(error) string // nil: what the error says
+	valueLimited bool               // WithMaxValueBytes was given
+	errorText    func(error) string // see WithErrorText; may be nil
 	snapshot     *snapshotFile      // nil without a WithSnapshot
-	planted      failpoint.Bug      // by tests, which show that they would see it
+	planted      failpoint.Bug      // tests plant it, to show that they would find it
 }
 
 // leastCacheBytes is the least that a group may have: less keeps hardly a value beside the
@@ -112,23 +111,6 @@ func (g *Group) init(cacheBytes int64, opts []GroupOption) (err error) {
 	return nil
 }
 
-// warnOfOptions warns of options that only look wrong, and says what would be right. Those that
-// contradict each other are refused: lifetimes.check, checkSnapshot.
-func (g *Group) warnOfOptions(cacheBytes int64) {
-	if !g.logs(slog.LevelWarn) {
-		return
-	}
-	warn := func(format string, args ...any) {
-		g.log.LogAttrs(context.Background(), slog.LevelWarn, "an option looks wrong", slog.String("group", g.name), slog.String("why", fmt.Sprintf(format, args...)))
-	}
-	if most := cacheBytes / 4; g.valueLimited && int64(g.maxValue) > most {
-		warn("WithMaxValueBytes(%d) in a cache of %d bytes: a value of more than %d is answered, but not kept: want a larger cache, or a lower limit", g.maxValue, cacheBytes, most)
-	}
-	if g.peerTimeout > 0 && g.peerTimeout < g.loadTimeout {
-		warn("WithPeerTimeout(%v) is shorter than WithLoadTimeout(%v): a slow load is taken for a peer that is gone, and the key is loaded twice: want it longer, or left out", g.peerTimeout, g.loadTimeout)
-	}
-}
-
 // Name returns the group's name.
 func (g *Group) Name() string { return g.name }
 
@@ -184,7 +166,7 @@ func (g *Group) hit(ctx context.Context, key string, later *due) (view ByteView,
 	return e.View, ok, nil
 }
 
-// fill gets the entry of a key that is not cached here from where it belongs.
+// fill gets the entry of a key that is not cached here: from its owner, or from the getter.
 func (g *Group) fill(ctx context.Context, key string) (e Entry, err error) {
 	if err := g.checkKey(key); err != nil {
 		return e, err
@@ -209,21 +191,4 @@ func (g *Group) drain(ctx context.Context) error {
 		return err
 	}
 	return g.loads.Drain(ctx)
-}
-
-// checkKey returns an error if key cannot be a key of the group. Only what is
-// about to be loaded need be checked: nothing else is ever cached.
-func (g *Group) checkKey(key string) error {
-	switch {
-	case key == "":
-		return g.keyError(key, fmt.Errorf("%w: an empty key, want 1 to %d bytes", ErrKeySize, g.maxKey))
-	case len(key) > g.maxKey:
-		return g.keyError(key, fmt.Errorf("%w: want 1 to %d bytes", ErrKeySize, g.maxKey))
-	}
-	return nil
-}
-
-// keyError says which group and key an error is about.
-func (g *Group) keyError(key string, err error) error {
-	return fmt.Errorf("peercache: group %q, key %s: %w", g.name, quote.Key(key), err)
 }

@@ -54,7 +54,7 @@ func (g *Group) pull(ctx context.Context, key string, from Peer) (Entry, bool) {
 		return Entry{}, false
 	}
 	expires := clock.Expiry(asked, a.TTL)
-	if expires != 0 && expires <= clock.Now() { // who has come meanwhile must not get it
+	if expires != 0 && expires <= clock.Now() { // callers who came meanwhile must not get it
 		return Entry{}, false
 	}
 	e := Entry{View: viewOfOwn(a.Value)}
@@ -84,8 +84,8 @@ func (g *Group) pullOffered(ctx context.Context, key string, from Peer, departed
 		if now, _ := g.handoffsSince(key); kept || now == since {
 			return
 		}
-		// The view has changed meanwhile: the marks are of the new one, and the value is
-		// not offered again to who was to have it before.
+		// The view has changed meanwhile: the marks are of the new one, and nobody offers
+		// the value again to the owner of before.
 	}
 }
 
@@ -133,25 +133,31 @@ func (g *Group) viewChanged(at clock.Instant) (all []cluster.Moved) {
 	return all
 }
 
-// previousOwner returns the peer that owned key before the view changed, for a while after;
-// nil, if there is none but this process, or the key was changed since.
+// previousOwner returns the peer that owned key before the view changed, for the time of a
+// stand-in after that. It returns nil if that is this process, or the key was changed since.
 func (p *placement) previousOwner(key string) Peer {
-	if _, ok := p.handoffsSince(key); !ok {
-		return nil
+	if owner, _, ok := p.before(key); ok {
+		return owner
 	}
-	owner, _ := p.peers.Before(key)
-	return owner
+	return nil
 }
 
-// handoffsSince returns when the view changed, and whether a value of key may be taken
-// over from who had it before: for a while, unless the key was changed since.
+// handoffsSince returns when the view changed, and reports whether a value of key may be taken
+// over from a peer that had it before: for the time of a stand-in, unless the key was changed
+// since.
 func (p *placement) handoffsSince(key string) (since clock.Instant, ok bool) {
-	_, since = p.peers.Before(key)
+	_, since, ok = p.before(key)
+	return since, ok
+}
+
+// before does what previousOwner and handoffsSince do.
+func (p *placement) before(key string) (owner Peer, since clock.Instant, ok bool) {
+	owner, since = p.peers.Before(key)
 	if clock.Now() >= since.Plus(p.standIn) {
-		return since, false
+		return owner, since, false
 	}
 	c := p.changed.Load()
-	return since, c == nil || c.since < since || !c.has(key)
+	return owner, since, c == nil || c.since < since || !c.has(key)
 }
 
 // changedSince returns a func that reports whether key or the view has changed since that
@@ -231,8 +237,8 @@ type changedKeys struct {
 // mostChanged is how many changedKeys are kept for the views before.
 const mostChanged = 8
 
-// forget forgets those before c of which nobody asks any more: what came before oldest, and
-// more than are looked at.
+// forget drops the changedKeys before c that nobody looks at any more: those of before oldest,
+// and those beyond mostChanged.
 func (c *changedKeys) forget(oldest clock.Instant) {
 	for n := 0; c != nil; c = c.before.Load() {
 		if n++; n > mostChanged || c.since <= oldest {

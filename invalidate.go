@@ -33,7 +33,7 @@ func (g *Group) invalidate(ctx context.Context, c Change) error {
 	patience, ctx, over := g.patience(ctx)
 	defer over()
 	var differ clock.Instant // since when a peer has been seen to have another view; 0: none has
-	var hung *round          // that all have heard of but for peers that hung
+	var hung *round          // one that reached all peers but those that hung
 	again := false           // views changed in the last round
 	for {
 		r, state := g.round(ctx, called, c)
@@ -103,9 +103,9 @@ func (g *Group) round(ctx context.Context, called clock.Instant, c Change) (*rou
 	return r, state
 }
 
-// patience returns for how long a change waits for peers that hang, and how long it goes on
-// at all: as long as ctx lasts, if that has a deadline. Else it has one here, whatever the
-// peers and their views do.
+// patience returns the contexts that bound how long a change waits for peers that hang, and how
+// long it goes on at all. Both are ctx if that has a deadline. Else they get one here, whatever
+// the peers and their views do.
 func (g *Group) patience(ctx context.Context) (hanging, all context.Context, over func()) {
 	if _, ok := ctx.Deadline(); ok {
 		return ctx, ctx, func() {}
@@ -139,8 +139,8 @@ type round struct {
 	failed  map[Peer]error     // guarded by mu; why peers could not be told themselves
 }
 
-// tellReplicas tells each peer of the keys on whose preference list it is, and has it tell the
-// holders of copies.
+// tellReplicas sends each peer the keys on whose preference lists it is, and asks it to tell
+// the holders of copies.
 func (r *round) tellReplicas(ctx context.Context, state cluster.Agreement) {
 	keys, owners := make(map[Peer][]string), make(map[Peer]bool)
 	for _, key := range r.change.Keys {
@@ -174,7 +174,7 @@ func (r *round) tellEveryone(ctx context.Context, state cluster.Agreement) {
 	keys := map[Peer][]string{nil: r.change.Keys}
 	for _, p := range slices.Concat(state.Peers, state.Absent) {
 		keys[p] = r.change.Keys
-		endless[p] = true // what it has it may hand over
+		endless[p] = true // it may hand its values over
 	}
 	c := r.change
 	c.Item = nil
@@ -183,7 +183,7 @@ func (r *round) tellEveryone(ctx context.Context, state cluster.Agreement) {
 		departed = nil // nobody takes anything over from them any more
 	}
 	told := r.g.peers.TellDeparted(ctx, departed, c)
-	first, cancel := half(ctx) // who hangs leaves the others the time for the second time
+	first, cancel := half(ctx) // a peer that hangs leaves the others half of the time
 	r.tell(first, c, keys, endless, nil)
 	cancel()
 	told()
@@ -251,9 +251,8 @@ func (r *round) tell(ctx context.Context, c Change, keys map[Peer][]string, endl
 	all.Wait()
 }
 
-// tellPeer tells a peer of a change: again and again, until it has heard, or what it may have
-// has come to its end, as long as there is patience for that. Zero is no end, and then it
-// is told once.
+// tellPeer tells a peer of a change. It tries again until the peer has heard, its values have
+// ended, or patience has. A zero until means that they do not end: then it tries once.
 func tellPeer(ctx, patience context.Context, p Peer, c Change, until clock.Instant) ([]Holder, error) {
 	if until != 0 {
 		var cancel context.CancelFunc
@@ -277,8 +276,8 @@ func tellPeer(ctx, patience context.Context, p Peer, c Change, until clock.Insta
 	}
 }
 
-// end returns when all that the pending peers may have has come to its end by itself, at
-// once if there are none, and whether it does.
+// end returns when the values of all pending peers have ended by themselves, and reports
+// whether they do. With no pending peers that is at once.
 func (r *round) end() (last time.Time, ends bool) {
 	for _, p := range r.pending {
 		if p.Until.IsZero() {
@@ -309,7 +308,8 @@ func (r *round) addHolders(held []Holder) {
 	}
 }
 
-// add keeps the later end of a peer. The caller holds r.mu, or no round is in progress.
+// add records a pending peer, with the later end of the two if it is there already. The caller
+// holds r.mu, or nobody is being told.
 func (r *round) add(p Pending) {
 	old, ok := r.pending[p.Peer]
 	if !ok || !old.Until.IsZero() && (p.Until.IsZero() || p.Until.After(old.Until)) {
@@ -342,8 +342,8 @@ func otherView(difference string) error {
 }
 
 // errChanging returns the error of a change that ends while the views still change: any peer
-// may keep what it has under a view that this process has not seen. A peer whose view differs
-// all the time is told apart.
+// may keep its values under a view that this process has not seen. The error of a peer whose
+// view differs all the time says so.
 func (r *round) errChanging(ctx context.Context, now cluster.Agreement) error {
 	if now.Dissenter != "" && ctx.Err() == nil {
 		difference, _ := r.g.reconcile(ctx, now)
@@ -357,17 +357,9 @@ func (r *round) errChanging(ctx context.Context, now cluster.Agreement) error {
 	return r.err()
 }
 
-// because returns err with its cause, which may be nil.
-func because(err, cause error) error {
-	if cause == nil {
-		return err
-	}
-	return fmt.Errorf("%w: %w", err, cause)
-}
-
-// revived waits for the peers that may have what has no end, if they all hang, until they
-// are heard of, or views change. It reports whether they did while ctx lasted: then all is
-// to be told again.
+// revived waits for the pending peers whose values do not end, if they all hang, until they
+// answer or views change. It reports whether that came while ctx lasted: then all peers must
+// be told again.
 func (r *round) revived(ctx context.Context) bool {
 	var hang []Peer
 	for p, err := range r.failed {

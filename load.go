@@ -98,7 +98,7 @@ func (g *Group) reload(ctx context.Context, key string, f *flight) (Entry, error
 	if f.Tainted() { // and whoever asks now has another flight
 		return g.load(ctx, key)
 	}
-	if g.slots.full(ctx) { // better an old value than one more who waits
+	if g.slots.full(ctx) { // better an old value than one more caller that waits
 		if e, ok := g.serveExpired(key); ok {
 			return e, nil
 		}
@@ -115,7 +115,7 @@ func (g *Group) reload(ctx context.Context, key string, f *flight) (Entry, error
 func (g *Group) settle(ctx context.Context) error { return g.peers.Settled(ctx) }
 
 // conclude keeps what a load found, and returns it. What is served in place of an error is
-// for each caller to see: see orExpired.
+// decided for each caller: see orExpired.
 func (g *Group) conclude(key string, e Entry, err error, began clock.Instant, f *flight) (Entry, error) {
 	if err == nil {
 		return g.keep(key, e, began, f), nil
@@ -237,7 +237,7 @@ func (l *loader) runGetter(ctx *inLoad, key string, c *caches) (e Entry, err err
 	return c.loaded(item)
 }
 
-// countLoads counts and logs what came of a run of the getter for keys: an error for each, or
+// countLoads counts and logs the result of a run of the getter for keys: an error for each, or
 // a panic, if it has not returned.
 func (l *loader) countLoads(start clock.Instant, returned bool, keys []string, errs []error) {
 	failed, missing := 0, 0

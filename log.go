@@ -20,7 +20,7 @@ type journal struct {
 	panics atomic.Int64 // see Stats.Panics
 }
 
-// logs reports whether the group says what is of that level.
+// logs reports whether the group logs what is of that level.
 func (j *journal) logs(level slog.Level) bool {
 	return j.log != nil && j.log.Enabled(context.Background(), level)
 }
@@ -35,8 +35,9 @@ func (j *journal) say(level slog.Level, what, key string, attrs ...slog.Attr) {
 	j.log.LogAttrs(context.Background(), level, what, attrs...)
 }
 
-// failureLevel is the level at which it is said that a peer could not be reached: the first
-// in a while is a warning. While a breaker is open, each Get of the peer's keys is one.
+// failureLevel returns the level at which the group logs that a peer could not be reached: the
+// first time in warnEvery is a warning. While a breaker is open, each Get of the peer's keys
+// fails to reach it.
 func (j *journal) failureLevel() slog.Level {
 	last, now := j.warned.Load(), int64(clock.Now())
 	if last != 0 && now < last+int64(warnEvery) || !j.warned.CompareAndSwap(last, now) {
@@ -45,14 +46,14 @@ func (j *journal) failureLevel() slog.Level {
 	return slog.LevelWarn
 }
 
-// warnEvery is how often a group warns that peers cannot be reached.
+// warnEvery is the time between two warnings that peers cannot be reached.
 const warnEvery = time.Second
 
 func took(start clock.Instant) slog.Attr {
 	return slog.Duration("took", time.Duration(clock.Now()-start))
 }
 
-// problem is no attribute at all if err is nil: handlers leave out an empty one.
+// problem returns an attribute for err. That of nil is empty, and handlers leave it out.
 func problem(err error) slog.Attr {
 	if err == nil {
 		return slog.Attr{}

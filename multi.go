@@ -113,6 +113,10 @@ func (g *Group) loadAll(ctx context.Context, keys []string, got func(i int, e En
 	loads.Wait()
 }
 
+// mostAtOnce is how many keys of one GetMulti are loaded here, or asked of one
+// peer that takes them one by one, at the same time.
+const mostAtOnce = 32
+
 // mostInBatch is how many keys a BatchGetter gets in one call.
 const mostInBatch = 1000
 

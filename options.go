@@ -1,6 +1,7 @@
 package peercache
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -121,7 +122,7 @@ func WithStaleIfError(d time.Duration) GroupOption {
 	return positive("WithStaleIfError", d, func(g *Group) { g.times.onError = min(d, clock.Endless) })
 }
 
-// WithNegativeTTL has it remembered for d that the origin has no such key (ErrNotFound).
+// WithNegativeTTL makes the group remember for d that the origin has no such key (ErrNotFound).
 // By default each Get of such a key asks the origin.
 func WithNegativeTTL(d time.Duration) GroupOption {
 	return positive("WithNegativeTTL", d, func(g *Group) { g.times.negative = d })
@@ -364,4 +365,21 @@ type SnapshotOption func(*snapshotFile)
 // fsGroup, which set the mode so. What all users can write is never accepted.
 func SnapshotTrustsGroup() SnapshotOption {
 	return func(s *snapshotFile) { s.trust.Group = true }
+}
+
+// warnOfOptions warns of options that only look wrong, and says what would be right. Those that
+// contradict each other are refused: lifetimes.check, checkSnapshot.
+func (g *Group) warnOfOptions(cacheBytes int64) {
+	if !g.logs(slog.LevelWarn) {
+		return
+	}
+	warn := func(format string, args ...any) {
+		g.log.LogAttrs(context.Background(), slog.LevelWarn, "an option looks wrong", slog.String("group", g.name), slog.String("why", fmt.Sprintf(format, args...)))
+	}
+	if most := cacheBytes / 4; g.valueLimited && int64(g.maxValue) > most {
+		warn("WithMaxValueBytes(%d) in a cache of %d bytes: a value of more than %d is answered, but not kept: want a larger cache, or a lower limit", g.maxValue, cacheBytes, most)
+	}
+	if g.peerTimeout > 0 && g.peerTimeout < g.loadTimeout {
+		warn("WithPeerTimeout(%v) is shorter than WithLoadTimeout(%v): a slow load is taken for a peer that is gone, and the key is loaded twice: want it longer, or left out", g.peerTimeout, g.loadTimeout)
+	}
 }

@@ -54,7 +54,7 @@ type PeerPicker interface {
 type placement struct {
 	picker PeerPicker       // nil for a local cache
 	peers  topology         // of picker
-	home   *cluster.Cluster // that the group is registered with, also where picker only stands before it; may be nil
+	home   *cluster.Cluster // with which the group is registered, also where picker only wraps its pool; may be nil
 
 	consistent bool // see WithConsistency
 	standIn    time.Duration
@@ -78,7 +78,7 @@ func (p *placement) lapsed() bool { return p.consistent && p.peers.Lapsed() }
 func (p *placement) misplaced() bool { return p.home != nil && p.home.Misplaced() }
 
 // ownProblem returns what is wrong at the address of this process, or nil. Its peers cannot
-// ask there whether what is said in its name is true, so that they believe none of it.
+// ask there whether what is said in its name is true, so they believe none of it.
 func (p *placement) ownProblem() error {
 	if p.home == nil {
 		return nil
@@ -175,8 +175,8 @@ type topology interface {
 	Reconcile(ctx context.Context, name string) (difference string)
 	// Lapsed reports whether the peers may have a view without this process.
 	Lapsed() bool
-	// Before returns the peer that owned key until the view changed, and when that was: nil,
-	// if it is this process or not known.
+	// Before returns the peer that owned key until the view changed, and when that was. The
+	// peer is nil if it is this process or not known.
 	Before(key string) (Peer, clock.Instant)
 	// TellDeparted tells peers that left the view of a change. The returned func waits for
 	// those that have not failed before.
@@ -244,7 +244,7 @@ func (none) Peers() []Peer                { return nil }
 func (none) Agreement() cluster.Agreement { return cluster.Agreement{} }
 func (none) Knows(string) bool            { return false }
 
-// poolOf returns the pool that a picker is; nil, if it is another one.
+// poolOf returns the pool that a picker is, or nil.
 func poolOf(p PeerPicker) *Pool {
 	switch p := p.(type) {
 	case *Pool:

@@ -140,3 +140,11 @@ func (g *Group) textOfError(err error) (text string) {
 	}()
 	return g.errorText(err)
 }
+
+// largestValue is the largest that a group of the pool takes.
+func (p *Pool) largestValue() (n int64) {
+	for _, g := range *p.groups.Load() {
+		n = max(n, int64(g.maxValue))
+	}
+	return n
+}

@@ -29,8 +29,8 @@ type served struct {
 	err       error
 }
 
-// recordLease records that a peer may hold what it asks for, unless nothing of this process
-// is to be held.
+// recordLease records that a peer may hold what it asks for, unless this process has lapsed: then
+// nobody may hold its values.
 func (g *Group) recordLease(q *Query, key string) bool {
 	return !g.lapsed() && g.caches.recordLease(q.From, key, q.Lease, g.peers.Knows)
 }

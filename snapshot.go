@@ -31,7 +31,7 @@ type snapshotFile struct {
 	seen      clock.Instant    // when file was first opened, 0 before
 	age       time.Duration    // that it had then
 	departure uint64           // of the process that wrote it
-	farewell  *pb.Farewell     // and what that knew of its end; nil without peers
+	record    *pb.Farewell     // the departure record of that process; nil without peers
 	restored  chan struct{}    // closed when all that may be used of it is
 
 	saving sync.Mutex // held while one is written, which takes its time
@@ -162,7 +162,7 @@ func (g *Group) claimSnapshot() (err error) {
 		return nil
 	}
 	if err = s.open(g.name); err == nil && !g.alone() {
-		s.farewell, err = farewellOf(s.file.Header(), poolOf(g.picker).cluster.Self())
+		s.record, err = departureRecord(s.file.Header(), poolOf(g.picker).cluster.Self())
 	}
 	if err != nil {
 		g.sayRestored(0, cmp.Or(err, s.drop()))
@@ -171,9 +171,9 @@ func (g *Group) claimSnapshot() (err error) {
 	return nil
 }
 
-// farewellOf returns what the process that wrote a file knew of its end. That process had
+// departureRecord returns what the process that wrote a file knew of its end. That process had
 // the address of this one: what another one has cached, its own peers have looked after.
-func farewellOf(h snapshot.Header, self string) (*pb.Farewell, error) {
+func departureRecord(h snapshot.Header, self string) (*pb.Farewell, error) {
 	f := new(pb.Farewell)
 	if h.Departure == 0 {
 		return nil, errors.New("it was written without peers, who may have changed what is in it")
@@ -208,7 +208,7 @@ func (g *Group) warm() {
 		return
 	}
 	s.departure = s.file.Header().Departure
-	c.Regain(s.departure, s.farewell)
+	c.Regain(s.departure, s.record)
 	c.Background(g.restoreAmongPeers)
 }
 
@@ -218,7 +218,7 @@ func (g *Group) restoreAmongPeers() {
 	defer close(s.restored)
 	defer s.drop()
 	n := 0
-	err := g.home.Restore(s.departure, s.farewell, func(v *cluster.Validation) error {
+	err := g.home.Restore(s.departure, s.record, func(v *cluster.Validation) error {
 		more, err := g.restore(validated{g, v})
 		n += more
 		return err
@@ -236,7 +236,7 @@ type validated struct {
 
 func (v validated) knows(departure uint64) bool { return departure == v.Departure }
 
-func (v validated) vouch(key string) (changed func() bool, ok bool) {
+func (v validated) validate(key string) (changed func() bool, ok bool) {
 	g := v.group
 	since, ok := g.handoffsSince(key)
 	if !ok || since != v.Since || g.lapsed() || v.Changed(g.name, key) && g.planted != failpoint.LogsIgnored {
@@ -315,18 +315,18 @@ func (s *snapshotFile) drop() error {
 type validation interface {
 	// knows reports whether it can say what was changed since the departure of that number.
 	knows(departure uint64) bool
-	// vouch reports whether key was changed up to now by anybody. If not, changed reports
+	// validate reports whether key was changed up to now by anybody. If not, changed reports
 	// whether it was changed since: whoever changes a key says so here before he drops its
 	// value. It is quick and takes no lock.
-	vouch(key string) (changed func() bool, ok bool)
+	validate(key string) (changed func() bool, ok bool)
 }
 
 // unshared validates the snapshots of a process without peers. Nobody else changes its
 // keys, and with its own changes the file goes. One that had peers has a departure.
 type unshared struct{}
 
-func (unshared) knows(departure uint64) bool      { return departure == 0 }
-func (unshared) vouch(string) (func() bool, bool) { return func() bool { return false }, true }
+func (unshared) knows(departure uint64) bool         { return departure == 0 }
+func (unshared) validate(string) (func() bool, bool) { return func() bool { return false }, true }
 
 // restore puts what the file has that was taken away into the main cache, where v validates
 // it, and returns how many values that were. It may run while the group is used: what
@@ -373,7 +373,7 @@ func (g *Group) resume(r snapshot.Record, age time.Duration, v validation) bool 
 	if !g.times.resume(&e, r.Left, age) {
 		return false
 	}
-	changed, ok := v.vouch(r.Key)
+	changed, ok := v.validate(r.Key)
 	if !ok || g.rank(r.Key) != asOwner {
 		return false
 	}

@@ -2,9 +2,7 @@ package peercache
 
 import (
 	"sync/atomic"
-	"time"
 
-	"github.com/peercache/peercache/internal/breaker"
 	"github.com/peercache/peercache/peer"
 )
 
@@ -38,28 +36,6 @@ type Stats struct {
 
 	Main CacheStats // values that were loaded here: of keys this process owns, as a rule
 	Hot  CacheStats // copies of values that other peers own
-}
-
-// CacheStats are the figures of one cache. A cache of the user's own may leave
-// some of them at zero; Hits and Misses are the group's.
-type CacheStats struct {
-	Items int64 // entries now
-	Bytes int64 // what they cost now: values, keys and bookkeeping
-
-	Hits   int64 // Gets and peers' requests that this cache answered
-	Misses int64 // those for which it was looked into in vain
-
-	// Entries that left, by reason; see Reason.
-	Evictions, Expired, Removed, Replaced int64
-
-	Rejected int64 // values that were too large to be kept
-
-	// What tells whether the cache is large enough. EvictedEarly are the entries
-	// that were evicted before they expired, which says that it is too small for
-	// the TTL. YoungestEvicted is the age of the youngest of those evicted
-	// lately: what is asked for again within that time is found, as a rule.
-	EvictedEarly    int64
-	YoungestEvicted time.Duration
 }
 
 // The counts of the parts of a group, from which Stats is read with their hits.
@@ -105,70 +81,3 @@ func (g *Group) Stats() Stats {
 	}
 	return s
 }
-
-// PeerStats are the figures of what this process asked one peer, since the peer came into
-// the view, and was not out of it for less than 30 seconds before: on streams and by the
-// plain way together.
-type PeerStats struct {
-	Peer string // its base URL
-	// Transport is how the peer is asked now: "stream" or "plain". Large values take the
-	// plain way in any case.
-	Transport string
-	// Problem is what is wrong with the configuration of the peer, as far as it is known;
-	// empty, if nothing is. See ConfigError.
-	Problem    string
-	Requests   int64 // of all kinds
-	Plain      int64 // those of them by the plain way: an HTTP request each
-	Keys       int64 // that were asked for
-	Batches    int64 // requests for many keys
-	BytesIn    int64
-	BytesOut   int64
-	InFlight   int   // requests now
-	Reconnects int64 // connections after the first
-	// Disagreements counts how often the peer said that it has another view.
-	Disagreements int64
-	Breaker       BreakerState // whether the peer is asked, by either way
-	BreakerOpened int64        // times it failed, so that its keys went to the next peer
-	Latency       Histogram    // from a request to its answer, a load included
-}
-
-// Stats returns the figures of all peers in the view, in the order of Set.
-func (p *Pool) Stats() []PeerStats {
-	others := p.cluster.Members()
-	all := make([]PeerStats, 0, len(others))
-	for _, m := range others {
-		s := PeerStats{Peer: m.Name(), Problem: p.cluster.ProblemOf(m.Name()), Disagreements: m.Disagreements()}
-		if conn, ok := m.Conn().(interface{ Stats() peer.Stats }); ok {
-			s.add(conn.Stats())
-		}
-		all = append(all, s)
-	}
-	return all
-}
-
-// add adds the figures of a connection.
-func (s *PeerStats) add(c peer.Stats) {
-	s.Transport, s.Requests, s.Plain, s.Keys, s.Batches = c.Transport, c.Requests, c.Plain, c.Keys, c.Batches
-	s.BytesIn, s.BytesOut, s.InFlight, s.Reconnects, s.Latency = c.BytesIn, c.BytesOut, c.InFlight, max(0, c.Opened-1), c.Latency
-	s.BreakerOpened = c.Failures
-	switch {
-	case c.Trying:
-		s.Breaker = BreakerHalfOpen
-	case c.Failing:
-		s.Breaker = BreakerOpen
-	}
-}
-
-// A BreakerState is what a process makes of a peer: see PeerStats.
-type BreakerState = breaker.State
-
-// The states of a breaker.
-const (
-	// BreakerClosed: the peer is asked.
-	BreakerClosed = breaker.Closed
-	// BreakerOpen: the peer has failed. Its keys go to the next peer at once.
-	BreakerOpen = breaker.Open
-	// BreakerHalfOpen: as BreakerOpen, while an attempt to reach the peer is in progress
-	// in the background.
-	BreakerHalfOpen = breaker.HalfOpen
-)
