@@ -69,8 +69,7 @@ func (g *Group) Clear(ctx context.Context) error {
 	return g.change(ctx, Change{Group: g.name, All: true})
 }
 
-// change makes a change known to all who may have values that it ends, as far as this
-// process can.
+// change drops the values that a change ends, here and at the peers.
 func (g *Group) change(ctx context.Context, c Change) error {
 	if g.alone() {
 		g.apply(&c)
@@ -86,8 +85,8 @@ func (g *Group) change(ctx context.Context, c Change) error {
 	if g.lapsed() {
 		return g.lapsedError(err)
 	}
-	// If it was at the beginning, that is over: there was a new epoch then, in which
-	// all of it was done once more.
+	// If it had lapsed at the beginning, there was a new epoch since, in which all peers
+	// were told again.
 	return err
 }
 
@@ -109,15 +108,15 @@ func (g *Group) lapsedError(err error) error {
 	return fmt.Errorf("peercache: group %q: peers that are not known here may still serve the old values: %w", g.name, ErrLapsed)
 }
 
-// apply does in this process what a change says, of which nothing is taken over from a
-// previous owner any more.
+// apply drops the values that a change ends in this process, and refuses to take them over from
+// their previous owners.
 func (g *Group) apply(c *Change) {
 	g.refuseHandoffs(c)
 	g.drop(c)
 }
 
-// drop drops what a change says. What is on its way comes first: a flight that is over
-// before it is forgotten has put its value where the next lines remove it.
+// drop drops the values that a change ends. It forgets their flights first: a flight that ends
+// before that has put its value where the next lines remove it.
 func (g *Group) drop(c *Change) {
 	if c.All {
 		g.loads.ForgetAll()
@@ -132,8 +131,8 @@ func (g *Group) drop(c *Change) {
 	g.dropCopies(c)
 }
 
-// put puts a value that was set into the main cache, if this process owns its key. A peer
-// may have sent what could not be loaded.
+// put puts a value that was set into the main cache, if this process owns its key. It may come
+// from a peer, so it is checked as a loaded value is.
 func (g *Group) put(key string, item Item) bool {
 	if g.checkKey(key) != nil {
 		return false
@@ -145,7 +144,7 @@ func (g *Group) put(key string, item Item) bool {
 	return g.addOwn(key, e, func() bool { return false })
 }
 
-// dropCopies drops what this process has of other peers' values: first what is on its way.
+// dropCopies drops the copies that a change ends, after it has forgotten their flights.
 func (g *Group) dropCopies(c *Change) {
 	if c.All {
 		g.fetches.ForgetAll()
@@ -174,7 +173,7 @@ func (g *Group) ServeChange(ctx context.Context, c Change) []Holder {
 	return held
 }
 
-// invalidateHolders has the holders of copies drop them, and returns those that could not be
+// invalidateHolders tells the holders of copies to drop them. It returns those that could not be
 // told before ctx ended, and whose leases were not over.
 func (g *Group) invalidateHolders(ctx context.Context, c *Change) []Holder {
 	if g.holders == nil {

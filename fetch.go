@@ -251,8 +251,8 @@ func (g *Group) keepCopy(key string, e fetched, asked clock.Instant, have Entry,
 	}
 }
 
-// startRenewal asks, in the background, whether a copy is still the value of key. It
-// leaves that to later, if there is one.
+// startRenewal asks, in the background, whether a copy is still the value of key. If later is
+// not nil, it leaves that to startDue.
 func (g *Group) startRenewal(ctx context.Context, key string, have Entry, later *due) {
 	if later != nil {
 		later.copies, later.haves = append(later.copies, key), append(later.haves, have)
@@ -274,15 +274,15 @@ func (g *Group) startRenewal(ctx context.Context, key string, have Entry, later 
 	}
 }
 
-// isCrowded reports whether renewals should not be asked of a peer now: callers come first,
-// and who finds a lease to be over will ask.
+// isCrowded reports whether a peer should not be asked for renewals now: callers come first,
+// and a caller that finds the lease to be over will ask.
 func isCrowded(p Peer) bool {
 	starter := starterOf(p)
 	return starter != nil && starter.Full()
 }
 
-// renewCopies asks for many copies what startRenewal asks for one, of each owner in as few requests
-// as it takes.
+// renewCopies does what startRenewal does, for many copies. It sends each owner as few requests as
+// possible.
 func (g *Group) renewCopies(ctx context.Context, keys []string, haves []Entry) {
 	requests := make(map[Peer]*fetchRequest)
 	for i, key := range keys {

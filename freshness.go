@@ -31,7 +31,7 @@ func (t *lifetimes) check() error {
 	return nil
 }
 
-// stale is for how long e stays in the cache after it has expired.
+// stale returns for how long e stays in the cache after it has expired.
 func (t *lifetimes) stale(e Entry) time.Duration {
 	if e.Missing {
 		return 0
@@ -56,7 +56,7 @@ func (t *lifetimes) expire(e *Entry, now clock.Instant, ttl time.Duration) {
 	e.Expires = t.end(*e, clock.Expiry(now, ttl))
 }
 
-// end returns when e is of no use any more, if it is fresh until an instant.
+// end returns when e leaves the cache, if it is fresh until an instant.
 func (t *lifetimes) end(e Entry, fresh clock.Instant) clock.Instant {
 	if fresh == 0 { // it never expires
 		return 0
@@ -82,7 +82,7 @@ func (t *lifetimes) remaining(e Entry) time.Duration {
 }
 
 // saved returns for how long e may be served as fresh from an instant on, in the form of
-// a snapshot.Record, and whether it is of any use.
+// a snapshot.Record, and reports whether it may be served at all.
 func (t *lifetimes) saved(e Entry, at clock.Instant) (left time.Duration, ok bool) {
 	if e.Expires == 0 {
 		return 0, true
@@ -93,8 +93,8 @@ func (t *lifetimes) saved(e Entry, at clock.Instant) (left time.Duration, ok boo
 	return cmp.Or(t.fresh(e, at), -1), true // 0 is without end
 }
 
-// resume sets when e expires, which had so much left before its age grew by so much, and
-// reports whether it is of any use. The age is not negative.
+// resume sets when e expires. It had so much time left, and has become older by age since, which
+// is not negative. resume reports whether e may be served at all.
 func (t *lifetimes) resume(e *Entry, left, age time.Duration) bool {
 	if left == 0 {
 		return true
@@ -111,10 +111,10 @@ func (t *lifetimes) resume(e *Entry, left, age time.Duration) bool {
 	return true
 }
 
-// remembered is the error that e stands for.
+// remembered returns the error that an entry of a missing key stands for.
 func remembered(e Entry) error { return &missingError{e.View.String()} }
 
-// missingError is an ErrNotFound that was remembered.
+// missingError is an ErrNotFound that comes from a cache.
 type missingError struct{ text string }
 
 func (e *missingError) Error() string { return e.text }

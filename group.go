@@ -136,9 +136,9 @@ func (g *Group) Get(ctx context.Context, key string) (ByteView, error) {
 	return e.View, err
 }
 
-// hit looks into both caches of this process and counts what it finds. What it finds
-// may be that the origin has no such key. It starts the refresh of what is to be loaded again,
-// or leaves that to later, if there is one.
+// hit looks into both caches of this process and counts what it finds, which may be that the
+// origin has no such key. It starts the refresh of what must be loaded again. If later is not
+// nil, it leaves that to startDue.
 func (g *Group) hit(ctx context.Context, key string, later *due) (view ByteView, ok bool, err error) {
 	if g.lapsed() {
 		return ByteView{}, false, nil

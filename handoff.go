@@ -25,7 +25,7 @@ func (g *Group) pullFromPreviousOwner(ctx context.Context, key string) (Entry, b
 }
 
 // pullAllFromPreviousOwners does what pullFromPreviousOwner does for many keys, several at a
-// time. It calls got with the place of each key that it got.
+// time. It calls got, concurrently, with the place of each key that it got.
 func (g *Group) pullAllFromPreviousOwners(ctx context.Context, keys []string, got func(i int, e Entry)) {
 	var pulls errgroup.Group
 	pulls.SetLimit(mostAtOnce)
@@ -63,8 +63,8 @@ func (g *Group) pull(ctx context.Context, key string, from Peer) (Entry, bool) {
 	return e, true
 }
 
-// mostPull is how long a load waits for the previous owner, if a quarter of its time is
-// more.
+// mostPull bounds the time for which a load waits for the previous owner. It waits for a quarter
+// of its own time, if that is less.
 const mostPull = time.Second
 
 // pullOffered gets a value that a peer offers, unless there is one. The peer left the view at
@@ -100,10 +100,10 @@ func (g *Group) wants(key string) bool {
 	return !there || e.Former || e.Expires != 0 && e.Expires <= now || e.Lease != 0 && e.Lease <= now
 }
 
-// viewChanged limits the time of the values that this process keeps as an owner and does
-// not own any more. Until it is over, changes go to everybody, and the new owner may
-// get the value from here. It returns those that can be offered to a new owner: not where
-// a PeerPicker of the user's own stands between the group and its pool.
+// viewChanged limits the time of the values that this process keeps as an owner and does not own
+// any more. Until that time is over, changes go to everybody, and the new owner may get the
+// value from here. It returns the values to offer to new owners. The cluster offers them
+// to its own members alone.
 func (g *Group) viewChanged(at clock.Instant) (all []cluster.Moved) {
 	g.holders.Forget(g.peers.Knows)
 	ranker, _ := g.main.(Ranker)

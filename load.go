@@ -218,8 +218,8 @@ func (g *Group) countStale(v verdict) {
 	}
 }
 
-// runGetter calls the user's getter, when there is a slot for it, and has c make an entry of
-// what it returns.
+// runGetter calls the user's getter when there is a slot for it. c makes an entry of what the
+// getter returns.
 func (l *loader) runGetter(ctx *inLoad, key string, c *caches) (e Entry, err error) {
 	acquired, err := l.slots.acquire(ctx)
 	if err != nil {
@@ -261,8 +261,8 @@ func (l *loader) countLoads(start clock.Instant, returned bool, keys []string, e
 	}
 }
 
-// startRefresh loads key again in the background, unless it is being loaded. It leaves that to
-// later, if there is one.
+// startRefresh loads key again in the background, unless it is being loaded. If later is not
+// nil, it leaves that to startDue.
 func (g *Group) startRefresh(ctx context.Context, key string, later *due) {
 	key = strings.Clone(key)
 	if later != nil {
@@ -275,7 +275,7 @@ func (g *Group) startRefresh(ctx context.Context, key string, later *due) {
 	}
 }
 
-// refreshBatch loads again what is not being loaded, nor has been meanwhile.
+// refreshBatch loads keys again, except those that are being loaded, or have been meanwhile.
 func (g *Group) refreshBatch(b refreshBatch) {
 	keys := slices.DeleteFunc(b.keys, func(key string) bool {
 		_, v := g.own(key)
@@ -313,13 +313,13 @@ type slots chan struct{}
 // errBusy stands for the error of an origin that has as much to do as it may.
 var errBusy = errors.New("as many loads are running as the group allows")
 
-// full reports whether a load that the caller with ctx began would wait for a slot.
+// full reports whether a load that begins now, with ctx, has to wait for a slot.
 func (s slots) full(ctx context.Context) bool {
 	return s != nil && len(s) == cap(s) && nestingOf(ctx) != InSlot
 }
 
-// acquire waits for a slot, and reports whether c has one: c may run without, where it is
-// waited for by a load that has one.
+// acquire waits for a slot, and reports whether c has got one. If a load that has a slot waits
+// for c, c runs without.
 func (s slots) acquire(c *inLoad) (acquired bool, err error) {
 	if s == nil {
 		return false, nil

@@ -120,8 +120,8 @@ const mostAtOnce = 32
 // mostInBatch is how many keys a BatchGetter gets in one call.
 const mostInBatch = 1000
 
-// loadBatches has the getter load keys many at a time, but those that are being
-// loaded already.
+// loadBatches calls the getter for many keys at a time, except those that are being loaded
+// already.
 func (g *Group) loadBatches(ctx context.Context, getter BatchGetter, keys []string, got func(i int, e Entry, err error)) {
 	flights, first := g.loads.JoinAll(keys)
 	var newKeys []string
@@ -202,8 +202,8 @@ func (g *Group) loadBatch(ctx context.Context, getter BatchGetter, keys []string
 	return entries, errs
 }
 
-// runBatchGetter calls the user's getter, and holds it to its contract. It has c make entries of
-// what the getter returns.
+// runBatchGetter calls the user's getter when there is a slot for it, and checks that it keeps
+// its contract. c makes entries of what the getter returns.
 func (l *loader) runBatchGetter(ctx *inLoad, getter BatchGetter, keys []string, c *caches) ([]Entry, []error) {
 	entries, errs := make([]Entry, len(keys)), make([]error, len(keys))
 	acquired, err := l.slots.acquire(ctx)
@@ -242,16 +242,16 @@ func (l *loader) runBatchGetter(ctx *inLoad, getter BatchGetter, keys []string, 
 	return entries, errs
 }
 
-// due are the keys of one request for many whose values are served, but are to be loaded
-// again, or whose leases are to be renewed. It is done for all of them together, when all
-// have been looked at.
+// due has the keys of one request for many whose values are served, but must be loaded again,
+// or whose leases must be renewed. All of them are started together, when all keys have been
+// looked at.
 type due struct {
 	keys   []string // that are to be loaded again
 	copies []string // whose leases are to be renewed
-	haves  []Entry  // what is there of copies
+	haves  []Entry  // the entries of copies
 }
 
-// startDue does what was left to later, and empties it.
+// startDue starts what was left to later, and empties it.
 func (g *Group) startDue(ctx context.Context, later *due) {
 	switch len(later.keys) {
 	case 0:
@@ -275,8 +275,8 @@ func (g *Group) startDue(ctx context.Context, later *due) {
 }
 
 // refreshQueue has the keys whose values are loaded again in the background because many were
-// asked for at once: in batches, where the getter can do that, and mostAtOnce batches at a
-// time. A key has its flight only when its turn has come, so that nobody waits for that.
+// asked for at once: in batches, if the getter takes them, and mostAtOnce batches at a time. A
+// key gets its flight only when its batch begins, so that nobody waits for the queue.
 type refreshQueue struct {
 	mu      sync.Mutex
 	queue   []refreshBatch      // guarded by mu; the first is next
@@ -289,7 +289,7 @@ type refreshBatch struct {
 	keys []string
 }
 
-// add puts keys into the queue that are not there, size of them for each call of refresh.
+// add puts the keys into the queue that are not there yet, size of them into a batch.
 func (r *refreshQueue) add(ctx context.Context, keys []string, size int, refresh func(refreshBatch)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -312,7 +312,7 @@ func (r *refreshQueue) add(ctx context.Context, keys []string, size int, refresh
 	}
 }
 
-// work does what is in the queue, until it is empty.
+// work refreshes batch after batch, until the queue is empty.
 func (r *refreshQueue) work(refresh func(refreshBatch)) {
 	for {
 		r.mu.Lock()

@@ -11,7 +11,7 @@ import (
 type handler struct {
 	pool *Pool
 	from string // the peer that asks
-	due  due    // what is to be loaded again of the batch whose hits are being served
+	due  due    // the keys to refresh of the batch whose hits are being served
 }
 
 // Hit implements peer.Handler.
@@ -81,15 +81,15 @@ func (h *handler) Change(ctx context.Context, c *Change) (peer.Changed, error) {
 	return h.pool.cluster.Answer(ctx, h.from, c)
 }
 
-// enter returns the group that a query is for, and has Shutdown wait until done is called.
+// enter returns the group that a query is for. Shutdown waits until done is called.
 func (h *handler) enter(q *peer.Query) (g *Group, done func(), err error) {
 	p := h.pool
 	if !p.serving.TryAcquire(1) {
 		return nil, nil, peer.RefuseClosed(p.cluster.Self())
 	}
 	done = func() { p.serving.Release(1) }
-	// Look only now: a Shutdown that began before the look is seen, and one that
-	// begins after it waits for the unit that is taken.
+	// Look only now: a Shutdown that began before is seen, and one that begins after
+	// waits for the unit.
 	if p.cluster.Closed() {
 		done()
 		return nil, nil, peer.RefuseClosed(p.cluster.Self())
@@ -102,7 +102,7 @@ func (h *handler) enter(q *peer.Query) (g *Group, done func(), err error) {
 	return g, done, nil
 }
 
-// answer returns what is told of s, if there is an answer.
+// answer returns what a peer is told of s. ok says that there is an answer.
 func (h *handler) answer(g *Group, s *served, ok bool) (Answer, error) {
 	switch {
 	case !ok:
@@ -116,8 +116,8 @@ func (h *handler) answer(g *Group, s *served, ok bool) (Answer, error) {
 // untold stands for the text of an error that somebody asked for who is no peer.
 const untold = "the text of the error is for peers of the view"
 
-// told returns the error of a load as it is told to the one who asks: with its text, if that is a
-// peer. Those of golang/groupcache do not say who they are.
+// told returns the error of a load as the asker is told it: with its text if the asker is a peer.
+// Peers of golang/groupcache do not say who they are.
 func (h *handler) told(g *Group, err error) error {
 	switch {
 	case err == peer.ErrNotCached:

@@ -35,8 +35,8 @@ func (g *Group) recordLease(q *Query, key string) bool {
 	return !g.lapsed() && g.caches.recordLease(q.From, key, q.Lease, g.peers.Knows)
 }
 
-// serveHit answers a peer's request from the main cache. It starts the refresh of what is to be
-// loaded again, or leaves that to later, if there is one.
+// serveHit answers a peer's request from the main cache. It starts the refresh of what must be
+// loaded again. If later is not nil, it leaves that to startDue.
 func (g *Group) serveHit(q *Query, later *due) (served, bool) {
 	s := served{recorded: g.recordLease(q, q.Key)}
 	if g.lapsed() {

@@ -20,25 +20,26 @@ import (
 	"github.com/peercache/peercache/pb"
 )
 
-// snapshotFile is what a group has to do with its file.
+// snapshotFile is the file of WithSnapshot: the one that this process found, and the one that it
+// writes.
 type snapshotFile struct {
 	path   string
 	maxAge time.Duration
 	trust  snapshot.Trust
 
-	taken     *snapshot.Taken  // the one that this process found, until it is restored; or nil
-	file      *snapshot.Reader // of taken, while it is open; or nil
-	seen      clock.Instant    // when file was first opened, 0 before
-	age       time.Duration    // that it had then
+	taken     *snapshot.Taken  // the file that this process found, until it is restored; may be nil
+	file      *snapshot.Reader // reads taken while that is open; may be nil
+	seen      clock.Instant    // when file was first opened; zero before
+	age       time.Duration    // of file at that time
 	departure uint64           // of the process that wrote it
 	record    *pb.Farewell     // the departure record of that process; nil without peers
-	restored  chan struct{}    // closed when all that may be used of it is
+	restored  chan struct{}    // closed when all values that may be used are restored
 
-	saving sync.Mutex // held while one is written, which takes its time
+	saving sync.Mutex // held while a file is written, which takes time
 
 	mu      sync.Mutex // guards what follows, and is held while a file appears at path or goes
-	changes int        // of this process
-	written bool       // there may be a file of this process
+	changes int        // that this process made
+	written bool       // there may be a file of this process at path
 }
 
 // SaveSnapshot writes the values of a group without peers to the file of WithSnapshot, in
@@ -64,8 +65,9 @@ func (g *Group) SaveSnapshot() error {
 // noNote is the note of a process without peers.
 func noNote() ([]byte, error) { return nil, nil }
 
-// save writes the file. departure is what the validation of the next process is asked; note is
-// for that process, and has all changes that the group knew of when it is called.
+// save writes the file. departure is the number by which the next process asks its peers what
+// was changed since. note returns what is written for that process: it has all changes that the
+// group knew of when it is called.
 func (g *Group) save(departure uint64, note func() ([]byte, error)) error {
 	s := g.snapshot
 	s.saving.Lock()
@@ -105,8 +107,8 @@ func (s *snapshotFile) changesNow() int {
 	return s.changes
 }
 
-// publish lets a file appear that was begun after so many changes, if it has no value that
-// was removed since.
+// publish makes a file appear at path, unless a value that it has may have been removed since it
+// was begun, which was after so many changes.
 func (s *snapshotFile) publish(w *snapshot.Writer, begun int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -151,8 +153,8 @@ func (g *Group) checkSnapshot() error {
 	return p.accepts(g) // Register looks again, but then the file is taken
 }
 
-// claimSnapshot takes the file away, and looks whether it is one for this process. If it is
-// not, that is a warning.
+// claimSnapshot takes the file away, so that nobody uses it twice, and looks whether it is one
+// for this process. If it is not, that is a warning.
 func (g *Group) claimSnapshot() (err error) {
 	s := g.snapshot
 	if s.taken, err = s.trust.Take(s.path); err != nil {
@@ -171,8 +173,9 @@ func (g *Group) claimSnapshot() (err error) {
 	return nil
 }
 
-// departureRecord returns what the process that wrote a file knew of its end. That process had
-// the address of this one: what another one has cached, its own peers have looked after.
+// departureRecord returns the record that the process which wrote a file left in it. It is an
+// error if that process had another address than this one: its peers would not know what was
+// changed since.
 func departureRecord(h snapshot.Header, self string) (*pb.Farewell, error) {
 	f := new(pb.Farewell)
 	if h.Departure == 0 {
@@ -193,11 +196,11 @@ func departureRecord(h snapshot.Header, self string) (*pb.Farewell, error) {
 	return nil, errors.New("its note does not say how the process that wrote it has left")
 }
 
-// warm begins with what is in the file that was taken: at once, if there are no peers.
+// warm restores the file that was taken: at once if there are no peers, else in the background.
 func (g *Group) warm() {
 	s := g.snapshot
 	if g.alone() {
-		n, err := g.restore(unshared{})
+		n, err := g.restore(alone{})
 		g.sayRestored(n, cmp.Or(err, s.drop()))
 		return
 	}
@@ -228,7 +231,7 @@ func (g *Group) restoreAmongPeers() {
 	}
 }
 
-// validated validates what the peers know not to be changed.
+// validated is the validation by the peers, which have recorded changes meanwhile.
 type validated struct {
 	group *Group
 	*cluster.Validation
@@ -248,7 +251,7 @@ func (v validated) validate(key string) (changed func() bool, ok bool) {
 	return g.changedSince(key, since), true
 }
 
-// sayRestored tells the logger how many values were restored, or why not all.
+// sayRestored logs how many values were restored, or why not all were.
 func (g *Group) sayRestored(n int, err error) {
 	group, path := slog.String("group", g.name), slog.String("path", g.snapshot.path)
 	switch {
@@ -311,26 +314,27 @@ func (s *snapshotFile) drop() error {
 	return taken.Remove()
 }
 
-// A validation says what of a snapshot may be used: what nobody has changed since.
+// A validation knows which values of a snapshot may be used: those that nobody has changed
+// since it was written.
 type validation interface {
 	// knows reports whether it can say what was changed since the departure of that number.
 	knows(departure uint64) bool
-	// validate reports whether key was changed up to now by anybody. If not, changed reports
-	// whether it was changed since: whoever changes a key says so here before he drops its
-	// value. It is quick and takes no lock.
+	// validate reports in ok whether nobody has changed key up to now. Then changed reports
+	// whether somebody has since: a change is recorded before its values are dropped. changed
+	// is quick and takes no lock.
 	validate(key string) (changed func() bool, ok bool)
 }
 
-// unshared validates the snapshots of a process without peers. Nobody else changes its
-// keys, and with its own changes the file goes. One that had peers has a departure.
-type unshared struct{}
+// alone is the validation of a process without peers. Nobody else changes its keys, and its own
+// changes remove the file. A snapshot of a process that had peers has a departure.
+type alone struct{}
 
-func (unshared) knows(departure uint64) bool         { return departure == 0 }
-func (unshared) validate(string) (func() bool, bool) { return func() bool { return false }, true }
+func (alone) knows(departure uint64) bool         { return departure == 0 }
+func (alone) validate(string) (func() bool, bool) { return func() bool { return false }, true }
 
-// restore puts what the file has that was taken away into the main cache, where v validates
-// it, and returns how many values that were. It may run while the group is used: what
-// is cached already stays. If v does not know of the departure, nothing is restored.
+// restore puts the values of the file that was taken into the main cache, as far as v validates
+// them, and returns how many it has put there. It may run while the group is used: what is
+// cached already stays. If v does not know the departure, nothing is restored.
 func (g *Group) restore(v validation) (n int, err error) {
 	s := g.snapshot
 	if s.taken == nil {
@@ -346,7 +350,7 @@ func (g *Group) restore(v validation) (n int, err error) {
 	return g.restoreFrom(s.file, s.ageNow(), v)
 }
 
-// restoreFrom is restore of a file that is open, and of that age.
+// restoreFrom restores a file that is open, and of that age.
 func (g *Group) restoreFrom(file *snapshot.Reader, age time.Duration, v validation) (n int, err error) {
 	defer func() { g.caches.counts.restored.Add(int64(n)) }()
 	file.Limit(g.maxKey, g.maxValue)
@@ -364,7 +368,8 @@ func (g *Group) restoreFrom(file *snapshot.Reader, age time.Duration, v validati
 	}
 }
 
-// resume caches what a record says, if it is still to be cached, and v validates it.
+// resume puts a record into the main cache, if it has not expired and v validates it, and reports
+// whether it did.
 func (g *Group) resume(r snapshot.Record, age time.Duration, v validation) bool {
 	if g.checkKey(r.Key) != nil || len(r.Value) > g.maxValue || r.Missing && g.times.negative == 0 {
 		return false // the options were others
