@@ -112,6 +112,23 @@ func (c *caches) expired(key string) (Entry, bool) {
 	return e, true
 }
 
+// serveExpired returns the value of key that has expired, if it may be served in place of an
+// error, and counts it.
+func (c *caches) serveExpired(key string) (Entry, bool) {
+	e, ok := c.expired(key)
+	if ok {
+		c.countStale(stale)
+	}
+	return e, ok
+}
+
+// countStale counts a value that is served with a verdict.
+func (c *caches) countStale(v verdict) {
+	if v == stale {
+		c.counts.staleHits.Add(1)
+	}
+}
+
 // copied returns the entry that the hot cache has for key, if it may be served now.
 func (c *caches) copied(key string) (Entry, verdict) {
 	if c.hot == nil {
@@ -181,9 +198,9 @@ func (c *caches) addMain(key string, e Entry, tainted func() bool) (kept bool) {
 	return c.main.Add(strings.Clone(key), e, tainted)
 }
 
-// addCopy offers what a peer answered to the hot cache. have is the copy that was there when
-// the peer was asked.
-func (c *caches) addCopy(key string, e Entry, asked clock.Instant, have Entry, f *fetchFlight) {
+// addCopy offers what a peer answered to the hot cache, unless a change has tainted its flight.
+// have is the copy that was there when the peer was asked.
+func (c *caches) addCopy(key string, e Entry, asked clock.Instant, have Entry, flight interface{ Tainted() bool }) {
 	if c.hot == nil {
 		return
 	}
@@ -200,7 +217,7 @@ func (c *caches) addCopy(key string, e Entry, asked clock.Instant, have Entry, f
 		return
 	}
 	c.hits.Grow()
-	c.hot.Add(strings.Clone(key), e, c.planted.Taint(f.Tainted))
+	c.hot.Add(strings.Clone(key), e, c.planted.Taint(flight.Tainted))
 }
 
 // dropCopies drops the copies of other peers' values that a change ends.

@@ -190,12 +190,12 @@ const digestBytes = 16
 // the same order, so that the key is still loaded by one of them. f may be nil.
 func (g *Group) askInTurn(ctx context.Context, key string, f *fetchFlight, have Entry) (fetched, error) {
 	for n := range cluster.Candidates {
-		candidate := g.peers.Pick(key, n)
-		if candidate == nil {
+		from := g.pick(key, n)
+		if from == nil {
 			e, err := g.load(ctx, key)
 			return fetched{Entry: e}, err
 		}
-		e, err := g.askOne(ctx, candidate, candidate.Get, key, f, have)
+		e, err := g.askOne(ctx, from, from.Get, key, f, have)
 		if !peer.Unreachable(err) {
 			return e, err
 		}

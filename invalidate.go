@@ -120,8 +120,8 @@ const longestRound = 5 * time.Second
 
 // reconcile waits until the peer that has another view than this process has changed its
 // mind, or some time has passed. It returns what the difference is, as far as that is known.
-func (g *Group) reconcile(ctx context.Context, state cluster.Agreement) (difference string, err error) {
-	difference = g.peers.Reconcile(ctx, state.Dissenter)
+func (p *placement) reconcile(ctx context.Context, state cluster.Agreement) (difference string, err error) {
+	difference = p.peers.Reconcile(ctx, state.Dissenter)
 	clock.Pause(ctx, clock.Jitter(clock.RetryAfter))
 	return difference, ctx.Err()
 }

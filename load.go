@@ -107,13 +107,6 @@ func (g *Group) reload(ctx context.Context, key string, f *flight) (Entry, error
 	return g.conclude(key, e, err, began, f)
 }
 
-// settle waits until the peers have heard of the view.
-//
-// A value that is loaded under a new view is not kept before that. Else a peer that has
-// the old one, and changes the key, would tell those that are on its preference list, be told
-// that all is well, and the new owner would go on with the old value.
-func (g *Group) settle(ctx context.Context) error { return g.peers.Settled(ctx) }
-
 // conclude keeps what a load found, and returns it. What is served in place of an error is
 // decided for each caller: see orExpired.
 func (g *Group) conclude(key string, e Entry, err error, began clock.Instant, f *flight) (Entry, error) {
@@ -199,23 +192,6 @@ func (g *Group) orExpired(ctx context.Context, key string, e Entry, err error) (
 		return old, nil
 	}
 	return e, err
-}
-
-// serveExpired returns the value of key that has expired, if it may be served in place of an
-// error, and counts it.
-func (g *Group) serveExpired(key string) (Entry, bool) {
-	e, ok := g.expired(key)
-	if ok {
-		g.countStale(stale)
-	}
-	return e, ok
-}
-
-// countStale counts a value that is served with a verdict.
-func (g *Group) countStale(v verdict) {
-	if v == stale {
-		g.caches.counts.staleHits.Add(1)
-	}
 }
 
 // runGetter calls the user's getter when there is a slot for it. c makes an entry of what the

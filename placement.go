@@ -86,6 +86,13 @@ func (p *placement) ownProblem() error {
 	return p.home.OwnProblem()
 }
 
+// settle waits until the peers have heard of the view.
+//
+// A value that is loaded under a new view is not kept before that. Else a peer that has
+// the old one, and changes the key, would tell those that are on its preference list, be told
+// that all is well, and the new owner would go on with the old value.
+func (p *placement) settle(ctx context.Context) error { return p.peers.Settled(ctx) }
+
 // recordChange records a change for those who restart.
 func (p *placement) recordChange(c *Change) {
 	if p.home != nil {
