@@ -2,9 +2,9 @@ package peercache
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/peercache/peercache/internal/clock"
-	"github.com/peercache/peercache/lru"
 )
 
 // A Cache keeps the values of a group in this process, within a number of
@@ -97,41 +97,26 @@ type Entry struct {
 	Missing bool
 }
 
-// NewLRU is the NewCache of the package lru: what was not used for the longest
-// time leaves first. It is for those who want just that; the default is NewStore.
-func NewLRU(maxBytes int64, onLeave func(key string, e Entry, r Reason)) (Cache, error) {
-	var leave func(string, Entry, lru.Reason)
-	if onLeave != nil {
-		leave = func(key string, e Entry, r lru.Reason) { onLeave(key, e, Reason(r)) }
-	}
-	c, err := lru.New(maxBytes, func(_ string, e Entry) int64 { return int64(e.View.Len()) }, leave)
-	if err != nil {
-		return nil, err
-	}
-	return lruCache{c}, nil
-}
+// CacheStats are the figures of one cache. A cache of the user's own may leave
+// some of them at zero; Hits and Misses are the group's.
+type CacheStats struct {
+	Items int64 // entries now
+	Bytes int64 // what they cost now: values, keys and bookkeeping
 
-// lruCache makes a Cache of an lru.Cache. The reasons of both packages have the
-// same numbers.
-type lruCache struct{ *lru.Cache[Entry] }
+	Hits   int64 // Gets and peers' requests that this cache answered
+	Misses int64 // those for which it was looked into in vain
 
-func (c lruCache) Add(key string, e Entry, tainted func() bool) bool {
-	return c.AddUnless(tainted, key, e)
-}
+	// Entries that left, by reason; see Reason.
+	Evictions, Expired, Removed, Replaced int64
 
-func (c lruCache) Renew(key string, e Entry) bool {
-	return c.Update(key, func(old Entry) (Entry, bool) {
-		if !old.View.Same(e.View) {
-			return old, false
-		}
-		old.Expires, old.Lease, old.Former = e.Expires, e.Lease, e.Former
-		return old, true
-	})
-}
+	Rejected int64 // values that were too large to be kept
 
-func (c lruCache) Stats() CacheStats {
-	s := c.Cache.Stats()
-	return CacheStats{Items: s.Items, Bytes: s.Bytes, Evictions: s.Evictions, Rejected: s.Rejected}
+	// What tells whether the cache is large enough. EvictedEarly are the entries
+	// that were evicted before they expired, which says that it is too small for
+	// the TTL. YoungestEvicted is the age of the youngest of those evicted
+	// lately: what is asked for again within that time is found, as a rule.
+	EvictedEarly    int64
+	YoungestEvicted time.Duration
 }
 
 // Instant is a moment on this process's clock, in nanoseconds from an arbitrary start. It

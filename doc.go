@@ -84,40 +84,57 @@
 // a process fails, its peers do not ask it until it answers again, and its keys go to the
 // next peer. docs/faults.md says more.
 //
+// # Words
+//
+//   - owner: the process that a ring of the view names for a key. It loads the key, and
+//     keeps its value for good.
+//   - preference list: the owner of a key and the two peers after it on the ring. They
+//     alone keep a value of the key that is not a copy.
+//   - stand-in: a peer of the preference list that loads a key because the owner cannot be
+//     reached, and keeps the value for a time (WithStandIn).
+//   - non-replica: a process that is not on the preference list of a key.
+//   - copy: a value of another process's key, kept in the hot cache.
+//   - lease: the time for which a copy is served. The owner records who has one.
+//   - flight: a load or a fetch in progress, which all callers of the key share.
+//   - view: the list of peers that a process has. In an agreement, all peers have the same.
+//   - invalidation round: telling all peers once that values are not valid any more. A change
+//     needs more rounds while views change.
+//   - handoff: a value moves from the previous owner of a key to the new one after a change
+//     of the view.
+//   - departure record: what a process that leaves saves for the next one at its address, so
+//     that its snapshot can be validated.
+//   - lapsed: the registration of the process may have run out, so that it is fenced: it must
+//     bypass its caches (WithConsistency).
+//
 // # Where to read on
 //
-// The path of a Get is group.go, in its order; load.go is step 4, fetch.go and ask.go are
-// step 5 on the asking side, serve.go on the answering side. freshness.go says how long a
-// value may be served, refresh.go loads and renews in the background, multi.go is for many
-// keys, nested.go for getters that Get, and contextcodec.go for what they get of a caller's
-// context. getter.go and peers.go are the seams to the origin and to the network; cache.go
-// is the one to the store.
+// A Group is four structs, embedded by value. caches.go has what is held in this process, and
+// freshness.go says for how long. placement.go knows whose key is whose. load.go gets values
+// from the getter, and fetch.go from other peers. What needs several of them is a method of
+// the Group.
 //
-// The path of a change is change.go, and pending.go is its error. holders.go knows who has
-// copies (holdernames.go: under which numbers), agreement.go whether the peers have one view
-// (consent.go in the pool), and departed.go tells those who have left it. hint.go says why a
-// pool does not believe at once what a request says of its sender.
+// The path of a Get begins in group.go. load.go is step 4. fetch.go and fetchrequest.go are
+// step 5 on the asking side; poolhandler.go and serve.go are the answering side. multi.go is
+// for many keys. context.go has what a load's context carries: that it is inside of another
+// load, and what travels of a caller's context.
 //
-// HTTPPool is httppool.go, its view and ring view.go. peerurl.go checks how peers are spelled,
-// and peerlist.go which ones are allowed. join.go gets views from a discovery; ready.go and
-// leave.go are the beginning and the end of this process as a peer, and former.go keeps what
-// belongs to a peer that may be back. handover.go takes values over when the view changes, and
-// offer.go gives them away. snapshot.go and restore.go take values over from the previous
-// process, if the peers confirm that they were not changed (changelog.go, farewell.go, vouch.go).
+// The path of a change is change.go, and invalidate.go tells the peers. handoff.go takes values
+// over when the view changes. snapshot.go saves values for the next process, and restores those
+// that the peers know to be unchanged.
 //
-// httppeer.go asks a peer on the connection of link.go, and plain.go by the plain way, with
-// pulse.go and transport.go. breaker.go keeps callers from a peer that fails (health.go says
-// which), and pace.go limits the attempts to reach such peers. streamserver.go (limited by
-// streamlimits.go) and httpserver.go answer, each by one way: httpbody.go reads requests,
-// wirelimits.go bounds them, httporigin.go refuses those of web pages, httpanswer.go writes
-// answers; wire.go turns errors into messages and back.
+// pool.go connects the groups of a process with their peers over any transport, and httppool.go
+// does so over HTTP. options.go, pooloptions.go and httpoptions.go have the options. getter.go
+// is the seam to the origin, PeerPicker (placement.go) that to the network, and cache.go that
+// to the store; stores.go has the two stores that come with the package. typed.go and codec.go
+// make groups of Go values. log.go logs, and guards callbacks that may panic.
 //
-// poolcheck.go refuses a wrong configuration, and doubtfuloptions.go warns of a doubtful one.
-// identity.go (who answers), ownaddress.go (does this process answer at its own address) and
-// configwatch.go (do lists and groups differ, as difference.go tells) find what only shows
-// between processes; problems.go keeps it for Ready and the log. panics.go guards callbacks,
-// and clock.go tells the time, also after a machine was suspended.
+// Package peer defines what processes say to each other, and the transport. internal/cluster
+// has a process's part in the cluster: views and agreement, discovery, departures, handoffs,
+// the change logs. internal/httppeer is the transport over HTTP: streams (internal/stream), and
+// one request a message by the plain way. Neither of the two imports the other. internal/lease
+// knows who has copies, internal/breaker keeps callers from a peer that fails, internal/store
+// is the default store, internal/snapshot the file format, and internal/clock tells the time,
+// also after a machine was suspended.
 //
-// The packages singleflight, consistenthash, store, lru, stream, snapshot, discovery and pb
-// stand alone.
+// The packages singleflight, consistenthash, lru, discovery and pb stand alone.
 package peercache

@@ -2,7 +2,11 @@ package peercache
 
 import (
 	"errors"
+	"fmt"
+	"strings"
+	"time"
 
+	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/peer"
 )
 
@@ -63,3 +67,71 @@ const (
 	// peer owns go to the next peer.
 	MissingGroup = peer.MissingGroup
 )
+
+// checkKey returns an error if key cannot be a key of the group. Only what is
+// about to be loaded need be checked: nothing else is ever cached.
+func (g *Group) checkKey(key string) error {
+	switch {
+	case key == "":
+		return g.keyError(key, fmt.Errorf("%w: an empty key, want 1 to %d bytes", ErrKeySize, g.maxKey))
+	case len(key) > g.maxKey:
+		return g.keyError(key, fmt.Errorf("%w: want 1 to %d bytes", ErrKeySize, g.maxKey))
+	}
+	return nil
+}
+
+// keyError says which group and key an error is about.
+func (g *Group) keyError(key string, err error) error {
+	return fmt.Errorf("peercache: group %q, key %s: %w", g.name, quote.Key(key), err)
+}
+
+// InvalidationError says that a Remove, a Set or a Clear has not reached everybody.
+type InvalidationError struct {
+	Group   string
+	Pending []Pending // in the order of their names
+}
+
+// Pending is a peer that may still serve what was to be dropped.
+type Pending struct {
+	Peer  string    // its base URL
+	Until time.Time // zero: no end is known
+	Err   error     // why
+}
+
+// Error names the first of the peers, and counts the others: Pending has them all.
+func (e *InvalidationError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "peercache: group %q: the old values may still be served", e.Group)
+	for i, p := range e.Pending {
+		if i == quote.MostNamed {
+			fmt.Fprintf(&b, "; and by %d more", len(e.Pending)-quote.MostNamed)
+			break
+		}
+		if i > 0 {
+			b.WriteByte(';')
+		}
+		b.WriteString(" by " + p.Peer)
+		if !p.Until.IsZero() {
+			fmt.Fprintf(&b, " until %s", p.Until.Format(time.RFC3339))
+		}
+		fmt.Fprintf(&b, ": %v", p.Err)
+	}
+	return b.String()
+}
+
+// Unwrap returns the errors of the peers.
+func (e *InvalidationError) Unwrap() []error {
+	errs := make([]error, len(e.Pending))
+	for i, p := range e.Pending {
+		errs[i] = p.Err
+	}
+	return errs
+}
+
+// because returns err with its cause, which may be nil.
+func because(err, cause error) error {
+	if cause == nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", err, cause)
+}

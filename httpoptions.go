@@ -10,7 +10,119 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/internal/httppeer"
+	"github.com/peercache/peercache/peer"
 )
+
+const (
+	// DefaultBasePath is where a pool answers its peers.
+	DefaultBasePath = "/_peercache/"
+
+	groupcacheBasePath = "/_groupcache/"
+	groupcacheReplicas = 50
+)
+
+// httpOption is an option of HTTP alone, which NewPool refuses by its name.
+func httpOption(name string, set PoolOption) PoolOption {
+	return func(o *poolOptions) error {
+		o.http = append(o.http, name)
+		return set(o)
+	}
+}
+
+// WithBasePath sets the path under which peers ask each other, the same on all
+// of them. It begins and ends with a slash, and has only letters, digits, '-',
+// '_', '.' and '~' in between. The default is DefaultBasePath, or that of
+// WithGroupcacheCompat.
+func WithBasePath(path string) PoolOption {
+	return httpOption("WithBasePath", func(o *poolOptions) error {
+		if !strings.HasPrefix(path, "/") || !strings.HasSuffix(path, "/") || strings.Contains(path, "//") {
+			return fmt.Errorf("WithBasePath(%q): want a path that begins and ends with one slash, such as %q", path, DefaultBasePath)
+		}
+		for segment := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
+			if segment != "" && !plainSegment(segment) {
+				return fmt.Errorf("WithBasePath(%q): want only letters, digits, '-', '_', '.' and '~' between the slashes", path)
+			}
+		}
+		o.basePath = path
+		return nil
+	})
+}
+
+// plainSegment reports whether s, as a segment of a URL's path, stands for
+// itself everywhere.
+func plainSegment(s string) bool {
+	if s == "." || s == ".." {
+		return false
+	}
+	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~") == ""
+}
+
+// WithPeerTimeout bounds one request to a peer by the plain way. It must leave the peer
+// enough time for a load: otherwise a slow origin looks like a peer that is gone, and keys
+// are loaded twice. The default is the group's load timeout and a second; math.MaxInt64 means
+// no bound. It must not be shorter than the detection time, which bounds the wait for a peer
+// that is silent (WithDetectionTime). It has no effect on a stream.
+func WithPeerTimeout(d time.Duration) PoolOption {
+	return httpOption("WithPeerTimeout", func(o *poolOptions) error {
+		if d <= 0 {
+			return fmt.Errorf("WithPeerTimeout(%v): want more than 0", d)
+		}
+		o.peerTimeout = d
+		return nil
+	})
+}
+
+// WithLargeValue sets the size, in bytes, above which a value takes the plain way: a request
+// and a connection of its own, where it holds up no other answers. The default is 256 KiB. It
+// cannot be combined with WithoutStream.
+func WithLargeValue(n int) PoolOption {
+	return httpOption("WithLargeValue", func(o *poolOptions) error {
+		if n < 1 || n > peer.MaxValueBytes {
+			return fmt.Errorf("WithLargeValue(%d): want 1 to %d", n, peer.MaxValueBytes)
+		}
+		o.stream.LargeValue = n
+		return nil
+	})
+}
+
+// DefaultMaxLargeRequests is the default of WithMaxLargeRequests.
+const DefaultMaxLargeRequests = 32
+
+// WithMaxLargeRequests bounds how many large values (WithLargeValue) this process asks one
+// peer for at the same time, each on a connection of its own and in memory as a whole.
+// Further requests wait, except those that a load waits for. It has no effect on a pool
+// WithoutStream, where all values take the plain way. The default is
+// DefaultMaxLargeRequests.
+func WithMaxLargeRequests(n int) PoolOption {
+	return httpOption("WithMaxLargeRequests", func(o *poolOptions) error {
+		if n < 1 {
+			return fmt.Errorf("WithMaxLargeRequests(%d): want at least 1", n)
+		}
+		o.largeRequests = n
+		return nil
+	})
+}
+
+// WithoutStream makes the pool ask and answer without a stream, by one HTTP request a key. It is
+// for networks in which nothing else gets through, and many times slower.
+func WithoutStream() PoolOption {
+	return httpOption("WithoutStream", func(o *poolOptions) error {
+		o.streams = false
+		return nil
+	})
+}
+
+// WithGroupcacheCompat makes the pool a good peer of golang/groupcache's
+// HTTPPool with its default options: the base path is /_groupcache/, unless there is a
+// WithBasePath, and the ring is groupcache's, 50 replicas and CRC-32. So a fleet may be
+// changed over one process at a time. Base URLs may be spelled as they are on the ring of the
+// others, also with the port of their scheme. It cannot be combined with WithHandover.
+func WithGroupcacheCompat() PoolOption {
+	return httpOption("WithGroupcacheCompat", func(o *poolOptions) error {
+		o.compat = true
+		return nil
+	})
+}
 
 // WithRequestMemory bounds the memory, in bytes, that the bodies of all requests by the
 // plain way take together. A body counts with the bytes that have arrived, at least 16 KiB,
@@ -19,13 +131,13 @@ import (
 // that is alone is never refused, so that a value larger than n can be set. The least is
 // 4 MiB, the default is DefaultRequestMemory.
 func WithRequestMemory(n int64) PoolOption {
-	return func(o *poolOptions) error {
+	return httpOption("WithRequestMemory", func(o *poolOptions) error {
 		if n < httppeer.MaxRequestBytes {
 			return fmt.Errorf("WithRequestMemory(%d): want at least %d, the bytes of one change", n, httppeer.MaxRequestBytes)
 		}
 		o.requestBytes = n
 		return nil
-	}
+	})
 }
 
 // WithAnswerMemory bounds the bytes of values in all answers that are being written by the
@@ -33,13 +145,13 @@ func WithRequestMemory(n int64) PoolOption {
 // a little later. An answer that is alone is never refused. The least is 1 MiB, the default
 // is DefaultAnswerMemory.
 func WithAnswerMemory(n int64) PoolOption {
-	return func(o *poolOptions) error {
+	return httpOption("WithAnswerMemory", func(o *poolOptions) error {
 		if n < 1<<20 {
 			return fmt.Errorf("WithAnswerMemory(%d): want at least %d bytes", n, 1<<20)
 		}
 		o.answerBytes = n
 		return nil
-	}
+	})
 }
 
 // WithRequestTimeout bounds the time in which the body of a request by the plain way arrives,
@@ -48,13 +160,13 @@ func WithAnswerMemory(n int64) PoolOption {
 // WriteTimeout, which would count a load as well. It is 1 ms to 1 hour, the default is
 // DefaultRequestTimeout.
 func WithRequestTimeout(d time.Duration) PoolOption {
-	return func(o *poolOptions) error {
+	return httpOption("WithRequestTimeout", func(o *poolOptions) error {
 		if d < time.Millisecond || d > time.Hour {
 			return fmt.Errorf("WithRequestTimeout(%v): want 1ms to 1h", d)
 		}
 		o.requestTimeout = d
 		return nil
-	}
+	})
 }
 
 // The defaults of the options that bound what requests by the plain way take.
@@ -71,7 +183,7 @@ const (
 // process. Peers may use any name, except those of golang/groupcache and of versions before
 // this option.
 func WithHosts(names ...string) PoolOption {
-	return func(o *poolOptions) error {
+	return httpOption("WithHosts", func(o *poolOptions) error {
 		for _, name := range names {
 			if u, err := url.Parse("http://" + name); err != nil || name == "" || u.Host != name || u.Port() != "" || strings.Contains(name, ":") {
 				return fmt.Errorf("WithHosts(%q): want host names without a port, such as cache.example", name)
@@ -79,18 +191,18 @@ func WithHosts(names ...string) PoolOption {
 			o.hosts = append(o.hosts, httppeer.HostName(name))
 		}
 		return nil
-	}
+	})
 }
 
 // WithStreamLimits bounds what streams cost this process on which others ask it.
 func WithStreamLimits(l StreamLimits) PoolOption {
-	return func(o *poolOptions) error {
+	return httpOption("WithStreamLimits", func(o *poolOptions) error {
 		if err := httppeer.Limits(l).WithDefaults().Check(); err != nil {
 			return fmt.Errorf("WithStreamLimits: %w", err)
 		}
 		o.limits = httppeer.Limits(l)
 		return nil
-	}
+	})
 }
 
 // StreamLimits bound what streams cost this process on which others ask it. A field that is
@@ -158,11 +270,23 @@ func DefaultTransport() *http.Transport {
 // uses an http.Transport that prefers it with HTTP/1.1 for streams. Through any other
 // transport that prefers HTTP/2, it asks peers by the plain way alone.
 func WithTransport(rt http.RoundTripper) PoolOption {
-	return func(o *poolOptions) error {
+	return httpOption("WithTransport", func(o *poolOptions) error {
 		if t, ok := rt.(*http.Transport); rt == nil || ok && t == nil {
 			return errors.New("WithTransport(nil): want an http.RoundTripper")
 		}
 		o.roundTripper = rt
 		return nil
+	})
+}
+
+// httpConfig returns how the transport behaves.
+func (o *poolOptions) httpConfig() httppeer.Config {
+	cfg := httppeer.Config{
+		BasePath: o.basePath, Groupcache: o.compat, Log: o.cluster.Log, Detection: o.detection(),
+		RoundTripper: o.roundTripper, PeerTimeout: o.peerTimeout, LargeRequests: o.largeRequests, Pace: o.cluster.Pace,
+		Streams: o.streams, Stream: o.stream,
+		Limits: o.limits.WithDefaults(), Hosts: o.hosts, RequestBytes: o.requestBytes, AnswerBytes: o.answerBytes, RequestTimeout: o.requestTimeout,
 	}
+	cfg.Limits.Apply(&cfg.Stream)
+	return cfg
 }

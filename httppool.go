@@ -79,11 +79,3 @@ func (p *HTTPPool) Shutdown(ctx context.Context) error {
 	}
 	return err
 }
-
-// largestValue is the largest that a group of the pool takes.
-func (p *Pool) largestValue() (n int64) {
-	for _, g := range *p.groups.Load() {
-		n = max(n, int64(g.maxValue))
-	}
-	return n
-}

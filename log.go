@@ -2,49 +2,141 @@ package peercache
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/quote"
 )
 
-// logs reports whether the group says what is of that level.
-func (g *Group) logs(level slog.Level) bool {
-	return g.log != nil && g.log.Enabled(context.Background(), level)
+// journal is what a group tells of itself to the logger. The parts of the group share it.
+type journal struct {
+	name   string       // of the group
+	log    *slog.Logger // nil says nothing
+	warned atomic.Int64 // the Instant of the last failureLevel that was a warning
+	panics atomic.Int64 // see Stats.Panics
+}
+
+// logs reports whether the group logs what is of that level.
+func (j *journal) logs(level slog.Level) bool {
+	return j.log != nil && j.log.Enabled(context.Background(), level)
 }
 
 // say logs what happened to a key. Call it only if the group logs the level: to
 // make its arguments costs allocations.
-func (g *Group) say(level slog.Level, what, key string, attrs ...slog.Attr) {
+func (j *journal) say(level slog.Level, what, key string, attrs ...slog.Attr) {
 	if len(key) > quote.LongestKey {
 		key = key[:quote.LongestKey] + "…"
 	}
-	attrs = append([]slog.Attr{slog.String("group", g.name), slog.String("key", key)}, attrs...)
-	g.log.LogAttrs(context.Background(), level, what, attrs...)
+	attrs = append([]slog.Attr{slog.String("group", j.name), slog.String("key", key)}, attrs...)
+	j.log.LogAttrs(context.Background(), level, what, attrs...)
 }
 
-// failureLevel is the level at which it is said that a peer could not be reached: the first
-// in a while is a warning. While a breaker is open, each Get of the peer's keys is one.
-func (g *Group) failureLevel() slog.Level {
-	last, now := g.warned.Load(), int64(clock.Now())
-	if last != 0 && now < last+int64(warnEvery) || !g.warned.CompareAndSwap(last, now) {
+// failureLevel returns the level at which the group logs that a peer could not be reached: the
+// first time in warnEvery is a warning. While a breaker is open, each Get of the peer's keys
+// fails to reach it.
+func (j *journal) failureLevel() slog.Level {
+	last, now := j.warned.Load(), int64(clock.Now())
+	if last != 0 && now < last+int64(warnEvery) || !j.warned.CompareAndSwap(last, now) {
 		return slog.LevelDebug
 	}
 	return slog.LevelWarn
 }
 
-// warnEvery is how often a group warns that peers cannot be reached.
+// warnEvery is the time between two warnings that peers cannot be reached.
 const warnEvery = time.Second
 
 func took(start clock.Instant) slog.Attr {
 	return slog.Duration("took", time.Duration(clock.Now()-start))
 }
 
-// problem is no attribute at all if err is nil: handlers leave out an empty one.
+// problem returns an attribute for err. That of nil is empty, and handlers leave it out.
 func problem(err error) slog.Attr {
 	if err == nil {
 		return slog.Attr{}
 	}
 	return slog.Any("err", err)
+}
+
+// What the user gives to a group to call may panic. The getter's panic is an error of its
+// load, because it runs inside of a flight. The others are called from wherever the need
+// comes up: in goroutines of the group, where a panic would end the process, and in those of
+// callers, whose Get it has nothing to do with. So each is guarded where it is called.
+
+// panicked counts and logs a panic of a callback, if there was one. It is deferred, and its
+// argument is what recover returned.
+func (j *journal) panicked(callback, key string, r any) {
+	j.panics.Add(1)
+	if j.logs(slog.LevelError) {
+		j.say(slog.LevelError, callback+" panicked", key, slog.Any("panic", r), slog.String("stack", string(debug.Stack())))
+	}
+}
+
+// evicted calls the user's function of WithOnEvict.
+func (g *Group) evicted(key string, e Entry, r Reason) {
+	if e.Missing {
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			g.panicked("the function of WithOnEvict", key, p)
+		}
+	}()
+	g.onEvict(key, e.View, r)
+}
+
+// orError calls f, which calls a callback, and makes an error of its panic.
+func orError(callback string, f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%s panicked: %v", callback, r)
+		}
+	}()
+	return f()
+}
+
+// guarded is a slog.Handler whose panics go nowhere but into a count: there is nobody who
+// could log them.
+type guarded struct {
+	slog.Handler
+	panics *atomic.Int64
+}
+
+// guard returns a logger that does not panic.
+func guard(l *slog.Logger, panics *atomic.Int64) *slog.Logger {
+	if l == nil {
+		return nil
+	}
+	return slog.New(guarded{l.Handler(), panics})
+}
+
+func (h guarded) count() {
+	if recover() != nil {
+		h.panics.Add(1)
+	}
+}
+
+// Enabled implements slog.Handler.
+func (h guarded) Enabled(ctx context.Context, level slog.Level) (enabled bool) {
+	defer h.count()
+	return h.Handler.Enabled(ctx, level)
+}
+
+// Handle implements slog.Handler.
+func (h guarded) Handle(ctx context.Context, r slog.Record) (err error) {
+	defer h.count()
+	return h.Handler.Handle(ctx, r)
+}
+
+// WithAttrs implements slog.Handler.
+func (h guarded) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return guarded{h.Handler.WithAttrs(attrs), h.panics}
+}
+
+// WithGroup implements slog.Handler.
+func (h guarded) WithGroup(name string) slog.Handler {
+	return guarded{h.Handler.WithGroup(name), h.panics}
 }

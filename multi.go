@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -24,12 +25,12 @@ type Result struct {
 // fails does not fail the others. A key that is given twice is asked for once.
 func (g *Group) GetMulti(ctx context.Context, keys []string) []Result {
 	results := make([]Result, len(keys))
-	parts := make(map[Peer]*part)
+	byOwner := make(map[Peer]*ownedKeys)
 	misses := int64(0)
-	var old aged
+	var later due
 	for i, key := range keys {
 		var ok bool
-		if results[i].View, ok, results[i].Err = g.hit(ctx, key, &old); ok {
+		if results[i].View, ok, results[i].Err = g.hit(ctx, key, &later); ok {
 			continue
 		}
 		misses++
@@ -40,39 +41,38 @@ func (g *Group) GetMulti(ctx context.Context, keys []string) []Result {
 		if g.lapsed() {
 			owner = nil
 		}
-		p := parts[owner]
-		if p == nil {
-			p = new(part)
-			parts[owner] = p
+		o := byOwner[owner]
+		if o == nil {
+			o = new(ownedKeys)
+			byOwner[owner] = o
 		}
-		p.keys, p.places = append(p.keys, key), append(p.places, i)
+		o.keys, o.places = append(o.keys, key), append(o.places, i)
 	}
-	g.stats.misses.Add(misses)
-	g.renewAll(ctx, &old)
+	g.caches.counts.misses.Add(misses)
+	g.startDue(ctx, &later)
 
-	var owners errgroup.Group
-	for owner, p := range parts {
+	var owners sync.WaitGroup
+	for owner, o := range byOwner {
 		got := func(i int, e Entry, err error) {
 			if err != nil {
-				e, err = Entry{}, g.keyError(p.keys[i], err)
+				e, err = Entry{}, g.keyError(o.keys[i], err)
 			}
-			results[p.places[i]] = Result{e.View, err}
+			results[o.places[i]] = Result{e.View, err}
 		}
-		owners.Go(func() error {
+		owners.Go(func() {
 			if owner == nil {
-				g.loadAll(ctx, p.keys, got)
+				g.loadAll(ctx, o.keys, got)
 			} else {
-				g.fetchAll(ctx, owner, p.keys, got)
+				g.fetchAll(ctx, owner, o.keys, got)
 			}
-			return nil
 		})
 	}
 	owners.Wait()
 	return results
 }
 
-// part are the keys of one owner in a GetMulti.
-type part struct {
+// ownedKeys are the keys of one owner in a GetMulti.
+type ownedKeys struct {
 	keys   []string
 	places []int // of keys among all
 }
@@ -113,11 +113,15 @@ func (g *Group) loadAll(ctx context.Context, keys []string, got func(i int, e En
 	loads.Wait()
 }
 
+// mostAtOnce is how many keys of one GetMulti are loaded here, or asked of one
+// peer that takes them one by one, at the same time.
+const mostAtOnce = 32
+
 // mostInBatch is how many keys a BatchGetter gets in one call.
 const mostInBatch = 1000
 
-// loadBatches has the getter load keys many at a time, but those that are being
-// loaded already.
+// loadBatches calls the getter for many keys at a time, except those that are being loaded
+// already.
 func (g *Group) loadBatches(ctx context.Context, getter BatchGetter, keys []string, got func(i int, e Entry, err error)) {
 	flights, first := g.loads.JoinAll(keys)
 	var newKeys []string
@@ -127,7 +131,8 @@ func (g *Group) loadBatches(ctx context.Context, getter BatchGetter, keys []stri
 		if !first[i] {
 			continue
 		}
-		if e, v := g.own(key); v != absent { // again: see missed
+		if e, v := g.own(key); v != miss { // again: see loadMissed
+			g.countStale(v)
 			if e.Missing {
 				g.loads.End(f, Entry{}, remembered(e))
 			} else {
@@ -146,7 +151,7 @@ func (g *Group) loadBatches(ctx context.Context, getter BatchGetter, keys []stri
 	}
 	for i, f := range flights {
 		e, err := await(ctx, &g.loads, f)
-		e, err = g.orInstead(ctx, keys[i], e, err)
+		e, err = g.orExpired(ctx, keys[i], e, err)
 		got(i, e, err)
 	}
 }
@@ -162,19 +167,11 @@ func (g *Group) loadBatch(ctx context.Context, getter BatchGetter, keys []string
 		return entries, errs
 	}
 	here := make([]bool, len(keys))
-	var asks errgroup.Group
-	asks.SetLimit(mostAtOnce)
-	for i, key := range keys {
-		if previous := g.previous(key); previous != nil {
-			asks.Go(func() error {
-				if entries[i], here[i] = g.handedOver(ctx, key, previous); here[i] {
-					entries[i] = g.keep(key, entries[i], began, flights[i])
-				}
-				return nil
-			})
-		}
-	}
-	asks.Wait()
+	g.pullAllFromPreviousOwners(ctx, keys, func(i int, e Entry) {
+		entries[i], here[i] = g.keep(keys[i], e, began, flights[i]), true
+	})
+	var again errgroup.Group
+	again.SetLimit(mostAtOnce)
 	var rest []string
 	var places []int
 	busy := g.slots.full(ctx)
@@ -182,13 +179,13 @@ func (g *Group) loadBatch(ctx context.Context, getter BatchGetter, keys []string
 		switch {
 		case here[i]:
 		case flights[i].Tainted(): // see reload
-			asks.Go(func() error {
+			again.Go(func() error {
 				entries[i], errs[i] = g.load(ctx, key)
 				return nil
 			})
 		default:
 			if busy { // see reload
-				if entries[i], here[i] = g.instead(key); here[i] {
+				if entries[i], here[i] = g.serveExpired(key); here[i] {
 					continue
 				}
 			}
@@ -196,31 +193,32 @@ func (g *Group) loadBatch(ctx context.Context, getter BatchGetter, keys []string
 		}
 	}
 	if len(rest) > 0 {
-		loaded, failed := g.runBatchGetter(&inLoad{Context: ctx, of: &g.loads, flights: flights}, getter, rest)
+		loaded, failed := g.runBatchGetter(&inLoad{Context: ctx, of: &g.loads, flights: flights}, getter, rest, &g.caches)
 		for j, i := range places {
 			entries[i], errs[i] = g.conclude(keys[i], loaded[j], failed[j], began, flights[i])
 		}
 	}
-	asks.Wait()
+	again.Wait()
 	return entries, errs
 }
 
-// runBatchGetter calls the user's getter, and holds it to its contract.
-func (g *Group) runBatchGetter(ctx *inLoad, getter BatchGetter, keys []string) ([]Entry, []error) {
+// runBatchGetter calls the user's getter when there is a slot for it, and checks that it keeps
+// its contract. c makes entries of what the getter returns.
+func (l *loader) runBatchGetter(ctx *inLoad, getter BatchGetter, keys []string, c *caches) ([]Entry, []error) {
 	entries, errs := make([]Entry, len(keys)), make([]error, len(keys))
-	taken, err := g.slots.take(ctx)
+	acquired, err := l.slots.acquire(ctx)
 	if err != nil {
 		for i := range errs {
 			errs[i] = err
 		}
 		return entries, errs
 	}
-	defer g.slots.release(taken)
+	defer l.slots.release(acquired)
 	start, returned := clock.Now(), false
-	g.stats.loads.Add(int64(len(keys)))
-	defer func() { g.noteLoads(start, returned, keys, errs) }()
+	l.counts.loads.Add(int64(len(keys)))
+	defer func() { l.countLoads(start, returned, keys, errs) }()
 
-	items, err := getter.GetBatch(g.forGetter(ctx), slices.Clone(keys))
+	items, err := getter.GetBatch(l.contexts.forGetter(ctx), slices.Clone(keys))
 	returned = true
 	partial, ok := errors.AsType[BatchError](err)
 	switch {
@@ -238,8 +236,99 @@ func (g *Group) runBatchGetter(ctx *inLoad, getter BatchGetter, keys []string) (
 			errs[i] = err
 		}
 		if errs[i] == nil {
-			entries[i], errs[i] = g.loaded(items[i])
+			entries[i], errs[i] = c.loaded(items[i])
 		}
 	}
 	return entries, errs
+}
+
+// due has the keys of one request for many whose values are served, but must be loaded again,
+// or whose leases must be renewed. All of them are started together, when all keys have been
+// looked at.
+type due struct {
+	keys   []string // that are to be loaded again
+	copies []string // whose leases are to be renewed
+	haves  []Entry  // the entries of copies
+}
+
+// startDue starts what was left to later, and empties it.
+func (g *Group) startDue(ctx context.Context, later *due) {
+	switch len(later.keys) {
+	case 0:
+	case 1:
+		g.startRefresh(ctx, later.keys[0], nil)
+	default:
+		size := 1
+		if _, ok := g.getter.(BatchGetter); ok {
+			size = mostInBatch
+		}
+		g.refreshes.add(outside(context.WithoutCancel(ctx)), later.keys, size, g.refreshBatch)
+	}
+	switch len(later.copies) {
+	case 0:
+	case 1:
+		g.startRenewal(ctx, later.copies[0], later.haves[0], nil)
+	default:
+		g.renewCopies(outside(ctx), later.copies, later.haves)
+	}
+	*later = due{}
+}
+
+// refreshQueue has the keys whose values are loaded again in the background because many were
+// asked for at once: in batches, if the getter takes them, and mostAtOnce batches at a time. A
+// key gets its flight only when its batch begins, so that nobody waits for the queue.
+type refreshQueue struct {
+	mu      sync.Mutex
+	queue   []refreshBatch      // guarded by mu; the first is next
+	queued  map[string]struct{} // guarded by mu; the keys in queue
+	workers int                 // guarded by mu
+}
+
+type refreshBatch struct {
+	ctx  context.Context
+	keys []string
+}
+
+// add puts the keys into the queue that are not there yet, size of them into a batch.
+func (r *refreshQueue) add(ctx context.Context, keys []string, size int, refresh func(refreshBatch)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.queued == nil {
+		r.queued = make(map[string]struct{})
+	}
+	keys = slices.DeleteFunc(keys, func(key string) bool {
+		if _, ok := r.queued[key]; ok {
+			return true
+		}
+		r.queued[key] = struct{}{}
+		return false
+	})
+	for some := range slices.Chunk(keys, size) {
+		r.queue = append(r.queue, refreshBatch{ctx, some})
+		if r.workers < mostAtOnce {
+			r.workers++
+			go r.work(refresh)
+		}
+	}
+}
+
+// work refreshes batch after batch, until the queue is empty.
+func (r *refreshQueue) work(refresh func(refreshBatch)) {
+	for {
+		r.mu.Lock()
+		if len(r.queue) == 0 {
+			r.workers--
+			r.queue, r.queued = nil, nil // no larger than need be
+			r.mu.Unlock()
+			return
+		}
+		b := r.queue[0]
+		r.queue[0] = refreshBatch{}
+		r.queue = r.queue[1:]
+		for _, key := range b.keys {
+			delete(r.queued, key)
+		}
+		r.mu.Unlock()
+		refresh(b)
+	}
 }

@@ -1,8 +1,11 @@
 package peercache
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"time"
 
 	"github.com/peercache/peercache/internal/clock"
@@ -16,6 +19,12 @@ const (
 	DefaultMaxKeyBytes   = 32 << 10
 	DefaultMaxValueBytes = 64 << 20
 	DefaultHotShare      = 1.0 / 8
+)
+
+// The defaults of the options that say how long a value may be served.
+const (
+	DefaultLease   = 5 * time.Second
+	DefaultStandIn = 30 * time.Second
 )
 
 // A GroupOption changes what NewGroup makes. NewGroup returns its error.
@@ -267,7 +276,114 @@ func WithMaxValueBytes(n int) GroupOption {
 // handler of l, which harm nothing else. By default, and with nil, the group logs nothing.
 func WithLogger(l *slog.Logger) GroupOption {
 	return func(g *Group) error {
-		g.log = guard(l, &g.stats.panics)
+		g.log = guard(l, &g.panics)
 		return nil
+	}
+}
+
+// WithConsistency makes the group choose consistency, where it cannot have availability
+// as well: while the pool's discovery says that the registration of this process has
+// run out, or may have (discovery.View.Lapsed), or has no such process in its view. Its
+// peers may then know it no more, and their Removes do not come here.
+//
+// With it, the group answers from the origin, past its caches, until the process is
+// back: each Get, and each request of a peer, sees a load that began after it was asked.
+// WithStaleIfError and WithNegativeTTL have no effect meanwhile. Remove, Set and Clear
+// do what they can, and return an ErrLapsed. When the process is back, the group begins
+// with empty caches. The same holds before the pool has joined, and when its discovery
+// has ended. The origin has to bear it, see WithMaxLoads: if the registry fails, all
+// processes lapse.
+//
+// By default, the group chooses availability: it goes on serving what it has, and what
+// it loads, at most as stale as its TTL.
+//
+// It has no effect without a WithDiscovery, nor with a PeerPicker of the user's own. All
+// peers should have the same.
+func WithConsistency() GroupOption {
+	return func(g *Group) error {
+		g.consistent = true
+		return nil
+	}
+}
+
+// WithSnapshot lets the next process begin with what this one has cached, with the ages
+// that the values have by then. A group without peers is written to the file at path by
+// SaveSnapshot, and read back by NewGroup. One with peers is written by HTTPPool.Shutdown,
+// and read back when the pool has a view, for no longer than WithHandover's time: of what
+// the peers know that it was not changed meanwhile, what this process owns. Ready waits
+// for that.
+//
+// A file that is older than maxAge is ignored, and so is one that is torn, of another group
+// or of a later version, as a whole and with a warning to the logger of WithLogger. No file
+// is no warning.
+//
+// A snapshot is used once. NewGroup takes away what is at path, used or not: also if the
+// pool then never gets a view. The first Remove, Set or Clear that this process makes after
+// it has written the file removes it, so that no crash brings back what was removed (P8).
+// Where it cannot be removed, that call returns an error.
+//
+// NewGroup fails if the directory of path does not exist or cannot be written, and if path is
+// itself one or a symbolic link. It also fails if another user can put a file there: if the
+// directory belongs to neither this process's user nor root, or if others can write it (but
+// for a directory with the sticky bit, such as /tmp). A file that another user can write is
+// ignored like one that is torn. See SnapshotTrustsGroup for what a group can write. On
+// Windows neither is checked. A path is for one group and one process at a time: a pool
+// refuses a second group of the same. Beside it stand path.tmp while it is written
+// and path.taken while it is read. Only the user of this process can read the file, which
+// has the values as they are. It is for the machine that wrote it, by whose wall clock its
+// age is taken.
+//
+// What WithTTL and the getter said when a value was loaded holds for it, not what they
+// would say now; the stale windows are those of the new process. WithOnEvict hears of
+// values that find no room meanwhile. All peers should have the option: one that has none
+// cannot answer for the time before it started. WithSnapshot excludes WithConsistency,
+// WithGroupcacheCompat, and peers that are not an HTTPPool's.
+func WithSnapshot(path string, maxAge time.Duration, opts ...SnapshotOption) GroupOption {
+	return func(g *Group) error {
+		if path == "" {
+			return errors.New("WithSnapshot: an empty path: want that of a file")
+		}
+		if maxAge <= 0 {
+			return fmt.Errorf("WithSnapshot(%q, %v): want a maxAge of more than 0", path, maxAge)
+		}
+		abs, err := filepath.Abs(path) // the working directory may be another one at the end
+		if err != nil {
+			return fmt.Errorf("WithSnapshot: %w", err)
+		}
+		g.snapshot = &snapshotFile{path: abs, maxAge: maxAge, restored: make(chan struct{})}
+		for i, opt := range opts {
+			if opt == nil {
+				return fmt.Errorf("WithSnapshot: option %d is nil", i)
+			}
+			opt(g.snapshot)
+		}
+		return nil
+	}
+}
+
+// A SnapshotOption changes what WithSnapshot does.
+type SnapshotOption func(*snapshotFile)
+
+// SnapshotTrustsGroup makes WithSnapshot accept a file and a directory that their group can
+// write, so it trusts all members of the group. It is for volumes of Kubernetes with an
+// fsGroup, which set the mode so. What all users can write is never accepted.
+func SnapshotTrustsGroup() SnapshotOption {
+	return func(s *snapshotFile) { s.trust.Group = true }
+}
+
+// warnOfOptions warns of options that only look wrong, and says what would be right. Those that
+// contradict each other are refused: lifetimes.check, checkSnapshot.
+func (g *Group) warnOfOptions(cacheBytes int64) {
+	if !g.logs(slog.LevelWarn) {
+		return
+	}
+	warn := func(format string, args ...any) {
+		g.log.LogAttrs(context.Background(), slog.LevelWarn, "an option looks wrong", slog.String("group", g.name), slog.String("why", fmt.Sprintf(format, args...)))
+	}
+	if most := cacheBytes / 4; g.valueLimited && int64(g.maxValue) > most {
+		warn("WithMaxValueBytes(%d) in a cache of %d bytes: a value of more than %d is answered, but not kept: want a larger cache, or a lower limit", g.maxValue, cacheBytes, most)
+	}
+	if g.peerTimeout > 0 && g.peerTimeout < g.loadTimeout {
+		warn("WithPeerTimeout(%v) is shorter than WithLoadTimeout(%v): a slow load is taken for a peer that is gone, and the key is loaded twice: want it longer, or left out", g.peerTimeout, g.loadTimeout)
 	}
 }

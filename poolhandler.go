@@ -11,7 +11,7 @@ import (
 type handler struct {
 	pool *Pool
 	from string // the peer that asks
-	old  aged   // what is to be loaded again of the batch whose hits are being served
+	due  due    // the keys to refresh of the batch whose hits are being served
 }
 
 // Hit implements peer.Handler.
@@ -26,13 +26,13 @@ func (h *handler) Hit(q *peer.Query) (a Answer, err error) {
 		}
 	}()
 	q.From = h.from
-	if !q.More && h.old.keys == nil {
+	if !q.More && h.due.keys == nil {
 		s, ok := g.serveHit(q, nil)
 		return h.answer(g, &s, ok)
 	}
-	s, ok := g.serveHit(q, &h.old)
+	s, ok := g.serveHit(q, &h.due)
 	if !q.More {
-		g.renewAll(g.carrying(context.Background(), q.Context), &h.old)
+		g.startDue(g.contexts.carrying(context.Background(), q.Context), &h.due)
 	}
 	return h.answer(g, &s, ok)
 }
@@ -81,15 +81,15 @@ func (h *handler) Change(ctx context.Context, c *Change) (peer.Changed, error) {
 	return h.pool.cluster.Answer(ctx, h.from, c)
 }
 
-// enter returns the group that a query is for, and has Shutdown wait until done is called.
+// enter returns the group that a query is for. Shutdown waits until done is called.
 func (h *handler) enter(q *peer.Query) (g *Group, done func(), err error) {
 	p := h.pool
 	if !p.serving.TryAcquire(1) {
 		return nil, nil, peer.RefuseClosed(p.cluster.Self())
 	}
 	done = func() { p.serving.Release(1) }
-	// Look only now: a Shutdown that began before the look is seen, and one that
-	// begins after it waits for the unit that is taken.
+	// Look only now: a Shutdown that began before is seen, and one that begins after
+	// waits for the unit.
 	if p.cluster.Closed() {
 		done()
 		return nil, nil, peer.RefuseClosed(p.cluster.Self())
@@ -103,22 +103,22 @@ func (h *handler) enter(q *peer.Query) (g *Group, done func(), err error) {
 	return g, done, nil
 }
 
-// answer returns what is told of s, if there is an answer.
+// answer returns what a peer is told of s. ok says that there is an answer.
 func (h *handler) answer(g *Group, s *served, ok bool) (Answer, error) {
 	switch {
 	case !ok:
 		return Answer{}, peer.ErrNotCached
 	case s.err != nil:
-		return Answer{Item: Item{TTL: s.ttl}, Noted: s.noted}, h.told(g, s.err)
+		return Answer{Item: Item{TTL: s.ttl}, Noted: s.recorded}, h.told(g, s.err)
 	}
-	return Answer{Item: Item{Value: s.view.bytes(), TTL: s.ttl}, Noted: s.noted, Unchanged: s.unchanged}, nil
+	return Answer{Item: Item{Value: s.view.bytes(), TTL: s.ttl}, Noted: s.recorded, Unchanged: s.unchanged}, nil
 }
 
 // untold stands for the text of an error that somebody asked for who is no peer.
 const untold = "the text of the error is for peers of the view"
 
-// told returns the error of a load as it is told to the one who asks: with its text, if that is a
-// peer. Those of golang/groupcache do not say who they are.
+// told returns the error of a load as the asker is told it: with its text if the asker is a peer.
+// Peers of golang/groupcache do not say who they are.
 func (h *handler) told(g *Group, err error) error {
 	switch {
 	case err == peer.ErrNotCached:
@@ -140,4 +140,12 @@ func (g *Group) textOfError(err error) (text string) {
 		}
 	}()
 	return g.errorText(err)
+}
+
+// largestValue is the largest that a group of the pool takes.
+func (p *Pool) largestValue() (n int64) {
+	for _, g := range *p.groups.Load() {
+		n = max(n, int64(g.maxValue))
+	}
+	return n
 }

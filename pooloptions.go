@@ -1,67 +1,146 @@
 package peercache
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
-	"strings"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"sync/atomic"
 	"time"
 
-	"github.com/peercache/peercache/peer"
+	"github.com/peercache/peercache/consistenthash"
+	"github.com/peercache/peercache/discovery"
+	"github.com/peercache/peercache/internal/breaker"
+	"github.com/peercache/peercache/internal/cluster"
+	"github.com/peercache/peercache/internal/httppeer"
+	"github.com/peercache/peercache/internal/stream"
 )
 
 // A PoolOption changes what NewHTTPPool makes. NewHTTPPool returns its error.
 type PoolOption func(*poolOptions) error
 
-// WithBasePath sets the path under which peers ask each other, the same on all
-// of them. It begins and ends with a slash, and has only letters, digits, '-',
-// '_', '.' and '~' in between. The default is DefaultBasePath, or that of
-// WithGroupcacheCompat.
-func WithBasePath(path string) PoolOption {
-	return func(o *poolOptions) error {
-		if !strings.HasPrefix(path, "/") || !strings.HasSuffix(path, "/") || strings.Contains(path, "//") {
-			return fmt.Errorf("WithBasePath(%q): want a path that begins and ends with one slash, such as %q", path, DefaultBasePath)
+// poolOptions are what the options of a pool have set.
+type poolOptions struct {
+	cluster       cluster.Config
+	handoverGiven bool
+	peerTimeout   time.Duration
+	compat        bool // speak as golang/groupcache does
+	stream        stream.Config
+
+	// What follows is of HTTP.
+
+	http           []string // the names of the options that were given of it
+	basePath       string
+	largeRequests  int
+	roundTripper   http.RoundTripper
+	streams        bool
+	limits         httppeer.Limits
+	hosts          []string
+	requestBytes   int64
+	answerBytes    int64
+	requestTimeout time.Duration
+}
+
+// readPoolOptions returns what the options set, and the defaults of the rest. The error says which
+// is wrong, or which two of them contradict each other, in whatever order they were given.
+func readPoolOptions(opts []PoolOption) (*poolOptions, error) {
+	o := &poolOptions{
+		cluster: cluster.Config{
+			MaxPeers: DefaultMaxPeers, MaxUnproven: DefaultMaxUnproven, ViewChangeRate: DefaultViewChangeRate,
+			HandoverBytes: DefaultHandoverBytes, HandoverTime: DefaultHandoverTime,
+			Pace: &breaker.Pace{Rate: DefaultReconnectRate},
+			Log:  slog.New(slog.DiscardHandler),
+		},
+		largeRequests: DefaultMaxLargeRequests, streams: true,
+		requestBytes: DefaultRequestMemory, answerBytes: DefaultAnswerMemory, requestTimeout: DefaultRequestTimeout,
+	}
+	for i, opt := range opts {
+		if opt == nil {
+			return nil, fmt.Errorf("peercache: option %d is nil", i)
 		}
-		for segment := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
-			if segment != "" && !plainSegment(segment) {
-				return fmt.Errorf("WithBasePath(%q): want only letters, digits, '-', '_', '.' and '~' between the slashes", path)
-			}
+		if err := opt(o); err != nil {
+			return nil, fmt.Errorf("peercache: %w", err)
 		}
-		o.basePath = path
-		return nil
+	}
+	if err := o.check(); err != nil {
+		return nil, fmt.Errorf("peercache: %w", err)
+	}
+	basePath := DefaultBasePath
+	if o.compat {
+		basePath = groupcacheBasePath
+	}
+	o.basePath = cmp.Or(o.basePath, basePath)
+	if o.roundTripper == nil {
+		o.roundTripper = DefaultTransport()
+	}
+	return o, nil
+}
+
+// check returns an error if two options contradict each other.
+func (o *poolOptions) check() error {
+	if detect := o.detection(); o.peerTimeout > 0 && o.peerTimeout < detect {
+		return fmt.Errorf("WithPeerTimeout(%v) is shorter than the detection time, %v, so that a slow load would look like a peer that is gone: want a longer one, or a shorter WithDetectionTime", o.peerTimeout, detect)
+	}
+	if !o.streams && o.stream.LargeValue > 0 {
+		return errors.New("WithoutStream and WithLargeValue: want one of them: without streams, all values take the plain way")
+	}
+	if o.compat && o.handoverGiven {
+		return errors.New("WithGroupcacheCompat and WithHandover: want one of them: golang/groupcache takes nothing over")
+	}
+	return nil
+}
+
+// detection is for how long a caller waits for a peer that is silent.
+func (o *poolOptions) detection() time.Duration {
+	return cmp.Or(o.stream.Detect, stream.DefaultDetect)
+}
+
+// ring returns what makes the ring of a view.
+func (o *poolOptions) ring() func(names []string) (*consistenthash.Ring, error) {
+	if o.compat {
+		return func(names []string) (*consistenthash.Ring, error) {
+			return consistenthash.NewGroupcache(groupcacheReplicas, names...)
+		}
+	}
+	return func(names []string) (*consistenthash.Ring, error) {
+		members := make([]consistenthash.Member, len(names))
+		for i, name := range names {
+			members[i].Name = name
+		}
+		return consistenthash.New(members...)
 	}
 }
 
-// plainSegment reports whether s, as a segment of a URL's path, stands for
-// itself everywhere.
-func plainSegment(s string) bool {
-	if s == "." || s == ".." {
-		return false
-	}
-	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~") == ""
-}
+// The defaults of WithHandover.
+const (
+	DefaultHandoverBytes = 256 << 20
+	DefaultHandoverTime  = 10 * time.Second
+)
 
-// WithGroupcacheCompat makes the pool a good peer of golang/groupcache's
-// HTTPPool with its default options: the base path is /_groupcache/, unless there is a
-// WithBasePath, and the ring is groupcache's, 50 replicas and CRC-32. So a fleet may be
-// changed over one process at a time. Base URLs may be spelled as they are on the ring of the
-// others, also with the port of their scheme. It cannot be combined with WithHandover.
-func WithGroupcacheCompat() PoolOption {
-	return func(o *poolOptions) error {
-		o.compat = true
-		return nil
-	}
-}
+// DefaultMaxUnproven is the default of WithMaxUnproven.
+const DefaultMaxUnproven = 64
 
-// WithPeerTimeout bounds one request to a peer by the plain way. It must leave the peer
-// enough time for a load: otherwise a slow origin looks like a peer that is gone, and keys
-// are loaded twice. The default is the group's load timeout and a second; math.MaxInt64 means
-// no bound. It must not be shorter than the detection time, which bounds the wait for a peer
-// that is silent (WithDetectionTime). It has no effect on a stream.
-func WithPeerTimeout(d time.Duration) PoolOption {
+// DefaultViewChangeRate is the default of WithViewChangeRate, in changes a second.
+const DefaultViewChangeRate = 10
+
+// longestClusterName is in bytes.
+const longestClusterName = 255
+
+// WithCluster names the cluster that this process belongs to: "shop-production". Peers of
+// another name, or of none, are refused, with an error that says so, so that a list of peers
+// with an address of another cluster in it does no harm. The name has 1 to 255 letters,
+// digits, '-', '_', '.' or '~', the same in all processes. The default is no name.
+func WithCluster(name string) PoolOption {
 	return func(o *poolOptions) error {
-		if d <= 0 {
-			return fmt.Errorf("WithPeerTimeout(%v): want more than 0", d)
+		if name == "" || len(name) > longestClusterName || !plainSegment(name) {
+			return fmt.Errorf("WithCluster(%.*q): want 1 to %d letters, digits, '-', '_', '.' or '~'", longestClusterName, name, longestClusterName)
 		}
-		o.peerTimeout = d
+		o.cluster.Name = name
 		return nil
 	}
 }
@@ -129,42 +208,141 @@ func WithMaxUnproven(n int) PoolOption {
 	}
 }
 
-// WithLargeValue sets the size, in bytes, above which a value takes the plain way: a request
-// and a connection of its own, where it holds up no other answers. The default is 256 KiB. It
-// cannot be combined with WithoutStream.
-func WithLargeValue(n int) PoolOption {
+const (
+	// DefaultMaxPeers is the default of WithMaxPeers.
+	DefaultMaxPeers = 4096
+
+	mostMaxPeers = 1<<16 - 1 // that a ring can have
+)
+
+// WithMaxPeers bounds the views of a pool to n processes, this one among them, from 1 to
+// 65,535. Set fails if there are more. If a discovery gives more, the last view stands, with
+// one warning. Each peer costs a connection and, while it cannot be reached, a goroutine
+// that tries. The default is DefaultMaxPeers.
+func WithMaxPeers(n int) PoolOption {
 	return func(o *poolOptions) error {
-		if n < 1 || n > peer.MaxValueBytes {
-			return fmt.Errorf("WithLargeValue(%d): want 1 to %d", n, peer.MaxValueBytes)
+		if n < 1 || n > mostMaxPeers {
+			return fmt.Errorf("WithMaxPeers(%d): want 1 to %d", n, mostMaxPeers)
 		}
-		o.stream.LargeValue = n
+		o.cluster.MaxPeers = n
 		return nil
 	}
 }
 
-// DefaultMaxLargeRequests is the default of WithMaxLargeRequests.
-const DefaultMaxLargeRequests = 32
-
-// WithMaxLargeRequests bounds how many large values (WithLargeValue) this process asks one
-// peer for at the same time, each on a connection of its own and in memory as a whole.
-// Further requests wait, except those that a load waits for. It has no effect on a pool
-// WithoutStream, where all values take the plain way. The default is
-// DefaultMaxLargeRequests.
-func WithMaxLargeRequests(n int) PoolOption {
+// WithPeerFilter makes the pool accept only those peers for whose base URL allow returns nil.
+// It is called before anything is sent to them, and not for this process. A peer of a
+// discovery that allow refuses is left out of the view, with a warning; with one, Set fails.
+// If there are several filters, all must allow a peer. allow must not block, and may be
+// called concurrently. A panic is a refusal.
+//
+// Use a filter if others than your own processes can write what the discovery reads.
+// FilterNetworks and FilterPorts make filters.
+func WithPeerFilter(allow func(url string) error) PoolOption {
 	return func(o *poolOptions) error {
-		if n < 1 {
-			return fmt.Errorf("WithMaxLargeRequests(%d): want at least 1", n)
+		if allow == nil {
+			return errors.New("WithPeerFilter(nil): want a func, such as FilterPorts(8001), or leave the option out")
 		}
-		o.largeRequests = n
+		o.cluster.Filters = append(o.cluster.Filters, allow)
 		return nil
 	}
 }
 
-// WithoutStream makes the pool ask and answer without a stream, by one HTTP request a key. It is
-// for networks in which nothing else gets through, and many times slower.
-func WithoutStream() PoolOption {
+// FilterNetworks returns a filter for WithPeerFilter that allows the peers whose host is an
+// IP address in one of the networks, and no names.
+func FilterNetworks(networks ...netip.Prefix) func(url string) error {
+	return func(name string) error {
+		u, err := url.Parse(name)
+		if err != nil {
+			return err
+		}
+		addr, err := netip.ParseAddr(u.Hostname())
+		if err != nil {
+			return fmt.Errorf("want an address in %v, not a name", networks)
+		}
+		if !slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(addr.Unmap()) }) {
+			return fmt.Errorf("want an address in %v", networks)
+		}
+		return nil
+	}
+}
+
+// FilterPorts returns a filter for WithPeerFilter that allows the peers at these ports. A
+// URL without one has the port of its scheme, 80 or 443.
+func FilterPorts(ports ...uint16) func(url string) error {
+	return func(name string) error {
+		u, err := url.Parse(name)
+		if err != nil {
+			return err
+		}
+		port := u.Port()
+		if port == "" {
+			port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+		}
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || !slices.Contains(ports, uint16(n)) {
+			return fmt.Errorf("want one of the ports %v", ports)
+		}
+		return nil
+	}
+}
+
+// DefaultReconnectRate is the default of WithReconnectRate, in attempts a second.
+const DefaultReconnectRate = 64
+
+// WithReconnectRate bounds the attempts per second to reach peers that are away, of all such
+// peers together: at least 1. The default is DefaultReconnectRate. If at most three quarters
+// as many peers are away, each is tried at least once a second. With more of them it takes
+// longer until a peer that is back is asked again, unless it tells of its view itself, as a
+// process that starts does. The first two attempts after a failure are not held back.
+func WithReconnectRate(perSecond int) PoolOption {
 	return func(o *poolOptions) error {
-		o.streams = false
+		if perSecond < 1 {
+			return fmt.Errorf("WithReconnectRate(%d): want at least 1", perSecond)
+		}
+		o.cluster.Pace.Rate = int64(perSecond)
+		return nil
+	}
+}
+
+// WithDiscovery makes the pool get its views from d in place of Set, from Join on. Until then the
+// process is alone. A Discovery is for one pool.
+func WithDiscovery(d discovery.Discovery) PoolOption {
+	return func(o *poolOptions) error {
+		if d == nil {
+			return errors.New("WithDiscovery(nil): want a Discovery, or leave the option out and use Set")
+		}
+		if o.cluster.Discovery != nil {
+			return errors.New("WithDiscovery twice: want one Discovery")
+		}
+		o.cluster.Discovery = d
+		return nil
+	}
+}
+
+// WithPoolLogger makes the pool log, at level
+//
+//   - error: the discovery has failed; the view could not follow a peer that left or is back;
+//   - warn: "the configuration is wrong", with each ConfigError, also a MissingGroup; what works
+//     worse than it should, such as a peer without a stream, a server that ends requests before
+//     they are answered, a process that does not reach its own address, or a transport that is
+//     not good for peers; the breaker of a peer has opened, and why; what is wrong with the views
+//     of the discovery, and which members are left out; a loopback address in the list of Set
+//     that other machines cannot reach; not all values were handed over to their new owners; a
+//     snapshot could not be written;
+//   - info: values were handed over; a breaker has closed after a warning that it opened; a
+//     breaker has opened because of a wrong configuration, which has a warning of its own;
+//   - debug: the breaker of a peer that leaves, or has not answered since it came into the view.
+//     If such a new peer does not answer within ten seconds, that is a warning.
+//
+// A wrong configuration of one kind at one address is at most one warning in ten minutes, and
+// so is what works worse than it should. What concerns a single group goes to WithLogger. By
+// default, and with nil, the pool logs nothing. The handler may be called with locks held: it
+// must not use the pool or its groups.
+func WithPoolLogger(l *slog.Logger) PoolOption {
+	return func(o *poolOptions) error {
+		if l == nil {
+			l = slog.New(slog.DiscardHandler)
+		}
+		o.cluster.Log = guard(l, new(atomic.Int64))
 		return nil
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/peercache/peercache/internal/failpoint"
 	"github.com/peercache/peercache/peer"
 )
 
@@ -18,43 +17,42 @@ func (g *Group) ServeGet(ctx context.Context, q Query) (Answer, error) {
 	if !ok {
 		s = g.serveLoad(ctx, &q)
 	}
-	return Answer{Item: Item{Value: s.view.bytes(), TTL: s.ttl}, Noted: s.noted, Unchanged: s.unchanged}, s.err
+	return Answer{Item: Item{Value: s.view.bytes(), TTL: s.ttl}, Noted: s.recorded, Unchanged: s.unchanged}, s.err
 }
 
 // served is an answer to a peer.
 type served struct {
-	view             ByteView
-	ttl              time.Duration
-	noted, unchanged bool
-	err              error
+	view      ByteView
+	ttl       time.Duration
+	recorded  bool // as Answer.Noted
+	unchanged bool
+	err       error
 }
 
-// note takes note that a peer may hold what it asks for. It comes before the look for
-// the answer: see holders.
-func (g *Group) note(from, key string, lease time.Duration) bool {
-	if g.holders == nil || from == "" || lease <= 0 || g.lapsed() {
-		return false
-	}
-	return g.holders.Note(key, from, lease, g.peers.Knows)
+// recordLease records that a peer may hold what it asks for, unless this process has lapsed: then
+// nobody may hold its values.
+func (g *Group) recordLease(q *Query, key string) bool {
+	return !g.lapsed() && g.caches.recordLease(q.From, key, q.Lease, g.peers.Knows)
 }
 
-// serveHit answers a peer's request from the main cache. What is to be loaded again is left
-// to the caller who gives an old.
-func (g *Group) serveHit(q *Query, old *aged) (served, bool) {
-	s := served{noted: g.note(q.From, q.Key, q.Lease)}
+// serveHit answers a peer's request from the main cache. It starts the refresh of what must be
+// loaded again. If later is not nil, it leaves that to startDue.
+func (g *Group) serveHit(q *Query, later *due) (served, bool) {
+	s := served{recorded: g.recordLease(q, q.Key)}
 	if g.lapsed() {
 		return s, false
 	}
 	e, v := g.own(q.Key)
-	if v == absent {
+	if v == miss {
 		return s, false
 	}
-	if v == aging {
+	if v != fresh {
+		g.countStale(v)
 		ctx := context.Background()
-		if old == nil { // else see renewAll's caller
-			ctx = g.carrying(ctx, q.Context)
+		if later == nil { // else see startDue's caller
+			ctx = g.contexts.carrying(ctx, q.Context)
 		}
-		g.refresh(ctx, q.Key, old)
+		g.startRefresh(ctx, q.Key, later)
 	}
 	if q.CachedOnly {
 		if e.Former {
@@ -68,7 +66,7 @@ func (g *Group) serveHit(q *Query, old *aged) (served, bool) {
 	if g.logs(slog.LevelDebug) {
 		g.say(slog.LevelDebug, "hit for a peer", q.Key)
 	}
-	s.give(e, g.times.left(e))
+	s.give(e, g.times.remaining(e))
 	if q.Digest != "" && s.err == nil && digest(e.View) == q.Digest {
 		s.view, s.unchanged = ByteView{}, true
 	}
@@ -76,8 +74,8 @@ func (g *Group) serveHit(q *Query, old *aged) (served, bool) {
 }
 
 // give makes an answer of an entry.
-func (s *served) give(e Entry, left time.Duration) {
-	s.ttl = left
+func (s *served) give(e Entry, remaining time.Duration) {
+	s.ttl = remaining
 	if e.Missing {
 		s.err = remembered(e)
 		return
@@ -92,11 +90,11 @@ func (g *Group) serveLoad(ctx context.Context, q *Query) (s served) {
 		return s
 	}
 	g.hits.Mine().Served.Add(1)
-	g.stats.servedMiss.Add(1)
+	g.caches.counts.servedMisses.Add(1)
 	if s.err = g.checkKey(q.Key); s.err != nil {
 		return s
 	}
-	s.noted = g.note(q.From, q.Key, q.Lease)
+	s.recorded = g.recordLease(q, q.Key)
 	e, err := g.load(g.asked(ctx, q), q.Key)
 	g.loadedFor(&s, e, q.Key, err)
 	return s
@@ -104,19 +102,19 @@ func (g *Group) serveLoad(ctx context.Context, q *Query) (s served) {
 
 // asked returns the context of a load that a peer asks for.
 func (g *Group) asked(ctx context.Context, q *Query) context.Context {
-	return askedWithin(g.carrying(ctx, q.Context), q.Nested)
+	return askedWithin(g.contexts.carrying(ctx, q.Context), q.Nested)
 }
 
 // loadedFor makes an answer of what a load found.
 func (g *Group) loadedFor(s *served, e Entry, key string, err error) {
 	if err == nil {
-		s.give(e, g.times.left(e))
+		s.give(e, g.times.remaining(e))
 		return
 	}
 	s.err = err
 	if g.times.negative > 0 && errors.Is(err, ErrNotFound) {
 		if e, ok := g.main.Get(key); ok && e.Missing {
-			s.ttl = max(0, g.times.left(e))
+			s.ttl = max(0, g.times.remaining(e))
 		}
 	}
 }
@@ -125,7 +123,7 @@ func (g *Group) loadedFor(s *served, e Entry, key string, err error) {
 // once, and calls got with the place of each. q is all but its Key.
 func (g *Group) serveLoads(ctx context.Context, q *Query, keys []string, got func(i int, s served)) {
 	g.hits.Mine().Served.Add(int64(len(keys)))
-	g.stats.servedMiss.Add(int64(len(keys)))
+	g.caches.counts.servedMisses.Add(int64(len(keys)))
 	for _, key := range keys {
 		if g.checkKey(key) != nil { // no peer that keeps to the limits does that
 			for i, key := range keys {
@@ -134,31 +132,13 @@ func (g *Group) serveLoads(ctx context.Context, q *Query, keys []string, got fun
 			return
 		}
 	}
-	noted := make([]bool, len(keys))
+	recorded := make([]bool, len(keys))
 	for i, key := range keys {
-		noted[i] = g.note(q.From, key, q.Lease)
+		recorded[i] = g.recordLease(q, key)
 	}
 	g.loadAll(g.asked(ctx, q), keys, func(i int, e Entry, err error) {
-		s := served{noted: noted[i]}
+		s := served{recorded: recorded[i]}
 		g.loadedFor(&s, e, keys[i], err)
 		got(i, s)
 	})
-}
-
-// ServeChange does what a peer's Change says, for the transport behind a PeerPicker.
-func (g *Group) ServeChange(ctx context.Context, c Change) []Holder {
-	g.noteChange(&c)
-	if g.planted != failpoint.CopiesFirst {
-		g.apply(&c)
-	}
-	if !c.Holders {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, c.Wait)
-	defer cancel()
-	held := g.tellHolders(ctx, &c)
-	if g.planted == failpoint.CopiesFirst {
-		g.apply(&c)
-	}
-	return held
 }

@@ -2,101 +2,44 @@ package peercache
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"io"
+	"log/slog"
 	"sync"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/cluster"
+	"github.com/peercache/peercache/internal/failpoint"
+	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/internal/snapshot"
 	"github.com/peercache/peercache/pb"
 )
 
-// WithSnapshot lets the next process begin with what this one has cached, with the ages
-// that the values have by then. A group without peers is written to the file at path by
-// SaveSnapshot, and read back by NewGroup. One with peers is written by HTTPPool.Shutdown,
-// and read back when the pool has a view, for no longer than WithHandover's time: of what
-// the peers know that it was not changed meanwhile, what this process owns. Ready waits
-// for that.
-//
-// A file that is older than maxAge is ignored, and so is one that is torn, of another group
-// or of a later version, as a whole and with a warning to the logger of WithLogger. No file
-// is no warning.
-//
-// A snapshot is used once. NewGroup takes away what is at path, used or not: also if the
-// pool then never gets a view. The first Remove, Set or Clear that this process makes after
-// it has written the file removes it, so that no crash brings back what was removed (P8).
-// Where it cannot be removed, that call returns an error.
-//
-// NewGroup fails if the directory of path does not exist or cannot be written, and if path is
-// itself one or a symbolic link. It also fails if another user can put a file there: if the
-// directory belongs to neither this process's user nor root, or if others can write it (but
-// for a directory with the sticky bit, such as /tmp). A file that another user can write is
-// ignored like one that is torn. See SnapshotTrustsGroup for what a group can write. On
-// Windows neither is checked. A path is for one group and one process at a time: a pool
-// refuses a second group of the same. Beside it stand path.tmp while it is written
-// and path.taken while it is read. Only the user of this process can read the file, which
-// has the values as they are. It is for the machine that wrote it, by whose wall clock its
-// age is taken.
-//
-// What WithTTL and the getter said when a value was loaded holds for it, not what they
-// would say now; the stale windows are those of the new process. WithOnEvict hears of
-// values that find no room meanwhile. All peers should have the option: one that has none
-// cannot answer for the time before it started. WithSnapshot excludes WithConsistency,
-// WithGroupcacheCompat, and peers that are not an HTTPPool's.
-func WithSnapshot(path string, maxAge time.Duration, opts ...SnapshotOption) GroupOption {
-	return func(g *Group) error {
-		if path == "" {
-			return errors.New("WithSnapshot: an empty path: want that of a file")
-		}
-		if maxAge <= 0 {
-			return fmt.Errorf("WithSnapshot(%q, %v): want a maxAge of more than 0", path, maxAge)
-		}
-		abs, err := filepath.Abs(path) // the working directory may be another one at the end
-		if err != nil {
-			return fmt.Errorf("WithSnapshot: %w", err)
-		}
-		g.snapshot = &snapshotFile{path: abs, maxAge: maxAge, restored: make(chan struct{})}
-		for i, opt := range opts {
-			if opt == nil {
-				return fmt.Errorf("WithSnapshot: option %d is nil", i)
-			}
-			opt(g.snapshot)
-		}
-		return nil
-	}
-}
-
-// A SnapshotOption changes what WithSnapshot does.
-type SnapshotOption func(*snapshotFile)
-
-// SnapshotTrustsGroup makes WithSnapshot accept a file and a directory that their group can
-// write, so it trusts all members of the group. It is for volumes of Kubernetes with an
-// fsGroup, which set the mode so. What all users can write is never accepted.
-func SnapshotTrustsGroup() SnapshotOption {
-	return func(s *snapshotFile) { s.trust.Group = true }
-}
-
-// snapshotFile is what a group has to do with its file.
+// snapshotFile is the file of WithSnapshot: the one that this process found, and the one that it
+// writes.
 type snapshotFile struct {
 	path   string
 	maxAge time.Duration
 	trust  snapshot.Trust
 
-	taken     *snapshot.Taken  // the one that this process found, until it is restored; or nil
-	file      *snapshot.Reader // of taken, while it is open; or nil
-	seen      clock.Instant    // when file was first opened, 0 before
-	age       time.Duration    // that it had then
+	taken     *snapshot.Taken  // the file that this process found, until it is restored; may be nil
+	file      *snapshot.Reader // reads taken while that is open; may be nil
+	seen      clock.Instant    // when file was first opened; zero before
+	age       time.Duration    // of file at that time
 	departure uint64           // of the process that wrote it
-	farewell  *pb.Farewell     // and what that knew of its end; nil without peers
-	restored  chan struct{}    // closed when all that may be used of it is
+	record    *pb.Farewell     // the departure record of that process; nil without peers
+	restored  chan struct{}    // closed when all values that may be used are restored
 
-	saving sync.Mutex // held while one is written, which takes its time
+	saving sync.Mutex // held while a file is written, which takes time
 
 	mu      sync.Mutex // guards what follows, and is held while a file appears at path or goes
-	changes int        // of this process
-	written bool       // there may be a file of this process
+	changes int        // that this process made
+	written bool       // there may be a file of this process at path
 }
 
 // SaveSnapshot writes the values of a group without peers to the file of WithSnapshot, in
@@ -110,7 +53,7 @@ func (g *Group) SaveSnapshot() error {
 	if g.snapshot == nil {
 		return fmt.Errorf("peercache: group %q: SaveSnapshot of a group that has no WithSnapshot", g.name)
 	}
-	if g.peers != nil {
+	if !g.alone() {
 		return fmt.Errorf("peercache: group %q: SaveSnapshot of a group that has peers: want HTTPPool.Shutdown, which tells them and saves it", g.name)
 	}
 	if err := g.save(0, noNote); err != nil {
@@ -122,8 +65,9 @@ func (g *Group) SaveSnapshot() error {
 // noNote is the note of a process without peers.
 func noNote() ([]byte, error) { return nil, nil }
 
-// save writes the file. departure is what a voucher of the next process is asked; note is
-// for that process, and has all changes that the group knew of when it is called.
+// save writes the file. departure is the number by which the next process asks its peers what
+// was changed since. note returns what is written for that process: it has all changes that the
+// group knew of when it is called.
 func (g *Group) save(departure uint64, note func() ([]byte, error)) error {
 	s := g.snapshot
 	s.saving.Lock()
@@ -163,8 +107,8 @@ func (s *snapshotFile) changesNow() int {
 	return s.changes
 }
 
-// publish lets a file appear that was begun after so many changes, if it has no value that
-// was removed since.
+// publish makes a file appear at path, unless a value that it has may have been removed since it
+// was begun, which was after so many changes.
 func (s *snapshotFile) publish(w *snapshot.Writer, begun int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -194,14 +138,252 @@ func (g *Group) outdateSnapshot() error {
 	return nil
 }
 
-// saved returns for how long e may be served as fresh from an instant on, in the form of
-// a snapshot.Record, and whether it is of any use.
-func (t *lifetimes) saved(e Entry, at clock.Instant) (left time.Duration, ok bool) {
-	if e.Expires == 0 {
-		return 0, true
+// checkSnapshot returns an error if the group's peers could not say what they changed.
+func (g *Group) checkSnapshot() error {
+	if g.snapshot == nil || g.alone() {
+		return nil
 	}
-	if e.Expires <= at {
-		return 0, false
+	if g.consistent {
+		return errors.New("WithSnapshot and WithConsistency: want one of them: the other one begins with empty caches")
 	}
-	return cmp.Or(t.fresh(e, at), -1), true // 0 is without end
+	p := poolOf(g.picker)
+	if !p.made() || p.stateless {
+		return errors.New("WithSnapshot: the group's peers cannot say what they changed while this process was down: want an HTTPPool that NewHTTPPool made without WithGroupcacheCompat, or no peers")
+	}
+	return p.accepts(g) // Register looks again, but then the file is taken
+}
+
+// claimSnapshot takes the file away, so that nobody uses it twice, and looks whether it is one
+// for this process. If it is not, that is a warning.
+func (g *Group) claimSnapshot() (err error) {
+	s := g.snapshot
+	if s.taken, err = s.trust.Take(s.path); err != nil {
+		return fmt.Errorf("WithSnapshot: %w", err)
+	}
+	if s.taken == nil {
+		return nil
+	}
+	if err = s.open(g.name); err == nil && !g.alone() {
+		s.record, err = departureRecord(s.file.Header(), poolOf(g.picker).cluster.Self())
+	}
+	if err != nil {
+		g.sayRestored(0, cmp.Or(err, s.drop()))
+		s.drop()
+	}
+	return nil
+}
+
+// departureRecord returns the record that the process which wrote a file left in it. It is an
+// error if that process had another address than this one: its peers would not know what was
+// changed since.
+func departureRecord(h snapshot.Header, self string) (*pb.Farewell, error) {
+	f := new(pb.Farewell)
+	if h.Departure == 0 {
+		return nil, errors.New("it was written without peers, who may have changed what is in it")
+	}
+	if err := proto.Unmarshal(h.Note, f); err != nil {
+		return nil, fmt.Errorf("its note: %w", err)
+	}
+	for _, log := range f.GetLogs() {
+		switch {
+		case log.GetDeparture() != h.Departure:
+		case log.GetPeer() != self:
+			return nil, fmt.Errorf("it was written by the process at %s: want one of %s", quote.Key(log.GetPeer()), self)
+		default:
+			return f, nil
+		}
+	}
+	return nil, errors.New("its note does not say how the process that wrote it has left")
+}
+
+// warm restores the file that was taken: at once if there are no peers, else in the background.
+func (g *Group) warm() {
+	s := g.snapshot
+	if g.alone() {
+		n, err := g.restore(alone{})
+		g.sayRestored(n, cmp.Or(err, s.drop()))
+		return
+	}
+	c := g.home
+	if s.taken == nil {
+		c.Regain(0, nil)
+		close(s.restored)
+		return
+	}
+	s.departure = s.file.Header().Departure
+	c.Regain(s.departure, s.record)
+	c.Background(g.restoreAmongPeers)
+}
+
+// restoreAmongPeers restores the snapshot when the peers have said what was changed since.
+func (g *Group) restoreAmongPeers() {
+	s := g.snapshot
+	defer close(s.restored)
+	defer s.drop()
+	n := 0
+	err := g.home.Restore(s.departure, s.record, func(v *cluster.Validation) error {
+		more, err := g.restore(validated{g, v})
+		n += more
+		return err
+	})
+	if err != ErrClosed {
+		g.sayRestored(n, err)
+	}
+}
+
+// validated is the validation by the peers, which have recorded changes meanwhile.
+type validated struct {
+	group *Group
+	*cluster.Validation
+}
+
+func (v validated) knows(departure uint64) bool { return departure == v.Departure }
+
+func (v validated) validate(key string) (changed func() bool, ok bool) {
+	g := v.group
+	since, ok := g.handoffsSince(key)
+	if !ok || since != v.Since || g.lapsed() || v.Changed(g.name, key) && g.planted != failpoint.LogsIgnored {
+		return nil, false
+	}
+	if !v.Covers(g.pick(key, 1)) {
+		return nil, false
+	}
+	return g.changedSince(key, since), true
+}
+
+// sayRestored logs how many values were restored, or why not all were.
+func (g *Group) sayRestored(n int, err error) {
+	group, path := slog.String("group", g.name), slog.String("path", g.snapshot.path)
+	switch {
+	case err != nil && g.logs(slog.LevelWarn):
+		g.log.LogAttrs(context.Background(), slog.LevelWarn, "the snapshot is ignored", group, path, problem(err))
+	case n > 0 && g.logs(slog.LevelInfo):
+		g.log.LogAttrs(context.Background(), slog.LevelInfo, "the snapshot is restored", group, slog.Int("values", n))
+	}
+}
+
+// open opens the file that was taken, unless it is open.
+func (s *snapshotFile) open(group string) (err error) {
+	if s.file != nil {
+		return nil
+	}
+	if s.file, err = s.taken.Open(); err != nil {
+		return err
+	}
+	h := s.file.Header()
+	age := s.ageNow()
+	switch {
+	case h.Name != group:
+		return fmt.Errorf("it is of the group %q", h.Name)
+	case age < 0:
+		return fmt.Errorf("it was written %v from now, by the wall clock: one of the two times is wrong", -age)
+	case age > s.maxAge:
+		return fmt.Errorf("it is %v old: want at most %v", age, s.maxAge)
+	}
+	return nil
+}
+
+// ageNow returns how old the file is: by the wall clock, or by what that said when the file
+// was first opened and the time since. The older of the two counts, so that a wall clock
+// that is set back meanwhile makes nothing younger. The file is open.
+func (s *snapshotFile) ageNow() time.Duration {
+	now, age := clock.Now(), time.Since(s.file.Header().Written)
+	if s.seen == 0 {
+		s.seen, s.age = now, age
+	}
+	return max(age, s.age+time.Duration(now-s.seen))
+}
+
+// close closes the file, if it is open.
+func (s *snapshotFile) close() {
+	if s.file != nil {
+		s.file.Close()
+		s.file = nil
+	}
+}
+
+// drop removes the file that was taken, if there is one. If it cannot be removed, that does
+// no harm: nobody looks for it there.
+func (s *snapshotFile) drop() error {
+	s.close()
+	if s.taken == nil {
+		return nil
+	}
+	taken := s.taken
+	s.taken = nil
+	return taken.Remove()
+}
+
+// A validation knows which values of a snapshot may be used: those that nobody has changed
+// since it was written.
+type validation interface {
+	// knows reports whether it can say what was changed since the departure of that number.
+	knows(departure uint64) bool
+	// validate reports in ok whether nobody has changed key up to now. Then changed reports
+	// whether somebody has since: a change is recorded before its values are dropped. changed
+	// is quick and takes no lock.
+	validate(key string) (changed func() bool, ok bool)
+}
+
+// alone is the validation of a process without peers. Nobody else changes its keys, and its own
+// changes remove the file. A snapshot of a process that had peers has a departure.
+type alone struct{}
+
+func (alone) knows(departure uint64) bool         { return departure == 0 }
+func (alone) validate(string) (func() bool, bool) { return func() bool { return false }, true }
+
+// restore puts the values of the file that was taken into the main cache, as far as v validates
+// them, and returns how many it has put there. It may run while the group is used: what is
+// cached already stays. If v does not know the departure, nothing is restored.
+func (g *Group) restore(v validation) (n int, err error) {
+	s := g.snapshot
+	if s.taken == nil {
+		return 0, nil
+	}
+	defer s.close()
+	if err := s.open(g.name); err != nil {
+		return 0, err
+	}
+	if !v.knows(s.file.Header().Departure) {
+		return 0, errors.New("nobody knows what was changed since it was written")
+	}
+	return g.restoreFrom(s.file, s.ageNow(), v)
+}
+
+// restoreFrom restores a file that is open, and of that age.
+func (g *Group) restoreFrom(file *snapshot.Reader, age time.Duration, v validation) (n int, err error) {
+	defer func() { g.caches.counts.restored.Add(int64(n)) }()
+	file.Limit(g.maxKey, g.maxValue)
+	for {
+		r, err := file.Next()
+		switch {
+		case err == io.EOF:
+			return n, nil
+		case err != nil: // the file was whole when it was opened
+			g.main.Clear()
+			return 0, err
+		case g.resume(r, age, v):
+			n++
+		}
+	}
+}
+
+// resume puts a record into the main cache, if it has not expired and v validates it, and reports
+// whether it did.
+func (g *Group) resume(r snapshot.Record, age time.Duration, v validation) bool {
+	if g.checkKey(r.Key) != nil || len(r.Value) > g.maxValue || r.Missing && g.times.negative == 0 {
+		return false // the options were others
+	}
+	e := Entry{View: viewOfOwn(r.Value), Missing: r.Missing}
+	if !g.times.resume(&e, r.Left, age) {
+		return false
+	}
+	changed, ok := v.validate(r.Key)
+	if !ok || g.rank(r.Key) != asOwner {
+		return false
+	}
+	if _, there := g.main.Get(r.Key); there {
+		return false // it is newer
+	}
+	return g.addOwn(r.Key, e, changed)
 }

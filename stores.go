@@ -3,6 +3,7 @@ package peercache
 import (
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/store"
+	"github.com/peercache/peercache/lru"
 )
 
 // NewStore is the NewCache that a Group uses by default, of the package store:
@@ -89,4 +90,41 @@ func (c storeCache) Stats() CacheStats {
 		EvictedEarly:    s.EvictedEarly,
 		YoungestEvicted: s.YoungestEvicted,
 	}
+}
+
+// NewLRU is the NewCache of the package lru: what was not used for the longest
+// time leaves first. It is for those who want just that; the default is NewStore.
+func NewLRU(maxBytes int64, onLeave func(key string, e Entry, r Reason)) (Cache, error) {
+	var leave func(string, Entry, lru.Reason)
+	if onLeave != nil {
+		leave = func(key string, e Entry, r lru.Reason) { onLeave(key, e, Reason(r)) }
+	}
+	c, err := lru.New(maxBytes, func(_ string, e Entry) int64 { return int64(e.View.Len()) }, leave)
+	if err != nil {
+		return nil, err
+	}
+	return lruCache{c}, nil
+}
+
+// lruCache makes a Cache of an lru.Cache. The reasons of both packages have the
+// same numbers.
+type lruCache struct{ *lru.Cache[Entry] }
+
+func (c lruCache) Add(key string, e Entry, tainted func() bool) bool {
+	return c.AddUnless(tainted, key, e)
+}
+
+func (c lruCache) Renew(key string, e Entry) bool {
+	return c.Update(key, func(old Entry) (Entry, bool) {
+		if !old.View.Same(e.View) {
+			return old, false
+		}
+		old.Expires, old.Lease, old.Former = e.Expires, e.Lease, e.Former
+		return old, true
+	})
+}
+
+func (c lruCache) Stats() CacheStats {
+	s := c.Cache.Stats()
+	return CacheStats{Items: s.Items, Bytes: s.Bytes, Evictions: s.Evictions, Rejected: s.Rejected}
 }

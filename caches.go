@@ -1,0 +1,243 @@
+package peercache
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/failpoint"
+	"github.com/peercache/peercache/internal/lease"
+	"github.com/peercache/peercache/internal/stripe"
+	"github.com/peercache/peercache/peer"
+)
+
+// caches hold what a group has in this process, and know how long that may be served. Looking
+// has no side effects: own and copied return a verdict, and the Group acts on it.
+type caches struct {
+	// main holds the values that were loaded here: those of the keys this
+	// process owns, and of keys whose owner could not be reached. It is all
+	// that a peer's request is answered from.
+	main Cache
+	// hot holds copies of values that other peers own, so that a popular key
+	// does not make its owner a bottleneck. It is nil where there are no peers
+	// or copies are not wanted.
+	hot Cache
+	// holders are the peers that may have copies of what is in main. It is nil
+	// where there are no peers.
+	holders *lease.Table
+
+	times    lifetimes
+	maxKey   int
+	maxValue int
+
+	newCache NewCache
+	hotShare float64
+	onEvict  func(key string, view ByteView, reason Reason) // nil if nobody wants to know
+
+	hits    stripe.Counters
+	counts  cacheCounts
+	planted failpoint.Bug
+}
+
+// makeCaches divides the group's bytes. evicted calls onEvict.
+func (c *caches) makeCaches(bytes int64, peers bool, evicted func(key string, e Entry, r Reason)) (err error) {
+	if c.onEvict == nil {
+		evicted = nil
+	}
+	mainBytes := bytes
+	if peers {
+		forHolders, forHot := int64(float64(bytes)*lease.Share), int64(float64(bytes)*c.hotShare)
+		c.holders = lease.New(forHolders, c.times.lease)
+		if forHot > 0 {
+			if c.hot, err = c.newCache(forHot, evicted); err != nil {
+				return err
+			}
+		}
+		mainBytes -= forHolders + forHot
+	}
+	c.main, err = c.newCache(mainBytes, evicted)
+	return err
+}
+
+// verdict says what a look into a cache has found.
+type verdict uint8
+
+const (
+	miss    verdict = iota // nothing that may be served
+	fresh                  // what may be served
+	refresh                // what may be served, and is to be loaded again, or its lease renewed
+	stale                  // the same, but it has expired
+)
+
+// own returns the entry that the main cache has for key, if it may be served now.
+func (c *caches) own(key string) (Entry, verdict) {
+	e, ok := c.main.Get(key)
+	if !ok {
+		return e, miss
+	}
+	if e.Expires|e.Lease == 0 {
+		return e, fresh
+	}
+	now := clock.Now()
+	if e.Lease != 0 && now >= e.Lease {
+		return Entry{}, miss
+	}
+	if e.Expires == 0 {
+		return e, fresh
+	}
+	switch left := c.times.fresh(e, now); {
+	case left > c.times.ahead, e.Missing && left > 0:
+		return e, fresh
+	case left > 0:
+		return e, refresh
+	case left > -c.times.revalidate && !e.Missing:
+		return e, stale
+	}
+	return Entry{}, miss
+}
+
+// expired returns the value of key that has expired, if there is one, and it may still be
+// served where there is no other.
+func (c *caches) expired(key string) (Entry, bool) {
+	if c.times.onError == 0 {
+		return Entry{}, false
+	}
+	e, ok := c.main.Get(key)
+	now := clock.Now()
+	if !ok || e.Missing || e.Expires == 0 || e.Lease != 0 && now >= e.Lease || c.times.fresh(e, now) <= -c.times.onError {
+		return Entry{}, false
+	}
+	return e, true
+}
+
+// serveExpired returns the value of key that has expired, if it may be served in place of an
+// error, and counts it.
+func (c *caches) serveExpired(key string) (Entry, bool) {
+	e, ok := c.expired(key)
+	if ok {
+		c.countStale(stale)
+	}
+	return e, ok
+}
+
+// countStale counts a value that is served with a verdict.
+func (c *caches) countStale(v verdict) {
+	if v == stale {
+		c.counts.staleHits.Add(1)
+	}
+}
+
+// copied returns the entry that the hot cache has for key, if it may be served now.
+func (c *caches) copied(key string) (Entry, verdict) {
+	if c.hot == nil {
+		return Entry{}, miss
+	}
+	e, ok := c.hot.Get(key)
+	if !ok {
+		return Entry{}, miss
+	}
+	now := clock.Now()
+	if now >= e.Lease || e.Expires != 0 && now >= e.Expires {
+		return Entry{}, miss
+	}
+	// Early, so that nobody waits for a copy in use; and not so often that it costs more
+	// than it gains.
+	if c.leaseOf(e, now)-e.Lease > clock.Instant(c.times.lease/2) {
+		return e, refresh
+	}
+	return e, fresh
+}
+
+// unleased returns the copy of key whose lease is over, but which has not expired.
+func (c *caches) unleased(key string) (Entry, bool) {
+	if c.hot == nil {
+		return Entry{}, false
+	}
+	e, ok := c.hot.Get(key)
+	if !ok || e.Missing || e.Expires != 0 && clock.Now() >= e.Expires {
+		return Entry{}, false
+	}
+	return e, true
+}
+
+// leaseOf returns the lease of a copy that was asked for at an instant. It ends early
+// enough for the owner to hear, before the value expires there, that it is in use.
+func (c *caches) leaseOf(e Entry, asked clock.Instant) clock.Instant {
+	lease := asked.Plus(c.times.lease)
+	if e.Expires != 0 {
+		lease = min(lease, e.Expires.Plus(-c.times.ahead))
+	}
+	return lease
+}
+
+// loaded makes an entry of what the getter returned.
+func (c *caches) loaded(item Item) (Entry, error) {
+	if len(item.Value) > c.maxValue {
+		return Entry{}, fmt.Errorf("%w: the getter returned %d bytes, want at most %d", ErrValueSize, len(item.Value), c.maxValue)
+	}
+	e := Entry{View: ViewOf(item.Value)}
+	c.times.expire(&e, clock.Now(), item.TTL)
+	return e, nil
+}
+
+// missing makes an entry of the error of a getter whose origin has no such key.
+func (c *caches) missing(err error) Entry {
+	text := fmt.Sprint(err) // not err.Error(), see peer.EncodeError
+	return Entry{
+		View:    ViewOfString(strings.Clone(text[:min(len(text), peer.MaxErrorText)])),
+		Expires: clock.Expiry(clock.Now(), cmp.Or(c.times.negative, -1)),
+		Missing: true,
+	}
+}
+
+// addMain puts an entry into the main cache, unless tainted returns true.
+func (c *caches) addMain(key string, e Entry, tainted func() bool) (kept bool) {
+	c.hits.Grow()
+	return c.main.Add(strings.Clone(key), e, tainted)
+}
+
+// addCopy offers what a peer answered to the hot cache, unless a change has tainted its flight.
+// have is the copy that was there when the peer was asked.
+func (c *caches) addCopy(key string, e Entry, asked clock.Instant, have Entry, flight interface{ Tainted() bool }) {
+	if c.hot == nil {
+		return
+	}
+	now := clock.Now()
+	if c.planted == failpoint.LeaseFromAnswer {
+		asked = now
+	}
+	e.Lease = c.leaseOf(e, asked)
+	if e.Lease <= now || e.Expires != 0 && e.Expires <= now {
+		return
+	}
+	if have.Lease != 0 && e.View.Same(have.View) {
+		c.hot.Renew(key, e)
+		return
+	}
+	c.hits.Grow()
+	c.hot.Add(strings.Clone(key), e, c.planted.Taint(flight.Tainted))
+}
+
+// dropCopies drops the copies of other peers' values that a change ends.
+func (c *caches) dropCopies(change *Change) {
+	if c.hot == nil {
+		return
+	}
+	if change.All {
+		c.hot.Clear()
+	}
+	for _, key := range change.Keys {
+		c.hot.Remove(key)
+	}
+}
+
+// recordLease records that a peer may hold what it asks for. It comes before the look for
+// the answer: see lease.Table. known reports whether a name is that of a peer.
+func (c *caches) recordLease(from, key string, lease time.Duration, known func(string) bool) bool {
+	if c.holders == nil || from == "" || lease <= 0 {
+		return false
+	}
+	return c.holders.Note(key, from, lease, known)
+}
