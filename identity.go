@@ -153,9 +153,11 @@ func (h *httpPeer) checkIdentity(header http.Header, asked Instant) error {
 	case who.cluster != p.cluster:
 		return fmt.Errorf("%w: it belongs to %s, and this process to %s", errWrongPeer, clusterText(who.cluster), clusterText(p.cluster))
 	case who.process == p.consent.process:
-		return fmt.Errorf("%w: this is another address of this process, whose self is %s: if %s is its right one, give that to NewHTTPPool, else want each process once in the list", errWrongPeer, p.self, h.url)
-	case who.name != h.url && (who.name == p.self || p.view.Load().lists(who.name)):
-		return fmt.Errorf("%w: the process that answers there calls itself %s, which is the address of another peer (a copied setting?): start it with the self %s", errWrongPeer, quote(who.name), h.url)
+		return fmt.Errorf("%w: this process itself answers there, but its self is %s: if %s is its address, give that to NewHTTPPool, else take one of the two off the list", errWrongPeer, p.self, h.url)
+	case who.name != h.url && who.name == p.self:
+		return fmt.Errorf("%w: the process that answers there has the self of this one, %s (a copied setting?): start it with the self %s", errWrongPeer, p.self, h.url)
+	case who.name != h.url && p.view.Load().lists(who.name):
+		return fmt.Errorf("%w: the process that answers there has the self of another peer, %s (a copied setting?): start it with the self %s", errWrongPeer, quote(who.name), h.url)
 	case who.name != h.url:
 		return fmt.Errorf("%w: the process that answers there calls itself %s, which is not in the list: want that there in place of %s, or %[3]s as its self", errWrongPeer, quote(who.name), h.url)
 	}

@@ -153,7 +153,7 @@ func (a *ownAddress) ask(ctx context.Context) error {
 	case who.name == "":
 		return foreign(resp)
 	case who.process != p.consent.process && who.name == p.self:
-		return fmt.Errorf("%w: another process answers there, and has the same self: give each its own address, by which its peers reach it", errWrongPeer)
+		return fmt.Errorf("%w: another process answers there, and has the same self as this one: give this one its own address, by which its peers reach it", errWrongPeer)
 	case who.process != p.consent.process:
 		return fmt.Errorf("%w: another process answers at the address that this one has as its self, and calls itself %s: want the address of this process, by which its peers reach it", errWrongPeer, quote(who.name))
 	}
