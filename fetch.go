@@ -233,8 +233,12 @@ func (g *Group) answered(peer Peer, key string, have Entry, asked Instant, ans A
 	}
 	if g.logs(level) {
 		what := "asked peer"
-		if level > slog.LevelDebug {
-			what = "a peer did not answer for a key, which goes to the next one"
+		switch {
+		case level == slog.LevelDebug:
+		case isUnanswered(err): // it may still load the key
+			what = "a peer did not answer for a key in time; no other one is asked"
+		default:
+			what = "a peer did not answer for a key; it goes to the next one"
 		}
 		g.say(level, what, key, slog.String("peer", peer.Name()), took(asked), problem(err))
 	}

@@ -112,10 +112,11 @@ func encodeRefusal(kind pb.Error_Kind, text string) *pb.Error {
 	return &pb.Error{Kind: kind, Message: []byte(text)}
 }
 
-// unknownGroup is the refusal of a request of the process from for a group that is not here.
+// unknownGroup is the refusal of a request of the process from for a group that is not here. Its
+// text is the name as it is: who gets it quotes it.
 func (p *HTTPPool) unknownGroup(from, name string) *pb.Error {
 	p.askedForMissing(from, name)
-	return encodeRefusal(pb.Error_KIND_UNKNOWN_GROUP, fmt.Sprintf("%.*q", longestGroupName, name))
+	return encodeRefusal(pb.Error_KIND_UNKNOWN_GROUP, name[:min(len(name), longestGroupName)])
 }
 
 // statusText is the status of a response. What is not a number in it is the peer's own text,
