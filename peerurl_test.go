@@ -3,10 +3,14 @@ package peercache
 import (
 	"bytes"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/peercache/peercache/discovery"
 )
 
 // spellings are base URLs, and the one way to write each; "" where there is none.
@@ -106,6 +110,43 @@ func TestSchemeIsMissing(t *testing.T) {
 			if err == nil || !strings.HasSuffix(err.Error(), want) {
 				t.Errorf("%s: %v: want an error that ends with %s", name, err, want)
 			}
+		}
+	}
+}
+
+// Who forgets it in what a discovery reads is told so by a warning, whichever it is.
+func TestSchemeIsMissingInADiscovery(t *testing.T) {
+	const forgotten, want = "10.0.0.2:8001", "http://10.0.0.2:8001"
+	path := filepath.Join(t.TempDir(), "peers")
+	if err := os.WriteFile(path, []byte(selfURL+"\n"+forgotten+" # rack 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, make := range map[string]func() (discovery.Discovery, error){
+		"file":   func() (discovery.Discovery, error) { return discovery.File(path) },
+		"static": func() (discovery.Discovery, error) { return discovery.Static(selfURL, forgotten) },
+	} {
+		for way, opts := range map[string][]PoolOption{"peercache": nil, "groupcache": {WithGroupcacheCompat()}} {
+			t.Run(name+"/"+way, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					d, err := make()
+					if err != nil {
+						t.Fatal(err)
+					}
+					j := &joining{}
+					opts := append([]PoolOption{WithTransport(nowhere{}), WithDiscovery(d), WithPoolLogger(slog.New(slog.NewTextHandler(&j.log, nil)))}, opts...)
+					if j.HTTPPool, err = NewHTTPPool(selfURL, opts...); err != nil {
+						t.Fatal(err)
+					}
+					defer j.Shutdown(t.Context())
+					if err := j.Join(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					synctest.Wait()
+					if w := j.warnings(t); len(w) != 1 || !strings.Contains(w[0], forgotten) || !strings.Contains(w[0], "with its scheme: "+want) {
+						t.Errorf("warnings %q: want one that has %s", w, want)
+					}
+				})
+			})
 		}
 	}
 }
