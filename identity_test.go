@@ -300,11 +300,7 @@ func TestP8WhoIsListed(t *testing.T) {
 			for i, name := range []string{"blue", "blue", "green"} {
 				nodes = append(nodes, place(t, net, i, at(i), &o, nil, peercache.WithCluster(name)))
 			}
-			for _, n := range nodes {
-				if err := n.pool.Set(at(0), at(1), at(2)); err != nil {
-					t.Fatal(err)
-				}
-			}
+			setAll(t, nodes...)
 			for i, n := range nodes {
 				if err := n.unready(t); err == nil || !strings.Contains(err.Error(), "green") || !strings.Contains(err.Error(), "blue") {
 					t.Errorf("node %d: Ready returns %v: want an error with both names", i, err)
@@ -364,11 +360,7 @@ func TestReadyWithoutAWayToItself(t *testing.T) {
 	simulate(t, func(t *testing.T, net *simnet.Network) {
 		var o edition
 		a, b := place(t, net, 0, at(0), &o, nil, peercache.WithTransport(deaf{net.Host(host(0)).Transport(), host(0)})), place(t, net, 1, at(1), &o, nil)
-		for _, n := range []*placed{a, b} {
-			if err := n.pool.Set(at(0), at(1)); err != nil {
-				t.Fatal(err)
-			}
-		}
+		setAll(t, a, b)
 		if err := a.unready(t); err != nil {
 			t.Errorf("Ready returns %v", err)
 		}
