@@ -137,6 +137,9 @@ func TestHandoverIsLogged(t *testing.T) {
 				if c.want == "" && said != "" || !strings.Contains(said, c.want) || strings.Count(said, "\n") > 1 || strings.Contains(said, "offered=0") {
 					t.Errorf("%q, want %q", said, c.want)
 				}
+				if c.want == some && (!strings.Contains(said, "peers=http://"+host(1)) || !strings.Contains(said, "err=")) {
+					t.Errorf("%q: want the peer that could not be told, and why", said)
+				}
 			})
 		})
 	}

@@ -215,3 +215,15 @@ func inside(t testing.TB) context.Context {
 	t.Cleanup(cancel)
 	return ctx
 }
+
+// oneByOne is a GetBatch that gets one key after the other.
+func oneByOne(ctx context.Context, g peercache.Getter, keys []string) ([]peercache.Item, error) {
+	items := make([]peercache.Item, len(keys))
+	for i, key := range keys {
+		var err error
+		if items[i], err = g.Get(ctx, key); err != nil {
+			return nil, err
+		}
+	}
+	return items, nil
+}

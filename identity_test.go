@@ -166,7 +166,7 @@ func TestP8WrongSelf(t *testing.T) {
 	}{
 		"copied": {
 			selves: []int{0, 0}, ready: []bool{false, false}, failed: []bool{true, true},
-			says:     []string{at(1), "calls itself", at(0), "start it with the self " + at(1)},
+			says:     []string{at(1), "has the self of this one", at(0), "start it with the self " + at(1)},
 			culprits: map[int]string{1: "another process answers there, and has the same self"},
 		},
 		"two of three are swapped": {
@@ -180,7 +180,7 @@ func TestP8WrongSelf(t *testing.T) {
 		},
 		"copied, and nobody lists it": {
 			selves: []int{0, 1, 0}, lists: [][]int{{0, 1}, {0, 1}, {0, 1}}, ready: []bool{true, true, false}, failed: []bool{false, false, true},
-			culprits: map[int]string{2: "another process answers there, and has the same self: give each its own address"},
+			culprits: map[int]string{2: "another process answers there, and has the same self as this one: give this one its own address"},
 		},
 		"copied, alone": {
 			selves: []int{0, 0}, lists: [][]int{{0}, {0}}, ready: []bool{true, false}, failed: []bool{false, true},
@@ -194,21 +194,7 @@ func TestP8WrongSelf(t *testing.T) {
 				for i, self := range c.selves {
 					nodes = append(nodes, place(t, net, i, at(self), &o, nil))
 				}
-				for i, n := range nodes {
-					var list []string
-					for j := range nodes {
-						list = append(list, at(j))
-					}
-					if c.lists != nil {
-						list = nil
-						for _, j := range c.lists[i] {
-							list = append(list, at(j))
-						}
-					}
-					if err := n.pool.Set(list...); err != nil {
-						t.Fatal(err)
-					}
-				}
+				setLists(t, nodes, c.lists)
 				failed := checkFresh(t, &o, nodes)
 				for i, n := range nodes {
 					err := n.unready(t)
@@ -251,13 +237,13 @@ func TestP8WhoIsListed(t *testing.T) {
 			if err := n.pool.Set(at(0), at(1)); err != nil {
 				t.Fatal(err)
 			}
-			if err := n.unready(t); err == nil || !strings.Contains(err.Error(), "another address of this process") {
+			if err := n.unready(t); err == nil || !strings.Contains(err.Error(), "this process itself answers there") {
 				t.Errorf("Ready returns %v", err)
 			}
 			if failed := checkFresh(t, &o, []*placed{n}); failed[0] != 20 {
 				t.Errorf("%d of 20 Removes failed: want all", failed[0])
 			}
-			if lines := n.log.with("another address of this process", at(0), at(1)); len(lines) != 1 {
+			if lines := n.log.with("this process itself answers there", at(0), at(1)); len(lines) != 1 {
 				t.Errorf("%q: want one warning", lines)
 			}
 		})
@@ -314,11 +300,7 @@ func TestP8WhoIsListed(t *testing.T) {
 			for i, name := range []string{"blue", "blue", "green"} {
 				nodes = append(nodes, place(t, net, i, at(i), &o, nil, peercache.WithCluster(name)))
 			}
-			for _, n := range nodes {
-				if err := n.pool.Set(at(0), at(1), at(2)); err != nil {
-					t.Fatal(err)
-				}
-			}
+			setAll(t, nodes...)
 			for i, n := range nodes {
 				if err := n.unready(t); err == nil || !strings.Contains(err.Error(), "green") || !strings.Contains(err.Error(), "blue") {
 					t.Errorf("node %d: Ready returns %v: want an error with both names", i, err)
@@ -378,11 +360,7 @@ func TestReadyWithoutAWayToItself(t *testing.T) {
 	simulate(t, func(t *testing.T, net *simnet.Network) {
 		var o edition
 		a, b := place(t, net, 0, at(0), &o, nil, peercache.WithTransport(deaf{net.Host(host(0)).Transport(), host(0)})), place(t, net, 1, at(1), &o, nil)
-		for _, n := range []*placed{a, b} {
-			if err := n.pool.Set(at(0), at(1)); err != nil {
-				t.Fatal(err)
-			}
-		}
+		setAll(t, a, b)
 		if err := a.unready(t); err != nil {
 			t.Errorf("Ready returns %v", err)
 		}

@@ -65,14 +65,7 @@ func newLapsing(t *testing.T, network *simnet.Network, opts ...peercache.GroupOp
 type lapseOrigin struct{ *origin }
 
 func (o lapseOrigin) GetBatch(ctx context.Context, keys []string) ([]peercache.Item, error) {
-	items := make([]peercache.Item, len(keys))
-	for i, key := range keys {
-		var err error
-		if items[i], err = o.Get(ctx, key); err != nil {
-			return nil, err
-		}
-	}
-	return items, nil
+	return oneByOne(ctx, o, keys)
 }
 
 // tell gives a node a view, and waits until the pool has taken it.

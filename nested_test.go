@@ -34,14 +34,7 @@ func (n *nestedGetter) Get(ctx context.Context, key string) (peercache.Item, err
 type nestedBatches struct{ *nestedGetter }
 
 func (n nestedBatches) GetBatch(ctx context.Context, keys []string) ([]peercache.Item, error) {
-	items := make([]peercache.Item, len(keys))
-	for i, key := range keys {
-		var err error
-		if items[i], err = n.Get(ctx, key); err != nil {
-			return nil, err
-		}
-	}
-	return items, nil
+	return oneByOne(ctx, n, keys)
 }
 
 // getAll gets keys of a group, each in a goroutine of its own. None may fail or take

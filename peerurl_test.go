@@ -2,10 +2,13 @@ package peercache_test
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/peercache/peercache"
+	"github.com/peercache/peercache/discovery"
 )
 
 // spellings returns base URLs, and the one way to write each; "" where there is none.
@@ -74,6 +77,44 @@ func TestSchemeIsMissing(t *testing.T) {
 			if err == nil || !strings.HasSuffix(err.Error(), want) {
 				t.Errorf("%s: %v: want an error that ends with %s", name, err, want)
 			}
+		}
+	}
+}
+
+// Who forgets it in what a discovery reads is told so by a warning, whichever it is.
+func TestSchemeIsMissingInADiscovery(t *testing.T) {
+	const forgotten, want = "10.0.0.2:8001", "http://10.0.0.2:8001"
+	path := filepath.Join(t.TempDir(), "peers")
+	if err := os.WriteFile(path, []byte(selfURL+"\n"+forgotten+" # rack 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, make := range map[string]func() (discovery.Discovery, error){
+		"file":   func() (discovery.Discovery, error) { return discovery.File(path) },
+		"static": func() (discovery.Discovery, error) { return discovery.Static(selfURL, forgotten) },
+	} {
+		for way, opts := range map[string][]peercache.PoolOption{"peercache": nil, "groupcache": {peercache.WithGroupcacheCompat()}} {
+			t.Run(name+"/"+way, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					d, err := make()
+					if err != nil {
+						t.Fatal(err)
+					}
+					var log warnings
+					opts := append([]peercache.PoolOption{peercache.WithTransport(nowhere{}), peercache.WithDiscovery(d), peercache.WithPoolLogger(log.logger())}, opts...)
+					pool, err := peercache.NewHTTPPool(selfURL, opts...)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer pool.Shutdown(t.Context())
+					if err := pool.Join(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					synctest.Wait()
+					if w := log.with("member"); len(w) != 1 || !strings.Contains(w[0], forgotten) || !strings.Contains(w[0], "with its scheme: "+want) {
+						t.Errorf("warnings %q: want one that has %s", w, want)
+					}
+				})
+			})
 		}
 	}
 }

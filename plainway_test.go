@@ -84,11 +84,7 @@ func TestP11StreamIsLostLoudly(t *testing.T) {
 					}
 					nodes = append(nodes, placeOn(t, net, i, at(i), &o, c.server, c.wrap, peercache.WithTransport(transport)))
 				}
-				for _, n := range nodes {
-					if err := n.pool.Set(at(0), at(1)); err != nil {
-						t.Fatal(err)
-					}
-				}
+				setAll(t, nodes...)
 				if err := nodes[0].unready(t); err != nil {
 					t.Errorf("Ready returns %v: want nil, it is only slower", err)
 				}
@@ -118,11 +114,7 @@ func TestStreamsInOneProcessOnly(t *testing.T) {
 	simulate(t, func(t *testing.T, net *simnet.Network) {
 		var o origin
 		a, b := place(t, net, 0, at(0), &o, nil), place(t, net, 1, at(1), &o, nil, peercache.WithoutStream())
-		for _, n := range []*placed{a, b} {
-			if err := n.pool.Set(at(0), at(1)); err != nil {
-				t.Fatal(err)
-			}
-		}
+		setAll(t, a, b)
 		for k := range 40 {
 			a.get(t, fmt.Sprint("key", k))
 			b.get(t, fmt.Sprint("key", k))
@@ -177,11 +169,7 @@ func TestServerThatEndsRequestsEarly(t *testing.T) {
 				for i := range 2 {
 					nodes = append(nodes, placeOn(t, net, i, at(i), &o, c.server, c.wrap, append(c.opts, peercache.WithoutStream(), peercache.WithTransport(net.Host(host(i)).Transport()))...))
 				}
-				for _, n := range nodes {
-					if err := n.pool.Set(at(0), at(1)); err != nil {
-						t.Fatal(err)
-					}
-				}
+				setAll(t, nodes...)
 				if err := nodes[0].unready(t); err != nil {
 					t.Fatal(err)
 				}

@@ -11,24 +11,24 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// nowhere is a transport that reaches nobody.
-type nowhere struct{}
+// noPeers is a transport that reaches nobody.
+type noPeers struct{}
 
-func (nowhere) Check(string) error                { return nil }
-func (nowhere) Dial(peer.Local, string) peer.Conn { return nowhere{} }
+func (noPeers) Check(string) error                { return nil }
+func (noPeers) Dial(peer.Local, string) peer.Conn { return noPeers{} }
 
-var errNowhere = &peer.PeerError{Peer: "there", Err: peer.ErrRefused}
+var errNoPeers = &peer.PeerError{Peer: "there", Err: peer.ErrRefused}
 
-func (nowhere) Get(context.Context, *peer.Query) (peer.Answer, error) {
-	return peer.Answer{}, errNowhere
+func (noPeers) Get(context.Context, *peer.Query) (peer.Answer, error) {
+	return peer.Answer{}, errNoPeers
 }
-func (nowhere) Change(context.Context, *peer.Change) (peer.Changed, error) {
-	return peer.Changed{}, errNowhere
+func (noPeers) Change(context.Context, *peer.Change) (peer.Changed, error) {
+	return peer.Changed{}, errNoPeers
 }
-func (nowhere) Ping(context.Context) (peer.Identity, error) { return peer.Identity{}, errNowhere }
-func (nowhere) Wake()                                       {}
-func (nowhere) Replaced(uint32)                             {}
-func (nowhere) Close(context.Context)                       {}
+func (noPeers) Ping(context.Context) (peer.Identity, error) { return peer.Identity{}, errNoPeers }
+func (noPeers) Wake()                                       {}
+func (noPeers) Replaced(uint32)                             {}
+func (noPeers) Close(context.Context)                       {}
 
 // TestNewPoolRefusesOptionsOfHTTP shows that an option which has an effect over HTTP alone is an
 // error of NewPool, which names it, and that the others are accepted.
@@ -47,7 +47,7 @@ func TestNewPoolRefusesOptionsOfHTTP(t *testing.T) {
 		"WithStreamLimits":     peercache.WithStreamLimits(peercache.StreamLimits{}),
 		"WithTransport":        peercache.WithTransport(http.DefaultTransport),
 	} {
-		_, err := peercache.NewPool("here", nowhere{}, opt)
+		_, err := peercache.NewPool("http://here", noPeers{}, opt)
 		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "NewHTTPPool") {
 			t.Errorf("NewPool with %s: error %v, want one that names the option and NewHTTPPool", name, err)
 		}
@@ -55,7 +55,7 @@ func TestNewPoolRefusesOptionsOfHTTP(t *testing.T) {
 			t.Errorf("NewHTTPPool with %s: %v", name, err)
 		}
 	}
-	pool, err := peercache.NewPool("here", nowhere{}, peercache.WithDetectionTime(time.Second), peercache.WithCluster("shop"),
+	pool, err := peercache.NewPool("http://here", noPeers{}, peercache.WithDetectionTime(time.Second), peercache.WithCluster("shop"),
 		peercache.WithReconnectRate(8), peercache.WithMaxPeers(2), peercache.WithHandover(1, time.Second))
 	if err != nil {
 		t.Fatalf("NewPool with options of any transport: %v", err)

@@ -22,14 +22,14 @@ type witness struct {
 }
 
 func (w witness) knows(departure uint64) bool { return departure == w.departure }
-func (w witness) vouch(key string) (changed func() bool, ok bool) {
+func (w witness) validate(key string) (changed func() bool, ok bool) {
 	return func() bool { return false }, !w.keys[key]
 }
 
 // meddler is a voucher in whose time keys are changed, when it has vouched for them.
 type meddler struct{ witness }
 
-func (m meddler) vouch(key string) (changed func() bool, ok bool) {
+func (m meddler) validate(key string) (changed func() bool, ok bool) {
 	return func() bool { return m.keys[key] }, true
 }
 
@@ -107,10 +107,10 @@ func TestSnapshotHasWhatIsOwned(t *testing.T) {
 
 // Only that is restored which the process owns, which nobody has changed since, and in
 // whose place there is nothing newer.
-func TestP8RestoreAsksTheVoucher(t *testing.T) {
+func TestP8RestoreAsksTheValidation(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		v    voucher
+		v    validation
 		want []string
 		fail bool
 	}{
@@ -130,7 +130,7 @@ func TestP8RestoreAsksTheVoucher(t *testing.T) {
 				t.Fatal(err)
 			}
 			next := saving(t, path)
-			next.peers = fixed{elsewhere{}}
+			next.peers = fixed{picker: elsewhere{}}
 			next.cache("live", "newer", Entry{})
 			next.takes(t)
 			n, err := next.restore(c.v)

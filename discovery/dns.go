@@ -77,6 +77,9 @@ type dns struct {
 }
 
 func newDNS(kind, pattern string, opts []Option) (dns, error) {
+	if with, ok := withScheme(pattern); ok {
+		return dns{}, fmt.Errorf("discovery: %s(%q): want http:// or https:// before it, such as %q", kind, pattern, with)
+	}
 	u, err := url.Parse(pattern)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || pattern != u.Scheme+"://"+u.Host {
 		return dns{}, fmt.Errorf("discovery: %s(%q): want http:// or https:// and a name, no path", kind, pattern)

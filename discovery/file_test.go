@@ -143,6 +143,8 @@ func TestFileErrors(t *testing.T) {
 		"an empty list of peers":    func() (discovery.Discovery, error) { return discovery.Static() },
 		`DNS(""): want http`:        func() (discovery.Discovery, error) { return discovery.DNS("") },
 		`DNS("peers:1"): want http`: func() (discovery.Discovery, error) { return discovery.DNS("peers:1") },
+		`such as "http://peers:1"`:  func() (discovery.Discovery, error) { return discovery.DNS("peers:1") },
+		`such as "http://peers"`:    func() (discovery.Discovery, error) { return discovery.SRV("peers") },
 		"no path":                   func() (discovery.Discovery, error) { return discovery.DNS("http://peers:1/") },
 		"want the port":             func() (discovery.Discovery, error) { return discovery.DNS("http://peers") },
 		`0"): want the port`:        func() (discovery.Discovery, error) { return discovery.DNS("http://peers:0") },
@@ -171,6 +173,13 @@ func TestStatic(t *testing.T) {
 		}
 		if err := d.Run(t.Context(), "http://10.0.0.3:8001", nil); err == nil || !strings.Contains(err.Error(), "lacks this process") {
 			t.Errorf("Run: error %v: want that the list lacks the process", err)
+		}
+		without, err := discovery.Static("10.0.0.1:8001", "10.0.0.2:8001")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := without.Run(t.Context(), urlA, nil); err == nil || !strings.HasSuffix(err.Error(), `without a scheme: want "`+urlA+`"`) {
+			t.Errorf("Run: error %v: want that the scheme is missing", err)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"strings"
 	"unicode"
@@ -24,6 +25,17 @@ func SplitList(list string) []string {
 // byte order mark, a zero-width space, marks of direction.
 func trim(line string) string {
 	return strings.TrimFunc(line, func(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) || unicode.IsControl(r) })
+}
+
+// withScheme returns the base URL that is meant where the scheme was forgotten. ok is false if it
+// was not.
+func withScheme(peer string) (with string, ok bool) {
+	if peer == "" || strings.Contains(peer, "://") {
+		return "", false
+	}
+	with = "http://" + peer
+	u, err := url.Parse(with)
+	return with, err == nil && u.Hostname() != "" && u.User == nil
 }
 
 // parseList returns the peers that a text lists, one a line. A line ends with a line feed,

@@ -23,6 +23,11 @@ type static []string
 
 func (s static) Run(ctx context.Context, self string, report func(View)) error {
 	if !slices.Contains(s, self) {
+		for _, peer := range s {
+			if with, ok := withScheme(peer); ok {
+				return fmt.Errorf("discovery: the list of peers has %q, without a scheme: want %q", peer, with)
+			}
+		}
 		return fmt.Errorf("discovery: the list of peers %q lacks this process, %q", []string(s), self)
 	}
 	report(View{Peers: slices.Clone(s)})

@@ -62,9 +62,10 @@ func (r *Refusal) Error() string { return r.text }
 // RefuseClosed says that the process of that name is leaving.
 func RefuseClosed(name string) *Refusal { return &Refusal{pb.Error_KIND_SHUTTING_DOWN, name} }
 
-// RefuseGroup says that there is no group of that name.
+// RefuseGroup says that there is no group of that name. Its text is the name as it is: who gets it
+// quotes it.
 func RefuseGroup(name string) *Refusal {
-	return &Refusal{pb.Error_KIND_UNKNOWN_GROUP, fmt.Sprintf("%.*q", MaxGroupName, name)}
+	return &Refusal{pb.Error_KIND_UNKNOWN_GROUP, name[:min(len(name), MaxGroupName)]}
 }
 
 // RefuseInvalid says that a request breaks a limit or a rule of the protocol.

@@ -52,9 +52,11 @@ func (m *Member) checkIdentity(who peer.Identity, asked clock.Instant) error {
 	case who.Cluster != c.name:
 		return fmt.Errorf("%w: it belongs to %s, and this process to %s", peer.ErrWrongPeer, clusterText(who.Cluster), clusterText(c.name))
 	case who.Process == c.consent.process:
-		return fmt.Errorf("%w: this is another address of this process, whose self is %s: if %s is its right one, give that to NewHTTPPool, else want each process once in the list", peer.ErrWrongPeer, c.self, m.name)
-	case who.Name != m.name && (who.Name == c.self || c.view.Load().lists(who.Name)):
-		return fmt.Errorf("%w: the process that answers there calls itself %s, which is the address of another peer (a copied setting?): start it with the self %s", peer.ErrWrongPeer, quote.Key(who.Name), m.name)
+		return fmt.Errorf("%w: this process itself answers there, but its self is %s: if %s is its address, give that to NewHTTPPool, else take one of the two off the list", peer.ErrWrongPeer, c.self, m.name)
+	case who.Name != m.name && who.Name == c.self:
+		return fmt.Errorf("%w: the process that answers there has the self of this one, %s (a copied setting?): start it with the self %s", peer.ErrWrongPeer, c.self, m.name)
+	case who.Name != m.name && c.view.Load().lists(who.Name):
+		return fmt.Errorf("%w: the process that answers there has the self of another peer, %s (a copied setting?): start it with the self %s", peer.ErrWrongPeer, quote.Key(who.Name), m.name)
 	case who.Name != m.name:
 		return fmt.Errorf("%w: the process that answers there calls itself %s, which is not in the list: want that there in place of %s, or %[3]s as its self", peer.ErrWrongPeer, quote.Key(who.Name), m.name)
 	}

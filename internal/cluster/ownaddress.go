@@ -139,7 +139,7 @@ func (a *ownAddress) ask(ctx context.Context) error {
 	case err != nil:
 		return err
 	case who.Process != a.pool.consent.process && who.Name == a.pool.self:
-		return fmt.Errorf("%w: another process answers there, and has the same self: give each its own address, by which its peers reach it", peer.ErrWrongPeer)
+		return fmt.Errorf("%w: another process answers there, and has the same self as this one: give this one its own address, by which its peers reach it", peer.ErrWrongPeer)
 	case who.Process != a.pool.consent.process:
 		return fmt.Errorf("%w: another process answers at the address that this one has as its self, and calls itself %s: want the address of this process, by which its peers reach it", peer.ErrWrongPeer, quote.Key(who.Name))
 	}
