@@ -192,7 +192,7 @@ func FuzzDecodeChange(f *testing.F) {
 			least = ForSender
 		}
 		if waits := ChangeWaits(raw); waits < least {
-			t.Fatalf("it waits as %d says, and changeWaits returns %d: %v", least, waits, want)
+			t.Fatalf("it waits as %d says, and ChangeWaits returns %d: %v", least, waits, want)
 		}
 	})
 }
