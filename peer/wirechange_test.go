@@ -126,6 +126,30 @@ func normalAnswer(r Changed) Changed {
 	return r
 }
 
+// A transport may name its peers as it likes.
+func TestShortNames(t *testing.T) {
+	names := []string{"node-1", "b"}
+	raw, err := EncodeChange(&Change{State: State{View: 1, Absent: names}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := DecodeChange(raw)
+	if err != nil || !slices.Equal(c.State.Absent, names) {
+		t.Errorf("the absent peers of a change have come as %q, error %v", c.State.Absent, err)
+	}
+	for what, want := range map[string]Changed{
+		"absent": {State: State{View: 1, Absent: names}}, "members": {Members: names}, "a holder": {Holders: []Holder{{Peer: "b", Left: 5, Reason: "x"}}},
+	} {
+		raw, err := EncodeChanged(&want, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := DecodeChanged(raw, "b"); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 // A reason and the text of an error may be of any length and any bytes. They come cut off.
 func TestLongTextsAreCut(t *testing.T) {
 	long := strings.Repeat("\xff", 1<<20)
