@@ -9,34 +9,34 @@ import (
 
 // Answer does what a peer's Change says, and answers it. What the Change says of its sender is
 // observed, or verified.
-func (p *Cluster) Answer(ctx context.Context, from string, c *Change) (peer.Changed, error) {
-	proven := p.proven(from, c)
-	heard, waits, done := p.hear(ctx, from, c, proven)
+func (c *Cluster) Answer(ctx context.Context, from string, change *peer.Change) (peer.Changed, error) {
+	proven := c.proven(from, change)
+	heard, waits, done := c.hear(ctx, from, change, proven)
 	defer done()
 	answer := peer.Changed{Unheard: !heard}
-	g := (*p.groups.Load())[c.Group] // nil: nothing is cached here
-	if g != nil && waits && len(c.Offered) > 0 {
-		p.takeOver(ctx, g, from, c.Offered)
+	g := (*c.groups.Load())[change.Group] // nil: nothing is cached here
+	if g != nil && waits && len(change.Offered) > 0 {
+		c.takeOver(ctx, g, from, change.Offered)
 	}
 	if g != nil {
-		do := Change{Group: c.Group, Keys: c.Keys, All: c.All, Item: c.Item, From: from, Holders: c.Holders, Wait: max(0, min(c.Wait, lease.Longest))}
+		do := peer.Change{Group: change.Group, Keys: change.Keys, All: change.All, Item: change.Item, From: from, Holders: change.Holders, Wait: max(0, min(change.Wait, lease.Longest))}
 		if !waits {
 			do.Wait = 0
 		}
 		answer.Holders = g.ServeChange(ctx, do)
 	}
-	if len(c.Since) > 0 {
-		p.answerSince(c.Since, &answer)
+	if len(change.Since) > 0 {
+		c.answerSince(change.Since, &answer)
 	}
-	if c.Members {
-		p.answerMembers(&answer)
+	if change.Members {
+		c.answerMembers(&answer)
 	}
-	p.answerGroups(&answer, c.Members)
+	c.answerGroups(&answer, change.Members)
 	var err error
-	if g != nil && p.own.wrong.Load() { // the change has not come to the other process
+	if g != nil && c.own.wrong.Load() { // the change has not come to the other process
 		err = peer.Refuse("another process answers at the address of this one as well")
 	}
 	// Last: a view that came meanwhile is one that the sender must hear of.
-	answer.State = p.say(from)
+	answer.State = c.say(from)
 	return answer, err
 }

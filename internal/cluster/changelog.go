@@ -11,6 +11,7 @@ import (
 
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/pb"
+	"github.com/peercache/peercache/peer"
 )
 
 // changeLogs are what a pool knows of changes, for those who restart with a snapshot: one
@@ -70,13 +71,13 @@ func bitOf(changed []byte, group, key string) bool {
 }
 
 // note takes note of a change.
-func (l *changeLogs) note(c *Change) {
-	if !c.All && len(c.Keys) == 0 {
+func (l *changeLogs) note(change *peer.Change) {
+	if !change.All && len(change.Keys) == 0 {
 		return
 	}
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	if c.All { // which keys that are, nobody knows
+	if change.All { // which keys that are, nobody knows
 		for _, log := range l.all {
 			for i := range log.bits {
 				log.bits[i].Store(^uint64(0))
@@ -84,8 +85,8 @@ func (l *changeLogs) note(c *Change) {
 		}
 		return
 	}
-	seed := xxhash.Sum64String(c.Group)
-	for _, key := range c.Keys {
+	seed := xxhash.Sum64String(change.Group)
+	for _, key := range change.Keys {
 		bit := logBit(seed, key)
 		for _, log := range l.all {
 			if word, mask := &log.bits[bit/64], uint64(1)<<(bit%64); word.Load()&mask == 0 {
@@ -96,7 +97,7 @@ func (l *changeLogs) note(c *Change) {
 }
 
 // begin begins the log of a departure, unless there is one.
-func (l *changeLogs) begin(departure uint64, peer string) {
+func (l *changeLogs) begin(departure uint64, name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.find(departure) != nil {
@@ -109,7 +110,7 @@ func (l *changeLogs) begin(departure uint64, peer string) {
 	}
 	var of []int // the logs of this peer
 	for i, log := range l.all {
-		if log.departure != 0 && log.peer == peer {
+		if log.departure != 0 && log.peer == name {
 			of = append(of, i)
 		}
 	}
@@ -119,10 +120,10 @@ func (l *changeLogs) begin(departure uint64, peer string) {
 	case len(l.all) > mostLogs:
 		l.forget(slices.IndexFunc(l.all, func(log *changeLog) bool { return log.departure != 0 }))
 	}
-	l.all = append(l.all, &changeLog{departure: departure, peer: peer, began: clock.Now()})
+	l.all = append(l.all, &changeLog{departure: departure, peer: name, began: clock.Now()})
 }
 
-// forget forgets the i-th log. l.mu is held.
+// forget forgets the i-th log. The caller holds l.mu.
 func (l *changeLogs) forget(i int) {
 	log := l.all[i]
 	if i > 0 {
@@ -137,7 +138,7 @@ func (log *changeLog) over() bool {
 	return log.departure != 0 && clock.Now() >= log.began.Plus(longestLog)
 }
 
-// find returns the log of a departure, or nil. l.mu is held.
+// find returns the log of a departure, or nil. The caller holds l.mu.
 func (l *changeLogs) find(departure uint64) *changeLog {
 	for _, log := range l.all {
 		if log.departure == departure && !log.over() {
@@ -149,13 +150,13 @@ func (l *changeLogs) find(departure uint64) *changeLog {
 
 // leave takes note of peers that left the view.
 func (log *changeLog) leave(peers []string) {
-	for _, peer := range peers {
+	for _, name := range peers {
 		switch {
-		case slices.Contains(log.left, peer):
+		case slices.Contains(log.left, name):
 		case len(log.left) == mostLeft:
 			log.full = true
 		default:
-			log.left = append(log.left, peer)
+			log.left = append(log.left, name)
 		}
 	}
 }
@@ -173,16 +174,16 @@ func (l *changeLogs) leave(peers []string) {
 // A change is told to the Candidates of its keys. If this process comes first of those that
 // are in the view, only such may have come before it that have left: with fewer of them
 // than there are stand-ins, it was a candidate all the time. Who came since, and stayed,
-// comes after it. l.mu is held.
+// comes after it. The caller holds l.mu.
 func (l *changeLogs) complete(log *changeLog, inView map[string]bool) bool {
 	gone := make(map[string]bool)
 	for _, later := range l.all[slices.Index(l.all, log):] {
 		if later.full {
 			return false
 		}
-		for _, peer := range later.left {
-			if !inView[peer] {
-				gone[peer] = true
+		for _, name := range later.left {
+			if !inView[name] {
+				gone[name] = true
 			}
 		}
 	}

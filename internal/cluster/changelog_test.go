@@ -19,7 +19,7 @@ func has(changed []byte, key string) bool {
 	return changed != nil && bitOf(changed, "test", key)
 }
 
-func changeOf(keys ...string) *Change { return &Change{Group: "test", Keys: keys} }
+func changeOf(keys ...string) *peer.Change { return &peer.Change{Group: "test", Keys: keys} }
 
 // The bits are the same in all processes and versions: they are on the wire, and in files.
 func TestChangeLogBits(t *testing.T) {
@@ -40,7 +40,7 @@ func TestChangeLogBits(t *testing.T) {
 	if n := slices.IndexFunc(changed, func(b byte) bool { return b != 0 }); !has(changed, "Tom") || has(changed, "Jack") {
 		t.Errorf("byte %d is set, want only the bit of the key that was changed", n)
 	}
-	l.note(&Change{Group: "other", All: true})
+	l.note(&peer.Change{Group: "other", All: true})
 	if changed, _, _ = l.since([]uint64{7}, nil); slices.ContainsFunc(changed, func(b byte) bool { return b != 0xff }) {
 		t.Error("after a Clear there are keys that were not changed")
 	}
@@ -142,27 +142,27 @@ func TestRegainedLogs(t *testing.T) {
 	before.note(changeOf("key"))
 	f := &pb.Farewell{Logs: before.saved()}
 	for name, c := range map[string]struct {
-		regain func(p *Cluster)
+		regain func(cluster *Cluster)
 		known  bool
 	}{
-		"all files":         {func(p *Cluster) { p.Regain(9, f); p.Regain(9, f) }, true},
-		"a file is missing": {func(p *Cluster) { p.Regain(9, f); p.Regain(0, nil) }, false},
-		"the first one":     {func(p *Cluster) { p.Regain(0, nil); p.Regain(9, f) }, false},
-		"two departures":    {func(p *Cluster) { p.Regain(9, f); p.Regain(8, f) }, false},
-		"a lapse":           {func(p *Cluster) { p.Regain(9, f); p.logs.lose(true) }, false},
-		"rubbish": {func(p *Cluster) {
-			p.Regain(9, &pb.Farewell{Logs: []*pb.ChangeLog{nil, {Departure: 7}, {Changed: make([]byte, logBytes)}}})
+		"all files":         {func(cluster *Cluster) { cluster.Regain(9, f); cluster.Regain(9, f) }, true},
+		"a file is missing": {func(cluster *Cluster) { cluster.Regain(9, f); cluster.Regain(0, nil) }, false},
+		"the first one":     {func(cluster *Cluster) { cluster.Regain(0, nil); cluster.Regain(9, f) }, false},
+		"two departures":    {func(cluster *Cluster) { cluster.Regain(9, f); cluster.Regain(8, f) }, false},
+		"a lapse":           {func(cluster *Cluster) { cluster.Regain(9, f); cluster.logs.lose(true) }, false},
+		"rubbish": {func(cluster *Cluster) {
+			cluster.Regain(9, &pb.Farewell{Logs: []*pb.ChangeLog{nil, {Departure: 7}, {Changed: make([]byte, logBytes)}}})
 		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := &Cluster{logs: newChangeLogs()}
-			p.logs.begin(5, "b")
-			c.regain(p)
-			changed, known, unbroken := p.logs.since([]uint64{7}, nil)
+			cluster := &Cluster{logs: newChangeLogs()}
+			cluster.logs.begin(5, "b")
+			c.regain(cluster)
+			changed, known, unbroken := cluster.logs.since([]uint64{7}, nil)
 			if known != c.known || unbroken || has(changed, "key") != c.known {
 				t.Errorf("known %t, unbroken %t, the key's bit %t", known, unbroken, has(changed, "key"))
 			}
-			if _, _, unbroken := p.logs.since([]uint64{5}, nil); unbroken != (name != "a lapse") {
+			if _, _, unbroken := cluster.logs.since([]uint64{5}, nil); unbroken != (name != "a lapse") {
 				t.Errorf("what it noted itself is unbroken: %t", unbroken)
 			}
 		})
@@ -177,10 +177,10 @@ func TestChangeLogsOfALapse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := newFake(t, self, new(fakeNet), func(cfg *Config) { cfg.Discovery = static })
-	defer shutdown(t.Context(), p)
-	p.Regain(9, &pb.Farewell{Logs: []*pb.ChangeLog{{Departure: 7, Changed: make([]byte, logBytes)}}})
-	p.logs.begin(5, "b")
+	c := newFake(t, self, new(fakeNet), func(cfg *Config) { cfg.Discovery = static })
+	defer shutdown(t.Context(), c)
+	c.Regain(9, &pb.Farewell{Logs: []*pb.ChangeLog{{Departure: 7, Changed: make([]byte, logBytes)}}})
+	c.logs.begin(5, "b")
 	for _, step := range []struct {
 		view  discovery.View
 		known bool
@@ -191,10 +191,10 @@ func TestChangeLogsOfALapse(t *testing.T) {
 		{discovery.View{Peers: []string{self}, Lapsed: true}, false},
 		{discovery.View{Peers: []string{self}}, false},
 	} {
-		p.membership.take(step.view)
+		c.membership.take(step.view)
 		for _, departure := range []uint64{7, 5} {
 			var answer peer.Changed
-			p.answerSince([]uint64{departure}, &answer)
+			c.answerSince([]uint64{departure}, &answer)
 			if answer.SinceDeparture != step.known {
 				t.Errorf("after the view %v: departure %d known %t, want %t", step.view, departure, answer.SinceDeparture, step.known)
 			}

@@ -27,7 +27,7 @@ import (
 type Group interface {
 	Name() string
 	// Pick returns the n-th peer for key, as the group sees it.
-	Pick(key string, n int) Peer
+	Pick(key string, n int) peer.Peer
 	// DropAll drops all values that are cached here, or on their way.
 	DropAll()
 	// Consistent reports whether the group keeps nothing while this process has lapsed.
@@ -36,10 +36,10 @@ type Group interface {
 	// since the view changed at that instant, and returns those that can be offered.
 	ViewChanged(at clock.Instant) []Moved
 	// ServeChange does what a peer's Change says.
-	ServeChange(ctx context.Context, c Change) []Holder
+	ServeChange(ctx context.Context, c peer.Change) []peer.Holder
 	// TakeOver gets a value that a peer offers, unless there is one. The peer left the view
 	// at that instant; zero, if it is in the view.
-	TakeOver(ctx context.Context, key string, from Peer, left clock.Instant)
+	TakeOver(ctx context.Context, key string, from peer.Peer, left clock.Instant)
 	// Drain returns when no load and no fetch is in progress, or ctx has ended.
 	Drain(ctx context.Context) error
 	// HasSnapshot reports whether the group has a WithSnapshot. The following are for those.
@@ -219,7 +219,7 @@ func (c *Cluster) Groups() map[string]Group { return *c.groups.Load() }
 
 // Pick returns the n-th peer for key in the ring's order; nil, if that is this process, or there
 // are no more than n.
-func (c *Cluster) Pick(key string, n int) Peer {
+func (c *Cluster) Pick(key string, n int) peer.Peer {
 	v := c.view.Load()
 	if n == 0 {
 		return v.peers[v.ring.OwnerIndex(key)]
@@ -231,7 +231,7 @@ func (c *Cluster) Pick(key string, n int) Peer {
 }
 
 // Peers returns all peers but this process.
-func (c *Cluster) Peers() []Peer { return slices.Clone(c.view.Load().others) }
+func (c *Cluster) Peers() []peer.Peer { return slices.Clone(c.view.Load().others) }
 
 // Members returns all peers but this process, in the order of the list.
 func (c *Cluster) Members() []*Member {
@@ -293,7 +293,7 @@ func (c *Cluster) Self() string { return c.self }
 func (c *Cluster) Closed() bool { return c.closed.Load() }
 
 // NoteChange records a change for those who restart.
-func (c *Cluster) NoteChange(change *Change) { c.logs.note(change) }
+func (c *Cluster) NoteChange(change *peer.Change) { c.logs.note(change) }
 
 // Misplaced reports whether this process has the name of another one: what it keeps would not
 // be dropped by the changes of others.
@@ -303,7 +303,7 @@ func (c *Cluster) Misplaced() bool { return c.own.wrong.Load() }
 // is not known then. It waits for the first look.
 func (c *Cluster) MisplacedError(ctx context.Context) error {
 	c.own.wait(ctx)
-	if e := c.problems.of(c.self, WrongProcess); e != nil {
+	if e := c.problems.of(c.self, peer.WrongProcess); e != nil {
 		return e
 	}
 	return nil

@@ -54,9 +54,9 @@ const (
 	asksOfWatch = 16
 )
 
-func newConfigWatch(p *Cluster) *configWatch {
+func newConfigWatch(c *Cluster) *configWatch {
 	return &configWatch{
-		pool: p, over: make(chan struct{}), differ: make(map[string]mismatch), lacking: make(map[string]mismatch),
+		pool: c, over: make(chan struct{}), differ: make(map[string]mismatch), lacking: make(map[string]mismatch),
 		groups: make(map[string]uint64), asked: make(map[string]bothGroups),
 	}
 }
@@ -95,11 +95,11 @@ func (w *configWatch) end() {
 
 // saidGroups records what a peer says of its groups, see groupsID, and begins to look if they
 // are others than here.
-func (w *configWatch) saidGroups(peer string, id uint64) {
+func (w *configWatch) saidGroups(name string, id uint64) {
 	w.mu.Lock()
-	changed := w.groups[peer] != id && id != 0
+	changed := w.groups[name] != id && id != 0
 	if changed {
-		w.groups[peer] = id
+		w.groups[name] = id
 	}
 	w.mu.Unlock()
 	if changed && id != w.pool.groupsID.Load() {
@@ -119,9 +119,9 @@ func (w *configWatch) look() {
 	others, lacking := w.suspects()
 	var asks errgroup.Group
 	asks.SetLimit(asksOfWatch)
-	for peer, both := range others {
+	for name, both := range others {
 		asks.Go(func() error {
-			w.ask(peer, both, lacking[peer])
+			w.ask(name, both, lacking[name])
 			return nil
 		})
 	}
@@ -141,9 +141,9 @@ func (w *configWatch) look() {
 // The caller holds w.mu.
 func (w *configWatch) unasked() (peers []string) {
 	mine := w.pool.groupsID.Load()
-	for peer, theirs := range w.groups {
-		if theirs != mine && w.asked[peer] != (bothGroups{theirs, mine}) {
-			peers = append(peers, peer)
+	for name, theirs := range w.groups {
+		if theirs != mine && w.asked[name] != (bothGroups{theirs, mine}) {
+			peers = append(peers, name)
 		}
 	}
 	slices.Sort(peers)
@@ -153,71 +153,71 @@ func (w *configWatch) unasked() (peers []string) {
 // suspects returns the peers that are to be asked: whether each has another list, and which
 // may lack groups. It forgets those that are no peers any more.
 func (w *configWatch) suspects() (others, lacking map[string]bool) {
-	p := w.pool
-	p.consent.mu.Lock()
-	v, dissent := p.view.Load(), maps.Clone(p.consent.dissent)
-	p.consent.mu.Unlock()
+	c := w.pool
+	c.consent.mu.Lock()
+	v, dissent := c.view.Load(), maps.Clone(c.consent.dissent)
+	c.consent.mu.Unlock()
 	others, lacking = make(map[string]bool), make(map[string]bool)
-	mine := p.groupsID.Load()
+	mine := c.groupsID.Load()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	gone := func(peer string) bool { return v.has(peer) == nil }
-	maps.DeleteFunc(w.groups, func(peer string, _ uint64) bool { return gone(peer) })
-	maps.DeleteFunc(w.asked, func(peer string, _ bothGroups) bool { return gone(peer) })
-	maps.DeleteFunc(w.differ, func(peer string, _ mismatch) bool { return gone(peer) })
-	maps.DeleteFunc(w.lacking, func(peer string, _ mismatch) bool { return gone(peer) })
-	for peer, id := range w.groups {
+	gone := func(name string) bool { return v.has(name) == nil }
+	maps.DeleteFunc(w.groups, func(name string, _ uint64) bool { return gone(name) })
+	maps.DeleteFunc(w.asked, func(name string, _ bothGroups) bool { return gone(name) })
+	maps.DeleteFunc(w.differ, func(name string, _ mismatch) bool { return gone(name) })
+	maps.DeleteFunc(w.lacking, func(name string, _ mismatch) bool { return gone(name) })
+	for name, id := range w.groups {
 		if id != mine {
-			others[peer], lacking[peer] = false, true
+			others[name], lacking[name] = false, true
 		} else {
-			w.solve(w.lacking, peer, MissingGroup)
+			w.solve(w.lacking, name, peer.MissingGroup)
 		}
 	}
-	for peer := range dissent {
-		if !gone(peer) {
-			others[peer] = true
+	for name := range dissent {
+		if !gone(name) {
+			others[name] = true
 		}
 	}
-	for peer := range w.differ {
-		if !others[peer] {
-			w.solve(w.differ, peer, DifferentLists)
+	for name := range w.differ {
+		if !others[name] {
+			w.solve(w.differ, name, peer.DifferentLists)
 		}
 	}
 	return others, lacking
 }
 
 // solve removes a problem of a peer, if it has it. The caller holds w.mu.
-func (w *configWatch) solve(all map[string]mismatch, peer string, kind ConfigProblem) {
-	if _, ok := all[peer]; ok {
-		delete(all, peer)
-		w.pool.problems.solved(peer, kind)
+func (w *configWatch) solve(all map[string]mismatch, name string, kind peer.ConfigProblem) {
+	if _, ok := all[name]; ok {
+		delete(all, name)
+		w.pool.problems.solved(name, kind)
 	}
 }
 
 // ask asks a peer for its list and its groups. What is not answered is no problem of the
 // configuration.
-func (w *configWatch) ask(peer string, differs, lacks bool) {
-	p := w.pool
-	ctx, cancel := context.WithTimeout(p.life, p.detectionTime())
+func (w *configWatch) ask(name string, differs, lacks bool) {
+	c := w.pool
+	ctx, cancel := context.WithTimeout(c.life, c.detectionTime())
 	defer cancel()
-	difference, answer := p.askDifference(ctx, peer)
+	difference, answer := c.askDifference(ctx, name)
 	if !differs {
 		difference = ""
 	}
 	missing := ""
 	if lacks {
-		missing = w.missing(peer, answer)
+		missing = w.missing(name, answer)
 	}
-	w.found(w.differ, peer, DifferentLists, "the lists of peers differ: %s: want the same list in all processes", difference)
-	w.found(w.lacking, peer, MissingGroup, "it has no group of the name %s: want the same groups in all processes", missing)
+	w.found(w.differ, name, peer.DifferentLists, "the lists of peers differ: %s: want the same list in all processes", difference)
+	w.found(w.lacking, name, peer.MissingGroup, "it has no group of the name %s: want the same groups in all processes", missing)
 }
 
 // missing returns the names of the groups that a peer lacks by its answer, for people to read.
 // answer is nil if it has not answered: then nothing is known of its groups until it says more.
 // Nor is it of those of an earlier version, which does not say any.
 func (w *configWatch) missing(name string, answer *peer.Changed) string {
-	p := w.pool
-	mine := p.groupsID.Load() // before the groups themselves: of those that come meanwhile it is asked again
+	c := w.pool
+	mine := c.groupsID.Load() // before the groups themselves: of those that come meanwhile it is asked again
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if answer == nil || answer.Groups == 0 {
@@ -225,27 +225,27 @@ func (w *configWatch) missing(name string, answer *peer.Changed) string {
 		return ""
 	}
 	w.groups[name], w.asked[name] = answer.Groups, bothGroups{answer.Groups, mine}
-	return quote.Some(quote.All(lacking(slices.Sorted(maps.Keys(*p.groups.Load())), slices.Sorted(slices.Values(answer.GroupNames)))))
+	return quote.Some(quote.All(lacking(slices.Sorted(maps.Keys(*c.groups.Load())), slices.Sorted(slices.Values(answer.GroupNames)))))
 }
 
 // found records what is wrong with a peer; nothing, if what is empty. If it lasts, it is a
 // problem.
-func (w *configWatch) found(all map[string]mismatch, peer string, kind ConfigProblem, format, what string) {
+func (w *configWatch) found(all map[string]mismatch, name string, kind peer.ConfigProblem, format, what string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if what == "" {
-		w.solve(all, peer, kind)
+		w.solve(all, name, kind)
 		return
 	}
 	now := clock.Now()
-	m, known := all[peer]
+	m, known := all[name]
 	if !known {
 		m.since = now
 	}
 	m.what = what
-	all[peer] = m
+	all[name] = m
 	if now >= m.since.Plus(min(differAfter, w.pool.handover.time/2)) {
-		w.pool.problems.found(peer, kind, fmt.Errorf(format, what))
+		w.pool.problems.found(name, kind, fmt.Errorf(format, what))
 	}
 }
 
@@ -265,8 +265,8 @@ func (w *configWatch) groupsMissing() (next <-chan struct{}, err error) {
 		return nil, nil
 	}
 	var texts []string
-	for _, peer := range slices.Sorted(maps.Keys(w.lacking)) {
-		texts = append(texts, fmt.Sprintf("%s has no group %s", peer, w.lacking[peer].what))
+	for _, name := range slices.Sorted(maps.Keys(w.lacking)) {
+		texts = append(texts, fmt.Sprintf("%s has no group %s", name, w.lacking[name].what))
 	}
 	return w.over, fmt.Errorf("peers lack groups that this process has: %s", quote.Some(texts))
 }
@@ -277,9 +277,9 @@ func (w *configWatch) withDifferences(peers []string) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	texts := slices.Clone(peers)
-	for i, peer := range texts {
-		if what := w.differ[peer].what; what != "" {
-			texts[i] = fmt.Sprintf("%s (%s)", peer, what)
+	for i, name := range texts {
+		if what := w.differ[name].what; what != "" {
+			texts[i] = fmt.Sprintf("%s (%s)", name, what)
 		}
 	}
 	return quote.Some(texts)
@@ -296,13 +296,13 @@ func groupsID(groups map[string]Group) uint64 {
 }
 
 // answerGroups says which groups this process has: all their names only if they are asked for.
-func (p *Cluster) answerGroups(answer *peer.Changed, names bool) {
-	answer.Groups = p.groupsID.Load()
+func (c *Cluster) answerGroups(answer *peer.Changed, names bool) {
+	answer.Groups = c.groupsID.Load()
 	if !names {
 		return
 	}
 	bytes := 0
-	for _, name := range slices.Sorted(maps.Keys(*p.groups.Load())) {
+	for _, name := range slices.Sorted(maps.Keys(*c.groups.Load())) {
 		if bytes += len(name) + 8; bytes > mostMembersBytes/2 {
 			return
 		}
@@ -312,9 +312,9 @@ func (p *Cluster) answerGroups(answer *peer.Changed, names bool) {
 
 // AskedForMissing warns that a peer asks for a group that this process does not have. It is
 // one warning, whatever the peers and the names, and none for those that are not on the list.
-func (p *Cluster) AskedForMissing(from, name string) {
-	if p.view.Load().lists(from) {
-		p.problems.degraded(p.self,
+func (c *Cluster) AskedForMissing(from, name string) {
+	if c.view.Load().lists(from) {
+		c.problems.degraded(c.self,
 			"peers ask for a group that this process does not have, which is normal for a moment in a deploy that brings it: want the same groups in all processes, each made before Set or Join",
 			fmt.Errorf("%s asks for a group named %s", from, quote.Key(name)))
 	}

@@ -14,30 +14,30 @@ import (
 // many peers there are.
 func TestP8AgreementIsASnapshot(t *testing.T) {
 	const peers = 1000
-	pool := newFake(t, "http://self", new(fakeNet), nil)
+	c := newFake(t, "http://self", new(fakeNet), nil)
 	names := []string{"http://self"}
 	for i := range peers {
 		names = append(names, fmt.Sprintf("http://peer-%d", i))
 	}
-	if err := pool.Set(names); err != nil {
+	if err := c.Set(names); err != nil {
 		t.Fatal(err)
 	}
-	pool.background.Wait()
-	view := pool.view.Load()
+	c.background.Wait()
+	view := c.view.Load()
 	snapshots := make([]Agreement, 0, peers)
 	for i := range peers {
-		snapshots = append(snapshots, pool.Agreement())
-		pool.heard(names[1+i], &said{State: saying(0, 0, view.id)})
+		snapshots = append(snapshots, c.Agreement())
+		c.heard(names[1+i], &said{State: saying(0, 0, view.id)})
 	}
-	for i, a := range snapshots {
-		if len(a.agreed) != i {
-			t.Fatalf("when %d of the peers had been heard, %d had agreed", i, len(a.agreed))
+	for i, state := range snapshots {
+		if len(state.agreed) != i {
+			t.Fatalf("when %d of the peers had been heard, %d had agreed", i, len(state.agreed))
 		}
 	}
-	if a := pool.Agreement(); !a.Confirmed(view.named[names[peers]]) || a.Epoch != snapshots[0].Epoch {
+	if state := c.Agreement(); !state.Confirmed(view.named[names[peers]]) || state.Epoch != snapshots[0].Epoch {
 		t.Errorf("the last peer is not heard, or that it agrees is taken for a change of the view")
 	}
-	if n := testing.AllocsPerRun(100, func() { pool.heard(names[1], &said{State: saying(0, 0, view.id)}) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { c.heard(names[1], &said{State: saying(0, 0, view.id)}) }); n != 0 {
 		t.Errorf("%v allocations to hear what is known, want none", n)
 	}
 }
@@ -45,9 +45,9 @@ func TestP8AgreementIsASnapshot(t *testing.T) {
 // What a peer answered before its view changed, and what it has announced since, may come in
 // the other order. Then what was announced stands.
 func TestP8LateAnswerIsNoDissent(t *testing.T) {
-	pool, self, peer := unheardPair(t)
-	pool.background.Wait()
-	view, other := pool.view.Load().id, viewID([]string{self, peer, "http://third"})
+	c, self, name := unheardPair(t)
+	c.background.Wait()
+	view, other := c.view.Load().id, viewID([]string{self, name, "http://third"})
 	for _, step := range []struct {
 		what    string
 		said    said
@@ -62,15 +62,15 @@ func TestP8LateAnswerIsNoDissent(t *testing.T) {
 		{"another one, by an earlier version", said{State: saying(0, 0, other)}, true},
 		{"this view, by an earlier version", said{State: saying(0, 0, view)}, false},
 	} {
-		pool.heard(peer, &step.said)
-		if got := pool.Agreement().Dissenter != ""; got != step.dissent {
+		c.heard(name, &step.said)
+		if got := c.Agreement().Dissenter != ""; got != step.dissent {
 			t.Errorf("%s: the peer dissents: %v, want %v", step.what, got, step.dissent)
 		}
 	}
-	epoch := pool.Agreement().Epoch
-	pool.heard(peer, &said{State: saying(2, 9, view)})
-	pool.heard(peer, &said{State: saying(2, 8, view), anew: true})
-	if pool.Agreement().Epoch == epoch {
+	epoch := c.Agreement().Epoch
+	c.heard(name, &said{State: saying(2, 9, view)})
+	c.heard(name, &said{State: saying(2, 8, view), anew: true})
+	if c.Agreement().Epoch == epoch {
 		t.Error("an announcement that came late does not count as a change of the view")
 	}
 }
@@ -78,22 +78,22 @@ func TestP8LateAnswerIsNoDissent(t *testing.T) {
 // What a peer said before it left may come after, or at the same time. It stays out of the
 // view, until another process says something at its address.
 func TestLateWordOfWhoHasLeft(t *testing.T) {
-	pool, _, peer := unheardPair(t)
-	defer shutdown(t.Context(), pool)
+	c, _, name := unheardPair(t)
+	defer shutdown(t.Context(), c)
 	for process := range uint32(500) {
 		before, leaving := saying(process+1, 1, 1), saying(process+1, 2, 1)
 		leaving.Leaving = true
-		pool.heard(peer, &said{State: before, anew: true})
-		if !pool.Knows(peer) {
+		c.heard(name, &said{State: before, anew: true})
+		if !c.Knows(name) {
 			t.Fatal("a new process is not back in the view")
 		}
 		var all sync.WaitGroup
 		for range 4 {
-			all.Go(func() { pool.heard(peer, &said{State: before}) })
+			all.Go(func() { c.heard(name, &said{State: before}) })
 		}
-		all.Go(func() { pool.heard(peer, &said{State: leaving}) })
+		all.Go(func() { c.heard(name, &said{State: leaving}) })
 		all.Wait()
-		if pool.Knows(peer) {
+		if c.Knows(name) {
 			t.Fatalf("a peer that has left is in the view, in try %d", process)
 		}
 	}
@@ -102,14 +102,14 @@ func TestLateWordOfWhoHasLeft(t *testing.T) {
 // Names of no peers, however many a message has, hold up nobody who wants to change the
 // view.
 func TestP10AbsentStrangers(t *testing.T) {
-	pool, self, other := unheardPair(t)
-	defer shutdown(t.Context(), pool)
-	pool.mu.Lock()
-	defer pool.mu.Unlock()
+	c, self, other := unheardPair(t)
+	defer shutdown(t.Context(), c)
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	heard := make(chan struct{})
 	go func() {
 		defer close(heard)
-		pool.heard(other, &said{State: peer.State{View: 1, Absent: []string{"", self, "http://stranger"}}})
+		c.heard(other, &said{State: peer.State{View: 1, Absent: []string{"", self, "http://stranger"}}})
 	}()
 	select {
 	case <-heard:
@@ -119,14 +119,14 @@ func TestP10AbsentStrangers(t *testing.T) {
 }
 
 // unheardPair makes a cluster that has one peer, which cannot be reached.
-func unheardPair(t *testing.T) (pool *Cluster, self, peer string) {
+func unheardPair(t *testing.T) (c *Cluster, self, name string) {
 	t.Helper()
-	self, peer = "http://self", "http://peer"
-	pool = newFake(t, self, new(fakeNet), nil)
-	if err := pool.Set([]string{self, peer}); err != nil {
+	self, name = "http://self", "http://peer"
+	c = newFake(t, self, new(fakeNet), nil)
+	if err := c.Set([]string{self, name}); err != nil {
 		t.Fatal(err)
 	}
-	return pool, self, peer
+	return c, self, name
 }
 
 // saying returns what a process says of itself when it says something for the n-th time.

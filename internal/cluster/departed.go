@@ -36,30 +36,30 @@ const (
 // TellDeparted tells peers that left the view of a change, all of them together for no
 // longer than the detection time. The returned func waits for those that have not failed
 // before; nobody waits for the others.
-func (p *Cluster) TellDeparted(ctx context.Context, peers []Peer, c Change) (wait func()) {
+func (c *Cluster) TellDeparted(ctx context.Context, peers []peer.Peer, change peer.Change) (wait func()) {
 	var most time.Duration
 	var fresh, failed []*Member
 	for _, other := range peers {
-		h, ok := other.(*Member)
+		m, ok := other.(*Member)
 		if !ok {
 			continue
 		}
-		most = p.detectionTime()
-		switch again := clock.Instant(h.untold.Load()); {
+		most = c.detectionTime()
+		switch again := clock.Instant(m.untold.Load()); {
 		case again == 0:
-			fresh = append(fresh, h)
+			fresh = append(fresh, m)
 		case clock.Now() >= again:
-			failed = append(failed, h)
+			failed = append(failed, m)
 		}
 	}
 	if len(failed) > 0 {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), most)
-		for _, h := range failed { // other changes leave them alone meanwhile
-			h.untold.Store(int64(clock.Now() + clock.Instant(clock.Jitter(departedAgain))))
+		for _, m := range failed { // other changes leave them alone meanwhile
+			m.untold.Store(int64(clock.Now() + clock.Instant(clock.Jitter(departedAgain))))
 		}
 		go func() {
 			defer cancel()
-			tellEach(ctx, failed, c)
+			tellEach(ctx, failed, change)
 		}()
 	}
 	if len(fresh) == 0 {
@@ -73,25 +73,25 @@ func (p *Cluster) TellDeparted(ctx context.Context, peers []Peer, c Change) (wai
 	go func() {
 		defer close(told)
 		defer cancel()
-		tellEach(ctx, fresh, c)
+		tellEach(ctx, fresh, change)
 	}()
 	return func() { <-told }
 }
 
 // tellEach tells departed peers of a change until ctx ends, and notes which could not be told.
-func tellEach(ctx context.Context, peers []*Member, c Change) {
+func tellEach(ctx context.Context, peers []*Member, change peer.Change) {
 	var tells errgroup.Group
 	tells.SetLimit(departedAtOnce)
-	for _, h := range peers {
+	for _, m := range peers {
 		tells.Go(func() error {
 			err := ctx.Err() // the others took all the time
 			if err == nil {
-				_, err = h.Change(ctx, c)
+				_, err = m.Change(ctx, change)
 			}
 			if err != nil && (peer.Unreachable(err) || ctx.Err() != nil) {
-				h.untold.Store(int64(clock.Now() + clock.Instant(clock.Jitter(departedAgain))))
+				m.untold.Store(int64(clock.Now() + clock.Instant(clock.Jitter(departedAgain))))
 			} else {
-				h.untold.Store(0)
+				m.untold.Store(0)
 			}
 			return nil
 		})
@@ -101,18 +101,18 @@ func tellEach(ctx context.Context, peers []*Member, c Change) {
 
 // forget forgets a peer that left the view so long ago that it is told of no changes any
 // more. With it goes the view before, if the present one is as old as that.
-func (p *Cluster) forget(peer *Member) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.consent.mu.Lock()
-	defer p.consent.mu.Unlock()
+func (c *Cluster) forget(m *Member) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.consent.mu.Lock()
+	defer c.consent.mu.Unlock()
 	long := clock.Now() - clock.Instant(longestDeparted)
-	if at, ok := p.consent.departed[peer]; ok && at <= long {
-		delete(p.consent.departed, peer)
+	if at, ok := c.consent.departed[m]; ok && at <= long {
+		delete(c.consent.departed, m)
 	}
-	if v := p.view.Load(); v.before != nil && v.since <= long {
+	if v := c.view.Load(); v.before != nil && v.since <= long {
 		same := *v
 		same.before = &view{id: v.before.id, since: v.before.since, handed: v.before.handed} // there was one
-		p.view.Store(&same)
+		c.view.Store(&same)
 	}
 }

@@ -17,32 +17,32 @@ const mostMembersBytes = 32 << 10
 // difference asks a peer for its view, and returns what it has that this process's view has
 // not, and the other way round, for people to read. It is empty if the views are the same, or
 // if the peer is not in this process's view or does not answer.
-func (p *Cluster) difference(ctx context.Context, peer string) string {
-	difference, _ := p.askDifference(ctx, peer)
+func (c *Cluster) difference(ctx context.Context, name string) string {
+	difference, _ := c.askDifference(ctx, name)
 	return difference
 }
 
 // askDifference does what difference does, and returns the answer as well: nil, if there was
 // none.
-func (p *Cluster) askDifference(ctx context.Context, peer string) (difference string, changed *peer.Changed) {
-	h := p.view.Load().has(peer)
-	if h == nil {
+func (c *Cluster) askDifference(ctx context.Context, name string) (difference string, changed *peer.Changed) {
+	m := c.view.Load().has(name)
+	if m == nil {
 		return "", nil
 	}
-	answer, err := h.change(ctx, Change{Members: true})
+	answer, err := m.change(ctx, peer.Change{Members: true})
 	if err != nil {
 		return "", nil
 	}
-	return p.differenceTo(&answer), &answer
+	return c.differenceTo(&answer), &answer
 }
 
 // differenceTo is the difference to the view of the peer whose answer this is.
-func (p *Cluster) differenceTo(answer *peer.Changed) string {
-	v := p.view.Load()
+func (c *Cluster) differenceTo(answer *peer.Changed) string {
+	v := c.view.Load()
 	if answer.State.View == 0 || answer.State.View == v.id {
 		return ""
 	}
-	mine, theirs := v.members(p.self), p.validMembers(answer.Members)
+	mine, theirs := v.members(c.self), c.validMembers(answer.Members)
 	if len(theirs) == 0 || len(theirs) != answer.Size {
 		return fmt.Sprintf("its list has %s, with the number %x, and this one's %d, with the number %x",
 			sizeOf(answer.Size), answer.State.View, len(mine), v.id)
@@ -71,8 +71,8 @@ func (v *view) members(self string) []string {
 }
 
 // answerMembers says what is in the view of this process.
-func (p *Cluster) answerMembers(answer *peer.Changed) {
-	members := p.view.Load().members(p.self)
+func (c *Cluster) answerMembers(answer *peer.Changed) {
+	members := c.view.Load().members(c.self)
 	answer.Size = len(members)
 	bytes := 0
 	for _, name := range members {
@@ -84,8 +84,8 @@ func (p *Cluster) answerMembers(answer *peer.Changed) {
 }
 
 // validMembers returns those of a peer's members that can be peers, in order and each once.
-func (p *Cluster) validMembers(members []string) []string {
-	valid := slices.DeleteFunc(slices.Clone(members), func(name string) bool { return p.transport.Check(name) != nil })
+func (c *Cluster) validMembers(members []string) []string {
+	valid := slices.DeleteFunc(slices.Clone(members), func(name string) bool { return c.transport.Check(name) != nil })
 	slices.Sort(valid)
 	return slices.Compact(valid)
 }

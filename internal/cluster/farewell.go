@@ -20,40 +20,40 @@ type ending struct {
 	witnesses map[string]bool // those that have said that they know of the departure
 }
 
-// beginEnding takes note of who is there. p.mu is held.
-func (p *Cluster) beginEnding() {
-	if p.leaving.Load() {
+// beginEnding takes note of who is there. The caller holds c.mu.
+func (c *Cluster) beginEnding() {
+	if c.leaving.Load() {
 		return
 	}
-	p.ending = ending{max(rand.Uint64(), 1), make(map[string]bool), make(map[string]bool)}
-	for _, name := range p.listed {
-		p.ending.peers[name] = true
+	c.ending = ending{max(rand.Uint64(), 1), make(map[string]bool), make(map[string]bool)}
+	for _, name := range c.listed {
+		c.ending.peers[name] = true
 	}
 	// What this process changes when it has left, the next one at its address can tell
 	// the others by this log.
-	p.logs.begin(p.ending.departure, p.self)
+	c.logs.begin(c.ending.departure, c.self)
 }
 
 // witness takes note that a peer knows of the departure.
-func (p *Cluster) witness(peer string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.ending.witnesses[peer] = true
+func (c *Cluster) witness(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ending.witnesses[name] = true
 }
 
 // farewell returns what is saved in each snapshot.
-func (p *Cluster) farewell() *pb.Farewell {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	f := &pb.Farewell{Logs: p.logs.saved(), Witnesses: slices.Sorted(maps.Keys(p.ending.witnesses))}
-	peers := maps.Clone(p.ending.peers)
-	for _, name := range p.listed {
+func (c *Cluster) farewell() *pb.Farewell {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f := &pb.Farewell{Logs: c.logs.saved(), Witnesses: slices.Sorted(maps.Keys(c.ending.witnesses))}
+	peers := maps.Clone(c.ending.peers)
+	for _, name := range c.listed {
 		peers[name] = true
 	}
 	for _, log := range f.Logs { // they may be back
 		peers[log.Peer] = true
 	}
-	delete(peers, p.self)
+	delete(peers, c.self)
 	f.Peers = slices.Sorted(maps.Keys(peers))
 	return f
 }
@@ -66,19 +66,19 @@ func (p *Cluster) farewell() *pb.Farewell {
 // told all peers, twice: the second time after this process was found to be gone, and by
 // then the witnesses had begun their logs. A change that this process makes by itself
 // removes the files (OutdateSnapshots).
-func (p *Cluster) SaveSnapshots() error {
-	if p.stateless {
+func (c *Cluster) SaveSnapshots() error {
+	if c.stateless {
 		return nil
 	}
-	note := func() ([]byte, error) { return proto.Marshal(p.farewell()) }
+	note := func() ([]byte, error) { return proto.Marshal(c.farewell()) }
 	var errs []error
-	for _, g := range *p.groups.Load() {
+	for _, g := range *c.groups.Load() {
 		if !g.HasSnapshot() {
 			continue
 		}
-		if err := g.Save(p.ending.departure, note); err != nil {
+		if err := g.Save(c.ending.departure, note); err != nil {
 			err = fmt.Errorf("the snapshot of group %q: %w", g.Name(), err)
-			p.log.Warn("the next process begins cold", "err", err)
+			c.log.Warn("the next process begins cold", "err", err)
 			errs = append(errs, err)
 		}
 	}
@@ -87,12 +87,12 @@ func (p *Cluster) SaveSnapshots() error {
 
 // OutdateSnapshots removes the files, because this process has made a change that they do
 // not know of. If it cannot, the change is not complete.
-func (p *Cluster) OutdateSnapshots() error {
-	if !p.leaving.Load() { // none is written before
+func (c *Cluster) OutdateSnapshots() error {
+	if !c.leaving.Load() { // none is written before
 		return nil
 	}
 	var errs []error
-	for _, g := range *p.groups.Load() {
+	for _, g := range *c.groups.Load() {
 		errs = append(errs, g.OutdateSnapshot())
 	}
 	return errors.Join(errs...)
@@ -108,15 +108,15 @@ type past struct {
 
 // Regain takes up what the process before this one knew of changes, as its files say; f is
 // nil if a group has none.
-func (p *Cluster) Regain(departure uint64, f *pb.Farewell) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+func (c *Cluster) Regain(departure uint64, f *pb.Farewell) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	switch {
-	case f == nil, p.past.lost, p.past.departure != 0 && p.past.departure != departure:
-		p.past.lost = true
-		p.logs.lose(false)
+	case f == nil, c.past.lost, c.past.departure != 0 && c.past.departure != departure:
+		c.past.lost = true
+		c.logs.lose(false)
 	default:
-		p.past.departure = departure
-		p.logs.regain(f.GetLogs())
+		c.past.departure = departure
+		c.logs.regain(f.GetLogs())
 	}
 }

@@ -22,44 +22,44 @@ const (
 )
 
 // partLater parts with a peer that has no part in the view any more, when it has handed over
-// what this process may own now, unless it is back by then. The caller holds p.mu.
-func (p *Cluster) partLater(peer *Member) {
-	ctx, stay := context.WithCancel(p.life)
-	f := &formerPeer{peer, stay}
-	p.former[peer.name] = f
-	p.background.Go(func() {
+// what this process may own now, unless it is back by then. The caller holds c.mu.
+func (c *Cluster) partLater(m *Member) {
+	ctx, stay := context.WithCancel(c.life)
+	f := &formerPeer{m, stay}
+	c.former[m.name] = f
+	c.background.Go(func() {
 		defer stay()
 		clock.Pause(ctx, partAfter)
-		if !p.dropFormer(f) {
+		if !c.dropFormer(f) {
 			return
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), longestParting)
-		peer.part(ctx)
+		m.part(ctx)
 		cancel()
-		clock.Pause(p.life, longestDeparted-partAfter)
-		p.forget(peer)
+		clock.Pause(c.life, longestDeparted-partAfter)
+		c.forget(m)
 	})
 }
 
 // dropFormer reports whether a former peer is not back, and then it cannot be any more.
-func (p *Cluster) dropFormer(f *formerPeer) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.former[f.name] != f {
+func (c *Cluster) dropFormer(f *formerPeer) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.former[f.name] != f {
 		return false
 	}
-	delete(p.former, f.name)
+	delete(c.former, f.name)
 	return true
 }
 
 // peerOf returns the peer of a name that comes into the view: the one that it was before, with
-// its connection, if it has left lately. The caller holds p.mu.
-func (p *Cluster) peerOf(name string) *Member {
-	f := p.former[name]
+// its connection, if it has left lately. The caller holds c.mu.
+func (c *Cluster) peerOf(name string) *Member {
+	f := c.former[name]
 	if f == nil {
-		return newMember(p, name)
+		return newMember(c, name)
 	}
-	delete(p.former, name)
+	delete(c.former, name)
 	f.stay()
 	f.conn.Wake() // it may have failed because it was gone
 	return f.Member
@@ -75,38 +75,38 @@ type viewChanges struct {
 }
 
 // take returns how long a change has to wait: zero, if it may come now.
-func (c *viewChanges) take() time.Duration {
-	now, most := clock.Now(), float64(c.perSecond)
-	if c.at == 0 {
-		c.left = most
+func (r *viewChanges) take() time.Duration {
+	now, most := clock.Now(), float64(r.perSecond)
+	if r.at == 0 {
+		r.left = most
 	} else {
-		c.left = min(most, c.left+most*time.Duration(now-c.at).Seconds())
+		r.left = min(most, r.left+most*time.Duration(now-r.at).Seconds())
 	}
-	c.at = now
-	if c.left >= 1 {
-		c.left--
+	r.at = now
+	if r.left >= 1 {
+		r.left--
 		return 0
 	}
-	return time.Duration((1 - c.left) / most * float64(time.Second))
+	return time.Duration((1 - r.left) / most * float64(time.Second))
 }
 
 // changeView puts the view of the peers in place that are present now, at once if there were
-// few changes lately. Others wait, and come in one. The caller holds p.mu.
-func (p *Cluster) changeView() {
-	if p.changes.waiting || p.closed.Load() {
+// few changes lately. Others wait, and come in one. The caller holds c.mu.
+func (c *Cluster) changeView() {
+	if c.changes.waiting || c.closed.Load() {
 		return
 	}
-	wait := p.changes.take()
+	wait := c.changes.take()
 	if wait == 0 {
-		p.resetView()
+		c.resetView()
 		return
 	}
-	p.changes.waiting = true
-	p.background.Go(func() {
-		clock.Pause(p.life, wait)
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.changes.waiting = false
-		p.changeView()
+	c.changes.waiting = true
+	c.background.Go(func() {
+		clock.Pause(c.life, wait)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.changes.waiting = false
+		c.changeView()
 	})
 }

@@ -4,35 +4,37 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/peercache/peercache/peer"
 )
 
 // A peer that leaves and comes back, again and again, is the same Peer with one link, and
 // changes the view no more often than is allowed. When it has gone, nothing of it stays.
 func TestPeerThatComesAndGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		self, peer := "http://self", "http://peer"
-		pool := newFake(t, self, new(fakeNet), func(cfg *Config) { cfg.ViewChangeRate = 5 })
-		if err := pool.Set([]string{self, peer, "http://other"}); err != nil {
+		self, name := "http://self", "http://peer"
+		c := newFake(t, self, new(fakeNet), func(cfg *Config) { cfg.ViewChangeRate = 5 })
+		if err := c.Set([]string{self, name, "http://other"}); err != nil {
 			t.Fatal(err)
 		}
-		h := pool.view.Load().has(peer)
-		start, views, last := time.Now(), 0, pool.view.Load().since
+		m := c.view.Load().has(name)
+		start, views, last := time.Now(), 0, c.view.Load().since
 		for process := range uint32(2000) {
 			leaving := saying(process+1, 1, 1)
 			leaving.Leaving, leaving.Departure = true, uint64(process+1)
-			pool.heard(peer, &said{State: leaving})
+			c.heard(name, &said{State: leaving})
 			time.Sleep(time.Millisecond)
-			pool.heard(peer, &said{State: saying(process+2, 1, 1), anew: true})
+			c.heard(name, &said{State: saying(process+2, 1, 1), anew: true})
 			time.Sleep(4 * time.Millisecond)
-			v := pool.view.Load()
+			v := c.view.Load()
 			if v.since != last {
 				last = v.since
 				views++
 			}
-			if now := v.has(peer); now != nil && now != h {
+			if now := v.has(name); now != nil && now != m {
 				t.Fatal("it is another Peer")
 			}
-			if kept := kept(pool); kept.former > 1 || kept.absent > 1 || kept.departed > 1 || kept.logs > 1+logsOfAPeer {
+			if kept := kept(c); kept.former > 1 || kept.absent > 1 || kept.departed > 1 || kept.logs > 1+logsOfAPeer {
 				t.Fatalf("of one peer there are %+v", kept)
 			}
 		}
@@ -40,21 +42,21 @@ func TestPeerThatComesAndGoes(t *testing.T) {
 			t.Errorf("the view has changed %d times in %v, want %d at most", views, time.Since(start), most)
 		}
 		time.Sleep(time.Second)
-		if pool.view.Load().has(peer) != h {
+		if c.view.Load().has(name) != m {
 			t.Error("it is not back")
 		}
-		if err := pool.Set([]string{self}); err != nil {
+		if err := c.Set([]string{self}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(partAfter + longestParting)
 		synctest.Wait()
-		if kept := kept(pool); kept.former+kept.absent+kept.questions+kept.words > 0 {
+		if kept := kept(c); kept.former+kept.absent+kept.questions+kept.words > 0 {
 			t.Errorf("of peers that have gone there are %+v", kept)
 		}
-		if !h.conn.(*fakeConn).closed.Load() || h.inView() {
+		if !m.conn.(*fakeConn).closed.Load() || m.inView() {
 			t.Error("its link is not closed")
 		}
-		if err := shutdown(t.Context(), pool); err != nil {
+		if err := shutdown(t.Context(), c); err != nil {
 			t.Error(err)
 		}
 	})
@@ -63,38 +65,38 @@ func TestPeerThatComesAndGoes(t *testing.T) {
 // keeping counts what a pool has of its peers.
 type keeping struct{ former, absent, departed, logs, questions, words int }
 
-func kept(p *Cluster) (k keeping) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	k.former, k.absent, k.questions = len(p.former), len(p.absent), len(p.questions)+len(p.asked)
-	p.consent.mu.Lock()
-	defer p.consent.mu.Unlock()
-	k.departed, k.words = len(p.consent.departed), len(p.consent.latest)+len(p.consent.tokens)
-	p.logs.mu.RLock()
-	defer p.logs.mu.RUnlock()
-	k.logs = len(p.logs.all)
+func kept(c *Cluster) (k keeping) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k.former, k.absent, k.questions = len(c.former), len(c.absent), len(c.questions)+len(c.asked)
+	c.consent.mu.Lock()
+	defer c.consent.mu.Unlock()
+	k.departed, k.words = len(c.consent.departed), len(c.consent.latest)+len(c.consent.tokens)
+	c.logs.mu.RLock()
+	defer c.logs.mu.RUnlock()
+	k.logs = len(c.logs.all)
 	return k
 }
 
 // As many changes as a second may have come at once. What is more than that waits.
 func TestViewChangesWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := viewChanges{perSecond: 4}
+		r := viewChanges{perSecond: 4}
 		for i := range 4 {
-			if wait := c.take(); wait != 0 {
+			if wait := r.take(); wait != 0 {
 				t.Errorf("change %d waits %v", i, wait)
 			}
 		}
-		if wait := c.take(); wait != time.Second/4 {
+		if wait := r.take(); wait != time.Second/4 {
 			t.Errorf("the fifth waits %v, want a quarter of a second", wait)
 		}
 		time.Sleep(time.Second / 4)
-		if wait := c.take(); wait != 0 {
+		if wait := r.take(); wait != 0 {
 			t.Errorf("then it waits %v", wait)
 		}
 		time.Sleep(time.Hour)
 		for i := range 5 {
-			if wait := c.take(); (wait != 0) != (i == 4) {
+			if wait := r.take(); (wait != 0) != (i == 4) {
 				t.Errorf("an hour later change %d waits %v", i, wait)
 			}
 		}
@@ -122,13 +124,13 @@ func TestChangeLogsOfOnePeer(t *testing.T) {
 // Only what comes with the token that was sent to the peer's address, from the process that
 // was heard there last, is believed.
 func TestProof(t *testing.T) {
-	pool, self, peer := unheardPair(t)
-	defer shutdown(t.Context(), pool)
-	token, view := pool.token(peer), pool.view.Load().id
-	if token == 0 || token == pool.token(self) || token != pool.token(peer) {
+	cluster, self, name := unheardPair(t)
+	defer shutdown(t.Context(), cluster)
+	token, view := cluster.token(name), cluster.view.Load().id
+	if token == 0 || token == cluster.token(self) || token != cluster.token(name) {
 		t.Fatal("the token is not the peer's own")
 	}
-	if other, _, _ := unheardPair(t); other.token(peer) == token {
+	if other, _, _ := unheardPair(t); other.token(name) == token {
 		t.Fatal("another process has the same token")
 	}
 	for i, c := range []struct {
@@ -138,24 +140,24 @@ func TestProof(t *testing.T) {
 		heard   uint32 // that was heard before; 0: none
 		want    bool
 	}{
-		{peer, token, 1, 1, true},
-		{peer, token, 1, 0, false},
-		{peer, token, 2, 1, false},
-		{peer, token + 1, 1, 1, false},
-		{peer, 0, 1, 1, false},
-		{self, pool.token(self), 1, 1, false},
-		{"http://stranger", pool.token("http://stranger"), 1, 1, false},
+		{name, token, 1, 1, true},
+		{name, token, 1, 0, false},
+		{name, token, 2, 1, false},
+		{name, token + 1, 1, 1, false},
+		{name, 0, 1, 1, false},
+		{self, cluster.token(self), 1, 1, false},
+		{"http://stranger", cluster.token("http://stranger"), 1, 1, false},
 	} {
-		clear(pool.consent.latest)
+		clear(cluster.consent.latest)
 		if c.heard != 0 {
-			pool.heard(peer, &said{State: saying(c.heard, 1, view)})
+			cluster.heard(name, &said{State: saying(c.heard, 1, view)})
 		}
-		req := &Change{State: saying(c.process, 0, 0), Proof: c.proof, Token: 9}
-		if got := pool.proven(c.from, req); got != c.want {
+		req := &peer.Change{State: saying(c.process, 0, 0), Proof: c.proof, Token: 9}
+		if got := cluster.proven(c.from, req); got != c.want {
 			t.Errorf("case %d: proven %t, want %t", i, got, c.want)
 		}
 	}
-	if n := len(pool.consent.tokens); n > 1 {
+	if n := len(cluster.consent.tokens); n > 1 {
 		t.Errorf("tokens of %d peers are kept, of which one is in the view", n)
 	}
 }

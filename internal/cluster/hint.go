@@ -26,16 +26,16 @@ import (
 
 // token returns what a peer is to send as a proof. It is the same all the time, and nobody
 // can guess it.
-func (p *Cluster) token(peer string) uint64 {
-	sum := sha256.Sum256(append(p.secret[:len(p.secret):len(p.secret)], peer...))
+func (c *Cluster) token(name string) uint64 {
+	sum := sha256.Sum256(append(c.secret[:len(c.secret):len(c.secret)], name...))
 	return max(binary.LittleEndian.Uint64(sum[:]), 1)
 }
 
 // proofFor returns what a peer wants to see as a proof; 0, if it has not said.
-func (p *Cluster) proofFor(peer string) uint64 {
-	p.consent.mu.Lock()
-	defer p.consent.mu.Unlock()
-	return p.consent.tokens[peer].value
+func (c *Cluster) proofFor(name string) uint64 {
+	c.consent.mu.Lock()
+	defer c.consent.mu.Unlock()
+	return c.consent.tokens[name].value
 }
 
 // proven reports whether a request comes from who answers at the address of the peer that it
@@ -45,22 +45,22 @@ func (p *Cluster) proofFor(peer string) uint64 {
 // It keeps the token that comes with the request, but for one without a proof where another
 // one came with a proof of the process that answers there. So a forged one changes nothing
 // among peers that have shown each other theirs.
-func (p *Cluster) proven(from string, req *Change) bool {
-	v := p.view.Load()
+func (c *Cluster) proven(from string, req *peer.Change) bool {
+	v := c.view.Load()
 	if !v.lists(from) {
 		return false
 	}
-	c := &p.consent
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	last, known := c.latest[from]
-	proven := req.Proof == p.token(from) && known && last.process == req.State.Process
-	if value, old := req.Token, c.tokens[from]; value != 0 {
+	a := &c.consent
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	last, known := a.latest[from]
+	proven := req.Proof == c.token(from) && known && last.process == req.State.Process
+	if value, old := req.Token, a.tokens[from]; value != 0 {
 		switch {
 		case proven:
-			c.tokens[from] = token{value, last.process}
+			a.tokens[from] = token{value, last.process}
 		case old.process == 0 || old.process != last.process:
-			c.tokens[from] = token{value, 0}
+			a.tokens[from] = token{value, 0}
 		}
 	}
 	return proven
@@ -75,37 +75,37 @@ type token struct {
 // hear records what a request says of its sender, if that is proven, or asks the sender about
 // it. It reports whether that is known now, and whether the request may have this process wait
 // for others. The caller calls done when the request is answered.
-func (p *Cluster) hear(ctx context.Context, from string, c *Change, proven bool) (heard, waits bool, done func()) {
-	s := &said{State: c.State, anew: c.Announced}
+func (c *Cluster) hear(ctx context.Context, from string, change *peer.Change, proven bool) (heard, waits bool, done func()) {
+	s := &said{State: change.State, anew: change.Announced}
 	s.Began = 0
 	if proven {
-		p.heard(from, s)
+		c.heard(from, s)
 		return true, true, func() {}
 	}
-	waits = p.unproven.TryAcquire(1)
+	waits = c.unproven.TryAcquire(1)
 	done = func() {
 		if waits {
-			p.unproven.Release(1)
+			c.unproven.Release(1)
 		}
 	}
-	return p.hinted(ctx, from, s, waits), waits, done
+	return c.hinted(ctx, from, s, waits), waits, done
 }
 
 // hinted asks a peer about itself if s says something new, which need not come from that
 // peer. It waits for the answer if it may. It reports whether the peer is known to be the
 // process that s says, and all is heard that it had to say.
-func (p *Cluster) hinted(ctx context.Context, peer string, s *said, waits bool) bool {
-	v := p.view.Load()
-	if s.View == 0 || peer == p.self || !v.lists(peer) {
+func (c *Cluster) hinted(ctx context.Context, name string, s *said, waits bool) bool {
+	v := c.view.Load()
+	if s.View == 0 || name == c.self || !v.lists(name) {
 		return true // it says nothing that counts here
 	}
-	ctx, cancel := context.WithTimeout(ctx, p.detectionTime())
+	ctx, cancel := context.WithTimeout(ctx, c.detectionTime())
 	defer cancel()
 	for first := true; ; first = false {
-		if p.believes(peer, s) {
+		if c.believes(name, s) {
 			return true
 		}
-		q, sent := p.question(peer, s, false)
+		q, sent := c.question(name, s, false)
 		if q == nil || !waits {
 			return false
 		}
@@ -121,13 +121,13 @@ func (p *Cluster) hinted(ctx context.Context, peer string, s *said, waits bool) 
 }
 
 // believes reports whether s says of a peer what that was heard to say itself.
-func (p *Cluster) believes(peer string, s *said) bool {
-	if slices.ContainsFunc(s.Absent[:min(len(s.Absent), mostAbsentees)], p.Knows) {
+func (c *Cluster) believes(name string, s *said) bool {
+	if slices.ContainsFunc(s.Absent[:min(len(s.Absent), mostAbsentees)], c.Knows) {
 		return false
 	}
-	p.consent.mu.Lock()
-	defer p.consent.mu.Unlock()
-	last, known := p.consent.latest[peer]
+	c.consent.mu.Lock()
+	defer c.consent.mu.Unlock()
+	last, known := c.consent.latest[name]
 	if !known || last.process != s.Process || last.view != s.View || last.leaving != s.Leaving || last.offering != s.Offering {
 		return false
 	}
@@ -139,9 +139,9 @@ const mostAbsentees = 4096
 
 // question is a request to a peer to say how it is. There is one at a time for each peer.
 type question struct {
-	hint     *said         // guarded by p.mu; what somebody said in its name; may be nil
-	absent   bool          // guarded by p.mu; another peer has said that it is leaving
-	sent     bool          // guarded by p.mu
+	hint     *said         // guarded by c.mu; what somebody said in its name; may be nil
+	absent   bool          // guarded by c.mu; another peer has said that it is leaving
+	sent     bool          // guarded by c.mu
 	answered chan struct{} // closed when it is over
 	err      error         // to be read when answered is closed
 	process  uint32        // likewise: which one has answered
@@ -156,17 +156,17 @@ const (
 
 // question returns the question to a peer that is in progress, and whether it was sent already,
 // or begins one. It returns nil when the pool has ended.
-func (p *Cluster) question(peer string, hint *said, absent bool) (q *question, sent bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed.Load() {
+func (c *Cluster) question(name string, hint *said, absent bool) (q *question, sent bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed.Load() {
 		return nil, false
 	}
-	q = p.questions[peer]
+	q = c.questions[name]
 	if q == nil {
 		q = &question{answered: make(chan struct{})}
-		p.questions[peer] = q
-		p.background.Go(func() { p.ask(peer, q) })
+		c.questions[name] = q
+		c.background.Go(func() { c.ask(name, q) })
 	}
 	q.absent = q.absent || absent
 	if !q.sent && hint != nil && (q.hint == nil || hint.anew) {
@@ -177,43 +177,43 @@ func (p *Cluster) question(peer string, hint *said, absent bool) (q *question, s
 
 // ask asks a peer how it is, and records the answer. What it sends says nothing of this
 // process: else the peer would have to ask back.
-func (p *Cluster) ask(name string, q *question) {
+func (c *Cluster) ask(name string, q *question) {
 	defer close(q.answered)
-	clock.Pause(p.life, p.untilAsked(name))
-	h, err := (*Member)(nil), p.asks.Acquire(p.life, 1)
+	clock.Pause(c.life, c.untilAsked(name))
+	m, err := (*Member)(nil), c.asks.Acquire(c.life, 1)
 	if err == nil {
-		defer p.asks.Release(1)
-		if h = p.askable(name, q); h == nil {
+		defer c.asks.Release(1)
+		if m = c.askable(name, q); m == nil {
 			err = errNoPeer
 		}
 	}
 	if err == nil {
 		// Distance costs several round trips. Who waits for less repeats the hint.
-		ctx, cancel := context.WithTimeout(p.life, p.handshakeTimeout())
+		ctx, cancel := context.WithTimeout(c.life, c.handshakeTimeout())
 		defer cancel()
-		question := Change{Question: true, Token: p.token(name), Apart: p.anotherProcess(name, q.hint)}
+		question := peer.Change{Question: true, Token: c.token(name), Apart: c.anotherProcess(name, q.hint)}
 		var changed peer.Changed
-		if changed, err = h.conn.Change(ctx, &question); err == nil {
+		if changed, err = m.conn.Change(ctx, &question); err == nil {
 			q.process = changed.State.Process
-			p.heard(name, p.saidWhenAsked(name, &changed, q.hint))
+			c.heard(name, c.saidWhenAsked(name, &changed, q.hint))
 		}
 	}
 	q.err = err
-	p.mu.Lock()
-	delete(p.questions, name)
+	c.mu.Lock()
+	delete(c.questions, name)
 	absent := q.absent
-	p.mu.Unlock()
+	c.mu.Unlock()
 	if absent && peer.Gone(err) {
-		p.left(name, 0)
+		c.left(name, 0)
 	}
 }
 
 // anotherProcess reports whether a hint comes from another process than the one that was heard
 // last. Then the link is one to a process that has ended.
-func (p *Cluster) anotherProcess(peer string, hint *said) bool {
-	p.consent.mu.Lock()
-	defer p.consent.mu.Unlock()
-	last, known := p.consent.latest[peer]
+func (c *Cluster) anotherProcess(name string, hint *said) bool {
+	c.consent.mu.Lock()
+	defer c.consent.mu.Unlock()
+	last, known := c.consent.latest[name]
 	return hint != nil && known && last.process != hint.Process
 }
 
@@ -221,10 +221,10 @@ func (p *Cluster) anotherProcess(peer string, hint *said) bool {
 var errNoPeer = errors.New("it is no peer")
 
 // untilAsked returns how long it takes until a peer may be asked again.
-func (p *Cluster) untilAsked(peer string) time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	last, asked := p.asked[peer]
+func (c *Cluster) untilAsked(name string) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	last, asked := c.asked[name]
 	if !asked {
 		return 0
 	}
@@ -233,31 +233,31 @@ func (p *Cluster) untilAsked(peer string) time.Duration {
 
 // askable returns whom to ask the question that is to be sent now; nil, if there is no such
 // peer any more.
-func (p *Cluster) askable(peer string, q *question) *Member {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+func (c *Cluster) askable(name string, q *question) *Member {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	q.sent = true
-	h := p.view.Load().has(peer)
-	if a := p.absent[peer]; a != nil {
-		h = a.Member
+	m := c.view.Load().has(name)
+	if a := c.absent[name]; a != nil {
+		m = a.Member
 	}
-	if h != nil {
-		p.asked[peer] = clock.Now()
+	if m != nil {
+		c.asked[name] = clock.Now()
 	}
-	return h
+	return m
 }
 
 // saidWhenAsked returns what a peer says of itself when it is asked because of a hint. What of
 // the hint comes from the process that answers is kept, if it cannot be known otherwise.
-func (p *Cluster) saidWhenAsked(name string, changed *peer.Changed, hint *said) *said {
+func (c *Cluster) saidWhenAsked(name string, changed *peer.Changed, hint *said) *said {
 	s := saidInAnswer(changed)
 	s.answer = false // it was told nothing of this process
 	if hint == nil || hint.Process != s.Process {
 		return s
 	}
-	p.consent.mu.Lock()
-	last := p.consent.latest[name]
-	p.consent.mu.Unlock()
+	c.consent.mu.Lock()
+	last := c.consent.latest[name]
+	c.consent.mu.Unlock()
 	// An earlier version does not say when it began to have its view, nor the number of its
 	// departure.
 	s.anew = hint.anew && (s.Began == 0 || last.process != s.Process || !last.counted)
@@ -269,10 +269,10 @@ func (p *Cluster) saidWhenAsked(name string, changed *peer.Changed, hint *said) 
 
 // verify looks after peers of the view of which another one says that they have left. This
 // process may have missed what they said.
-func (p *Cluster) verify(absent []string) {
+func (c *Cluster) verify(absent []string) {
 	for _, name := range absent[:min(len(absent), mostAbsentees)] { // no lock is held
-		if p.Knows(name) {
-			p.question(name, nil, true)
+		if c.Knows(name) {
+			c.question(name, nil, true)
 		}
 	}
 }

@@ -11,17 +11,18 @@ import (
 
 	"github.com/peercache/peercache/discovery"
 	"github.com/peercache/peercache/internal/peerurl"
+	"github.com/peercache/peercache/peer"
 )
 
 // Join implements Pool.Join.
-func (p *Cluster) Join(ctx context.Context) error {
-	if p.membership == nil {
+func (c *Cluster) Join(ctx context.Context) error {
+	if c.membership == nil {
 		return errors.New("peercache: Join of a pool without a discovery: want a WithDiscovery, or Set")
 	}
-	if err := p.membership.join(ctx); err != nil {
-		return fmt.Errorf("peercache: join %s: %w", p.self, err)
+	if err := c.membership.join(ctx); err != nil {
+		return fmt.Errorf("peercache: join %s: %w", c.self, err)
 	}
-	p.Agree(ctx)
+	c.Agree(ctx)
 	return nil
 }
 
@@ -47,9 +48,9 @@ type membership struct {
 	problem error              // of the last view; nil if it is in place and holds this process
 }
 
-func newMembership(p *Cluster, d discovery.Discovery) *membership {
+func newMembership(c *Cluster, d discovery.Discovery) *membership {
 	m := &membership{
-		pool:      p,
+		pool:      c,
 		discovery: d,
 		held:      make(chan struct{}),
 		ended:     make(chan struct{}),
@@ -85,7 +86,7 @@ func (m *membership) start(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.left {
-		return ErrClosed
+		return peer.ErrClosed
 	}
 	if m.stop != nil {
 		return nil
@@ -101,7 +102,7 @@ func (m *membership) run(ctx context.Context) {
 	m.lapsed.Store(true)
 	switch {
 	case err == nil && ctx.Err() != nil:
-		m.err = ErrClosed
+		m.err = peer.ErrClosed
 		return
 	case err == nil:
 		err = errors.New("the discovery ended by itself")

@@ -4,7 +4,7 @@ import "sync/atomic"
 
 // Lapsed reports whether the peers may have a view without this process. Without a discovery
 // nobody is replaced.
-func (p *Cluster) Lapsed() bool { return p.membership != nil && p.membership.lapsed.Load() }
+func (c *Cluster) Lapsed() bool { return c.membership != nil && c.membership.lapsed.Load() }
 
 // lapse is whether peers may have a view without this process: what View.Lapsed says,
 // and true while the view lacks the process, before the first one, and when no more come.

@@ -13,55 +13,55 @@ import (
 
 // Leave takes this process out of the views of its peers, hands over what it owned, and withdraws
 // what the discovery has made known. From then on it answers no Gets.
-func (p *Cluster) Leave(ctx context.Context) error {
-	p.leave(ctx)
-	err := p.membership.leave(ctx)
+func (c *Cluster) Leave(ctx context.Context) error {
+	c.leave(ctx)
+	err := c.membership.leave(ctx)
 	// The view stays: Remove needs it. What is no longer asked of the peers are
 	// Gets, see member.
-	p.mu.Lock()
-	p.closed.Store(true)
-	p.mu.Unlock()
-	p.end()
-	p.own.end()
-	p.watch.end()
+	c.mu.Lock()
+	c.closed.Store(true)
+	c.mu.Unlock()
+	c.end()
+	c.own.end()
+	c.watch.end()
 	return err
 }
 
 // leave takes this process out of its own view, as the peers do with theirs, and waits
 // until it has handed over what it owned.
-func (p *Cluster) leave(ctx context.Context) {
-	if p.stateless { // they cannot be told
+func (c *Cluster) leave(ctx context.Context) {
+	if c.stateless { // they cannot be told
 		return
 	}
-	p.mu.Lock()
-	p.beginEnding()
-	p.leaving.Store(true)
-	p.resetView()
-	p.mu.Unlock()
+	c.mu.Lock()
+	c.beginEnding()
+	c.leaving.Store(true)
+	c.resetView()
+	c.mu.Unlock()
 	if end, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/2)
 		defer cancel()
 	}
-	for v := p.view.Load(); ; v = p.view.Load() {
+	for v := c.view.Load(); ; v = c.view.Load() {
 		select {
 		case <-v.handed:
 		case <-ctx.Done():
 			return
 		}
-		if p.view.Load().since == v.since { // else others have left, who may own what this one had
+		if c.view.Load().since == v.since { // else others have left, who may own what this one had
 			return
 		}
 	}
 }
 
-// resetView puts the view of the peers in place that are present now. p.mu is held.
-func (p *Cluster) resetView() {
-	if p.closed.Load() {
+// resetView puts the view of the peers in place that are present now. The caller holds c.mu.
+func (c *Cluster) resetView() {
+	if c.closed.Load() {
 		return
 	}
-	if err := p.setView(false); err != nil { // the peers were good enough when they were listed
-		p.log.Error("a peer has left or is back, and the last view stands", "err", err)
+	if err := c.setView(false); err != nil { // the peers were good enough when they were listed
+		c.log.Error("a peer has left or is back, and the last view stands", "err", err)
 	}
 }
 
@@ -77,39 +77,39 @@ type absentee struct {
 }
 
 // left takes a peer out of the view whose process has said that it leaves.
-func (p *Cluster) left(name string, process uint32) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed.Load() || p.absent[name] != nil || !slices.Contains(p.listed, name) {
+func (c *Cluster) left(name string, process uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed.Load() || c.absent[name] != nil || !slices.Contains(c.listed, name) {
 		return
 	}
-	ctx, cancel := context.WithCancel(p.life)
-	a := &absentee{newToldMember(p, name), process, cancel}
-	p.absent[name] = a
-	p.changeView()
-	p.background.Go(func() { a.visits(ctx) })
+	ctx, cancel := context.WithCancel(c.life)
+	a := &absentee{newToldMember(c, name), process, cancel}
+	c.absent[name] = a
+	c.changeView()
+	c.background.Go(func() { a.visits(ctx) })
 }
 
 // back puts a peer that had left into the view again, because of what a process at its
 // address has said. It is not the one that left: that does not change its mind, though what
 // it said before may come after.
-func (p *Cluster) back(name string, process uint32) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if a := p.absent[name]; a != nil && (process == 0 || process != a.process) {
+func (c *Cluster) back(name string, process uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if a := c.absent[name]; a != nil && (process == 0 || process != a.process) {
 		a.end()
-		delete(p.absent, name)
-		p.changeView()
+		delete(c.absent, name)
+		c.changeView()
 	}
 }
 
 // Change implements Peer. It succeeds where there is nobody to tell.
-func (a *absentee) Change(ctx context.Context, c Change) ([]Holder, error) {
+func (a *absentee) Change(ctx context.Context, change peer.Change) ([]peer.Holder, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.cluster.detectionTime())
 	defer cancel()
-	held, leaving, err := a.tell(ctx, c)
+	held, leaving, err := a.tell(ctx, change)
 	if err != nil && ctx.Err() == nil && !peer.Gone(err) { // it may just have ended
-		held, leaving, err = a.tell(ctx, c)
+		held, leaving, err = a.tell(ctx, change)
 	}
 	if peer.Gone(err) {
 		return nil, nil
@@ -129,22 +129,22 @@ func (a *absentee) visits(ctx context.Context) {
 	defer a.cluster.pace.Try()()
 	for ctx.Err() == nil {
 		clock.Pause(ctx, clock.Jitter(a.cluster.pace.Wait(visitEvery)))
-		a.Change(ctx, Change{})
+		a.Change(ctx, peer.Change{})
 	}
 }
 
 // Drain waits for what the groups load and fetch, for the connections, which then have nothing to
 // do, and for what goes on in the background.
-func (p *Cluster) Drain(ctx context.Context) error {
-	for _, g := range *p.groups.Load() {
+func (c *Cluster) Drain(ctx context.Context) error {
+	for _, g := range *c.groups.Load() {
 		if err := g.Drain(ctx); err != nil {
 			return err
 		}
 	}
 	ended := make(chan struct{})
 	go func() {
-		p.CloseConns(ctx)
-		p.background.Wait()
+		c.CloseConns(ctx)
+		c.background.Wait()
 		close(ended)
 	}()
 	select {
@@ -157,10 +157,10 @@ func (p *Cluster) Drain(ctx context.Context) error {
 
 // CloseConns closes the connections to the peers, when what is in flight on them is answered, or
 // ctx has ended. The peers can still be told of changes.
-func (p *Cluster) CloseConns(ctx context.Context) {
-	p.mu.Lock()
-	known := slices.Collect(maps.Values(p.known))
-	p.mu.Unlock()
+func (c *Cluster) CloseConns(ctx context.Context) {
+	c.mu.Lock()
+	known := slices.Collect(maps.Values(c.known))
+	c.mu.Unlock()
 	var all sync.WaitGroup // apart: another Shutdown may be waiting for the background
 	for _, m := range known {
 		all.Go(func() { m.part(ctx) })

@@ -53,15 +53,15 @@ func (m *Member) Identity() peer.Identity { return m.cluster.Identity() }
 func (m *Member) Answered(by peer.Identity, sent clock.Instant) error {
 	err := m.checkIdentity(by, sent)
 	if err == nil {
-		m.cluster.problems.solved(m.name, WrongProcess, NotAPeer)
+		m.cluster.problems.solved(m.name, peer.WrongProcess, peer.NotAPeer)
 	} else {
-		m.Misconfigured(WrongProcess, err)
+		m.Misconfigured(peer.WrongProcess, err)
 	}
 	return err
 }
 
 // Misconfigured implements peer.Local.
-func (m *Member) Misconfigured(kind ConfigProblem, err error) {
+func (m *Member) Misconfigured(kind peer.ConfigProblem, err error) {
 	if m.inView() {
 		m.cluster.problems.found(m.name, kind, err)
 	}
@@ -77,9 +77,9 @@ func (m *Member) Counts() bool { return m.inView() && !m.cluster.leaving.Load() 
 func (m *Member) Name() string { return m.name }
 
 // Get implements Peer.
-func (m *Member) Get(ctx context.Context, q Query) (Answer, error) {
+func (m *Member) Get(ctx context.Context, q peer.Query) (peer.Answer, error) {
 	if m.cluster.closed.Load() { // this process is alone now
-		return Answer{}, &PeerError{Peer: m.name, Err: ErrClosed}
+		return peer.Answer{}, &peer.PeerError{Peer: m.name, Err: peer.ErrClosed}
 	}
 	return m.conn.Get(ctx, &q)
 }
@@ -93,21 +93,21 @@ func (m *Member) Starter() peer.Starter {
 }
 
 // Change implements Peer.
-func (m *Member) Change(ctx context.Context, c Change) ([]Holder, error) {
-	held, _, err := m.tell(ctx, c)
+func (m *Member) Change(ctx context.Context, change peer.Change) ([]peer.Holder, error) {
+	held, _, err := m.tell(ctx, change)
 	return held, err
 }
 
 // tell does what Change does, and also returns whether the peer is leaving.
-func (m *Member) tell(ctx context.Context, c Change) (held []Holder, leaving bool, err error) {
-	for keys := c.Keys; ; {
+func (m *Member) tell(ctx context.Context, change peer.Change) (held []peer.Holder, leaving bool, err error) {
+	for keys := change.Keys; ; {
 		var n, size int
 		for n < len(keys) && (size == 0 || size+len(keys[n]) <= peer.MaxChangeBytes) {
 			size += len(keys[n]) + 8
 			n++
 		}
-		c.Keys, keys = keys[:n], keys[n:]
-		changed, err := m.change(ctx, c)
+		change.Keys, keys = keys[:n], keys[n:]
+		changed, err := m.change(ctx, change)
 		if err != nil {
 			return held, false, err
 		}
@@ -122,19 +122,19 @@ func (m *Member) tell(ctx context.Context, c Change) (held []Holder, leaving boo
 
 // change sends one Change, with what this process says of itself, and observes what the peer
 // says in its answer.
-func (m *Member) change(ctx context.Context, c Change) (peer.Changed, error) {
-	p := m.cluster
-	c.State = p.say(m.name)
-	c.Token, c.Proof = p.token(m.name), p.proofFor(m.name)
+func (m *Member) change(ctx context.Context, c peer.Change) (peer.Changed, error) {
+	cluster := m.cluster
+	c.State = cluster.say(m.name)
+	c.Token, c.Proof = cluster.token(m.name), cluster.proofFor(m.name)
 	changed, err := m.conn.Change(ctx, &c)
 	if changed.State.View == 0 && err != nil { // there was no answer
 		return peer.Changed{}, err
 	}
 	if c.State.Leaving && !changed.Unheard {
-		p.witness(m.name)
+		cluster.witness(m.name)
 	}
-	p.heard(m.name, saidInAnswer(&changed))
-	p.watch.saidGroups(m.name, changed.Groups)
+	cluster.heard(m.name, saidInAnswer(&changed))
+	cluster.watch.saidGroups(m.name, changed.Groups)
 	if err != nil {
 		return peer.Changed{}, err
 	}
@@ -144,8 +144,8 @@ func (m *Member) change(ctx context.Context, c Change) (peer.Changed, error) {
 // holder returns what a peer says of one that it could not tell of a change. It may say
 // anything: one that is no peer here counts as that peer itself, and no lease is longer than
 // the longest.
-func (m *Member) holder(said Holder) Holder {
-	held := Holder{Peer: said.Peer, Left: max(0, min(said.Left, lease.Longest)), Reason: quote.Text(said.Reason)}
+func (m *Member) holder(said peer.Holder) peer.Holder {
+	held := peer.Holder{Peer: said.Peer, Left: max(0, min(said.Left, lease.Longest)), Reason: quote.Text(said.Reason)}
 	if !m.cluster.IsPeer(held.Peer) {
 		held.Reason = fmt.Sprintf("of %s it says %s", quote.Key(held.Peer), held.Reason)
 		held.Peer = m.name

@@ -10,8 +10,8 @@ import (
 )
 
 // allowed returns an error if a filter refuses a peer.
-func (p *Cluster) allowed(name string) error {
-	for _, allow := range p.filters {
+func (c *Cluster) allowed(name string) error {
+	for _, allow := range c.filters {
 		if err := allowed(allow, name); err != nil {
 			return fmt.Errorf("peer %q is refused by WithPeerFilter: %w", name, err)
 		}
@@ -20,30 +20,30 @@ func (p *Cluster) allowed(name string) error {
 }
 
 // checkPeer returns an error if name cannot be a peer of this pool, or this process itself.
-func (p *Cluster) checkPeer(name string) error {
+func (c *Cluster) checkPeer(name string) error {
 	if len(name) > peerurl.Longest {
 		return fmt.Errorf("peer %s: want at most %d bytes", quote.Key(name), peerurl.Longest)
 	}
-	if err := p.transport.Check(name); err != nil {
+	if err := c.transport.Check(name); err != nil {
 		return err
 	}
-	if name == p.self {
+	if name == c.self {
 		return nil
 	}
-	return p.allowed(name)
+	return c.allowed(name)
 }
 
 // checkPeers returns an error if peers cannot be a view of this process.
-func (p *Cluster) checkPeers(peers []string) error {
+func (c *Cluster) checkPeers(peers []string) error {
 	if len(peers) == 0 {
 		return errors.New("an empty list of peers: want the base URLs of all of them, this process's among them")
 	}
-	if len(peers) > p.maxPeers {
-		return fmt.Errorf("a list of more than %d peers: want no more, or another WithMaxPeers", p.maxPeers)
+	if len(peers) > c.maxPeers {
+		return fmt.Errorf("a list of more than %d peers: want no more, or another WithMaxPeers", c.maxPeers)
 	}
 	seen := make(map[string]string, len(peers)) // by the one way to spell them
 	for _, name := range peers {
-		if err := p.checkPeer(name); err != nil {
+		if err := c.checkPeer(name); err != nil {
 			return err
 		}
 		spelled, err := peerurl.Spell(name)
@@ -58,27 +58,27 @@ func (p *Cluster) checkPeers(peers []string) error {
 		}
 		seen[spelled] = name
 	}
-	if !slices.Contains(peers, p.self) {
-		return fmt.Errorf("the list of peers lacks this process, %q: %s", p.self, quote.Some(quote.All(peers)))
+	if !slices.Contains(peers, c.self) {
+		return fmt.Errorf("the list of peers lacks this process, %q: %s", c.self, quote.Some(quote.All(peers)))
 	}
 	return nil
 }
 
 // warnOfReach warns if this process and others can hardly reach each other, because only one
 // of them is at an address of one machine. It warns once.
-func (p *Cluster) warnOfReach(peers []string) {
-	own := peerurl.ReachOf(p.self)
+func (c *Cluster) warnOfReach(peers []string) {
+	own := peerurl.ReachOf(c.self)
 	for _, name := range peers {
 		switch other := peerurl.ReachOf(name); {
 		case (own == peerurl.OneMachine) == (other == peerurl.OneMachine):
 			continue
-		case p.warnedOfReach.Swap(true):
+		case c.warnedOfReach.Swap(true):
 		case own == peerurl.OneMachine:
-			p.log.Warn("the others cannot reach this process, whose address is one of its machine alone: want the one that they know",
-				"self", p.self, "peer", name)
+			c.log.Warn("the others cannot reach this process, whose address is one of its machine alone: want the one that they know",
+				"self", c.self, "peer", name)
 		default:
-			p.log.Warn("a peer has an address of one machine alone, where each machine finds itself: want the one by which others know it",
-				"self", p.self, "peer", name)
+			c.log.Warn("a peer has an address of one machine alone, where each machine finds itself: want the one by which others know it",
+				"self", c.self, "peer", name)
 		}
 		return
 	}

@@ -24,7 +24,7 @@ import (
 // Moved is a value that this process has of a key which it does not own any more.
 type Moved struct {
 	Key   string
-	Owner Peer // the new one
+	Owner peer.Peer // the new one
 	Bytes int64
 	Worth uint32 // a higher number for what is more likely to be asked for
 }
@@ -38,29 +38,29 @@ type moved struct {
 
 // handOver offers what the view has moved to its new owners, those values first that are
 // worth most.
-func (p *Cluster) handOver(v *view) {
-	defer p.offeredAll(v)
+func (c *Cluster) handOver(v *view) {
+	defer c.offeredAll(v)
 	defer close(v.handed)
 	var all []moved
-	for _, g := range *p.groups.Load() {
+	for _, g := range *c.groups.Load() {
 		for _, m := range g.ViewChanged(v.since) {
 			if owner, ok := m.Owner.(*Member); ok {
 				all = append(all, moved{m, g, owner})
 			}
 		}
 	}
-	if !p.stateless && !v.first && len(all) > 0 {
-		ctx, cancel := context.WithTimeout(p.life, p.handover.time)
+	if !c.stateless && !v.first && len(all) > 0 {
+		ctx, cancel := context.WithTimeout(c.life, c.handover.time)
 		defer cancel()
-		p.Agree(ctx) // who has another view would not take them
-		offered, untold := p.offerAll(ctx, all)
+		c.Agree(ctx) // who has another view would not take them
+		offered, untold := c.offerAll(ctx, all)
 		switch attrs := []any{"values", len(all), "offered", offered}; {
 		case len(untold) > 0:
 			peers := slices.Sorted(maps.Keys(untold))
-			p.log.Warn("not all values could be handed over to their new owners, which load the others",
+			c.log.Warn("not all values could be handed over to their new owners, which load the others",
 				append(attrs, "peers", quote.Some(peers), "err", untold[peers[0]])...)
 		case offered > 0:
-			p.log.Info("values were handed over to their new owners", attrs...)
+			c.log.Info("values were handed over to their new owners", attrs...)
 		}
 	}
 	if v.before != nil {
@@ -71,14 +71,14 @@ func (p *Cluster) handOver(v *view) {
 // offerAll offers the first of all, in the order of their worth, up to what WithHandover
 // allows. It returns how many it offered, and which owners could not be told of all, and why,
 // though they are still in the view.
-func (p *Cluster) offerAll(ctx context.Context, all []moved) (offered int, untold map[string]error) {
+func (c *Cluster) offerAll(ctx context.Context, all []moved) (offered int, untold map[string]error) {
 	slices.SortStableFunc(all, func(a, b moved) int { return cmp.Compare(b.Worth, a.Worth) })
 	type part struct {
 		group Group
 		owner *Member
 	}
 	parts := make(map[part][]moved)
-	left := p.handover.bytes
+	left := c.handover.bytes
 	for _, m := range all {
 		if m.Bytes <= left {
 			left -= m.Bytes
@@ -92,11 +92,11 @@ func (p *Cluster) offerAll(ctx context.Context, all []moved) (offered int, untol
 	offers.SetLimit(announceAtOnce)
 	for to, values := range parts {
 		offers.Go(func() error {
-			told, err := p.offerTo(ctx, to.owner, to.group, values)
+			told, err := c.offerTo(ctx, to.owner, to.group, values)
 			mu.Lock()
 			defer mu.Unlock()
 			offered += told
-			if err != nil && p.view.Load().has(to.owner.name) == to.owner {
+			if err != nil && c.view.Load().has(to.owner.name) == to.owner {
 				untold[to.owner.name] = err
 			}
 			return nil
@@ -108,7 +108,7 @@ func (p *Cluster) offerAll(ctx context.Context, all []moved) (offered int, untol
 
 // offerTo offers values to their new owner, and returns how many it could. The owner loads the
 // others.
-func (p *Cluster) offerTo(ctx context.Context, owner *Member, g Group, values []moved) (offered int, err error) {
+func (c *Cluster) offerTo(ctx context.Context, owner *Member, g Group, values []moved) (offered int, err error) {
 	for len(values) > 0 {
 		if err := ctx.Err(); err != nil {
 			return offered, err
@@ -147,34 +147,34 @@ func oneOffer(values []moved) (n int) {
 // offer tells the peer of values that it may ask for, as far as it owns them still, and
 // waits until it has.
 func (m *Member) offer(ctx context.Context, g Group, values []moved) error {
-	c := Change{Group: g.Name()}
+	change := peer.Change{Group: g.Name()}
 	for _, v := range values {
-		if g.Pick(v.Key, 0) == Peer(m) {
-			c.Offered = append(c.Offered, v.Key)
+		if g.Pick(v.Key, 0) == peer.Peer(m) {
+			change.Offered = append(change.Offered, v.Key)
 		}
 	}
-	if len(c.Offered) == 0 {
+	if len(change.Offered) == 0 {
 		return nil
 	}
-	_, err := m.change(ctx, c)
+	_, err := m.change(ctx, change)
 	return err
 }
 
 // offeredAll tells the newcomers that nothing more will be offered.
-func (p *Cluster) offeredAll(v *view) {
-	ctx, cancel := context.WithTimeout(p.life, p.handover.time)
+func (c *Cluster) offeredAll(v *view) {
+	ctx, cancel := context.WithTimeout(c.life, c.handover.time)
 	defer cancel()
 	var all errgroup.Group
 	all.SetLimit(announceAtOnce)
 	for _, newcomer := range v.newcomers {
 		all.Go(func() error {
 			return insist(ctx, func() error {
-				if p.stateless || p.view.Load().id != v.id {
+				if c.stateless || c.view.Load().id != v.id {
 					return nil
 				}
-				_, err := newcomer.Change(ctx, Change{})
-				if err == nil && p.isUnheard(newcomer.name) {
-					err = &PeerError{Peer: newcomer.name, Err: errUnheard}
+				_, err := newcomer.Change(ctx, peer.Change{})
+				if err == nil && c.isUnheard(newcomer.name) {
+					err = &peer.PeerError{Peer: newcomer.name, Err: errUnheard}
 				}
 				return err
 			})
@@ -203,8 +203,8 @@ func insist(ctx context.Context, tell func() error) error {
 const insistFor = 2 * time.Second
 
 // offering reports whether this process may still offer values to a peer.
-func (v *view) offering(peer string) bool {
-	if v.newcomers[peer] == nil {
+func (v *view) offering(name string) bool {
+	if v.newcomers[name] == nil {
 		return false
 	}
 	select {
@@ -216,24 +216,24 @@ func (v *view) offering(peer string) bool {
 }
 
 // takeOver asks a peer for the values that it offers.
-func (p *Cluster) takeOver(ctx context.Context, g Group, from string, keys []string) {
-	peer, left := p.peer(from)
-	if peer == nil {
+func (c *Cluster) takeOver(ctx context.Context, g Group, from string, keys []string) {
+	other, left := c.peer(from)
+	if other == nil {
 		return // it has no part in the view, and had none
 	}
-	ctx, cancel := context.WithTimeout(ctx, p.handover.time)
+	ctx, cancel := context.WithTimeout(ctx, c.handover.time)
 	defer cancel()
-	p.Agree(ctx) // before, values of keys that are new here are not kept
-	if p.Settled(ctx) != nil || p.takeOvers.Acquire(ctx, 1) != nil {
+	c.Agree(ctx) // before, values of keys that are new here are not kept
+	if c.Settled(ctx) != nil || c.takeOvers.Acquire(ctx, 1) != nil {
 		return
 	}
-	defer p.takeOvers.Release(1)
+	defer c.takeOvers.Release(1)
 	var asks errgroup.Group
 	asks.SetLimit(takeOverAtOnce)
 	for _, key := range keys[:min(len(keys), mostOffered)] {
 		asks.Go(func() error {
 			if ctx.Err() == nil {
-				g.TakeOver(ctx, key, peer, left)
+				g.TakeOver(ctx, key, other, left)
 			}
 			return nil
 		})
@@ -250,13 +250,13 @@ const (
 
 // peer returns the peer of that name that is in the view, or was lately, and then when it
 // left; nil if there is none.
-func (p *Cluster) peer(name string) (peer Peer, left clock.Instant) {
-	if h := p.view.Load().has(name); h != nil {
-		return h, 0
+func (c *Cluster) peer(name string) (other peer.Peer, left clock.Instant) {
+	if m := c.view.Load().has(name); m != nil {
+		return m, 0
 	}
-	p.consent.mu.Lock()
-	defer p.consent.mu.Unlock()
-	for departed, at := range p.consent.departed {
+	c.consent.mu.Lock()
+	defer c.consent.mu.Unlock()
+	for departed, at := range c.consent.departed {
 		if departed.Name() == name {
 			return departed, at
 		}

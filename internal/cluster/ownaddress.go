@@ -55,53 +55,53 @@ func newOwnAddress(c *Cluster) *ownAddress {
 }
 
 // lookAgain looks whether this process is found at its address, unless that was just done.
-func (a *ownAddress) lookAgain() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.last == 0 || clock.Now() >= a.last+clock.Instant(ownLookEvery) {
-		a.begin()
+func (o *ownAddress) lookAgain() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.last == 0 || clock.Now() >= o.last+clock.Instant(ownLookEvery) {
+		o.begin()
 	}
 }
 
 // begin begins a look, unless one is in progress. The caller holds a.mu.
-func (a *ownAddress) begin() {
-	if a.looking || a.closed || a.pool.stateless {
+func (o *ownAddress) begin() {
+	if o.looking || o.closed || o.pool.stateless {
 		return
 	}
-	a.looking, a.last = true, clock.Now()
-	go a.look(a.pool.life)
+	o.looking, o.last = true, clock.Now()
+	go o.look(o.pool.life)
 }
 
 // end makes no more looks.
-func (a *ownAddress) end() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.closed = true
-	if a.retry != nil {
-		a.retry.Stop()
+func (o *ownAddress) end() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	if o.retry != nil {
+		o.retry.Stop()
 	}
 }
 
 // look asks who answers at the address, and draws the conclusions.
-func (a *ownAddress) look(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, a.pool.handshakeTimeout())
+func (o *ownAddress) look(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, o.pool.handshakeTimeout())
 	defer cancel()
 	looks := ownLooks
-	if a.wrong.Load() {
+	if o.wrong.Load() {
 		looks = ownLooksAgain
 	}
 	found := make([]error, looks)
-	if found[0] = a.ask(ctx); a.others(found[0]) {
+	if found[0] = o.ask(ctx); o.others(found[0]) {
 		var all sync.WaitGroup
 		for i := range found[1:] {
-			all.Go(func() { found[i+1] = a.ask(ctx) })
+			all.Go(func() { found[i+1] = o.ask(ctx) })
 		}
 		all.Wait()
 	} else {
 		found = found[:1]
 	}
-	if a.conclude(worst(found)) { // with no lock held: the user is told what leaves
-		for _, g := range *a.pool.groups.Load() {
+	if o.conclude(worst(found)) { // with no lock held: the user is told what leaves
+		for _, g := range *o.pool.groups.Load() {
 			g.DropAll()
 		}
 	}
@@ -110,12 +110,12 @@ func (a *ownAddress) look(ctx context.Context) {
 // others reports whether a look makes more requests after its first. Where nothing answers,
 // they would tell no more. Each may be a line in the log of the server there, which may be this
 // process's own that has just begun, or one that has TLS where the address has none.
-func (a *ownAddress) others(first error) bool {
+func (o *ownAddress) others(first error) bool {
 	switch {
 	case first == nil:
 		return true
 	case errors.Is(first, peer.ErrNotAPeer): // another process may answer as well
-		return a.pool.problems.of(a.pool.self, NotAPeer) == nil
+		return o.pool.problems.of(o.pool.self, peer.NotAPeer) == nil
 	}
 	return false
 }
@@ -134,13 +134,13 @@ func worst(found []error) (first error) {
 
 // ask sends one request to the address. The error is an peer.ErrWrongPeer where another process
 // answers, an peer.ErrNotAPeer where something else does.
-func (a *ownAddress) ask(ctx context.Context) error {
-	switch who, err := a.conn.Ping(ctx); {
+func (o *ownAddress) ask(ctx context.Context) error {
+	switch who, err := o.conn.Ping(ctx); {
 	case err != nil:
 		return err
-	case who.Process != a.pool.consent.process && who.Name == a.pool.self:
+	case who.Process != o.pool.consent.process && who.Name == o.pool.self:
 		return fmt.Errorf("%w: another process answers there, and has the same self: give each its own address, by which its peers reach it", peer.ErrWrongPeer)
-	case who.Process != a.pool.consent.process:
+	case who.Process != o.pool.consent.process:
 		return fmt.Errorf("%w: another process answers at the address that this one has as its self, and calls itself %s: want the address of this process, by which its peers reach it", peer.ErrWrongPeer, quote.Key(who.Name))
 	}
 	return nil
@@ -148,96 +148,96 @@ func (a *ownAddress) ask(ctx context.Context) error {
 
 // conclude records what a look has found, and reports whether what is cached has to be
 // dropped, because another process was found for the first time.
-func (a *ownAddress) conclude(err error) (drop bool) {
-	p := a.pool
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.looking = false
-	defer a.changed()
+func (o *ownAddress) conclude(err error) (drop bool) {
+	c := o.pool
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.looking = false
+	defer o.changed()
 	select {
-	case <-a.looked:
+	case <-o.looked:
 	default:
-		defer close(a.looked)
+		defer close(o.looked)
 	}
-	if a.closed {
+	if o.closed {
 		return false
 	}
-	shared := len(p.view.Load().others) > 0
-	a.answers = err == nil
+	shared := len(c.view.Load().others) > 0
+	o.answers = err == nil
 	switch {
 	case err == nil:
-		a.since = 0
-		p.problems.solved(p.self, WrongProcess, NotAPeer, NotListening)
-		a.wrong.Store(false)
+		o.since = 0
+		c.problems.solved(c.self, peer.WrongProcess, peer.NotAPeer, peer.NotListening)
+		o.wrong.Store(false)
 		return false
 	case errors.Is(err, peer.ErrWrongPeer):
-		p.problems.solved(p.self, NotAPeer, NotListening)
-		p.problems.found(p.self, WrongProcess, err)
-		drop = !a.wrong.Swap(true)
-	case a.reached.Load(), !shared: // the way to itself need not be the peers'
-		p.problems.solved(p.self, NotAPeer, NotListening)
+		c.problems.solved(c.self, peer.NotAPeer, peer.NotListening)
+		c.problems.found(c.self, peer.WrongProcess, err)
+		drop = !o.wrong.Swap(true)
+	case o.reached.Load(), !shared: // the way to itself need not be the peers'
+		c.problems.solved(c.self, peer.NotAPeer, peer.NotListening)
 		if !shared {
 			return false
 		}
 	case errors.Is(err, peer.ErrNotAPeer) && !errors.Is(err, peer.ErrGateway):
-		p.problems.found(p.self, NotAPeer, err)
-	case a.since == 0:
-		a.since = clock.Now()
-	case clock.Now() < a.since.Plus(listenWithin):
+		c.problems.found(c.self, peer.NotAPeer, err)
+	case o.since == 0:
+		o.since = clock.Now()
+	case clock.Now() < o.since.Plus(listenWithin):
 	case errors.Is(err, peer.ErrRefused):
-		p.problems.found(p.self, NotListening, fmt.Errorf("nothing answers at the address of this process itself: want its server listening there: %w", err))
+		c.problems.found(c.self, peer.NotListening, fmt.Errorf("nothing answers at the address of this process itself: want its server listening there: %w", err))
 	default: // its name may not be known before it is ready, or it has no way to itself
-		p.problems.degraded(p.self, "this process does not reach its own address, and no peer has reached it: want its server listening there, where peers find it", err)
+		c.problems.degraded(c.self, "this process does not reach its own address, and no peer has reached it: want its server listening there, where peers find it", err)
 	}
 	wait := ownLookEvery
-	if !a.wrong.Load() && a.since != 0 && clock.Now() < a.since+clock.Instant(ownLookEvery) {
+	if !o.wrong.Load() && o.since != 0 && clock.Now() < o.since+clock.Instant(ownLookEvery) {
 		wait = ownLookEvery / 10 // it is just about to listen
 	}
-	if a.retry != nil {
-		a.retry.Stop()
+	if o.retry != nil {
+		o.retry.Stop()
 	}
-	a.retry = time.AfterFunc(wait, func() {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		a.begin()
+	o.retry = time.AfterFunc(wait, func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.begin()
 	})
 	return drop
 }
 
 // found reports whether this process answers at its address, as far as is known. The channel
 // is closed when that may have changed.
-func (a *ownAddress) found() (next <-chan struct{}, found bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.next, a.last == 0 || a.answers || a.reached.Load()
+func (o *ownAddress) found() (next <-chan struct{}, found bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.next, o.last == 0 || o.answers || o.reached.Load()
 }
 
 // reach records that a request came that was sent to this address.
-func (a *ownAddress) reach() {
-	if a.reached.Load() || a.reached.Swap(true) {
+func (o *ownAddress) reach() {
+	if o.reached.Load() || o.reached.Swap(true) {
 		return
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.changed()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.changed()
 }
 
 // changed has those look again who wait for found. The caller holds a.mu.
-func (a *ownAddress) changed() {
-	close(a.next)
-	a.next = make(chan struct{})
+func (o *ownAddress) changed() {
+	close(o.next)
+	o.next = make(chan struct{})
 }
 
 // wait returns when the first look is over, if one has begun, or ctx has ended.
-func (a *ownAddress) wait(ctx context.Context) {
-	a.mu.Lock()
-	begun := a.last != 0
-	a.mu.Unlock()
+func (o *ownAddress) wait(ctx context.Context) {
+	o.mu.Lock()
+	begun := o.last != 0
+	o.mu.Unlock()
 	if !begun {
 		return
 	}
 	select {
-	case <-a.looked:
+	case <-o.looked:
 	case <-ctx.Done():
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/quote"
+	"github.com/peercache/peercache/peer"
 )
 
 // problems are what is wrong with the configuration at present. Each is one warning when it
@@ -24,9 +25,9 @@ type problems struct {
 	count atomic.Int64 // of all
 
 	mu     sync.Mutex
-	all    map[problemKey]*ConfigError  // guarded by mu
-	warned map[problemKey]clock.Instant // guarded by mu; the last warning of each
-	next   chan struct{}                // guarded by mu; closed, and made anew, when all changes
+	all    map[problemKey]*peer.ConfigError // guarded by mu
+	warned map[problemKey]clock.Instant     // guarded by mu; the last warning of each
+	next   chan struct{}                    // guarded by mu; closed, and made anew, when all changes
 }
 
 type problemKey struct {
@@ -41,29 +42,29 @@ func newProblems(self string, log *slog.Logger) problems {
 	return problems{
 		self:   self,
 		log:    log,
-		all:    make(map[problemKey]*ConfigError),
+		all:    make(map[problemKey]*peer.ConfigError),
 		warned: make(map[problemKey]clock.Instant),
 		next:   make(chan struct{}),
 	}
 }
 
 // found adds a problem, or what is known of it now.
-func (p *problems) found(peer string, kind ConfigProblem, err error) {
-	key := problemKey{peer, kind.String()}
+func (p *problems) found(name string, kind peer.ConfigProblem, err error) {
+	key := problemKey{name, kind.String()}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.all[key] == nil {
 		defer p.changed()
 	}
-	p.all[key] = &ConfigError{Peer: peer, Problem: kind, Err: err}
+	p.all[key] = &peer.ConfigError{Peer: name, Problem: kind, Err: err}
 	p.say(key, "the configuration is wrong", err)
 }
 
 // degraded warns of what works, but not as it should. It is no problem in the sense of Ready.
-func (p *problems) degraded(peer, what string, err error) {
+func (p *problems) degraded(name, what string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.say(problemKey{peer, what}, what, err)
+	p.say(problemKey{name, what}, what, err)
 }
 
 // say warns, unless it has said the same lately. The caller holds p.mu.
@@ -78,7 +79,7 @@ func (p *problems) say(key problemKey, what string, err error) {
 }
 
 // solved removes the problems of a peer that are of these kinds.
-func (p *problems) solved(peer string, kinds ...ConfigProblem) {
+func (p *problems) solved(name string, kinds ...peer.ConfigProblem) {
 	if p.count.Load() == 0 {
 		return
 	}
@@ -86,7 +87,7 @@ func (p *problems) solved(peer string, kinds ...ConfigProblem) {
 	defer p.mu.Unlock()
 	before := len(p.all)
 	for _, kind := range kinds {
-		delete(p.all, problemKey{peer, kind.String()})
+		delete(p.all, problemKey{name, kind.String()})
 	}
 	if len(p.all) < before {
 		p.changed()
@@ -94,11 +95,11 @@ func (p *problems) solved(peer string, kinds ...ConfigProblem) {
 }
 
 // forget removes what is known of all peers but those that are kept.
-func (p *problems) forget(kept func(peer string) bool) {
+func (p *problems) forget(kept func(name string) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	gone := func(key problemKey) bool { return !kept(key.peer) }
-	maps.DeleteFunc(p.all, func(key problemKey, _ *ConfigError) bool { return gone(key) })
+	maps.DeleteFunc(p.all, func(key problemKey, _ *peer.ConfigError) bool { return gone(key) })
 	maps.DeleteFunc(p.warned, func(key problemKey, _ clock.Instant) bool { return gone(key) })
 	p.changed()
 }
@@ -111,17 +112,17 @@ func (p *problems) changed() {
 }
 
 // of returns the problem of a peer and a kind, or nil; the first of any kind, if kind is 0.
-func (p *problems) of(peer string, kind ConfigProblem) *ConfigError {
+func (p *problems) of(name string, kind peer.ConfigProblem) *peer.ConfigError {
 	if p.count.Load() == 0 {
 		return nil
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if kind != 0 {
-		return p.all[problemKey{peer, kind.String()}]
+		return p.all[problemKey{name, kind.String()}]
 	}
-	for kind := WrongProcess; kind <= MissingGroup; kind++ {
-		if e := p.all[problemKey{peer, kind.String()}]; e != nil {
+	for kind := peer.WrongProcess; kind <= peer.MissingGroup; kind++ {
+		if e := p.all[problemKey{name, kind.String()}]; e != nil {
 			return e
 		}
 	}
@@ -136,24 +137,24 @@ func (p *problems) lasting() (<-chan struct{}, error) {
 	defer p.mu.Unlock()
 	var all configErrors
 	for _, e := range p.all {
-		if e.Problem != MissingGroup {
+		if e.Problem != peer.MissingGroup {
 			all = append(all, e)
 		}
 	}
-	if own := p.all[problemKey{p.self, WrongProcess.String()}]; own != nil {
+	if own := p.all[problemKey{p.self, peer.WrongProcess.String()}]; own != nil {
 		all = configErrors{own} // what it sees of others follows from that
 	}
 	if len(all) == 0 {
 		return p.next, nil
 	}
-	slices.SortFunc(all, func(a, b *ConfigError) int {
+	slices.SortFunc(all, func(a, b *peer.ConfigError) int {
 		return cmp.Or(cmp.Compare(a.Peer, b.Peer), cmp.Compare(a.Problem, b.Problem))
 	})
 	return p.next, all
 }
 
 // configErrors are problems as one error, whose text names the first few.
-type configErrors []*ConfigError
+type configErrors []*peer.ConfigError
 
 func (e configErrors) Error() string {
 	var texts []string

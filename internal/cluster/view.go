@@ -9,14 +9,15 @@ import (
 
 	"github.com/peercache/peercache/consistenthash"
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/peer"
 )
 
 // view is the set of peers that this process believes in, and the ring over it.
 // It is immutable. A process that is leaving has a view without itself.
 type view struct {
 	ring   *consistenthash.Ring
-	peers  []Peer             // by the ring's index; nil is this process
-	others []Peer             // all but this process
+	peers  []peer.Peer        // by the ring's index; nil is this process
+	others []peer.Peer        // all but this process
 	named  map[string]*Member // the others, by URL; never written to
 	id     uint64             // see viewID
 	since  clock.Instant
@@ -27,8 +28,8 @@ type view struct {
 	// would keep it, and a Remove that has returned nil would be undone.
 	first bool
 
-	absent []Peer   // those that were said to be peers, but are leaving
-	gone   []string // their names, with that of this process if it is leaving itself
+	absent []peer.Peer // those that were said to be peers, but are leaving
+	gone   []string    // their names, with that of this process if it is leaving itself
 
 	// handed is closed when this process has handed over what it does not own any more.
 	// newcomers are peers that were not in a view before, or were not handed all.
@@ -51,23 +52,23 @@ func (v *view) has(name string) *Member { return v.named[name] }
 
 // lacks reports whether the peer of that name is not in the view because it is leaving.
 func (v *view) lacks(name string) bool {
-	return slices.ContainsFunc(v.absent, func(p Peer) bool { return p.Name() == name })
+	return slices.ContainsFunc(v.absent, func(p peer.Peer) bool { return p.Name() == name })
 }
 
 // lists reports whether the peer of that name is in the view, or would be if it were not leaving.
 func (v *view) lists(name string) bool { return v.has(name) != nil || v.lacks(name) }
 
 // setPeers makes the list of peers, those that are known to be leaving left out, the view.
-func (p *Cluster) setPeers(peers []string, anew bool) error {
-	if err := p.checkPeers(peers); err != nil {
+func (c *Cluster) setPeers(peers []string, anew bool) error {
+	if err := c.checkPeers(peers); err != nil {
 		return fmt.Errorf("peercache: %w", err)
 	}
-	p.warnOfReach(peers)
-	first, err := p.list(peers, anew)
+	c.warnOfReach(peers)
+	first, err := c.list(peers, anew)
 	if first {
 		// No lock is held: a group may tell its user what leaves. A load that begins now keeps
 		// nothing before the peers have heard of this process.
-		for _, g := range *p.groups.Load() {
+		for _, g := range *c.groups.Load() {
 			g.DropAll()
 		}
 	}
@@ -76,118 +77,118 @@ func (p *Cluster) setPeers(peers []string, anew bool) error {
 
 // list makes peers the list, and puts the view that follows in place. It reports whether that
 // is the first one, see view.
-func (p *Cluster) list(peers []string, anew bool) (first bool, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed.Load() {
-		return false, fmt.Errorf("peercache: %w", ErrClosed)
+func (c *Cluster) list(peers []string, anew bool) (first bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed.Load() {
+		return false, fmt.Errorf("peercache: %w", peer.ErrClosed)
 	}
-	before, listed := p.view.Load(), p.listed
-	p.listed = slices.Clone(peers)
-	if err := p.setView(anew); err != nil {
-		p.listed = listed
+	before, listed := c.view.Load(), c.listed
+	c.listed = slices.Clone(peers)
+	if err := c.setView(anew); err != nil {
+		c.listed = listed
 		return false, err
 	}
-	return p.view.Load().first && !before.first, nil // before is nil only when the pool is made, alone
+	return c.view.Load().first && !before.first, nil // before is nil only when the pool is made, alone
 }
 
-// present returns the peers that are listed, but for those that are leaving. p.mu is held.
-func (p *Cluster) present() []string {
+// present returns the peers that are listed, but for those that are leaving. The caller holds c.mu.
+func (c *Cluster) present() []string {
 	var present []string
-	for _, name := range p.listed {
-		if p.absent[name] == nil && (name != p.self || !p.leaving.Load()) {
+	for _, name := range c.listed {
+		if c.absent[name] == nil && (name != c.self || !c.leaving.Load()) {
 			present = append(present, name)
 		}
 	}
 	if len(present) == 0 {
-		return []string{p.self} // they all end, and each is alone
+		return []string{c.self} // they all end, and each is alone
 	}
 	return present
 }
 
 // absentees returns the peers that are listed, but not present, and the names of all that
-// present leaves out. p.mu is held.
-func (p *Cluster) absentees() (absent []Peer, gone []string) {
-	for name, a := range p.absent {
-		if !slices.Contains(p.listed, name) {
+// present leaves out. The caller holds c.mu.
+func (c *Cluster) absentees() (absent []peer.Peer, gone []string) {
+	for name, a := range c.absent {
+		if !slices.Contains(c.listed, name) {
 			a.end()
-			delete(p.absent, name)
+			delete(c.absent, name)
 			continue
 		}
 		absent, gone = append(absent, a), append(gone, name)
 	}
-	if p.leaving.Load() {
-		gone = append(gone, p.self)
+	if c.leaving.Load() {
+		gone = append(gone, c.self)
 	}
 	return absent, gone
 }
 
 // setView makes the view of the peers that are present and puts it in place. If it is made
-// anew, it is as with a process that has just come. p.mu is held.
-func (p *Cluster) setView(anew bool) error {
-	peers := p.present()
-	old := p.view.Load()
+// anew, it is as with a process that has just come. The caller holds c.mu.
+func (c *Cluster) setView(anew bool) error {
+	peers := c.present()
+	old := c.view.Load()
 	if anew || old != nil && len(old.others) == 0 && old.before == nil {
 		old = nil // the process was alone
 	}
 	if old != nil && old.id == viewID(peers) {
 		same := *old // but for an absentee that is not listed any more
-		same.absent, same.gone = p.absentees()
-		p.view.Store(&same)
+		same.absent, same.gone = c.absentees()
+		c.view.Store(&same)
 		return nil
 	}
-	ring, err := p.ring(peers)
+	ring, err := c.ring(peers)
 	if err != nil {
 		return fmt.Errorf("peercache: %w", err)
 	}
-	v := p.viewAfter(old, peers, ring)
-	var left []Peer
-	for name, peer := range p.known {
+	v := c.viewAfter(old, peers, ring)
+	var left []peer.Peer
+	for name, m := range c.known {
 		if v.named[name] == nil {
-			left = append(left, peer)
-			p.partLater(peer)
+			left = append(left, m)
+			c.partLater(m)
 		}
 	}
-	maps.DeleteFunc(p.asked, func(peer string, _ clock.Instant) bool { return !v.lists(peer) })
-	announced := p.newView(v, left)
-	p.known = v.named
-	p.problems.forget(func(peer string) bool { return peer == p.self || v.named[peer] != nil })
-	p.background.Go(func() {
-		p.announce(v, announced)
-		p.announceAgain(v)
+	maps.DeleteFunc(c.asked, func(other string, _ clock.Instant) bool { return !v.lists(other) })
+	announced := c.newView(v, left)
+	c.known = v.named
+	c.problems.forget(func(other string) bool { return other == c.self || v.named[other] != nil })
+	c.background.Go(func() {
+		c.announce(v, announced)
+		c.announceAgain(v)
 	})
-	p.background.Go(func() { p.handOver(v) })
+	c.background.Go(func() { c.handOver(v) })
 	return nil
 }
 
 // viewAfter makes the view of peers that comes after old, which is nil if this process was
-// alone. A peer that was in the view before stays the same Peer. p.mu is held.
-func (p *Cluster) viewAfter(old *view, peers []string, ring *consistenthash.Ring) *view {
+// alone. A peer that was in the view before stays the same Peer. The caller holds c.mu.
+func (c *Cluster) viewAfter(old *view, peers []string, ring *consistenthash.Ring) *view {
 	v := &view{
-		ring: ring, peers: make([]Peer, len(peers)), named: make(map[string]*Member, len(peers)), id: viewID(peers),
+		ring: ring, peers: make([]peer.Peer, len(peers)), named: make(map[string]*Member, len(peers)), id: viewID(peers),
 		newcomers: make(map[string]*Member), handed: make(chan struct{}),
 	}
-	v.absent, v.gone = p.absentees()
+	v.absent, v.gone = c.absentees()
 	served := old != nil
 	select {
-	case <-p.viewed():
+	case <-c.viewed():
 		served = true // alone, but as one that owned all keys
 	default:
 		v.first = !served && len(peers) > 1
 	}
 	for i, name := range peers {
-		if name == p.self {
+		if name == c.self {
 			continue
 		}
-		peer, ok := p.known[name]
+		m, ok := c.known[name]
 		if !ok {
-			peer = p.peerOf(name)
+			m = c.peerOf(name)
 		}
 		if served && !ok || old != nil && old.offering(name) {
-			v.newcomers[name] = peer
+			v.newcomers[name] = m
 		}
-		v.named[name], v.peers[i] = peer, peer
-		v.others = append(v.others, peer)
+		v.named[name], v.peers[i] = m, m
+		v.others = append(v.others, m)
 	}
 	if old != nil {
 		before := *old

@@ -48,9 +48,9 @@ var errNotYet = errors.New("not all peers of then are back")
 
 // validate asks the peers of the view what was changed since the departure. The error says why
 // nothing of the file may be used; it is errNotYet if that may change.
-func (p *Cluster) validate(ctx context.Context, v *view, departure uint64, f *pb.Farewell) (*Validation, error) {
+func (c *Cluster) validate(ctx context.Context, v *view, departure uint64, f *pb.Farewell) (*Validation, error) {
 	t := &Validation{Departure: departure, Since: v.since, changed: make([]byte, logBytes), unbroken: make(map[string]bool), known: make(map[string]bool)}
-	ctx, cancel := context.WithTimeout(ctx, p.handshakeTimeout())
+	ctx, cancel := context.WithTimeout(ctx, c.handshakeTimeout())
 	defer cancel()
 	var asks errgroup.Group
 	asks.SetLimit(announceAtOnce)
@@ -84,12 +84,12 @@ func (p *Cluster) validate(ctx context.Context, v *view, departure uint64, f *pb
 
 // departures returns by which numbers a peer may know what was changed: by this process's
 // departure, if it is a witness of that; by its own, if that came first.
-func departures(peer string, departure uint64, f *pb.Farewell) (known []uint64) {
-	if slices.Contains(f.GetWitnesses(), peer) {
+func departures(name string, departure uint64, f *pb.Farewell) (known []uint64) {
+	if slices.Contains(f.GetWitnesses(), name) {
 		known = append(known, departure)
 	}
 	for _, log := range slices.Backward(f.GetLogs()) {
-		if log.GetPeer() == peer {
+		if log.GetPeer() == name {
 			return append(known, log.GetDeparture())
 		}
 	}
@@ -101,7 +101,7 @@ func (t *Validation) hear(ctx context.Context, m *Member, since []uint64) {
 	if len(since) == 0 {
 		since = []uint64{0} // what it knows since it started
 	}
-	answer, err := m.change(ctx, Change{Since: since})
+	answer, err := m.change(ctx, peer.Change{Since: since})
 	if err != nil {
 		return
 	}
@@ -126,7 +126,7 @@ func (t *Validation) Changed(group, key string) bool { return bitOf(t.changed, g
 
 // Covers reports whether it is known of all changes of a key that next owned meanwhile, the next
 // peer on the ring, or nil.
-func (t *Validation) Covers(next Peer) bool {
+func (t *Validation) Covers(next peer.Peer) bool {
 	return t.all || next != nil && t.unbroken[next.Name()]
 }
 
@@ -136,39 +136,39 @@ const sincesAtOnce = 4
 
 // answerSince says what is known of the changes since a departure: nothing, while others may
 // have a view without this process.
-func (p *Cluster) answerSince(departures []uint64, answer *peer.Changed) {
-	if p.Lapsed() {
+func (c *Cluster) answerSince(departures []uint64, answer *peer.Changed) {
+	if c.Lapsed() {
 		return
 	}
-	p.sinces <- struct{}{}
-	defer func() { <-p.sinces }()
-	inView := map[string]bool{p.self: true}
-	for _, other := range p.Peers() {
+	c.sinces <- struct{}{}
+	defer func() { <-c.sinces }()
+	inView := map[string]bool{c.self: true}
+	for _, other := range c.Peers() {
 		inView[other.Name()] = true
 	}
 	departures = departures[:min(len(departures), mostLogs)]
-	answer.Log, answer.SinceDeparture, answer.Unbroken = p.logs.since(departures, inView)
+	answer.Log, answer.SinceDeparture, answer.Unbroken = c.logs.since(departures, inView)
 }
 
 // Restore waits for a view that the peers have, asks them what was changed since the departure,
 // and calls use, with what they say, for as long as more of the snapshot may be of use then. It
 // takes no longer than the handover may. f is what the process that wrote the snapshot knew of its
 // end. The error says why nothing was used, or not all; it is ErrClosed if the process ends.
-func (p *Cluster) Restore(departure uint64, f *pb.Farewell, use func(*Validation) error) error {
+func (c *Cluster) Restore(departure uint64, f *pb.Farewell, use func(*Validation) error) error {
 	select {
-	case <-p.viewed():
-	case <-p.life.Done():
-		return ErrClosed
+	case <-c.viewed():
+	case <-c.life.Done():
+		return peer.ErrClosed
 	}
-	ctx, cancel := context.WithTimeout(p.life, p.handover.time)
+	ctx, cancel := context.WithTimeout(c.life, c.handover.time)
 	defer cancel()
 	err := errNotYet
 	for errors.Is(err, errNotYet) && ctx.Err() == nil {
-		p.Agree(ctx)
-		next, v := p.Agreement().Next, p.view.Load()
+		c.Agree(ctx)
+		next, v := c.Agreement().Next, c.view.Load()
 		var t *Validation
-		if t, err = p.validate(ctx, v, departure, f); err == nil {
-			if err = use(t); err == nil && p.view.Load().since != v.since {
+		if t, err = c.validate(ctx, v, departure, f); err == nil {
+			if err = use(t); err == nil && c.view.Load().since != v.since {
 				err = errNotYet // the view has changed meanwhile
 			}
 			continue
