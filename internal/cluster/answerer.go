@@ -13,11 +13,11 @@ import (
 
 // answerer is the process that answers at the address of a peer.
 type answerer struct {
-	mu      sync.Mutex
-	process uint32        // guarded by mu; 0: none has answered yet
-	since   clock.Instant // guarded by mu; when it was first heard
-	former  [4]uint32     // guarded by mu; those before it, the last first
-	twoTo   clock.Instant // guarded by mu; until then two count as being there
+	mu       sync.Mutex
+	process  uint32        // guarded by mu; 0: none has answered yet
+	since    clock.Instant // guarded by mu; when it was first heard
+	earlier  [4]uint32     // guarded by mu; those before it, the last first
+	twoUntil clock.Instant // guarded by mu; until then two count as being there
 }
 
 // twoFor is for how long two processes count as being at one address after both have
@@ -29,19 +29,19 @@ const twoFor = 10 * time.Second
 // answers a request which was sent after its successor was heard has not ended. An answer to
 // a request that was sent before the present process was first heard may be a late one, of
 // a process that is about to end, and tells nothing.
-func (a *answerer) heard(process uint32, asked clock.Instant) (other uint32, anew, two bool) {
+func (a *answerer) observe(process uint32, asked clock.Instant) (other uint32, anew, two bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := clock.Now()
 	anew = process != a.process && process != 0 && (a.process == 0 || asked > a.since)
 	if anew {
-		if slices.Contains(a.former[:], process) {
-			a.twoTo = now.Plus(twoFor)
+		if slices.Contains(a.earlier[:], process) {
+			a.twoUntil = now.Plus(twoFor)
 		}
-		copy(a.former[1:], a.former[:])
-		a.former[0], a.process, a.since = a.process, process, now
+		copy(a.earlier[1:], a.earlier[:])
+		a.earlier[0], a.process, a.since = a.process, process, now
 	}
-	return a.former[0], anew, now < a.twoTo
+	return a.earlier[0], anew, now < a.twoUntil
 }
 
 // checkIdentity returns an error if the process that has answered is not this peer. The request
@@ -51,14 +51,14 @@ func (m *Member) checkIdentity(who peer.Identity, asked clock.Instant) error {
 	switch {
 	case who.Cluster != c.name:
 		return fmt.Errorf("%w: it belongs to %s, and this process to %s", peer.ErrWrongPeer, clusterText(who.Cluster), clusterText(c.name))
-	case who.Process == c.consent.process:
+	case who.Process == c.agreement.process:
 		return fmt.Errorf("%w: this is another address of this process, whose self is %s: if %s is its right one, give that to NewHTTPPool, else want each process once in the list", peer.ErrWrongPeer, c.self, m.name)
 	case who.Name != m.name && (who.Name == c.self || c.view.Load().lists(who.Name)):
 		return fmt.Errorf("%w: the process that answers there calls itself %s, which is the address of another peer (a copied setting?): start it with the self %s", peer.ErrWrongPeer, quote.Key(who.Name), m.name)
 	case who.Name != m.name:
 		return fmt.Errorf("%w: the process that answers there calls itself %s, which is not in the list: want that there in place of %s, or %[3]s as its self", peer.ErrWrongPeer, quote.Key(who.Name), m.name)
 	}
-	other, anew, two := m.answerer.heard(who.Process, asked)
+	other, anew, two := m.answerer.observe(who.Process, asked)
 	if anew {
 		m.conn.Replaced(who.Process)
 	}

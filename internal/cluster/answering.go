@@ -11,7 +11,7 @@ import (
 // observed, or verified.
 func (c *Cluster) Answer(ctx context.Context, from string, change *peer.Change) (peer.Changed, error) {
 	proven := c.proven(from, change)
-	heard, waits, done := c.hear(ctx, from, change, proven)
+	heard, waits, done := c.observeRequest(ctx, from, change, proven)
 	defer done()
 	answer := peer.Changed{Unheard: !heard}
 	g := (*c.groups.Load())[change.Group] // nil: nothing is cached here
@@ -26,7 +26,7 @@ func (c *Cluster) Answer(ctx context.Context, from string, change *peer.Change) 
 		answer.Holders = g.ServeChange(ctx, do)
 	}
 	if len(change.Since) > 0 {
-		c.answerSince(change.Since, &answer)
+		c.answerLog(change.Since, &answer)
 	}
 	if change.Members {
 		c.answerMembers(&answer)
@@ -37,6 +37,6 @@ func (c *Cluster) Answer(ctx context.Context, from string, change *peer.Change) 
 		err = peer.Refuse("another process answers at the address of this one as well")
 	}
 	// Last: a view that came meanwhile is one that the sender must hear of.
-	answer.State = c.say(from)
+	answer.State = c.stateFor(from)
 	return answer, err
 }

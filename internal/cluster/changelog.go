@@ -35,8 +35,8 @@ type changeLog struct {
 	bits   [logBits / 64]atomic.Uint64
 	// left are the peers that left the view after this log began, and before the next did.
 	// If there were too many to know them all, it is full.
-	left []string
-	full bool
+	departed []string
+	full     bool
 }
 
 const (
@@ -49,7 +49,7 @@ const (
 	logsOfAPeer = 4
 	longestLog  = time.Hour
 	// mostLeft bounds what a log knows of those who left.
-	mostLeft = 4096
+	mostDeparted = 4096
 )
 
 func newChangeLogs() changeLogs {
@@ -71,7 +71,7 @@ func bitOf(changed []byte, group, key string) bool {
 }
 
 // note takes note of a change.
-func (l *changeLogs) note(change *peer.Change) {
+func (l *changeLogs) record(change *peer.Change) {
 	if !change.All && len(change.Keys) == 0 {
 		return
 	}
@@ -104,8 +104,8 @@ func (l *changeLogs) begin(departure uint64, name string) {
 		return
 	}
 	for i := len(l.all) - 1; i >= 0; i-- {
-		if l.all[i].over() {
-			l.forget(i)
+		if l.all[i].expired() {
+			l.remove(i)
 		}
 	}
 	var of []int // the logs of this peer
@@ -116,32 +116,32 @@ func (l *changeLogs) begin(departure uint64, name string) {
 	}
 	switch {
 	case len(of) >= logsOfAPeer: // it must not push out those of others
-		l.forget(of[0])
+		l.remove(of[0])
 	case len(l.all) > mostLogs:
-		l.forget(slices.IndexFunc(l.all, func(log *changeLog) bool { return log.departure != 0 }))
+		l.remove(slices.IndexFunc(l.all, func(log *changeLog) bool { return log.departure != 0 }))
 	}
 	l.all = append(l.all, &changeLog{departure: departure, peer: name, began: clock.Now()})
 }
 
 // forget forgets the i-th log. The caller holds l.mu.
-func (l *changeLogs) forget(i int) {
+func (l *changeLogs) remove(i int) {
 	log := l.all[i]
 	if i > 0 {
-		l.all[i-1].leave(log.left)
+		l.all[i-1].addDeparted(log.departed)
 		l.all[i-1].full = l.all[i-1].full || log.full
 	}
 	l.all = slices.Delete(l.all, i, i+1)
 }
 
 // over reports whether the departure was so long ago that it need not be known any more.
-func (log *changeLog) over() bool {
+func (log *changeLog) expired() bool {
 	return log.departure != 0 && clock.Now() >= log.began.Plus(longestLog)
 }
 
 // find returns the log of a departure, or nil. The caller holds l.mu.
 func (l *changeLogs) find(departure uint64) *changeLog {
 	for _, log := range l.all {
-		if log.departure == departure && !log.over() {
+		if log.departure == departure && !log.expired() {
 			return log
 		}
 	}
@@ -149,23 +149,23 @@ func (l *changeLogs) find(departure uint64) *changeLog {
 }
 
 // leave takes note of peers that left the view.
-func (log *changeLog) leave(peers []string) {
+func (log *changeLog) addDeparted(peers []string) {
 	for _, name := range peers {
 		switch {
-		case slices.Contains(log.left, name):
-		case len(log.left) == mostLeft:
+		case slices.Contains(log.departed, name):
+		case len(log.departed) == mostDeparted:
 			log.full = true
 		default:
-			log.left = append(log.left, name)
+			log.departed = append(log.departed, name)
 		}
 	}
 }
 
 // leave takes note of peers that left the view.
-func (l *changeLogs) leave(peers []string) {
+func (l *changeLogs) recordDeparted(peers []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.all[len(l.all)-1].leave(peers)
+	l.all[len(l.all)-1].addDeparted(peers)
 }
 
 // complete reports whether a log has all changes of the keys that the next process on the
@@ -181,7 +181,7 @@ func (l *changeLogs) complete(log *changeLog, inView map[string]bool) bool {
 		if later.full {
 			return false
 		}
-		for _, name := range later.left {
+		for _, name := range later.departed {
 			if !inView[name] {
 				gone[name] = true
 			}
@@ -214,7 +214,7 @@ func (log *changeLog) bytes() []byte {
 
 // saved returns the logs for the process after this one. What this one noted since it
 // started is of no use there.
-func (l *changeLogs) saved() (logs []*pb.ChangeLog) {
+func (l *changeLogs) forSnapshot() (logs []*pb.ChangeLog) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	for _, log := range l.all {
@@ -222,10 +222,10 @@ func (l *changeLogs) saved() (logs []*pb.ChangeLog) {
 		switch {
 		case log.full: // those before it are not complete
 			logs = nil
-		case log.departure != 0 && !log.over():
-			logs = append(logs, &pb.ChangeLog{Departure: log.departure, Peer: log.peer, Changed: log.bytes(), Left: log.left})
+		case log.departure != 0 && !log.expired():
+			logs = append(logs, &pb.ChangeLog{Departure: log.departure, Peer: log.peer, Changed: log.bytes(), Left: log.departed})
 		case n > 0: // only who left remains of it
-			logs[n-1].Left = slices.Concat(logs[n-1].Left, log.left)
+			logs[n-1].Left = slices.Concat(logs[n-1].Left, log.departed)
 		}
 	}
 	return logs
@@ -233,7 +233,7 @@ func (l *changeLogs) saved() (logs []*pb.ChangeLog) {
 
 // regain takes up the logs of the process before this one, which it left in one snapshot or
 // in several.
-func (l *changeLogs) regain(logs []*pb.ChangeLog) {
+func (l *changeLogs) adopt(logs []*pb.ChangeLog) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, said := range logs[:min(len(logs), mostLogs)] {
@@ -245,7 +245,7 @@ func (l *changeLogs) regain(logs []*pb.ChangeLog) {
 			log = &changeLog{departure: said.GetDeparture(), peer: said.GetPeer(), began: clock.Now(), broken: true}
 			l.all = slices.Insert(l.all, slices.Index(l.all, l.find(0)), log)
 		}
-		log.leave(said.GetLeft())
+		log.addDeparted(said.GetLeft())
 		for i := range log.bits {
 			log.bits[i].Or(binary.LittleEndian.Uint64(said.GetChanged()[8*i:]))
 		}
@@ -254,12 +254,12 @@ func (l *changeLogs) regain(logs []*pb.ChangeLog) {
 
 // lose forgets what the process before this one had noted; everything but what was noted
 // since the start, if there was a time in which this one may not have heard of changes.
-func (l *changeLogs) lose(everything bool) {
+func (l *changeLogs) discard(everything bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := len(l.all) - 1; i >= 0; i-- {
 		if log := l.all[i]; log.departure != 0 && (everything || log.broken) {
-			l.forget(i)
+			l.remove(i)
 		}
 	}
 }

@@ -89,14 +89,14 @@ type Cluster struct {
 	warnedOfReach atomic.Bool
 
 	// view is swapped whole by Set, and when a peer leaves or is back. Readers take no lock.
-	view    atomic.Pointer[view]
-	consent consent
-	secret  [32]byte // of which tokens are made
+	view      atomic.Pointer[view]
+	agreement viewAgreement
+	secret    [32]byte // of which tokens are made
 
-	unproven  *semaphore.Weighted // of requests without a proof that may wait for others
-	asks      *semaphore.Weighted // of questions, see questionsAtOnce
-	takeOvers *semaphore.Weighted // of offers, see offersAtOnce
-	sinces    chan struct{}       // filled by those who are told what was changed, see sincesAtOnce
+	unproven      *semaphore.Weighted // of requests without a proof that may wait for others
+	questionSlots *semaphore.Weighted // of questions, see questionsAtOnce
+	takeOverSlots *semaphore.Weighted // of offers, see offersAtOnce
+	logSlots      chan struct{}       // filled by those who are told what was changed, see sincesAtOnce
 
 	own      *ownAddress
 	problems problems
@@ -115,26 +115,26 @@ type Cluster struct {
 	//
 	// Nobody holds two of one row. No request is sent under any of them, and no callback of
 	// the user's is called but the handler of the logger, which must not use the pool.
-	mu      sync.Mutex             // guards what follows, and is held while view, groups, leaving or closed change
-	leaving atomic.Bool            // set by Shutdown: the process has no part in the view any more
-	closed  atomic.Bool            // set by Shutdown later: it answers no Gets, and Set changes nothing
-	listed  []string               // the peers that Set or the discovery named, this one among them
-	absent  map[string]*absentee   // those of listed that are leaving
-	known   map[string]*Member     // the peers of the present view, by name
-	former  map[string]*formerPeer // those that have left it lately
-	changes viewChanges            // what bounds those by what peers say
+	mu        sync.Mutex               // guards what follows, and is held while view, groups, leaving or closed change
+	leaving   atomic.Bool              // set by Shutdown: the process has no part in the view any more
+	closed    atomic.Bool              // set by Shutdown later: it answers no Gets, and Set changes nothing
+	listed    []string                 // the peers that Set or the discovery named, this one among them
+	absent    map[string]*absentMember // those of listed that are leaving
+	known     map[string]*Member       // the peers of the present view, by name
+	lingering map[string]*lingering    // those that have left it lately
+	viewRate  changeRate               // what bounds those by what peers say
 	// questions are those to peers that are in progress, and asked is when each was asked last.
 	questions map[string]*question
 	asked     map[string]clock.Instant
 
-	ending ending // what the next process is told of the end of this one
-	past   past   // what this one was told of the end of the one before
+	departure ownDeparture     // what the next process is told of the end of this one
+	earlier   earlierDeparture // what this one was told of the end of the one before
 
 	// background is what goes on after a change of the view: links of peers that left
 	// it are closed, the others are told, and the groups look through their caches.
 	background sync.WaitGroup
 	life       context.Context // of what need not be done when Shutdown has come so far
-	end        context.CancelFunc
+	cancelLife context.CancelFunc
 	handover   struct {
 		bytes int64 // that one change of the view may have handed over
 		time  time.Duration
@@ -143,9 +143,9 @@ type Cluster struct {
 	pace       *breaker.Pace // of the attempts to reach peers that are away
 	logs       changeLogs
 	membership *membership   // nil without a discovery: Set gives the views
-	given      chan struct{} // closed when Set has given one
+	viewed     chan struct{} // closed when Set has given one
 	give       sync.Once     // closes given
-	warm       atomic.Bool   // set when Ready has returned nil
+	ready      atomic.Bool   // set when Ready has returned nil
 	log        *slog.Logger
 }
 
@@ -154,25 +154,25 @@ func New(self string, t peer.Transport, cfg Config) (*Cluster, error) {
 	c := &Cluster{
 		self: self, name: cfg.Name, transport: t, stateless: cfg.Stateless, detection: cfg.Detection, ring: cfg.Ring, handler: cfg.Handler,
 		maxPeers: cfg.MaxPeers, filters: cfg.Filters,
-		given:     make(chan struct{}),
-		absent:    make(map[string]*absentee),
-		former:    make(map[string]*formerPeer),
-		changes:   viewChanges{perSecond: cfg.ViewChangeRate},
-		unproven:  semaphore.NewWeighted(int64(cfg.MaxUnproven)),
-		asks:      semaphore.NewWeighted(questionsAtOnce),
-		takeOvers: semaphore.NewWeighted(offersAtOnce),
-		sinces:    make(chan struct{}, sincesAtOnce),
-		questions: make(map[string]*question),
-		asked:     make(map[string]clock.Instant),
-		logs:      newChangeLogs(),
-		problems:  newProblems(self, cfg.Log),
-		pace:      cfg.Pace,
-		log:       cfg.Log,
+		viewed:        make(chan struct{}),
+		absent:        make(map[string]*absentMember),
+		lingering:     make(map[string]*lingering),
+		viewRate:      changeRate{perSecond: cfg.ViewChangeRate},
+		unproven:      semaphore.NewWeighted(int64(cfg.MaxUnproven)),
+		questionSlots: semaphore.NewWeighted(questionsAtOnce),
+		takeOverSlots: semaphore.NewWeighted(offersAtOnce),
+		logSlots:      make(chan struct{}, logsAtOnce),
+		questions:     make(map[string]*question),
+		asked:         make(map[string]clock.Instant),
+		logs:          newChangeLogs(),
+		problems:      newProblems(self, cfg.Log),
+		pace:          cfg.Pace,
+		log:           cfg.Log,
 	}
 	crand.Read(c.secret[:])
-	c.consent.process, c.consent.latest = max(1, rand.Uint32()), make(map[string]fact)
-	c.consent.tokens = make(map[string]token)
-	c.life, c.end = context.WithCancel(context.Background())
+	c.agreement.process, c.agreement.observed = max(1, rand.Uint32()), make(map[string]observation)
+	c.agreement.tokens = make(map[string]token)
+	c.life, c.cancelLife = context.WithCancel(context.Background())
 	c.handover.bytes, c.handover.time = cfg.HandoverBytes, cfg.HandoverTime
 	c.groups.Store(&map[string]Group{})
 	c.groupsID.Store(groupsID(nil))
@@ -195,7 +195,7 @@ func (c *Cluster) Set(peers []string) error {
 		return err
 	}
 	c.own.lookAgain()
-	c.give.Do(func() { close(c.given) })
+	c.give.Do(func() { close(c.viewed) })
 	return nil
 }
 
@@ -256,13 +256,13 @@ func (c *Cluster) IsPeer(name string) bool {
 	if name == "" {
 		return false
 	}
-	p, _ := c.peer(name)
-	return p != nil || c.view.Load().lacks(name)
+	p, _ := c.findPeer(name)
+	return p != nil || c.view.Load().isAbsent(name)
 }
 
 // Identity implements peer.Local.
 func (c *Cluster) Identity() peer.Identity {
-	return peer.Identity{Name: c.self, Process: c.consent.process, Cluster: c.name}
+	return peer.Identity{Name: c.self, Process: c.agreement.process, Cluster: c.name}
 }
 
 // Accept implements peer.Local. What a request says is a hint that the own address may be wrong,
@@ -272,13 +272,13 @@ func (c *Cluster) Accept(from peer.Identity, to string) (peer.Handler, error) {
 	case from.Name == "": // golang/groupcache, or a person
 	case from.Cluster != c.name:
 		return nil, fmt.Errorf("%w: it belongs to %s, and the request is of %s", peer.ErrWrongPeer, clusterText(c.name), clusterText(from.Cluster))
-	case from.Name == c.self && from.Process != c.consent.process:
+	case from.Name == c.self && from.Process != c.agreement.process:
 		c.own.lookAgain() // who asks calls itself as this process does
 	case to != "" && to != c.self:
 		c.own.lookAgain()
 		return nil, errMisdirected(c.self, to)
 	case to == c.self && c.view.Load().lists(from.Name):
-		c.own.reach()
+		c.own.markReached()
 	}
 	return c.handler(from.Name), nil
 }
@@ -293,7 +293,7 @@ func (c *Cluster) Self() string { return c.self }
 func (c *Cluster) Closed() bool { return c.closed.Load() }
 
 // NoteChange records a change for those who restart.
-func (c *Cluster) NoteChange(change *peer.Change) { c.logs.note(change) }
+func (c *Cluster) NoteChange(change *peer.Change) { c.logs.record(change) }
 
 // Misplaced reports whether this process has the name of another one: what it keeps would not
 // be dropped by the changes of others.

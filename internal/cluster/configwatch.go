@@ -20,13 +20,13 @@ import (
 // lack one of its groups. It begins with a change of the view, of the groups, or of what a
 // peer says, and ends when there is nothing of that kind: so it costs nothing as a rule.
 type configWatch struct {
-	pool *Cluster
+	cluster *Cluster
 
 	mu      sync.Mutex
 	timer   *time.Timer           // guarded by mu; nil before the first look
 	running bool                  // guarded by mu; timer will fire, or a look is in progress
 	looking bool                  // guarded by mu; a look is in progress
-	over    chan struct{}         // guarded by mu; closed, and made anew, when a look is over
+	looked  chan struct{}         // guarded by mu; closed, and made anew, when a look is over
 	closed  bool                  // guarded by mu; no looks any more
 	differ  map[string]mismatch   // guarded by mu; the peers that are known to have other lists
 	lacking map[string]mismatch   // guarded by mu; the peers that are known to lack groups
@@ -56,7 +56,7 @@ const (
 
 func newConfigWatch(c *Cluster) *configWatch {
 	return &configWatch{
-		pool: c, over: make(chan struct{}), differ: make(map[string]mismatch), lacking: make(map[string]mismatch),
+		cluster: c, looked: make(chan struct{}), differ: make(map[string]mismatch), lacking: make(map[string]mismatch),
 		groups: make(map[string]uint64), asked: make(map[string]bothGroups),
 	}
 }
@@ -72,7 +72,7 @@ func (w *configWatch) begin() {
 
 // lookIn has the next look begin after a time. The caller holds w.mu.
 func (w *configWatch) lookIn(wait time.Duration) {
-	if w.closed || w.pool.stateless {
+	if w.closed || w.cluster.stateless {
 		return
 	}
 	w.running = true
@@ -84,7 +84,7 @@ func (w *configWatch) lookIn(wait time.Duration) {
 }
 
 // end makes no more looks.
-func (w *configWatch) end() {
+func (w *configWatch) stop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.closed = true
@@ -95,14 +95,14 @@ func (w *configWatch) end() {
 
 // saidGroups records what a peer says of its groups, see groupsID, and begins to look if they
 // are others than here.
-func (w *configWatch) saidGroups(name string, id uint64) {
+func (w *configWatch) observeGroups(name string, id uint64) {
 	w.mu.Lock()
 	changed := w.groups[name] != id && id != 0
 	if changed {
 		w.groups[name] = id
 	}
 	w.mu.Unlock()
-	if changed && id != w.pool.groupsID.Load() {
+	if changed && id != w.cluster.groupsID.Load() {
 		w.begin()
 	}
 }
@@ -121,7 +121,7 @@ func (w *configWatch) look() {
 	asks.SetLimit(asksOfWatch)
 	for name, both := range others {
 		asks.Go(func() error {
-			w.ask(name, both, lacking[name])
+			w.check(name, both, lacking[name])
 			return nil
 		})
 	}
@@ -129,8 +129,8 @@ func (w *configWatch) look() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.looking, w.running = false, false
-	close(w.over)
-	w.over = make(chan struct{})
+	close(w.looked)
+	w.looked = make(chan struct{})
 	dissent := slices.Contains(slices.Collect(maps.Values(others)), true)
 	if dissent || len(w.differ)+len(w.lacking)+len(w.unasked()) > 0 {
 		w.lookIn(watchEvery)
@@ -140,7 +140,7 @@ func (w *configWatch) look() {
 // unasked returns the peers that have other groups than this process and were not asked which.
 // The caller holds w.mu.
 func (w *configWatch) unasked() (peers []string) {
-	mine := w.pool.groupsID.Load()
+	mine := w.cluster.groupsID.Load()
 	for name, theirs := range w.groups {
 		if theirs != mine && w.asked[name] != (bothGroups{theirs, mine}) {
 			peers = append(peers, name)
@@ -153,15 +153,15 @@ func (w *configWatch) unasked() (peers []string) {
 // suspects returns the peers that are to be asked: whether each has another list, and which
 // may lack groups. It forgets those that are no peers any more.
 func (w *configWatch) suspects() (others, lacking map[string]bool) {
-	c := w.pool
-	c.consent.mu.Lock()
-	v, dissent := c.view.Load(), maps.Clone(c.consent.dissent)
-	c.consent.mu.Unlock()
+	c := w.cluster
+	c.agreement.mu.Lock()
+	v, dissent := c.view.Load(), maps.Clone(c.agreement.dissent)
+	c.agreement.mu.Unlock()
 	others, lacking = make(map[string]bool), make(map[string]bool)
 	mine := c.groupsID.Load()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	gone := func(name string) bool { return v.has(name) == nil }
+	gone := func(name string) bool { return v.member(name) == nil }
 	maps.DeleteFunc(w.groups, func(name string, _ uint64) bool { return gone(name) })
 	maps.DeleteFunc(w.asked, func(name string, _ bothGroups) bool { return gone(name) })
 	maps.DeleteFunc(w.differ, func(name string, _ mismatch) bool { return gone(name) })
@@ -190,14 +190,14 @@ func (w *configWatch) suspects() (others, lacking map[string]bool) {
 func (w *configWatch) solve(all map[string]mismatch, name string, kind peer.ConfigProblem) {
 	if _, ok := all[name]; ok {
 		delete(all, name)
-		w.pool.problems.solved(name, kind)
+		w.cluster.problems.solved(name, kind)
 	}
 }
 
 // ask asks a peer for its list and its groups. What is not answered is no problem of the
 // configuration.
-func (w *configWatch) ask(name string, differs, lacks bool) {
-	c := w.pool
+func (w *configWatch) check(name string, differs, lacks bool) {
+	c := w.cluster
 	ctx, cancel := context.WithTimeout(c.life, c.detectionTime())
 	defer cancel()
 	difference, answer := c.askDifference(ctx, name)
@@ -206,17 +206,17 @@ func (w *configWatch) ask(name string, differs, lacks bool) {
 	}
 	missing := ""
 	if lacks {
-		missing = w.missing(name, answer)
+		missing = w.missingGroups(name, answer)
 	}
-	w.found(w.differ, name, peer.DifferentLists, "the lists of peers differ: %s: want the same list in all processes", difference)
-	w.found(w.lacking, name, peer.MissingGroup, "it has no group of the name %s: want the same groups in all processes", missing)
+	w.recordMismatch(w.differ, name, peer.DifferentLists, "the lists of peers differ: %s: want the same list in all processes", difference)
+	w.recordMismatch(w.lacking, name, peer.MissingGroup, "it has no group of the name %s: want the same groups in all processes", missing)
 }
 
 // missing returns the names of the groups that a peer lacks by its answer, for people to read.
 // answer is nil if it has not answered: then nothing is known of its groups until it says more.
 // Nor is it of those of an earlier version, which does not say any.
-func (w *configWatch) missing(name string, answer *peer.Changed) string {
-	c := w.pool
+func (w *configWatch) missingGroups(name string, answer *peer.Changed) string {
+	c := w.cluster
 	mine := c.groupsID.Load() // before the groups themselves: of those that come meanwhile it is asked again
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -230,7 +230,7 @@ func (w *configWatch) missing(name string, answer *peer.Changed) string {
 
 // found records what is wrong with a peer; nothing, if what is empty. If it lasts, it is a
 // problem.
-func (w *configWatch) found(all map[string]mismatch, name string, kind peer.ConfigProblem, format, what string) {
+func (w *configWatch) recordMismatch(all map[string]mismatch, name string, kind peer.ConfigProblem, format, what string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if what == "" {
@@ -244,22 +244,22 @@ func (w *configWatch) found(all map[string]mismatch, name string, kind peer.Conf
 	}
 	m.what = what
 	all[name] = m
-	if now >= m.since.Plus(min(differAfter, w.pool.handover.time/2)) {
-		w.pool.problems.found(name, kind, fmt.Errorf(format, what))
+	if now >= m.since.Plus(min(differAfter, w.cluster.handover.time/2)) {
+		w.cluster.problems.found(name, kind, fmt.Errorf(format, what))
 	}
 }
 
 // groupsMissing returns, as an error, which peers lack groups of this process, as far as they
 // can be asked; nil, if none. What is not known yet it looks for at once. The channel is closed
 // when that may have changed.
-func (w *configWatch) groupsMissing() (next <-chan struct{}, err error) {
+func (w *configWatch) lackingGroups() (next <-chan struct{}, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if unasked := w.unasked(); len(unasked) > 0 && !w.closed {
 		if !w.looking {
 			w.lookIn(0)
 		}
-		return w.over, fmt.Errorf("peers have other groups than this process, and are asked which: %s", quote.Some(unasked))
+		return w.looked, fmt.Errorf("peers have other groups than this process, and are asked which: %s", quote.Some(unasked))
 	}
 	if len(w.lacking) == 0 {
 		return nil, nil
@@ -268,7 +268,7 @@ func (w *configWatch) groupsMissing() (next <-chan struct{}, err error) {
 	for _, name := range slices.Sorted(maps.Keys(w.lacking)) {
 		texts = append(texts, fmt.Sprintf("%s has no group %s", name, w.lacking[name].what))
 	}
-	return w.over, fmt.Errorf("peers lack groups that this process has: %s", quote.Some(texts))
+	return w.looked, fmt.Errorf("peers lack groups that this process has: %s", quote.Some(texts))
 }
 
 // withDifferences names peers that have another list, each with the difference where that is

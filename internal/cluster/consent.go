@@ -15,39 +15,39 @@ import (
 )
 
 // consent is what a pool knows of the views of its peers.
-type consent struct {
-	mu        sync.Mutex
-	epoch     uint64                      // guarded by mu
-	since     clock.Instant               // guarded by mu
-	next      chan struct{}               // guarded by mu; closed and made anew with each epoch
-	dissent   map[string]uint64           // guarded by mu; the views of peers that have another one
-	agreed    map[string]bool             // guarded by mu; the peers that have this one
-	shown     map[string]bool             // guarded by mu; agreed, as agreement returned it; never written to; nil: it has grown since
-	doubtful  atomic.Int64                // written with mu held: the Instant at which there was the first of these, or 0
-	departed  map[peer.Peer]clock.Instant // guarded by mu; peers that left the view, and when
-	announced chan struct{}               // guarded by mu; closed when the peers have heard of the view
-	offering  map[string]bool             // guarded by mu; peers that have the view, and offer what is theirs no more
-	offered   chan struct{}               // guarded by mu; closed, and made anew, when there is one less of these
-	process   uint32                      // a random number, not 0: tells this process from others at its address
-	turn      uint64                      // guarded by mu; how often this process has said something
-	began     uint64                      // guarded by mu; the turn with which it began to have the view
-	latest    map[string]fact             // guarded by mu; what was heard last of each peer
-	unheard   map[string]bool             // guarded by mu; peers that have not believed what this process said last
-	tokens    map[string]token            // guarded by mu; what each peer wants to see as a proof
+type viewAgreement struct {
+	mu          sync.Mutex
+	epoch       uint64                      // guarded by mu
+	since       clock.Instant               // guarded by mu
+	next        chan struct{}               // guarded by mu; closed and made anew with each epoch
+	dissent     map[string]uint64           // guarded by mu; the views of peers that have another one
+	agreed      map[string]bool             // guarded by mu; the peers that have this one
+	snapshot    map[string]bool             // guarded by mu; agreed, as agreement returned it; never written to; nil: it has grown since
+	disputed    atomic.Int64                // written with mu held: the Instant at which there was the first of these, or 0
+	departed    map[peer.Peer]clock.Instant // guarded by mu; peers that left the view, and when
+	announced   chan struct{}               // guarded by mu; closed when the peers have heard of the view
+	offering    map[string]bool             // guarded by mu; peers that have the view, and offer what is theirs no more
+	offered     chan struct{}               // guarded by mu; closed, and made anew, when there is one less of these
+	process     uint32                      // a random number, not 0: tells this process from others at its address
+	number      uint64                      // guarded by mu; how often this process has said something
+	began       uint64                      // guarded by mu; the turn with which it began to have the view
+	observed    map[string]observation      // guarded by mu; what was heard last of each peer
+	unconfirmed map[string]bool             // guarded by mu; peers that have not believed what this process said last
+	tokens      map[string]token            // guarded by mu; what each peer wants to see as a proof
 }
 
 // turn tells the order of what one process says.
-type turn struct {
+type sequence struct {
 	process uint32 // see consent; 0: of an earlier version, which does not tell
 	number  uint64
 }
 
 // turnOf returns when a peer has said something.
-func turnOf(s *peer.State) turn { return turn{s.Process, s.Number} }
+func sequenceOf(s *peer.State) sequence { return sequence{s.Process, s.Number} }
 
 // fact is what a peer has said last of itself: in an answer to this process, or with a proof.
-type fact struct {
-	turn
+type observation struct {
+	sequence
 	view              uint64
 	leaving, offering bool
 	// counted says that an epoch has begun because of the peer's process and its view.
@@ -57,23 +57,23 @@ type fact struct {
 // late reports whether a peer was heard to say something later. Answers and announcements
 // overtake each other: what a peer answered before its view changed may come after it has
 // told of the new one. The caller holds a.mu.
-func (a *consent) late(name string, t turn) bool {
-	last := a.latest[name]
+func (a *viewAgreement) isOutdated(name string, t sequence) bool {
+	last := a.observed[name]
 	return t.process != 0 && t.process == last.process && t.number < last.number
 }
 
 // note keeps what a peer has said last, and reports whether the peer is another process, or
 // has begun to have a view, since it was heard last. The caller holds a.mu.
-func (a *consent) note(name string, s *said) (anew bool) {
-	last, known := a.latest[name]
+func (a *viewAgreement) record(name string, s *peerState) (anew bool) {
+	last, known := a.observed[name]
 	same := known && last.process == s.Process
-	anew = s.anew || s.Process != 0 && known && (!same || s.Began > last.number)
-	a.latest[name] = fact{turnOf(&s.State), s.View, s.Leaving, s.Offering, anew || same && last.counted}
+	anew = s.announced || s.Process != 0 && known && (!same || s.Began > last.number)
+	a.observed[name] = observation{sequenceOf(&s.State), s.View, s.Leaving, s.Offering, anew || same && last.counted}
 	return anew
 }
 
 // offers takes note of whether a peer has something to offer. The caller holds a.mu.
-func (a *consent) offers(name string, offering bool) {
+func (a *viewAgreement) setOffering(name string, offering bool) {
 	if a.offering[name] == offering {
 		return
 	}
@@ -87,7 +87,7 @@ func (a *consent) offers(name string, offering bool) {
 }
 
 // newEpoch takes note of a change. The caller holds a.mu.
-func (a *consent) newEpoch() {
+func (a *viewAgreement) beginEpoch() {
 	a.epoch++
 	a.since = clock.Now()
 	if a.next != nil {
@@ -97,22 +97,22 @@ func (a *consent) newEpoch() {
 }
 
 // longestDeparted is for how long a peer that left the view is told of changes.
-const longestDeparted = 2 * longestParting
+const longestDeparted = 2 * longestClosing
 
 // newView puts a view in place, in one step with what agreement returns. The channel is
 // to be closed when the peers have heard of the view; left are those that have no part
 // in it any more.
-func (c *Cluster) newView(v *view, left []peer.Peer) (announced chan struct{}) {
-	a := &c.consent
+func (c *Cluster) replaceView(v *view, left []peer.Peer) (announced chan struct{}) {
+	a := &c.agreement
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.newEpoch()
-	a.began = a.turn + 1
+	a.beginEpoch()
+	a.began = a.number + 1
 	v.since = a.since
 	c.view.Store(v)
-	a.dissent, a.agreed, a.shown = make(map[string]uint64), make(map[string]bool), nil
-	a.unheard = make(map[string]bool)
-	a.doubtful.Store(0)
+	a.dissent, a.agreed, a.snapshot = make(map[string]uint64), make(map[string]bool), nil
+	a.unconfirmed = make(map[string]bool)
+	a.disputed.Store(0)
 	a.announced = make(chan struct{})
 	if a.offered != nil {
 		close(a.offered)
@@ -122,7 +122,7 @@ func (c *Cluster) newView(v *view, left []peer.Peer) (announced chan struct{}) {
 		a.departed = make(map[peer.Peer]clock.Instant)
 	}
 	for other, at := range a.departed {
-		if v.since > at.Plus(longestDeparted) || v.has(other.Name()) != nil {
+		if v.since > at.Plus(longestDeparted) || v.member(other.Name()) != nil {
 			delete(a.departed, other)
 		}
 	}
@@ -131,8 +131,8 @@ func (c *Cluster) newView(v *view, left []peer.Peer) (announced chan struct{}) {
 		a.departed[other] = v.since
 		names = append(names, other.Name())
 	}
-	c.logs.leave(names)
-	maps.DeleteFunc(a.latest, func(name string, _ fact) bool { return !v.lists(name) })
+	c.logs.recordDeparted(names)
+	maps.DeleteFunc(a.observed, func(name string, _ observation) bool { return !v.lists(name) })
 	maps.DeleteFunc(a.tokens, func(name string, _ token) bool { return !v.lists(name) })
 	return a.announced
 }
@@ -168,7 +168,7 @@ func (c *Cluster) announceTo(ctx context.Context, other peer.Peer) {
 		once, cancel := context.WithTimeout(ctx, c.detectionTime())
 		_, err := other.Change(once, peer.Change{Announced: true})
 		cancel()
-		if err != nil || !c.isUnheard(other.Name()) {
+		if err != nil || !c.isUnconfirmed(other.Name()) {
 			return
 		}
 		clock.Pause(c.life, clock.Jitter(clock.RetryAfter)) // one that ends tells each once
@@ -182,11 +182,11 @@ func (c *Cluster) announceTo(ctx context.Context, other peer.Peer) {
 // count as peers with another view until they do.
 func (c *Cluster) announceAgain(v *view) {
 	for {
-		unheard := slices.DeleteFunc(slices.Clone(v.others), func(other peer.Peer) bool { return !c.isUnheard(other.Name()) })
+		unheard := slices.DeleteFunc(slices.Clone(v.others), func(other peer.Peer) bool { return !c.isUnconfirmed(other.Name()) })
 		if len(unheard) == 0 {
 			return
 		}
-		clock.Pause(c.life, clock.Jitter(visitEvery))
+		clock.Pause(c.life, clock.Jitter(pollEvery))
 		for _, other := range unheard {
 			if c.life.Err() != nil || c.view.Load().since != v.since {
 				return
@@ -199,10 +199,10 @@ func (c *Cluster) announceAgain(v *view) {
 }
 
 // isUnheard reports whether a peer has not believed what this process said last.
-func (c *Cluster) isUnheard(name string) bool {
-	c.consent.mu.Lock()
-	defer c.consent.mu.Unlock()
-	return c.consent.unheard[name]
+func (c *Cluster) isUnconfirmed(name string) bool {
+	c.agreement.mu.Lock()
+	defer c.agreement.mu.Unlock()
+	return c.agreement.unconfirmed[name]
 }
 
 const (
@@ -213,44 +213,44 @@ const (
 )
 
 // say returns what this process says to a peer.
-func (c *Cluster) say(peerName string) peer.State {
-	a := &c.consent
+func (c *Cluster) stateFor(peerName string) peer.State {
+	a := &c.agreement
 	a.mu.Lock() // turns are in the order of the views
 	defer a.mu.Unlock()
-	a.turn++
+	a.number++
 	v := c.view.Load()
 	s := peer.State{
-		Process: a.process, Number: a.turn, Began: a.began,
-		View: v.id, Leaving: c.leaving.Load(), Offering: v.offering(peerName), Absent: v.gone,
+		Process: a.process, Number: a.number, Began: a.began,
+		View: v.id, Leaving: c.leaving.Load(), Offering: v.mayOffer(peerName), Absent: v.absentNames,
 	}
 	if s.Leaving {
-		s.Departure = c.ending.departure
+		s.Departure = c.departure.departure
 	}
 	return s
 }
 
 // said is what a peer says of itself and of its view.
-type said struct {
+type peerState struct {
 	peer.State
-	anew    bool // it has just begun to have its view: it may be a process that has just started
-	answer  bool // it is an answer to what this process said of itself
-	unheard bool // and the peer has not believed that
+	announced   bool // it has just begun to have its view: it may be a process that has just started
+	answer      bool // it is an answer to what this process said of itself
+	unconfirmed bool // and the peer has not believed that
 }
 
 // saidInAnswer returns what a peer says of itself when it answers what this process said.
-func saidInAnswer(changed *peer.Changed) *said {
-	return &said{State: changed.State, answer: true, unheard: changed.Unheard}
+func stateInAnswer(changed *peer.Changed) *peerState {
+	return &peerState{State: changed.State, answer: true, unconfirmed: changed.Unheard}
 }
 
 // heard records what a peer says of itself. It is a fact: an answer to this process, or
 // it came with a proof. What else comes in a request is a hint, see hinted.
-func (c *Cluster) heard(name string, s *said) {
+func (c *Cluster) observe(name string, s *peerState) {
 	if s.View == 0 || name == c.self {
 		return
 	}
-	a := &c.consent
+	a := &c.agreement
 	a.mu.Lock()
-	v, late := c.view.Load(), a.late(name, turnOf(&s.State))
+	v, late := c.view.Load(), a.isOutdated(name, sequenceOf(&s.State))
 	a.mu.Unlock()
 	if !v.lists(name) {
 		return // it has no part in what this process promises
@@ -259,53 +259,53 @@ func (c *Cluster) heard(name string, s *said) {
 		c.logs.begin(s.Departure, name)
 	}
 	if !late {
-		c.heardOfLeavers(name, s)
+		c.observeLeaving(name, s)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	v = c.view.Load()
-	m := v.has(name)
+	m := v.member(name)
 	if s.answer {
-		a.unheard[name] = s.unheard
+		a.unconfirmed[name] = s.unconfirmed
 	}
-	late = a.late(name, turnOf(&s.State))
-	anew := s.anew
+	late = a.isOutdated(name, sequenceOf(&s.State))
+	anew := s.announced
 	switch {
 	case !late && v.lists(name):
-		anew = a.note(name, s)
-	case late && s.anew:
-		a.newEpoch() // it had another view, whatever it has now
+		anew = a.record(name, s)
+	case late && s.announced:
+		a.beginEpoch() // it had another view, whatever it has now
 	}
 	if !late && m != nil {
-		c.compare(v, m, s, anew)
+		c.compareView(v, m, s, anew)
 	}
 }
 
 // compare records whether a peer of the view has that view too. anew says that it is another
 // process, or has begun to have its view. The caller holds c.consent.mu.
-func (c *Cluster) compare(v *view, m *Member, s *said, anew bool) {
-	a, name := &c.consent, m.name
+func (c *Cluster) compareView(v *view, m *Member, s *peerState, anew bool) {
+	a, name := &c.agreement, m.name
 	was, dissented := a.dissent[name]
-	agrees := s.View == v.id && !a.unheard[name]
+	agrees := s.View == v.id && !a.unconfirmed[name]
 	if agrees {
 		if !a.agreed[name] {
-			a.agreed[name], a.shown = true, nil
+			a.agreed[name], a.snapshot = true, nil
 		}
 		delete(a.dissent, name)
-		a.offers(name, s.Offering)
+		a.setOffering(name, s.Offering)
 	} else {
 		a.dissent[name] = s.View
 		m.disagreements.Add(1)
 	}
 	switch {
 	case len(a.dissent) == 0:
-		a.doubtful.Store(0)
-	case a.doubtful.Load() == 0:
-		a.doubtful.Store(int64(clock.Now()))
+		a.disputed.Store(0)
+	case a.disputed.Load() == 0:
+		a.disputed.Store(int64(clock.Now()))
 		c.watch.begin()
 	}
 	if anew || dissented == agrees || was != 0 && was != s.View {
-		a.newEpoch()
+		a.beginEpoch()
 	}
 	if anew {
 		m.conn.Wake()
@@ -313,26 +313,26 @@ func (c *Cluster) compare(v *view, m *Member, s *said, anew bool) {
 }
 
 // heardOfLeavers takes note of who leaves and who is back, by what a peer says.
-func (c *Cluster) heardOfLeavers(name string, s *said) {
+func (c *Cluster) observeLeaving(name string, s *peerState) {
 	switch {
 	case s.Leaving:
-		c.left(name, s.Process)
-	case s.anew, s.Process != 0 && c.view.Load().lacks(name): // its announcement may come late
-		c.back(name, s.Process)
+		c.markAbsent(name, s.Process)
+	case s.announced, s.Process != 0 && c.view.Load().isAbsent(name): // its announcement may come late
+		c.markPresent(name, s.Process)
 	}
-	c.verify(s.Absent)
+	c.checkAbsent(s.Absent)
 }
 
 // Agreement returns how far the peers agree now.
 func (c *Cluster) Agreement() Agreement {
-	a := &c.consent
+	a := &c.agreement
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	v := c.view.Load()
-	if a.shown == nil {
-		a.shown = maps.Clone(a.agreed)
+	if a.snapshot == nil {
+		a.snapshot = maps.Clone(a.agreed)
 	}
-	state := Agreement{Epoch: a.epoch, Since: a.since, Peers: v.others, Absent: v.absent, agreed: a.shown, Next: a.next}
+	state := Agreement{Epoch: a.epoch, Since: a.since, Peers: v.others, Absent: v.absent, agreed: a.snapshot, Next: a.next}
 	for name := range a.dissent {
 		if state.Dissenter == "" || name < state.Dissenter {
 			state.Dissenter = name
@@ -377,10 +377,10 @@ func (c *Cluster) agreeingTime() time.Duration {
 const leastAgreeing = time.Second
 
 // Knows reports whether the peer of that name is in the view.
-func (c *Cluster) Knows(name string) bool { return c.view.Load().has(name) != nil }
+func (c *Cluster) Knows(name string) bool { return c.view.Load().member(name) != nil }
 
 // Doubtful returns since when a peer has been known to have another view; zero, if none has.
-func (c *Cluster) Doubtful() clock.Instant { return clock.Instant(c.consent.doubtful.Load()) }
+func (c *Cluster) Doubtful() clock.Instant { return clock.Instant(c.agreement.disputed.Load()) }
 
 // Reconcile asks a peer that had another view which it has now, and returns what the
 // difference is, for people to read; empty, if there is none or it is not known.
@@ -390,9 +390,9 @@ func (c *Cluster) Reconcile(ctx context.Context, name string) (difference string
 
 // Settled returns when the peers that can be reached have heard of the view, or ctx has ended.
 func (c *Cluster) Settled(ctx context.Context) error {
-	c.consent.mu.Lock()
-	announced := c.consent.announced
-	c.consent.mu.Unlock()
+	c.agreement.mu.Lock()
+	announced := c.agreement.announced
+	c.agreement.mu.Unlock()
 	select {
 	case <-announced:
 		return nil

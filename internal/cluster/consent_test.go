@@ -27,7 +27,7 @@ func TestP8AgreementIsASnapshot(t *testing.T) {
 	snapshots := make([]Agreement, 0, peers)
 	for i := range peers {
 		snapshots = append(snapshots, c.Agreement())
-		c.heard(names[1+i], &said{State: saying(0, 0, view.id)})
+		c.observe(names[1+i], &peerState{State: saying(0, 0, view.id)})
 	}
 	for i, state := range snapshots {
 		if len(state.agreed) != i {
@@ -37,7 +37,7 @@ func TestP8AgreementIsASnapshot(t *testing.T) {
 	if state := c.Agreement(); !state.Confirmed(view.named[names[peers]]) || state.Epoch != snapshots[0].Epoch {
 		t.Errorf("the last peer is not heard, or that it agrees is taken for a change of the view")
 	}
-	if n := testing.AllocsPerRun(100, func() { c.heard(names[1], &said{State: saying(0, 0, view.id)}) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { c.observe(names[1], &peerState{State: saying(0, 0, view.id)}) }); n != 0 {
 		t.Errorf("%v allocations to hear what is known, want none", n)
 	}
 }
@@ -50,26 +50,26 @@ func TestP8LateAnswerIsNoDissent(t *testing.T) {
 	view, other := c.view.Load().id, viewID([]string{self, name, "http://third"})
 	for _, step := range []struct {
 		what    string
-		said    said
+		said    peerState
 		dissent bool
 	}{
-		{"another view", said{State: saying(1, 1, other), anew: true}, true},
-		{"this view", said{State: saying(1, 3, view), anew: true}, false},
-		{"another one, before", said{State: saying(1, 2, other)}, false},
-		{"another one, now", said{State: saying(1, 4, other)}, true},
-		{"this view, before", said{State: saying(1, 3, view)}, true},
-		{"this view, and a new process", said{State: saying(2, 1, view), anew: true}, false},
-		{"another one, by an earlier version", said{State: saying(0, 0, other)}, true},
-		{"this view, by an earlier version", said{State: saying(0, 0, view)}, false},
+		{"another view", peerState{State: saying(1, 1, other), announced: true}, true},
+		{"this view", peerState{State: saying(1, 3, view), announced: true}, false},
+		{"another one, before", peerState{State: saying(1, 2, other)}, false},
+		{"another one, now", peerState{State: saying(1, 4, other)}, true},
+		{"this view, before", peerState{State: saying(1, 3, view)}, true},
+		{"this view, and a new process", peerState{State: saying(2, 1, view), announced: true}, false},
+		{"another one, by an earlier version", peerState{State: saying(0, 0, other)}, true},
+		{"this view, by an earlier version", peerState{State: saying(0, 0, view)}, false},
 	} {
-		c.heard(name, &step.said)
+		c.observe(name, &step.said)
 		if got := c.Agreement().Dissenter != ""; got != step.dissent {
 			t.Errorf("%s: the peer dissents: %v, want %v", step.what, got, step.dissent)
 		}
 	}
 	epoch := c.Agreement().Epoch
-	c.heard(name, &said{State: saying(2, 9, view)})
-	c.heard(name, &said{State: saying(2, 8, view), anew: true})
+	c.observe(name, &peerState{State: saying(2, 9, view)})
+	c.observe(name, &peerState{State: saying(2, 8, view), announced: true})
 	if c.Agreement().Epoch == epoch {
 		t.Error("an announcement that came late does not count as a change of the view")
 	}
@@ -83,15 +83,15 @@ func TestLateWordOfWhoHasLeft(t *testing.T) {
 	for process := range uint32(500) {
 		before, leaving := saying(process+1, 1, 1), saying(process+1, 2, 1)
 		leaving.Leaving = true
-		c.heard(name, &said{State: before, anew: true})
+		c.observe(name, &peerState{State: before, announced: true})
 		if !c.Knows(name) {
 			t.Fatal("a new process is not back in the view")
 		}
 		var all sync.WaitGroup
 		for range 4 {
-			all.Go(func() { c.heard(name, &said{State: before}) })
+			all.Go(func() { c.observe(name, &peerState{State: before}) })
 		}
-		all.Go(func() { c.heard(name, &said{State: leaving}) })
+		all.Go(func() { c.observe(name, &peerState{State: leaving}) })
 		all.Wait()
 		if c.Knows(name) {
 			t.Fatalf("a peer that has left is in the view, in try %d", process)
@@ -109,7 +109,7 @@ func TestP10AbsentStrangers(t *testing.T) {
 	heard := make(chan struct{})
 	go func() {
 		defer close(heard)
-		c.heard(other, &said{State: peer.State{View: 1, Absent: []string{"", self, "http://stranger"}}})
+		c.observe(other, &peerState{State: peer.State{View: 1, Absent: []string{"", self, "http://stranger"}}})
 	}()
 	select {
 	case <-heard:

@@ -28,7 +28,7 @@ const (
 	// departedAtOnce is how many of them one change tells at the same time.
 	departedAtOnce = 64
 	// departedAgain is when one that could not be told is told again.
-	departedAgain = 10 * time.Second
+	departedRetry = 10 * time.Second
 	// departedShare is the share of a change's time that they may have.
 	departedShare = 4
 )
@@ -45,7 +45,7 @@ func (c *Cluster) TellDeparted(ctx context.Context, peers []peer.Peer, change pe
 			continue
 		}
 		most = c.detectionTime()
-		switch again := clock.Instant(m.untold.Load()); {
+		switch again := clock.Instant(m.retryAt.Load()); {
 		case again == 0:
 			fresh = append(fresh, m)
 		case clock.Now() >= again:
@@ -55,7 +55,7 @@ func (c *Cluster) TellDeparted(ctx context.Context, peers []peer.Peer, change pe
 	if len(failed) > 0 {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), most)
 		for _, m := range failed { // other changes leave them alone meanwhile
-			m.untold.Store(int64(clock.Now() + clock.Instant(clock.Jitter(departedAgain))))
+			m.retryAt.Store(int64(clock.Now() + clock.Instant(clock.Jitter(departedRetry))))
 		}
 		go func() {
 			defer cancel()
@@ -89,9 +89,9 @@ func tellEach(ctx context.Context, peers []*Member, change peer.Change) {
 				_, err = m.Change(ctx, change)
 			}
 			if err != nil && (peer.Unreachable(err) || ctx.Err() != nil) {
-				m.untold.Store(int64(clock.Now() + clock.Instant(clock.Jitter(departedAgain))))
+				m.retryAt.Store(int64(clock.Now() + clock.Instant(clock.Jitter(departedRetry))))
 			} else {
-				m.untold.Store(0)
+				m.retryAt.Store(0)
 			}
 			return nil
 		})
@@ -101,18 +101,18 @@ func tellEach(ctx context.Context, peers []*Member, change peer.Change) {
 
 // forget forgets a peer that left the view so long ago that it is told of no changes any
 // more. With it goes the view before, if the present one is as old as that.
-func (c *Cluster) forget(m *Member) {
+func (c *Cluster) forgetDeparted(m *Member) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.consent.mu.Lock()
-	defer c.consent.mu.Unlock()
+	c.agreement.mu.Lock()
+	defer c.agreement.mu.Unlock()
 	long := clock.Now() - clock.Instant(longestDeparted)
-	if at, ok := c.consent.departed[m]; ok && at <= long {
-		delete(c.consent.departed, m)
+	if at, ok := c.agreement.departed[m]; ok && at <= long {
+		delete(c.agreement.departed, m)
 	}
 	if v := c.view.Load(); v.before != nil && v.since <= long {
 		same := *v
-		same.before = &view{id: v.before.id, since: v.before.since, handed: v.before.handed} // there was one
+		same.before = &view{id: v.before.id, since: v.before.since, handedOver: v.before.handedOver} // there was one
 		c.view.Store(&same)
 	}
 }

@@ -25,11 +25,11 @@ func (c *Cluster) difference(ctx context.Context, name string) string {
 // askDifference does what difference does, and returns the answer as well: nil, if there was
 // none.
 func (c *Cluster) askDifference(ctx context.Context, name string) (difference string, changed *peer.Changed) {
-	m := c.view.Load().has(name)
+	m := c.view.Load().member(name)
 	if m == nil {
 		return "", nil
 	}
-	answer, err := m.change(ctx, peer.Change{Members: true})
+	answer, err := m.send(ctx, peer.Change{Members: true})
 	if err != nil {
 		return "", nil
 	}

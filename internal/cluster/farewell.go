@@ -14,39 +14,39 @@ import (
 
 // ending is what the next process has to know of the end of this one, to use its
 // snapshots.
-type ending struct {
+type ownDeparture struct {
 	departure uint64          // written once, before leaving is set
 	peers     map[string]bool // all that may make changes when this process has left
 	witnesses map[string]bool // those that have said that they know of the departure
 }
 
 // beginEnding takes note of who is there. The caller holds c.mu.
-func (c *Cluster) beginEnding() {
+func (c *Cluster) beginDeparture() {
 	if c.leaving.Load() {
 		return
 	}
-	c.ending = ending{max(rand.Uint64(), 1), make(map[string]bool), make(map[string]bool)}
+	c.departure = ownDeparture{max(rand.Uint64(), 1), make(map[string]bool), make(map[string]bool)}
 	for _, name := range c.listed {
-		c.ending.peers[name] = true
+		c.departure.peers[name] = true
 	}
 	// What this process changes when it has left, the next one at its address can tell
 	// the others by this log.
-	c.logs.begin(c.ending.departure, c.self)
+	c.logs.begin(c.departure.departure, c.self)
 }
 
 // witness takes note that a peer knows of the departure.
-func (c *Cluster) witness(name string) {
+func (c *Cluster) recordWitness(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ending.witnesses[name] = true
+	c.departure.witnesses[name] = true
 }
 
 // farewell returns what is saved in each snapshot.
-func (c *Cluster) farewell() *pb.Farewell {
+func (c *Cluster) departureRecord() *pb.Farewell {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	f := &pb.Farewell{Logs: c.logs.saved(), Witnesses: slices.Sorted(maps.Keys(c.ending.witnesses))}
-	peers := maps.Clone(c.ending.peers)
+	f := &pb.Farewell{Logs: c.logs.forSnapshot(), Witnesses: slices.Sorted(maps.Keys(c.departure.witnesses))}
+	peers := maps.Clone(c.departure.peers)
 	for _, name := range c.listed {
 		peers[name] = true
 	}
@@ -70,13 +70,13 @@ func (c *Cluster) SaveSnapshots() error {
 	if c.stateless {
 		return nil
 	}
-	note := func() ([]byte, error) { return proto.Marshal(c.farewell()) }
+	note := func() ([]byte, error) { return proto.Marshal(c.departureRecord()) }
 	var errs []error
 	for _, g := range *c.groups.Load() {
 		if !g.HasSnapshot() {
 			continue
 		}
-		if err := g.Save(c.ending.departure, note); err != nil {
+		if err := g.Save(c.departure.departure, note); err != nil {
 			err = fmt.Errorf("the snapshot of group %q: %w", g.Name(), err)
 			c.log.Warn("the next process begins cold", "err", err)
 			errs = append(errs, err)
@@ -99,7 +99,7 @@ func (c *Cluster) OutdateSnapshots() error {
 }
 
 // past is what the snapshots say that this process began with.
-type past struct {
+type earlierDeparture struct {
 	departure uint64
 	// lost is set if a group found no file, or one of another departure: then there was a
 	// process in between, or a change that the files do not know of.
@@ -112,11 +112,11 @@ func (c *Cluster) Regain(departure uint64, f *pb.Farewell) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case f == nil, c.past.lost, c.past.departure != 0 && c.past.departure != departure:
-		c.past.lost = true
-		c.logs.lose(false)
+	case f == nil, c.earlier.lost, c.earlier.departure != 0 && c.earlier.departure != departure:
+		c.earlier.lost = true
+		c.logs.discard(false)
 	default:
-		c.past.departure = departure
-		c.logs.regain(f.GetLogs())
+		c.earlier.departure = departure
+		c.logs.adopt(f.GetLogs())
 	}
 }

@@ -17,21 +17,21 @@ func TestPeerThatComesAndGoes(t *testing.T) {
 		if err := c.Set([]string{self, name, "http://other"}); err != nil {
 			t.Fatal(err)
 		}
-		m := c.view.Load().has(name)
+		m := c.view.Load().member(name)
 		start, views, last := time.Now(), 0, c.view.Load().since
 		for process := range uint32(2000) {
 			leaving := saying(process+1, 1, 1)
 			leaving.Leaving, leaving.Departure = true, uint64(process+1)
-			c.heard(name, &said{State: leaving})
+			c.observe(name, &peerState{State: leaving})
 			time.Sleep(time.Millisecond)
-			c.heard(name, &said{State: saying(process+2, 1, 1), anew: true})
+			c.observe(name, &peerState{State: saying(process+2, 1, 1), announced: true})
 			time.Sleep(4 * time.Millisecond)
 			v := c.view.Load()
 			if v.since != last {
 				last = v.since
 				views++
 			}
-			if now := v.has(name); now != nil && now != m {
+			if now := v.member(name); now != nil && now != m {
 				t.Fatal("it is another Peer")
 			}
 			if kept := kept(c); kept.former > 1 || kept.absent > 1 || kept.departed > 1 || kept.logs > 1+logsOfAPeer {
@@ -42,13 +42,13 @@ func TestPeerThatComesAndGoes(t *testing.T) {
 			t.Errorf("the view has changed %d times in %v, want %d at most", views, time.Since(start), most)
 		}
 		time.Sleep(time.Second)
-		if c.view.Load().has(name) != m {
+		if c.view.Load().member(name) != m {
 			t.Error("it is not back")
 		}
 		if err := c.Set([]string{self}); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(partAfter + longestParting)
+		time.Sleep(closeAfter + longestClosing)
 		synctest.Wait()
 		if kept := kept(c); kept.former+kept.absent+kept.questions+kept.words > 0 {
 			t.Errorf("of peers that have gone there are %+v", kept)
@@ -68,10 +68,10 @@ type keeping struct{ former, absent, departed, logs, questions, words int }
 func kept(c *Cluster) (k keeping) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	k.former, k.absent, k.questions = len(c.former), len(c.absent), len(c.questions)+len(c.asked)
-	c.consent.mu.Lock()
-	defer c.consent.mu.Unlock()
-	k.departed, k.words = len(c.consent.departed), len(c.consent.latest)+len(c.consent.tokens)
+	k.former, k.absent, k.questions = len(c.lingering), len(c.absent), len(c.questions)+len(c.asked)
+	c.agreement.mu.Lock()
+	defer c.agreement.mu.Unlock()
+	k.departed, k.words = len(c.agreement.departed), len(c.agreement.observed)+len(c.agreement.tokens)
 	c.logs.mu.RLock()
 	defer c.logs.mu.RUnlock()
 	k.logs = len(c.logs.all)
@@ -81,22 +81,22 @@ func kept(c *Cluster) (k keeping) {
 // As many changes as a second may have come at once. What is more than that waits.
 func TestViewChangesWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := viewChanges{perSecond: 4}
+		r := changeRate{perSecond: 4}
 		for i := range 4 {
-			if wait := r.take(); wait != 0 {
+			if wait := r.reserve(); wait != 0 {
 				t.Errorf("change %d waits %v", i, wait)
 			}
 		}
-		if wait := r.take(); wait != time.Second/4 {
+		if wait := r.reserve(); wait != time.Second/4 {
 			t.Errorf("the fifth waits %v, want a quarter of a second", wait)
 		}
 		time.Sleep(time.Second / 4)
-		if wait := r.take(); wait != 0 {
+		if wait := r.reserve(); wait != 0 {
 			t.Errorf("then it waits %v", wait)
 		}
 		time.Sleep(time.Hour)
 		for i := range 5 {
-			if wait := r.take(); (wait != 0) != (i == 4) {
+			if wait := r.reserve(); (wait != 0) != (i == 4) {
 				t.Errorf("an hour later change %d waits %v", i, wait)
 			}
 		}
@@ -148,16 +148,16 @@ func TestProof(t *testing.T) {
 		{self, cluster.token(self), 1, 1, false},
 		{"http://stranger", cluster.token("http://stranger"), 1, 1, false},
 	} {
-		clear(cluster.consent.latest)
+		clear(cluster.agreement.observed)
 		if c.heard != 0 {
-			cluster.heard(name, &said{State: saying(c.heard, 1, view)})
+			cluster.observe(name, &peerState{State: saying(c.heard, 1, view)})
 		}
 		req := &peer.Change{State: saying(c.process, 0, 0), Proof: c.proof, Token: 9}
 		if got := cluster.proven(c.from, req); got != c.want {
 			t.Errorf("case %d: proven %t, want %t", i, got, c.want)
 		}
 	}
-	if n := len(cluster.consent.tokens); n > 1 {
+	if n := len(cluster.agreement.tokens); n > 1 {
 		t.Errorf("tokens of %d peers are kept, of which one is in the view", n)
 	}
 }

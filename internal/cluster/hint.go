@@ -33,9 +33,9 @@ func (c *Cluster) token(name string) uint64 {
 
 // proofFor returns what a peer wants to see as a proof; 0, if it has not said.
 func (c *Cluster) proofFor(name string) uint64 {
-	c.consent.mu.Lock()
-	defer c.consent.mu.Unlock()
-	return c.consent.tokens[name].value
+	c.agreement.mu.Lock()
+	defer c.agreement.mu.Unlock()
+	return c.agreement.tokens[name].value
 }
 
 // proven reports whether a request comes from who answers at the address of the peer that it
@@ -50,10 +50,10 @@ func (c *Cluster) proven(from string, req *peer.Change) bool {
 	if !v.lists(from) {
 		return false
 	}
-	a := &c.consent
+	a := &c.agreement
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	last, known := a.latest[from]
+	last, known := a.observed[from]
 	proven := req.Proof == c.token(from) && known && last.process == req.State.Process
 	if value, old := req.Token, a.tokens[from]; value != 0 {
 		switch {
@@ -75,11 +75,11 @@ type token struct {
 // hear records what a request says of its sender, if that is proven, or asks the sender about
 // it. It reports whether that is known now, and whether the request may have this process wait
 // for others. The caller calls done when the request is answered.
-func (c *Cluster) hear(ctx context.Context, from string, change *peer.Change, proven bool) (heard, waits bool, done func()) {
-	s := &said{State: change.State, anew: change.Announced}
+func (c *Cluster) observeRequest(ctx context.Context, from string, change *peer.Change, proven bool) (heard, waits bool, done func()) {
+	s := &peerState{State: change.State, announced: change.Announced}
 	s.Began = 0
 	if proven {
-		c.heard(from, s)
+		c.observe(from, s)
 		return true, true, func() {}
 	}
 	waits = c.unproven.TryAcquire(1)
@@ -88,13 +88,13 @@ func (c *Cluster) hear(ctx context.Context, from string, change *peer.Change, pr
 			c.unproven.Release(1)
 		}
 	}
-	return c.hinted(ctx, from, s, waits), waits, done
+	return c.checkHint(ctx, from, s, waits), waits, done
 }
 
 // hinted asks a peer about itself if s says something new, which need not come from that
 // peer. It waits for the answer if it may. It reports whether the peer is known to be the
 // process that s says, and all is heard that it had to say.
-func (c *Cluster) hinted(ctx context.Context, name string, s *said, waits bool) bool {
+func (c *Cluster) checkHint(ctx context.Context, name string, s *peerState, waits bool) bool {
 	v := c.view.Load()
 	if s.View == 0 || name == c.self || !v.lists(name) {
 		return true // it says nothing that counts here
@@ -102,10 +102,10 @@ func (c *Cluster) hinted(ctx context.Context, name string, s *said, waits bool) 
 	ctx, cancel := context.WithTimeout(ctx, c.detectionTime())
 	defer cancel()
 	for first := true; ; first = false {
-		if c.believes(name, s) {
+		if c.alreadyObserved(name, s) {
 			return true
 		}
-		q, sent := c.question(name, s, false)
+		q, sent := c.startQuestion(name, s, false)
 		if q == nil || !waits {
 			return false
 		}
@@ -121,25 +121,25 @@ func (c *Cluster) hinted(ctx context.Context, name string, s *said, waits bool) 
 }
 
 // believes reports whether s says of a peer what that was heard to say itself.
-func (c *Cluster) believes(name string, s *said) bool {
-	if slices.ContainsFunc(s.Absent[:min(len(s.Absent), mostAbsentees)], c.Knows) {
+func (c *Cluster) alreadyObserved(name string, s *peerState) bool {
+	if slices.ContainsFunc(s.Absent[:min(len(s.Absent), mostAbsent)], c.Knows) {
 		return false
 	}
-	c.consent.mu.Lock()
-	defer c.consent.mu.Unlock()
-	last, known := c.consent.latest[name]
+	c.agreement.mu.Lock()
+	defer c.agreement.mu.Unlock()
+	last, known := c.agreement.observed[name]
 	if !known || last.process != s.Process || last.view != s.View || last.leaving != s.Leaving || last.offering != s.Offering {
 		return false
 	}
-	return !s.anew || s.Process != 0 && last.counted && s.Number <= last.number
+	return !s.announced || s.Process != 0 && last.counted && s.Number <= last.number
 }
 
 // mostAbsentees is how many names of those that are said to be leaving are looked at.
-const mostAbsentees = 4096
+const mostAbsent = 4096
 
 // question is a request to a peer to say how it is. There is one at a time for each peer.
 type question struct {
-	hint     *said         // guarded by c.mu; what somebody said in its name; may be nil
+	hint     *peerState    // guarded by c.mu; what somebody said in its name; may be nil
 	absent   bool          // guarded by c.mu; another peer has said that it is leaving
 	sent     bool          // guarded by c.mu
 	answered chan struct{} // closed when it is over
@@ -156,7 +156,7 @@ const (
 
 // question returns the question to a peer that is in progress, and whether it was sent already,
 // or begins one. It returns nil when the pool has ended.
-func (c *Cluster) question(name string, hint *said, absent bool) (q *question, sent bool) {
+func (c *Cluster) startQuestion(name string, hint *peerState, absent bool) (q *question, sent bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed.Load() {
@@ -166,10 +166,10 @@ func (c *Cluster) question(name string, hint *said, absent bool) (q *question, s
 	if q == nil {
 		q = &question{answered: make(chan struct{})}
 		c.questions[name] = q
-		c.background.Go(func() { c.ask(name, q) })
+		c.background.Go(func() { c.sendQuestion(name, q) })
 	}
 	q.absent = q.absent || absent
-	if !q.sent && hint != nil && (q.hint == nil || hint.anew) {
+	if !q.sent && hint != nil && (q.hint == nil || hint.announced) {
 		q.hint = hint
 	}
 	return q, q.sent
@@ -177,14 +177,14 @@ func (c *Cluster) question(name string, hint *said, absent bool) (q *question, s
 
 // ask asks a peer how it is, and records the answer. What it sends says nothing of this
 // process: else the peer would have to ask back.
-func (c *Cluster) ask(name string, q *question) {
+func (c *Cluster) sendQuestion(name string, q *question) {
 	defer close(q.answered)
-	clock.Pause(c.life, c.untilAsked(name))
-	m, err := (*Member)(nil), c.asks.Acquire(c.life, 1)
+	clock.Pause(c.life, c.questionDelay(name))
+	m, err := (*Member)(nil), c.questionSlots.Acquire(c.life, 1)
 	if err == nil {
-		defer c.asks.Release(1)
-		if m = c.askable(name, q); m == nil {
-			err = errNoPeer
+		defer c.questionSlots.Release(1)
+		if m = c.memberToAsk(name, q); m == nil {
+			err = errNotMember
 		}
 	}
 	if err == nil {
@@ -195,7 +195,7 @@ func (c *Cluster) ask(name string, q *question) {
 		var changed peer.Changed
 		if changed, err = m.conn.Change(ctx, &question); err == nil {
 			q.process = changed.State.Process
-			c.heard(name, c.saidWhenAsked(name, &changed, q.hint))
+			c.observe(name, c.stateWhenAsked(name, &changed, q.hint))
 		}
 	}
 	q.err = err
@@ -204,24 +204,24 @@ func (c *Cluster) ask(name string, q *question) {
 	absent := q.absent
 	c.mu.Unlock()
 	if absent && peer.Gone(err) {
-		c.left(name, 0)
+		c.markAbsent(name, 0)
 	}
 }
 
 // anotherProcess reports whether a hint comes from another process than the one that was heard
 // last. Then the link is one to a process that has ended.
-func (c *Cluster) anotherProcess(name string, hint *said) bool {
-	c.consent.mu.Lock()
-	defer c.consent.mu.Unlock()
-	last, known := c.consent.latest[name]
+func (c *Cluster) anotherProcess(name string, hint *peerState) bool {
+	c.agreement.mu.Lock()
+	defer c.agreement.mu.Unlock()
+	last, known := c.agreement.observed[name]
 	return hint != nil && known && last.process != hint.Process
 }
 
 // errNoPeer says that a peer has no part in the view any more.
-var errNoPeer = errors.New("it is no peer")
+var errNotMember = errors.New("it is no peer")
 
 // untilAsked returns how long it takes until a peer may be asked again.
-func (c *Cluster) untilAsked(name string) time.Duration {
+func (c *Cluster) questionDelay(name string) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	last, asked := c.asked[name]
@@ -233,11 +233,11 @@ func (c *Cluster) untilAsked(name string) time.Duration {
 
 // askable returns whom to ask the question that is to be sent now; nil, if there is no such
 // peer any more.
-func (c *Cluster) askable(name string, q *question) *Member {
+func (c *Cluster) memberToAsk(name string, q *question) *Member {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	q.sent = true
-	m := c.view.Load().has(name)
+	m := c.view.Load().member(name)
 	if a := c.absent[name]; a != nil {
 		m = a.Member
 	}
@@ -249,18 +249,18 @@ func (c *Cluster) askable(name string, q *question) *Member {
 
 // saidWhenAsked returns what a peer says of itself when it is asked because of a hint. What of
 // the hint comes from the process that answers is kept, if it cannot be known otherwise.
-func (c *Cluster) saidWhenAsked(name string, changed *peer.Changed, hint *said) *said {
-	s := saidInAnswer(changed)
+func (c *Cluster) stateWhenAsked(name string, changed *peer.Changed, hint *peerState) *peerState {
+	s := stateInAnswer(changed)
 	s.answer = false // it was told nothing of this process
 	if hint == nil || hint.Process != s.Process {
 		return s
 	}
-	c.consent.mu.Lock()
-	last := c.consent.latest[name]
-	c.consent.mu.Unlock()
+	c.agreement.mu.Lock()
+	last := c.agreement.observed[name]
+	c.agreement.mu.Unlock()
 	// An earlier version does not say when it began to have its view, nor the number of its
 	// departure.
-	s.anew = hint.anew && (s.Began == 0 || last.process != s.Process || !last.counted)
+	s.announced = hint.announced && (s.Began == 0 || last.process != s.Process || !last.counted)
 	if s.Leaving && s.Departure == 0 {
 		s.Departure = hint.Departure
 	}
@@ -269,10 +269,10 @@ func (c *Cluster) saidWhenAsked(name string, changed *peer.Changed, hint *said) 
 
 // verify looks after peers of the view of which another one says that they have left. This
 // process may have missed what they said.
-func (c *Cluster) verify(absent []string) {
-	for _, name := range absent[:min(len(absent), mostAbsentees)] { // no lock is held
+func (c *Cluster) checkAbsent(absent []string) {
+	for _, name := range absent[:min(len(absent), mostAbsent)] { // no lock is held
 		if c.Knows(name) {
-			c.question(name, nil, true)
+			c.startQuestion(name, nil, true)
 		}
 	}
 }

@@ -28,7 +28,7 @@ func (c *Cluster) Join(ctx context.Context) error {
 
 // membership is the part that a pool has in a cluster by its discovery.
 type membership struct {
-	pool      *Cluster
+	cluster   *Cluster
 	discovery discovery.Discovery
 	lapsed    lapse
 
@@ -38,19 +38,19 @@ type membership struct {
 	err   error         // what Join says from then on; to be read when ended is closed
 
 	// What follows is of the goroutine that Run calls take in.
-	members []string        // of the view in place, sorted; nil before the first
-	known   bool            // peers have known this process
-	invalid map[uint64]bool // hashes of what was left out of the last view
+	members    []string        // of the view in place, sorted; nil before the first
+	registered bool            // peers have known this process
+	invalid    map[uint64]bool // hashes of what was left out of the last view
 
 	mu      sync.Mutex         // guards what follows
 	stop    context.CancelFunc // ends Run; nil before it is called
-	left    bool               // there has been a leave
+	stopped bool               // there has been a leave
 	problem error              // of the last view; nil if it is in place and holds this process
 }
 
 func newMembership(c *Cluster, d discovery.Discovery) *membership {
 	m := &membership{
-		pool:      c,
+		cluster:   c,
 		discovery: d,
 		held:      make(chan struct{}),
 		ended:     make(chan struct{}),
@@ -85,7 +85,7 @@ func (m *membership) join(ctx context.Context) error {
 func (m *membership) start(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.left {
+	if m.stopped {
 		return peer.ErrClosed
 	}
 	if m.stop != nil {
@@ -98,7 +98,7 @@ func (m *membership) start(ctx context.Context) error {
 
 func (m *membership) run(ctx context.Context) {
 	defer close(m.ended)
-	err := m.discovery.Run(ctx, m.pool.self, m.take)
+	err := m.discovery.Run(ctx, m.cluster.self, m.receive)
 	m.lapsed.Store(true)
 	switch {
 	case err == nil && ctx.Err() != nil:
@@ -108,7 +108,7 @@ func (m *membership) run(ctx context.Context) {
 		err = errors.New("the discovery ended by itself")
 	}
 	m.err = err
-	m.pool.log.Error("no more views come, the last one stands", "err", err)
+	m.cluster.log.Error("no more views come, the last one stands", "err", err)
 }
 
 // leave ends Run, and waits until that has withdrawn what it registered, or until
@@ -119,7 +119,7 @@ func (m *membership) leave(ctx context.Context) error {
 		return nil
 	}
 	m.mu.Lock()
-	m.left = true
+	m.stopped = true
 	stop := m.stop
 	m.mu.Unlock()
 	if stop == nil {
@@ -136,19 +136,19 @@ func (m *membership) leave(ctx context.Context) error {
 
 // take is what Run reports to. It warns of what is wrong with a view, if that was
 // not so with the one before.
-func (m *membership) take(v discovery.View) {
-	lapsed := v.Lapsed || !slices.Contains(v.Peers, m.pool.self)
+func (m *membership) receive(v discovery.View) {
+	lapsed := v.Lapsed || !slices.Contains(v.Peers, m.cluster.self)
 	back := m.lapsed.Load() && !lapsed
 	if lapsed { // before the view is in place, in which others may own its keys
 		m.lapsed.Store(true)
 	}
-	problem := m.place(v.Peers, back)
-	if back && m.known { // it may not have heard of changes
-		m.pool.logs.lose(true)
+	problem := m.setMembers(v.Peers, back)
+	if back && m.registered { // it may not have heard of changes
+		m.cluster.logs.discard(true)
 	}
-	m.known = m.known || !lapsed
+	m.registered = m.registered || !lapsed
 	if back {
-		m.lapsed.end(*m.pool.groups.Load())
+		m.lapsed.end(*m.cluster.groups.Load())
 	}
 	if problem == nil && v.Lapsed {
 		problem = errors.New("the registration of this process has run out, or may have: its peers may know it no more")
@@ -161,30 +161,30 @@ func (m *membership) take(v discovery.View) {
 	case problem == nil:
 		m.hold.Do(func() { close(m.held) })
 	case before == nil || before.Error() != problem.Error():
-		m.pool.log.Warn("something is wrong with the view of the peers", "err", problem)
+		m.cluster.log.Warn("something is wrong with the view of the peers", "err", problem)
 	}
 }
 
 // place puts the view of peers in place, this process among them in any case, or
 // leaves the one that is there. After a lapse it is made anew, also if it is the same.
 // The error says what was wrong.
-func (m *membership) place(peers []string, anew bool) error {
+func (m *membership) setMembers(peers []string, anew bool) error {
 	members := m.valid(peers)
 	if len(members) == 0 {
 		return errors.New("there is no peer in it: the last one stands")
 	}
 	var lacking error
-	if !slices.Contains(members, m.pool.self) {
+	if !slices.Contains(members, m.cluster.self) {
 		lacking = fmt.Errorf("it lacks this process: it has %d others, who may not know of it", len(members))
-		members = append(members, m.pool.self)
+		members = append(members, m.cluster.self)
 		slices.Sort(members)
 	}
 	if anew || !slices.Equal(members, m.members) {
-		if err := m.pool.setPeers(members, anew); err != nil {
+		if err := m.cluster.setPeers(members, anew); err != nil {
 			return fmt.Errorf("the last one stands: %w", err)
 		}
 		m.members = members
-		m.pool.own.lookAgain()
+		m.cluster.own.lookAgain()
 	}
 	return lacking
 }
@@ -198,11 +198,11 @@ func (m *membership) valid(peers []string) []string {
 	var members []string
 	invalid := make(map[uint64]bool)
 	warned, more := 0, 0
-	own := peerurl.ReachOf(m.pool.self)
+	own := peerurl.ReachOf(m.cluster.self)
 	for _, name := range peers {
-		err := m.pool.checkPeer(name)
-		if there := peerurl.ReachOf(name); err == nil && there != peerurl.Anywhere && there != own && name != m.pool.self {
-			err = fmt.Errorf("peer %q: an address of one machine or one network alone, and this process, %s, is not there: want one that all reach", name, m.pool.self)
+		err := m.cluster.checkPeer(name)
+		if there := peerurl.ReachOf(name); err == nil && there != peerurl.Anywhere && there != own && name != m.cluster.self {
+			err = fmt.Errorf("peer %q: an address of one machine or one network alone, and this process, %s, is not there: want one that all reach", name, m.cluster.self)
 		}
 		if err == nil {
 			members = append(members, name)
@@ -211,7 +211,7 @@ func (m *membership) valid(peers []string) []string {
 		hash := xxhash.Sum64String(name) // the names may be long, and many
 		if !m.invalid[hash] && !invalid[hash] {
 			if warned++; warned <= mostWarnings {
-				m.pool.log.Warn("a member of the view is left out", "err", err)
+				m.cluster.log.Warn("a member of the view is left out", "err", err)
 			} else {
 				more++
 			}
@@ -219,7 +219,7 @@ func (m *membership) valid(peers []string) []string {
 		invalid[hash] = true
 	}
 	if more > 0 {
-		m.pool.log.Warn("more members of the view are left out", "members", more)
+		m.cluster.log.Warn("more members of the view are left out", "members", more)
 	}
 	m.invalid = invalid
 	slices.Sort(members)

@@ -14,29 +14,29 @@ import (
 // Leave takes this process out of the views of its peers, hands over what it owned, and withdraws
 // what the discovery has made known. From then on it answers no Gets.
 func (c *Cluster) Leave(ctx context.Context) error {
-	c.leave(ctx)
+	c.leaveView(ctx)
 	err := c.membership.leave(ctx)
 	// The view stays: Remove needs it. What is no longer asked of the peers are
 	// Gets, see member.
 	c.mu.Lock()
 	c.closed.Store(true)
 	c.mu.Unlock()
-	c.end()
-	c.own.end()
-	c.watch.end()
+	c.cancelLife()
+	c.own.stop()
+	c.watch.stop()
 	return err
 }
 
 // leave takes this process out of its own view, as the peers do with theirs, and waits
 // until it has handed over what it owned.
-func (c *Cluster) leave(ctx context.Context) {
+func (c *Cluster) leaveView(ctx context.Context) {
 	if c.stateless { // they cannot be told
 		return
 	}
 	c.mu.Lock()
-	c.beginEnding()
+	c.beginDeparture()
 	c.leaving.Store(true)
-	c.resetView()
+	c.refreshView()
 	c.mu.Unlock()
 	if end, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
@@ -45,7 +45,7 @@ func (c *Cluster) leave(ctx context.Context) {
 	}
 	for v := c.view.Load(); ; v = c.view.Load() {
 		select {
-		case <-v.handed:
+		case <-v.handedOver:
 		case <-ctx.Done():
 			return
 		}
@@ -56,7 +56,7 @@ func (c *Cluster) leave(ctx context.Context) {
 }
 
 // resetView puts the view of the peers in place that are present now. The caller holds c.mu.
-func (c *Cluster) resetView() {
+func (c *Cluster) refreshView() {
 	if c.closed.Load() {
 		return
 	}
@@ -70,65 +70,65 @@ func (c *Cluster) resetView() {
 // It is listed, so that it may be back at any time, and this process may not have heard:
 // it still counts where values are to be dropped. But as a rule it has ended, and then
 // nothing listens at its address.
-type absentee struct {
+type absentMember struct {
 	*Member
 	process uint32             // that leaves, see consent; 0: not known
 	end     context.CancelFunc // of the visits
 }
 
 // left takes a peer out of the view whose process has said that it leaves.
-func (c *Cluster) left(name string, process uint32) {
+func (c *Cluster) markAbsent(name string, process uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed.Load() || c.absent[name] != nil || !slices.Contains(c.listed, name) {
 		return
 	}
 	ctx, cancel := context.WithCancel(c.life)
-	a := &absentee{newToldMember(c, name), process, cancel}
+	a := &absentMember{newDetachedMember(c, name), process, cancel}
 	c.absent[name] = a
-	c.changeView()
-	c.background.Go(func() { a.visits(ctx) })
+	c.refreshViewSoon()
+	c.background.Go(func() { a.poll(ctx) })
 }
 
 // back puts a peer that had left into the view again, because of what a process at its
 // address has said. It is not the one that left: that does not change its mind, though what
 // it said before may come after.
-func (c *Cluster) back(name string, process uint32) {
+func (c *Cluster) markPresent(name string, process uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if a := c.absent[name]; a != nil && (process == 0 || process != a.process) {
 		a.end()
 		delete(c.absent, name)
-		c.changeView()
+		c.refreshViewSoon()
 	}
 }
 
 // Change implements Peer. It succeeds where there is nobody to tell.
-func (a *absentee) Change(ctx context.Context, change peer.Change) ([]peer.Holder, error) {
+func (a *absentMember) Change(ctx context.Context, change peer.Change) ([]peer.Holder, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.cluster.detectionTime())
 	defer cancel()
-	held, leaving, err := a.tell(ctx, change)
+	held, leaving, err := a.changeInParts(ctx, change)
 	if err != nil && ctx.Err() == nil && !peer.Gone(err) { // it may just have ended
-		held, leaving, err = a.tell(ctx, change)
+		held, leaving, err = a.changeInParts(ctx, change)
 	}
 	if peer.Gone(err) {
 		return nil, nil
 	}
 	if err == nil && !leaving {
-		a.cluster.back(a.name, 0)
+		a.cluster.markPresent(a.name, 0)
 	}
 	return held, err
 }
 
 // visitEvery is how often a peer that has left is asked whether it is back. As a rule it
 // says so before.
-const visitEvery = 2 * time.Second
+const pollEvery = 2 * time.Second
 
 // visits looks for the peer until it is back or counts no more.
-func (a *absentee) visits(ctx context.Context) {
+func (a *absentMember) poll(ctx context.Context) {
 	defer a.cluster.pace.Try()()
 	for ctx.Err() == nil {
-		clock.Pause(ctx, clock.Jitter(a.cluster.pace.Wait(visitEvery)))
+		clock.Pause(ctx, clock.Jitter(a.cluster.pace.Wait(pollEvery)))
 		a.Change(ctx, peer.Change{})
 	}
 }
@@ -163,7 +163,7 @@ func (c *Cluster) CloseConns(ctx context.Context) {
 	c.mu.Unlock()
 	var all sync.WaitGroup // apart: another Shutdown may be waiting for the background
 	for _, m := range known {
-		all.Go(func() { m.part(ctx) })
+		all.Go(func() { m.closeConn(ctx) })
 	}
 	all.Wait()
 }

@@ -21,7 +21,7 @@ type Member struct {
 
 	answerer      answerer
 	disagreements atomic.Int64 // times it was heard to have another view
-	untold        atomic.Int64 // an Instant: see tellDeparted; 0: it was told of all changes since it left
+	retryAt       atomic.Int64 // an Instant: see tellDeparted; 0: it was told of all changes since it left
 }
 
 func newMember(c *Cluster, name string) *Member {
@@ -33,7 +33,7 @@ func newMember(c *Cluster, name string) *Member {
 
 // newToldMember makes one that is told of changes, by connections of their own, and asked for
 // nothing.
-func newToldMember(c *Cluster, name string) *Member {
+func newDetachedMember(c *Cluster, name string) *Member {
 	m := newMember(c, name)
 	m.starter = nil
 	m.conn.Close(context.Background()) // nothing is in flight
@@ -43,7 +43,7 @@ func newToldMember(c *Cluster, name string) *Member {
 // inView reports whether the peer has a part in the view.
 func (m *Member) inView() bool {
 	v := m.cluster.view.Load()
-	return v != nil && v.has(m.name) == m
+	return v != nil && v.member(m.name) == m
 }
 
 // Identity implements peer.Local.
@@ -94,12 +94,12 @@ func (m *Member) Starter() peer.Starter {
 
 // Change implements Peer.
 func (m *Member) Change(ctx context.Context, change peer.Change) ([]peer.Holder, error) {
-	held, _, err := m.tell(ctx, change)
+	held, _, err := m.changeInParts(ctx, change)
 	return held, err
 }
 
 // tell does what Change does, and also returns whether the peer is leaving.
-func (m *Member) tell(ctx context.Context, change peer.Change) (held []peer.Holder, leaving bool, err error) {
+func (m *Member) changeInParts(ctx context.Context, change peer.Change) (held []peer.Holder, leaving bool, err error) {
 	for keys := change.Keys; ; {
 		var n, size int
 		for n < len(keys) && (size == 0 || size+len(keys[n]) <= peer.MaxChangeBytes) {
@@ -107,7 +107,7 @@ func (m *Member) tell(ctx context.Context, change peer.Change) (held []peer.Hold
 			n++
 		}
 		change.Keys, keys = keys[:n], keys[n:]
-		changed, err := m.change(ctx, change)
+		changed, err := m.send(ctx, change)
 		if err != nil {
 			return held, false, err
 		}
@@ -122,19 +122,19 @@ func (m *Member) tell(ctx context.Context, change peer.Change) (held []peer.Hold
 
 // change sends one Change, with what this process says of itself, and observes what the peer
 // says in its answer.
-func (m *Member) change(ctx context.Context, c peer.Change) (peer.Changed, error) {
+func (m *Member) send(ctx context.Context, c peer.Change) (peer.Changed, error) {
 	cluster := m.cluster
-	c.State = cluster.say(m.name)
+	c.State = cluster.stateFor(m.name)
 	c.Token, c.Proof = cluster.token(m.name), cluster.proofFor(m.name)
 	changed, err := m.conn.Change(ctx, &c)
 	if changed.State.View == 0 && err != nil { // there was no answer
 		return peer.Changed{}, err
 	}
 	if c.State.Leaving && !changed.Unheard {
-		cluster.witness(m.name)
+		cluster.recordWitness(m.name)
 	}
-	cluster.heard(m.name, saidInAnswer(&changed))
-	cluster.watch.saidGroups(m.name, changed.Groups)
+	cluster.observe(m.name, stateInAnswer(&changed))
+	cluster.watch.observeGroups(m.name, changed.Groups)
 	if err != nil {
 		return peer.Changed{}, err
 	}
@@ -155,7 +155,7 @@ func (m *Member) holder(said peer.Holder) peer.Holder {
 
 // part closes the connections to a peer that has no part in the view any more, when what is in
 // flight on them is answered, or ctx has ended. It can still be told of changes.
-func (m *Member) part(ctx context.Context) { m.conn.Close(ctx) }
+func (m *Member) closeConn(ctx context.Context) { m.conn.Close(ctx) }
 
 // Conn returns the way to the peer.
 func (m *Member) Conn() peer.Conn { return m.conn }

@@ -10,9 +10,9 @@ import (
 )
 
 // allowed returns an error if a filter refuses a peer.
-func (c *Cluster) allowed(name string) error {
+func (c *Cluster) checkFilters(name string) error {
 	for _, allow := range c.filters {
-		if err := allowed(allow, name); err != nil {
+		if err := callFilter(allow, name); err != nil {
 			return fmt.Errorf("peer %q is refused by WithPeerFilter: %w", name, err)
 		}
 	}
@@ -30,7 +30,7 @@ func (c *Cluster) checkPeer(name string) error {
 	if name == c.self {
 		return nil
 	}
-	return c.allowed(name)
+	return c.checkFilters(name)
 }
 
 // checkPeers returns an error if peers cannot be a view of this process.
@@ -85,7 +85,7 @@ func (c *Cluster) warnOfReach(peers []string) {
 }
 
 // allowed calls a filter, and makes an error of its panic.
-func allowed(allow func(name string) error, name string) (err error) {
+func callFilter(allow func(name string) error, name string) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("it panicked: %v", r)

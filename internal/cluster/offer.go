@@ -30,7 +30,7 @@ type Moved struct {
 }
 
 // moved is one of a group.
-type moved struct {
+type offeredValue struct {
 	Moved
 	group Group
 	owner *Member
@@ -39,13 +39,13 @@ type moved struct {
 // handOver offers what the view has moved to its new owners, those values first that are
 // worth most.
 func (c *Cluster) handOver(v *view) {
-	defer c.offeredAll(v)
-	defer close(v.handed)
-	var all []moved
+	defer c.endOffers(v)
+	defer close(v.handedOver)
+	var all []offeredValue
 	for _, g := range *c.groups.Load() {
 		for _, m := range g.ViewChanged(v.since) {
 			if owner, ok := m.Owner.(*Member); ok {
-				all = append(all, moved{m, g, owner})
+				all = append(all, offeredValue{m, g, owner})
 			}
 		}
 	}
@@ -64,20 +64,20 @@ func (c *Cluster) handOver(v *view) {
 		}
 	}
 	if v.before != nil {
-		<-v.before.handed
+		<-v.before.handedOver
 	}
 }
 
 // offerAll offers the first of all, in the order of their worth, up to what WithHandover
 // allows. It returns how many it offered, and which owners could not be told of all, and why,
 // though they are still in the view.
-func (c *Cluster) offerAll(ctx context.Context, all []moved) (offered int, untold map[string]error) {
-	slices.SortStableFunc(all, func(a, b moved) int { return cmp.Compare(b.Worth, a.Worth) })
+func (c *Cluster) offerAll(ctx context.Context, all []offeredValue) (offered int, untold map[string]error) {
+	slices.SortStableFunc(all, func(a, b offeredValue) int { return cmp.Compare(b.Worth, a.Worth) })
 	type part struct {
 		group Group
 		owner *Member
 	}
-	parts := make(map[part][]moved)
+	parts := make(map[part][]offeredValue)
 	left := c.handover.bytes
 	for _, m := range all {
 		if m.Bytes <= left {
@@ -96,7 +96,7 @@ func (c *Cluster) offerAll(ctx context.Context, all []moved) (offered int, untol
 			mu.Lock()
 			defer mu.Unlock()
 			offered += told
-			if err != nil && c.view.Load().has(to.owner.name) == to.owner {
+			if err != nil && c.view.Load().member(to.owner.name) == to.owner {
 				untold[to.owner.name] = err
 			}
 			return nil
@@ -108,13 +108,13 @@ func (c *Cluster) offerAll(ctx context.Context, all []moved) (offered int, untol
 
 // offerTo offers values to their new owner, and returns how many it could. The owner loads the
 // others.
-func (c *Cluster) offerTo(ctx context.Context, owner *Member, g Group, values []moved) (offered int, err error) {
+func (c *Cluster) offerTo(ctx context.Context, owner *Member, g Group, values []offeredValue) (offered int, err error) {
 	for len(values) > 0 {
 		if err := ctx.Err(); err != nil {
 			return offered, err
 		}
-		n := oneOffer(values)
-		if err := insist(ctx, func() error { return owner.offer(ctx, g, values[:n]) }); err != nil {
+		n := nextOffer(values)
+		if err := retry(ctx, func() error { return owner.offer(ctx, g, values[:n]) }); err != nil {
 			return offered, err
 		}
 		offered += n
@@ -133,7 +133,7 @@ const (
 
 // oneOffer returns how many of the values the next offer is for. Their keys have to fit into
 // one request.
-func oneOffer(values []moved) (n int) {
+func nextOffer(values []offeredValue) (n int) {
 	for bytes, keys := int64(0), 0; n < min(len(values), keysInOffer); n++ {
 		bytes += values[n].Bytes
 		keys += len(values[n].Key)
@@ -146,7 +146,7 @@ func oneOffer(values []moved) (n int) {
 
 // offer tells the peer of values that it may ask for, as far as it owns them still, and
 // waits until it has.
-func (m *Member) offer(ctx context.Context, g Group, values []moved) error {
+func (m *Member) offer(ctx context.Context, g Group, values []offeredValue) error {
 	change := peer.Change{Group: g.Name()}
 	for _, v := range values {
 		if g.Pick(v.Key, 0) == peer.Peer(m) {
@@ -156,25 +156,25 @@ func (m *Member) offer(ctx context.Context, g Group, values []moved) error {
 	if len(change.Offered) == 0 {
 		return nil
 	}
-	_, err := m.change(ctx, change)
+	_, err := m.send(ctx, change)
 	return err
 }
 
 // offeredAll tells the newcomers that nothing more will be offered.
-func (c *Cluster) offeredAll(v *view) {
+func (c *Cluster) endOffers(v *view) {
 	ctx, cancel := context.WithTimeout(c.life, c.handover.time)
 	defer cancel()
 	var all errgroup.Group
 	all.SetLimit(announceAtOnce)
 	for _, newcomer := range v.newcomers {
 		all.Go(func() error {
-			return insist(ctx, func() error {
+			return retry(ctx, func() error {
 				if c.stateless || c.view.Load().id != v.id {
 					return nil
 				}
 				_, err := newcomer.Change(ctx, peer.Change{})
-				if err == nil && c.isUnheard(newcomer.name) {
-					err = &peer.PeerError{Peer: newcomer.name, Err: errUnheard}
+				if err == nil && c.isUnconfirmed(newcomer.name) {
+					err = &peer.PeerError{Peer: newcomer.name, Err: errUnconfirmed}
 				}
 				return err
 			})
@@ -184,12 +184,12 @@ func (c *Cluster) offeredAll(v *view) {
 }
 
 // errUnheard says that a peer has not believed what this process said of itself.
-var errUnheard = errors.New("it could not ask back at this process's address")
+var errUnconfirmed = errors.New("it could not ask back at this process's address")
 
 // insist tells a peer something, and goes on for a while if that cannot be reached: one that
 // has just come may not listen yet.
-func insist(ctx context.Context, tell func() error) error {
-	for until := clock.Now().Plus(insistFor); ; {
+func retry(ctx context.Context, tell func() error) error {
+	for until := clock.Now().Plus(retryFor); ; {
 		err := tell()
 		if !peer.Unreachable(err) || clock.Now() >= until || ctx.Err() != nil {
 			return err
@@ -200,15 +200,15 @@ func insist(ctx context.Context, tell func() error) error {
 
 // insistFor is how long that is. A process that leaves should not wait longer for one that
 // is gone.
-const insistFor = 2 * time.Second
+const retryFor = 2 * time.Second
 
 // offering reports whether this process may still offer values to a peer.
-func (v *view) offering(name string) bool {
+func (v *view) mayOffer(name string) bool {
 	if v.newcomers[name] == nil {
 		return false
 	}
 	select {
-	case <-v.handed:
+	case <-v.handedOver:
 		return false
 	default:
 		return true
@@ -217,17 +217,17 @@ func (v *view) offering(name string) bool {
 
 // takeOver asks a peer for the values that it offers.
 func (c *Cluster) takeOver(ctx context.Context, g Group, from string, keys []string) {
-	other, left := c.peer(from)
+	other, left := c.findPeer(from)
 	if other == nil {
 		return // it has no part in the view, and had none
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.handover.time)
 	defer cancel()
 	c.Agree(ctx) // before, values of keys that are new here are not kept
-	if c.Settled(ctx) != nil || c.takeOvers.Acquire(ctx, 1) != nil {
+	if c.Settled(ctx) != nil || c.takeOverSlots.Acquire(ctx, 1) != nil {
 		return
 	}
-	defer c.takeOvers.Release(1)
+	defer c.takeOverSlots.Release(1)
 	var asks errgroup.Group
 	asks.SetLimit(takeOverAtOnce)
 	for _, key := range keys[:min(len(keys), mostOffered)] {
@@ -250,13 +250,13 @@ const (
 
 // peer returns the peer of that name that is in the view, or was lately, and then when it
 // left; nil if there is none.
-func (c *Cluster) peer(name string) (other peer.Peer, left clock.Instant) {
-	if m := c.view.Load().has(name); m != nil {
+func (c *Cluster) findPeer(name string) (other peer.Peer, left clock.Instant) {
+	if m := c.view.Load().member(name); m != nil {
 		return m, 0
 	}
-	c.consent.mu.Lock()
-	defer c.consent.mu.Unlock()
-	for departed, at := range c.consent.departed {
+	c.agreement.mu.Lock()
+	defer c.agreement.mu.Unlock()
+	for departed, at := range c.agreement.departed {
 		if departed.Name() == name {
 			return departed, at
 		}

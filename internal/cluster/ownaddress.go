@@ -18,8 +18,8 @@ import (
 // there itself: a self that was copied from another process would have both believe that
 // they own the same keys, and neither would hear of the other's changes (P8).
 type ownAddress struct {
-	pool *Cluster
-	conn peer.Conn // to this process, by the way that its peers have
+	cluster *Cluster
+	conn    peer.Conn // to this process, by the way that its peers have
 
 	looked  chan struct{} // closed when the first look is over
 	reached atomic.Bool   // a request came that was sent to this address
@@ -51,7 +51,7 @@ const (
 )
 
 func newOwnAddress(c *Cluster) *ownAddress {
-	return &ownAddress{pool: c, conn: newToldMember(c, c.self).conn, looked: make(chan struct{}), next: make(chan struct{})}
+	return &ownAddress{cluster: c, conn: newDetachedMember(c, c.self).conn, looked: make(chan struct{}), next: make(chan struct{})}
 }
 
 // lookAgain looks whether this process is found at its address, unless that was just done.
@@ -65,15 +65,15 @@ func (o *ownAddress) lookAgain() {
 
 // begin begins a look, unless one is in progress. The caller holds a.mu.
 func (o *ownAddress) begin() {
-	if o.looking || o.closed || o.pool.stateless {
+	if o.looking || o.closed || o.cluster.stateless {
 		return
 	}
 	o.looking, o.last = true, clock.Now()
-	go o.look(o.pool.life)
+	go o.look(o.cluster.life)
 }
 
 // end makes no more looks.
-func (o *ownAddress) end() {
+func (o *ownAddress) stop() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closed = true
@@ -84,14 +84,14 @@ func (o *ownAddress) end() {
 
 // look asks who answers at the address, and draws the conclusions.
 func (o *ownAddress) look(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, o.pool.handshakeTimeout())
+	ctx, cancel := context.WithTimeout(ctx, o.cluster.handshakeTimeout())
 	defer cancel()
 	looks := ownLooks
 	if o.wrong.Load() {
 		looks = ownLooksAgain
 	}
 	found := make([]error, looks)
-	if found[0] = o.ask(ctx); o.others(found[0]) {
+	if found[0] = o.ask(ctx); o.asksMore(found[0]) {
 		var all sync.WaitGroup
 		for i := range found[1:] {
 			all.Go(func() { found[i+1] = o.ask(ctx) })
@@ -101,7 +101,7 @@ func (o *ownAddress) look(ctx context.Context) {
 		found = found[:1]
 	}
 	if o.conclude(worst(found)) { // with no lock held: the user is told what leaves
-		for _, g := range *o.pool.groups.Load() {
+		for _, g := range *o.cluster.groups.Load() {
 			g.DropAll()
 		}
 	}
@@ -110,12 +110,12 @@ func (o *ownAddress) look(ctx context.Context) {
 // others reports whether a look makes more requests after its first. Where nothing answers,
 // they would tell no more. Each may be a line in the log of the server there, which may be this
 // process's own that has just begun, or one that has TLS where the address has none.
-func (o *ownAddress) others(first error) bool {
+func (o *ownAddress) asksMore(first error) bool {
 	switch {
 	case first == nil:
 		return true
 	case errors.Is(first, peer.ErrNotAPeer): // another process may answer as well
-		return o.pool.problems.of(o.pool.self, peer.NotAPeer) == nil
+		return o.cluster.problems.of(o.cluster.self, peer.NotAPeer) == nil
 	}
 	return false
 }
@@ -138,9 +138,9 @@ func (o *ownAddress) ask(ctx context.Context) error {
 	switch who, err := o.conn.Ping(ctx); {
 	case err != nil:
 		return err
-	case who.Process != o.pool.consent.process && who.Name == o.pool.self:
+	case who.Process != o.cluster.agreement.process && who.Name == o.cluster.self:
 		return fmt.Errorf("%w: another process answers there, and has the same self: give each its own address, by which its peers reach it", peer.ErrWrongPeer)
-	case who.Process != o.pool.consent.process:
+	case who.Process != o.cluster.agreement.process:
 		return fmt.Errorf("%w: another process answers at the address that this one has as its self, and calls itself %s: want the address of this process, by which its peers reach it", peer.ErrWrongPeer, quote.Key(who.Name))
 	}
 	return nil
@@ -149,7 +149,7 @@ func (o *ownAddress) ask(ctx context.Context) error {
 // conclude records what a look has found, and reports whether what is cached has to be
 // dropped, because another process was found for the first time.
 func (o *ownAddress) conclude(err error) (drop bool) {
-	c := o.pool
+	c := o.cluster
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.looking = false
@@ -213,7 +213,7 @@ func (o *ownAddress) found() (next <-chan struct{}, found bool) {
 }
 
 // reach records that a request came that was sent to this address.
-func (o *ownAddress) reach() {
+func (o *ownAddress) markReached() {
 	if o.reached.Load() || o.reached.Swap(true) {
 		return
 	}

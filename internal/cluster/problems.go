@@ -57,18 +57,18 @@ func (p *problems) found(name string, kind peer.ConfigProblem, err error) {
 		defer p.changed()
 	}
 	p.all[key] = &peer.ConfigError{Peer: name, Problem: kind, Err: err}
-	p.say(key, "the configuration is wrong", err)
+	p.warn(key, "the configuration is wrong", err)
 }
 
 // degraded warns of what works, but not as it should. It is no problem in the sense of Ready.
 func (p *problems) degraded(name, what string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.say(problemKey{name, what}, what, err)
+	p.warn(problemKey{name, what}, what, err)
 }
 
 // say warns, unless it has said the same lately. The caller holds p.mu.
-func (p *problems) say(key problemKey, what string, err error) {
+func (p *problems) warn(key problemKey, what string, err error) {
 	now, last := clock.Now(), p.warned[key]
 	if last != 0 && now < last+clock.Instant(warnAgain) {
 		return // whatever the text: it may have the number of a port in it

@@ -19,12 +19,12 @@ func (c *Cluster) Ready(ctx context.Context) error {
 		if c.leaving.Load() || c.closed.Load() {
 			return fmt.Errorf("peercache: not ready: %w", peer.ErrClosed)
 		}
-		if c.warm.Load() {
+		if c.ready.Load() {
 			return nil
 		}
-		next, most, missing := c.missing()
+		next, most, missing := c.awaited()
 		if missing == nil {
-			c.warm.Store(true)
+			c.ready.Store(true)
 			return nil
 		}
 		patience := time.NewTimer(most)
@@ -42,14 +42,14 @@ func (c *Cluster) Ready(ctx context.Context) error {
 
 // missing returns a channel that is closed when what Ready waits for may have changed, how
 // long it waits at most, and for what: nil, if for nothing.
-func (c *Cluster) missing() (next <-chan struct{}, most time.Duration, err error) {
-	given := c.viewed()
+func (c *Cluster) awaited() (next <-chan struct{}, most time.Duration, err error) {
+	given := c.viewedC()
 	select {
 	case <-given:
 	default:
 		return given, c.handover.time, errors.New("no view has come yet")
 	}
-	a := &c.consent
+	a := &c.agreement
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	most = time.Duration(c.view.Load().since.Plus(c.handover.time) - clock.Now())
@@ -73,7 +73,7 @@ func (c *Cluster) missing() (next <-chan struct{}, most time.Duration, err error
 	case most <= 0:
 		return nil, 0, nil
 	}
-	if next, missing := c.watch.groupsMissing(); missing != nil {
+	if next, missing := c.watch.lackingGroups(); missing != nil {
 		return next, most, missing
 	}
 	if len(a.offering) > 0 {
@@ -93,9 +93,9 @@ func (c *Cluster) missing() (next <-chan struct{}, most time.Duration, err error
 }
 
 // viewed returns a channel that is closed when the pool has a view.
-func (c *Cluster) viewed() <-chan struct{} {
+func (c *Cluster) viewedC() <-chan struct{} {
 	if c.membership != nil {
 		return c.membership.held
 	}
-	return c.given
+	return c.viewed
 }

@@ -28,13 +28,13 @@ type view struct {
 	// would keep it, and a Remove that has returned nil would be undone.
 	first bool
 
-	absent []peer.Peer // those that were said to be peers, but are leaving
-	gone   []string    // their names, with that of this process if it is leaving itself
+	absent      []peer.Peer // those that were said to be peers, but are leaving
+	absentNames []string    // their names, with that of this process if it is leaving itself
 
 	// handed is closed when this process has handed over what it does not own any more.
 	// newcomers are peers that were not in a view before, or were not handed all.
-	handed    chan struct{}
-	newcomers map[string]*Member
+	handedOver chan struct{}
+	newcomers  map[string]*Member
 }
 
 // viewID names a view: the same for the same peers, in whatever order.
@@ -48,15 +48,15 @@ func viewID(peers []string) uint64 {
 }
 
 // has returns the peer of that name, or nil.
-func (v *view) has(name string) *Member { return v.named[name] }
+func (v *view) member(name string) *Member { return v.named[name] }
 
 // lacks reports whether the peer of that name is not in the view because it is leaving.
-func (v *view) lacks(name string) bool {
+func (v *view) isAbsent(name string) bool {
 	return slices.ContainsFunc(v.absent, func(p peer.Peer) bool { return p.Name() == name })
 }
 
 // lists reports whether the peer of that name is in the view, or would be if it were not leaving.
-func (v *view) lists(name string) bool { return v.has(name) != nil || v.lacks(name) }
+func (v *view) lists(name string) bool { return v.member(name) != nil || v.isAbsent(name) }
 
 // setPeers makes the list of peers, those that are known to be leaving left out, the view.
 func (c *Cluster) setPeers(peers []string, anew bool) error {
@@ -64,7 +64,7 @@ func (c *Cluster) setPeers(peers []string, anew bool) error {
 		return fmt.Errorf("peercache: %w", err)
 	}
 	c.warnOfReach(peers)
-	first, err := c.list(peers, anew)
+	first, err := c.setList(peers, anew)
 	if first {
 		// No lock is held: a group may tell its user what leaves. A load that begins now keeps
 		// nothing before the peers have heard of this process.
@@ -77,7 +77,7 @@ func (c *Cluster) setPeers(peers []string, anew bool) error {
 
 // list makes peers the list, and puts the view that follows in place. It reports whether that
 // is the first one, see view.
-func (c *Cluster) list(peers []string, anew bool) (first bool, err error) {
+func (c *Cluster) setList(peers []string, anew bool) (first bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed.Load() {
@@ -108,7 +108,7 @@ func (c *Cluster) present() []string {
 
 // absentees returns the peers that are listed, but not present, and the names of all that
 // present leaves out. The caller holds c.mu.
-func (c *Cluster) absentees() (absent []peer.Peer, gone []string) {
+func (c *Cluster) absentPeers() (absent []peer.Peer, gone []string) {
 	for name, a := range c.absent {
 		if !slices.Contains(c.listed, name) {
 			a.end()
@@ -133,7 +133,7 @@ func (c *Cluster) setView(anew bool) error {
 	}
 	if old != nil && old.id == viewID(peers) {
 		same := *old // but for an absentee that is not listed any more
-		same.absent, same.gone = c.absentees()
+		same.absent, same.absentNames = c.absentPeers()
 		c.view.Store(&same)
 		return nil
 	}
@@ -146,11 +146,11 @@ func (c *Cluster) setView(anew bool) error {
 	for name, m := range c.known {
 		if v.named[name] == nil {
 			left = append(left, m)
-			c.partLater(m)
+			c.closeLater(m)
 		}
 	}
 	maps.DeleteFunc(c.asked, func(other string, _ clock.Instant) bool { return !v.lists(other) })
-	announced := c.newView(v, left)
+	announced := c.replaceView(v, left)
 	c.known = v.named
 	c.problems.forget(func(other string) bool { return other == c.self || v.named[other] != nil })
 	c.background.Go(func() {
@@ -166,12 +166,12 @@ func (c *Cluster) setView(anew bool) error {
 func (c *Cluster) viewAfter(old *view, peers []string, ring *consistenthash.Ring) *view {
 	v := &view{
 		ring: ring, peers: make([]peer.Peer, len(peers)), named: make(map[string]*Member, len(peers)), id: viewID(peers),
-		newcomers: make(map[string]*Member), handed: make(chan struct{}),
+		newcomers: make(map[string]*Member), handedOver: make(chan struct{}),
 	}
-	v.absent, v.gone = c.absentees()
+	v.absent, v.absentNames = c.absentPeers()
 	served := old != nil
 	select {
-	case <-c.viewed():
+	case <-c.viewedC():
 		served = true // alone, but as one that owned all keys
 	default:
 		v.first = !served && len(peers) > 1
@@ -182,9 +182,9 @@ func (c *Cluster) viewAfter(old *view, peers []string, ring *consistenthash.Ring
 		}
 		m, ok := c.known[name]
 		if !ok {
-			m = c.peerOf(name)
+			m = c.memberFor(name)
 		}
-		if served && !ok || old != nil && old.offering(name) {
+		if served && !ok || old != nil && old.mayOffer(name) {
 			v.newcomers[name] = m
 		}
 		v.named[name], v.peers[i] = m, m

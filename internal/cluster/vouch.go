@@ -40,7 +40,7 @@ type Validation struct {
 	unbroken map[string]bool
 	known    map[string]bool
 	answered int
-	all      bool // that were there then know of it, and all that are here now have answered
+	complete bool // that were there then know of it, and all that are here now have answered
 }
 
 // errNotYet says that somebody may still come who knows what was changed.
@@ -56,7 +56,7 @@ func (c *Cluster) validate(ctx context.Context, v *view, departure uint64, f *pb
 	asks.SetLimit(announceAtOnce)
 	for _, other := range v.others {
 		asks.Go(func() error {
-			t.hear(ctx, other.(*Member), departures(other.Name(), departure, f))
+			t.ask(ctx, other.(*Member), departures(other.Name(), departure, f))
 			return nil
 		})
 	}
@@ -72,9 +72,9 @@ func (c *Cluster) validate(ctx context.Context, v *view, departure uint64, f *pb
 	// Where nobody was there then, nobody has heard of the departure. Who has come since was
 	// told of no change before, so only a process that is still alone can vouch for itself.
 	ignorant = ignorant || len(f.GetPeers()) == 0 && len(v.others) > 0
-	t.all = !missing && !ignorant && t.answered == len(v.others)
+	t.complete = !missing && !ignorant && t.answered == len(v.others)
 	switch {
-	case t.all, len(t.unbroken) > 0:
+	case t.complete, len(t.unbroken) > 0:
 		return t, nil
 	case ignorant:
 		return nil, errors.New("no peer knows what was changed since it was written")
@@ -97,11 +97,11 @@ func departures(name string, departure uint64, f *pb.Farewell) (known []uint64) 
 }
 
 // hear asks one peer.
-func (t *Validation) hear(ctx context.Context, m *Member, since []uint64) {
+func (t *Validation) ask(ctx context.Context, m *Member, since []uint64) {
 	if len(since) == 0 {
 		since = []uint64{0} // what it knows since it started
 	}
-	answer, err := m.change(ctx, peer.Change{Since: since})
+	answer, err := m.send(ctx, peer.Change{Since: since})
 	if err != nil {
 		return
 	}
@@ -127,21 +127,21 @@ func (t *Validation) Changed(group, key string) bool { return bitOf(t.changed, g
 // Covers reports whether it is known of all changes of a key that next owned meanwhile, the next
 // peer on the ring, or nil.
 func (t *Validation) Covers(next peer.Peer) bool {
-	return t.all || next != nil && t.unbroken[next.Name()]
+	return t.complete || next != nil && t.unbroken[next.Name()]
 }
 
 // sincesAtOnce is how many are told at the same time what was changed since. It takes a
 // processor, and what has to be told is in memory until it is sent.
-const sincesAtOnce = 4
+const logsAtOnce = 4
 
 // answerSince says what is known of the changes since a departure: nothing, while others may
 // have a view without this process.
-func (c *Cluster) answerSince(departures []uint64, answer *peer.Changed) {
+func (c *Cluster) answerLog(departures []uint64, answer *peer.Changed) {
 	if c.Lapsed() {
 		return
 	}
-	c.sinces <- struct{}{}
-	defer func() { <-c.sinces }()
+	c.logSlots <- struct{}{}
+	defer func() { <-c.logSlots }()
 	inView := map[string]bool{c.self: true}
 	for _, other := range c.Peers() {
 		inView[other.Name()] = true
@@ -156,7 +156,7 @@ func (c *Cluster) answerSince(departures []uint64, answer *peer.Changed) {
 // end. The error says why nothing was used, or not all; it is ErrClosed if the process ends.
 func (c *Cluster) Restore(departure uint64, f *pb.Farewell, use func(*Validation) error) error {
 	select {
-	case <-c.viewed():
+	case <-c.viewedC():
 	case <-c.life.Done():
 		return peer.ErrClosed
 	}
