@@ -201,3 +201,21 @@ func TestChangeLogsOfALapse(t *testing.T) {
 		}
 	}
 }
+
+// Departures of one peer, however many, do not push out the logs of others.
+func TestChangeLogsOfOnePeer(t *testing.T) {
+	l := newChangeLogs()
+	l.begin(7, "http://a")
+	for i := range uint64(1000) {
+		l.begin(100+i, "http://b")
+	}
+	if _, known, _ := l.since([]uint64{7}, nil); !known {
+		t.Error("the departure of another peer is forgotten")
+	}
+	if _, known, _ := l.since([]uint64{1099}, nil); !known {
+		t.Error("its last departure is forgotten")
+	}
+	if len(l.all) != 2+logsOfAPeer {
+		t.Errorf("%d logs, want one of the other peer, %d, and that since the start", len(l.all), logsOfAPeer)
+	}
+}

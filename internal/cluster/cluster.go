@@ -4,11 +4,9 @@ import (
 	"context"
 	crand "crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -217,32 +215,6 @@ func (c *Cluster) Register(g Group, accepts func(all map[string]Group) error) er
 // Groups returns the groups by their names. The map must not be changed.
 func (c *Cluster) Groups() map[string]Group { return *c.groups.Load() }
 
-// Pick returns the n-th peer for key in the ring's order; nil, if that is this process, or there
-// are no more than n.
-func (c *Cluster) Pick(key string, n int) peer.Peer {
-	v := c.view.Load()
-	if n == 0 {
-		return v.peers[v.ring.OwnerIndex(key)]
-	}
-	if n >= len(v.peers) {
-		return nil
-	}
-	return v.peers[v.ring.AppendSuccessors(nil, key, n+1)[n]]
-}
-
-// Peers returns all peers but this process.
-func (c *Cluster) Peers() []peer.Peer { return slices.Clone(c.view.Load().others) }
-
-// Members returns all peers but this process, in the order of the list.
-func (c *Cluster) Members() []*Member {
-	others := c.view.Load().others
-	all := make([]*Member, len(others))
-	for i, p := range others {
-		all[i] = p.(*Member)
-	}
-	return all
-}
-
 // detectionTime is for how long a caller waits for a peer that is silent.
 func (c *Cluster) detectionTime() time.Duration { return c.detection }
 
@@ -250,41 +222,6 @@ func (c *Cluster) detectionTime() time.Duration { return c.detection }
 // the peer's first frame. Distance costs several round trips; callers wait for
 // detectionTime only.
 func (c *Cluster) handshakeTimeout() time.Duration { return max(4*c.detection, 200*time.Millisecond) }
-
-// IsPeer reports whether a process of that name is in the view, or has just left it.
-func (c *Cluster) IsPeer(name string) bool {
-	if name == "" {
-		return false
-	}
-	p, _ := c.findPeer(name)
-	return p != nil || c.view.Load().isAbsent(name)
-}
-
-// Identity implements peer.Local.
-func (c *Cluster) Identity() peer.Identity {
-	return peer.Identity{Name: c.self, Process: c.agreement.process, Cluster: c.name}
-}
-
-// Accept implements peer.Local. What a request says is a hint that the own address may be wrong,
-// which is looked into.
-func (c *Cluster) Accept(from peer.Identity, to string) (peer.Handler, error) {
-	switch {
-	case from.Name == "": // golang/groupcache, or a person
-	case from.Cluster != c.name:
-		return nil, fmt.Errorf("%w: it belongs to %s, and the request is of %s", peer.ErrWrongPeer, clusterText(c.name), clusterText(from.Cluster))
-	case from.Name == c.self && from.Process != c.agreement.process:
-		c.own.lookAgain() // who asks calls itself as this process does
-	case to != "" && to != c.self:
-		c.own.lookAgain()
-		return nil, errMisdirected(c.self, to)
-	case to == c.self && c.view.Load().lists(from.Name):
-		c.own.markReached()
-	}
-	return c.handler(from.Name), nil
-}
-
-// Degraded implements peer.Local.
-func (c *Cluster) Degraded(name, what string, err error) { c.problems.degraded(name, what, err) }
 
 // Self returns the name of this process among its peers.
 func (c *Cluster) Self() string { return c.self }

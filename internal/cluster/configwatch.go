@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/peercache/peercache/internal/clock"
@@ -283,39 +282,4 @@ func (w *configWatch) withDifferences(peers []string) string {
 		}
 	}
 	return quote.Some(texts)
-}
-
-// groupsID stands for the names of groups: equal ones for equal names.
-func groupsID(groups map[string]Group) uint64 {
-	h := xxhash.New()
-	for _, name := range slices.Sorted(maps.Keys(groups)) {
-		h.WriteString(name)
-		h.Write([]byte{0})
-	}
-	return max(h.Sum64(), 1)
-}
-
-// answerGroups says which groups this process has: all their names only if they are asked for.
-func (c *Cluster) answerGroups(answer *peer.Changed, names bool) {
-	answer.Groups = c.groupsID.Load()
-	if !names {
-		return
-	}
-	bytes := 0
-	for _, name := range slices.Sorted(maps.Keys(*c.groups.Load())) {
-		if bytes += len(name) + 8; bytes > mostMembersBytes/2 {
-			return
-		}
-		answer.GroupNames = append(answer.GroupNames, name)
-	}
-}
-
-// AskedForMissing warns that a peer asks for a group that this process does not have. It is
-// one warning, whatever the peers and the names, and none for those that are not on the list.
-func (c *Cluster) AskedForMissing(from, name string) {
-	if c.view.Load().lists(from) {
-		c.problems.degraded(c.self,
-			"peers ask for a group that this process does not have, which is normal for a moment in a deploy that brings it: want the same groups in all processes, each made before Set or Join",
-			fmt.Errorf("%s asks for a group named %s", from, quote.Key(name)))
-	}
 }

@@ -116,3 +116,64 @@ func (c *Cluster) forgetDeparted(m *Member) {
 		c.view.Store(&same)
 	}
 }
+
+// longestDeparted is for how long a peer that left the view is told of changes.
+const longestDeparted = 2 * longestClosing
+
+const (
+	// partAfter is for how long the link of a peer that left the view is kept.
+	closeAfter = 30 * time.Second
+	// longestParting bounds how long its answers are waited for then.
+	longestClosing = time.Minute
+)
+
+// formerPeer is a peer that has left the view lately. What belongs to it is kept for a while:
+// it may have values that this process owns now, and it may be back.
+type lingering struct {
+	*Member
+	stay context.CancelFunc // ends the wait until it is parted with
+}
+
+// partLater parts with a peer that has no part in the view any more, when it has handed over
+// what this process may own now, unless it is back by then. The caller holds c.mu.
+func (c *Cluster) closeLater(m *Member) {
+	ctx, stay := context.WithCancel(c.life)
+	f := &lingering{m, stay}
+	c.lingering[m.name] = f
+	c.background.Go(func() {
+		defer stay()
+		clock.Pause(ctx, closeAfter)
+		if !c.stopLingering(f) {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), longestClosing)
+		m.closeConn(ctx)
+		cancel()
+		clock.Pause(c.life, longestDeparted-closeAfter)
+		c.forgetDeparted(m)
+	})
+}
+
+// dropFormer reports whether a former peer is not back, and then it cannot be any more.
+func (c *Cluster) stopLingering(f *lingering) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lingering[f.name] != f {
+		return false
+	}
+	delete(c.lingering, f.name)
+	return true
+}
+
+// peerOf returns the peer of a name that comes into the view: the one that it was before, with
+// its connection, if it has left lately. The caller holds c.mu.
+func (c *Cluster) memberFor(name string) *Member {
+	f := c.lingering[name]
+	if f == nil {
+		return newMember(c, name)
+	}
+	delete(c.lingering, name)
+	f.stay()
+	f.conn.Wake() // it may have failed because it was gone
+	return f.Member
+}

@@ -10,10 +10,6 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// mostMembersBytes bounds what an answer says of the members of a view. It fits into
-// mostOverhead, and is enough for a thousand peers.
-const mostMembersBytes = 32 << 10
-
 // difference asks a peer for its view, and returns what it has that this process's view has
 // not, and the other way round, for people to read. It is empty if the views are the same, or
 // if the peer is not in this process's view or does not answer.
@@ -70,19 +66,6 @@ func (v *view) members(self string) []string {
 	return names
 }
 
-// answerMembers says what is in the view of this process.
-func (c *Cluster) answerMembers(answer *peer.Changed) {
-	members := c.view.Load().members(c.self)
-	answer.Size = len(members)
-	bytes := 0
-	for _, name := range members {
-		if bytes += len(name) + 8; bytes > mostMembersBytes {
-			return
-		}
-		answer.Members = append(answer.Members, name)
-	}
-}
-
 // validMembers returns those of a peer's members that can be peers, in order and each once.
 func (c *Cluster) validMembers(members []string) []string {
 	valid := slices.DeleteFunc(slices.Clone(members), func(name string) bool { return c.transport.Check(name) != nil })
@@ -104,4 +87,10 @@ func sizeOf(n int) string {
 		return "a number of peers that is not known"
 	}
 	return fmt.Sprintf("%d peers", n)
+}
+
+// Reconcile asks a peer that had another view which it has now, and returns what the
+// difference is, for people to read; empty, if there is none or it is not known.
+func (c *Cluster) Reconcile(ctx context.Context, name string) (difference string) {
+	return c.difference(ctx, name) // what it says is heard, and if it says nothing, that is known
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -202,3 +203,114 @@ func (c *Cluster) viewAfter(old *view, peers []string, ring *consistenthash.Ring
 // those that stand in for it. A fetch tries them one after the other, each of which may
 // cost as long as it takes to see that it is not there.
 const Candidates = 3
+
+// newView puts a view in place, in one step with what agreement returns. The channel is
+// to be closed when the peers have heard of the view; left are those that have no part
+// in it any more.
+func (c *Cluster) replaceView(v *view, left []peer.Peer) (announced chan struct{}) {
+	a := &c.agreement
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.beginEpoch()
+	a.began = a.number + 1
+	v.since = a.since
+	c.view.Store(v)
+	a.dissent, a.agreed, a.snapshot = make(map[string]uint64), make(map[string]bool), nil
+	a.unconfirmed = make(map[string]bool)
+	a.disputed.Store(0)
+	a.announced = make(chan struct{})
+	if a.offered != nil {
+		close(a.offered)
+	}
+	a.offering, a.offered = make(map[string]bool), make(chan struct{})
+	if a.departed == nil {
+		a.departed = make(map[peer.Peer]clock.Instant)
+	}
+	for other, at := range a.departed {
+		if v.since > at.Plus(longestDeparted) || v.member(other.Name()) != nil {
+			delete(a.departed, other)
+		}
+	}
+	var names []string
+	for _, other := range left {
+		a.departed[other] = v.since
+		names = append(names, other.Name())
+	}
+	c.logs.recordDeparted(names)
+	maps.DeleteFunc(a.observed, func(name string, _ observation) bool { return !v.lists(name) })
+	maps.DeleteFunc(a.tokens, func(name string, _ token) bool { return !v.lists(name) })
+	return a.announced
+}
+
+// Before returns the peer that owned key until the view changed, and when that was: nil, if it
+// is this process or not known.
+func (c *Cluster) Before(key string) (peer.Peer, clock.Instant) {
+	v := c.view.Load()
+	if c.stateless {
+		return nil, 0
+	}
+	if v.before == nil {
+		// A process that has just come owns what the next on the ring did.
+		return c.Pick(key, 1), v.since
+	}
+	if v.before.peers == nil { // so long ago that it is forgotten
+		return nil, v.since
+	}
+	return v.before.peers[v.before.ring.OwnerIndex(key)], v.since
+}
+
+// resetView puts the view of the peers in place that are present now. The caller holds c.mu.
+func (c *Cluster) refreshView() {
+	if c.closed.Load() {
+		return
+	}
+	if err := c.setView(false); err != nil { // the peers were good enough when they were listed
+		c.log.Error("a peer has left or is back, and the last view stands", "err", err)
+	}
+}
+
+// viewChanges bounds how often the view changes because of what peers say. A change costs
+// every process a message to every other.
+type changeRate struct {
+	perSecond int
+	available float64       // of those that may come at once
+	updated   clock.Instant // when left was looked at last
+	waiting   bool          // a change is due, and will come
+}
+
+// take returns how long a change has to wait: zero, if it may come now.
+func (r *changeRate) reserve() time.Duration {
+	now, most := clock.Now(), float64(r.perSecond)
+	if r.updated == 0 {
+		r.available = most
+	} else {
+		r.available = min(most, r.available+most*time.Duration(now-r.updated).Seconds())
+	}
+	r.updated = now
+	if r.available >= 1 {
+		r.available--
+		return 0
+	}
+	return time.Duration((1 - r.available) / most * float64(time.Second))
+}
+
+// changeView puts the view of the peers in place that are present now, at once if there were
+// few changes lately. Others wait, and come in one. The caller holds c.mu.
+func (c *Cluster) refreshViewSoon() {
+	if c.viewRate.waiting || c.closed.Load() {
+		return
+	}
+	wait := c.viewRate.reserve()
+	if wait == 0 {
+		c.refreshView()
+		return
+	}
+	c.viewRate.waiting = true
+	c.background.Go(func() {
+		clock.Pause(c.life, wait)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.viewRate.waiting = false
+		c.refreshViewSoon()
+	})
+}

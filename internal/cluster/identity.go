@@ -79,3 +79,29 @@ func clusterText(name string) string {
 	}
 	return "the cluster " + quote.Key(name)
 }
+
+// Identity implements peer.Local.
+func (c *Cluster) Identity() peer.Identity {
+	return peer.Identity{Name: c.self, Process: c.agreement.process, Cluster: c.name}
+}
+
+// Accept implements peer.Local. What a request says is a hint that the own address may be wrong,
+// which is looked into.
+func (c *Cluster) Accept(from peer.Identity, to string) (peer.Handler, error) {
+	switch {
+	case from.Name == "": // golang/groupcache, or a person
+	case from.Cluster != c.name:
+		return nil, fmt.Errorf("%w: it belongs to %s, and the request is of %s", peer.ErrWrongPeer, clusterText(c.name), clusterText(from.Cluster))
+	case from.Name == c.self && from.Process != c.agreement.process:
+		c.own.lookAgain() // who asks calls itself as this process does
+	case to != "" && to != c.self:
+		c.own.lookAgain()
+		return nil, errMisdirected(c.self, to)
+	case to == c.self && c.view.Load().lists(from.Name):
+		c.own.markReached()
+	}
+	return c.handler(from.Name), nil
+}
+
+// Degraded implements peer.Local.
+func (c *Cluster) Degraded(name, what string, err error) { c.problems.degraded(name, what, err) }

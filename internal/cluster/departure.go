@@ -1,11 +1,14 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"sync"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -119,4 +122,83 @@ func (c *Cluster) Regain(departure uint64, f *pb.Farewell) {
 		c.earlier.departure = departure
 		c.logs.adopt(f.GetLogs())
 	}
+}
+
+// Leave takes this process out of the views of its peers, hands over what it owned, and withdraws
+// what the discovery has made known. From then on it answers no Gets.
+func (c *Cluster) Leave(ctx context.Context) error {
+	c.leaveView(ctx)
+	err := c.membership.leave(ctx)
+	// The view stays: Remove needs it. What is no longer asked of the peers are
+	// Gets, see member.
+	c.mu.Lock()
+	c.closed.Store(true)
+	c.mu.Unlock()
+	c.cancelLife()
+	c.own.stop()
+	c.watch.stop()
+	return err
+}
+
+// leave takes this process out of its own view, as the peers do with theirs, and waits
+// until it has handed over what it owned.
+func (c *Cluster) leaveView(ctx context.Context) {
+	if c.stateless { // they cannot be told
+		return
+	}
+	c.mu.Lock()
+	c.beginDeparture()
+	c.leaving.Store(true)
+	c.refreshView()
+	c.mu.Unlock()
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/2)
+		defer cancel()
+	}
+	for v := c.view.Load(); ; v = c.view.Load() {
+		select {
+		case <-v.handedOver:
+		case <-ctx.Done():
+			return
+		}
+		if c.view.Load().since == v.since { // else others have left, who may own what this one had
+			return
+		}
+	}
+}
+
+// Drain waits for what the groups load and fetch, for the connections, which then have nothing to
+// do, and for what goes on in the background.
+func (c *Cluster) Drain(ctx context.Context) error {
+	for _, g := range *c.groups.Load() {
+		if err := g.Drain(ctx); err != nil {
+			return err
+		}
+	}
+	ended := make(chan struct{})
+	go func() {
+		c.CloseConns(ctx)
+		c.background.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// CloseConns closes the connections to the peers, when what is in flight on them is answered, or
+// ctx has ended. The peers can still be told of changes.
+func (c *Cluster) CloseConns(ctx context.Context) {
+	c.mu.Lock()
+	known := slices.Collect(maps.Values(c.known))
+	c.mu.Unlock()
+	var all sync.WaitGroup // apart: another Shutdown may be waiting for the background
+	for _, m := range known {
+		all.Go(func() { m.closeConn(ctx) })
+	}
+	all.Wait()
 }

@@ -247,19 +247,3 @@ const (
 	// offersAtOnce is of how many offers.
 	offersAtOnce = 16
 )
-
-// peer returns the peer of that name that is in the view, or was lately, and then when it
-// left; nil if there is none.
-func (c *Cluster) findPeer(name string) (other peer.Peer, left clock.Instant) {
-	if m := c.view.Load().member(name); m != nil {
-		return m, 0
-	}
-	c.agreement.mu.Lock()
-	defer c.agreement.mu.Unlock()
-	for departed, at := range c.agreement.departed {
-		if departed.Name() == name {
-			return departed, at
-		}
-	}
-	return nil, 0
-}

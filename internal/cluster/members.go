@@ -5,9 +5,14 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/peerurl"
 	"github.com/peercache/peercache/internal/quote"
+	"github.com/peercache/peercache/peer"
 )
+
+// Knows reports whether the peer of that name is in the view.
+func (c *Cluster) Knows(name string) bool { return c.view.Load().member(name) != nil }
 
 // allowed returns an error if a filter refuses a peer.
 func (c *Cluster) checkFilters(name string) error {
@@ -92,4 +97,55 @@ func callFilter(allow func(name string) error, name string) (err error) {
 		}
 	}()
 	return allow(name)
+}
+
+// Pick returns the n-th peer for key in the ring's order; nil, if that is this process, or there
+// are no more than n.
+func (c *Cluster) Pick(key string, n int) peer.Peer {
+	v := c.view.Load()
+	if n == 0 {
+		return v.peers[v.ring.OwnerIndex(key)]
+	}
+	if n >= len(v.peers) {
+		return nil
+	}
+	return v.peers[v.ring.AppendSuccessors(nil, key, n+1)[n]]
+}
+
+// Peers returns all peers but this process.
+func (c *Cluster) Peers() []peer.Peer { return slices.Clone(c.view.Load().others) }
+
+// Members returns all peers but this process, in the order of the list.
+func (c *Cluster) Members() []*Member {
+	others := c.view.Load().others
+	all := make([]*Member, len(others))
+	for i, p := range others {
+		all[i] = p.(*Member)
+	}
+	return all
+}
+
+// IsPeer reports whether a process of that name is in the view, or has just left it.
+func (c *Cluster) IsPeer(name string) bool {
+	if name == "" {
+		return false
+	}
+	p, _ := c.findPeer(name)
+	return p != nil || c.view.Load().isAbsent(name)
+}
+
+// peer returns the peer of that name that is in the view, or was lately, and then when it
+// left; nil if there is none.
+func (c *Cluster) findPeer(name string) (other peer.Peer, left clock.Instant) {
+	if m := c.view.Load().member(name); m != nil {
+		return m, 0
+	}
+	c.agreement.mu.Lock()
+	defer c.agreement.mu.Unlock()
+	for departed, at := range c.agreement.departed {
+		if departed.Name() == name {
+			return departed, at
+		}
+	}
+	return nil, 0
 }
