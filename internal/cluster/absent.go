@@ -9,18 +9,23 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// absentee is a peer that has said that it leaves, and has not announced itself since.
-//
-// It is listed, so that it may be back at any time, and this process may not have heard:
-// it still counts where values are to be dropped. But as a rule it has ended, and then
-// nothing listens at its address.
+// A process that leaves says so to its peers, which take it out of their views at once. It stays
+// listed: the next process at its address is back in the view as soon as it says something, and
+// this process may not have heard of that yet. So an absent member is still told of changes. As a
+// rule its process has ended, and nothing listens at its address: that counts as told.
+
+// pollEvery is how often an absent member is asked whether it is back. As a rule it says so before.
+const pollEvery = 2 * time.Second
+
+// absentMember is a listed peer that is not in the view, because its process has said that it
+// leaves. It has connections of its own.
 type absentMember struct {
 	*Member
-	process uint32             // that leaves, see consent; 0: not known
-	end     context.CancelFunc // of the visits
+	process uint32             // the one that leaves; 0: not known
+	end     context.CancelFunc // ends poll
 }
 
-// left takes a peer out of the view whose process has said that it leaves.
+// markAbsent takes a peer out of the view whose process has said that it leaves.
 func (c *Cluster) markAbsent(name string, process uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -34,9 +39,9 @@ func (c *Cluster) markAbsent(name string, process uint32) {
 	c.background.Go(func() { a.poll(ctx) })
 }
 
-// back puts a peer that had left into the view again, because of what a process at its
-// address has said. It is not the one that left: that does not change its mind, though what
-// it said before may come after.
+// markPresent puts an absent peer into the view again, because a process at its address has said
+// something. The process that leaves does not come back, but what it said before may arrive late.
+// A process of 0 is not known, and is another one.
 func (c *Cluster) markPresent(name string, process uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -47,12 +52,12 @@ func (c *Cluster) markPresent(name string, process uint32) {
 	}
 }
 
-// Change implements Peer. It succeeds where there is nobody to tell.
+// Change implements peer.Peer. It succeeds where nobody is left to tell.
 func (a *absentMember) Change(ctx context.Context, change peer.Change) ([]peer.Holder, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.cluster.detectionTime())
 	defer cancel()
 	held, leaving, err := a.changeInParts(ctx, change)
-	if err != nil && ctx.Err() == nil && !peer.Gone(err) { // it may just have ended
+	if err != nil && ctx.Err() == nil && !peer.Gone(err) { // the process may have ended just now
 		held, leaving, err = a.changeInParts(ctx, change)
 	}
 	if peer.Gone(err) {
@@ -64,11 +69,7 @@ func (a *absentMember) Change(ctx context.Context, change peer.Change) ([]peer.H
 	return held, err
 }
 
-// visitEvery is how often a peer that has left is asked whether it is back. As a rule it
-// says so before.
-const pollEvery = 2 * time.Second
-
-// visits looks for the peer until it is back or counts no more.
+// poll asks the peer until it is back, or not listed any more.
 func (a *absentMember) poll(ctx context.Context) {
 	defer a.cluster.pace.Try()()
 	for ctx.Err() == nil {

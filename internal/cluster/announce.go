@@ -5,118 +5,85 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/peer"
 )
 
+// A new view is announced to all peers. Their answers say which views they have. Until the peers
+// that can be reached were told, this process caches nothing of what it loads: a peer that does not
+// know of it would not tell it of changes.
+
 const (
 	// announceAtOnce is how many peers are told of the view at the same time.
 	announceAtOnce = 64
-	// longestAnnouncing is how many detection times that may take: loads wait for it.
+	// longestAnnouncing is how many detection times that may take. Loads wait for it.
 	longestAnnouncing = 4
+	// announceAgainEvery is the time between two announcements to a peer that could not confirm
+	// the first ones.
+	announceAgainEvery = 2 * time.Second
+	// leastAgreeing is the least that Agree waits.
+	leastAgreeing = time.Second
 )
 
-// announce tells the peers of the view, and learns which they have.
+// announce tells the peers of the view, and learns which they have. Then it closes announced.
 func (c *Cluster) announce(v *view, announced chan struct{}) {
 	defer close(announced)
 	if len(v.others) > 0 {
 		c.own.lookAgain()
 	}
-	// Of many peers not all are connected to at the same time.
 	ctx, cancel := context.WithTimeout(context.Background(), longestAnnouncing*c.detectionTime())
 	defer cancel()
-	var all errgroup.Group
-	all.SetLimit(announceAtOnce)
-	for _, other := range v.others {
-		if c.stateless {
-			break
-		}
-		all.Go(func() error {
-			c.announceTo(ctx, other)
-			return nil
-		})
+	if !c.stateless {
+		forEach(slices.Values(v.others), announceAtOnce, func(p peer.Peer) { c.announceTo(ctx, p) })
 	}
-	all.Wait()
-	c.own.wait(ctx) // nothing is kept before it is known whose keys these are
+	c.own.wait(ctx) // nothing is cached before it is known whose keys these are
 }
 
-// announceTo tells one peer of the view, again where that has not believed it: a process that
-// has just come may not listen yet. One that cannot be reached is not asked.
-func (c *Cluster) announceTo(ctx context.Context, other peer.Peer) {
+// announceTo tells one peer of the view, again if the peer could not confirm it: a process that has
+// just started may not listen yet. A peer that cannot be reached is told once.
+func (c *Cluster) announceTo(ctx context.Context, p peer.Peer) {
 	for {
 		once, cancel := context.WithTimeout(ctx, c.detectionTime())
-		_, err := other.Change(once, peer.Change{Announced: true})
+		_, err := p.Change(once, peer.Change{Announced: true})
 		cancel()
-		if err != nil || !c.isUnconfirmed(other.Name()) {
+		if err != nil || !c.isUnconfirmed(p.Name()) {
 			return
 		}
-		clock.Pause(c.life, clock.Jitter(clock.RetryAfter)) // one that ends tells each once
+		clock.Pause(c.life, clock.Jitter(clock.RetryAfter)) // a process that ends tells each peer once
 		if ctx.Err() != nil || c.life.Err() != nil {
 			return
 		}
 	}
 }
 
-// announceAgain goes on telling those who have not believed what this process said of v. They
-// count as peers with another view until they do.
+// announceAgain goes on telling the peers that could not confirm what this process said, as long as
+// v is in place. Until they do, they count as dissenters.
 func (c *Cluster) announceAgain(v *view) {
 	for {
-		unheard := slices.DeleteFunc(slices.Clone(v.others), func(other peer.Peer) bool { return !c.isUnconfirmed(other.Name()) })
-		if len(unheard) == 0 {
+		left := slices.DeleteFunc(slices.Clone(v.others), func(p peer.Peer) bool { return !c.isUnconfirmed(p.Name()) })
+		if len(left) == 0 {
 			return
 		}
-		clock.Pause(c.life, clock.Jitter(pollEvery))
-		for _, other := range unheard {
+		clock.Pause(c.life, clock.Jitter(announceAgainEvery))
+		for _, p := range left {
 			if c.life.Err() != nil || c.view.Load().since != v.since {
 				return
 			}
 			ctx, cancel := context.WithTimeout(c.life, c.detectionTime())
-			other.Change(ctx, peer.Change{Announced: true})
+			p.Change(ctx, peer.Change{Announced: true})
 			cancel()
 		}
 	}
 }
 
-// isUnheard reports whether a peer has not believed what this process said last.
+// isUnconfirmed reports whether a peer could not confirm what this process said last.
 func (c *Cluster) isUnconfirmed(name string) bool {
 	c.agreement.mu.Lock()
 	defer c.agreement.mu.Unlock()
 	return c.agreement.unconfirmed[name]
 }
 
-// Agree waits until the peers that can be reached have heard of the view, and none is known
-// to have another one; not longer than they need as a rule, because they may never agree.
-func (c *Cluster) Agree(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, c.agreeingTime())
-	defer cancel()
-	if c.Settled(ctx) != nil {
-		return
-	}
-	for {
-		state := c.Agreement()
-		if state.Dissenter == "" {
-			return
-		}
-		select {
-		case <-state.Next:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// agreeingTime is how long Join and a handover wait for the peers to have the view. Until
-// they have, the process keeps nothing of what it loads. To tell all of them may take the
-// detection time, and theirs to tell this one.
-func (c *Cluster) agreeingTime() time.Duration {
-	return max(leastAgreeing, 2*c.detectionTime())
-}
-
-const leastAgreeing = time.Second
-
-// Settled returns when the peers that can be reached have heard of the view, or ctx has ended.
+// Settled returns nil when the peers that can be reached were told of the view, or ctx's error.
 func (c *Cluster) Settled(ctx context.Context) error {
 	c.agreement.mu.Lock()
 	announced := c.agreement.announced
@@ -128,3 +95,28 @@ func (c *Cluster) Settled(ctx context.Context) error {
 		return ctx.Err()
 	}
 }
+
+// Agree waits until the peers that can be reached were told of the view, and none is known to have
+// another one. It waits no longer than that takes as a rule, because the peers may never agree.
+func (c *Cluster) Agree(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, c.agreeingTime())
+	defer cancel()
+	if c.Settled(ctx) != nil {
+		return
+	}
+	for {
+		now := c.Agreement()
+		if now.Dissenter == "" {
+			return
+		}
+		select {
+		case <-now.Next:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// agreeingTime returns how long Join and a handover wait for the peers to have the view. This
+// process may take the detection time to tell all of them, and they to tell this one.
+func (c *Cluster) agreeingTime() time.Duration { return max(leastAgreeing, 2*c.detectionTime()) }

@@ -14,12 +14,11 @@ import (
 )
 
 // Answer does what a peer's Change says, and answers it. What the Change says of its sender is
-// observed, or verified.
+// observed if it has a proof, else it is a hint.
 func (c *Cluster) Answer(ctx context.Context, from string, change *peer.Change) (peer.Changed, error) {
-	proven := c.proven(from, change)
-	heard, waits, done := c.observeRequest(ctx, from, change, proven)
+	confirmed, waits, done := c.observeRequest(ctx, from, change, c.proven(from, change))
 	defer done()
-	answer := peer.Changed{Unheard: !heard}
+	answer := peer.Changed{Unheard: !confirmed}
 	g := (*c.groups.Load())[change.Group] // nil: nothing is cached here
 	if g != nil && waits && len(change.Offered) > 0 {
 		c.takeOver(ctx, g, from, change.Offered)
@@ -42,12 +41,16 @@ func (c *Cluster) Answer(ctx context.Context, from string, change *peer.Change) 
 	if g != nil && c.own.wrong.Load() { // the change has not come to the other process
 		err = peer.Refuse("another process answers at the address of this one as well")
 	}
-	// Last: a view that came meanwhile is one that the sender must hear of.
+	// At the end: if the view has changed meanwhile, the sender must know.
 	answer.State = c.stateFor(from)
 	return answer, err
 }
 
-// answerMembers says what is in the view of this process.
+// mostMembersBytes bounds what an answer says of the members of a view. It fits into
+// peer.MaxOverhead, and is enough for a thousand peers.
+const mostMembersBytes = 32 << 10
+
+// answerMembers adds the names of the view to an answer, as far as they fit.
 func (c *Cluster) answerMembers(answer *peer.Changed) {
 	members := c.view.Load().members(c.self)
 	answer.Size = len(members)
@@ -60,11 +63,7 @@ func (c *Cluster) answerMembers(answer *peer.Changed) {
 	}
 }
 
-// mostMembersBytes bounds what an answer says of the members of a view. It fits into
-// mostOverhead, and is enough for a thousand peers.
-const mostMembersBytes = 32 << 10
-
-// groupsID stands for the names of groups: equal ones for equal names.
+// groupsID returns a number for the names of groups: the same one for the same names.
 func groupsID(groups map[string]Group) uint64 {
 	h := xxhash.New()
 	for _, name := range slices.Sorted(maps.Keys(groups)) {
@@ -74,7 +73,8 @@ func groupsID(groups map[string]Group) uint64 {
 	return max(h.Sum64(), 1)
 }
 
-// answerGroups says which groups this process has: all their names only if they are asked for.
+// answerGroups adds the groupsID to an answer, and with names also the names of the groups, as far
+// as they fit.
 func (c *Cluster) answerGroups(answer *peer.Changed, names bool) {
 	answer.Groups = c.groupsID.Load()
 	if !names {
@@ -89,8 +89,8 @@ func (c *Cluster) answerGroups(answer *peer.Changed, names bool) {
 	}
 }
 
-// AskedForMissing warns that a peer asks for a group that this process does not have. It is
-// one warning, whatever the peers and the names, and none for those that are not on the list.
+// AskedForMissing warns that a peer asks for a group that this process does not have. All peers and
+// all names share one warning. It ignores processes that are not listed.
 func (c *Cluster) AskedForMissing(from, name string) {
 	if c.view.Load().lists(from) {
 		c.problems.degraded(c.self,

@@ -15,7 +15,52 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// Join implements Pool.Join.
+// With a discovery, Join runs it, and each view that it reports becomes the list (receive). This
+// process is always in its own list, also if it is not in the report. But then it has lapsed, as it
+// has before the first report, after the last, and while its registration has run out: its peers may
+// have a view without it, and make changes that it does not hear of. A group that is consistent
+// caches nothing meanwhile. When the lapse is over, the view is made anew (endLapse).
+
+// mostWarnings is how many names of one report are warned of, one by one.
+const mostWarnings = 16
+
+// membership is the registration of this process with a discovery.
+type membership struct {
+	cluster   *Cluster
+	discovery discovery.Discovery
+	lapsed    atomic.Bool
+
+	ended chan struct{} // closed when Run has returned
+	err   error         // what Join returns from then on; written before ended is closed
+
+	// Only receive, which Run calls one at a time, uses the fields below.
+	members    []string        // the list, sorted; nil before the first
+	registered bool            // there was a report without a lapse: peers have known this process
+	invalid    map[uint64]bool // hashes of the names that were left out of the last report
+
+	mu      sync.Mutex         // guards the fields below
+	stop    context.CancelFunc // ends Run; nil before Run is called
+	stopped bool               // leave was called
+	problem error              // of the last report; nil if its view is in place and has this process
+}
+
+func newMembership(c *Cluster, d discovery.Discovery) *membership {
+	m := &membership{
+		cluster:   c,
+		discovery: d,
+		ended:     make(chan struct{}),
+		problem:   errors.New("no view has come yet"),
+	}
+	m.lapsed.Store(true)
+	return m
+}
+
+// Lapsed reports whether the peers may have a view without this process. Without a discovery it is
+// false: nobody is replaced then.
+func (c *Cluster) Lapsed() bool { return c.membership != nil && c.membership.lapsed.Load() }
+
+// Join runs the discovery, and returns when there is a view with this process which the peers that
+// can be reached have, or when ctx has ended. See Pool.Join.
 func (c *Cluster) Join(ctx context.Context) error {
 	if c.membership == nil {
 		return errors.New("peercache: Join of a pool without a discovery: want a WithDiscovery, or Set")
@@ -27,41 +72,7 @@ func (c *Cluster) Join(ctx context.Context) error {
 	return nil
 }
 
-// membership is the part that a pool has in a cluster by its discovery.
-type membership struct {
-	cluster   *Cluster
-	discovery discovery.Discovery
-	lapsed    lapse
-
-	held  chan struct{} // closed when a view is in place that holds this process
-	hold  sync.Once     // closes held
-	ended chan struct{} // closed when Run has returned
-	err   error         // what Join says from then on; to be read when ended is closed
-
-	// What follows is of the goroutine that Run calls take in.
-	members    []string        // of the view in place, sorted; nil before the first
-	registered bool            // peers have known this process
-	invalid    map[uint64]bool // hashes of what was left out of the last view
-
-	mu      sync.Mutex         // guards what follows
-	stop    context.CancelFunc // ends Run; nil before it is called
-	stopped bool               // there has been a leave
-	problem error              // of the last view; nil if it is in place and holds this process
-}
-
-func newMembership(c *Cluster, d discovery.Discovery) *membership {
-	m := &membership{
-		cluster:   c,
-		discovery: d,
-		held:      make(chan struct{}),
-		ended:     make(chan struct{}),
-		problem:   errors.New("no view has come yet"),
-	}
-	m.lapsed.Store(true)
-	return m
-}
-
-// join calls Run, unless it runs already, and waits for held.
+// join runs the discovery, unless it runs already, and waits for a view with this process.
 func (m *membership) join(ctx context.Context) error {
 	if err := m.start(ctx); err != nil {
 		return err
@@ -72,7 +83,7 @@ func (m *membership) join(ctx context.Context) error {
 	default:
 	}
 	select {
-	case <-m.held:
+	case <-m.cluster.viewed:
 		return nil
 	case <-m.ended:
 		return m.err
@@ -112,9 +123,8 @@ func (m *membership) run(ctx context.Context) {
 	m.cluster.log.Error("no more views come, the last one stands", "err", err)
 }
 
-// leave ends Run, and waits until that has withdrawn what it registered, or until
-// ctx ends. Nobody joins afterwards. A pool without a discovery has nothing to
-// leave.
+// leave ends Run, and waits until it has withdrawn the registration, or ctx has ended. Join fails
+// afterwards. A nil membership has nothing to withdraw.
 func (m *membership) leave(ctx context.Context) error {
 	if m == nil {
 		return nil
@@ -135,21 +145,21 @@ func (m *membership) leave(ctx context.Context) error {
 	}
 }
 
-// take is what Run reports to. It warns of what is wrong with a view, if that was
-// not so with the one before.
+// receive is what Run reports to. It warns of what is wrong with a report, if that was not so with
+// the one before.
 func (m *membership) receive(v discovery.View) {
 	lapsed := v.Lapsed || !slices.Contains(v.Peers, m.cluster.self)
 	back := m.lapsed.Load() && !lapsed
-	if lapsed { // before the view is in place, in which others may own its keys
+	if lapsed { // before a view is in place in which others may own its keys
 		m.lapsed.Store(true)
 	}
 	problem := m.setMembers(v.Peers, back)
-	if back && m.registered { // it may not have heard of changes
+	if back && m.registered { // it may have missed changes
 		m.cluster.logs.discard(true)
 	}
 	m.registered = m.registered || !lapsed
 	if back {
-		m.lapsed.end(*m.cluster.groups.Load())
+		m.endLapse()
 	}
 	if problem == nil && v.Lapsed {
 		problem = errors.New("the registration of this process has run out, or may have: its peers may know it no more")
@@ -160,15 +170,35 @@ func (m *membership) receive(v discovery.View) {
 	m.mu.Unlock()
 	switch {
 	case problem == nil:
-		m.hold.Do(func() { close(m.held) })
+		m.cluster.markViewed()
 	case before == nil || before.Error() != problem.Error():
 		m.cluster.log.Warn("something is wrong with the view of the peers", "err", problem)
 	}
 }
 
-// place puts the view of peers in place, this process among them in any case, or
-// leaves the one that is there. After a lapse it is made anew, also if it is the same.
-// The error says what was wrong.
+// endLapse ends the lapse, after the view was made anew. Others may have removed meanwhile what the
+// consistent groups cached before.
+//
+// The order matters, because Gets go on:
+//
+//  1. The view is made anew. A load that begins from here on caches nothing before the peers
+//     were told that this process is back.
+//  2. The groups drop what they cached, and what is being loaded and fetched. So nothing from
+//     before the lapse comes into the caches any more. Values that peers hand over may: these
+//     peers heard of all changes.
+//  3. The caches are used again.
+func (m *membership) endLapse() {
+	for _, g := range *m.cluster.groups.Load() {
+		if g.Consistent() {
+			g.DropAll()
+		}
+	}
+	m.lapsed.Store(false)
+}
+
+// setMembers makes peers the list, with this process in any case, or leaves the present one in
+// place. With anew, the view is made anew, also if the list is the same. The error says what is
+// wrong with the report.
 func (m *membership) setMembers(peers []string, anew bool) error {
 	members := m.valid(peers)
 	if len(members) == 0 {
@@ -190,11 +220,8 @@ func (m *membership) setMembers(peers []string, anew bool) error {
 	return lacking
 }
 
-// mostWarnings is how many members of one view are warned of, each by itself.
-const mostWarnings = 16
-
-// valid returns what can be a peer, sorted and each once. It warns of the others,
-// if they were not in the view before.
+// valid returns the names of a report that can be peers, sorted and each once. It warns of the
+// others, unless they were in the report before.
 func (m *membership) valid(peers []string) []string {
 	var members []string
 	invalid := make(map[uint64]bool)
@@ -202,7 +229,7 @@ func (m *membership) valid(peers []string) []string {
 	own := peerurl.ReachOf(m.cluster.self)
 	for _, name := range peers {
 		err := m.cluster.checkPeer(name)
-		if there := peerurl.ReachOf(name); err == nil && there != peerurl.Anywhere && there != own && name != m.cluster.self {
+		if reach := peerurl.ReachOf(name); err == nil && reach != peerurl.Anywhere && reach != own && name != m.cluster.self {
 			err = fmt.Errorf("peer %q: an address of one machine or one network alone, and this process, %s, is not there: want one that all reach", name, m.cluster.self)
 		}
 		if err == nil {
@@ -225,31 +252,4 @@ func (m *membership) valid(peers []string) []string {
 	m.invalid = invalid
 	slices.Sort(members)
 	return slices.Compact(members)
-}
-
-// Lapsed reports whether the peers may have a view without this process. Without a discovery
-// nobody is replaced.
-func (c *Cluster) Lapsed() bool { return c.membership != nil && c.membership.lapsed.Load() }
-
-// lapse is whether peers may have a view without this process: what View.Lapsed says,
-// and true while the view lacks the process, before the first one, and when no more come.
-type lapse struct{ atomic.Bool }
-
-// end ends the lapse, when the view in place was made anew. What the consistent groups
-// cached before, others may have removed meanwhile, without this process.
-//
-// The order matters, for Gets go on meanwhile:
-//
-//  1. The view is made anew. A load that begins from here on keeps nothing before the
-//     peers have heard that this process is back.
-//  2. The loads and fetches that began before are tainted.
-//  3. The caches are cleared. Nothing from before comes in any more, because of 2.
-//  4. The caches are used again.
-func (l *lapse) end(groups map[string]Group) {
-	for _, g := range groups {
-		if g.Consistent() {
-			g.DropAll() // its peers may hand over what they have: they heard of all changes
-		}
-	}
-	l.Store(false)
 }

@@ -9,35 +9,54 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/peer"
 )
 
-// A change of the view makes other peers the owners of some of the keys that are cached
-// here: of all, if this process is leaving. It offers them to their new owners, which ask
-// for the values as they would if somebody asked them (handedOver). So a peer that comes is
-// warm before it is asked, and what one that leaves has had is not lost.
+// A change of the view makes other peers the owners of some keys that are cached here; of all, if
+// this process is leaving. Then this process offers the keys to the new owners, and these ask for
+// the values, as a process asks a previous owner on a miss. So a peer is warm before it is asked, and
+// the values of a process that leaves are not lost. The values that are worth most come first.
+//
+// A newcomer is not ready before its peers have offered all (peer.State.Offering): endOffers tells it
+// when this process has.
 
-// Moved is a value that this process has of a key which it does not own any more.
+const (
+	// keysInOffer and bytesInOffer bound what one offer names: keys, and bytes of their values.
+	keysInOffer  = 512
+	bytesInOffer = 4 << 20
+	// mostOffered is how many keys of one offer are taken over. The others are ignored.
+	mostOffered = 8 * keysInOffer
+	// takeOverAtOnce is how many values of one offer are asked for at the same time, and
+	// offersAtOnce is how many offers are taken over at the same time.
+	takeOverAtOnce = 64
+	offersAtOnce   = 16
+	// retryFor is how long a peer that cannot be reached is told again. A process that leaves
+	// should not wait longer for one that is gone.
+	retryFor = 2 * time.Second
+)
+
+// errUnconfirmed says that a peer could not confirm the state of this process.
+var errUnconfirmed = errors.New("it could not ask back at this process's address")
+
+// Moved is a cached value whose key this process does not own any more.
 type Moved struct {
 	Key   string
 	Owner peer.Peer // the new one
 	Bytes int64
-	Worth uint32 // a higher number for what is more likely to be asked for
+	Worth uint32 // higher for a value that is more likely to be asked for
 }
 
-// moved is one of a group.
+// offeredValue is a Moved value of a group.
 type offeredValue struct {
 	Moved
 	group Group
 	owner *Member
 }
 
-// handOver offers what the view has moved to its new owners, those values first that are
-// worth most.
+// handOver offers the values whose keys have moved with a view to their new owners. Then it closes
+// v.handedOver.
 func (c *Cluster) handOver(v *view) {
 	defer c.endOffers(v)
 	defer close(v.handedOver)
@@ -52,7 +71,7 @@ func (c *Cluster) handOver(v *view) {
 	if !c.stateless && !v.first && len(all) > 0 {
 		ctx, cancel := context.WithTimeout(c.life, c.handover.time)
 		defer cancel()
-		c.Agree(ctx) // who has another view would not take them
+		c.Agree(ctx) // a peer with another view would not take them
 		offered, untold := c.offerAll(ctx, all)
 		switch attrs := []any{"values", len(all), "offered", offered}; {
 		case len(untold) > 0:
@@ -68,46 +87,39 @@ func (c *Cluster) handOver(v *view) {
 	}
 }
 
-// offerAll offers the first of all, in the order of their worth, up to what WithHandover
-// allows. It returns how many it offered, and which owners could not be told of all, and why,
-// though they are still in the view.
+// offerAll offers values, those first that are worth most, up to the bytes that WithHandover allows.
+// It returns how many it offered. untold are the owners, still in the view, that could not be told of
+// all their values, and why.
 func (c *Cluster) offerAll(ctx context.Context, all []offeredValue) (offered int, untold map[string]error) {
 	slices.SortStableFunc(all, func(a, b offeredValue) int { return cmp.Compare(b.Worth, a.Worth) })
-	type part struct {
+	type recipient struct {
 		group Group
 		owner *Member
 	}
-	parts := make(map[part][]offeredValue)
+	offers := make(map[recipient][]offeredValue)
 	left := c.handover.bytes
-	for _, m := range all {
-		if m.Bytes <= left {
-			left -= m.Bytes
-			to := part{m.group, m.owner}
-			parts[to] = append(parts[to], m)
+	for _, v := range all {
+		if v.Bytes <= left {
+			left -= v.Bytes
+			to := recipient{v.group, v.owner}
+			offers[to] = append(offers[to], v)
 		}
 	}
 	untold = make(map[string]error)
 	var mu sync.Mutex // guards offered and untold
-	var offers errgroup.Group
-	offers.SetLimit(announceAtOnce)
-	for to, values := range parts {
-		offers.Go(func() error {
-			told, err := c.offerTo(ctx, to.owner, to.group, values)
-			mu.Lock()
-			defer mu.Unlock()
-			offered += told
-			if err != nil && c.view.Load().member(to.owner.name) == to.owner {
-				untold[to.owner.name] = err
-			}
-			return nil
-		})
-	}
-	offers.Wait()
+	forEach(maps.Keys(offers), announceAtOnce, func(to recipient) {
+		told, err := c.offerTo(ctx, to.owner, to.group, offers[to])
+		mu.Lock()
+		defer mu.Unlock()
+		offered += told
+		if err != nil && to.owner.inView() {
+			untold[to.owner.name] = err
+		}
+	})
 	return offered, untold
 }
 
-// offerTo offers values to their new owner, and returns how many it could. The owner loads the
-// others.
+// offerTo offers values to their new owner, and returns how many it has offered when it ends.
 func (c *Cluster) offerTo(ctx context.Context, owner *Member, g Group, values []offeredValue) (offered int, err error) {
 	for len(values) > 0 {
 		if err := ctx.Err(); err != nil {
@@ -123,16 +135,7 @@ func (c *Cluster) offerTo(ctx context.Context, owner *Member, g Group, values []
 	return offered, nil
 }
 
-// What one offer names: so many keys, of values that have so many bytes. Of one that names
-// more than mostOffered keys the others are left out.
-const (
-	keysInOffer  = 512
-	bytesInOffer = 4 << 20
-	mostOffered  = 8 * keysInOffer
-)
-
-// oneOffer returns how many of the values the next offer is for. Their keys have to fit into
-// one request.
+// nextOffer returns how many of the values the next offer names. Their keys fit into one request.
 func nextOffer(values []offeredValue) (n int) {
 	for bytes, keys := int64(0), 0; n < min(len(values), keysInOffer); n++ {
 		bytes += values[n].Bytes
@@ -144,8 +147,7 @@ func nextOffer(values []offeredValue) (n int) {
 	return n
 }
 
-// offer tells the peer of values that it may ask for, as far as it owns them still, and
-// waits until it has.
+// offer offers those of the values that the peer still owns, and returns when it has taken them over.
 func (m *Member) offer(ctx context.Context, g Group, values []offeredValue) error {
 	change := peer.Change{Group: g.Name()}
 	for _, v := range values {
@@ -160,34 +162,26 @@ func (m *Member) offer(ctx context.Context, g Group, values []offeredValue) erro
 	return err
 }
 
-// offeredAll tells the newcomers that nothing more will be offered.
+// endOffers tells the newcomers of a view that this process offers nothing more.
 func (c *Cluster) endOffers(v *view) {
 	ctx, cancel := context.WithTimeout(c.life, c.handover.time)
 	defer cancel()
-	var all errgroup.Group
-	all.SetLimit(announceAtOnce)
-	for _, newcomer := range v.newcomers {
-		all.Go(func() error {
-			return retry(ctx, func() error {
-				if c.stateless || c.view.Load().id != v.id {
-					return nil
-				}
-				_, err := newcomer.Change(ctx, peer.Change{})
-				if err == nil && c.isUnconfirmed(newcomer.name) {
-					err = &peer.PeerError{Peer: newcomer.name, Err: errUnconfirmed}
-				}
-				return err
-			})
+	forEach(maps.Values(v.newcomers), announceAtOnce, func(m *Member) {
+		retry(ctx, func() error {
+			if c.stateless || c.view.Load().id != v.id {
+				return nil
+			}
+			_, err := m.Change(ctx, peer.Change{})
+			if err == nil && c.isUnconfirmed(m.name) {
+				err = &peer.PeerError{Peer: m.name, Err: errUnconfirmed}
+			}
+			return err
 		})
-	}
-	all.Wait()
+	})
 }
 
-// errUnheard says that a peer has not believed what this process said of itself.
-var errUnconfirmed = errors.New("it could not ask back at this process's address")
-
-// insist tells a peer something, and goes on for a while if that cannot be reached: one that
-// has just come may not listen yet.
+// retry calls tell until it reaches the peer, for retryFor at most: a process that has just started
+// may not listen yet.
 func retry(ctx context.Context, tell func() error) error {
 	for until := clock.Now().Plus(retryFor); ; {
 		err := tell()
@@ -198,11 +192,7 @@ func retry(ctx context.Context, tell func() error) error {
 	}
 }
 
-// insistFor is how long that is. A process that leaves should not wait longer for one that
-// is gone.
-const retryFor = 2 * time.Second
-
-// offering reports whether this process may still offer values to a peer.
+// mayOffer reports whether this process may still offer values to a peer.
 func (v *view) mayOffer(name string) bool {
 	if v.newcomers[name] == nil {
 		return false
@@ -215,35 +205,23 @@ func (v *view) mayOffer(name string) bool {
 	}
 }
 
-// takeOver asks a peer for the values that it offers.
+// takeOver asks a peer for the values that it offers. A process that is not a peer, and was none
+// lately, is ignored.
 func (c *Cluster) takeOver(ctx context.Context, g Group, from string, keys []string) {
-	other, left := c.findPeer(from)
-	if other == nil {
-		return // it has no part in the view, and had none
+	m, left := c.findPeer(from)
+	if m == nil {
+		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.handover.time)
 	defer cancel()
-	c.Agree(ctx) // before, values of keys that are new here are not kept
+	c.Agree(ctx) // before that, values of keys that are new here are not cached
 	if c.Settled(ctx) != nil || c.takeOverSlots.Acquire(ctx, 1) != nil {
 		return
 	}
 	defer c.takeOverSlots.Release(1)
-	var asks errgroup.Group
-	asks.SetLimit(takeOverAtOnce)
-	for _, key := range keys[:min(len(keys), mostOffered)] {
-		asks.Go(func() error {
-			if ctx.Err() == nil {
-				g.TakeOver(ctx, key, other, left)
-			}
-			return nil
-		})
-	}
-	asks.Wait()
+	forEach(slices.Values(keys[:min(len(keys), mostOffered)]), takeOverAtOnce, func(key string) {
+		if ctx.Err() == nil {
+			g.TakeOver(ctx, key, m, left)
+		}
+	})
 }
-
-const (
-	// takeOverAtOnce is how many values of one offer are asked for at the same time.
-	takeOverAtOnce = 64
-	// offersAtOnce is of how many offers.
-	offersAtOnce = 16
-)

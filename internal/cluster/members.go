@@ -11,10 +11,61 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
+// Pick returns the n-th peer for key in the ring's order. nil means that it is this process, or that
+// there are no more than n.
+func (c *Cluster) Pick(key string, n int) peer.Peer {
+	v := c.view.Load()
+	if n == 0 {
+		return v.peers[v.ring.OwnerIndex(key)]
+	}
+	if n >= len(v.peers) {
+		return nil
+	}
+	return v.peers[v.ring.AppendSuccessors(nil, key, n+1)[n]]
+}
+
+// Peers returns all peers of the view but this process.
+func (c *Cluster) Peers() []peer.Peer { return slices.Clone(c.view.Load().others) }
+
+// Members returns what Peers does, as Members.
+func (c *Cluster) Members() []*Member {
+	others := c.view.Load().others
+	all := make([]*Member, len(others))
+	for i, p := range others {
+		all[i] = p.(*Member)
+	}
+	return all
+}
+
 // Knows reports whether the peer of that name is in the view.
 func (c *Cluster) Knows(name string) bool { return c.view.Load().member(name) != nil }
 
-// allowed returns an error if a filter refuses a peer.
+// IsPeer reports whether the peer of that name is in the view, absent, or departed.
+func (c *Cluster) IsPeer(name string) bool {
+	if name == "" {
+		return false
+	}
+	m, _ := c.findPeer(name)
+	return m != nil || c.view.Load().isAbsent(name)
+}
+
+// findPeer returns the peer of that name that is in the view, or has departed, and then when it left
+// the view. nil means that there is none.
+func (c *Cluster) findPeer(name string) (m *Member, left clock.Instant) {
+	if m := c.view.Load().member(name); m != nil {
+		return m, 0
+	}
+	c.agreement.mu.Lock()
+	defer c.agreement.mu.Unlock()
+	for m, at := range c.agreement.departed {
+		if m.name == name {
+			return m, at
+		}
+	}
+	return nil, 0
+}
+
+// checkFilters returns an error if a filter refuses a peer.
 func (c *Cluster) checkFilters(name string) error {
 	for _, allow := range c.filters {
 		if err := callFilter(allow, name); err != nil {
@@ -24,7 +75,7 @@ func (c *Cluster) checkFilters(name string) error {
 	return nil
 }
 
-// checkPeer returns an error if name cannot be a peer of this pool, or this process itself.
+// checkPeer returns an error if name can be neither a peer nor this process itself.
 func (c *Cluster) checkPeer(name string) error {
 	if len(name) > peerurl.Longest {
 		return fmt.Errorf("peer %s: want at most %d bytes", quote.Key(name), peerurl.Longest)
@@ -38,7 +89,7 @@ func (c *Cluster) checkPeer(name string) error {
 	return c.checkFilters(name)
 }
 
-// checkPeers returns an error if peers cannot be a view of this process.
+// checkPeers returns an error if peers cannot be the list of this process.
 func (c *Cluster) checkPeers(peers []string) error {
 	if len(peers) == 0 {
 		return errors.New("an empty list of peers: want the base URLs of all of them, this process's among them")
@@ -46,13 +97,13 @@ func (c *Cluster) checkPeers(peers []string) error {
 	if len(peers) > c.maxPeers {
 		return fmt.Errorf("a list of more than %d peers: want no more, or another WithMaxPeers", c.maxPeers)
 	}
-	seen := make(map[string]string, len(peers)) // by the one way to spell them
+	seen := make(map[string]string, len(peers)) // by the spelling that all of one peer share
 	for _, name := range peers {
 		if err := c.checkPeer(name); err != nil {
 			return err
 		}
 		spelled, err := peerurl.Spell(name)
-		if err != nil { // another transport's name
+		if err != nil { // it is no URL: another transport has other names
 			spelled = name
 		}
 		switch other, twice := seen[spelled]; {
@@ -69,8 +120,8 @@ func (c *Cluster) checkPeers(peers []string) error {
 	return nil
 }
 
-// warnOfReach warns if this process and others can hardly reach each other, because only one
-// of them is at an address of one machine. It warns once.
+// warnOfReach warns, once, if this process and a peer can hardly reach each other, because only one
+// of them has an address of one machine.
 func (c *Cluster) warnOfReach(peers []string) {
 	own := peerurl.ReachOf(c.self)
 	for _, name := range peers {
@@ -89,7 +140,7 @@ func (c *Cluster) warnOfReach(peers []string) {
 	}
 }
 
-// allowed calls a filter, and makes an error of its panic.
+// callFilter calls a filter, and returns its panic as an error.
 func callFilter(allow func(name string) error, name string) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -97,55 +148,4 @@ func callFilter(allow func(name string) error, name string) (err error) {
 		}
 	}()
 	return allow(name)
-}
-
-// Pick returns the n-th peer for key in the ring's order; nil, if that is this process, or there
-// are no more than n.
-func (c *Cluster) Pick(key string, n int) peer.Peer {
-	v := c.view.Load()
-	if n == 0 {
-		return v.peers[v.ring.OwnerIndex(key)]
-	}
-	if n >= len(v.peers) {
-		return nil
-	}
-	return v.peers[v.ring.AppendSuccessors(nil, key, n+1)[n]]
-}
-
-// Peers returns all peers but this process.
-func (c *Cluster) Peers() []peer.Peer { return slices.Clone(c.view.Load().others) }
-
-// Members returns all peers but this process, in the order of the list.
-func (c *Cluster) Members() []*Member {
-	others := c.view.Load().others
-	all := make([]*Member, len(others))
-	for i, p := range others {
-		all[i] = p.(*Member)
-	}
-	return all
-}
-
-// IsPeer reports whether a process of that name is in the view, or has just left it.
-func (c *Cluster) IsPeer(name string) bool {
-	if name == "" {
-		return false
-	}
-	p, _ := c.findPeer(name)
-	return p != nil || c.view.Load().isAbsent(name)
-}
-
-// peer returns the peer of that name that is in the view, or was lately, and then when it
-// left; nil if there is none.
-func (c *Cluster) findPeer(name string) (other peer.Peer, left clock.Instant) {
-	if m := c.view.Load().member(name); m != nil {
-		return m, 0
-	}
-	c.agreement.mu.Lock()
-	defer c.agreement.mu.Unlock()
-	for departed, at := range c.agreement.departed {
-		if departed.Name() == name {
-			return departed, at
-		}
-	}
-	return nil, 0
 }

@@ -13,7 +13,9 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// Ready implements Pool.Ready.
+// Ready returns nil when this process is warm: a view is in place, the peers were told of it, nothing
+// lasting is wrong with the configuration, and the values that are handed over, or in snapshots, are
+// here. For values it waits no longer than the handover may take. See Pool.Ready.
 func (c *Cluster) Ready(ctx context.Context) error {
 	for {
 		if c.leaving.Load() || c.closed.Load() {
@@ -40,19 +42,19 @@ func (c *Cluster) Ready(ctx context.Context) error {
 	}
 }
 
-// missing returns a channel that is closed when what Ready waits for may have changed, how
-// long it waits at most, and for what: nil, if for nothing.
+// awaited returns what Ready waits for, as an error; nil, if for nothing. The channel is closed when
+// that may have changed, and Ready asks again after the time most in any case.
 func (c *Cluster) awaited() (next <-chan struct{}, most time.Duration, err error) {
-	given := c.viewedC()
 	select {
-	case <-given:
+	case <-c.viewed:
 	default:
-		return given, c.handover.time, errors.New("no view has come yet")
+		return c.viewed, c.handover.time, errors.New("no view has come yet")
 	}
 	a := &c.agreement
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	most = time.Duration(c.view.Load().since.Plus(c.handover.time) - clock.Now())
+	v := c.view.Load()
+	most = time.Duration(v.since.Plus(c.handover.time) - clock.Now())
 	select {
 	case <-a.announced:
 	default:
@@ -61,11 +63,11 @@ func (c *Cluster) awaited() (next <-chan struct{}, most time.Duration, err error
 	if next, problem := c.problems.lasting(); problem != nil {
 		return next, c.handover.time, problem
 	}
-	// Until it is known whether something lasts: if it does, that is a problem.
-	undecided := time.Duration(c.view.Load().since.Plus(max(c.handover.time, differAfter+4*watchEvery)) - clock.Now())
+	// Within this time it is not known yet whether something lasts. If it does, that is a problem.
+	undecided := time.Duration(v.since.Plus(max(c.handover.time, differAfter+4*watchEvery)) - clock.Now())
 	atOwn, found := c.own.found()
 	switch {
-	case len(c.view.Load().others) > 0 && !found && undecided > 0:
+	case len(v.others) > 0 && !found && undecided > 0:
 		return atOwn, undecided, fmt.Errorf("this process was not found at its own address, %s: want its server listening there", c.self)
 	case len(a.dissent) > 0 && undecided > 0:
 		return a.next, min(undecided, watchEvery), fmt.Errorf("peers have another list of peers (normal for a moment in a deploy): %s",
@@ -90,12 +92,4 @@ func (c *Cluster) awaited() (next <-chan struct{}, most time.Duration, err error
 		}
 	}
 	return nil, 0, nil
-}
-
-// viewed returns a channel that is closed when the pool has a view.
-func (c *Cluster) viewedC() <-chan struct{} {
-	if c.membership != nil {
-		return c.membership.held
-	}
-	return c.viewed
 }
