@@ -8,46 +8,44 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/peer"
 )
 
-// configWatch looks for peers that go on having another list of peers than this process, or
-// lack one of its groups. It begins with a change of the view, of the groups, or of what a
-// peer says, and ends when there is nothing of that kind: so it costs nothing as a rule.
+// configWatch looks for peers that have another list than this process for long, or lack one of its
+// groups. It begins to look when the view changes, or the groups, or what a peer says of itself. It
+// ends when there are no such peers: as a rule it costs nothing.
 type configWatch struct {
 	cluster *Cluster
 
-	mu      sync.Mutex
-	timer   *time.Timer           // guarded by mu; nil before the first look
-	running bool                  // guarded by mu; timer will fire, or a look is in progress
-	looking bool                  // guarded by mu; a look is in progress
-	looked  chan struct{}         // guarded by mu; closed, and made anew, when a look is over
-	closed  bool                  // guarded by mu; no looks any more
-	differ  map[string]mismatch   // guarded by mu; the peers that are known to have other lists
-	lacking map[string]mismatch   // guarded by mu; the peers that are known to lack groups
-	groups  map[string]uint64     // guarded by mu; what peers said last of their groups
-	asked   map[string]bothGroups // guarded by mu; with which groups a peer was asked for their names
+	mu      sync.Mutex            // guards the fields below
+	timer   *time.Timer           // nil before the first look
+	running bool                  // timer will fire, or a look is in progress
+	looking bool                  // a look is in progress
+	looked  chan struct{}         // closed, and replaced, when a look is over
+	closed  bool                  // there are no more looks
+	differ  map[string]mismatch   // peers that are known to have another list
+	lacking map[string]mismatch   // peers that are known to lack groups
+	groups  map[string]uint64     // the groupsID that each peer has said last
+	asked   map[string]bothGroups // the groupsIDs for which each peer has answered with the names
 }
 
-// mismatch is what a peer has otherwise than this process.
+// mismatch is a difference between a peer and this process.
 type mismatch struct {
 	since clock.Instant
 	what  string // for people to read
 }
 
-// bothGroups are the groups of a peer and of this process, each by its groupsID.
+// bothGroups are the groupsIDs of a peer and of this process.
 type bothGroups struct{ theirs, mine uint64 }
 
 const (
 	// watchEvery is the time between two looks.
 	watchEvery = time.Second
-	// differAfter is how long lists or groups may differ until that is a problem. In a deploy
-	// they do for a moment. Half of WithHandover's time, if that is less: when it is over,
-	// Ready is to know.
+	// differAfter is how long lists or groups may differ until that is a problem: in a deploy
+	// they do for a moment. If half of WithHandover's time is less, it is that, so that Ready
+	// knows in time.
 	differAfter = 5 * time.Second
 	// asksOfWatch is how many peers are asked at the same time.
 	asksOfWatch = 16
@@ -60,7 +58,7 @@ func newConfigWatch(c *Cluster) *configWatch {
 	}
 }
 
-// begin begins to look, unless it is in progress.
+// begin begins to look, unless a look is due or in progress.
 func (w *configWatch) begin() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -69,7 +67,7 @@ func (w *configWatch) begin() {
 	}
 }
 
-// lookIn has the next look begin after a time. The caller holds w.mu.
+// lookIn sets when the next look begins. The caller holds w.mu.
 func (w *configWatch) lookIn(wait time.Duration) {
 	if w.closed || w.cluster.stateless {
 		return
@@ -82,7 +80,7 @@ func (w *configWatch) lookIn(wait time.Duration) {
 	}
 }
 
-// end makes no more looks.
+// stop ends the watch.
 func (w *configWatch) stop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -92,8 +90,8 @@ func (w *configWatch) stop() {
 	}
 }
 
-// saidGroups records what a peer says of its groups, see groupsID, and begins to look if they
-// are others than here.
+// observeGroups records the groupsID that a peer says, and begins to look if it is another one than
+// that of this process.
 func (w *configWatch) observeGroups(name string, id uint64) {
 	w.mu.Lock()
 	changed := w.groups[name] != id && id != 0
@@ -106,7 +104,7 @@ func (w *configWatch) observeGroups(name string, id uint64) {
 	}
 }
 
-// look looks once, and says when to look again.
+// look looks once, and again later if something differs.
 func (w *configWatch) look() {
 	w.mu.Lock()
 	if w.looking || w.closed { // lookIn came as the timer fired
@@ -116,15 +114,7 @@ func (w *configWatch) look() {
 	w.looking = true
 	w.mu.Unlock()
 	others, lacking := w.suspects()
-	var asks errgroup.Group
-	asks.SetLimit(asksOfWatch)
-	for name, both := range others {
-		asks.Go(func() error {
-			w.check(name, both, lacking[name])
-			return nil
-		})
-	}
-	asks.Wait()
+	forEach(maps.Keys(others), asksOfWatch, func(name string) { w.check(name, others[name], lacking[name]) })
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.looking, w.running = false, false
@@ -136,7 +126,7 @@ func (w *configWatch) look() {
 	}
 }
 
-// unasked returns the peers that have other groups than this process and were not asked which.
+// unasked returns the peers that have other groups than this process, and whose names are not known.
 // The caller holds w.mu.
 func (w *configWatch) unasked() (peers []string) {
 	mine := w.cluster.groupsID.Load()
@@ -149,8 +139,8 @@ func (w *configWatch) unasked() (peers []string) {
 	return peers
 }
 
-// suspects returns the peers that are to be asked: whether each has another list, and which
-// may lack groups. It forgets those that are no peers any more.
+// suspects returns the peers that have to be asked, and for each of them whether it has another list;
+// and which of them may lack groups. It forgets those that have left the view.
 func (w *configWatch) suspects() (others, lacking map[string]bool) {
 	c := w.cluster
 	c.agreement.mu.Lock()
@@ -185,7 +175,7 @@ func (w *configWatch) suspects() (others, lacking map[string]bool) {
 	return others, lacking
 }
 
-// solve removes a problem of a peer, if it has it. The caller holds w.mu.
+// solve removes a mismatch of a peer, and the problem. The caller holds w.mu.
 func (w *configWatch) solve(all map[string]mismatch, name string, kind peer.ConfigProblem) {
 	if _, ok := all[name]; ok {
 		delete(all, name)
@@ -193,8 +183,8 @@ func (w *configWatch) solve(all map[string]mismatch, name string, kind peer.Conf
 	}
 }
 
-// ask asks a peer for its list and its groups. What is not answered is no problem of the
-// configuration.
+// check asks a peer for its list and its groups, and records what differs. No answer is no problem of
+// the configuration.
 func (w *configWatch) check(name string, differs, lacks bool) {
 	c := w.cluster
 	ctx, cancel := context.WithTimeout(c.life, c.detectionTime())
@@ -211,12 +201,12 @@ func (w *configWatch) check(name string, differs, lacks bool) {
 	w.recordMismatch(w.lacking, name, peer.MissingGroup, "it has no group of the name %s: want the same groups in all processes", missing)
 }
 
-// missing returns the names of the groups that a peer lacks by its answer, for people to read.
-// answer is nil if it has not answered: then nothing is known of its groups until it says more.
-// Nor is it of those of an earlier version, which does not say any.
+// missingGroups returns the names of the groups that a peer lacks by its answer, as a text. answer is
+// nil if there was none. Then nothing is known of the peer's groups until it says something again.
+// Nor is anything known of the groups of an earlier version, which does not say them.
 func (w *configWatch) missingGroups(name string, answer *peer.Changed) string {
 	c := w.cluster
-	mine := c.groupsID.Load() // before the groups themselves: of those that come meanwhile it is asked again
+	mine := c.groupsID.Load() // before the groups themselves: if one is added meanwhile, the peer is asked again
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if answer == nil || answer.Groups == 0 {
@@ -227,8 +217,8 @@ func (w *configWatch) missingGroups(name string, answer *peer.Changed) string {
 	return quote.Some(quote.All(lacking(slices.Sorted(maps.Keys(*c.groups.Load())), slices.Sorted(slices.Values(answer.GroupNames)))))
 }
 
-// found records what is wrong with a peer; nothing, if what is empty. If it lasts, it is a
-// problem.
+// recordMismatch records what differs at a peer, and a problem if it has differed for long. An empty
+// what means that nothing differs.
 func (w *configWatch) recordMismatch(all map[string]mismatch, name string, kind peer.ConfigProblem, format, what string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -248,9 +238,9 @@ func (w *configWatch) recordMismatch(all map[string]mismatch, name string, kind 
 	}
 }
 
-// groupsMissing returns, as an error, which peers lack groups of this process, as far as they
-// can be asked; nil, if none. What is not known yet it looks for at once. The channel is closed
-// when that may have changed.
+// lackingGroups returns which peers lack groups of this process, as an error; nil, if none does. If
+// that is not known of a peer, a look begins at once. The channel is closed when the error may have
+// changed.
 func (w *configWatch) lackingGroups() (next <-chan struct{}, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -270,8 +260,8 @@ func (w *configWatch) lackingGroups() (next <-chan struct{}, err error) {
 	return w.looked, fmt.Errorf("peers lack groups that this process has: %s", quote.Some(texts))
 }
 
-// withDifferences names peers that have another list, each with the difference where that is
-// known.
+// withDifferences returns the names of peers that have another list as a text, each with the
+// difference if it is known.
 func (w *configWatch) withDifferences(peers []string) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -10,16 +10,16 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// difference asks a peer for its view, and returns what it has that this process's view has
-// not, and the other way round, for people to read. It is empty if the views are the same, or
-// if the peer is not in this process's view or does not answer.
-func (c *Cluster) difference(ctx context.Context, name string) string {
-	difference, _ := c.askDifference(ctx, name)
+// Reconcile asks a peer with another view which one it has now, and observes the answer. It describes
+// the difference. Empty means that there is none, or that it is not known.
+func (c *Cluster) Reconcile(ctx context.Context, name string) (difference string) {
+	difference, _ = c.askDifference(ctx, name)
 	return difference
 }
 
-// askDifference does what difference does, and returns the answer as well: nil, if there was
-// none.
+// askDifference asks a peer for its view, and describes what its list has that this process's list has
+// not, and the other way round. The text is empty if the views are the same. It is empty, and changed
+// is nil, if the peer is not in the view or does not answer.
 func (c *Cluster) askDifference(ctx context.Context, name string) (difference string, changed *peer.Changed) {
 	m := c.view.Load().member(name)
 	if m == nil {
@@ -32,7 +32,7 @@ func (c *Cluster) askDifference(ctx context.Context, name string) (difference st
 	return c.differenceTo(&answer), &answer
 }
 
-// differenceTo is the difference to the view of the peer whose answer this is.
+// differenceTo describes the difference to the view of the peer whose answer this is.
 func (c *Cluster) differenceTo(answer *peer.Changed) string {
 	v := c.view.Load()
 	if answer.State.View == 0 || answer.State.View == v.id {
@@ -53,7 +53,7 @@ func (c *Cluster) differenceTo(answer *peer.Changed) string {
 	return strings.Join(said, "; ")
 }
 
-// members returns the names of the view's peers in order, self being that of this process.
+// members returns the names of all in the view, in order. self is the name of this process.
 func (v *view) members(self string) []string {
 	names := make([]string, len(v.peers))
 	for i, p := range v.peers {
@@ -66,7 +66,7 @@ func (v *view) members(self string) []string {
 	return names
 }
 
-// validMembers returns those of a peer's members that can be peers, in order and each once.
+// validMembers returns those names of a peer's view that can be peers, in order and each once.
 func (c *Cluster) validMembers(members []string) []string {
 	valid := slices.DeleteFunc(slices.Clone(members), func(name string) bool { return c.transport.Check(name) != nil })
 	slices.Sort(valid)
@@ -81,16 +81,10 @@ func lacking(names, others []string) []string {
 	})
 }
 
-// sizeOf says how many peers a view has, if that is known.
+// sizeOf says how many peers a view has. 0 is not known.
 func sizeOf(n int) string {
 	if n == 0 {
 		return "a number of peers that is not known"
 	}
 	return fmt.Sprintf("%d peers", n)
-}
-
-// Reconcile asks a peer that had another view which it has now, and returns what the
-// difference is, for people to read; empty, if there is none or it is not known.
-func (c *Cluster) Reconcile(ctx context.Context, name string) (difference string) {
-	return c.difference(ctx, name) // what it says is heard, and if it says nothing, that is known
 }

@@ -14,39 +14,42 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// ownAddress is what is known of the address by which the peers know this process. It asks
-// there itself: a self that was copied from another process would have both believe that
-// they own the same keys, and neither would hear of the other's changes (P8).
+// If a self was copied from another process, both would believe that they own the same keys, and
+// neither would hear of the other's changes (P8). So each process looks at its own address: it sends
+// requests there, and checks that it answers them itself.
+
+// ownAddress is what is known of the address by which the peers know this process.
 type ownAddress struct {
 	cluster *Cluster
-	conn    peer.Conn // to this process, by the way that its peers have
+	conn    peer.Conn // to this process, as its peers reach it
 
 	looked  chan struct{} // closed when the first look is over
-	reached atomic.Bool   // a request came that was sent to this address
-	// wrong says that another process answers there. What is cached under the name of that
-	// one would not be dropped: so nothing is kept.
+	reached atomic.Bool   // a peer has sent a request to this address, and it came here
+	// wrong says that another process answers there. This process would not be told to drop what
+	// it caches: so it caches nothing.
 	wrong atomic.Bool
 
-	mu      sync.Mutex
-	looking bool          // guarded by mu
-	last    clock.Instant // guarded by mu; when the last look began; 0: none has
-	since   clock.Instant // guarded by mu; when the first look began without an answer; 0: there was one
-	answers bool          // guarded by mu; the last look found this process there
-	next    chan struct{} // guarded by mu; closed, and made anew, when found may have changed
-	retry   *time.Timer   // guarded by mu; nil, or of the next look
-	closed  bool          // guarded by mu; no looks any more
+	mu      sync.Mutex // guards the fields below
+	looking bool
+	last    clock.Instant // when the last look began; 0: none has
+	since   clock.Instant // when the first look began without an answer; 0: there was one
+	answers bool          // the last look has found this process there
+	next    chan struct{} // closed, and replaced, when found may have changed
+	retry   *time.Timer   // begins the next look; nil: there was no need for one
+	closed  bool          // there are no more looks
 }
 
 const (
-	// ownLooks is how many requests make a look, one and then the others at the same time.
-	// Where two processes share an address, not each of them leads to the same.
+	// ownLooks is how many requests make a look: one, and then the others at the same time. If two
+	// processes share an address, each request may reach another one.
 	ownLooks = 8
-	// ownLooksAgain is how many do where another process was found: a lucky look must not
-	// make all seem well.
+	// ownLooksAgain is how many requests make a look after another process was found: a look must
+	// not miss it by chance.
 	ownLooksAgain = 32
-	// ownLookEvery is the time between two looks, at least, as long as something is wrong.
+	// ownLookEvery is the least time between two looks, and the time between them as long as
+	// something is wrong.
 	ownLookEvery = time.Second
-	// listenWithin is after what time without an answer it is a problem that there is none.
+	// listenWithin is the time after which it is a problem that nothing answers.
 	listenWithin = 5 * time.Second
 )
 
@@ -54,7 +57,7 @@ func newOwnAddress(c *Cluster) *ownAddress {
 	return &ownAddress{cluster: c, conn: newDetachedMember(c, c.self).conn, looked: make(chan struct{}), next: make(chan struct{})}
 }
 
-// lookAgain looks whether this process is found at its address, unless that was just done.
+// lookAgain begins a look, unless the last one began within ownLookEvery.
 func (o *ownAddress) lookAgain() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -63,7 +66,7 @@ func (o *ownAddress) lookAgain() {
 	}
 }
 
-// begin begins a look, unless one is in progress. The caller holds a.mu.
+// begin begins a look, unless one is in progress. The caller holds o.mu.
 func (o *ownAddress) begin() {
 	if o.looking || o.closed || o.cluster.stateless {
 		return
@@ -72,7 +75,7 @@ func (o *ownAddress) begin() {
 	go o.look(o.cluster.life)
 }
 
-// end makes no more looks.
+// stop ends the looks.
 func (o *ownAddress) stop() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -82,7 +85,7 @@ func (o *ownAddress) stop() {
 	}
 }
 
-// look asks who answers at the address, and draws the conclusions.
+// look asks who answers at the address, and records it.
 func (o *ownAddress) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, o.cluster.handshakeTimeout())
 	defer cancel()
@@ -100,28 +103,27 @@ func (o *ownAddress) look(ctx context.Context) {
 	} else {
 		found = found[:1]
 	}
-	if o.conclude(worst(found)) { // with no lock held: the user is told what leaves
+	if o.conclude(worst(found)) { // with no lock held: a group may tell its user what it drops
 		for _, g := range *o.cluster.groups.Load() {
 			g.DropAll()
 		}
 	}
 }
 
-// others reports whether a look makes more requests after its first. Where nothing answers,
-// they would tell no more. Each may be a line in the log of the server there, which may be this
-// process's own that has just begun, or one that has TLS where the address has none.
+// asksMore reports whether a look makes more requests after its first. If nothing answers, they would
+// tell no more. And each may be a line in the log of the server there: of this process's own that has
+// just started, or of one that has TLS where the address has none.
 func (o *ownAddress) asksMore(first error) bool {
 	switch {
 	case first == nil:
 		return true
-	case errors.Is(first, peer.ErrNotAPeer): // another process may answer as well
+	case errors.Is(first, peer.ErrNotAPeer): // another process may answer too
 		return o.cluster.problems.of(o.cluster.self, peer.NotAPeer) == nil
 	}
 	return false
 }
 
-// worst returns the first error of a look that says that another process is there, else the
-// first of all.
+// worst returns the first error of a look that is a peer.ErrWrongPeer, else the first error.
 func worst(found []error) (first error) {
 	for _, err := range found {
 		if errors.Is(err, peer.ErrWrongPeer) {
@@ -132,8 +134,8 @@ func worst(found []error) (first error) {
 	return first
 }
 
-// ask sends one request to the address. The error is an peer.ErrWrongPeer where another process
-// answers, an peer.ErrNotAPeer where something else does.
+// ask sends one request to the address. The error is a peer.ErrWrongPeer if another process answers,
+// and a peer.ErrNotAPeer if something else does.
 func (o *ownAddress) ask(ctx context.Context) error {
 	switch who, err := o.conn.Ping(ctx); {
 	case err != nil:
@@ -146,8 +148,8 @@ func (o *ownAddress) ask(ctx context.Context) error {
 	return nil
 }
 
-// conclude records what a look has found, and reports whether what is cached has to be
-// dropped, because another process was found for the first time.
+// conclude records what a look has found. It reports whether the groups have to drop all that they
+// cache, because another process was found for the first time.
 func (o *ownAddress) conclude(err error) (drop bool) {
 	c := o.cluster
 	o.mu.Lock()
@@ -174,7 +176,7 @@ func (o *ownAddress) conclude(err error) (drop bool) {
 		c.problems.solved(c.self, peer.NotAPeer, peer.NotListening)
 		c.problems.found(c.self, peer.WrongProcess, err)
 		drop = !o.wrong.Swap(true)
-	case o.reached.Load(), !shared: // the way to itself need not be the peers'
+	case o.reached.Load(), !shared: // the way to itself need not be that of the peers
 		c.problems.solved(c.self, peer.NotAPeer, peer.NotListening)
 		if !shared {
 			return false
@@ -186,12 +188,12 @@ func (o *ownAddress) conclude(err error) (drop bool) {
 	case clock.Now() < o.since.Plus(listenWithin):
 	case errors.Is(err, peer.ErrRefused):
 		c.problems.found(c.self, peer.NotListening, fmt.Errorf("nothing answers at the address of this process itself: want its server listening there: %w", err))
-	default: // its name may not be known before it is ready, or it has no way to itself
+	default: // its name may not be resolved before it is ready, or it has no way to itself
 		c.problems.degraded(c.self, "this process does not reach its own address, and no peer has reached it: want its server listening there, where peers find it", err)
 	}
 	wait := ownLookEvery
 	if !o.wrong.Load() && o.since != 0 && clock.Now() < o.since+clock.Instant(ownLookEvery) {
-		wait = ownLookEvery / 10 // it is just about to listen
+		wait = ownLookEvery / 10 // it may be about to listen
 	}
 	if o.retry != nil {
 		o.retry.Stop()
@@ -204,15 +206,15 @@ func (o *ownAddress) conclude(err error) (drop bool) {
 	return drop
 }
 
-// found reports whether this process answers at its address, as far as is known. The channel
-// is closed when that may have changed.
+// found reports whether this process answers at its address, or was never looked for. The channel is
+// closed when that may have changed.
 func (o *ownAddress) found() (next <-chan struct{}, found bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.next, o.last == 0 || o.answers || o.reached.Load()
 }
 
-// reach records that a request came that was sent to this address.
+// markReached records that a request of a peer came that was sent to this address.
 func (o *ownAddress) markReached() {
 	if o.reached.Load() || o.reached.Swap(true) {
 		return
@@ -222,13 +224,13 @@ func (o *ownAddress) markReached() {
 	o.changed()
 }
 
-// changed has those look again who wait for found. The caller holds a.mu.
+// changed closes next, because found may have changed. The caller holds o.mu.
 func (o *ownAddress) changed() {
 	close(o.next)
 	o.next = make(chan struct{})
 }
 
-// wait returns when the first look is over, if one has begun, or ctx has ended.
+// wait returns when the first look is over, or ctx has ended. It does not wait if none has begun.
 func (o *ownAddress) wait(ctx context.Context) {
 	o.mu.Lock()
 	begun := o.last != 0

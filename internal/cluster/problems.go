@@ -17,25 +17,25 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// problems are what is wrong with the configuration at present. Each is one warning when it
-// is found.
+// problems are what is wrong with the configuration at present. Each is warned of when it is found,
+// and again after warnAgain if it is found again.
 type problems struct {
-	self  string // the base URL of this process
+	self  string // the name of this process
 	log   *slog.Logger
-	count atomic.Int64 // of all
+	count atomic.Int64 // len(all), to be read without mu
 
-	mu     sync.Mutex
-	all    map[problemKey]*peer.ConfigError // guarded by mu
-	warned map[problemKey]clock.Instant     // guarded by mu; the last warning of each
-	next   chan struct{}                    // guarded by mu; closed, and made anew, when all changes
+	mu     sync.Mutex // guards the fields below
+	all    map[problemKey]*peer.ConfigError
+	warned map[problemKey]clock.Instant // when each was warned of last
+	next   chan struct{}                // closed, and replaced, when all changes
 }
 
 type problemKey struct {
 	peer string
-	what string // a ConfigProblem's name, or what works, but not as it should
+	what string // the name of a ConfigProblem, or the text of a degradation
 }
 
-// warnAgain is after how long the same is said once more.
+// warnAgain is the time until the same is warned of again.
 const warnAgain = 10 * time.Minute
 
 func newProblems(self string, log *slog.Logger) problems {
@@ -48,7 +48,7 @@ func newProblems(self string, log *slog.Logger) problems {
 	}
 }
 
-// found adds a problem, or what is known of it now.
+// found records a problem, or another error of the same problem.
 func (p *problems) found(name string, kind peer.ConfigProblem, err error) {
 	key := problemKey{name, kind.String()}
 	p.mu.Lock()
@@ -60,25 +60,25 @@ func (p *problems) found(name string, kind peer.ConfigProblem, err error) {
 	p.warn(key, "the configuration is wrong", err)
 }
 
-// degraded warns of what works, but not as it should. It is no problem in the sense of Ready.
+// degraded warns of what works, but not as it should. Ready does not wait for it.
 func (p *problems) degraded(name, what string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.warn(problemKey{name, what}, what, err)
 }
 
-// say warns, unless it has said the same lately. The caller holds p.mu.
+// warn warns, unless it has warned of the same lately. The caller holds p.mu.
 func (p *problems) warn(key problemKey, what string, err error) {
 	now, last := clock.Now(), p.warned[key]
 	if last != 0 && now < last+clock.Instant(warnAgain) {
-		return // whatever the text: it may have the number of a port in it
+		return // also if the text is another one: it may have the number of a port in it
 	}
 	p.warned[key] = now
-	// In a goroutine: how long a log takes is not known, and callers hold locks.
+	// In a goroutine, because a log may take long, and callers hold locks.
 	go p.log.LogAttrs(context.Background(), slog.LevelWarn, what, slog.String("peer", key.peer), slog.Any("err", err))
 }
 
-// solved removes the problems of a peer that are of these kinds.
+// solved removes the problems of these kinds that a peer has.
 func (p *problems) solved(name string, kinds ...peer.ConfigProblem) {
 	if p.count.Load() == 0 {
 		return
@@ -94,7 +94,7 @@ func (p *problems) solved(name string, kinds ...peer.ConfigProblem) {
 	}
 }
 
-// forget removes what is known of all peers but those that are kept.
+// forget removes the problems of all peers but those that are kept.
 func (p *problems) forget(kept func(name string) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -104,14 +104,14 @@ func (p *problems) forget(kept func(name string) bool) {
 	p.changed()
 }
 
-// changed publishes that all has changed. The caller holds p.mu.
+// changed closes next, because all has changed. The caller holds p.mu.
 func (p *problems) changed() {
 	p.count.Store(int64(len(p.all)))
 	close(p.next)
 	p.next = make(chan struct{})
 }
 
-// of returns the problem of a peer and a kind, or nil; the first of any kind, if kind is 0.
+// of returns the problem of a kind that a peer has, or nil. A kind of 0 is the first of any kind.
 func (p *problems) of(name string, kind peer.ConfigProblem) *peer.ConfigError {
 	if p.count.Load() == 0 {
 		return nil
@@ -129,9 +129,9 @@ func (p *problems) of(name string, kind peer.ConfigProblem) *peer.ConfigError {
 	return nil
 }
 
-// lasting returns all problems because of which this process is not ready as one error, or
-// nil if there are none. The channel is closed when that has changed. A missing group is no
-// such problem: in a deploy that brings a group, it is missing everywhere.
+// lasting returns all problems because of which this process is not ready, as one error; nil, if
+// there is none. The channel is closed when that has changed. A missing group is no such problem: in
+// a deploy that brings a group, it is missing everywhere.
 func (p *problems) lasting() (<-chan struct{}, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -142,7 +142,7 @@ func (p *problems) lasting() (<-chan struct{}, error) {
 		}
 	}
 	if own := p.all[problemKey{p.self, peer.WrongProcess.String()}]; own != nil {
-		all = configErrors{own} // what it sees of others follows from that
+		all = configErrors{own} // what it sees of others is a consequence of that
 	}
 	if len(all) == 0 {
 		return p.next, nil
@@ -153,7 +153,7 @@ func (p *problems) lasting() (<-chan struct{}, error) {
 	return p.next, all
 }
 
-// configErrors are problems as one error, whose text names the first few.
+// configErrors are problems as one error. Its text has the first few.
 type configErrors []*peer.ConfigError
 
 func (e configErrors) Error() string {
@@ -167,7 +167,7 @@ func (e configErrors) Error() string {
 	return "the configuration is wrong: " + strings.Join(texts, "; ")
 }
 
-// Unwrap returns the problems.
+// Unwrap returns all problems.
 func (e configErrors) Unwrap() []error {
 	errs := make([]error, len(e))
 	for i, one := range e {

@@ -116,7 +116,7 @@ func (c *Cluster) validate(ctx context.Context, v *view, departure uint64, recor
 }
 
 // departures returns the departures since which a peer may know what was changed: that of this
-// process, if the peer is a witness of it; else, or also, its own that this process has a log of.
+// process, if the peer is a witness of it, and the peer's own, if that came first.
 func departures(name string, departure uint64, record *pb.Farewell) (known []uint64) {
 	if slices.Contains(record.GetWitnesses(), name) {
 		known = append(known, departure)
