@@ -49,8 +49,8 @@ func (g *Group) pull(ctx context.Context, key string, from Peer) (Entry, bool) {
 	asked := clock.Now()
 	ctx, cancel := context.WithTimeout(ctx, min(g.loadTimeout/4, mostPull))
 	defer cancel()
-	a, err := from.Get(ctx, Query{Group: g.name, Key: key, CachedOnly: true})
-	if err != nil || a.TTL < 0 {
+	a, err := from.Get(ctx, Query{Group: g.name, Key: key, CachedOnly: true, MaxBytes: g.maxValue})
+	if err != nil || a.TTL < 0 || len(a.Value) > g.maxValue {
 		return Entry{}, false
 	}
 	expires := clock.Expiry(asked, a.TTL)

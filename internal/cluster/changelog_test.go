@@ -19,7 +19,7 @@ func has(changed []byte, key string) bool {
 	return changed != nil && bitOf(changed, "test", key)
 }
 
-func changeOf(keys ...string) *Change { return &Change{Group: "test", Keys: keys} }
+func changeOf(keys ...string) *peer.Change { return &peer.Change{Group: "test", Keys: keys} }
 
 // The bits are the same in all processes and versions: they are on the wire, and in files.
 func TestChangeLogBits(t *testing.T) {
@@ -35,12 +35,12 @@ func TestChangeLogBits(t *testing.T) {
 	}
 	l := newChangeLogs()
 	l.begin(7, "a")
-	l.note(changeOf("Tom"))
+	l.record(changeOf("Tom"))
 	changed, _, _ := l.since([]uint64{7}, nil)
 	if n := slices.IndexFunc(changed, func(b byte) bool { return b != 0 }); !has(changed, "Tom") || has(changed, "Jack") {
 		t.Errorf("byte %d is set, want only the bit of the key that was changed", n)
 	}
-	l.note(&Change{Group: "other", All: true})
+	l.record(&peer.Change{Group: "other", All: true})
 	if changed, _, _ = l.since([]uint64{7}, nil); slices.ContainsFunc(changed, func(b byte) bool { return b != 0xff }) {
 		t.Error("after a Clear there are keys that were not changed")
 	}
@@ -50,9 +50,9 @@ func TestChangeLogBits(t *testing.T) {
 func TestChangeLogsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newChangeLogs()
-		l.note(changeOf("before"))
+		l.record(changeOf("before"))
 		l.begin(7, "a")
-		l.note(changeOf("after"))
+		l.record(changeOf("after"))
 		l.begin(7, "a") // it says so with each message
 		changed, known, unbroken := l.since([]uint64{7}, nil)
 		if !known || !unbroken || has(changed, "before") || !has(changed, "after") {
@@ -90,27 +90,27 @@ func TestChangeLogsAreBounded(t *testing.T) {
 func TestChangeLogsCountWhoLeft(t *testing.T) {
 	for name, pass := range map[string]func(*changeLogs) *changeLogs{
 		"here":      func(l *changeLogs) *changeLogs { return l },
-		"forgotten": func(l *changeLogs) *changeLogs { l.forget(2); return l },
-		"saved":     func(l *changeLogs) *changeLogs { n := newChangeLogs(); n.regain(l.saved()); return &n },
+		"forgotten": func(l *changeLogs) *changeLogs { l.remove(2); return l },
+		"saved":     func(l *changeLogs) *changeLogs { n := newChangeLogs(); n.adopt(l.forSnapshot()); return &n },
 		"saved twice": func(l *changeLogs) *changeLogs {
 			n := newChangeLogs()
-			n.regain(l.saved())
-			n.regain(l.saved())
+			n.adopt(l.forSnapshot())
+			n.adopt(l.forSnapshot())
 			return &n
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newChangeLogs()
-			l.leave([]string{"before"})
+			l.recordDeparted([]string{"before"})
 			l.begin(7, "a")
-			l.leave([]string{"b"})
+			l.recordDeparted([]string{"b"})
 			l.begin(8, "b")
-			l.leave([]string{"c", "c"})
+			l.recordDeparted([]string{"c", "c"})
 			passed := pass(&l)
 			if _, known, _ := passed.since([]uint64{7}, nil); !known {
 				t.Error("after two have gone it knows nothing")
 			}
-			passed.leave([]string{"d"})
+			passed.recordDeparted([]string{"d"})
 			if _, known, _ := passed.since([]uint64{7}, nil); known {
 				t.Error("after three have gone it vouches for what happened")
 			}
@@ -122,14 +122,14 @@ func TestChangeLogsCountWhoLeft(t *testing.T) {
 	l := newChangeLogs()
 	l.begin(7, "a")
 	all := make(map[string]bool)
-	for i := range mostLeft + 1 {
+	for i := range mostDeparted + 1 {
 		all[fmt.Sprint(i)] = true
-		l.leave([]string{fmt.Sprint(i)})
+		l.recordDeparted([]string{fmt.Sprint(i)})
 	}
 	if changed, known, _ := l.since([]uint64{7}, all); changed != nil || known {
 		t.Error("of more that left than it can count, it vouches for what happened")
 	}
-	if saved := l.saved(); len(saved) != 0 {
+	if saved := l.forSnapshot(); len(saved) != 0 {
 		t.Errorf("%d such logs are saved", len(saved))
 	}
 }
@@ -139,30 +139,30 @@ func TestChangeLogsCountWhoLeft(t *testing.T) {
 func TestRegainedLogs(t *testing.T) {
 	before := newChangeLogs()
 	before.begin(7, "a")
-	before.note(changeOf("key"))
-	f := &pb.Farewell{Logs: before.saved()}
+	before.record(changeOf("key"))
+	f := &pb.Farewell{Logs: before.forSnapshot()}
 	for name, c := range map[string]struct {
-		regain func(p *Cluster)
+		regain func(cluster *Cluster)
 		known  bool
 	}{
-		"all files":         {func(p *Cluster) { p.Regain(9, f); p.Regain(9, f) }, true},
-		"a file is missing": {func(p *Cluster) { p.Regain(9, f); p.Regain(0, nil) }, false},
-		"the first one":     {func(p *Cluster) { p.Regain(0, nil); p.Regain(9, f) }, false},
-		"two departures":    {func(p *Cluster) { p.Regain(9, f); p.Regain(8, f) }, false},
-		"a lapse":           {func(p *Cluster) { p.Regain(9, f); p.logs.lose(true) }, false},
-		"rubbish": {func(p *Cluster) {
-			p.Regain(9, &pb.Farewell{Logs: []*pb.ChangeLog{nil, {Departure: 7}, {Changed: make([]byte, logBytes)}}})
+		"all files":         {func(cluster *Cluster) { cluster.Regain(9, f); cluster.Regain(9, f) }, true},
+		"a file is missing": {func(cluster *Cluster) { cluster.Regain(9, f); cluster.Regain(0, nil) }, false},
+		"the first one":     {func(cluster *Cluster) { cluster.Regain(0, nil); cluster.Regain(9, f) }, false},
+		"two departures":    {func(cluster *Cluster) { cluster.Regain(9, f); cluster.Regain(8, f) }, false},
+		"a lapse":           {func(cluster *Cluster) { cluster.Regain(9, f); cluster.logs.discard(true) }, false},
+		"rubbish": {func(cluster *Cluster) {
+			cluster.Regain(9, &pb.Farewell{Logs: []*pb.ChangeLog{nil, {Departure: 7}, {Changed: make([]byte, logBytes)}}})
 		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := &Cluster{logs: newChangeLogs()}
-			p.logs.begin(5, "b")
-			c.regain(p)
-			changed, known, unbroken := p.logs.since([]uint64{7}, nil)
+			cluster := &Cluster{logs: newChangeLogs()}
+			cluster.logs.begin(5, "b")
+			c.regain(cluster)
+			changed, known, unbroken := cluster.logs.since([]uint64{7}, nil)
 			if known != c.known || unbroken || has(changed, "key") != c.known {
 				t.Errorf("known %t, unbroken %t, the key's bit %t", known, unbroken, has(changed, "key"))
 			}
-			if _, _, unbroken := p.logs.since([]uint64{5}, nil); unbroken != (name != "a lapse") {
+			if _, _, unbroken := cluster.logs.since([]uint64{5}, nil); unbroken != (name != "a lapse") {
 				t.Errorf("what it noted itself is unbroken: %t", unbroken)
 			}
 		})
@@ -177,10 +177,10 @@ func TestChangeLogsOfALapse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := newFake(t, self, new(fakeNet), func(cfg *Config) { cfg.Discovery = static })
-	defer shutdown(t.Context(), p)
-	p.Regain(9, &pb.Farewell{Logs: []*pb.ChangeLog{{Departure: 7, Changed: make([]byte, logBytes)}}})
-	p.logs.begin(5, "b")
+	c := newFake(t, self, new(fakeNet), func(cfg *Config) { cfg.Discovery = static })
+	defer shutdown(t.Context(), c)
+	c.Regain(9, &pb.Farewell{Logs: []*pb.ChangeLog{{Departure: 7, Changed: make([]byte, logBytes)}}})
+	c.logs.begin(5, "b")
 	for _, step := range []struct {
 		view  discovery.View
 		known bool
@@ -191,13 +191,31 @@ func TestChangeLogsOfALapse(t *testing.T) {
 		{discovery.View{Peers: []string{self}, Lapsed: true}, false},
 		{discovery.View{Peers: []string{self}}, false},
 	} {
-		p.membership.take(step.view)
+		c.membership.receive(step.view)
 		for _, departure := range []uint64{7, 5} {
 			var answer peer.Changed
-			p.answerSince([]uint64{departure}, &answer)
+			c.answerLog([]uint64{departure}, &answer)
 			if answer.SinceDeparture != step.known {
 				t.Errorf("after the view %v: departure %d known %t, want %t", step.view, departure, answer.SinceDeparture, step.known)
 			}
 		}
+	}
+}
+
+// Departures of one peer, however many, do not push out the logs of others.
+func TestChangeLogsOfOnePeer(t *testing.T) {
+	l := newChangeLogs()
+	l.begin(7, "http://a")
+	for i := range uint64(1000) {
+		l.begin(100+i, "http://b")
+	}
+	if _, known, _ := l.since([]uint64{7}, nil); !known {
+		t.Error("the departure of another peer is forgotten")
+	}
+	if _, known, _ := l.since([]uint64{1099}, nil); !known {
+		t.Error("its last departure is forgotten")
+	}
+	if len(l.all) != 2+logsOfAPeer {
+		t.Errorf("%d logs, want one of the other peer, %d, and that since the start", len(l.all), logsOfAPeer)
 	}
 }

@@ -4,11 +4,9 @@ import (
 	"context"
 	crand "crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,59 +20,59 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// Group is what a cluster needs of a group of this process. Its methods may be called
-// concurrently.
+// Group is what a cluster needs of a group of this process. Its methods are called concurrently.
 type Group interface {
 	Name() string
 	// Pick returns the n-th peer for key, as the group sees it.
-	Pick(key string, n int) Peer
-	// DropAll drops all values that are cached here, or on their way.
+	Pick(key string, n int) peer.Peer
+	// DropAll drops all values that are cached, and those that are being loaded or fetched.
 	DropAll()
-	// Consistent reports whether the group keeps nothing while this process has lapsed.
+	// Consistent reports whether the group caches nothing while this process has lapsed.
 	Consistent() bool
-	// ViewChanged limits the time of the values that this process does not own any more,
-	// since the view changed at that instant, and returns those that can be offered.
+	// ViewChanged limits how long values are served that this process has not owned since the
+	// view changed at that instant. It returns those that can be handed over.
 	ViewChanged(at clock.Instant) []Moved
-	// ServeChange does what a peer's Change says.
-	ServeChange(ctx context.Context, c Change) []Holder
-	// TakeOver gets a value that a peer offers, unless there is one. The peer left the view
-	// at that instant; zero, if it is in the view.
-	TakeOver(ctx context.Context, key string, from Peer, left clock.Instant)
+	// ServeChange does what a peer's Change says. It returns the holders of copies that it could
+	// not tell.
+	ServeChange(ctx context.Context, change peer.Change) []peer.Holder
+	// TakeOver asks a peer for a value that it offers, unless there is one here. The peer left
+	// the view at that instant. Zero means that it is in the view.
+	TakeOver(ctx context.Context, key string, from peer.Peer, left clock.Instant)
 	// Drain returns when no load and no fetch is in progress, or ctx has ended.
 	Drain(ctx context.Context) error
-	// HasSnapshot reports whether the group has a WithSnapshot. The following are for those.
+	// HasSnapshot reports whether the group has a WithSnapshot. The methods below are for those.
 	HasSnapshot() bool
 	// Restored returns a channel that is closed when all is restored that may be used.
 	Restored() <-chan struct{}
-	// Save writes the snapshot. note is for the next process.
-	Save(departure uint64, note func() ([]byte, error)) error
-	// OutdateSnapshot removes the snapshot, because of a change that it does not know of.
+	// Save writes the snapshot, with the record of the departure for the next process.
+	Save(departure uint64, record func() ([]byte, error)) error
+	// OutdateSnapshot removes the snapshot, because it lacks a change.
 	OutdateSnapshot() error
 }
 
-// Config is how a cluster behaves. All fields are set.
+// Config is how a cluster behaves. All fields are set, but for Name and Discovery.
 type Config struct {
 	Name           string // see WithCluster; may be empty
 	Detection      time.Duration
 	MaxPeers       int
 	Filters        []func(name string) error
-	MaxUnproven    int
+	MaxUnproven    int // requests without a proof that wait for others at the same time
 	ViewChangeRate int // a second
 	HandoverBytes  int64
 	HandoverTime   time.Duration
-	Discovery      discovery.Discovery // nil: Set gives the views
+	Discovery      discovery.Discovery // nil: Set gives the lists
 	Pace           *breaker.Pace
 	Log            *slog.Logger
 	// Ring makes a ring of the names of peers.
 	Ring func(names []string) (*consistenthash.Ring, error)
-	// Stateless says that peers say nothing of themselves, such as golang/groupcache's.
+	// Stateless says that peers send no peer state, such as golang/groupcache's.
 	Stateless bool
 	// Handler returns what answers the requests of a peer.
 	Handler func(from string) peer.Handler
 }
 
-// Cluster is the part that this process has in a cluster: who its peers are, what they are known
-// to think of that, and what has to be done when it changes.
+// Cluster knows the peers of this process, and whether they agree on who they are. It does what
+// has to be done when that changes.
 type Cluster struct {
 	self      string
 	name      string // see WithCluster; may be empty
@@ -88,91 +86,95 @@ type Cluster struct {
 	filters       []func(name string) error
 	warnedOfReach atomic.Bool
 
-	// view is swapped whole by Set, and when a peer leaves or is back. Readers take no lock.
-	view    atomic.Pointer[view]
-	consent consent
-	secret  [32]byte // of which tokens are made
+	// view is immutable, and replaced as a whole. Readers take no lock.
+	view      atomic.Pointer[view]
+	agreement viewAgreement
+	secret    [32]byte // tokens are made of it
 
-	unproven  *semaphore.Weighted // of requests without a proof that may wait for others
-	asks      *semaphore.Weighted // of questions, see questionsAtOnce
-	takeOvers *semaphore.Weighted // of offers, see offersAtOnce
-	sinces    chan struct{}       // filled by those who are told what was changed, see sincesAtOnce
+	unproven      *semaphore.Weighted // requests without a proof that may wait for others
+	questionSlots *semaphore.Weighted // questions to peers, see questionsAtOnce
+	takeOverSlots *semaphore.Weighted // offers that are taken over, see offersAtOnce
+	logSlots      chan struct{}       // filled by answers with a change log, see logsAtOnce
 
 	own      *ownAddress
 	problems problems
 	watch    *configWatch
 
-	// groups, by name, is never written to, but swapped whole.
+	// groups are by name. The map is never written to, but replaced as a whole.
 	groups   atomic.Pointer[map[string]Group]
 	groupsID atomic.Uint64 // of their names, see groupsID
 
 	// Locks are taken in this order, each row after those above it:
 	//
 	//	mu
-	//	consent.mu
+	//	agreement.mu
 	//	watch.mu, own.mu
 	//	the mu of each answerer, problems.mu, logs.mu
 	//
-	// Nobody holds two of one row. No request is sent under any of them, and no callback of
-	// the user's is called but the handler of the logger, which must not use the pool.
-	mu      sync.Mutex             // guards what follows, and is held while view, groups, leaving or closed change
-	leaving atomic.Bool            // set by Shutdown: the process has no part in the view any more
-	closed  atomic.Bool            // set by Shutdown later: it answers no Gets, and Set changes nothing
-	listed  []string               // the peers that Set or the discovery named, this one among them
-	absent  map[string]*absentee   // those of listed that are leaving
-	known   map[string]*Member     // the peers of the present view, by name
-	former  map[string]*formerPeer // those that have left it lately
-	changes viewChanges            // what bounds those by what peers say
-	// questions are those to peers that are in progress, and asked is when each was asked last.
-	questions map[string]*question
-	asked     map[string]clock.Instant
+	// Nobody holds two of one row. Under these locks no request is sent, and no callback of the
+	// user is called but the handler of the logger, which must not use the pool.
 
-	ending ending // what the next process is told of the end of this one
-	past   past   // what this one was told of the end of the one before
+	// mu guards the fields below, up to earlier. It is also held to change view, groups, leaving
+	// and closed, which may be read without it.
+	mu        sync.Mutex
+	leaving   atomic.Bool              // set by Leave first: the view is without this process
+	closed    atomic.Bool              // set by Leave at its end: no Gets are answered, and Set fails
+	listed    []string                 // see doc.go; this process is among them
+	absent    map[string]*absentMember // by name; all are listed, or are removed with the next view
+	lingering map[string]*lingering    // by name; departed members whose connections are kept
+	viewRate  changeRate
+	questions map[string]*question     // by name; those in progress
+	asked     map[string]clock.Instant // by name; when the last question was sent
+	departure ownDeparture
+	earlier   earlierDeparture
 
-	// background is what goes on after a change of the view: links of peers that left
-	// it are closed, the others are told, and the groups look through their caches.
+	// background is work that follows a change of the view: connections to departed peers are
+	// closed, the others are told, values are handed over. Shutdown waits for it.
 	background sync.WaitGroup
-	life       context.Context // of what need not be done when Shutdown has come so far
-	end        context.CancelFunc
+	// life ends when Leave does. Work that is of no use afterwards has this context.
+	life       context.Context
+	cancelLife context.CancelFunc
 	handover   struct {
-		bytes int64 // that one change of the view may have handed over
+		bytes int64 // for one change of the view
 		time  time.Duration
 	}
 
 	pace       *breaker.Pace // of the attempts to reach peers that are away
 	logs       changeLogs
-	membership *membership   // nil without a discovery: Set gives the views
-	given      chan struct{} // closed when Set has given one
-	give       sync.Once     // closes given
-	warm       atomic.Bool   // set when Ready has returned nil
+	membership *membership // nil: there is no discovery, and Set gives the lists
+	// viewed is closed when Set, or a report of the discovery, has put a view in place that holds
+	// this process.
+	viewed     chan struct{}
+	markViewed func() // closes viewed, once
+	ready      atomic.Bool
 	log        *slog.Logger
 }
 
-// New makes a cluster of this process alone, whose name among its peers is self.
+// New makes a cluster of this process alone. Its peers know it by the name self.
 func New(self string, t peer.Transport, cfg Config) (*Cluster, error) {
 	c := &Cluster{
 		self: self, name: cfg.Name, transport: t, stateless: cfg.Stateless, detection: cfg.Detection, ring: cfg.Ring, handler: cfg.Handler,
 		maxPeers: cfg.MaxPeers, filters: cfg.Filters,
-		given:     make(chan struct{}),
-		absent:    make(map[string]*absentee),
-		former:    make(map[string]*formerPeer),
-		changes:   viewChanges{perSecond: cfg.ViewChangeRate},
-		unproven:  semaphore.NewWeighted(int64(cfg.MaxUnproven)),
-		asks:      semaphore.NewWeighted(questionsAtOnce),
-		takeOvers: semaphore.NewWeighted(offersAtOnce),
-		sinces:    make(chan struct{}, sincesAtOnce),
-		questions: make(map[string]*question),
-		asked:     make(map[string]clock.Instant),
-		logs:      newChangeLogs(),
-		problems:  newProblems(self, cfg.Log),
-		pace:      cfg.Pace,
-		log:       cfg.Log,
+		viewed:        make(chan struct{}),
+		absent:        make(map[string]*absentMember),
+		lingering:     make(map[string]*lingering),
+		viewRate:      changeRate{perSecond: cfg.ViewChangeRate},
+		unproven:      semaphore.NewWeighted(int64(cfg.MaxUnproven)),
+		questionSlots: semaphore.NewWeighted(questionsAtOnce),
+		takeOverSlots: semaphore.NewWeighted(offersAtOnce),
+		logSlots:      make(chan struct{}, logsAtOnce),
+		questions:     make(map[string]*question),
+		asked:         make(map[string]clock.Instant),
+		logs:          newChangeLogs(),
+		problems:      newProblems(self, cfg.Log),
+		pace:          cfg.Pace,
+		log:           cfg.Log,
 	}
+	c.markViewed = sync.OnceFunc(func() { close(c.viewed) })
 	crand.Read(c.secret[:])
-	c.consent.process, c.consent.latest = max(1, rand.Uint32()), make(map[string]fact)
-	c.consent.tokens = make(map[string]token)
-	c.life, c.end = context.WithCancel(context.Background())
+	c.agreement.process, c.agreement.observed = max(1, rand.Uint32()), make(map[string]observation)
+	c.agreement.tokens, c.agreement.departed = make(map[string]token), make(map[*Member]clock.Instant)
+	c.life, c.cancelLife = context.WithCancel(context.Background())
 	c.handover.bytes, c.handover.time = cfg.HandoverBytes, cfg.HandoverTime
 	c.groups.Store(&map[string]Group{})
 	c.groupsID.Store(groupsID(nil))
@@ -186,7 +188,7 @@ func New(self string, t peer.Transport, cfg Config) (*Cluster, error) {
 	return c, nil
 }
 
-// Set makes peers the list of peers.
+// Set replaces the list of peers. It fails on a cluster with a discovery.
 func (c *Cluster) Set(peers []string) error {
 	if c.membership != nil {
 		return errors.New("peercache: Set on a pool that has a WithDiscovery: its views come from there, see Join")
@@ -195,11 +197,11 @@ func (c *Cluster) Set(peers []string) error {
 		return err
 	}
 	c.own.lookAgain()
-	c.give.Do(func() { close(c.given) })
+	c.markViewed()
 	return nil
 }
 
-// Register adds a group, if accepts allows it beside those that there are.
+// Register adds a group, unless accepts returns an error for the groups that are there already.
 func (c *Cluster) Register(g Group, accepts func(all map[string]Group) error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -217,99 +219,37 @@ func (c *Cluster) Register(g Group, accepts func(all map[string]Group) error) er
 // Groups returns the groups by their names. The map must not be changed.
 func (c *Cluster) Groups() map[string]Group { return *c.groups.Load() }
 
-// Pick returns the n-th peer for key in the ring's order; nil, if that is this process, or there
-// are no more than n.
-func (c *Cluster) Pick(key string, n int) Peer {
-	v := c.view.Load()
-	if n == 0 {
-		return v.peers[v.ring.OwnerIndex(key)]
-	}
-	if n >= len(v.peers) {
-		return nil
-	}
-	return v.peers[v.ring.AppendSuccessors(nil, key, n+1)[n]]
-}
-
-// Peers returns all peers but this process.
-func (c *Cluster) Peers() []Peer { return slices.Clone(c.view.Load().others) }
-
-// Members returns all peers but this process, in the order of the list.
-func (c *Cluster) Members() []*Member {
-	others := c.view.Load().others
-	all := make([]*Member, len(others))
-	for i, p := range others {
-		all[i] = p.(*Member)
-	}
-	return all
-}
-
-// detectionTime is for how long a caller waits for a peer that is silent.
+// detectionTime returns how long a caller waits for a peer that is silent.
 func (c *Cluster) detectionTime() time.Duration { return c.detection }
 
-// handshakeTimeout bounds an attempt to connect to a peer, from the decision to
-// the peer's first frame. Distance costs several round trips; callers wait for
-// detectionTime only.
+// handshakeTimeout bounds an attempt to connect to a peer, up to the peer's first frame. A
+// connection takes several round trips. Callers wait for detectionTime only.
 func (c *Cluster) handshakeTimeout() time.Duration { return max(4*c.detection, 200*time.Millisecond) }
-
-// IsPeer reports whether a process of that name is in the view, or has just left it.
-func (c *Cluster) IsPeer(name string) bool {
-	if name == "" {
-		return false
-	}
-	p, _ := c.peer(name)
-	return p != nil || c.view.Load().lacks(name)
-}
-
-// Identity implements peer.Local.
-func (c *Cluster) Identity() peer.Identity {
-	return peer.Identity{Name: c.self, Process: c.consent.process, Cluster: c.name}
-}
-
-// Accept implements peer.Local. What a request says is a hint that the own address may be wrong,
-// which is looked into.
-func (c *Cluster) Accept(from peer.Identity, to string) (peer.Handler, error) {
-	switch {
-	case from.Name == "": // golang/groupcache, or a person
-	case from.Cluster != c.name:
-		return nil, fmt.Errorf("%w: it belongs to %s, and the request is of %s", peer.ErrWrongPeer, clusterText(c.name), clusterText(from.Cluster))
-	case from.Name == c.self && from.Process != c.consent.process:
-		c.own.lookAgain() // who asks calls itself as this process does
-	case to != "" && to != c.self:
-		c.own.lookAgain()
-		return nil, errMisdirected(c.self, to)
-	case to == c.self && c.view.Load().lists(from.Name):
-		c.own.reach()
-	}
-	return c.handler(from.Name), nil
-}
-
-// Degraded implements peer.Local.
-func (c *Cluster) Degraded(name, what string, err error) { c.problems.degraded(name, what, err) }
 
 // Self returns the name of this process among its peers.
 func (c *Cluster) Self() string { return c.self }
 
-// Closed reports whether the process hears of no changes of the list any more.
+// Closed reports whether Leave has ended: the list does not change any more.
 func (c *Cluster) Closed() bool { return c.closed.Load() }
 
-// NoteChange records a change for those who restart.
-func (c *Cluster) NoteChange(change *Change) { c.logs.note(change) }
+// NoteChange records a change in the change logs.
+func (c *Cluster) NoteChange(change *peer.Change) { c.logs.record(change) }
 
-// Misplaced reports whether this process has the name of another one: what it keeps would not
-// be dropped by the changes of others.
+// Misplaced reports whether another process answers at the address of this one. Then this process
+// hears of no changes, and must cache nothing.
 func (c *Cluster) Misplaced() bool { return c.own.wrong.Load() }
 
-// MisplacedError returns an error if another process has the name of this one: who has its values
-// is not known then. It waits for the first look.
+// MisplacedError returns an error if another process answers at the address of this one: its
+// values could not be told of a change. It waits until the address was checked once.
 func (c *Cluster) MisplacedError(ctx context.Context) error {
 	c.own.wait(ctx)
-	if e := c.problems.of(c.self, WrongProcess); e != nil {
+	if e := c.problems.of(c.self, peer.WrongProcess); e != nil {
 		return e
 	}
 	return nil
 }
 
-// OwnProblem returns what is wrong at the address of this process, or nil.
+// OwnProblem returns what is wrong at the address of this process; nil, if nothing is.
 func (c *Cluster) OwnProblem() error {
 	if e := c.problems.of(c.self, 0); e != nil {
 		return e
@@ -317,8 +257,8 @@ func (c *Cluster) OwnProblem() error {
 	return nil
 }
 
-// ProblemOf returns what is wrong with the configuration of a peer, for people to read; empty, if
-// nothing is known to be.
+// ProblemOf describes what is wrong with the configuration of a peer. Empty means that nothing is
+// known to be.
 func (c *Cluster) ProblemOf(name string) string {
 	if e := c.problems.of(name, 0); e != nil {
 		return e.Err.Error()
@@ -326,5 +266,5 @@ func (c *Cluster) ProblemOf(name string) string {
 	return ""
 }
 
-// Background runs f, which ends soon after Shutdown has begun.
+// Background runs f in a goroutine that Drain waits for. f has to end soon after Leave.
 func (c *Cluster) Background(f func()) { c.background.Go(f) }

@@ -8,60 +8,57 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
-	"golang.org/x/sync/errgroup"
-
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/peer"
 )
 
-// configWatch looks for peers that go on having another list of peers than this process, or
-// lack one of its groups. It begins with a change of the view, of the groups, or of what a
-// peer says, and ends when there is nothing of that kind: so it costs nothing as a rule.
+// configWatch looks for peers that have another list than this process for long, or lack one of its
+// groups. It begins to look when the view changes, or the groups, or what a peer says of itself. It
+// ends when there are no such peers: as a rule it costs nothing.
 type configWatch struct {
-	pool *Cluster
+	cluster *Cluster
 
-	mu      sync.Mutex
-	timer   *time.Timer           // guarded by mu; nil before the first look
-	running bool                  // guarded by mu; timer will fire, or a look is in progress
-	looking bool                  // guarded by mu; a look is in progress
-	over    chan struct{}         // guarded by mu; closed, and made anew, when a look is over
-	closed  bool                  // guarded by mu; no looks any more
-	differ  map[string]mismatch   // guarded by mu; the peers that are known to have other lists
-	lacking map[string]mismatch   // guarded by mu; the peers that are known to lack groups
-	groups  map[string]uint64     // guarded by mu; what peers said last of their groups
-	asked   map[string]bothGroups // guarded by mu; with which groups a peer was asked for their names
+	mu      sync.Mutex            // guards the fields below
+	timer   *time.Timer           // nil before the first look
+	running bool                  // timer will fire, or a look is in progress
+	looking bool                  // a look is in progress
+	looked  chan struct{}         // closed, and replaced, when a look is over
+	closed  bool                  // there are no more looks
+	differ  map[string]mismatch   // peers that are known to have another list
+	lacking map[string]mismatch   // peers that are known to lack groups
+	groups  map[string]uint64     // the groupsID that each peer has said last
+	asked   map[string]bothGroups // the groupsIDs for which each peer has answered with the names
 }
 
-// mismatch is what a peer has otherwise than this process.
+// mismatch is a difference between a peer and this process.
 type mismatch struct {
 	since clock.Instant
 	what  string // for people to read
 }
 
-// bothGroups are the groups of a peer and of this process, each by its groupsID.
+// bothGroups are the groupsIDs of a peer and of this process.
 type bothGroups struct{ theirs, mine uint64 }
 
 const (
 	// watchEvery is the time between two looks.
 	watchEvery = time.Second
-	// differAfter is how long lists or groups may differ until that is a problem. In a deploy
-	// they do for a moment. Half of WithHandover's time, if that is less: when it is over,
-	// Ready is to know.
+	// differAfter is how long lists or groups may differ until that is a problem: in a deploy
+	// they do for a moment. If half of WithHandover's time is less, it is that, so that Ready
+	// knows in time.
 	differAfter = 5 * time.Second
 	// asksOfWatch is how many peers are asked at the same time.
 	asksOfWatch = 16
 )
 
-func newConfigWatch(p *Cluster) *configWatch {
+func newConfigWatch(c *Cluster) *configWatch {
 	return &configWatch{
-		pool: p, over: make(chan struct{}), differ: make(map[string]mismatch), lacking: make(map[string]mismatch),
+		cluster: c, looked: make(chan struct{}), differ: make(map[string]mismatch), lacking: make(map[string]mismatch),
 		groups: make(map[string]uint64), asked: make(map[string]bothGroups),
 	}
 }
 
-// begin begins to look, unless it is in progress.
+// begin begins to look, unless a look is due or in progress.
 func (w *configWatch) begin() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -70,9 +67,9 @@ func (w *configWatch) begin() {
 	}
 }
 
-// lookIn has the next look begin after a time. The caller holds w.mu.
+// lookIn sets when the next look begins. The caller holds w.mu.
 func (w *configWatch) lookIn(wait time.Duration) {
-	if w.closed || w.pool.stateless {
+	if w.closed || w.cluster.stateless {
 		return
 	}
 	w.running = true
@@ -83,8 +80,8 @@ func (w *configWatch) lookIn(wait time.Duration) {
 	}
 }
 
-// end makes no more looks.
-func (w *configWatch) end() {
+// stop ends the watch.
+func (w *configWatch) stop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.closed = true
@@ -93,21 +90,21 @@ func (w *configWatch) end() {
 	}
 }
 
-// saidGroups records what a peer says of its groups, see groupsID, and begins to look if they
-// are others than here.
-func (w *configWatch) saidGroups(peer string, id uint64) {
+// observeGroups records the groupsID that a peer says, and begins to look if it is another one than
+// that of this process.
+func (w *configWatch) observeGroups(name string, id uint64) {
 	w.mu.Lock()
-	changed := w.groups[peer] != id && id != 0
+	changed := w.groups[name] != id && id != 0
 	if changed {
-		w.groups[peer] = id
+		w.groups[name] = id
 	}
 	w.mu.Unlock()
-	if changed && id != w.pool.groupsID.Load() {
+	if changed && id != w.cluster.groupsID.Load() {
 		w.begin()
 	}
 }
 
-// look looks once, and says when to look again.
+// look looks once, and again later if something differs.
 func (w *configWatch) look() {
 	w.mu.Lock()
 	if w.looking || w.closed { // lookIn came as the timer fired
@@ -117,107 +114,99 @@ func (w *configWatch) look() {
 	w.looking = true
 	w.mu.Unlock()
 	others, lacking := w.suspects()
-	var asks errgroup.Group
-	asks.SetLimit(asksOfWatch)
-	for peer, both := range others {
-		asks.Go(func() error {
-			w.ask(peer, both, lacking[peer])
-			return nil
-		})
-	}
-	asks.Wait()
+	forEach(maps.Keys(others), asksOfWatch, func(name string) { w.check(name, others[name], lacking[name]) })
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.looking, w.running = false, false
-	close(w.over)
-	w.over = make(chan struct{})
+	close(w.looked)
+	w.looked = make(chan struct{})
 	dissent := slices.Contains(slices.Collect(maps.Values(others)), true)
 	if dissent || len(w.differ)+len(w.lacking)+len(w.unasked()) > 0 {
 		w.lookIn(watchEvery)
 	}
 }
 
-// unasked returns the peers that have other groups than this process and were not asked which.
+// unasked returns the peers that have other groups than this process, and whose names are not known.
 // The caller holds w.mu.
 func (w *configWatch) unasked() (peers []string) {
-	mine := w.pool.groupsID.Load()
-	for peer, theirs := range w.groups {
-		if theirs != mine && w.asked[peer] != (bothGroups{theirs, mine}) {
-			peers = append(peers, peer)
+	mine := w.cluster.groupsID.Load()
+	for name, theirs := range w.groups {
+		if theirs != mine && w.asked[name] != (bothGroups{theirs, mine}) {
+			peers = append(peers, name)
 		}
 	}
 	slices.Sort(peers)
 	return peers
 }
 
-// suspects returns the peers that are to be asked: whether each has another list, and which
-// may lack groups. It forgets those that are no peers any more.
+// suspects returns the peers that have to be asked, and for each of them whether it has another list;
+// and which of them may lack groups. It forgets those that have left the view.
 func (w *configWatch) suspects() (others, lacking map[string]bool) {
-	p := w.pool
-	p.consent.mu.Lock()
-	v, dissent := p.view.Load(), maps.Clone(p.consent.dissent)
-	p.consent.mu.Unlock()
+	c := w.cluster
+	c.agreement.mu.Lock()
+	v, dissent := c.view.Load(), maps.Clone(c.agreement.dissent)
+	c.agreement.mu.Unlock()
 	others, lacking = make(map[string]bool), make(map[string]bool)
-	mine := p.groupsID.Load()
+	mine := c.groupsID.Load()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	gone := func(peer string) bool { return v.has(peer) == nil }
-	maps.DeleteFunc(w.groups, func(peer string, _ uint64) bool { return gone(peer) })
-	maps.DeleteFunc(w.asked, func(peer string, _ bothGroups) bool { return gone(peer) })
-	maps.DeleteFunc(w.differ, func(peer string, _ mismatch) bool { return gone(peer) })
-	maps.DeleteFunc(w.lacking, func(peer string, _ mismatch) bool { return gone(peer) })
-	for peer, id := range w.groups {
+	gone := func(name string) bool { return v.member(name) == nil }
+	maps.DeleteFunc(w.groups, func(name string, _ uint64) bool { return gone(name) })
+	maps.DeleteFunc(w.asked, func(name string, _ bothGroups) bool { return gone(name) })
+	maps.DeleteFunc(w.differ, func(name string, _ mismatch) bool { return gone(name) })
+	maps.DeleteFunc(w.lacking, func(name string, _ mismatch) bool { return gone(name) })
+	for name, id := range w.groups {
 		if id != mine {
-			others[peer], lacking[peer] = false, true
+			others[name], lacking[name] = false, true
 		} else {
-			w.solve(w.lacking, peer, MissingGroup)
+			w.solve(w.lacking, name, peer.MissingGroup)
 		}
 	}
-	for peer := range dissent {
-		if !gone(peer) {
-			others[peer] = true
+	for name := range dissent {
+		if !gone(name) {
+			others[name] = true
 		}
 	}
-	for peer := range w.differ {
-		if !others[peer] {
-			w.solve(w.differ, peer, DifferentLists)
+	for name := range w.differ {
+		if !others[name] {
+			w.solve(w.differ, name, peer.DifferentLists)
 		}
 	}
 	return others, lacking
 }
 
-// solve removes a problem of a peer, if it has it. The caller holds w.mu.
-func (w *configWatch) solve(all map[string]mismatch, peer string, kind ConfigProblem) {
-	if _, ok := all[peer]; ok {
-		delete(all, peer)
-		w.pool.problems.solved(peer, kind)
+// solve removes a mismatch of a peer, and the problem. The caller holds w.mu.
+func (w *configWatch) solve(all map[string]mismatch, name string, kind peer.ConfigProblem) {
+	if _, ok := all[name]; ok {
+		delete(all, name)
+		w.cluster.problems.solved(name, kind)
 	}
 }
 
-// ask asks a peer for its list and its groups. What is not answered is no problem of the
-// configuration.
-func (w *configWatch) ask(peer string, differs, lacks bool) {
-	p := w.pool
-	ctx, cancel := context.WithTimeout(p.life, p.detectionTime())
+// check asks a peer for its list and its groups, and records what differs. No answer is no problem of
+// the configuration.
+func (w *configWatch) check(name string, differs, lacks bool) {
+	c := w.cluster
+	ctx, cancel := context.WithTimeout(c.life, c.detectionTime())
 	defer cancel()
-	difference, answer := p.askDifference(ctx, peer)
+	difference, answer := c.askDifference(ctx, name)
 	if !differs {
 		difference = ""
 	}
 	missing := ""
 	if lacks {
-		missing = w.missing(peer, answer)
+		missing = w.missingGroups(name, answer)
 	}
-	w.found(w.differ, peer, DifferentLists, "the lists of peers differ: %s: want the same list in all processes", difference)
-	w.found(w.lacking, peer, MissingGroup, "it has no group of the name %s: want the same groups in all processes", missing)
+	w.recordMismatch(w.differ, name, peer.DifferentLists, "the lists of peers differ: %s: want the same list in all processes", difference)
+	w.recordMismatch(w.lacking, name, peer.MissingGroup, "it has no group of the name %s: want the same groups in all processes", missing)
 }
 
-// missing returns the names of the groups that a peer lacks by its answer, for people to read.
-// answer is nil if it has not answered: then nothing is known of its groups until it says more.
-// Nor is it of those of an earlier version, which does not say any.
-func (w *configWatch) missing(name string, answer *peer.Changed) string {
-	p := w.pool
-	mine := p.groupsID.Load() // before the groups themselves: of those that come meanwhile it is asked again
+// missingGroups returns the names of the groups that a peer lacks by its answer, as a text. answer is
+// nil if there was none. Then nothing is known of the peer's groups until it says something again.
+// Nor is anything known of the groups of an earlier version, which does not say them.
+func (w *configWatch) missingGroups(name string, answer *peer.Changed) string {
+	c := w.cluster
+	mine := c.groupsID.Load() // before the groups themselves: if one is added meanwhile, the peer is asked again
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if answer == nil || answer.Groups == 0 {
@@ -225,97 +214,62 @@ func (w *configWatch) missing(name string, answer *peer.Changed) string {
 		return ""
 	}
 	w.groups[name], w.asked[name] = answer.Groups, bothGroups{answer.Groups, mine}
-	return quote.Some(quote.All(lacking(slices.Sorted(maps.Keys(*p.groups.Load())), slices.Sorted(slices.Values(answer.GroupNames)))))
+	return quote.Some(quote.All(lacking(slices.Sorted(maps.Keys(*c.groups.Load())), slices.Sorted(slices.Values(answer.GroupNames)))))
 }
 
-// found records what is wrong with a peer; nothing, if what is empty. If it lasts, it is a
-// problem.
-func (w *configWatch) found(all map[string]mismatch, peer string, kind ConfigProblem, format, what string) {
+// recordMismatch records what differs at a peer, and a problem if it has differed for long. An empty
+// what means that nothing differs.
+func (w *configWatch) recordMismatch(all map[string]mismatch, name string, kind peer.ConfigProblem, format, what string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if what == "" {
-		w.solve(all, peer, kind)
+		w.solve(all, name, kind)
 		return
 	}
 	now := clock.Now()
-	m, known := all[peer]
+	m, known := all[name]
 	if !known {
 		m.since = now
 	}
 	m.what = what
-	all[peer] = m
-	if now >= m.since.Plus(min(differAfter, w.pool.handover.time/2)) {
-		w.pool.problems.found(peer, kind, fmt.Errorf(format, what))
+	all[name] = m
+	if now >= m.since.Plus(min(differAfter, w.cluster.handover.time/2)) {
+		w.cluster.problems.found(name, kind, fmt.Errorf(format, what))
 	}
 }
 
-// groupsMissing returns, as an error, which peers lack groups of this process, as far as they
-// can be asked; nil, if none. What is not known yet it looks for at once. The channel is closed
-// when that may have changed.
-func (w *configWatch) groupsMissing() (next <-chan struct{}, err error) {
+// lackingGroups returns which peers lack groups of this process, as an error; nil, if none does. If
+// that is not known of a peer, a look begins at once. The channel is closed when the error may have
+// changed.
+func (w *configWatch) lackingGroups() (next <-chan struct{}, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if unasked := w.unasked(); len(unasked) > 0 && !w.closed {
 		if !w.looking {
 			w.lookIn(0)
 		}
-		return w.over, fmt.Errorf("peers have other groups than this process, and are asked which: %s", quote.Some(unasked))
+		return w.looked, fmt.Errorf("peers have other groups than this process, and are asked which: %s", quote.Some(unasked))
 	}
 	if len(w.lacking) == 0 {
 		return nil, nil
 	}
 	var texts []string
-	for _, peer := range slices.Sorted(maps.Keys(w.lacking)) {
-		texts = append(texts, fmt.Sprintf("%s has no group %s", peer, w.lacking[peer].what))
+	for _, name := range slices.Sorted(maps.Keys(w.lacking)) {
+		texts = append(texts, fmt.Sprintf("%s has no group %s", name, w.lacking[name].what))
 	}
-	return w.over, fmt.Errorf("peers lack groups that this process has: %s", quote.Some(texts))
+	return w.looked, fmt.Errorf("peers lack groups that this process has: %s", quote.Some(texts))
 }
 
-// withDifferences names peers that have another list, each with the difference where that is
-// known.
+// withDifferences returns the names of peers that have another list as a text, each with the
+// difference if it is known.
 func (w *configWatch) withDifferences(peers []string) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	texts := slices.Clone(peers)
-	for i, peer := range texts {
-		if what := w.differ[peer].what; what != "" {
-			texts[i] = fmt.Sprintf("%s (%s)", peer, what)
+	for i, name := range texts {
+		if what := w.differ[name].what; what != "" {
+			texts[i] = fmt.Sprintf("%s (%s)", name, what)
 		}
 	}
 	return quote.Some(texts)
-}
-
-// groupsID stands for the names of groups: equal ones for equal names.
-func groupsID(groups map[string]Group) uint64 {
-	h := xxhash.New()
-	for _, name := range slices.Sorted(maps.Keys(groups)) {
-		h.WriteString(name)
-		h.Write([]byte{0})
-	}
-	return max(h.Sum64(), 1)
-}
-
-// answerGroups says which groups this process has: all their names only if they are asked for.
-func (p *Cluster) answerGroups(answer *peer.Changed, names bool) {
-	answer.Groups = p.groupsID.Load()
-	if !names {
-		return
-	}
-	bytes := 0
-	for _, name := range slices.Sorted(maps.Keys(*p.groups.Load())) {
-		if bytes += len(name) + 8; bytes > mostMembersBytes/2 {
-			return
-		}
-		answer.GroupNames = append(answer.GroupNames, name)
-	}
-}
-
-// AskedForMissing warns that a peer asks for a group that this process does not have. It is
-// one warning, whatever the peers and the names, and none for those that are not on the list.
-func (p *Cluster) AskedForMissing(from, name string) {
-	if p.view.Load().lists(from) {
-		p.problems.degraded(p.self,
-			"peers ask for a group that this process does not have, which is normal for a moment in a deploy that brings it: want the same groups in all processes, each made before Set or Join",
-			fmt.Errorf("%s asks for a group named %s", from, quote.Key(name)))
-	}
 }

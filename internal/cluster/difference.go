@@ -10,39 +10,35 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// mostMembersBytes bounds what an answer says of the members of a view. It fits into
-// mostOverhead, and is enough for a thousand peers.
-const mostMembersBytes = 32 << 10
-
-// difference asks a peer for its view, and returns what it has that this process's view has
-// not, and the other way round, for people to read. It is empty if the views are the same, or
-// if the peer is not in this process's view or does not answer.
-func (p *Cluster) difference(ctx context.Context, peer string) string {
-	difference, _ := p.askDifference(ctx, peer)
+// Reconcile asks a peer with another view which one it has now, and observes the answer. It describes
+// the difference. Empty means that there is none, or that it is not known.
+func (c *Cluster) Reconcile(ctx context.Context, name string) (difference string) {
+	difference, _ = c.askDifference(ctx, name)
 	return difference
 }
 
-// askDifference does what difference does, and returns the answer as well: nil, if there was
-// none.
-func (p *Cluster) askDifference(ctx context.Context, peer string) (difference string, changed *peer.Changed) {
-	h := p.view.Load().has(peer)
-	if h == nil {
+// askDifference asks a peer for its view, and describes what its list has that this process's list has
+// not, and the other way round. The text is empty if the views are the same. It is empty, and changed
+// is nil, if the peer is not in the view or does not answer.
+func (c *Cluster) askDifference(ctx context.Context, name string) (difference string, changed *peer.Changed) {
+	m := c.view.Load().member(name)
+	if m == nil {
 		return "", nil
 	}
-	answer, err := h.change(ctx, Change{Members: true})
+	answer, err := m.send(ctx, peer.Change{Members: true})
 	if err != nil {
 		return "", nil
 	}
-	return p.differenceTo(&answer), &answer
+	return c.differenceTo(&answer), &answer
 }
 
-// differenceTo is the difference to the view of the peer whose answer this is.
-func (p *Cluster) differenceTo(answer *peer.Changed) string {
-	v := p.view.Load()
+// differenceTo describes the difference to the view of the peer whose answer this is.
+func (c *Cluster) differenceTo(answer *peer.Changed) string {
+	v := c.view.Load()
 	if answer.State.View == 0 || answer.State.View == v.id {
 		return ""
 	}
-	mine, theirs := v.members(p.self), p.validMembers(answer.Members)
+	mine, theirs := v.members(c.self), c.validMembers(answer.Members)
 	if len(theirs) == 0 || len(theirs) != answer.Size {
 		return fmt.Sprintf("its list has %s, with the number %x, and this one's %d, with the number %x",
 			sizeOf(answer.Size), answer.State.View, len(mine), v.id)
@@ -57,7 +53,7 @@ func (p *Cluster) differenceTo(answer *peer.Changed) string {
 	return strings.Join(said, "; ")
 }
 
-// members returns the names of the view's peers in order, self being that of this process.
+// members returns the names of all in the view, in order. self is the name of this process.
 func (v *view) members(self string) []string {
 	names := make([]string, len(v.peers))
 	for i, p := range v.peers {
@@ -70,22 +66,9 @@ func (v *view) members(self string) []string {
 	return names
 }
 
-// answerMembers says what is in the view of this process.
-func (p *Cluster) answerMembers(answer *peer.Changed) {
-	members := p.view.Load().members(p.self)
-	answer.Size = len(members)
-	bytes := 0
-	for _, name := range members {
-		if bytes += len(name) + 8; bytes > mostMembersBytes {
-			return
-		}
-		answer.Members = append(answer.Members, name)
-	}
-}
-
-// validMembers returns those of a peer's members that can be peers, in order and each once.
-func (p *Cluster) validMembers(members []string) []string {
-	valid := slices.DeleteFunc(slices.Clone(members), func(name string) bool { return p.transport.Check(name) != nil })
+// validMembers returns those names of a peer's view that can be peers, in order and each once.
+func (c *Cluster) validMembers(members []string) []string {
+	valid := slices.DeleteFunc(slices.Clone(members), func(name string) bool { return c.transport.Check(name) != nil })
 	slices.Sort(valid)
 	return slices.Compact(valid)
 }
@@ -98,7 +81,7 @@ func lacking(names, others []string) []string {
 	})
 }
 
-// sizeOf says how many peers a view has, if that is known.
+// sizeOf says how many peers a view has. 0 is not known.
 func sizeOf(n int) string {
 	if n == 0 {
 		return "a number of peers that is not known"

@@ -89,22 +89,22 @@ type fakeGroup struct {
 	dropAll func() // may be nil
 }
 
-func (g *fakeGroup) Name() string          { return g.name }
-func (g *fakeGroup) Pick(string, int) Peer { return nil }
+func (g *fakeGroup) Name() string               { return g.name }
+func (g *fakeGroup) Pick(string, int) peer.Peer { return nil }
 func (g *fakeGroup) DropAll() {
 	if g.dropAll != nil {
 		g.dropAll()
 	}
 }
-func (g *fakeGroup) Consistent() bool                                      { return true }
-func (g *fakeGroup) ViewChanged(clock.Instant) []Moved                     { return nil }
-func (g *fakeGroup) ServeChange(context.Context, Change) []Holder          { return nil }
-func (g *fakeGroup) TakeOver(context.Context, string, Peer, clock.Instant) {}
-func (g *fakeGroup) Drain(context.Context) error                           { return nil }
-func (g *fakeGroup) HasSnapshot() bool                                     { return false }
-func (g *fakeGroup) Restored() <-chan struct{}                             { return nil }
-func (g *fakeGroup) Save(uint64, func() ([]byte, error)) error             { return nil }
-func (g *fakeGroup) OutdateSnapshot() error                                { return nil }
+func (g *fakeGroup) Consistent() bool                                           { return true }
+func (g *fakeGroup) ViewChanged(clock.Instant) []Moved                          { return nil }
+func (g *fakeGroup) ServeChange(context.Context, peer.Change) []peer.Holder     { return nil }
+func (g *fakeGroup) TakeOver(context.Context, string, peer.Peer, clock.Instant) {}
+func (g *fakeGroup) Drain(context.Context) error                                { return nil }
+func (g *fakeGroup) HasSnapshot() bool                                          { return false }
+func (g *fakeGroup) Restored() <-chan struct{}                                  { return nil }
+func (g *fakeGroup) Save(uint64, func() ([]byte, error)) error                  { return nil }
+func (g *fakeGroup) OutdateSnapshot() error                                     { return nil }
 
 // fakeConfig is one of a pool with its default options, and no limits that a test reaches.
 func fakeConfig() Config {

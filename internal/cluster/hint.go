@@ -12,100 +12,107 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// Anybody can send a request in a peer's name. So what a request says of its sender is a hint,
-// unless it comes with a proof, and a hint changes nothing:
+// Anybody can send a request in a peer's name. So the peer state in a request is a hint, unless it
+// comes with a proof. A hint changes nothing:
 //
-//   - It says what is known: nobody does anything.
-//   - It says something else: this process asks the peer itself, at its address, and what that
-//     answers is a fact. Who sent the hint is answered when that is over, and told if it was
-//     not confirmed (unheard): it must not take its word for heard.
+//   - If it says what is known already, nothing is done.
+//   - Else this process asks the peer itself, at its address, and observes the answer. The sender of
+//     the hint is answered when that is over, and told if the hint was not confirmed
+//     (peer.Changed.Unheard): it must not believe that its state was observed.
 //
-// A proof is a token that this process sends to the peer's address with each request, and
-// nowhere else. A peer that has been asked for anything so far has one, so that as a rule
-// nobody asks.
+// A proof is a token that this process sends to the peer's address with each request, and nowhere
+// else. Peers that have sent each other requests have their tokens, so that as a rule nobody asks.
 
-// token returns what a peer is to send as a proof. It is the same all the time, and nobody
-// can guess it.
-func (p *Cluster) token(peer string) uint64 {
-	sum := sha256.Sum256(append(p.secret[:len(p.secret):len(p.secret)], peer...))
+const (
+	// questionEvery is the shortest time between two questions to one peer.
+	questionEvery = 100 * time.Millisecond
+	// questionsAtOnce is how many peers are asked at the same time.
+	questionsAtOnce = 64
+	// mostAbsent is how many names of absent peers in one state are looked at.
+	mostAbsent = 4096
+)
+
+// token is what a peer expects as a proof.
+type token struct {
+	value   uint64
+	process uint32 // the process that has sent a proof with it; 0: none has
+}
+
+// token returns what a peer has to send as a proof. It is always the same, and nobody can guess it.
+func (c *Cluster) token(name string) uint64 {
+	sum := sha256.Sum256(append(c.secret[:len(c.secret):len(c.secret)], name...))
 	return max(binary.LittleEndian.Uint64(sum[:]), 1)
 }
 
-// proofFor returns what a peer wants to see as a proof; 0, if it has not said.
-func (p *Cluster) proofFor(peer string) uint64 {
-	p.consent.mu.Lock()
-	defer p.consent.mu.Unlock()
-	return p.consent.tokens[peer].value
+// proofFor returns what a peer expects as a proof; 0, if it has not said.
+func (c *Cluster) proofFor(name string) uint64 {
+	c.agreement.mu.Lock()
+	defer c.agreement.mu.Unlock()
+	return c.agreement.tokens[name].value
 }
 
-// proven reports whether a request comes from who answers at the address of the peer that it
-// names as its sender: it has the token, and the process was heard there before, and no other
-// one since. One that ends while the next one runs at its address already is not.
+// proven reports whether a request comes from the process that answers at the address of its
+// sender: it has the token, and no other process was observed there since. A process that ends
+// while the next one runs at its address already is not proven.
 //
-// It keeps the token that comes with the request, but for one without a proof where another
-// one came with a proof of the process that answers there. So a forged one changes nothing
-// among peers that have shown each other theirs.
-func (p *Cluster) proven(from string, req *Change) bool {
-	v := p.view.Load()
+// It also keeps the token in the request. A token without a proof does not replace one that has come
+// with a proof of the process that answers there. So a forged one changes nothing among peers that
+// have sent each other proofs.
+func (c *Cluster) proven(from string, change *peer.Change) bool {
+	v := c.view.Load()
 	if !v.lists(from) {
 		return false
 	}
-	c := &p.consent
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	last, known := c.latest[from]
-	proven := req.Proof == p.token(from) && known && last.process == req.State.Process
-	if value, old := req.Token, c.tokens[from]; value != 0 {
+	a := &c.agreement
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	last, known := a.observed[from]
+	proven := change.Proof == c.token(from) && known && last.process == change.State.Process
+	if value, old := change.Token, a.tokens[from]; value != 0 {
 		switch {
 		case proven:
-			c.tokens[from] = token{value, last.process}
+			a.tokens[from] = token{value, last.process}
 		case old.process == 0 || old.process != last.process:
-			c.tokens[from] = token{value, 0}
+			a.tokens[from] = token{value, 0}
 		}
 	}
 	return proven
 }
 
-// token is what a peer wants to see as a proof.
-type token struct {
-	value   uint64
-	process uint32 // who has shown a proof with it; 0: nobody has
-}
-
-// hear records what a request says of its sender, if that is proven, or asks the sender about
-// it. It reports whether that is known now, and whether the request may have this process wait
-// for others. The caller calls done when the request is answered.
-func (p *Cluster) hear(ctx context.Context, from string, c *Change, proven bool) (heard, waits bool, done func()) {
-	s := &said{State: c.State, anew: c.Announced}
+// observeRequest observes the peer state in a request if it is proven, else asks the sender about
+// it. It reports whether the state is confirmed, and whether the request may wait for others. The
+// caller calls done when the request is answered.
+func (c *Cluster) observeRequest(ctx context.Context, from string, change *peer.Change, proven bool) (confirmed, waits bool, done func()) {
+	s := &peerState{State: change.State, announced: change.Announced}
 	s.Began = 0
 	if proven {
-		p.heard(from, s)
+		c.observe(from, s)
 		return true, true, func() {}
 	}
-	waits = p.unproven.TryAcquire(1)
+	waits = c.unproven.TryAcquire(1)
 	done = func() {
 		if waits {
-			p.unproven.Release(1)
+			c.unproven.Release(1)
 		}
 	}
-	return p.hinted(ctx, from, s, waits), waits, done
+	return c.checkHint(ctx, from, s, waits), waits, done
 }
 
-// hinted asks a peer about itself if s says something new, which need not come from that
-// peer. It waits for the answer if it may. It reports whether the peer is known to be the
-// process that s says, and all is heard that it had to say.
-func (p *Cluster) hinted(ctx context.Context, peer string, s *said, waits bool) bool {
-	v := p.view.Load()
-	if s.View == 0 || peer == p.self || !v.lists(peer) {
+// checkHint asks a peer about itself if s says something new. It waits for the answer if it may. It
+// reports whether the hint is confirmed: the peer is the process that s names, and all that it says
+// was observed.
+func (c *Cluster) checkHint(ctx context.Context, name string, s *peerState, waits bool) bool {
+	v := c.view.Load()
+	if s.View == 0 || name == c.self || !v.lists(name) {
 		return true // it says nothing that counts here
 	}
-	ctx, cancel := context.WithTimeout(ctx, p.detectionTime())
+	ctx, cancel := context.WithTimeout(ctx, c.detectionTime())
 	defer cancel()
 	for first := true; ; first = false {
-		if p.believes(peer, s) {
+		if c.alreadyObserved(name, s) {
 			return true
 		}
-		q, sent := p.question(peer, s, false)
+		q, sent := c.startQuestion(name, s, false)
 		if q == nil || !waits {
 			return false
 		}
@@ -120,159 +127,149 @@ func (p *Cluster) hinted(ctx context.Context, peer string, s *said, waits bool) 
 	}
 }
 
-// believes reports whether s says of a peer what that was heard to say itself.
-func (p *Cluster) believes(peer string, s *said) bool {
-	if slices.ContainsFunc(s.Absent[:min(len(s.Absent), mostAbsentees)], p.Knows) {
+// alreadyObserved reports whether a hint says what was observed of the peer already.
+func (c *Cluster) alreadyObserved(name string, s *peerState) bool {
+	if slices.ContainsFunc(s.Absent[:min(len(s.Absent), mostAbsent)], c.Knows) {
 		return false
 	}
-	p.consent.mu.Lock()
-	defer p.consent.mu.Unlock()
-	last, known := p.consent.latest[peer]
+	c.agreement.mu.Lock()
+	defer c.agreement.mu.Unlock()
+	last, known := c.agreement.observed[name]
 	if !known || last.process != s.Process || last.view != s.View || last.leaving != s.Leaving || last.offering != s.Offering {
 		return false
 	}
-	return !s.anew || s.Process != 0 && last.counted && s.Number <= last.number
+	return !s.announced || s.Process != 0 && last.counted && s.Number <= last.number
 }
 
-// mostAbsentees is how many names of those that are said to be leaving are looked at.
-const mostAbsentees = 4096
-
-// question is a request to a peer to say how it is. There is one at a time for each peer.
+// question asks a peer for its state. Each peer is asked one at a time.
 type question struct {
-	hint     *said         // guarded by p.mu; what somebody said in its name; may be nil
-	absent   bool          // guarded by p.mu; another peer has said that it is leaving
-	sent     bool          // guarded by p.mu
-	answered chan struct{} // closed when it is over
-	err      error         // to be read when answered is closed
-	process  uint32        // likewise: which one has answered
+	hint     *peerState // guarded by c.mu; the hint that is to be confirmed; may be nil
+	absent   bool       // guarded by c.mu; another peer says that this one is leaving
+	sent     bool       // guarded by c.mu
+	answered chan struct{}
+	err      error  // written before answered is closed
+	process  uint32 // likewise; the process that has answered
 }
 
-const (
-	// askEvery is the shortest time between two questions to one peer.
-	askEvery = 100 * time.Millisecond
-	// questionsAtOnce is how many peers are asked at the same time.
-	questionsAtOnce = 64
-)
-
-// question returns the question to a peer that is in progress, and whether it was sent already,
-// or begins one. It returns nil when the pool has ended.
-func (p *Cluster) question(peer string, hint *said, absent bool) (q *question, sent bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed.Load() {
+// startQuestion returns the question to a peer that is in progress, and whether it was sent already,
+// or begins one. nil means that this process has left.
+func (c *Cluster) startQuestion(name string, hint *peerState, absent bool) (q *question, sent bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed.Load() {
 		return nil, false
 	}
-	q = p.questions[peer]
+	q = c.questions[name]
 	if q == nil {
 		q = &question{answered: make(chan struct{})}
-		p.questions[peer] = q
-		p.background.Go(func() { p.ask(peer, q) })
+		c.questions[name] = q
+		c.background.Go(func() { c.sendQuestion(name, q) })
 	}
 	q.absent = q.absent || absent
-	if !q.sent && hint != nil && (q.hint == nil || hint.anew) {
+	if !q.sent && hint != nil && (q.hint == nil || hint.announced) {
 		q.hint = hint
 	}
 	return q, q.sent
 }
 
-// ask asks a peer how it is, and records the answer. What it sends says nothing of this
+// sendQuestion asks a peer for its state, and observes the answer. The request says nothing of this
 // process: else the peer would have to ask back.
-func (p *Cluster) ask(name string, q *question) {
+func (c *Cluster) sendQuestion(name string, q *question) {
 	defer close(q.answered)
-	clock.Pause(p.life, p.untilAsked(name))
-	h, err := (*Member)(nil), p.asks.Acquire(p.life, 1)
+	clock.Pause(c.life, c.questionDelay(name))
+	m, err := (*Member)(nil), c.questionSlots.Acquire(c.life, 1)
 	if err == nil {
-		defer p.asks.Release(1)
-		if h = p.askable(name, q); h == nil {
-			err = errNoPeer
+		defer c.questionSlots.Release(1)
+		if m = c.memberToAsk(name, q); m == nil {
+			err = errNotMember
 		}
 	}
 	if err == nil {
-		// Distance costs several round trips. Who waits for less repeats the hint.
-		ctx, cancel := context.WithTimeout(p.life, p.handshakeTimeout())
+		// A connection takes several round trips. A sender that waits for less repeats the hint.
+		ctx, cancel := context.WithTimeout(c.life, c.handshakeTimeout())
 		defer cancel()
-		question := Change{Question: true, Token: p.token(name), Apart: p.anotherProcess(name, q.hint)}
+		question := peer.Change{Question: true, Token: c.token(name), Apart: c.anotherProcess(name, q.hint)}
 		var changed peer.Changed
-		if changed, err = h.conn.Change(ctx, &question); err == nil {
+		if changed, err = m.conn.Change(ctx, &question); err == nil {
 			q.process = changed.State.Process
-			p.heard(name, p.saidWhenAsked(name, &changed, q.hint))
+			c.observe(name, c.stateWhenAsked(name, &changed, q.hint))
 		}
 	}
 	q.err = err
-	p.mu.Lock()
-	delete(p.questions, name)
+	c.mu.Lock()
+	delete(c.questions, name)
 	absent := q.absent
-	p.mu.Unlock()
+	c.mu.Unlock()
 	if absent && peer.Gone(err) {
-		p.left(name, 0)
+		c.markAbsent(name, 0)
 	}
 }
 
-// anotherProcess reports whether a hint comes from another process than the one that was heard
-// last. Then the link is one to a process that has ended.
-func (p *Cluster) anotherProcess(peer string, hint *said) bool {
-	p.consent.mu.Lock()
-	defer p.consent.mu.Unlock()
-	last, known := p.consent.latest[peer]
+// errNotMember says that a peer is not listed any more.
+var errNotMember = errors.New("it is no peer")
+
+// anotherProcess reports whether a hint comes from another process than the one that was observed
+// last. Then the connections may lead to a process that has ended.
+func (c *Cluster) anotherProcess(name string, hint *peerState) bool {
+	c.agreement.mu.Lock()
+	defer c.agreement.mu.Unlock()
+	last, known := c.agreement.observed[name]
 	return hint != nil && known && last.process != hint.Process
 }
 
-// errNoPeer says that a peer has no part in the view any more.
-var errNoPeer = errors.New("it is no peer")
-
-// untilAsked returns how long it takes until a peer may be asked again.
-func (p *Cluster) untilAsked(peer string) time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	last, asked := p.asked[peer]
+// questionDelay returns the time until a peer may be asked again.
+func (c *Cluster) questionDelay(name string) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	last, asked := c.asked[name]
 	if !asked {
 		return 0
 	}
-	return max(0, time.Duration(last+clock.Instant(askEvery)-clock.Now()))
+	return max(0, time.Duration(last+clock.Instant(questionEvery)-clock.Now()))
 }
 
-// askable returns whom to ask the question that is to be sent now; nil, if there is no such
-// peer any more.
-func (p *Cluster) askable(peer string, q *question) *Member {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+// memberToAsk returns the member of the view, or the absent one, that a question is sent to now. nil
+// means that it is not listed any more.
+func (c *Cluster) memberToAsk(name string, q *question) *Member {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	q.sent = true
-	h := p.view.Load().has(peer)
-	if a := p.absent[peer]; a != nil {
-		h = a.Member
+	m := c.view.Load().member(name)
+	if a := c.absent[name]; a != nil {
+		m = a.Member
 	}
-	if h != nil {
-		p.asked[peer] = clock.Now()
+	if m != nil {
+		c.asked[name] = clock.Now()
 	}
-	return h
+	return m
 }
 
-// saidWhenAsked returns what a peer says of itself when it is asked because of a hint. What of
-// the hint comes from the process that answers is kept, if it cannot be known otherwise.
-func (p *Cluster) saidWhenAsked(name string, changed *peer.Changed, hint *said) *said {
-	s := saidInAnswer(changed)
-	s.answer = false // it was told nothing of this process
+// stateWhenAsked returns the peer state in the answer to a question. If the hint comes from the
+// process that has answered, it adds what only the hint says.
+func (c *Cluster) stateWhenAsked(name string, changed *peer.Changed, hint *peerState) *peerState {
+	s := stateInAnswer(changed)
+	s.answer = false // the question said nothing of this process
 	if hint == nil || hint.Process != s.Process {
 		return s
 	}
-	p.consent.mu.Lock()
-	last := p.consent.latest[name]
-	p.consent.mu.Unlock()
-	// An earlier version does not say when it began to have its view, nor the number of its
+	c.agreement.mu.Lock()
+	last := c.agreement.observed[name]
+	c.agreement.mu.Unlock()
+	// An earlier version says neither when it began to have its view, nor the number of its
 	// departure.
-	s.anew = hint.anew && (s.Began == 0 || last.process != s.Process || !last.counted)
+	s.announced = hint.announced && (s.Began == 0 || last.process != s.Process || !last.counted)
 	if s.Leaving && s.Departure == 0 {
 		s.Departure = hint.Departure
 	}
 	return s
 }
 
-// verify looks after peers of the view of which another one says that they have left. This
-// process may have missed what they said.
-func (p *Cluster) verify(absent []string) {
-	for _, name := range absent[:min(len(absent), mostAbsentees)] { // no lock is held
-		if p.Knows(name) {
-			p.question(name, nil, true)
+// checkAbsent asks those peers of the view that another one names as absent. This process may have
+// missed that they leave.
+func (c *Cluster) checkAbsent(names []string) {
+	for _, name := range names[:min(len(names), mostAbsent)] { // no lock is held
+		if c.Knows(name) {
+			c.startQuestion(name, nil, true)
 		}
 	}
 }

@@ -11,17 +11,19 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// Member is another process of the cluster. It is the Peer of the groups: it adds to what they
-// say to it what this process says of itself, and observes what the other says.
+// Member is another process of the cluster. It is the peer.Peer that groups use: it adds the state of
+// this process to each Change, and observes the state in the answer.
 type Member struct {
 	cluster *Cluster
 	name    string
 	conn    peer.Conn
-	starter peer.Starter // conn, if it is one; or nil
+	starter peer.Starter // conn, if it is one; else nil
 
 	answerer      answerer
-	disagreements atomic.Int64 // times it was heard to have another view
-	untold        atomic.Int64 // an Instant: see tellDeparted; 0: it was told of all changes since it left
+	disagreements atomic.Int64 // how often it was observed with another view
+	// retryAt is an Instant: a departed member that could not be told of a change is told of no
+	// change before. 0 means that it was told of all.
+	retryAt atomic.Int64
 }
 
 func newMember(c *Cluster, name string) *Member {
@@ -31,19 +33,19 @@ func newMember(c *Cluster, name string) *Member {
 	return m
 }
 
-// newToldMember makes one that is told of changes, by connections of their own, and asked for
-// nothing.
-func newToldMember(c *Cluster, name string) *Member {
+// newDetachedMember returns a Member that takes a connection of its own for each request, and is
+// asked for no keys.
+func newDetachedMember(c *Cluster, name string) *Member {
 	m := newMember(c, name)
 	m.starter = nil
 	m.conn.Close(context.Background()) // nothing is in flight
 	return m
 }
 
-// inView reports whether the peer has a part in the view.
+// inView reports whether this Member is in the view. Another one of the same name may be.
 func (m *Member) inView() bool {
 	v := m.cluster.view.Load()
-	return v != nil && v.has(m.name) == m
+	return v != nil && v.member(m.name) == m
 }
 
 // Identity implements peer.Local.
@@ -53,15 +55,15 @@ func (m *Member) Identity() peer.Identity { return m.cluster.Identity() }
 func (m *Member) Answered(by peer.Identity, sent clock.Instant) error {
 	err := m.checkIdentity(by, sent)
 	if err == nil {
-		m.cluster.problems.solved(m.name, WrongProcess, NotAPeer)
+		m.cluster.problems.solved(m.name, peer.WrongProcess, peer.NotAPeer)
 	} else {
-		m.Misconfigured(WrongProcess, err)
+		m.Misconfigured(peer.WrongProcess, err)
 	}
 	return err
 }
 
 // Misconfigured implements peer.Local.
-func (m *Member) Misconfigured(kind ConfigProblem, err error) {
+func (m *Member) Misconfigured(kind peer.ConfigProblem, err error) {
 	if m.inView() {
 		m.cluster.problems.found(m.name, kind, err)
 	}
@@ -73,18 +75,18 @@ func (m *Member) Degraded(what string, err error) { m.cluster.problems.degraded(
 // Counts implements peer.Local.
 func (m *Member) Counts() bool { return m.inView() && !m.cluster.leaving.Load() }
 
-// Name implements Peer.
+// Name implements peer.Peer.
 func (m *Member) Name() string { return m.name }
 
-// Get implements Peer.
-func (m *Member) Get(ctx context.Context, q Query) (Answer, error) {
+// Get implements peer.Peer.
+func (m *Member) Get(ctx context.Context, q peer.Query) (peer.Answer, error) {
 	if m.cluster.closed.Load() { // this process is alone now
-		return Answer{}, &PeerError{Peer: m.name, Err: ErrClosed}
+		return peer.Answer{}, &peer.PeerError{Peer: m.name, Err: peer.ErrClosed}
 	}
 	return m.conn.Get(ctx, &q)
 }
 
-// Starter returns the Conn of the peer, if it can be asked without waiting now; or nil.
+// Starter returns the Conn of the peer if it is a peer.Starter, and keys may be asked for; else nil.
 func (m *Member) Starter() peer.Starter {
 	if m.cluster.closed.Load() {
 		return nil
@@ -92,27 +94,28 @@ func (m *Member) Starter() peer.Starter {
 	return m.starter
 }
 
-// Change implements Peer.
-func (m *Member) Change(ctx context.Context, c Change) ([]Holder, error) {
-	held, _, err := m.tell(ctx, c)
+// Change implements peer.Peer.
+func (m *Member) Change(ctx context.Context, change peer.Change) ([]peer.Holder, error) {
+	held, _, err := m.changeInParts(ctx, change)
 	return held, err
 }
 
-// tell does what Change does, and also returns whether the peer is leaving.
-func (m *Member) tell(ctx context.Context, c Change) (held []Holder, leaving bool, err error) {
-	for keys := c.Keys; ; {
+// changeInParts sends a Change, in several requests if its keys do not fit into one. It also reports
+// whether the peer is leaving.
+func (m *Member) changeInParts(ctx context.Context, change peer.Change) (held []peer.Holder, leaving bool, err error) {
+	for keys := change.Keys; ; {
 		var n, size int
 		for n < len(keys) && (size == 0 || size+len(keys[n]) <= peer.MaxChangeBytes) {
 			size += len(keys[n]) + 8
 			n++
 		}
-		c.Keys, keys = keys[:n], keys[n:]
-		changed, err := m.change(ctx, c)
+		change.Keys, keys = keys[:n], keys[n:]
+		changed, err := m.send(ctx, change)
 		if err != nil {
 			return held, false, err
 		}
 		for _, h := range changed.Holders {
-			held = append(held, m.holder(h))
+			held = append(held, m.checkHolder(h))
 		}
 		if len(keys) == 0 {
 			return held, changed.State.Leaving, nil
@@ -120,32 +123,31 @@ func (m *Member) tell(ctx context.Context, c Change) (held []Holder, leaving boo
 	}
 }
 
-// change sends one Change, with what this process says of itself, and observes what the peer
-// says in its answer.
-func (m *Member) change(ctx context.Context, c Change) (peer.Changed, error) {
-	p := m.cluster
-	c.State = p.say(m.name)
-	c.Token, c.Proof = p.token(m.name), p.proofFor(m.name)
-	changed, err := m.conn.Change(ctx, &c)
+// send sends one Change with the state of this process, and observes the state in the answer.
+func (m *Member) send(ctx context.Context, change peer.Change) (peer.Changed, error) {
+	c := m.cluster
+	change.State = c.stateFor(m.name)
+	change.Token, change.Proof = c.token(m.name), c.proofFor(m.name)
+	changed, err := m.conn.Change(ctx, &change)
 	if changed.State.View == 0 && err != nil { // there was no answer
 		return peer.Changed{}, err
 	}
-	if c.State.Leaving && !changed.Unheard {
-		p.witness(m.name)
+	if change.State.Leaving && !changed.Unheard {
+		c.recordWitness(m.name)
 	}
-	p.heard(m.name, saidInAnswer(&changed))
-	p.watch.saidGroups(m.name, changed.Groups)
+	c.observe(m.name, stateInAnswer(&changed))
+	c.watch.observeGroups(m.name, changed.Groups)
 	if err != nil {
 		return peer.Changed{}, err
 	}
 	return changed, nil
 }
 
-// holder returns what a peer says of one that it could not tell of a change. It may say
-// anything: one that is no peer here counts as that peer itself, and no lease is longer than
-// the longest.
-func (m *Member) holder(said Holder) Holder {
-	held := Holder{Peer: said.Peer, Left: max(0, min(said.Left, lease.Longest)), Reason: quote.Text(said.Reason)}
+// checkHolder returns what the peer says of a holder of copies that it could not tell, within bounds:
+// a holder that is no peer here is replaced by the peer itself, and no lease is longer than the
+// longest.
+func (m *Member) checkHolder(h peer.Holder) peer.Holder {
+	held := peer.Holder{Peer: h.Peer, Left: max(0, min(h.Left, lease.Longest)), Reason: quote.Text(h.Reason)}
 	if !m.cluster.IsPeer(held.Peer) {
 		held.Reason = fmt.Sprintf("of %s it says %s", quote.Key(held.Peer), held.Reason)
 		held.Peer = m.name
@@ -153,12 +155,12 @@ func (m *Member) holder(said Holder) Holder {
 	return held
 }
 
-// part closes the connections to a peer that has no part in the view any more, when what is in
-// flight on them is answered, or ctx has ended. It can still be told of changes.
-func (m *Member) part(ctx context.Context) { m.conn.Close(ctx) }
+// closeConn closes the connections, when what is in flight on them is answered, or ctx has ended. The
+// peer can still be told of changes.
+func (m *Member) closeConn(ctx context.Context) { m.conn.Close(ctx) }
 
 // Conn returns the way to the peer.
 func (m *Member) Conn() peer.Conn { return m.conn }
 
-// Disagreements returns how often the peer was heard to have another view.
+// Disagreements returns how often the peer was observed with another view.
 func (m *Member) Disagreements() int64 { return m.disagreements.Load() }

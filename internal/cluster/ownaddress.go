@@ -14,114 +14,116 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// ownAddress is what is known of the address by which the peers know this process. It asks
-// there itself: a self that was copied from another process would have both believe that
-// they own the same keys, and neither would hear of the other's changes (P8).
+// If a self was copied from another process, both would believe that they own the same keys, and
+// neither would hear of the other's changes (P8). So each process looks at its own address: it sends
+// requests there, and checks that it answers them itself.
+
+// ownAddress is what is known of the address by which the peers know this process.
 type ownAddress struct {
-	pool *Cluster
-	conn peer.Conn // to this process, by the way that its peers have
+	cluster *Cluster
+	conn    peer.Conn // to this process, as its peers reach it
 
 	looked  chan struct{} // closed when the first look is over
-	reached atomic.Bool   // a request came that was sent to this address
-	// wrong says that another process answers there. What is cached under the name of that
-	// one would not be dropped: so nothing is kept.
+	reached atomic.Bool   // a peer has sent a request to this address, and it came here
+	// wrong says that another process answers there. This process would not be told to drop what
+	// it caches: so it caches nothing.
 	wrong atomic.Bool
 
-	mu      sync.Mutex
-	looking bool          // guarded by mu
-	last    clock.Instant // guarded by mu; when the last look began; 0: none has
-	since   clock.Instant // guarded by mu; when the first look began without an answer; 0: there was one
-	answers bool          // guarded by mu; the last look found this process there
-	next    chan struct{} // guarded by mu; closed, and made anew, when found may have changed
-	retry   *time.Timer   // guarded by mu; nil, or of the next look
-	closed  bool          // guarded by mu; no looks any more
+	mu      sync.Mutex // guards the fields below
+	looking bool
+	last    clock.Instant // when the last look began; 0: none has
+	since   clock.Instant // when the first look began without an answer; 0: there was one
+	answers bool          // the last look has found this process there
+	next    chan struct{} // closed, and replaced, when found may have changed
+	retry   *time.Timer   // begins the next look; nil: there was no need for one
+	closed  bool          // there are no more looks
 }
 
 const (
-	// ownLooks is how many requests make a look, one and then the others at the same time.
-	// Where two processes share an address, not each of them leads to the same.
+	// ownLooks is how many requests make a look: one, and then the others at the same time. If two
+	// processes share an address, each request may reach another one.
 	ownLooks = 8
-	// ownLooksAgain is how many do where another process was found: a lucky look must not
-	// make all seem well.
+	// ownLooksAgain is how many requests make a look after another process was found: a look must
+	// not miss it by chance.
 	ownLooksAgain = 32
-	// ownLookEvery is the time between two looks, at least, as long as something is wrong.
+	// ownLookEvery is the least time between two looks, and the time between them as long as
+	// something is wrong.
 	ownLookEvery = time.Second
-	// listenWithin is after what time without an answer it is a problem that there is none.
+	// listenWithin is the time after which it is a problem that nothing answers.
 	listenWithin = 5 * time.Second
 )
 
 func newOwnAddress(c *Cluster) *ownAddress {
-	return &ownAddress{pool: c, conn: newToldMember(c, c.self).conn, looked: make(chan struct{}), next: make(chan struct{})}
+	return &ownAddress{cluster: c, conn: newDetachedMember(c, c.self).conn, looked: make(chan struct{}), next: make(chan struct{})}
 }
 
-// lookAgain looks whether this process is found at its address, unless that was just done.
-func (a *ownAddress) lookAgain() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.last == 0 || clock.Now() >= a.last+clock.Instant(ownLookEvery) {
-		a.begin()
+// lookAgain begins a look, unless the last one began within ownLookEvery.
+func (o *ownAddress) lookAgain() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.last == 0 || clock.Now() >= o.last+clock.Instant(ownLookEvery) {
+		o.begin()
 	}
 }
 
-// begin begins a look, unless one is in progress. The caller holds a.mu.
-func (a *ownAddress) begin() {
-	if a.looking || a.closed || a.pool.stateless {
+// begin begins a look, unless one is in progress. The caller holds o.mu.
+func (o *ownAddress) begin() {
+	if o.looking || o.closed || o.cluster.stateless {
 		return
 	}
-	a.looking, a.last = true, clock.Now()
-	go a.look(a.pool.life)
+	o.looking, o.last = true, clock.Now()
+	go o.look(o.cluster.life)
 }
 
-// end makes no more looks.
-func (a *ownAddress) end() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.closed = true
-	if a.retry != nil {
-		a.retry.Stop()
+// stop ends the looks.
+func (o *ownAddress) stop() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	if o.retry != nil {
+		o.retry.Stop()
 	}
 }
 
-// look asks who answers at the address, and draws the conclusions.
-func (a *ownAddress) look(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, a.pool.handshakeTimeout())
+// look asks who answers at the address, and records it.
+func (o *ownAddress) look(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, o.cluster.handshakeTimeout())
 	defer cancel()
 	looks := ownLooks
-	if a.wrong.Load() {
+	if o.wrong.Load() {
 		looks = ownLooksAgain
 	}
 	found := make([]error, looks)
-	if found[0] = a.ask(ctx); a.others(found[0]) {
+	if found[0] = o.ask(ctx); o.asksMore(found[0]) {
 		var all sync.WaitGroup
 		for i := range found[1:] {
-			all.Go(func() { found[i+1] = a.ask(ctx) })
+			all.Go(func() { found[i+1] = o.ask(ctx) })
 		}
 		all.Wait()
 	} else {
 		found = found[:1]
 	}
-	if a.conclude(worst(found)) { // with no lock held: the user is told what leaves
-		for _, g := range *a.pool.groups.Load() {
+	if o.conclude(worst(found)) { // with no lock held: a group may tell its user what it drops
+		for _, g := range *o.cluster.groups.Load() {
 			g.DropAll()
 		}
 	}
 }
 
-// others reports whether a look makes more requests after its first. Where nothing answers,
-// they would tell no more. Each may be a line in the log of the server there, which may be this
-// process's own that has just begun, or one that has TLS where the address has none.
-func (a *ownAddress) others(first error) bool {
+// asksMore reports whether a look makes more requests after its first. If nothing answers, they would
+// tell no more. And each may be a line in the log of the server there: of this process's own that has
+// just started, or of one that has TLS where the address has none.
+func (o *ownAddress) asksMore(first error) bool {
 	switch {
 	case first == nil:
 		return true
-	case errors.Is(first, peer.ErrNotAPeer): // another process may answer as well
-		return a.pool.problems.of(a.pool.self, NotAPeer) == nil
+	case errors.Is(first, peer.ErrNotAPeer): // another process may answer too
+		return o.cluster.problems.of(o.cluster.self, peer.NotAPeer) == nil
 	}
 	return false
 }
 
-// worst returns the first error of a look that says that another process is there, else the
-// first of all.
+// worst returns the first error of a look that is a peer.ErrWrongPeer, else the first error.
 func worst(found []error) (first error) {
 	for _, err := range found {
 		if errors.Is(err, peer.ErrWrongPeer) {
@@ -132,112 +134,112 @@ func worst(found []error) (first error) {
 	return first
 }
 
-// ask sends one request to the address. The error is an peer.ErrWrongPeer where another process
-// answers, an peer.ErrNotAPeer where something else does.
-func (a *ownAddress) ask(ctx context.Context) error {
-	switch who, err := a.conn.Ping(ctx); {
+// ask sends one request to the address. The error is a peer.ErrWrongPeer if another process answers,
+// and a peer.ErrNotAPeer if something else does.
+func (o *ownAddress) ask(ctx context.Context) error {
+	switch who, err := o.conn.Ping(ctx); {
 	case err != nil:
 		return err
-	case who.Process != a.pool.consent.process && who.Name == a.pool.self:
+	case who.Process != o.cluster.agreement.process && who.Name == o.cluster.self:
 		return fmt.Errorf("%w: another process answers there, and has the same self as this one: give this one its own address, by which its peers reach it", peer.ErrWrongPeer)
-	case who.Process != a.pool.consent.process:
+	case who.Process != o.cluster.agreement.process:
 		return fmt.Errorf("%w: another process answers at the address that this one has as its self, and calls itself %s: want the address of this process, by which its peers reach it", peer.ErrWrongPeer, quote.Key(who.Name))
 	}
 	return nil
 }
 
-// conclude records what a look has found, and reports whether what is cached has to be
-// dropped, because another process was found for the first time.
-func (a *ownAddress) conclude(err error) (drop bool) {
-	p := a.pool
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.looking = false
-	defer a.changed()
+// conclude records what a look has found. It reports whether the groups have to drop all that they
+// cache, because another process was found for the first time.
+func (o *ownAddress) conclude(err error) (drop bool) {
+	c := o.cluster
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.looking = false
+	defer o.changed()
 	select {
-	case <-a.looked:
+	case <-o.looked:
 	default:
-		defer close(a.looked)
+		defer close(o.looked)
 	}
-	if a.closed {
+	if o.closed {
 		return false
 	}
-	shared := len(p.view.Load().others) > 0
-	a.answers = err == nil
+	shared := len(c.view.Load().others) > 0
+	o.answers = err == nil
 	switch {
 	case err == nil:
-		a.since = 0
-		p.problems.solved(p.self, WrongProcess, NotAPeer, NotListening)
-		a.wrong.Store(false)
+		o.since = 0
+		c.problems.solved(c.self, peer.WrongProcess, peer.NotAPeer, peer.NotListening)
+		o.wrong.Store(false)
 		return false
 	case errors.Is(err, peer.ErrWrongPeer):
-		p.problems.solved(p.self, NotAPeer, NotListening)
-		p.problems.found(p.self, WrongProcess, err)
-		drop = !a.wrong.Swap(true)
-	case a.reached.Load(), !shared: // the way to itself need not be the peers'
-		p.problems.solved(p.self, NotAPeer, NotListening)
+		c.problems.solved(c.self, peer.NotAPeer, peer.NotListening)
+		c.problems.found(c.self, peer.WrongProcess, err)
+		drop = !o.wrong.Swap(true)
+	case o.reached.Load(), !shared: // the way to itself need not be that of the peers
+		c.problems.solved(c.self, peer.NotAPeer, peer.NotListening)
 		if !shared {
 			return false
 		}
 	case errors.Is(err, peer.ErrNotAPeer) && !errors.Is(err, peer.ErrGateway):
-		p.problems.found(p.self, NotAPeer, err)
-	case a.since == 0:
-		a.since = clock.Now()
-	case clock.Now() < a.since.Plus(listenWithin):
+		c.problems.found(c.self, peer.NotAPeer, err)
+	case o.since == 0:
+		o.since = clock.Now()
+	case clock.Now() < o.since.Plus(listenWithin):
 	case errors.Is(err, peer.ErrRefused):
-		p.problems.found(p.self, NotListening, fmt.Errorf("nothing answers at the address of this process itself: want its server listening there: %w", err))
-	default: // its name may not be known before it is ready, or it has no way to itself
-		p.problems.degraded(p.self, "this process does not reach its own address, and no peer has reached it: want its server listening there, where peers find it", err)
+		c.problems.found(c.self, peer.NotListening, fmt.Errorf("nothing answers at the address of this process itself: want its server listening there: %w", err))
+	default: // its name may not be resolved before it is ready, or it has no way to itself
+		c.problems.degraded(c.self, "this process does not reach its own address, and no peer has reached it: want its server listening there, where peers find it", err)
 	}
 	wait := ownLookEvery
-	if !a.wrong.Load() && a.since != 0 && clock.Now() < a.since+clock.Instant(ownLookEvery) {
-		wait = ownLookEvery / 10 // it is just about to listen
+	if !o.wrong.Load() && o.since != 0 && clock.Now() < o.since+clock.Instant(ownLookEvery) {
+		wait = ownLookEvery / 10 // it may be about to listen
 	}
-	if a.retry != nil {
-		a.retry.Stop()
+	if o.retry != nil {
+		o.retry.Stop()
 	}
-	a.retry = time.AfterFunc(wait, func() {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		a.begin()
+	o.retry = time.AfterFunc(wait, func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.begin()
 	})
 	return drop
 }
 
-// found reports whether this process answers at its address, as far as is known. The channel
-// is closed when that may have changed.
-func (a *ownAddress) found() (next <-chan struct{}, found bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.next, a.last == 0 || a.answers || a.reached.Load()
+// found reports whether this process answers at its address, or was never looked for. The channel is
+// closed when that may have changed.
+func (o *ownAddress) found() (next <-chan struct{}, found bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.next, o.last == 0 || o.answers || o.reached.Load()
 }
 
-// reach records that a request came that was sent to this address.
-func (a *ownAddress) reach() {
-	if a.reached.Load() || a.reached.Swap(true) {
+// markReached records that a request of a peer came that was sent to this address.
+func (o *ownAddress) markReached() {
+	if o.reached.Load() || o.reached.Swap(true) {
 		return
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.changed()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.changed()
 }
 
-// changed has those look again who wait for found. The caller holds a.mu.
-func (a *ownAddress) changed() {
-	close(a.next)
-	a.next = make(chan struct{})
+// changed closes next, because found may have changed. The caller holds o.mu.
+func (o *ownAddress) changed() {
+	close(o.next)
+	o.next = make(chan struct{})
 }
 
-// wait returns when the first look is over, if one has begun, or ctx has ended.
-func (a *ownAddress) wait(ctx context.Context) {
-	a.mu.Lock()
-	begun := a.last != 0
-	a.mu.Unlock()
+// wait returns when the first look is over, or ctx has ended. It does not wait if none has begun.
+func (o *ownAddress) wait(ctx context.Context) {
+	o.mu.Lock()
+	begun := o.last != 0
+	o.mu.Unlock()
 	if !begun {
 		return
 	}
 	select {
-	case <-a.looked:
+	case <-o.looked:
 	case <-ctx.Done():
 	}
 }

@@ -14,71 +14,72 @@ import (
 
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/quote"
+	"github.com/peercache/peercache/peer"
 )
 
-// problems are what is wrong with the configuration at present. Each is one warning when it
-// is found.
+// problems are what is wrong with the configuration at present. Each is warned of when it is found,
+// and again after warnAgain if it is found again.
 type problems struct {
-	self  string // the base URL of this process
+	self  string // the name of this process
 	log   *slog.Logger
-	count atomic.Int64 // of all
+	count atomic.Int64 // len(all), to be read without mu
 
-	mu     sync.Mutex
-	all    map[problemKey]*ConfigError  // guarded by mu
-	warned map[problemKey]clock.Instant // guarded by mu; the last warning of each
-	next   chan struct{}                // guarded by mu; closed, and made anew, when all changes
+	mu     sync.Mutex // guards the fields below
+	all    map[problemKey]*peer.ConfigError
+	warned map[problemKey]clock.Instant // when each was warned of last
+	next   chan struct{}                // closed, and replaced, when all changes
 }
 
 type problemKey struct {
 	peer string
-	what string // a ConfigProblem's name, or what works, but not as it should
+	what string // the name of a ConfigProblem, or the text of a degradation
 }
 
-// warnAgain is after how long the same is said once more.
+// warnAgain is the time until the same is warned of again.
 const warnAgain = 10 * time.Minute
 
 func newProblems(self string, log *slog.Logger) problems {
 	return problems{
 		self:   self,
 		log:    log,
-		all:    make(map[problemKey]*ConfigError),
+		all:    make(map[problemKey]*peer.ConfigError),
 		warned: make(map[problemKey]clock.Instant),
 		next:   make(chan struct{}),
 	}
 }
 
-// found adds a problem, or what is known of it now.
-func (p *problems) found(peer string, kind ConfigProblem, err error) {
-	key := problemKey{peer, kind.String()}
+// found records a problem, or another error of the same problem.
+func (p *problems) found(name string, kind peer.ConfigProblem, err error) {
+	key := problemKey{name, kind.String()}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.all[key] == nil {
 		defer p.changed()
 	}
-	p.all[key] = &ConfigError{Peer: peer, Problem: kind, Err: err}
-	p.say(key, "the configuration is wrong", err)
+	p.all[key] = &peer.ConfigError{Peer: name, Problem: kind, Err: err}
+	p.warn(key, "the configuration is wrong", err)
 }
 
-// degraded warns of what works, but not as it should. It is no problem in the sense of Ready.
-func (p *problems) degraded(peer, what string, err error) {
+// degraded warns of what works, but not as it should. Ready does not wait for it.
+func (p *problems) degraded(name, what string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.say(problemKey{peer, what}, what, err)
+	p.warn(problemKey{name, what}, what, err)
 }
 
-// say warns, unless it has said the same lately. The caller holds p.mu.
-func (p *problems) say(key problemKey, what string, err error) {
+// warn warns, unless it has warned of the same lately. The caller holds p.mu.
+func (p *problems) warn(key problemKey, what string, err error) {
 	now, last := clock.Now(), p.warned[key]
 	if last != 0 && now < last+clock.Instant(warnAgain) {
-		return // whatever the text: it may have the number of a port in it
+		return // also if the text is another one: it may have the number of a port in it
 	}
 	p.warned[key] = now
-	// In a goroutine: how long a log takes is not known, and callers hold locks.
+	// In a goroutine, because a log may take long, and callers hold locks.
 	go p.log.LogAttrs(context.Background(), slog.LevelWarn, what, slog.String("peer", key.peer), slog.Any("err", err))
 }
 
-// solved removes the problems of a peer that are of these kinds.
-func (p *problems) solved(peer string, kinds ...ConfigProblem) {
+// solved removes the problems of these kinds that a peer has.
+func (p *problems) solved(name string, kinds ...peer.ConfigProblem) {
 	if p.count.Load() == 0 {
 		return
 	}
@@ -86,74 +87,74 @@ func (p *problems) solved(peer string, kinds ...ConfigProblem) {
 	defer p.mu.Unlock()
 	before := len(p.all)
 	for _, kind := range kinds {
-		delete(p.all, problemKey{peer, kind.String()})
+		delete(p.all, problemKey{name, kind.String()})
 	}
 	if len(p.all) < before {
 		p.changed()
 	}
 }
 
-// forget removes what is known of all peers but those that are kept.
-func (p *problems) forget(kept func(peer string) bool) {
+// forget removes the problems of all peers but those that are kept.
+func (p *problems) forget(kept func(name string) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	gone := func(key problemKey) bool { return !kept(key.peer) }
-	maps.DeleteFunc(p.all, func(key problemKey, _ *ConfigError) bool { return gone(key) })
+	maps.DeleteFunc(p.all, func(key problemKey, _ *peer.ConfigError) bool { return gone(key) })
 	maps.DeleteFunc(p.warned, func(key problemKey, _ clock.Instant) bool { return gone(key) })
 	p.changed()
 }
 
-// changed publishes that all has changed. The caller holds p.mu.
+// changed closes next, because all has changed. The caller holds p.mu.
 func (p *problems) changed() {
 	p.count.Store(int64(len(p.all)))
 	close(p.next)
 	p.next = make(chan struct{})
 }
 
-// of returns the problem of a peer and a kind, or nil; the first of any kind, if kind is 0.
-func (p *problems) of(peer string, kind ConfigProblem) *ConfigError {
+// of returns the problem of a kind that a peer has, or nil. A kind of 0 is the first of any kind.
+func (p *problems) of(name string, kind peer.ConfigProblem) *peer.ConfigError {
 	if p.count.Load() == 0 {
 		return nil
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if kind != 0 {
-		return p.all[problemKey{peer, kind.String()}]
+		return p.all[problemKey{name, kind.String()}]
 	}
-	for kind := WrongProcess; kind <= MissingGroup; kind++ {
-		if e := p.all[problemKey{peer, kind.String()}]; e != nil {
+	for kind := peer.WrongProcess; kind <= peer.MissingGroup; kind++ {
+		if e := p.all[problemKey{name, kind.String()}]; e != nil {
 			return e
 		}
 	}
 	return nil
 }
 
-// lasting returns all problems because of which this process is not ready as one error, or
-// nil if there are none. The channel is closed when that has changed. A missing group is no
-// such problem: in a deploy that brings a group, it is missing everywhere.
+// lasting returns all problems because of which this process is not ready, as one error; nil, if
+// there is none. The channel is closed when that has changed. A missing group is no such problem: in
+// a deploy that brings a group, it is missing everywhere.
 func (p *problems) lasting() (<-chan struct{}, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var all configErrors
 	for _, e := range p.all {
-		if e.Problem != MissingGroup {
+		if e.Problem != peer.MissingGroup {
 			all = append(all, e)
 		}
 	}
-	if own := p.all[problemKey{p.self, WrongProcess.String()}]; own != nil {
-		all = configErrors{own} // what it sees of others follows from that
+	if own := p.all[problemKey{p.self, peer.WrongProcess.String()}]; own != nil {
+		all = configErrors{own} // what it sees of others is a consequence of that
 	}
 	if len(all) == 0 {
 		return p.next, nil
 	}
-	slices.SortFunc(all, func(a, b *ConfigError) int {
+	slices.SortFunc(all, func(a, b *peer.ConfigError) int {
 		return cmp.Or(cmp.Compare(a.Peer, b.Peer), cmp.Compare(a.Problem, b.Problem))
 	})
 	return p.next, all
 }
 
-// configErrors are problems as one error, whose text names the first few.
-type configErrors []*ConfigError
+// configErrors are problems as one error. Its text has the first few.
+type configErrors []*peer.ConfigError
 
 func (e configErrors) Error() string {
 	var texts []string
@@ -166,7 +167,7 @@ func (e configErrors) Error() string {
 	return "the configuration is wrong: " + strings.Join(texts, "; ")
 }
 
-// Unwrap returns the problems.
+// Unwrap returns all problems.
 func (e configErrors) Unwrap() []error {
 	errs := make([]error, len(e))
 	for i, one := range e {

@@ -10,27 +10,30 @@ import (
 
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/quote"
+	"github.com/peercache/peercache/peer"
 )
 
-// Ready implements Pool.Ready.
-func (p *Cluster) Ready(ctx context.Context) error {
+// Ready returns nil when this process is warm: a view is in place, the peers were told of it, nothing
+// lasting is wrong with the configuration, and the values that are handed over, or in snapshots, are
+// here. For values it waits no longer than the handover may take. See Pool.Ready.
+func (c *Cluster) Ready(ctx context.Context) error {
 	for {
-		if p.leaving.Load() || p.closed.Load() {
-			return fmt.Errorf("peercache: not ready: %w", ErrClosed)
+		if c.leaving.Load() || c.closed.Load() {
+			return fmt.Errorf("peercache: not ready: %w", peer.ErrClosed)
 		}
-		if p.warm.Load() {
+		if c.ready.Load() {
 			return nil
 		}
-		next, most, missing := p.missing()
+		next, most, missing := c.awaited()
 		if missing == nil {
-			p.warm.Store(true)
+			c.ready.Store(true)
 			return nil
 		}
 		patience := time.NewTimer(most)
 		select {
 		case <-next:
 		case <-patience.C:
-		case <-p.life.Done():
+		case <-c.life.Done():
 		case <-ctx.Done():
 			patience.Stop()
 			return fmt.Errorf("peercache: not ready: %w (%w)", missing, ctx.Err())
@@ -39,46 +42,46 @@ func (p *Cluster) Ready(ctx context.Context) error {
 	}
 }
 
-// missing returns a channel that is closed when what Ready waits for may have changed, how
-// long it waits at most, and for what: nil, if for nothing.
-func (p *Cluster) missing() (next <-chan struct{}, most time.Duration, err error) {
-	given := p.viewed()
+// awaited returns what Ready waits for, as an error; nil, if for nothing. The channel is closed when
+// that may have changed, and Ready asks again after the time most in any case.
+func (c *Cluster) awaited() (next <-chan struct{}, most time.Duration, err error) {
 	select {
-	case <-given:
+	case <-c.viewed:
 	default:
-		return given, p.handover.time, errors.New("no view has come yet")
+		return c.viewed, c.handover.time, errors.New("no view has come yet")
 	}
-	c := &p.consent
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	most = time.Duration(p.view.Load().since.Plus(p.handover.time) - clock.Now())
+	a := &c.agreement
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	v := c.view.Load()
+	most = time.Duration(v.since.Plus(c.handover.time) - clock.Now())
 	select {
-	case <-c.announced:
+	case <-a.announced:
 	default:
-		return c.announced, p.handover.time, errors.New("the peers have not heard of the view")
+		return a.announced, c.handover.time, errors.New("the peers have not heard of the view")
 	}
-	if next, problem := p.problems.lasting(); problem != nil {
-		return next, p.handover.time, problem
+	if next, problem := c.problems.lasting(); problem != nil {
+		return next, c.handover.time, problem
 	}
-	// Until it is known whether something lasts: if it does, that is a problem.
-	undecided := time.Duration(p.view.Load().since.Plus(max(p.handover.time, differAfter+4*watchEvery)) - clock.Now())
-	atOwn, found := p.own.found()
+	// Within this time it is not known yet whether something lasts. If it does, that is a problem.
+	undecided := time.Duration(v.since.Plus(max(c.handover.time, differAfter+4*watchEvery)) - clock.Now())
+	atOwn, found := c.own.found()
 	switch {
-	case len(p.view.Load().others) > 0 && !found && undecided > 0:
-		return atOwn, undecided, fmt.Errorf("this process was not found at its own address, %s: want its server listening there", p.self)
-	case len(c.dissent) > 0 && undecided > 0:
-		return c.next, min(undecided, watchEvery), fmt.Errorf("peers have another list of peers (normal for a moment in a deploy): %s",
-			p.watch.withDifferences(slices.Sorted(maps.Keys(c.dissent))))
+	case len(v.others) > 0 && !found && undecided > 0:
+		return atOwn, undecided, fmt.Errorf("this process was not found at its own address, %s: want its server listening there", c.self)
+	case len(a.dissent) > 0 && undecided > 0:
+		return a.next, min(undecided, watchEvery), fmt.Errorf("peers have another list of peers (normal for a moment in a deploy): %s",
+			c.watch.withDifferences(slices.Sorted(maps.Keys(a.dissent))))
 	case most <= 0:
 		return nil, 0, nil
 	}
-	if next, missing := p.watch.groupsMissing(); missing != nil {
+	if next, missing := c.watch.lackingGroups(); missing != nil {
 		return next, most, missing
 	}
-	if len(c.offering) > 0 {
-		return c.offered, most, fmt.Errorf("peers have values to hand over: %s", quote.SomeKeys(c.offering))
+	if len(a.offering) > 0 {
+		return a.offered, most, fmt.Errorf("peers have values to hand over: %s", quote.SomeKeys(a.offering))
 	}
-	for name, g := range *p.groups.Load() {
+	for name, g := range *c.groups.Load() {
 		if !g.HasSnapshot() {
 			continue
 		}
@@ -89,12 +92,4 @@ func (p *Cluster) missing() (next <-chan struct{}, most time.Duration, err error
 		}
 	}
 	return nil, 0, nil
-}
-
-// viewed returns a channel that is closed when the pool has a view.
-func (p *Cluster) viewed() <-chan struct{} {
-	if p.membership != nil {
-		return p.membership.held
-	}
-	return p.given
 }

@@ -4,39 +4,48 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/peercache/peercache/consistenthash"
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/peer"
 )
 
-// view is the set of peers that this process believes in, and the ring over it.
-// It is immutable. A process that is leaving has a view without itself.
+// The list says who the peers are; the view leaves out those that are leaving. So a view changes
+// when Set or the discovery gives another list (setPeers), when a peer says that it leaves or is
+// back (refreshViewSoon, at a bounded rate), and when this process leaves (refreshView). A new view
+// is announced to the peers, and values are handed over to their new owners.
+
+// view is a set of peers and the ring over it. It is immutable. The view of a process that is
+// leaving is without that process.
 type view struct {
 	ring   *consistenthash.Ring
-	peers  []Peer             // by the ring's index; nil is this process
-	others []Peer             // all but this process
-	named  map[string]*Member // the others, by URL; never written to
+	peers  []peer.Peer        // by the ring's index; nil is this process
+	others []peer.Peer        // all but this process
+	named  map[string]*Member // the others, by name
 	id     uint64             // see viewID
 	since  clock.Instant
-	before *view // the view before, itself without one; nil: this process was alone then
+	// before is the view before, without its own before. nil means that this process was alone,
+	// or owned nothing. It has no peers if it was so long ago that it is forgotten.
+	before *view
 
-	// first says that this is the first view with peers, of a process that had no list before.
-	// Nobody told it of changes then, so what it cached is dropped, and not offered: others
+	// first says that this is the first view with peers of a process that had no list before.
+	// Nobody told it of changes then. So what it cached is dropped, and not handed over: others
 	// would keep it, and a Remove that has returned nil would be undone.
 	first bool
 
-	absent []Peer   // those that were said to be peers, but are leaving
-	gone   []string // their names, with that of this process if it is leaving itself
+	absent      []peer.Peer // the absent members
+	absentNames []string    // their names, and that of this process if it is leaving itself
 
-	// handed is closed when this process has handed over what it does not own any more.
-	// newcomers are peers that were not in a view before, or were not handed all.
-	handed    chan struct{}
-	newcomers map[string]*Member
+	// newcomers are peers that were not in the view before, or were not handed over all.
+	// handedOver is closed when they were.
+	newcomers  map[string]*Member
+	handedOver chan struct{}
 }
 
-// viewID names a view: the same for the same peers, in whatever order.
+// viewID returns a number for a set of peers: the same one for the same peers, in any order.
 func viewID(peers []string) uint64 {
 	h := xxhash.New()
 	for _, name := range slices.Sorted(slices.Values(peers)) {
@@ -46,148 +55,152 @@ func viewID(peers []string) uint64 {
 	return max(h.Sum64(), 1)
 }
 
-// has returns the peer of that name, or nil.
-func (v *view) has(name string) *Member { return v.named[name] }
+// member returns the peer of that name, or nil.
+func (v *view) member(name string) *Member { return v.named[name] }
 
-// lacks reports whether the peer of that name is not in the view because it is leaving.
-func (v *view) lacks(name string) bool {
-	return slices.ContainsFunc(v.absent, func(p Peer) bool { return p.Name() == name })
+// isAbsent reports whether the peer of that name is not in the view because it is leaving.
+func (v *view) isAbsent(name string) bool {
+	return slices.ContainsFunc(v.absent, func(p peer.Peer) bool { return p.Name() == name })
 }
 
-// lists reports whether the peer of that name is in the view, or would be if it were not leaving.
-func (v *view) lists(name string) bool { return v.has(name) != nil || v.lacks(name) }
+// lists reports whether the peer of that name is in the view or absent.
+func (v *view) lists(name string) bool { return v.member(name) != nil || v.isAbsent(name) }
 
-// setPeers makes the list of peers, those that are known to be leaving left out, the view.
-func (p *Cluster) setPeers(peers []string, anew bool) error {
-	if err := p.checkPeers(peers); err != nil {
+// setPeers replaces the list and the view. anew says that nothing is known of the values of the
+// view before: see setView.
+func (c *Cluster) setPeers(peers []string, anew bool) error {
+	if err := c.checkPeers(peers); err != nil {
 		return fmt.Errorf("peercache: %w", err)
 	}
-	p.warnOfReach(peers)
-	first, err := p.list(peers, anew)
+	c.warnOfReach(peers)
+	first, err := c.setList(peers, anew)
 	if first {
-		// No lock is held: a group may tell its user what leaves. A load that begins now keeps
-		// nothing before the peers have heard of this process.
-		for _, g := range *p.groups.Load() {
+		// No lock is held here: a group may tell its user what it drops. A load that begins now
+		// caches nothing before the peers have heard of this process.
+		for _, g := range *c.groups.Load() {
 			g.DropAll()
 		}
 	}
 	return err
 }
 
-// list makes peers the list, and puts the view that follows in place. It reports whether that
-// is the first one, see view.
-func (p *Cluster) list(peers []string, anew bool) (first bool, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed.Load() {
-		return false, fmt.Errorf("peercache: %w", ErrClosed)
+// setList replaces the list, and the view by the one that follows. It reports whether that is the
+// first one, see view.first.
+func (c *Cluster) setList(peers []string, anew bool) (first bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed.Load() {
+		return false, fmt.Errorf("peercache: %w", peer.ErrClosed)
 	}
-	before, listed := p.view.Load(), p.listed
-	p.listed = slices.Clone(peers)
-	if err := p.setView(anew); err != nil {
-		p.listed = listed
+	before, listed := c.view.Load(), c.listed
+	c.listed = slices.Clone(peers)
+	if err := c.setView(anew); err != nil {
+		c.listed = listed
 		return false, err
 	}
-	return p.view.Load().first && !before.first, nil // before is nil only when the pool is made, alone
+	return c.view.Load().first && !before.first, nil // before is nil only in New, and then first is false
 }
 
-// present returns the peers that are listed, but for those that are leaving. p.mu is held.
-func (p *Cluster) present() []string {
+// present returns the listed processes that are not leaving. The caller holds c.mu.
+func (c *Cluster) present() []string {
 	var present []string
-	for _, name := range p.listed {
-		if p.absent[name] == nil && (name != p.self || !p.leaving.Load()) {
+	for _, name := range c.listed {
+		if c.absent[name] == nil && (name != c.self || !c.leaving.Load()) {
 			present = append(present, name)
 		}
 	}
 	if len(present) == 0 {
-		return []string{p.self} // they all end, and each is alone
+		return []string{c.self} // all are leaving, and each is alone
 	}
 	return present
 }
 
-// absentees returns the peers that are listed, but not present, and the names of all that
-// present leaves out. p.mu is held.
-func (p *Cluster) absentees() (absent []Peer, gone []string) {
-	for name, a := range p.absent {
-		if !slices.Contains(p.listed, name) {
+// absentPeers returns the absent members, and the names of all processes that present leaves out.
+// It forgets absent members that are not listed any more. The caller holds c.mu.
+func (c *Cluster) absentPeers() (absent []peer.Peer, names []string) {
+	for name, a := range c.absent {
+		if !slices.Contains(c.listed, name) {
 			a.end()
-			delete(p.absent, name)
+			delete(c.absent, name)
 			continue
 		}
-		absent, gone = append(absent, a), append(gone, name)
+		absent, names = append(absent, a), append(names, name)
 	}
-	if p.leaving.Load() {
-		gone = append(gone, p.self)
+	if c.leaving.Load() {
+		names = append(names, c.self)
 	}
-	return absent, gone
+	return absent, names
 }
 
-// setView makes the view of the peers that are present and puts it in place. If it is made
-// anew, it is as with a process that has just come. p.mu is held.
-func (p *Cluster) setView(anew bool) error {
-	peers := p.present()
-	old := p.view.Load()
+// setView replaces the view by that of the peers that are present. anew says that this process
+// may have missed changes: then it is treated as one that has just started. The caller holds c.mu.
+func (c *Cluster) setView(anew bool) error {
+	peers := c.present()
+	current, old := c.view.Load(), c.view.Load()
 	if anew || old != nil && len(old.others) == 0 && old.before == nil {
 		old = nil // the process was alone
 	}
 	if old != nil && old.id == viewID(peers) {
-		same := *old // but for an absentee that is not listed any more
-		same.absent, same.gone = p.absentees()
-		p.view.Store(&same)
+		same := *old // but for an absent member that is not listed any more
+		same.absent, same.absentNames = c.absentPeers()
+		c.view.Store(&same)
 		return nil
 	}
-	ring, err := p.ring(peers)
+	ring, err := c.ring(peers)
 	if err != nil {
 		return fmt.Errorf("peercache: %w", err)
 	}
-	v := p.viewAfter(old, peers, ring)
-	var left []Peer
-	for name, peer := range p.known {
-		if v.named[name] == nil {
-			left = append(left, peer)
-			p.partLater(peer)
+	var known map[string]*Member
+	if current != nil { // it is, but in New
+		known = current.named
+	}
+	v := c.viewAfter(old, known, peers, ring)
+	var departed []*Member
+	for name, m := range known {
+		if v.member(name) == nil {
+			departed = append(departed, m)
+			c.closeLater(m)
 		}
 	}
-	maps.DeleteFunc(p.asked, func(peer string, _ clock.Instant) bool { return !v.lists(peer) })
-	announced := p.newView(v, left)
-	p.known = v.named
-	p.problems.forget(func(peer string) bool { return peer == p.self || v.named[peer] != nil })
-	p.background.Go(func() {
-		p.announce(v, announced)
-		p.announceAgain(v)
+	maps.DeleteFunc(c.asked, func(name string, _ clock.Instant) bool { return !v.lists(name) })
+	announced := c.replaceView(v, departed)
+	c.problems.forget(func(name string) bool { return name == c.self || v.member(name) != nil })
+	c.background.Go(func() {
+		c.announce(v, announced)
+		c.announceAgain(v)
 	})
-	p.background.Go(func() { p.handOver(v) })
+	c.background.Go(func() { c.handOver(v) })
 	return nil
 }
 
-// viewAfter makes the view of peers that comes after old, which is nil if this process was
-// alone. A peer that was in the view before stays the same Peer. p.mu is held.
-func (p *Cluster) viewAfter(old *view, peers []string, ring *consistenthash.Ring) *view {
+// viewAfter makes the view of peers that comes after old. old is nil if this process was alone, or
+// is treated as if it had been. Peers that are known stay the same Members. The caller holds c.mu.
+func (c *Cluster) viewAfter(old *view, known map[string]*Member, peers []string, ring *consistenthash.Ring) *view {
 	v := &view{
-		ring: ring, peers: make([]Peer, len(peers)), named: make(map[string]*Member, len(peers)), id: viewID(peers),
-		newcomers: make(map[string]*Member), handed: make(chan struct{}),
+		ring: ring, peers: make([]peer.Peer, len(peers)), named: make(map[string]*Member, len(peers)), id: viewID(peers),
+		newcomers: make(map[string]*Member), handedOver: make(chan struct{}),
 	}
-	v.absent, v.gone = p.absentees()
-	served := old != nil
+	v.absent, v.absentNames = c.absentPeers()
+	owned := old != nil
 	select {
-	case <-p.viewed():
-		served = true // alone, but as one that owned all keys
+	case <-c.viewed:
+		owned = true // alone, but as one that owned all keys
 	default:
-		v.first = !served && len(peers) > 1
+		v.first = !owned && len(peers) > 1
 	}
 	for i, name := range peers {
-		if name == p.self {
+		if name == c.self {
 			continue
 		}
-		peer, ok := p.known[name]
+		m, ok := known[name]
 		if !ok {
-			peer = p.peerOf(name)
+			m = c.memberFor(name)
 		}
-		if served && !ok || old != nil && old.offering(name) {
-			v.newcomers[name] = peer
+		if owned && !ok || old != nil && old.mayOffer(name) {
+			v.newcomers[name] = m
 		}
-		v.named[name], v.peers[i] = peer, peer
-		v.others = append(v.others, peer)
+		v.named[name], v.peers[i] = m, m
+		v.others = append(v.others, m)
 	}
 	if old != nil {
 		before := *old
@@ -201,3 +214,110 @@ func (p *Cluster) viewAfter(old *view, peers []string, ring *consistenthash.Ring
 // those that stand in for it. A fetch tries them one after the other, each of which may
 // cost as long as it takes to see that it is not there.
 const Candidates = 3
+
+// replaceView puts a view in place, and begins an epoch of the agreement in the same step. departed
+// are those that were in the view before. The channel is to be closed when the peers were told.
+func (c *Cluster) replaceView(v *view, departed []*Member) (announced chan struct{}) {
+	a := &c.agreement
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.beginEpoch()
+	a.began = a.number + 1
+	v.since = a.since
+	c.view.Store(v)
+	a.dissent, a.agreed, a.snapshot = make(map[string]uint64), make(map[string]bool), nil
+	a.unconfirmed = make(map[string]bool)
+	a.disputed.Store(0)
+	a.announced = make(chan struct{})
+	if a.offered != nil {
+		close(a.offered)
+	}
+	a.offering, a.offered = make(map[string]bool), make(chan struct{})
+	for m, at := range a.departed {
+		if v.since > at.Plus(longestDeparted) || v.member(m.name) != nil {
+			delete(a.departed, m)
+		}
+	}
+	var names []string
+	for _, m := range departed {
+		a.departed[m] = v.since
+		names = append(names, m.name)
+	}
+	c.logs.recordDeparted(names)
+	maps.DeleteFunc(a.observed, func(name string, _ observation) bool { return !v.lists(name) })
+	maps.DeleteFunc(a.tokens, func(name string, _ token) bool { return !v.lists(name) })
+	return a.announced
+}
+
+// Before returns the peer that owned key in the view before, and when the view changed. nil means
+// that it was this process, or is not known.
+func (c *Cluster) Before(key string) (peer.Peer, clock.Instant) {
+	v := c.view.Load()
+	if c.stateless {
+		return nil, 0
+	}
+	if v.before == nil {
+		// The keys of a process that has just started were those of the next one on the ring.
+		return c.Pick(key, 1), v.since
+	}
+	if v.before.peers == nil { // so long ago that it is forgotten
+		return nil, v.since
+	}
+	return v.before.peers[v.before.ring.OwnerIndex(key)], v.since
+}
+
+// refreshView replaces the view if other peers are present than before. The caller holds c.mu.
+func (c *Cluster) refreshView() {
+	if c.closed.Load() {
+		return
+	}
+	if err := c.setView(false); err != nil { // the names were checked when they were listed
+		c.log.Error("a peer has left or is back, and the last view stands", "err", err)
+	}
+}
+
+// changeRate bounds how often the view changes because of what peers say. A change costs each
+// process a message to all others. The mu of the cluster guards it.
+type changeRate struct {
+	perSecond int
+	available float64       // changes that may happen at once
+	updated   clock.Instant // when available was computed; 0: never
+	waiting   bool          // a goroutine waits to make the next change
+}
+
+// reserve returns how long a change has to wait. Zero means that it may happen now, and counts.
+func (r *changeRate) reserve() time.Duration {
+	now, most := clock.Now(), float64(r.perSecond)
+	if r.updated == 0 {
+		r.available = most
+	} else {
+		r.available = min(most, r.available+most*time.Duration(now-r.updated).Seconds())
+	}
+	r.updated = now
+	if r.available >= 1 {
+		r.available--
+		return 0
+	}
+	return time.Duration((1 - r.available) / most * float64(time.Second))
+}
+
+// refreshViewSoon does what refreshView does: at once if there were few changes lately, else later,
+// together with other changes. The caller holds c.mu.
+func (c *Cluster) refreshViewSoon() {
+	if c.viewRate.waiting || c.closed.Load() {
+		return
+	}
+	wait := c.viewRate.reserve()
+	if wait == 0 {
+		c.refreshView()
+		return
+	}
+	c.viewRate.waiting = true
+	c.background.Go(func() {
+		clock.Pause(c.life, wait)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.viewRate.waiting = false
+		c.refreshViewSoon()
+	})
+}

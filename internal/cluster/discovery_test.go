@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/discovery"
+	"github.com/peercache/peercache/peer"
 )
 
 // told is a Discovery that a test tells what to report.
@@ -137,7 +138,7 @@ func TestJoin(t *testing.T) {
 		if err := shutdown(t.Context(), j.Cluster); err != nil {
 			t.Error(err)
 		}
-		if err := j.Join(t.Context()); !errors.Is(err, ErrClosed) {
+		if err := j.Join(t.Context()); !errors.Is(err, peer.ErrClosed) {
 			t.Errorf("Join after Shutdown: error %v: want ErrClosed", err)
 		}
 	})
@@ -155,7 +156,7 @@ func TestJoinWaits(t *testing.T) {
 
 		j = newJoining(t, nil)
 		time.AfterFunc(time.Minute, func() { shutdown(t.Context(), j.Cluster) })
-		if err := j.Join(t.Context()); !errors.Is(err, ErrClosed) {
+		if err := j.Join(t.Context()); !errors.Is(err, peer.ErrClosed) {
 			t.Errorf("Join when Shutdown came: error %v: want ErrClosed", err)
 		}
 	})

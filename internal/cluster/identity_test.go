@@ -35,7 +35,7 @@ func TestTwoProcessesAtOneAddress(t *testing.T) {
 				two := false
 				for _, by := range test.answers {
 					time.Sleep(time.Second)
-					_, _, two = a.heard(by.process, clock.Now()-clock.Instant(by.took))
+					_, _, two = a.observe(by.process, clock.Now()-clock.Instant(by.took))
 				}
 				if two != test.two {
 					t.Errorf("%v: reports %v: want %v", test.answers, two, test.two)

@@ -152,13 +152,13 @@ func TestLoopbackAmongOthers(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var log bytes.Buffer
-			p := newFake(t, c.self, new(fakeNet), func(cfg *Config) { cfg.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+			cluster := newFake(t, c.self, new(fakeNet), func(cfg *Config) { cfg.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 			for n := range 2 {
-				if err := p.Set(slices.Concat([]string{c.self}, c.peers[n*(len(c.peers)-1):])); err != nil {
+				if err := cluster.Set(slices.Concat([]string{c.self}, c.peers[n*(len(c.peers)-1):])); err != nil {
 					t.Error(err)
 				}
 			}
-			shutdown(t.Context(), p)
+			shutdown(t.Context(), cluster)
 			synctest.Wait() // it may be said in other goroutines
 			said := 0
 			for line := range strings.Lines(log.String()) {
