@@ -58,6 +58,7 @@ type placement struct {
 
 	consistent bool // see WithConsistency
 	standIn    time.Duration
+	pullTime   time.Duration // for which a load waits for the previous owner
 	// changed is nil before the first change of a key in a view that is new.
 	changed atomic.Pointer[changedKeys]
 	planted failpoint.Bug
