@@ -43,14 +43,14 @@ func (c *Cluster) differenceTo(answer *peer.Changed) string {
 		return fmt.Sprintf("its list has %s, with the number %x, and this one's %d, with the number %x",
 			sizeOf(answer.Size), answer.State.View, len(mine), v.id)
 	}
-	var said []string
+	var texts []string
 	if more := lacking(theirs, mine); len(more) > 0 {
-		said = append(said, quote.Some(more)+quote.IsOrAre(more)+"in its list and not in this one's")
+		texts = append(texts, quote.Some(more)+quote.IsOrAre(more)+"in its list and not in this one's")
 	}
 	if more := lacking(mine, theirs); len(more) > 0 {
-		said = append(said, quote.Some(more)+quote.IsOrAre(more)+"in this one's list and not in its")
+		texts = append(texts, quote.Some(more)+quote.IsOrAre(more)+"in this one's list and not in its")
 	}
-	return strings.Join(said, "; ")
+	return strings.Join(texts, "; ")
 }
 
 // members returns the names of all in the view, in order. self is the name of this process.

@@ -106,7 +106,7 @@ func (g *fakeGroup) Restored() <-chan struct{}                                  
 func (g *fakeGroup) Save(uint64, func() ([]byte, error)) error                  { return nil }
 func (g *fakeGroup) OutdateSnapshot() error                                     { return nil }
 
-// fakeConfig is one of a pool with its default options, and no limits that a test reaches.
+// fakeConfig returns a Config with the default options of a pool, and no limits that a test reaches.
 func fakeConfig() Config {
 	return Config{
 		Detection: 500 * time.Millisecond, MaxPeers: 4096, MaxUnproven: 64, ViewChangeRate: 1 << 20,

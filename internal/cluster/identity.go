@@ -15,12 +15,12 @@ import (
 // wrong configuration shows: two processes at one address, two addresses of one process, a process
 // of another cluster.
 
-// Identity implements peer.Local and peer.Process.
+// Identity returns what this process says of itself with each request and each response.
 func (c *Cluster) Identity() peer.Identity {
 	return peer.Identity{Name: c.self, Process: c.agreement.process, Cluster: c.name}
 }
 
-// Accept implements peer.Process. A request that does not fit this process is a hint that its own
+// Accept returns the Handler of a request, see peer.Process. A request that does not fit this process is a hint that its own
 // address may be wrong: the address is checked.
 func (c *Cluster) Accept(from peer.Identity, to string) (peer.Handler, error) {
 	switch {
@@ -37,9 +37,6 @@ func (c *Cluster) Accept(from peer.Identity, to string) (peer.Handler, error) {
 	}
 	return c.handler(from.Name), nil
 }
-
-// Degraded implements peer.Local.
-func (c *Cluster) Degraded(name, what string, err error) { c.problems.degraded(name, what, err) }
 
 // checkIdentity returns an error if the process that has answered is not this peer. The request was
 // sent at that instant.
