@@ -142,8 +142,7 @@ type Cluster struct {
 	pace       *breaker.Pace // of the attempts to reach peers that are away
 	logs       changeLogs
 	membership *membership // nil: there is no discovery, and Set gives the lists
-	// viewed is closed when Set, or a report of the discovery, has put a view in place that holds
-	// this process.
+	// viewed is closed when Set has given a list, or the discovery a view of which nothing is wrong.
 	viewed     chan struct{}
 	markViewed func() // closes viewed, once
 	ready      atomic.Bool

@@ -126,7 +126,7 @@ func (w *configWatch) look() {
 	}
 }
 
-// unasked returns the peers that have other groups than this process, and whose names are not known.
+// unasked returns the peers that have other groups than this process, with names that are not known.
 // The caller holds w.mu.
 func (w *configWatch) unasked() (peers []string) {
 	mine := w.cluster.groupsID.Load()

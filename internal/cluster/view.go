@@ -136,7 +136,11 @@ func (c *Cluster) absentPeers() (absent []peer.Peer, names []string) {
 // may have missed changes: then it is treated as one that has just started. The caller holds c.mu.
 func (c *Cluster) setView(anew bool) error {
 	peers := c.present()
-	current, old := c.view.Load(), c.view.Load()
+	old := c.view.Load() // nil in New
+	var known map[string]*Member
+	if old != nil {
+		known = old.named
+	}
 	if anew || old != nil && len(old.others) == 0 && old.before == nil {
 		old = nil // the process was alone
 	}
@@ -149,10 +153,6 @@ func (c *Cluster) setView(anew bool) error {
 	ring, err := c.ring(peers)
 	if err != nil {
 		return fmt.Errorf("peercache: %w", err)
-	}
-	var known map[string]*Member
-	if current != nil { // it is, but in New
-		known = current.named
 	}
 	v := c.viewAfter(old, known, peers, ring)
 	var departed []*Member
