@@ -264,5 +264,5 @@ func (a *Agreement) Changing(d time.Duration) bool {
 // owner of any key.
 func (a *Agreement) Confirmed(p peer.Peer) bool { return a.agreed == nil || a.agreed[p.Name()] }
 
-// Doubtful returns since when a peer has been known to have another view. Zero means that none has.
-func (c *Cluster) Doubtful() clock.Instant { return clock.Instant(c.agreement.disputed.Load()) }
+// DisputedSince returns since when there has been a dissenter all the time. Zero means that there is none.
+func (c *Cluster) DisputedSince() clock.Instant { return clock.Instant(c.agreement.disputed.Load()) }

@@ -231,8 +231,8 @@ func (c *Cluster) Self() string { return c.self }
 // Closed reports whether Leave has ended: the list does not change any more.
 func (c *Cluster) Closed() bool { return c.closed.Load() }
 
-// NoteChange records a change in the change logs.
-func (c *Cluster) NoteChange(change *peer.Change) { c.logs.record(change) }
+// RecordChange records a change in the change logs.
+func (c *Cluster) RecordChange(change *peer.Change) { c.logs.record(change) }
 
 // Misplaced reports whether another process answers at the address of this one. Then this process
 // hears of no changes, and must cache nothing.
