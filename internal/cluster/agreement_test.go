@@ -9,8 +9,8 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// An Agreement does not change when more peers are observed. To observe a view that a peer is known
-// to have costs no memory, however many peers there are.
+// An Agreement does not change when more peers are observed. To observe a view that a peer is
+// known to have costs no memory, however many peers there are.
 func TestP8AgreementIsASnapshot(t *testing.T) {
 	const peers = 1000
 	c := newFake(t, "http://self", new(fakeNet), nil)
@@ -41,8 +41,8 @@ func TestP8AgreementIsASnapshot(t *testing.T) {
 	}
 }
 
-// What a peer answered before its view changed may arrive after its announcement of the new view. Then
-// the announcement counts.
+// What a peer answered before its view changed may arrive after its announcement of the new
+// view. Then the announcement counts.
 func TestP8LateAnswerIsNoDissent(t *testing.T) {
 	c, self, name := silentPair(t)
 	c.background.Wait()
@@ -74,8 +74,8 @@ func TestP8LateAnswerIsNoDissent(t *testing.T) {
 	}
 }
 
-// What a peer said before it left may arrive later, or at the same time. The peer stays absent, until
-// another process says something at its address.
+// What a peer said before it left may arrive later, or at the same time. The peer stays absent,
+// until another process says something at its address.
 func TestLateStateOfAnAbsentPeer(t *testing.T) {
 	c, _, name := silentPair(t)
 	defer shutdown(t.Context(), c)
@@ -98,7 +98,8 @@ func TestLateStateOfAnAbsentPeer(t *testing.T) {
 	}
 }
 
-// A state that names absent processes which are not members does not wait for a change of the view.
+// A state that names absent processes which are not members does not wait for a change of the
+// view.
 func TestP10AbsentNonMembers(t *testing.T) {
 	c, self, other := silentPair(t)
 	defer shutdown(t.Context(), c)

@@ -169,8 +169,8 @@ func TestRegainedLogs(t *testing.T) {
 	}
 }
 
-// While a process has lapsed, others may make changes without it: then it answers with no log from
-// before. The time before its first view does not count.
+// While a process has lapsed, others may make changes without it: then it answers with no log
+// from before. The time before its first view does not count.
 func TestChangeLogsOfALapse(t *testing.T) {
 	self := "http://127.0.0.1:1"
 	static, err := discovery.Static(self)

@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// A peer that leaves and comes back, again and again, is the same Member with one Conn, and changes
-// the view no more often than is allowed. When it has left for good, nothing of it is kept.
+// A peer that leaves and comes back, again and again, is the same Member with one Conn, and
+// changes the view no more often than is allowed. When it has left for good, nothing of it is
+// kept.
 func TestPeerThatComesAndGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		self, name := "http://self", "http://peer"

@@ -10,16 +10,16 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// Reconcile asks a peer with another view which one it has now, and observes the answer. It describes
-// the difference. Empty means that there is none, or that it is not known.
+// Reconcile asks a peer with another view which one it has now, and observes the answer. It
+// describes the difference. Empty means that there is none, or that it is not known.
 func (c *Cluster) Reconcile(ctx context.Context, name string) (difference string) {
 	difference, _ = c.askDifference(ctx, name)
 	return difference
 }
 
-// askDifference asks a peer for its view, and describes what its list has that this process's list has
-// not, and the other way round. The text is empty if the views are the same. It is empty, and changed
-// is nil, if the peer is not in the view or does not answer.
+// askDifference asks a peer for its view, and describes what its list has that this process's
+// list has not, and the other way round. The text is empty if the views are the same. It is
+// empty, and changed is nil, if the peer is not in the view or does not answer.
 func (c *Cluster) askDifference(ctx context.Context, name string) (difference string, changed *peer.Changed) {
 	m := c.view.Load().member(name)
 	if m == nil {

@@ -6,8 +6,8 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// A request is proven by the token that was sent to the peer's address, if it comes from the process
-// that was observed there last.
+// A request is proven by the token that was sent to the peer's address, if it comes from the
+// process that was observed there last.
 func TestProof(t *testing.T) {
 	cluster, self, name := silentPair(t)
 	defer shutdown(t.Context(), cluster)
