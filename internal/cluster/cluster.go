@@ -52,7 +52,7 @@ type Group interface {
 	OutdateSnapshot() error
 }
 
-// Config is how a cluster behaves. All fields are set, but for Name and Discovery.
+// Config is how a cluster behaves. Name, Filters and Discovery may be empty.
 type Config struct {
 	Name           string // see WithCluster; may be empty
 	Detection      time.Duration
