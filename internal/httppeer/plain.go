@@ -60,7 +60,10 @@ func (c *conn) getPlain(ctx context.Context, q *peer.Query) (a peer.Answer, err 
 			return peer.Answer{}, fmt.Errorf("peer %s: %w: its server ends requests before they are answered: %w", c.url, context.DeadlineExceeded, err)
 		}
 	}
-	if ctx.Err() == nil && !errors.Is(err, peer.ErrSilent) { // else it is judged already
+	switch {
+	case ctx.Err() != nil && peer.Unreachable(err): // the end of who asks is no failure of the peer
+		return peer.Answer{}, ctx.Err()
+	case ctx.Err() == nil && !errors.Is(err, peer.ErrSilent): // else it is judged already
 		c.judge(err)
 	}
 	return a, err
@@ -236,6 +239,9 @@ func (c *conn) callOnce(ctx context.Context, method, path string, body []byte, m
 	httpResp.Body = beatingBody{httpResp.Body, &c.pulse}
 	data, err := readBody(httpResp, int64(maxValue)+peer.MaxOverhead)
 	received = len(data)
+	if errors.Is(err, errTooLong) && maxValue > 0 { // an answer, and asking again would not make it smaller
+		return fmt.Errorf("%w: peer %s: %w, with a value of at most %d", peer.ErrValueSize, c.url, err, maxValue)
+	}
 	if err != nil {
 		return &peer.PeerError{Peer: c.url, Err: lost(ctx, err)}
 	}
@@ -252,10 +258,13 @@ func (c *conn) callOnce(ctx context.Context, method, path string, body []byte, m
 // says, in bytes.
 const mostTrusted = 1 << 20
 
+// errTooLong says that a response is longer than its reader takes.
+var errTooLong = errors.New("the response is too long")
+
 // readBody reads the body of a response of at most limit bytes.
 func readBody(resp *http.Response, limit int64) ([]byte, error) {
 	if resp.ContentLength > limit {
-		return nil, fmt.Errorf("a response of %d bytes: want at most %d", resp.ContentLength, limit)
+		return nil, fmt.Errorf("%w: %d bytes, want at most %d", errTooLong, resp.ContentLength, limit)
 	}
 	var buf bytes.Buffer
 	if resp.ContentLength > 0 {
@@ -265,7 +274,7 @@ func readBody(resp *http.Response, limit int64) ([]byte, error) {
 	}
 	n, err := buf.ReadFrom(io.LimitReader(resp.Body, limit+1))
 	if err == nil && n > limit {
-		err = fmt.Errorf("a response of more than %d bytes", limit)
+		err = fmt.Errorf("%w: more than %d bytes", errTooLong, limit)
 	}
 	return buf.Bytes(), err
 }
