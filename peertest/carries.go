@@ -81,11 +81,12 @@ func queryIsWhole(t testing.TB, h Harness) {
 						continue
 					}
 					expect := want
-					if h.lacks(QueryFields) {
-						expect = peer.Query{Group: want.Group, Key: want.Key}
-					}
-					if what == "Load" && w.name == "Start of many keys" {
+					if what == "Load" && w.name == "Start of many keys" && !p.plain.Load() {
 						expect.Digest = "" // who answers for a batch has those of Hit
+					}
+					if h.lacks(QueryFields) {
+						expect = got[i]
+						expect.Group, expect.Key = want.Group, want.Key
 					}
 					if got[i] != expect {
 						t.Errorf("%s: %s got %+v, want %+v", w.name, what, got[i], expect)
@@ -130,13 +131,19 @@ func answerIsWhole(t testing.TB, h Harness) {
 				if h.lacks(QueryFields) {
 					got.Noted = answer.Noted // no promise
 				}
-				if err != nil || !bytes.Equal(got.Value, answer.Value) || got.TTL != answer.TTL || got.Noted != answer.Noted || got.Unchanged != answer.Unchanged {
+				if err != nil || !bytes.Equal(got.Value, answer.Value) || !sameTTL(got.TTL, answer.TTL) || got.Noted != answer.Noted || got.Unchanged != answer.Unchanged {
 					t.Errorf("%s, answer %d, cached %v: %d bytes, TTL %v, noted %v, unchanged %v, %v: want %d bytes, %v, %v, %v", w.name, i, cached,
 						len(got.Value), got.TTL, got.Noted, got.Unchanged, err, len(answer.Value), answer.TTL, answer.Noted, answer.Unchanged)
 				}
 			}
 		}
 	}
+}
+
+// sameTTL compares TTLs. One of more than a hundred years is without end, however long.
+func sameTTL(a, b time.Duration) bool {
+	const endless = 100 * 365 * 24 * time.Hour
+	return max(-endless, min(a, endless)) == max(-endless, min(b, endless))
 }
 
 // valuesAreCopied has both sides change what they have.
@@ -337,7 +344,7 @@ func boundedChanged(t testing.TB, h Harness) {
 		}
 	}
 	answer = peer.Changed{}
-	p.works("after absurd answers")
+	p.recovers("after absurd answers, for which a transport may hold back")
 }
 
 // boundedValue asks for less than the value has.
@@ -426,8 +433,11 @@ func batches(t testing.TB, h Harness) {
 		w := newWaiter(len(r.Keys))
 		r.Waiter = w
 		n := startAll(t, s, r)
+		if n == 0 && from == 0 {
+			return // it need not
+		}
 		if n == 0 {
-			t.Fatal("Start takes no keys")
+			t.Fatalf("Start takes no more keys after %d of %d", from, keys)
 		}
 		for i := range n {
 			waiters = append(waiters, w)
