@@ -158,28 +158,19 @@ func ownContext(t testing.TB, h Harness) {
 		},
 	} {
 		ctx, cancel := context.WithCancel(context.Background())
-		left := make(chan error, 1)
-		go func() { left <- ask(ctx) }()
+		left := leaving(ctx, ask)
 		come(key)
 		cancel()
-		select {
-		case err := <-left:
-			if !errors.Is(err, context.Canceled) || key == "leaves" && peer.Unreachable(err) {
-				t.Errorf("%s: %v after its context was canceled, want context.Canceled, and no *peer.PeerError", key, err)
-			}
-		case <-time.After(patience / 2):
+		if err, ok := left(); !ok {
 			t.Errorf("%s: it went on waiting after its context had ended", key)
+		} else if !errors.Is(err, context.Canceled) || key == "leaves" && peer.Unreachable(err) {
+			t.Errorf("%s: %v after its context was canceled, want context.Canceled, and no *peer.PeerError", key, err)
 		}
-		if key == "leaves" {
-			go func() { left <- ask(ctx) }()
-			select {
-			case err := <-left:
-				if err == nil {
-					t.Errorf("%s: an answer where the context had ended before", key)
-				}
-			case <-time.After(patience / 2):
-				t.Errorf("%s: it waits where the context had ended before", key)
-			}
+		if key != "leaves" {
+			continue
+		}
+		if err, ok := leaving(ctx, ask)(); !ok || err == nil {
+			t.Errorf("%s: it waits, or has an answer, where the context had ended before", key)
 		}
 	}
 	if err := <-gone; err != nil {
@@ -187,8 +178,26 @@ func ownContext(t testing.TB, h Harness) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 	defer cancel()
-	if _, err := p.conn.Get(ctx, &peer.Query{Group: "g", Key: "late"}); !errors.Is(err, context.DeadlineExceeded) || peer.Unreachable(err) {
+	late := leaving(ctx, func(ctx context.Context) error {
+		_, err := p.conn.Get(ctx, &peer.Query{Group: "g", Key: "late"})
+		return err
+	})
+	if err, _ := late(); !errors.Is(err, context.DeadlineExceeded) || peer.Unreachable(err) {
 		t.Errorf("after a deadline of the context: %v, want context.DeadlineExceeded, and no *peer.PeerError", err)
+	}
+}
+
+// leaving asks in a goroutine. What it returns waits for that, for a time.
+func leaving(ctx context.Context, ask func(context.Context) error) (wait func() (err error, ok bool)) {
+	left := make(chan error, 1)
+	go func() { left <- ask(ctx) }()
+	return func() (error, bool) {
+		select {
+		case err := <-left:
+			return err, true
+		case <-time.After(patience / 2):
+			return nil, false
+		}
 	}
 }
 

@@ -373,7 +373,7 @@ func (p *pair) works(when string) {
 	if _, err := p.get("good"); err != nil {
 		p.t.Errorf("%s, Get: %v", when, err)
 	}
-	if _, err := p.conn.Change(within(p.t), &peer.Change{Group: "g", Question: true}); err != nil && peer.Unreachable(err) {
+	if _, err := p.conn.Change(within(p.t), &peer.Change{Group: "g", Question: true}); err != nil {
 		p.t.Errorf("%s, Change: %v", when, err)
 	}
 }

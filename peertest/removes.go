@@ -79,10 +79,11 @@ func (w *writers) write(key string, random *rand.Rand) {
 	w.read(key, v)
 }
 
-// removed changes keys in a settled cluster.
+// removed changes keys in a settled cluster, which is larger than the owner of a key and those that
+// stand in for it: the others hear of a change because they hold copies.
 func removed(t testing.TB, h Harness) {
 	o := newOrigin()
-	nodes := newNodes(t, h, 3, o)
+	nodes := newNodes(t, h, 6, o)
 	w := &writers{t: t, origin: o, kinds: 3}
 	w.use(nodes...)
 	if h.lacks(QueryFields) { // nobody knows who holds copies: the owner hears of it
