@@ -43,7 +43,8 @@ type Query struct {
 	// What follows is not sent.
 
 	// MaxBytes is the largest value that the one who asks takes. A transport need not read
-	// more than that, and what else a message has (MaxOverhead). Zero is MaxValueBytes.
+	// more than that, and what else a message has (MaxOverhead): a larger value is an error
+	// that is ErrValueSize, the peer's answer. Zero is MaxValueBytes.
 	MaxBytes int
 	// Timeout is for how long a peer is waited for that gives signs of life. Zero is as long
 	// as the context says.

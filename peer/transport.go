@@ -31,7 +31,8 @@ type Transport interface {
 // A Conn is the way to one peer. Its methods are called concurrently, and return when ctx ends.
 //
 // An error that is, or wraps, a *PeerError says that the peer could not be reached, or is not
-// the peer that was asked for. Every other error, but ctx's, is the peer's answer (P6).
+// the peer that was asked for. Every other error, but ctx's, is the peer's answer (P6). When ctx
+// has ended, the error of Get is ctx's and no *PeerError: the peer has not failed.
 type Conn interface {
 	// Get asks for one key. The Value in the Answer is the caller's to keep.
 	Get(ctx context.Context, q *Query) (Answer, error)
@@ -61,7 +62,8 @@ type Starter interface {
 	Connect(ctx context.Context)
 	// Start asks for the first n of r's keys, as many as it can take now, and returns
 	// without waiting. r's Waiter gets exactly one answer for each of them. If r has one key,
-	// sent is what it was asked by. full says that there was no room for the rest.
+	// sent is what it was asked by. full says that there was no room for the rest. It may take
+	// none, where nothing is connected: Get is asked then.
 	Start(r *Request) (n int, sent Sent, full bool)
 	// Full reports whether there is no room for one more request.
 	Full() bool
@@ -73,7 +75,7 @@ type Starter interface {
 // Request is what a Starter is asked for. It belongs to the Starter until all answers have come.
 type Request struct {
 	// Query is what is asked for each of the keys. Its Key, and its Digest where there are
-	// many keys, are empty.
+	// many keys, are empty. CachedOnly is not asked for many keys.
 	Query
 	Keys []string
 	// Digests are those of many keys, or nil.

@@ -27,7 +27,7 @@ func errorsAreAnswers(t testing.TB, h Harness) {
 	for _, w := range p.ways() {
 		for _, answer = range []error{
 			peer.ErrNotFound, fmt.Errorf("no user: %w", peer.ErrNotFound), peer.ErrKeySize, fmt.Errorf("%w: 5 GB", peer.ErrValueSize),
-			context.DeadlineExceeded, fmt.Errorf("the origin: %w", context.Canceled), errors.New("broken \x00\xff\r\n"), errors.New(long), errors.New(""),
+			context.DeadlineExceeded, fmt.Errorf("the origin: %w", context.Canceled), errors.New("broken \x00\xff\r\n at the origin"), errors.New(long), errors.New(""),
 			// Those of a getter that uses a cluster of its own.
 			&peer.PeerError{Peer: "http://elsewhere", Err: peer.ErrRefused}, peer.ErrClosed, peer.ErrWrongPeer, peer.ErrSilent, peer.ErrLarge, peer.ErrNotAPeer,
 		} {

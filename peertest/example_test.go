@@ -17,7 +17,7 @@ func ExampleNetwork() {
 	net := peertest.New(1)
 	defer net.Close()
 	names := []string{"http://a", "http://b", "http://c"}
-	groups := make([]*peercache.Group, len(names))
+	pools, groups := make([]*peercache.Pool, len(names)), make([]*peercache.Group, len(names))
 	var loads atomic.Int64
 	for i, name := range names {
 		pool, err := peercache.NewPool(name, net.Transport())
@@ -36,6 +36,12 @@ func ExampleNetwork() {
 			panic(err)
 		}
 		defer pool.Shutdown(context.Background())
+		pools[i] = pool
+	}
+	for _, pool := range pools { // until they agree on who the peers are, they may load a key more than once
+		if err := pool.Ready(context.Background()); err != nil {
+			panic(err)
+		}
 	}
 	for _, g := range groups {
 		view, err := g.Get(context.Background(), "Tom")
