@@ -92,7 +92,7 @@ func refusalsAreNoAnswers(t testing.TB, h Harness) {
 		}
 		p.conn.Wake()
 	}
-	if _, err := p.conn.Change(within(t), &peer.Change{Group: "g", Keys: []string{"k"}}); err != nil {
+	if _, err := p.change(&peer.Change{Group: "g", Keys: []string{"k"}}); err != nil {
 		t.Errorf("a Change to a process that is leaving: %v, want it told: it obeys", err)
 	}
 }
@@ -267,7 +267,7 @@ func concurrent(t testing.TB, h Harness) {
 						return
 					}
 				}
-				changed, err := p.conn.Change(within(t), &peer.Change{Group: "g", Keys: []string{key}})
+				changed, err := p.change(&peer.Change{Group: "g", Keys: []string{key}})
 				if err != nil || len(changed.GroupNames) != 1 || changed.GroupNames[0] != key {
 					t.Errorf("Change of %q: the answer to that of %q, %v", key, changed.GroupNames, err)
 					return

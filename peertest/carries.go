@@ -174,7 +174,7 @@ func valuesAreCopied(t testing.TB, h Harness) {
 			}
 		}
 		value, names := bytes.Clone(want), []string{"one", "two"}
-		if _, err := p.conn.Change(within(t), &peer.Change{Group: "g", Keys: names, Item: &peer.Item{Value: value}}); err != nil {
+		if _, err := p.change(&peer.Change{Group: "g", Keys: names, Item: &peer.Item{Value: value}}); err != nil {
 			t.Error(err)
 		}
 		value[0], names[0] = 'x', "x"
@@ -245,7 +245,7 @@ func changeIsWhole(t testing.TB, h Harness) {
 	for name, want := range changes {
 		got = nil
 		sent := want
-		if _, err := p.conn.Change(within(t), &sent); err != nil {
+		if _, err := p.change(&sent); err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
@@ -286,7 +286,7 @@ func changedIsWhole(t testing.TB, h Harness) {
 		for what, c := range map[string]peer.Change{
 			"keys": {Group: "g", Keys: []string{"k"}}, "a long one": {Members: true}, "a question": {Question: true}, "one apart": {Apart: true},
 		} {
-			got, err := p.conn.Change(within(t), &c)
+			got, err := p.change(&c)
 			if (err == nil) != (refuse == nil) || peer.Unreachable(err) {
 				t.Errorf("%s, where the process answers the error %v: %v", what, refuse, err)
 			}
@@ -317,7 +317,7 @@ func boundedChange(t testing.TB, h Harness) {
 	for what, c := range map[string]peer.Change{
 		"keys": {Group: "g", Keys: keys}, "offers": {Group: "g", Offered: keys}, "absent peers": {State: peer.State{View: 1, Absent: names}}, "departures": {Since: make([]uint64, 1<<15)},
 	} {
-		if _, err := p.conn.Change(within(t), &c); err == nil {
+		if _, err := p.change(&c); err == nil {
 			t.Errorf("a Change of absurdly many %s was answered as any other: want an error", what)
 		}
 	}
@@ -338,7 +338,7 @@ func boundedChanged(t testing.TB, h Harness) {
 	p := newPair(t, h, &script{change: func(context.Context, *peer.Change) (peer.Changed, error) { return answer, nil }})
 	for what, a := range answers {
 		answer = a
-		got, err := p.conn.Change(within(t), &peer.Change{Group: "g", Keys: []string{"k"}})
+		got, err := p.change(&peer.Change{Group: "g", Keys: []string{"k"}})
 		if err == nil || len(got.Holders)+len(got.Members)+len(got.State.Absent) > 0 {
 			t.Errorf("an answer with 32,768 %s was taken: want an error, as from peer.DecodeChanged", what)
 		}
@@ -373,7 +373,7 @@ func (p *pair) works(when string) {
 	if _, err := p.get("good"); err != nil {
 		p.t.Errorf("%s, Get: %v", when, err)
 	}
-	if _, err := p.conn.Change(within(p.t), &peer.Change{Group: "g", Question: true}); err != nil {
+	if _, err := p.change(&peer.Change{Group: "g", Question: true}); err != nil {
 		p.t.Errorf("%s, Change: %v", when, err)
 	}
 }

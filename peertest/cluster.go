@@ -40,10 +40,10 @@ func newOrigin() *origin { return &origin{versions: make(map[string]int), loads:
 func (o *origin) Get(ctx context.Context, key string) (peercache.Item, error) {
 	o.mu.Lock()
 	o.loads[key]++
-	v := o.versions[key]
+	v, load := o.versions[key], o.load
 	o.mu.Unlock()
-	if o.load != nil {
-		return o.load(ctx, key)
+	if load != nil {
+		return load(ctx, key)
 	}
 	return version(v), nil
 }

@@ -24,7 +24,7 @@ func identityIsCarried(t testing.TB, h Harness) {
 				t.Errorf("%s: %v", w.name, err)
 			}
 		}
-		if _, err := p.conn.Change(within(t), &peer.Change{Group: "g", Apart: true}); err != nil {
+		if _, err := p.change(&peer.Change{Group: "g", Apart: true}); err != nil {
 			t.Error(err)
 		}
 		p.local.mu.Lock()
@@ -60,7 +60,7 @@ func wrongPeerDoesNotCount(t testing.TB, h Harness) {
 			t.Errorf("%s: %q, %v, want a *peer.PeerError that is peer.ErrWrongPeer", w.name, a.Value, err)
 		}
 	}
-	if _, err := p.conn.Change(within(t), &peer.Change{Group: "g", Keys: []string{"k"}}); !peer.Unreachable(err) || !errors.Is(err, peer.ErrWrongPeer) {
+	if _, err := p.change(&peer.Change{Group: "g", Keys: []string{"k"}}); !peer.Unreachable(err) || !errors.Is(err, peer.ErrWrongPeer) {
 		t.Errorf("Change: %v, want a *peer.PeerError that is peer.ErrWrongPeer", err)
 	}
 }
@@ -88,7 +88,7 @@ func refusedByTheProcess(t testing.TB, h Harness) {
 			t.Errorf("%s: %q, %v, want a *peer.PeerError", w.name, a.Value, err)
 		}
 	}
-	if _, err := p.conn.Change(within(t), &peer.Change{Group: "g", Keys: []string{"k"}}); !peer.Unreachable(err) {
+	if _, err := p.change(&peer.Change{Group: "g", Keys: []string{"k"}}); !peer.Unreachable(err) {
 		t.Errorf("Change: %v, want a *peer.PeerError", err)
 	}
 	p.script.set(nil, nil)
@@ -134,7 +134,7 @@ func nobodyThere(t testing.TB, h Harness) {
 			t.Errorf("%s where nobody is: %v, want a *peer.PeerError of %s", w.name, err, p.script.who.Name)
 		}
 	}
-	if _, err := p.conn.Change(within(t), &peer.Change{Group: "g", Keys: []string{"k"}}); !peer.Unreachable(err) || !peer.Gone(err) {
+	if _, err := p.change(&peer.Change{Group: "g", Keys: []string{"k"}}); !peer.Unreachable(err) || !peer.Gone(err) {
 		t.Errorf("Change where nobody is: %v, want a *peer.PeerError that is peer.ErrRefused", err)
 	}
 	p.serve()
@@ -173,7 +173,7 @@ func killedWhileAsked(t testing.TB, h Harness) {
 	}
 	asks++
 	go func() {
-		_, err := p.conn.Change(within(t), &peer.Change{Group: "g", Keys: []string{"k"}})
+		_, err := p.change(&peer.Change{Group: "g", Keys: []string{"k"}})
 		failures <- err
 	}()
 	for range asks {
@@ -270,7 +270,7 @@ func hangingIsSilent(t testing.TB, h Harness) {
 	if took := time.Since(began); took > 5*h.detection()+time.Second {
 		t.Errorf("a process that hangs was waited for %v, with a detection time of %v", took, h.detection())
 	}
-	if _, err := p.conn.Change(within(t), &peer.Change{Group: "g", Keys: []string{"k"}}); err == nil || !peer.Silent(err) {
+	if _, err := p.change(&peer.Change{Group: "g", Keys: []string{"k"}}); err == nil || !peer.Silent(err) {
 		t.Errorf("Change to a process that hangs: %v, want an error that is peer.ErrSilent", err)
 	}
 }

@@ -73,7 +73,16 @@ type scripted struct {
 	inHit atomic.Int32
 }
 
+// sync orders what the script and its check do with the variables that they share: the race
+// detector sees no order in what goes over a network.
+func (s *script) sync() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+}
+
 func (s *scripted) Hit(q *peer.Query) (peer.Answer, error) {
+	s.sync()
+	defer s.sync()
 	if s.inHit.Add(1) != 1 {
 		s.t.Error("Hit was called concurrently for one Handler")
 	}
@@ -85,6 +94,8 @@ func (s *scripted) Hit(q *peer.Query) (peer.Answer, error) {
 }
 
 func (s *scripted) Load(ctx context.Context, q *peer.Query) (peer.Answer, error) {
+	s.sync()
+	defer s.sync()
 	if s.load == nil {
 		return peer.Answer{Item: peer.Item{Value: []byte("value of " + q.Key)}}, nil
 	}
@@ -92,8 +103,12 @@ func (s *scripted) Load(ctx context.Context, q *peer.Query) (peer.Answer, error)
 }
 
 func (s *scripted) LoadBatch(ctx context.Context, q *peer.Query, keys []string, answer func(int, peer.Answer, error)) {
+	s.sync()
 	if s.loadBatch != nil {
-		s.loadBatch(ctx, q, keys, answer)
+		s.loadBatch(ctx, q, keys, func(i int, a peer.Answer, err error) {
+			s.sync()
+			answer(i, a, err)
+		})
 		return
 	}
 	for _, i := range rand.Perm(len(keys)) {
@@ -105,6 +120,8 @@ func (s *scripted) LoadBatch(ctx context.Context, q *peer.Query, keys []string, 
 }
 
 func (s *scripted) Change(ctx context.Context, c *peer.Change) (peer.Changed, error) {
+	s.sync()
+	defer s.sync()
 	if s.change == nil {
 		return peer.Changed{}, nil
 	}
@@ -177,7 +194,20 @@ func (p *pair) dial() {
 
 // get asks for a key by the Conn.
 func (p *pair) get(key string) (peer.Answer, error) {
-	return p.conn.Get(within(p.t), &peer.Query{Group: "g", Key: key})
+	return p.ask(&peer.Query{Group: "g", Key: key})
+}
+
+func (p *pair) ask(q *peer.Query) (peer.Answer, error) {
+	p.script.sync()
+	defer p.script.sync()
+	return p.conn.Get(within(p.t), q)
+}
+
+// change sends a Change by the Conn.
+func (p *pair) change(c *peer.Change) (peer.Changed, error) {
+	p.script.sync()
+	defer p.script.sync()
+	return p.conn.Change(within(p.t), c)
 }
 
 // within returns a context that ends when a check gives up.
@@ -195,7 +225,7 @@ type way struct {
 
 // ways returns all that the Conn has.
 func (p *pair) ways() []way {
-	all := []way{{"Get", func(q *peer.Query) (peer.Answer, error) { return p.conn.Get(within(p.t), q) }}}
+	all := []way{{"Get", p.ask}}
 	s, ok := p.conn.(peer.Starter)
 	if !ok {
 		return all
@@ -207,6 +237,8 @@ func (p *pair) ways() []way {
 
 // start asks for the key of q as the last of so many.
 func (p *pair) start(s peer.Starter, q *peer.Query, keys int) (peer.Answer, error) {
+	p.script.sync()
+	defer p.script.sync()
 	w := newWaiter(keys)
 	r := &peer.Request{Query: *q, Waiter: w}
 	r.Key = ""
