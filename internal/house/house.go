@@ -26,6 +26,7 @@ var packages = []string{
 	"internal/cluster",
 	".",
 	"cachetest",
+	"peertest",
 	"internal/direct",
 	"internal/owners",
 	"internal/house",
