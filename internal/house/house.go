@@ -29,6 +29,7 @@ var packages = []string{
 	"peertest",
 	"internal/direct",
 	"internal/owners",
+	"internal/simulation",
 	"internal/house",
 	"example/node",
 	"example",

@@ -1,4 +1,4 @@
-package peercache_test
+package simulation
 
 import (
 	"context"

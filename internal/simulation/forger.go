@@ -1,4 +1,4 @@
-package peercache_test
+package simulation
 
 import (
 	"bytes"
@@ -16,15 +16,15 @@ import (
 	"github.com/peercache/peercache/pb"
 )
 
-// simForger is a stranger in a simulated network, who sends requests in the names of processes.
+// forger is a stranger in a simulated network, who sends requests in the names of processes.
 // What he says may be anything, but he cannot receive what is sent to their addresses.
-type simForger struct {
+type forger struct {
 	hosts int
 	http  *http.Transport
 }
 
-func newSimForger(net *simnet.Network, hosts int) *simForger {
-	return &simForger{hosts, net.Host("10.0.0.99").Transport()}
+func newForger(net *simnet.Network, hosts int) *forger {
+	return &forger{hosts, net.Host("10.0.0.99").Transport()}
 }
 
 // forges adds what a stranger does to a scenario. It is drawn apart, so that a seed has the same
@@ -42,11 +42,11 @@ func (s *scenario) forges() (steps []step) {
 }
 
 // forge sends what a step says. Who asks a process for nothing learns of its state.
-func (f *simForger) forge(ctx context.Context, s step) {
+func (f *forger) forge(ctx context.Context, s step) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	r := rand.New(rand.NewPCG(uint64(s.size), 2))
-	as := simURL(s.other)
+	as := nameOf(s.other)
 	said := f.send(ctx, as, as, &pb.ChangeRequest{})
 	req := &pb.ChangeRequest{
 		View: said.GetView(), Process: said.GetProcess(), Turn: said.GetTurn(),
@@ -61,7 +61,7 @@ func (f *simForger) forge(ctx context.Context, s step) {
 		req.Process, req.Turn = r.Uint32(), r.Uint64()
 	}
 	if r.IntN(3) == 0 {
-		req.Absent = []string{simURL(r.IntN(f.hosts)), simURL(r.IntN(f.hosts))}
+		req.Absent = []string{nameOf(r.IntN(f.hosts)), nameOf(r.IntN(f.hosts))}
 	}
 	if r.IntN(3) == 0 {
 		req.Group, req.Offered = "test", [][]byte{[]byte("k0"), []byte("k1")}
@@ -70,12 +70,12 @@ func (f *simForger) forge(ctx context.Context, s step) {
 		req.Token = r.Uint64()
 	}
 	for range 1 + r.IntN(3) {
-		f.send(ctx, simURL(s.host), as, req)
+		f.send(ctx, nameOf(s.host), as, req)
 	}
 }
 
 // send sends a request, and returns the answer; nil, if there is none.
-func (f *simForger) send(ctx context.Context, to, as string, m *pb.ChangeRequest) *pb.ChangeResponse {
+func (f *forger) send(ctx context.Context, to, as string, m *pb.ChangeRequest) *pb.ChangeResponse {
 	body, err := proto.Marshal(m)
 	if err != nil {
 		return nil
