@@ -2,6 +2,7 @@ package peertest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 var (
 	errNoName   = errors.New("peertest: a peer without a name: want one")
 	errNoAnswer = errors.New("the process has given no answer")
-	errReset    = errors.New("the process has ended before it answered")
+	errReset    = errors.New("the connection was reset")
 	errClosed   = errors.New("the connection was closed")
 )
 
@@ -23,6 +24,7 @@ var (
 type conn struct {
 	network *Network
 	local   peer.Local
+	from    string // see From; may be empty
 	name    string
 
 	life context.Context // of the requests that began before Close; ends when Close gives them up
@@ -151,6 +153,12 @@ func (c *conn) enter() (life context.Context, leave func()) {
 	return c.life, c.open.Done
 }
 
+// links returns the name whose links carry what is asked.
+func (c *conn) links() string { return cmp.Or(c.from, c.local.Identity().Name) }
+
+// state returns how it stands between the processes.
+func (c *conn) state() state { return c.network.state(c.local.Identity(), c.links(), c.name) }
+
 // failed says that the process could not be reached.
 func (c *conn) failed(err error) error { return &peer.PeerError{Peer: c.name, Err: err} }
 
@@ -217,12 +225,15 @@ func (x *exchange) run(ctx context.Context) error {
 		defer x.network.running.Done()
 		x.carry(carrying)
 	}()
-	told := false
+	told, resets := false, x.state().resets
 	var silence, next alarm
 	defer silence.stop()
 	defer next.stop()
 	for {
-		now := x.network.state(x.local.Identity().Name, x.name)
+		now := x.state()
+		if now.gone || now.resets != resets {
+			return x.failed(errReset)
+		}
 		x.mu.Lock()
 		process, silent := x.process, !x.accepted || x.lost || !now.there || !now.back
 		var ended <-chan struct{}
@@ -297,18 +308,18 @@ func (x *exchange) carry(ctx context.Context) {
 	err := x.failed(errReset) // nobody waits any longer, or the network is closed
 	defer func() { x.move(func() { x.over, x.err = true, err }) }()
 	self := x.local.Identity()
-	takes, _ := x.network.send(self.Name, x.name, false)
+	takes, _ := x.network.send(x.links(), x.name, false)
 	if !pause(ctx, takes) {
 		return
 	}
-	now := x.network.state(self.Name, x.name)
+	now := x.state()
 	for !now.there && !now.refuses {
 		select {
 		case <-now.changing:
 		case <-ctx.Done():
 			return
 		}
-		now = x.network.state(self.Name, x.name)
+		now = x.state()
 	}
 	p := now.process
 	if now.refuses || p == nil {
@@ -338,7 +349,7 @@ func (x *exchange) carry(ctx context.Context) {
 
 // reply sends an answer.
 func (x *exchange) reply(deliver func()) {
-	takes, lost := x.network.send(x.name, x.local.Identity().Name, true)
+	takes, lost := x.network.send(x.name, x.links(), true)
 	comes := time.Now().Add(takes)
 	x.move(func() {
 		if x.lost = x.lost || lost; x.lost {

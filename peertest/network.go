@@ -28,13 +28,14 @@ type Network struct {
 	running sync.WaitGroup // the requests that are carried
 
 	mu        sync.Mutex
-	processes map[string]*process // guarded by mu; by the names under which they are served
-	hanging   map[string]bool     // guarded by mu
-	links     map[route]*link     // guarded by mu
-	latency   span                // guarded by mu; of the links that have none of their own
-	loss      float64             // guarded by mu
-	changed   chan struct{}       // guarded by mu; closed when a fault begins or ends, and replaced
-	closed    bool                // guarded by mu
+	processes map[string]*process    // guarded by mu; by the names under which they are served
+	hanging   map[string]bool        // guarded by mu
+	ended     map[peer.Identity]bool // guarded by mu; processes that send nothing any more
+	links     map[route]*link        // guarded by mu
+	latency   span                   // guarded by mu; of the links that have none of their own
+	loss      float64                // guarded by mu
+	changed   chan struct{}          // guarded by mu; closed when a fault begins or ends, and replaced
+	closed    bool                   // guarded by mu
 }
 
 // An Option changes what New makes.
@@ -52,7 +53,8 @@ func WithLarge(bytes int) Option { return func(n *Network) { n.large = bytes } }
 func New(seed uint64, opts ...Option) *Network {
 	n := &Network{
 		seed: seed, detection: 500 * time.Millisecond, large: 256 << 10,
-		processes: make(map[string]*process), hanging: make(map[string]bool), links: make(map[route]*link), changed: make(chan struct{}),
+		processes: make(map[string]*process), hanging: make(map[string]bool), ended: make(map[peer.Identity]bool),
+		links: make(map[route]*link), changed: make(chan struct{}),
 	}
 	n.life, n.end = context.WithCancel(context.Background())
 	for _, opt := range opts {
@@ -64,6 +66,8 @@ func New(seed uint64, opts ...Option) *Network {
 // process is one that is served under a name.
 type process struct {
 	peer.Process
+	who  peer.Identity
+	off  bool            // guarded by Network.mu; see PowerOff
 	life context.Context // ends when the process does
 	end  context.CancelFunc
 }
@@ -77,25 +81,35 @@ type link struct {
 	latency     *span // nil: the network's
 	cut, refuse bool
 	lose        int // of the answers to come
+	limit       int // how many more messages are sent before it is cut; 0: no limit
+	resets      int // how many there were
 }
 
 // span is how long something may take.
 type span struct{ least, most time.Duration }
 
-// Serve has p answer what is asked of the process of that name, until Stop. If there is one of
-// that name, p replaces it, as the next process does at an address: what the former has not
-// answered fails.
-func (n *Network) Serve(name string, p peer.Process) {
+// Serve has p answer what is asked of the process of that name, until stop is called, or Stop. If
+// there is one of that name, p replaces it, as the next process does at an address: what the former
+// has not answered fails, and its own stop does nothing.
+func (n *Network) Serve(name string, p peer.Process) (stop func()) {
+	one := &process{Process: p, who: p.Identity()}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.stop(name)
-	one := &process{Process: p}
+	delete(n.ended, one.who)
 	one.life, one.end = context.WithCancel(n.life)
 	n.processes[name] = one
+	return func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if n.processes[name] == one {
+			n.stop(name)
+		}
+	}
 }
 
-// Stop ends the process of that name, as a kill does: what it has not answered fails, and further
-// connections are refused (peer.ErrRefused).
+// Stop ends the process of that name, as a kill does: what it has not answered fails, further
+// connections are refused (peer.ErrRefused), and it sends nothing any more.
 func (n *Network) Stop(name string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -106,10 +120,23 @@ func (n *Network) Stop(name string) {
 func (n *Network) stop(name string) {
 	if old := n.processes[name]; old != nil {
 		old.end()
+		n.ended[old.who] = true
 		delete(n.processes, name)
 	}
 	delete(n.hanging, name)
 	n.change()
+}
+
+// PowerOff ends the process of that name, as the end of its machine does: it sends nothing any more,
+// and nobody is told. What is asked of it waits, until another process is served under the name.
+func (n *Network) PowerOff(name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if p := n.processes[name]; p != nil {
+		p.off = true
+		n.ended[p.who] = true
+		n.change()
+	}
 }
 
 // Close stops all processes, and waits until nothing is carried any more.
@@ -144,6 +171,12 @@ func (n *Network) SetLinkLatency(from, to string, least, most time.Duration) {
 // time (peer.ErrSilent) or until its context ends.
 func (n *Network) Cut(from, to string) { n.setLink(from, to, func(l *link) { l.cut = true }) }
 
+// CutAfter does what Cut does when one process has sent so many more messages to another: requests,
+// and answers to requests that come the other way. The last of them does not arrive.
+func (n *Network) CutAfter(from, to string, messages int) {
+	n.setLink(from, to, func(l *link) { l.limit, l.cut = messages, l.cut || messages <= 0 })
+}
+
 // CutBoth cuts the links between two processes, both ways.
 func (n *Network) CutBoth(a, b string) {
 	n.Cut(a, b)
@@ -167,19 +200,25 @@ func (n *Network) SetLoss(share float64) {
 	n.loss = share
 }
 
-// Heal ends what Cut, Refuse and LoseAnswers have begun between two processes, both ways.
+// Reset has all requests fail that are under way between two processes, either way, as where the
+// connections are reset.
+func (n *Network) Reset(a, b string) { n.setLink(a, b, func(l *link) { l.resets++ }) }
+
+// Heal ends what Cut, CutAfter, Refuse and LoseAnswers have begun between two processes, both ways.
 func (n *Network) Heal(a, b string) {
 	for _, r := range []route{{a, b}, {b, a}} {
-		n.setLink(r.from, r.to, func(l *link) { l.cut, l.refuse, l.lose = false, false, 0 })
+		n.setLink(r.from, r.to, (*link).heal)
 	}
 }
+
+func (l *link) heal() { l.cut, l.refuse, l.lose, l.limit = false, false, 0, 0 }
 
 // HealAll ends all faults of links. Latency stays, and so does who hangs.
 func (n *Network) HealAll() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, l := range n.links {
-		l.cut, l.refuse, l.lose = false, false, 0
+		l.heal()
 	}
 	n.loss = 0
 	n.change()
@@ -238,6 +277,12 @@ func (n *Network) send(from, to string, answer bool) (takes time.Duration, lost 
 	if s.most > s.least {
 		takes += time.Duration(l.random.Int64N(int64(s.most - s.least + 1)))
 	}
+	if l.limit > 0 {
+		if l.limit--; l.limit == 0 {
+			l.cut = true
+			n.change()
+		}
+	}
 	if !answer {
 		return takes, false
 	}
@@ -250,20 +295,25 @@ func (n *Network) send(from, to string, answer bool) (takes time.Duration, lost 
 
 // state is how it stands between two processes.
 type state struct {
+	gone     bool            // the one who asks has ended
 	refuses  bool            // a connection
 	there    bool            // a request comes to the process
 	back     bool            // an answer comes back
+	resets   int             // how many there were
 	process  *process        // nil: nobody is served under the name
 	changing <-chan struct{} // closed when it is not as it was
 }
 
-func (n *Network) state(from, to string) state {
+// state returns how it stands between who, whose links are those of the name from, and the process
+// of the name to.
+func (n *Network) state(who peer.Identity, from, to string) state {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	there, back := n.link(from, to), n.link(to, from)
+	there, back, p := n.link(from, to), n.link(to, from), n.processes[to]
+	silent := n.hanging[to] || p != nil && p.off
 	return state{
-		refuses: there.refuse, there: !there.cut && !n.hanging[to], back: !back.cut && !n.hanging[to],
-		process: n.processes[to], changing: n.changed,
+		gone: n.ended[who], refuses: there.refuse, there: !there.cut && !silent, back: !back.cut && !silent,
+		resets: there.resets + back.resets, process: p, changing: n.changed,
 	}
 }
 
@@ -286,6 +336,10 @@ type TransportOption func(*transport)
 // own.
 func WithoutStarter() TransportOption { return func(t *transport) { t.plain = true } }
 
+// From has the links of that name carry what is asked, whoever the process says that it is: as
+// where a stranger asks in the name of a peer.
+func From(name string) TransportOption { return func(t *transport) { t.from = name } }
+
 // Transport returns the transport of all processes of the network, or of those that are given it.
 func (n *Network) Transport(opts ...TransportOption) peer.Transport {
 	t := &transport{network: n}
@@ -298,6 +352,7 @@ func (n *Network) Transport(opts ...TransportOption) peer.Transport {
 type transport struct {
 	network *Network
 	plain   bool
+	from    string // whose links carry what is asked; empty: those of the process that asks
 }
 
 // Check implements peer.Transport: any text is a name.
@@ -310,7 +365,7 @@ func (t *transport) Check(name string) error {
 
 // Dial implements peer.Transport.
 func (t *transport) Dial(l peer.Local, name string) peer.Conn {
-	c := &conn{network: t.network, local: l, name: name}
+	c := &conn{network: t.network, local: l, from: t.from, name: name}
 	c.life, c.end = context.WithCancel(t.network.life)
 	if t.plain {
 		return c
