@@ -195,6 +195,9 @@ func (c *checker) binds(i *invalidation, r *read) bool {
 func (c *checker) checkRemoved(i *invalidation, r *read, s *source) {
 	switch {
 	case s == nil && errors.Is(r.err, peercache.ErrNotFound):
+		if remote, ok := errors.AsType[*peercache.RemoteError](r.err); ok && !c.views && !slices.Contains(i.view, remote.Peer) {
+			return // the one who said so ran outside of the view, as below
+		}
 		if !slices.ContainsFunc(c.sources, func(s *source) bool {
 			return s.key == r.key && s.result == hasFoundNone && i.begin.before(s.begin) && s.end.before(r.end)
 		}) {
