@@ -1,31 +1,13 @@
 package simulation
 
 import (
-	"bytes"
 	"context"
-	"io"
 	"math"
 	"math/rand/v2"
-	"net/http"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
-	"github.com/peercache/peercache"
-	"github.com/peercache/peercache/internal/simnet"
-	"github.com/peercache/peercache/pb"
+	"github.com/peercache/peercache/peer"
 )
-
-// forger is a stranger in a simulated network, who sends requests in the names of processes.
-// What he says may be anything, but he cannot receive what is sent to their addresses.
-type forger struct {
-	hosts int
-	http  *http.Transport
-}
-
-func newForger(net *simnet.Network, hosts int) *forger {
-	return &forger{hosts, net.Host("10.0.0.99").Transport()}
-}
 
 // forges adds what a stranger does to a scenario. It is drawn apart, so that a seed has the same
 // scenario as without.
@@ -41,59 +23,37 @@ func (s *scenario) forges() (steps []step) {
 	return steps
 }
 
-// forge sends what a step says. Who asks a process for nothing learns of its state.
-func (f *forger) forge(ctx context.Context, s step) {
+// forge has a stranger send what a step says. He may say anything, but he cannot receive what is sent
+// to the address of the process in whose name he speaks. Who asks a process for nothing learns of its
+// state.
+func (c *player) forge(ctx context.Context, s step) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	r := rand.New(rand.NewPCG(uint64(s.size), 2))
-	as := nameOf(s.other)
-	said := f.send(ctx, as, as, &pb.ChangeRequest{})
-	req := &pb.ChangeRequest{
-		View: said.GetView(), Process: said.GetProcess(), Turn: said.GetTurn(),
-		Announced: r.IntN(2) == 0, Leaving: r.IntN(3) == 0, Offering: r.IntN(3) == 0, Departure: uint64(r.IntN(3)),
-	}
+	said := c.net.forge(ctx, s.other, s.other, &peer.Change{})
+	change := &peer.Change{Announced: r.IntN(2) == 0, State: peer.State{
+		View: said.View, Process: said.Process, Number: said.Number,
+		Leaving: r.IntN(3) == 0, Offering: r.IntN(3) == 0, Departure: uint64(r.IntN(3)),
+	}}
+	state := &change.State
 	switch r.IntN(4) {
 	case 0:
-		req.Turn = math.MaxUint64
+		state.Number = math.MaxUint64
 	case 1:
-		req.View, req.Turn = r.Uint64(), req.Turn+1
+		state.View, state.Number = r.Uint64(), state.Number+1
 	case 2:
-		req.Process, req.Turn = r.Uint32(), r.Uint64()
+		state.Process, state.Number = r.Uint32(), r.Uint64()
 	}
 	if r.IntN(3) == 0 {
-		req.Absent = []string{nameOf(r.IntN(f.hosts)), nameOf(r.IntN(f.hosts))}
+		state.Absent = []string{nameOf(r.IntN(c.hosts)), nameOf(r.IntN(c.hosts))}
 	}
 	if r.IntN(3) == 0 {
-		req.Group, req.Offered = "test", [][]byte{[]byte("k0"), []byte("k1")}
+		change.Group, change.Offered = "test", []string{"k0", "k1"}
 	}
 	if r.IntN(3) == 0 {
-		req.Token = r.Uint64()
+		change.Token = r.Uint64()
 	}
 	for range 1 + r.IntN(3) {
-		f.send(ctx, nameOf(s.host), as, req)
+		c.net.forge(ctx, s.host, s.other, change)
 	}
-}
-
-// send sends a request, and returns the answer; nil, if there is none.
-func (f *forger) send(ctx context.Context, to, as string, m *pb.ChangeRequest) *pb.ChangeResponse {
-	body, err := proto.Marshal(m)
-	if err != nil {
-		return nil
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to+peercache.DefaultBasePath+"change", bytes.NewReader(body))
-	if err != nil {
-		return nil
-	}
-	req.Header.Set("Content-Type", "application/x-protobuf")
-	req.Header.Set("Peercache-Peer", as)
-	resp, err := f.http.RoundTrip(req)
-	if err != nil {
-		return nil
-	}
-	defer resp.Body.Close()
-	said := new(pb.ChangeResponse)
-	if data, err := io.ReadAll(resp.Body); err != nil || proto.Unmarshal(data, said) != nil {
-		return nil
-	}
-	return said
 }

@@ -18,7 +18,10 @@ type generator struct {
 
 func newScenario(seed uint64) *scenario {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0))}
-	g.seed, g.snapshots = seed, seed%2 == 0
+	g.seed, g.snapshots, g.transport = seed, seed%2 == 0, overMemory
+	if seed%3 == 0 {
+		g.transport = overHTTP
+	}
 	g.hosts = 3 + g.IntN(5)
 	g.members = g.Perm(g.hosts)[:3+g.IntN(g.hosts-2)]
 	for i := range 3 + g.IntN(8) {

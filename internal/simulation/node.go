@@ -12,13 +12,12 @@ import (
 	"time"
 
 	"github.com/peercache/peercache"
-	"github.com/peercache/peercache/internal/simnet"
 )
 
 // node is a process that runs, or has run.
 type node struct {
 	*process
-	pool  *peercache.HTTPPool
+	pool  pool
 	group *peercache.Group
 	stop  func() // of what serves the pool
 	ended chan struct{}
@@ -50,42 +49,26 @@ func (p *node) set(h *history, view []string, news int) error {
 	return nil
 }
 
-// build makes the pool and the group of a process, and serves them.
-func (c *player) build(p *node, h *simnet.Host) (err error) {
-	pool := []peercache.PoolOption{
-		peercache.WithTransport(h.Transport()), peercache.WithDetectionTime(c.detect),
-		peercache.WithPeerTimeout(peerTimeout),
-	}
+// build makes the pool and the group of a process on a host, and serves them.
+func (c *player) build(p *node, host int) (err error) {
+	pools := []peercache.PoolOption{peercache.WithDetectionTime(c.detect), peercache.WithPeerTimeout(peerTimeout)}
 	if c.snapshots && c.seed%4 == 0 { // then a value is restored, or loaded
-		pool = append(pool, peercache.WithHandover(0, peercache.DefaultHandoverTime))
-	}
-	if c.plain {
-		pool = append(pool, peercache.WithoutStream())
-	} else {
-		pool = append(pool, peercache.WithLargeValue(2<<10))
-	}
-	if p.pool, err = peercache.NewHTTPPool(p.url, pool...); err != nil {
-		return err
+		pools = append(pools, peercache.WithHandover(0, peercache.DefaultHandoverTime))
 	}
 	getter := peercache.Getter(origin{c.scenario, c.history, p.process})
 	if c.batches {
 		getter = batchOrigin{origin{c.scenario, c.history, p.process}}
 	}
-	options := []peercache.GroupOption{peercache.WithPeers(p.pool), peercache.WithLoadTimeout(loadTimeout), peercache.WithStandIn(standIn)}
+	options := []peercache.GroupOption{peercache.WithLoadTimeout(loadTimeout), peercache.WithStandIn(standIn)}
 	options = append(options, c.freshness.options()...)
 	if c.dir != "" {
 		options = append(options, peercache.WithSnapshot(c.path(p), time.Hour))
 	}
-	if p.group, err = peercache.NewGroup("test", c.cacheBytes, getter, options...); err != nil {
+	p.pool, p.stop, err = c.net.start(host, pools, func(pool pool) (err error) {
+		p.group, err = peercache.NewGroup("test", c.cacheBytes, getter, append(options, peercache.WithPeers(pool))...)
 		return err
-	}
-	p.stop, err = simnet.Serve(h, strings.TrimPrefix(p.url, "http://"), p.pool)
+	})
 	return err
-}
-
-// path returns where a process has its snapshot.
-func (c *player) path(p *node) string {
-	return filepath.Join(c.dir, fmt.Sprint(strings.TrimPrefix(p.url, "http://"), "-", p.life))
 }
 
 // inherit has p find the snapshot of the process before it on its host. They have not the
@@ -101,6 +84,11 @@ func (c *player) inherit(p, former *node) {
 		}
 	default:
 	}
+}
+
+// path returns where a process has its snapshot.
+func (c *player) path(p *node) string {
+	return filepath.Join(c.dir, fmt.Sprint(strings.TrimPrefix(p.url, "http://"), "-", p.life))
 }
 
 // options makes options of what a scenario asks for.

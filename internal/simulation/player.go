@@ -7,18 +7,15 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/peercache/peercache/internal/simnet"
 )
 
 // player is a scenario while it is played.
 type player struct {
 	*scenario
 	t       *testing.T
-	net     *simnet.Network
+	net     network
 	history *history
 	dir     string // of the snapshots; empty if there are none
-	forger  *forger
 
 	ctx      context.Context // of all calls
 	calls    sync.WaitGroup  // that are in progress
@@ -52,18 +49,15 @@ func (c *player) setLiving(i int, p *node) {
 // what happened.
 func play(t *testing.T, s *scenario) *history {
 	c := &player{
-		scenario: s, t: t, net: simnet.New(s.seed), history: newHistory(),
+		scenario: s, t: t, net: newNetwork(s), history: newHistory(),
 		live: make([]*node, s.hosts), former: make([]*node, s.hosts), lives: make([]int, s.hosts),
 	}
-	defer c.net.Close()
-	c.forger = newForger(c.net, s.hosts)
-	defer c.forger.http.CloseIdleConnections()
+	defer c.net.close()
 	if s.snapshots {
 		c.dir = t.TempDir()
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	c.ctx = ctx
-	c.net.SetLink(s.link)
 	c.announce(s.members)
 	for _, i := range s.members {
 		c.startProcess(i)
@@ -98,9 +92,9 @@ func (c *player) perform(s step) {
 	case doStart:
 		c.startProcess(s.host)
 	case doCrash:
-		c.endProcess(s.host, func() { c.net.Crash(host(s.host)) })
+		c.endProcess(s.host, func() { c.net.crash(s.host) })
 	case doPowerOff:
-		c.endProcess(s.host, func() { c.net.PowerOff(host(s.host)) })
+		c.endProcess(s.host, func() { c.net.powerOff(s.host) })
 	case doShutdown:
 		if p := c.live[s.host]; p != nil {
 			p.saves = true
@@ -114,7 +108,7 @@ func (c *player) perform(s step) {
 			}
 		}
 	case doForge:
-		c.calls.Go(func() { c.forger.forge(c.ctx, s) })
+		c.calls.Go(func() { c.forge(c.ctx, s) })
 	case doEndStorm:
 		c.endStorm()
 	default:
@@ -128,38 +122,30 @@ func (c *player) disturb(s step) {
 	switch s.do {
 	case doCut:
 		c.history.note("", "cut %s and %s", a, b)
-		c.net.Cut(a, b)
 	case doCutOneWay:
 		c.history.note("", "cut from %s to %s", a, b)
-		c.net.CutOneWay(a, b)
 	case doCutAfter:
 		c.history.note("", "cut from %s to %s after %d bytes", a, b, s.size)
-		c.net.CutAfter(a, b, s.size)
 	case doResetAfter:
 		c.history.note("", "reset from %s to %s after %d bytes", a, b, s.size)
-		c.net.ResetAfter(a, b, s.size)
 	case doHeal:
 		c.history.note("", "heal %s and %s", a, b)
-		c.net.Heal(a, b)
 	case doReset:
 		c.history.note("", "reset %s and %s", a, b)
-		c.net.Reset(a, b)
 	case doFreeze:
 		c.history.note("", "freeze %s", a)
-		c.net.Freeze(a)
 	case doThaw:
 		c.history.note("", "thaw %s", a)
-		c.net.Thaw(a)
 	}
+	c.net.disturb(s)
 }
 
 // endStorm ends all faults, and gives all members the last view.
 func (c *player) endStorm() {
 	c.history.note("", "the storm is over")
-	c.net.HealAll()
+	c.net.heal(c.hosts)
 	c.announce(c.finally)
 	for i, p := range c.live {
-		c.net.Thaw(host(i))
 		switch {
 		case !slices.Contains(c.finally, i):
 			if p != nil {
@@ -225,7 +211,7 @@ func (c *player) startProcess(i int) {
 		select {
 		case <-p.ended:
 		default: // it is told to end, and takes its time
-			c.net.Crash(host(i))
+			c.net.crash(i)
 		}
 	}
 	c.lives[i]++
@@ -234,8 +220,7 @@ func (c *player) startProcess(i int) {
 		ended:   make(chan struct{}),
 	}
 	c.inherit(p, c.former[i])
-	h := c.net.Host(host(i))
-	if err := c.build(p, h); err != nil {
+	if err := c.build(p, i); err != nil {
 		c.t.Fatal(err)
 	}
 	c.history.note("", "%v: starts", p)

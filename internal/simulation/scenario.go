@@ -15,6 +15,9 @@ const (
 	standIn     = 3 * time.Second
 	longestLoad = 150 * time.Millisecond
 
+	// largeValue is the size, in bytes, from which a value takes a request of its own.
+	largeValue = 2 << 10
+
 	// startTime is how long the first processes have to find each other.
 	startTime = time.Second
 
@@ -30,8 +33,9 @@ const (
 // alone. It has four parts: calm, storm, settling, calm.
 type scenario struct {
 	seed       uint64
-	hosts      int   // as many as there ever are
-	members    []int // of the first view
+	transport  string // overMemory, overHTTP
+	hosts      int    // as many as there ever are
+	members    []int  // of the first view
 	keys       []string
 	link       simnet.Link
 	detect     time.Duration // the pools' detection time

@@ -59,14 +59,15 @@ func TestSimulation(t *testing.T) {
 // breach is a scenario in which promises were broken.
 type breach struct {
 	seed       uint64
+	transport  string
 	violations []violation
 	trace      string // of the key of the first violation
 }
 
 func (b *breach) String() string {
-	return fmt.Sprintf("seed %d breaks %d times. First:\n%v\nThe key until then:\n%s"+
+	return fmt.Sprintf("seed %d, over %s, breaks %d times. First:\n%v\nThe key until then:\n%s"+
 		"\nreplay: GOMAXPROCS=1 go test ./internal/simulation -run '^TestSimulation$' -sim.seed=%d -count=5",
-		b.seed, len(b.violations), b.violations[0], b.trace, b.seed)
+		b.seed, b.transport, len(b.violations), b.violations[0], b.trace, b.seed)
 }
 
 // campaign is many scenarios.
@@ -74,6 +75,7 @@ type campaign struct {
 	first, last uint64 // seeds
 	most        int    // scenarios that break promises, then it is over
 	promise     string // the one that counts; none: all do
+	transport   string // the one whose scenarios are played; none: those of all
 	rules       rules
 	// If not nil, those of all scenarios are added.
 	handovers, breaks, restored *atomic.Int64
@@ -114,8 +116,11 @@ func (c campaign) play(t *testing.T) []*breach {
 // name has the seed, so that also a panic tells it.
 func (c campaign) playOne(t *testing.T, seed uint64) (b *breach) {
 	t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
+		s := newScenario(seed)
+		if c.transport != "" && c.transport != s.transport {
+			return
+		}
 		synctest.Test(t, func(t *testing.T) {
-			s := newScenario(seed)
 			h := play(t, s)
 			if c.handovers != nil {
 				c.handovers.Add(h.handovers)
@@ -126,7 +131,7 @@ func (c campaign) playOne(t *testing.T, seed uint64) (b *breach) {
 				return c.promise != "" && c.promise != v.promise
 			})
 			if len(broken) > 0 {
-				b = &breach{seed, broken, h.trace(broken[0].key, broken[0].at, traced)}
+				b = &breach{seed, s.transport, broken, h.trace(broken[0].key, broken[0].at, traced)}
 			}
 		})
 	})
@@ -143,17 +148,19 @@ var plantedBugs = map[string]failpoint.Bug{
 }
 
 // TestSimulationFindsPlantedBugs plants bugs into the groups, and sees that the
-// checker finds each of them.
+// checker finds each of them, over each transport.
 func TestSimulationFindsPlantedBugs(t *testing.T) {
 	const most = 1000 // each is found in one of 70, or more often
 	for name, bug := range plantedBugs {
-		t.Run(name, func(t *testing.T) {
-			defer failpoint.Plant(bug)()
-			broken := campaign{first: 1, last: most, most: 1, promise: "P8"}.play(t)
-			if len(broken) == 0 {
-				t.Fatalf("%d seeds, and the bug was not found", most)
-			}
-			t.Logf("found: %v", broken[0])
-		})
+		for _, transport := range []string{overMemory, overHTTP} {
+			t.Run(name+" over "+transport, func(t *testing.T) {
+				defer failpoint.Plant(bug)()
+				broken := campaign{first: 1, last: most, most: 1, promise: "P8", transport: transport}.play(t)
+				if len(broken) == 0 {
+					t.Fatalf("%d seeds, and the bug was not found", most)
+				}
+				t.Logf("found: %v", broken[0])
+			})
+		}
 	}
 }
