@@ -31,6 +31,7 @@ var packages = []string{
 	"internal/owners",
 	"internal/simulation",
 	"internal/house",
+	"internal/simulation",
 	"example/node",
 	"example",
 }
