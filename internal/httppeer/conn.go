@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
-	"time"
 
 	"github.com/peercache/peercache/internal/breaker"
 	"github.com/peercache/peercache/internal/clock"
@@ -220,23 +219,6 @@ func (c *conn) question(ctx context.Context, ch *peer.Change, body []byte) (peer
 	}
 	return c.callChange(ctx, c.t.cfg.handshakeTimeout(), body)
 }
-
-// timeout returns for how long a request by the plain way may be answered that a peer which gives
-// signs of life is waited for so long.
-func (c *conn) timeout(patience time.Duration) time.Duration {
-	switch {
-	case c.t.cfg.PeerTimeout > 0:
-		return c.t.cfg.PeerTimeout
-	case patience <= 0:
-		return changeTimeout
-	}
-	// It ends before the patience does: the caller may still ask another peer.
-	return max(patience-peer.Patience/2, patience/2)
-}
-
-// changeTimeout is for how long a change by the plain way may be answered, beyond its wait for
-// others.
-const changeTimeout = 11 * time.Second
 
 // Stats returns the figures of the conn.
 func (c *conn) Stats() peer.Stats {

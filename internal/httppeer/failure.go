@@ -176,3 +176,9 @@ func (c *conn) tryPlainly() {
 func statusText(resp *http.Response) string {
 	return strings.TrimSpace(fmt.Sprintf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode)))
 }
+
+// fromGateway reports whether a status says that what is on the way to the peer has not
+// reached it, or that it has no time.
+func fromGateway(status int) bool {
+	return status == http.StatusBadGateway || status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout
+}

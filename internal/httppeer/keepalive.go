@@ -4,12 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/peer"
 )
 
@@ -141,86 +139,4 @@ func (b beatingBody) Read(buf []byte) (int, error) {
 		b.pulse.beat()
 	}
 	return n, err
-}
-
-// signOfLife asks a peer for any response: to a GET of the base path, which
-// golang/groupcache answers too, if only with an error. It returns nil if there was one
-// that did not come from somebody else in the peer's place.
-func (c *conn) signOfLife(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, c.t.cfg.handshakeTimeout())
-	defer cancel()
-	req, err := c.newGet()
-	if err != nil {
-		return err
-	}
-	asked := clock.Now()
-	resp, err := c.t.signs.RoundTrip(req.WithContext(ctx))
-	if err != nil {
-		closeIdle(c.t.signs) // a connection of which a firewall knows no more must not be tried again
-		return c.noResponse(ctx, err)
-	}
-	defer resp.Body.Close()
-	if err := c.checkAnswerer(resp, asked); err != nil {
-		return err
-	}
-	io.CopyN(io.Discard, resp.Body, peer.MaxOverhead) // so that the connection can be used again
-	if fromGateway(resp.StatusCode) {
-		return fmt.Errorf("HTTP status %s", statusText(resp))
-	}
-	return nil
-}
-
-// fromGateway reports whether a status says that what is on the way to the peer has not
-// reached it, or that it has no time.
-func fromGateway(status int) bool {
-	return status == http.StatusBadGateway || status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout
-}
-
-// forSigns returns rt with connections of its own, if it is net/http's: those for requests
-// may be limited (MaxConnsPerHost), and all of them wait for a slow origin.
-func forSigns(rt http.RoundTripper) http.RoundTripper {
-	t, ok := rt.(*http.Transport)
-	if !ok {
-		return rt
-	}
-	t = t.Clone()
-	t.MaxConnsPerHost, t.MaxIdleConnsPerHost = 0, 1
-	return t
-}
-
-// Ping implements peer.Conn.
-func (c *conn) Ping(ctx context.Context) (peer.Identity, error) {
-	req, err := c.newGet()
-	if err != nil {
-		return peer.Identity{}, err
-	}
-	resp, err := c.t.fresh.RoundTrip(req.WithContext(ctx))
-	if err != nil {
-		return peer.Identity{}, connectionError(ctx, err)
-	}
-	defer resp.Body.Close()
-	who := identityOf(resp.Header)
-	if who.Name == "" {
-		return who, foreign(resp)
-	}
-	return who, nil
-}
-
-// forPings returns rt with a connection for each request, if it is net/http's: another one may
-// lead elsewhere.
-func forPings(rt http.RoundTripper) http.RoundTripper {
-	t, ok := rt.(*http.Transport)
-	if !ok {
-		return rt
-	}
-	t = t.Clone()
-	t.DisableKeepAlives = true
-	return t
-}
-
-// closeIdle closes the connections of rt that nothing is in progress on, if it can.
-func closeIdle(rt http.RoundTripper) {
-	if t, ok := rt.(interface{ CloseIdleConnections() }); ok {
-		t.CloseIdleConnections()
-	}
 }

@@ -16,9 +16,6 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// protocolName is what a stream is called in the Upgrade header of HTTP.
-const protocolName = "peercache"
-
 // plainFor is for how long a peer that does not know the stream is spoken to by the
 // plain way, before it is asked again.
 const plainFor = time.Minute
@@ -278,21 +275,6 @@ func noUpgrade(resp *http.Response) error {
 		want = "its handler stands behind an http.ResponseWriter without Hijack or Unwrap, such as that of http.TimeoutHandler"
 	}
 	return fmt.Errorf("%w: %s: %w", errNoStream, want, err)
-}
-
-// withoutHTTP2 returns rt without HTTP/2, if it is net/http's.
-func withoutHTTP2(rt http.RoundTripper) http.RoundTripper {
-	t, ok := rt.(*http.Transport)
-	if !ok {
-		return rt
-	}
-	t = t.Clone()
-	t.Protocols = new(http.Protocols)
-	t.Protocols.SetHTTP1(true)
-	if t.TLSClientConfig != nil { // where rt may have put HTTP/2 already
-		t.TLSClientConfig.NextProtos = []string{"http/1.1"}
-	}
-	return t
 }
 
 // longestParting bounds how long the answers of a former process are waited for.

@@ -1,15 +1,11 @@
 package httppeer
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -129,19 +125,6 @@ func (c *conn) exchangePlain(ctx context.Context, q *peer.Query) (peer.Answer, e
 	return a, nil
 }
 
-// errRedirected says that a mux on the way takes the path of a request for
-// another one. The key has to go in the body then.
-var errRedirected = errors.New("redirected")
-
-// escapeSegment puts s into a form in which a URL's path has it as one segment,
-// which no mux that looks at the escaped path takes for something else.
-func escapeSegment(s string) string {
-	if s == "." || s == ".." {
-		return strings.ReplaceAll(s, ".", "%2E")
-	}
-	return strings.ReplaceAll(url.PathEscape(s), "+", "%2B")
-}
-
 // changePlain sends one change by the plain way, and waits for the answer as long as the peer
 // gives signs of life. wait is for how long the peer waits for others.
 func (c *conn) changePlain(ctx context.Context, wait time.Duration, body []byte) (changed peer.Changed, err error) {
@@ -177,119 +160,19 @@ func (c *conn) callChange(ctx context.Context, timeout time.Duration, body []byt
 	return changed, answer
 }
 
-// errPeerBusy says that a peer has no room for a request: see WithRequestMemory. It is there,
-// so that its breaker stays closed.
-var errPeerBusy = errors.New("the peer has no room for the request")
-
-const (
-	// busyTries is how often a peer that is busy is asked.
-	busyTries = 5
-	// busyPause is the longest pause before it is asked again, and before the n-th time n
-	// times as long.
-	busyPause = 100 * time.Millisecond
-)
-
-// call does what callOnce does, and again for a while if the peer has no room for the request.
-func (c *conn) call(ctx context.Context, timeout time.Duration, method, path string, body []byte, maxValue int, decode func([]byte) error) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	for try := 1; ; try++ {
-		err := c.callOnce(ctx, method, path, body, maxValue, decode)
-		if !errors.Is(err, errPeerBusy) || try == busyTries {
-			return err
-		}
-		clock.Pause(ctx, clock.Jitter(busyPause*time.Duration(try)))
-		if ctx.Err() != nil {
-			return err
-		}
+// timeout returns for how long a request by the plain way may be answered that a peer which gives
+// signs of life is waited for so long.
+func (c *conn) timeout(patience time.Duration) time.Duration {
+	switch {
+	case c.t.cfg.PeerTimeout > 0:
+		return c.t.cfg.PeerTimeout
+	case patience <= 0:
+		return changeTimeout
 	}
+	// It ends before the patience does: the caller may still ask another peer.
+	return max(patience-peer.Patience/2, patience/2)
 }
 
-// callOnce sends one request, and has decode decode the response, which may hold a value of
-// maxValue bytes. An error of the transport, or a response that is not the protocol's, is a
-// *PeerError.
-func (c *conn) callOnce(ctx context.Context, method, path string, body []byte, maxValue int, decode func([]byte) error) error {
-	req, err := http.NewRequestWithContext(ctx, method, c.url+c.t.cfg.BasePath+path, bytes.NewReader(body))
-	if err != nil {
-		return &peer.PeerError{Peer: c.url, Err: err}
-	}
-	address(req.Header, c.local.Identity(), c.url)
-	if method == http.MethodPost {
-		req.Header.Set("Content-Type", contentType)
-		// Not sent, but it allows the transport to try again when the peer
-		// has closed an idle connection.
-		req.Header["Idempotency-Key"] = nil
-	}
-	asked := clock.Now()
-	received := 0
-	c.calls.begin(path, len(body))
-	defer func() { c.calls.end(received, time.Duration(clock.Now()-asked)) }()
-	httpResp, err := c.t.cfg.RoundTripper.RoundTrip(req)
-	if err != nil {
-		return &peer.PeerError{Peer: c.url, Err: c.noResponse(ctx, err)}
-	}
-	defer httpResp.Body.Close()
-	if err := c.checkAnswerer(httpResp, asked); err != nil {
-		return &peer.PeerError{Peer: c.url, Err: err}
-	}
-	c.pulse.beat()
-	httpResp.Body = beatingBody{httpResp.Body, &c.pulse}
-	data, err := readBody(httpResp, int64(maxValue)+peer.MaxOverhead)
-	received = len(data)
-	if err != nil {
-		return &peer.PeerError{Peer: c.url, Err: lost(ctx, err)}
-	}
-	if err := c.checkResponse(httpResp, data); err != nil {
-		return err
-	}
-	if err := decode(data); err != nil {
-		return &peer.PeerError{Peer: c.url, Err: fmt.Errorf("%w: it is no protobuf: %w", peer.ErrNotAPeer, err)}
-	}
-	return nil
-}
-
-// mostTrusted is the memory that is set aside for a response by what its header
-// says, in bytes.
-const mostTrusted = 1 << 20
-
-// readBody reads the body of a response of at most limit bytes.
-func readBody(resp *http.Response, limit int64) ([]byte, error) {
-	if resp.ContentLength > limit {
-		return nil, fmt.Errorf("a response of %d bytes: want at most %d", resp.ContentLength, limit)
-	}
-	var buf bytes.Buffer
-	if resp.ContentLength > 0 {
-		// MinRead, or ReadFrom grows it again. No more than mostTrusted for what
-		// is only announced: a peer may announce and send nothing.
-		buf.Grow(int(min(resp.ContentLength, mostTrusted)) + bytes.MinRead)
-	}
-	n, err := buf.ReadFrom(io.LimitReader(resp.Body, limit+1))
-	if err == nil && n > limit {
-		err = fmt.Errorf("a response of more than %d bytes", limit)
-	}
-	return buf.Bytes(), err
-}
-
-// checkResponse returns an error if a response is not one of the protocol's
-// messages.
-func (c *conn) checkResponse(resp *http.Response, body []byte) error {
-	if resp.Header.Get("Content-Type") == contentType {
-		return nil // also with an error's status: the message says which
-	}
-	if resp.StatusCode == http.StatusTooManyRequests && resp.Header.Get(peerHeader) != "" {
-		return &peer.PeerError{Peer: c.url, Err: errPeerBusy}
-	}
-	text := strings.TrimSpace(string(body[:min(len(body), 1024)]))
-	if c.t.cfg.Groupcache && resp.StatusCode == http.StatusInternalServerError {
-		// So golang/groupcache sends the error of a getter.
-		return &peer.RemoteError{Peer: c.url, Message: text}
-	}
-	if resp.StatusCode/100 == 3 {
-		return &peer.PeerError{Peer: c.url, Err: fmt.Errorf("%w: HTTP status %s", errRedirected, statusText(resp))}
-	}
-	err := statusError(resp, text)
-	if resp.StatusCode/100 == 2 || fromGateway(resp.StatusCode) {
-		err = fmt.Errorf("%w: %w", peer.ErrNotAPeer, err)
-	}
-	return &peer.PeerError{Peer: c.url, Err: err}
-}
+// changeTimeout is for how long a change by the plain way may be answered, beyond its wait for
+// others.
+const changeTimeout = 11 * time.Second

@@ -64,3 +64,49 @@ func proxyFor(t *http.Transport, self string) (proxy string) {
 	}
 	return ""
 }
+
+// withoutHTTP2 returns rt without HTTP/2, if it is net/http's.
+func withoutHTTP2(rt http.RoundTripper) http.RoundTripper {
+	t, ok := rt.(*http.Transport)
+	if !ok {
+		return rt
+	}
+	t = t.Clone()
+	t.Protocols = new(http.Protocols)
+	t.Protocols.SetHTTP1(true)
+	if t.TLSClientConfig != nil { // where rt may have put HTTP/2 already
+		t.TLSClientConfig.NextProtos = []string{"http/1.1"}
+	}
+	return t
+}
+
+// forSigns returns rt with connections of its own, if it is net/http's: those for requests
+// may be limited (MaxConnsPerHost), and all of them wait for a slow origin.
+func forSigns(rt http.RoundTripper) http.RoundTripper {
+	t, ok := rt.(*http.Transport)
+	if !ok {
+		return rt
+	}
+	t = t.Clone()
+	t.MaxConnsPerHost, t.MaxIdleConnsPerHost = 0, 1
+	return t
+}
+
+// forPings returns rt with a connection for each request, if it is net/http's: another one may
+// lead elsewhere.
+func forPings(rt http.RoundTripper) http.RoundTripper {
+	t, ok := rt.(*http.Transport)
+	if !ok {
+		return rt
+	}
+	t = t.Clone()
+	t.DisableKeepAlives = true
+	return t
+}
+
+// closeIdle closes the connections of rt that nothing is in progress on, if it can.
+func closeIdle(rt http.RoundTripper) {
+	if t, ok := rt.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+}

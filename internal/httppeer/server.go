@@ -20,22 +20,6 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// The requests of the plain protocol, relative to the base path:
-//
-//	GET  {group}/{key}    GetResponse      as golang/groupcache's
-//	POST get              GetResponse      a GetRequest in the body: any key
-//	POST change           ChangeResponse   a ChangeRequest in the body
-//
-// Headers say who asks, who is asked, and who answers: see identity.go. A GET of the base path
-// itself, with the header "Upgrade: peercache", begins a stream on the connection: see the
-// package stream.
-const (
-	getPath    = "get"
-	changePath = "change"
-
-	contentType = "application/x-protobuf"
-)
-
 // Server is the side that answers. It is an http.Handler, to be served at the address that the
 // peers know.
 type Server struct {
@@ -172,35 +156,4 @@ func (s *Server) postChange(w http.ResponseWriter, r *http.Request, h peer.Handl
 		return
 	}
 	s.write(w, http.StatusOK, body, nil)
-}
-
-// splitPath takes the group and the key from the escaped path of a GET.
-func (s *Server) splitPath(path string) (group, key string, err error) {
-	group, key, ok := strings.Cut(path, "/")
-	if !ok {
-		return "", "", fmt.Errorf("peercache: want %s{group}/{key}", s.cfg.BasePath)
-	}
-	unescape := url.PathUnescape
-	if s.cfg.Groupcache {
-		// groupcache's client escapes as for a query, where a space is "+". Its
-		// server does not undo that, but this one can: a plus comes as "%2B".
-		unescape = url.QueryUnescape
-	}
-	if group, err = unescape(group); err == nil {
-		key, err = unescape(key)
-	}
-	if err != nil {
-		return "", "", fmt.Errorf("peercache: %w", err)
-	}
-	return group, key, nil
-}
-
-// statusOf gives each kind of error a status that other software on the way
-// understands. What counts for the asking peer is the kind.
-var statusOf = map[pb.Error_Kind]int{
-	pb.Error_KIND_NOT_FOUND:     http.StatusNotFound,
-	pb.Error_KIND_UNKNOWN_GROUP: http.StatusNotFound,
-	pb.Error_KIND_INVALID:       http.StatusBadRequest,
-	pb.Error_KIND_SHUTTING_DOWN: http.StatusServiceUnavailable,
-	pb.Error_KIND_TIMEOUT:       http.StatusGatewayTimeout,
 }

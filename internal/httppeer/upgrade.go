@@ -7,8 +7,10 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/internal/stream"
 	"github.com/peercache/peercache/peer"
 )
@@ -119,4 +121,49 @@ func (s *Server) remove(one *stream.Server) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.streams, one)
+}
+
+// inbound counts the streams on which this process is asked.
+type inbound struct {
+	limits Limits // not changed after the pool is made
+
+	mu        sync.Mutex
+	names     map[string]int // guarded by mu; how many there are of each name that has any
+	all       int            // guarded by mu
+	strangers int            // guarded by mu; those of names that were not in the view
+}
+
+func (in *inbound) init(l Limits) { in.limits, in.names = l, make(map[string]int) }
+
+// enter counts one more of a name, or returns why there may not be one. leave takes it
+// back.
+func (in *inbound) enter(name string, known bool) (leave func(), err error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	l := &in.limits
+	switch {
+	case in.all >= l.Streams:
+		return nil, fmt.Errorf("%d streams are open: want at most as many", in.all)
+	case in.names[name] >= l.StreamsPerPeer:
+		return nil, fmt.Errorf("%d streams are open of the peer %s: want at most as many", in.names[name], quote.Key(name))
+	case !known && in.strangers >= max(1, l.Streams/2):
+		return nil, fmt.Errorf("%d streams are open of peers that are not in the view: want at most as many", in.strangers)
+	}
+	in.count(name, known, 1)
+	return func() {
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		in.count(name, known, -1)
+	}, nil
+}
+
+// count adds n to the counts. The caller holds in.mu.
+func (in *inbound) count(name string, known bool, n int) {
+	in.all += n
+	if !known {
+		in.strangers += n
+	}
+	if in.names[name] += n; in.names[name] == 0 {
+		delete(in.names, name)
+	}
 }

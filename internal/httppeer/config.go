@@ -3,10 +3,11 @@ package httppeer
 import (
 	"cmp"
 	"fmt"
-	"sync"
+	"log/slog"
+	"net/http"
 	"time"
 
-	"github.com/peercache/peercache/internal/quote"
+	"github.com/peercache/peercache/internal/breaker"
 	"github.com/peercache/peercache/internal/stream"
 )
 
@@ -80,47 +81,45 @@ func (l Limits) Apply(cfg *stream.Config) {
 	cfg.HelloTimeout, cfg.FrameTimeout = l.HelloTimeout, l.FrameTimeout
 }
 
-// inbound counts the streams on which this process is asked.
-type inbound struct {
-	limits Limits // not changed after the pool is made
+// Config is how a Transport and a Server behave. All fields are set but Hosts and PeerTimeout.
+type Config struct {
+	BasePath string // that peers answer under
+	// Groupcache says that peers are golang/groupcache's, or speak as they do.
+	Groupcache bool
+	Log        *slog.Logger
+	// Detection is for how long nothing may come from a peer that owes an answer.
+	Detection time.Duration
 
-	mu        sync.Mutex
-	names     map[string]int // guarded by mu; how many there are of each name that has any
-	all       int            // guarded by mu
-	strangers int            // guarded by mu; those of names that were not in the view
+	// What follows is of the side that asks.
+
+	RoundTripper http.RoundTripper
+	// PeerTimeout bounds one request by the plain way. Zero is what the query says.
+	PeerTimeout time.Duration
+	// LargeRequests bounds the large values that one peer is asked for at the same time.
+	LargeRequests int
+	// Pace is of the attempts to reach peers that are away.
+	Pace *breaker.Pace
+
+	// What follows is of both sides.
+
+	Streams bool // else all goes by the plain way
+	Stream  stream.Config
+
+	// What follows is of the side that answers.
+
+	Limits         Limits
+	Hosts          []string // names by which requests may call this process, see peercache.WithHosts
+	RequestBytes   int64    // of the bodies of requests by the plain way, together
+	AnswerBytes    int64    // of the values of answers by the plain way, together
+	RequestTimeout time.Duration
+	// Knows reports whether the peer of that name is in the view.
+	Knows func(name string) bool
+	// LargestValue returns how many bytes the largest value has that a Change may set.
+	LargestValue func() int64
 }
 
-func (in *inbound) init(l Limits) { in.limits, in.names = l, make(map[string]int) }
-
-// enter counts one more of a name, or returns why there may not be one. leave takes it
-// back.
-func (in *inbound) enter(name string, known bool) (leave func(), err error) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	l := &in.limits
-	switch {
-	case in.all >= l.Streams:
-		return nil, fmt.Errorf("%d streams are open: want at most as many", in.all)
-	case in.names[name] >= l.StreamsPerPeer:
-		return nil, fmt.Errorf("%d streams are open of the peer %s: want at most as many", in.names[name], quote.Key(name))
-	case !known && in.strangers >= max(1, l.Streams/2):
-		return nil, fmt.Errorf("%d streams are open of peers that are not in the view: want at most as many", in.strangers)
-	}
-	in.count(name, known, 1)
-	return func() {
-		in.mu.Lock()
-		defer in.mu.Unlock()
-		in.count(name, known, -1)
-	}, nil
-}
-
-// count adds n to the counts. The caller holds in.mu.
-func (in *inbound) count(name string, known bool, n int) {
-	in.all += n
-	if !known {
-		in.strangers += n
-	}
-	if in.names[name] += n; in.names[name] == 0 {
-		delete(in.names, name)
-	}
+// handshakeTimeout bounds an attempt to connect to a peer, from the decision to the peer's first
+// frame. Distance costs several round trips; callers wait for the detection time only.
+func (c *Config) handshakeTimeout() time.Duration {
+	return max(4*c.Detection, 200*time.Millisecond)
 }

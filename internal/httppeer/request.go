@@ -1,0 +1,224 @@
+package httppeer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/stream"
+	"github.com/peercache/peercache/peer"
+)
+
+// plainCalls counts what a peer is asked by the plain way.
+type plainCalls struct {
+	mu  sync.Mutex
+	sum stream.Stats // guarded by mu
+}
+
+// begin counts a request of some bytes for a path below the base path.
+func (c *plainCalls) begin(path string, bytes int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sum.Requests++
+	c.sum.InFlight++
+	c.sum.BytesOut += int64(bytes)
+	if path == changePath {
+		c.sum.Changes++
+	} else {
+		c.sum.Keys++
+	}
+}
+
+// end counts the end of a request, with as many bytes of an answer.
+func (c *plainCalls) end(bytes int, took time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sum.InFlight--
+	c.sum.BytesIn += int64(bytes)
+	c.sum.Latency.Observe(took)
+}
+
+func (c *plainCalls) stats() stream.Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sum
+}
+
+// newRequest makes a GET of a peer's base path.
+func (c *conn) newGet() (*http.Request, error) {
+	req, err := http.NewRequest(http.MethodGet, c.url+c.t.cfg.BasePath, nil)
+	if err != nil {
+		return nil, err
+	}
+	address(req.Header, c.local.Identity(), c.url)
+	return req, nil
+}
+
+// signOfLife asks a peer for any response: to a GET of the base path, which
+// golang/groupcache answers too, if only with an error. It returns nil if there was one
+// that did not come from somebody else in the peer's place.
+func (c *conn) signOfLife(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.t.cfg.handshakeTimeout())
+	defer cancel()
+	req, err := c.newGet()
+	if err != nil {
+		return err
+	}
+	asked := clock.Now()
+	resp, err := c.t.signs.RoundTrip(req.WithContext(ctx))
+	if err != nil {
+		closeIdle(c.t.signs) // a connection of which a firewall knows no more must not be tried again
+		return c.noResponse(ctx, err)
+	}
+	defer resp.Body.Close()
+	if err := c.checkAnswerer(resp, asked); err != nil {
+		return err
+	}
+	io.CopyN(io.Discard, resp.Body, peer.MaxOverhead) // so that the connection can be used again
+	if fromGateway(resp.StatusCode) {
+		return fmt.Errorf("HTTP status %s", statusText(resp))
+	}
+	return nil
+}
+
+// Ping implements peer.Conn.
+func (c *conn) Ping(ctx context.Context) (peer.Identity, error) {
+	req, err := c.newGet()
+	if err != nil {
+		return peer.Identity{}, err
+	}
+	resp, err := c.t.fresh.RoundTrip(req.WithContext(ctx))
+	if err != nil {
+		return peer.Identity{}, connectionError(ctx, err)
+	}
+	defer resp.Body.Close()
+	who := identityOf(resp.Header)
+	if who.Name == "" {
+		return who, foreign(resp)
+	}
+	return who, nil
+}
+
+// call does what callOnce does, and again for a while if the peer has no room for the request.
+func (c *conn) call(ctx context.Context, timeout time.Duration, method, path string, body []byte, maxValue int, decode func([]byte) error) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	for try := 1; ; try++ {
+		err := c.callOnce(ctx, method, path, body, maxValue, decode)
+		if !errors.Is(err, errPeerBusy) || try == busyTries {
+			return err
+		}
+		clock.Pause(ctx, clock.Jitter(busyPause*time.Duration(try)))
+		if ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// callOnce sends one request, and has decode decode the response, which may hold a value of
+// maxValue bytes. An error of the transport, or a response that is not the protocol's, is a
+// *PeerError.
+func (c *conn) callOnce(ctx context.Context, method, path string, body []byte, maxValue int, decode func([]byte) error) error {
+	req, err := http.NewRequestWithContext(ctx, method, c.url+c.t.cfg.BasePath+path, bytes.NewReader(body))
+	if err != nil {
+		return &peer.PeerError{Peer: c.url, Err: err}
+	}
+	address(req.Header, c.local.Identity(), c.url)
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", contentType)
+		// Not sent, but it allows the transport to try again when the peer
+		// has closed an idle connection.
+		req.Header["Idempotency-Key"] = nil
+	}
+	asked := clock.Now()
+	received := 0
+	c.calls.begin(path, len(body))
+	defer func() { c.calls.end(received, time.Duration(clock.Now()-asked)) }()
+	httpResp, err := c.t.cfg.RoundTripper.RoundTrip(req)
+	if err != nil {
+		return &peer.PeerError{Peer: c.url, Err: c.noResponse(ctx, err)}
+	}
+	defer httpResp.Body.Close()
+	if err := c.checkAnswerer(httpResp, asked); err != nil {
+		return &peer.PeerError{Peer: c.url, Err: err}
+	}
+	c.pulse.beat()
+	httpResp.Body = beatingBody{httpResp.Body, &c.pulse}
+	data, err := readBody(httpResp, int64(maxValue)+peer.MaxOverhead)
+	received = len(data)
+	if err != nil {
+		return &peer.PeerError{Peer: c.url, Err: lost(ctx, err)}
+	}
+	if err := c.checkResponse(httpResp, data); err != nil {
+		return err
+	}
+	if err := decode(data); err != nil {
+		return &peer.PeerError{Peer: c.url, Err: fmt.Errorf("%w: it is no protobuf: %w", peer.ErrNotAPeer, err)}
+	}
+	return nil
+}
+
+// mostTrusted is the memory that is set aside for a response by what its header
+// says, in bytes.
+const mostTrusted = 1 << 20
+
+// readBody reads the body of a response of at most limit bytes.
+func readBody(resp *http.Response, limit int64) ([]byte, error) {
+	if resp.ContentLength > limit {
+		return nil, fmt.Errorf("a response of %d bytes: want at most %d", resp.ContentLength, limit)
+	}
+	var buf bytes.Buffer
+	if resp.ContentLength > 0 {
+		// MinRead, or ReadFrom grows it again. No more than mostTrusted for what
+		// is only announced: a peer may announce and send nothing.
+		buf.Grow(int(min(resp.ContentLength, mostTrusted)) + bytes.MinRead)
+	}
+	n, err := buf.ReadFrom(io.LimitReader(resp.Body, limit+1))
+	if err == nil && n > limit {
+		err = fmt.Errorf("a response of more than %d bytes", limit)
+	}
+	return buf.Bytes(), err
+}
+
+// checkResponse returns an error if a response is not one of the protocol's
+// messages.
+func (c *conn) checkResponse(resp *http.Response, body []byte) error {
+	if resp.Header.Get("Content-Type") == contentType {
+		return nil // also with an error's status: the message says which
+	}
+	if resp.StatusCode == http.StatusTooManyRequests && resp.Header.Get(peerHeader) != "" {
+		return &peer.PeerError{Peer: c.url, Err: errPeerBusy}
+	}
+	text := strings.TrimSpace(string(body[:min(len(body), 1024)]))
+	if c.t.cfg.Groupcache && resp.StatusCode == http.StatusInternalServerError {
+		// So golang/groupcache sends the error of a getter.
+		return &peer.RemoteError{Peer: c.url, Message: text}
+	}
+	if resp.StatusCode/100 == 3 {
+		return &peer.PeerError{Peer: c.url, Err: fmt.Errorf("%w: HTTP status %s", errRedirected, statusText(resp))}
+	}
+	err := statusError(resp, text)
+	if resp.StatusCode/100 == 2 || fromGateway(resp.StatusCode) {
+		err = fmt.Errorf("%w: %w", peer.ErrNotAPeer, err)
+	}
+	return &peer.PeerError{Peer: c.url, Err: err}
+}
+
+// errPeerBusy says that a peer has no room for a request: see WithRequestMemory. It is there,
+// so that its breaker stays closed.
+var errPeerBusy = errors.New("the peer has no room for the request")
+
+const (
+	// busyTries is how often a peer that is busy is asked.
+	busyTries = 5
+	// busyPause is the longest pause before it is asked again, and before the n-th time n
+	// times as long.
+	busyPause = 100 * time.Millisecond
+)
