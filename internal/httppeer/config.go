@@ -11,7 +11,50 @@ import (
 	"github.com/peercache/peercache/internal/stream"
 )
 
-// Limits are peercache.StreamLimits.
+// Config says how a Transport and a Server behave. All fields are required but Hosts and
+// PeerTimeout.
+type Config struct {
+	BasePath string // the path under which peers answer
+	// Groupcache says that the peers are golang/groupcache's, or speak as they do.
+	Groupcache bool
+	Log        *slog.Logger
+	// Detection is the detection time: how long a peer that owes an answer may send nothing
+	// before it counts as failed.
+	Detection time.Duration
+	Streams   bool // false: every question takes a plain request
+	Stream    stream.Config
+
+	// The fields below concern the side that asks.
+
+	RoundTripper http.RoundTripper
+	// PeerTimeout bounds one plain request. Zero means as long as the query says.
+	PeerTimeout time.Duration
+	// LargeRequests bounds how many large values one peer is asked for at the same time.
+	LargeRequests int
+	// Pace slows down the attempts to reach peers that are away.
+	Pace *breaker.Pace
+
+	// The fields below concern the side that answers.
+
+	Limits         Limits
+	Hosts          []string // names by which requests may call this process, see peercache.WithHosts
+	RequestBytes   int64    // bounds the bodies of plain requests, together
+	AnswerBytes    int64    // bounds the values of plain answers, together
+	RequestTimeout time.Duration
+	// Knows reports whether the view has a peer of that name.
+	Knows func(name string) bool
+	// LargestValue returns the size in bytes of the largest value that a Change may set.
+	LargestValue func() int64
+}
+
+// handshakeTimeout bounds an attempt to connect to a peer, from the decision to the peer's first
+// frame. A distant peer needs several round trips for that. Callers wait for the detection time
+// only.
+func (c *Config) handshakeTimeout() time.Duration {
+	return max(4*c.Detection, 200*time.Millisecond)
+}
+
+// Limits bound the streams on which peers ask this process: see peercache.StreamLimits.
 type Limits struct {
 	Streams, StreamsPerPeer    int
 	Loads, LoadsPerStream      int
@@ -20,14 +63,16 @@ type Limits struct {
 	HelloTimeout, FrameTimeout time.Duration
 }
 
-// The defaults of Limits that are not those of the package stream.
+// The other defaults of Limits are those of package stream.
 const (
 	defaultStreams        = 4096
 	defaultStreamsPerPeer = 32
-	fewestRequestBytes    = 2 * stream.DefaultMaxRequestBytes
 )
 
-// WithDefaults returns l with a default for each field that is zero.
+// fewestRequestBytes is the least that Limits.RequestBytes may be.
+const fewestRequestBytes = 2 * stream.DefaultMaxRequestBytes
+
+// WithDefaults returns l with the default in place of each field that is zero.
 func (l Limits) WithDefaults() Limits {
 	l.Streams = cmp.Or(l.Streams, defaultStreams)
 	l.StreamsPerPeer = cmp.Or(l.StreamsPerPeer, min(defaultStreamsPerPeer, l.Streams))
@@ -42,7 +87,7 @@ func (l Limits) WithDefaults() Limits {
 	return l
 }
 
-// Check returns an error if l, which has its defaults, cannot be right.
+// Check returns an error if a field of l is out of its bounds. The caller has called WithDefaults.
 func (l Limits) Check() error {
 	for _, n := range []struct {
 		name            string
@@ -72,54 +117,11 @@ func (l Limits) Check() error {
 	return nil
 }
 
-// Apply puts the limits in place where they hold.
+// Apply sets the fields of cfg that l bounds.
 func (l Limits) Apply(cfg *stream.Config) {
 	cfg.Shared = stream.NewShared(stream.Limits{
 		MaxLoads: l.Loads, MaxChanges: l.Changes, MaxRequestBytes: l.RequestBytes, MaxHeldBytes: l.AnswerBytes,
 	})
 	cfg.MaxLoads, cfg.MaxChanges = l.LoadsPerStream, l.ChangesPerStream
 	cfg.HelloTimeout, cfg.FrameTimeout = l.HelloTimeout, l.FrameTimeout
-}
-
-// Config is how a Transport and a Server behave. All fields are set but Hosts and PeerTimeout.
-type Config struct {
-	BasePath string // that peers answer under
-	// Groupcache says that peers are golang/groupcache's, or speak as they do.
-	Groupcache bool
-	Log        *slog.Logger
-	// Detection is for how long nothing may come from a peer that owes an answer.
-	Detection time.Duration
-
-	// What follows is of the side that asks.
-
-	RoundTripper http.RoundTripper
-	// PeerTimeout bounds one request by the plain way. Zero is what the query says.
-	PeerTimeout time.Duration
-	// LargeRequests bounds the large values that one peer is asked for at the same time.
-	LargeRequests int
-	// Pace is of the attempts to reach peers that are away.
-	Pace *breaker.Pace
-
-	// What follows is of both sides.
-
-	Streams bool // else all goes by the plain way
-	Stream  stream.Config
-
-	// What follows is of the side that answers.
-
-	Limits         Limits
-	Hosts          []string // names by which requests may call this process, see peercache.WithHosts
-	RequestBytes   int64    // of the bodies of requests by the plain way, together
-	AnswerBytes    int64    // of the values of answers by the plain way, together
-	RequestTimeout time.Duration
-	// Knows reports whether the peer of that name is in the view.
-	Knows func(name string) bool
-	// LargestValue returns how many bytes the largest value has that a Change may set.
-	LargestValue func() int64
-}
-
-// handshakeTimeout bounds an attempt to connect to a peer, from the decision to the peer's first
-// frame. Distance costs several round trips; callers wait for the detection time only.
-func (c *Config) handshakeTimeout() time.Duration {
-	return max(4*c.Detection, 200*time.Millisecond)
 }

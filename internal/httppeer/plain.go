@@ -16,12 +16,12 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// The plain way asks a peer by one HTTP request a key. It is for peers that have no stream,
-// for values that are large, and for answers that may be too long for a frame.
+// The plain way asks a peer by one HTTP request a key. It is for peers that have no stream, for
+// large values, and for answers that may be too long for a frame.
 
-// GetLarge implements peer.Starter. Values that are large are asked for a few at a time, or
-// a GetMulti of many would open a connection and take memory for each at once. What a load
-// waits for does not wait here: its turn might be held by one that waits for the load.
+// GetLarge implements peer.Starter. It asks for a few large values at a time: a GetMulti of many
+// would otherwise open a connection and take memory for each of them at once. A query from inside a
+// load does not wait for its turn, which might be held by a query that waits for that load.
 func (c *conn) GetLarge(ctx context.Context, q *peer.Query) (peer.Answer, error) {
 	if q.Nested == peer.TopLevel {
 		select {
@@ -34,8 +34,8 @@ func (c *conn) GetLarge(ctx context.Context, q *peer.Query) (peer.Answer, error)
 	return c.getPlain(ctx, q)
 }
 
-// getPlain asks for one key by a request of its own, unless the breaker is open, and waits
-// for it as long as the peer gives signs of life.
+// getPlain asks for one key by a plain request, unless the breaker is open. It waits for the answer
+// as long as the peer gives signs of life, at most for c.timeout.
 func (c *conn) getPlain(ctx context.Context, q *peer.Query) (a peer.Answer, err error) {
 	if err := c.breaker.Refusal(); err != nil {
 		return peer.Answer{}, &peer.PeerError{Peer: c.url, Err: err}
@@ -52,21 +52,21 @@ func (c *conn) getPlain(ctx context.Context, q *peer.Query) (a peer.Answer, err 
 		if clock.Pause(ctx, wait); ctx.Err() != nil {
 			return peer.Answer{}, ctx.Err()
 		}
-		if clock.Now() >= until { // an answer: to have another peer load it as well would be no better
+		if clock.Now() >= until { // no PeerError: another peer must not load the key as well
 			return peer.Answer{}, fmt.Errorf("peer %s: %w: its server ends requests before they are answered: %w", c.url, context.DeadlineExceeded, err)
 		}
 	}
-	if ctx.Err() == nil && !errors.Is(err, peer.ErrSilent) { // else it is judged already
+	if ctx.Err() == nil && !errors.Is(err, peer.ErrSilent) { // onSilent has judged silence already
 		c.judge(err)
 	}
 	return a, err
 }
 
-// longestPause bounds how long a request waits that is sent again.
+// longestPause bounds the pause before a request is sent again.
 const longestPause = 200 * time.Millisecond
 
-// endedEarly reports whether the server of a peer which is there has ended a request that
-// the peer had not answered. That one goes on with the load: who asks again joins it.
+// endedEarly reports whether the server of a live peer has ended a request before the peer answered
+// it. The peer goes on with the load, and a request that is sent again joins it.
 func (c *conn) endedEarly(ctx context.Context, err error) bool {
 	if ctx.Err() != nil || !errors.Is(err, errLost) && !errors.Is(err, peer.ErrGateway) || peer.Gone(err) {
 		return false
@@ -80,10 +80,11 @@ func (c *conn) endedEarly(ctx context.Context, err error) bool {
 	return true
 }
 
-// watched asks the peer by the plain way, for as long as it gives signs of life.
+// watched calls ask with a context that ends when the peer falls silent. Then the error is a
+// *PeerError that wraps ErrSilent.
 func (c *conn) watched(ctx context.Context, ask func(context.Context) error) error {
-	watched, left := c.pulse.watch(ctx)
-	defer left()
+	watched, done := c.keepalive.watch(ctx)
+	defer done()
 	err := ask(watched)
 	if ctx.Err() == nil && watched.Err() != nil {
 		return &peer.PeerError{Peer: c.url, Err: context.Cause(watched)}
@@ -116,7 +117,7 @@ func (c *conn) exchangePlain(ctx context.Context, q *peer.Query) (peer.Answer, e
 	}
 	a := peer.Answer{Item: peer.Item{TTL: time.Duration(resp.GetTtlNs())}, Noted: resp.GetNoted(), Unchanged: resp.GetUnchanged()}
 	if c.t.cfg.Groupcache {
-		a.Noted = true // there are no notes in such a fleet, and no promise
+		a.Noted = true // such a peer records no leases, and the caller expects none
 	}
 	if e := resp.GetError(); e != nil {
 		return a, peer.DecodeError(c.url, e)
@@ -125,8 +126,8 @@ func (c *conn) exchangePlain(ctx context.Context, q *peer.Query) (peer.Answer, e
 	return a, nil
 }
 
-// changePlain sends one change by the plain way, and waits for the answer as long as the peer
-// gives signs of life. wait is for how long the peer waits for others.
+// changePlain sends one change by the plain way, and waits for the answer as long as the peer gives
+// signs of life. wait is how long the peer may wait for others.
 func (c *conn) changePlain(ctx context.Context, wait time.Duration, body []byte) (changed peer.Changed, err error) {
 	err = c.watched(ctx, func(ctx context.Context) error {
 		changed, err = c.callChange(ctx, clock.Sum(c.timeout(0), wait), body)
@@ -135,9 +136,9 @@ func (c *conn) changePlain(ctx context.Context, wait time.Duration, body []byte)
 	return changed, err
 }
 
-// changeUnlinked sends one change to a peer that cannot be asked on its link. One that is
-// leaving takes no streams any more, but obeys this. One that is gone, or hangs, must not be
-// waited for as if it told its holders.
+// changeUnlinked sends one change to a peer that cannot be asked on its link. A peer that is leaving
+// accepts no streams any more, but still obeys plain changes. A peer that is gone, or hangs, must
+// not be waited for as long as one that tells its holders.
 func (c *conn) changeUnlinked(ctx context.Context, ch *peer.Change) (peer.Changed, error) {
 	short := *ch
 	short.Wait = min(short.Wait, c.t.cfg.Detection)
@@ -148,6 +149,7 @@ func (c *conn) changeUnlinked(ctx context.Context, ch *peer.Change) (peer.Change
 	return c.callChange(ctx, c.t.cfg.handshakeTimeout()+short.Wait, body)
 }
 
+// callChange sends one change, which is encoded in body, and decodes the answer.
 func (c *conn) callChange(ctx context.Context, timeout time.Duration, body []byte) (changed peer.Changed, err error) {
 	var answer error
 	err = c.call(ctx, timeout, http.MethodPost, changePath, body, 0, func(data []byte) (err error) {
@@ -160,8 +162,8 @@ func (c *conn) callChange(ctx context.Context, timeout time.Duration, body []byt
 	return changed, answer
 }
 
-// timeout returns for how long a request by the plain way may be answered that a peer which gives
-// signs of life is waited for so long.
+// timeout returns how long a plain request may take. patience is how long the caller waits for a
+// peer that gives signs of life. Zero means that the caller does not say.
 func (c *conn) timeout(patience time.Duration) time.Duration {
 	switch {
 	case c.t.cfg.PeerTimeout > 0:
@@ -169,10 +171,9 @@ func (c *conn) timeout(patience time.Duration) time.Duration {
 	case patience <= 0:
 		return changeTimeout
 	}
-	// It ends before the patience does: the caller may still ask another peer.
+	// The request ends before patience does, so that the caller can still ask another peer.
 	return max(patience-peer.Patience/2, patience/2)
 }
 
-// changeTimeout is for how long a change by the plain way may be answered, beyond its wait for
-// others.
+// changeTimeout is how long a plain change may take, beyond the time that the peer waits for others.
 const changeTimeout = 11 * time.Second

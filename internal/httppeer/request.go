@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -16,65 +17,33 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// plainCalls counts what a peer is asked by the plain way.
-type plainCalls struct {
-	mu  sync.Mutex
-	sum stream.Stats // guarded by mu
-}
-
-// begin counts a request of some bytes for a path below the base path.
-func (c *plainCalls) begin(path string, bytes int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.sum.Requests++
-	c.sum.InFlight++
-	c.sum.BytesOut += int64(bytes)
-	if path == changePath {
-		c.sum.Changes++
-	} else {
-		c.sum.Keys++
-	}
-}
-
-// end counts the end of a request, with as many bytes of an answer.
-func (c *plainCalls) end(bytes int, took time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.sum.InFlight--
-	c.sum.BytesIn += int64(bytes)
-	c.sum.Latency.Observe(took)
-}
-
-func (c *plainCalls) stats() stream.Stats {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.sum
-}
-
-// newRequest makes a GET of a peer's base path.
-func (c *conn) newGet() (*http.Request, error) {
-	req, err := http.NewRequest(http.MethodGet, c.url+c.t.cfg.BasePath, nil)
+// newRequest returns a request to the peer for a path below its base path. The headers say who
+// asks, who is asked, and that no browser asks.
+func (c *conn) newRequest(ctx context.Context, method, path string, body []byte) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.url+c.t.cfg.BasePath+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
-	address(req.Header, c.local.Identity(), c.url)
+	maps.Copy(req.Header, c.identity)
+	req.Header.Set(toHeader, c.url)
+	req.Header[peerOnlyHeader] = peerOnly
 	return req, nil
 }
 
-// signOfLife asks a peer for any response: to a GET of the base path, which
-// golang/groupcache answers too, if only with an error. It returns nil if there was one
-// that did not come from somebody else in the peer's place.
+// signOfLife asks the peer for any response: to a GET of the base path, which golang/groupcache
+// answers too, if only with an error. It returns nil if the peer itself responded, and not
+// something else in its place.
 func (c *conn) signOfLife(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.t.cfg.handshakeTimeout())
 	defer cancel()
-	req, err := c.newGet()
+	req, err := c.newRequest(ctx, http.MethodGet, "", nil)
 	if err != nil {
 		return err
 	}
 	asked := clock.Now()
-	resp, err := c.t.signs.RoundTrip(req.WithContext(ctx))
+	resp, err := c.t.signs.RoundTrip(req)
 	if err != nil {
-		closeIdle(c.t.signs) // a connection of which a firewall knows no more must not be tried again
+		closeIdle(c.t.signs) // a firewall may have forgotten the connection: it must not be used again
 		return c.noResponse(ctx, err)
 	}
 	defer resp.Body.Close()
@@ -90,11 +59,11 @@ func (c *conn) signOfLife(ctx context.Context) error {
 
 // Ping implements peer.Conn.
 func (c *conn) Ping(ctx context.Context) (peer.Identity, error) {
-	req, err := c.newGet()
+	req, err := c.newRequest(ctx, http.MethodGet, "", nil)
 	if err != nil {
 		return peer.Identity{}, err
 	}
-	resp, err := c.t.fresh.RoundTrip(req.WithContext(ctx))
+	resp, err := c.t.pings.RoundTrip(req)
 	if err != nil {
 		return peer.Identity{}, connectionError(ctx, err)
 	}
@@ -106,7 +75,20 @@ func (c *conn) Ping(ctx context.Context) (peer.Identity, error) {
 	return who, nil
 }
 
-// call does what callOnce does, and again for a while if the peer has no room for the request.
+// errPeerBusy says that the peer has no room for a request (peercache.WithRequestMemory). The peer
+// is alive, so its breaker stays closed.
+var errPeerBusy = errors.New("the peer has no room for the request")
+
+const (
+	// busyTries is how often a busy peer is asked.
+	busyTries = 5
+	// busyPause is the longest pause before the second try. The pause before the n-th further
+	// try is up to n times as long.
+	busyPause = 100 * time.Millisecond
+)
+
+// call sends a plain request, as callOnce does, and sends it again for a while if the peer is
+// busy.
 func (c *conn) call(ctx context.Context, timeout time.Duration, method, path string, body []byte, maxValue int, decode func([]byte) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -122,19 +104,18 @@ func (c *conn) call(ctx context.Context, timeout time.Duration, method, path str
 	}
 }
 
-// callOnce sends one request, and has decode decode the response, which may hold a value of
-// maxValue bytes. An error of the transport, or a response that is not the protocol's, is a
-// *PeerError.
+// callOnce sends one plain request and calls decode with the body of the response, which may hold
+// a value of at most maxValue bytes. If there is no response, or not one of the protocol's, the
+// error is a *PeerError.
 func (c *conn) callOnce(ctx context.Context, method, path string, body []byte, maxValue int, decode func([]byte) error) error {
-	req, err := http.NewRequestWithContext(ctx, method, c.url+c.t.cfg.BasePath+path, bytes.NewReader(body))
+	req, err := c.newRequest(ctx, method, path, body)
 	if err != nil {
 		return &peer.PeerError{Peer: c.url, Err: err}
 	}
-	address(req.Header, c.local.Identity(), c.url)
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", contentType)
-		// Not sent, but it allows the transport to try again when the peer
-		// has closed an idle connection.
+		// This header is not sent. It allows net/http to send the request again when the
+		// peer has closed an idle connection.
 		req.Header["Idempotency-Key"] = nil
 	}
 	asked := clock.Now()
@@ -149,8 +130,8 @@ func (c *conn) callOnce(ctx context.Context, method, path string, body []byte, m
 	if err := c.checkAnswerer(httpResp, asked); err != nil {
 		return &peer.PeerError{Peer: c.url, Err: err}
 	}
-	c.pulse.beat()
-	httpResp.Body = beatingBody{httpResp.Body, &c.pulse}
+	c.keepalive.observe()
+	httpResp.Body = observedBody{httpResp.Body, &c.keepalive}
 	data, err := readBody(httpResp, int64(maxValue)+peer.MaxOverhead)
 	received = len(data)
 	if err != nil {
@@ -165,8 +146,8 @@ func (c *conn) callOnce(ctx context.Context, method, path string, body []byte, m
 	return nil
 }
 
-// mostTrusted is the memory that is set aside for a response by what its header
-// says, in bytes.
+// mostTrusted bounds the memory, in bytes, that is set aside for a body by its Content-Length
+// alone: a peer may announce much and send nothing.
 const mostTrusted = 1 << 20
 
 // readBody reads the body of a response of at most limit bytes.
@@ -176,8 +157,7 @@ func readBody(resp *http.Response, limit int64) ([]byte, error) {
 	}
 	var buf bytes.Buffer
 	if resp.ContentLength > 0 {
-		// MinRead, or ReadFrom grows it again. No more than mostTrusted for what
-		// is only announced: a peer may announce and send nothing.
+		// Without MinRead, ReadFrom would grow it again.
 		buf.Grow(int(min(resp.ContentLength, mostTrusted)) + bytes.MinRead)
 	}
 	n, err := buf.ReadFrom(io.LimitReader(resp.Body, limit+1))
@@ -187,8 +167,11 @@ func readBody(resp *http.Response, limit int64) ([]byte, error) {
 	return buf.Bytes(), err
 }
 
-// checkResponse returns an error if a response is not one of the protocol's
-// messages.
+// errRedirected says that the response is a redirect: a mux on the way takes the path of the
+// request for another one. Then the key goes into the body.
+var errRedirected = errors.New("redirected")
+
+// checkResponse returns an error if a response is not one of the protocol's messages.
 func (c *conn) checkResponse(resp *http.Response, body []byte) error {
 	if resp.Header.Get("Content-Type") == contentType {
 		return nil // also with an error's status: the message says which
@@ -198,7 +181,7 @@ func (c *conn) checkResponse(resp *http.Response, body []byte) error {
 	}
 	text := strings.TrimSpace(string(body[:min(len(body), 1024)]))
 	if c.t.cfg.Groupcache && resp.StatusCode == http.StatusInternalServerError {
-		// So golang/groupcache sends the error of a getter.
+		// golang/groupcache sends the error of a getter like this.
 		return &peer.RemoteError{Peer: c.url, Message: text}
 	}
 	if resp.StatusCode/100 == 3 {
@@ -211,14 +194,37 @@ func (c *conn) checkResponse(resp *http.Response, body []byte) error {
 	return &peer.PeerError{Peer: c.url, Err: err}
 }
 
-// errPeerBusy says that a peer has no room for a request: see WithRequestMemory. It is there,
-// so that its breaker stays closed.
-var errPeerBusy = errors.New("the peer has no room for the request")
+// plainCalls has the figures of the plain requests to one peer.
+type plainCalls struct {
+	mu  sync.Mutex
+	sum stream.Stats // guarded by mu
+}
 
-const (
-	// busyTries is how often a peer that is busy is asked.
-	busyTries = 5
-	// busyPause is the longest pause before it is asked again, and before the n-th time n
-	// times as long.
-	busyPause = 100 * time.Millisecond
-)
+// begin counts a request for a path below the base path. Its body has so many bytes.
+func (c *plainCalls) begin(path string, bytes int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sum.Requests++
+	c.sum.InFlight++
+	c.sum.BytesOut += int64(bytes)
+	if path == changePath {
+		c.sum.Changes++
+	} else {
+		c.sum.Keys++
+	}
+}
+
+// end counts the end of a request, whose response had so many bytes.
+func (c *plainCalls) end(bytes int, took time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sum.InFlight--
+	c.sum.BytesIn += int64(bytes)
+	c.sum.Latency.Observe(took)
+}
+
+func (c *plainCalls) stats() stream.Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sum
+}

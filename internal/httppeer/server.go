@@ -23,21 +23,22 @@ import (
 // Server is the side that answers. It is an http.Handler, to be served at the address that the
 // peers know.
 type Server struct {
-	cfg     Config
-	process peer.Process
+	cfg      Config
+	process  peer.Process
+	identity http.Header // of process, in each response; shared and not changed
 
-	inbound  inbound // the streams on which peers ask this process
-	requests budget  // of the bodies of requests by the plain way
-	answers  budget  // of the values of answers by the plain way
+	inbound  inbound // counts the streams on which peers ask this process
+	requests budget  // for the bodies of plain requests
+	answers  budget  // for the values of plain answers
 
 	mu      sync.Mutex
-	closed  bool                        // guarded by mu; it serves no streams any more
+	closed  bool                        // guarded by mu; no more streams are served
 	streams map[*stream.Server]struct{} // guarded by mu; those on which peers ask this process
 }
 
-// NewServer returns a server of what p answers. own is the base URL of this process.
+// NewServer returns a Server that answers for p. own is the base URL of this process.
 func NewServer(cfg Config, p peer.Process, own string) *Server {
-	s := &Server{cfg: cfg, process: p, streams: make(map[*stream.Server]struct{})}
+	s := &Server{cfg: cfg, process: p, identity: identityHeader(p.Identity()), streams: make(map[*stream.Server]struct{})}
 	if u, err := url.Parse(own); err == nil {
 		s.cfg.Hosts = append(slices.Clone(cfg.Hosts), HostName(u.Host))
 	}
@@ -46,7 +47,8 @@ func NewServer(cfg Config, p peer.Process, own string) *Server {
 	return s
 }
 
-// Close ends the streams when what peers asked for on them is answered, or ctx has ended.
+// Close ends the streams. Each ends when the requests on it are answered, at the latest when ctx
+// ends.
 func (s *Server) Close(ctx context.Context) error {
 	s.mu.Lock()
 	s.closed = true
@@ -63,11 +65,11 @@ func (s *Server) Close(ctx context.Context) error {
 // browser may send for a page of somebody else get 403 (peercache.WithHosts).
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path, ok := strings.CutPrefix(r.URL.EscapedPath(), s.cfg.BasePath)
-	if !ok { // a peer that asks for this path has another base path, or somebody strips it
+	if !ok { // the peer has another base path, or something on the way strips it
 		http.Error(w, fmt.Sprintf("peercache: not a path of the cache: want %s", s.cfg.BasePath), http.StatusNotFound)
 		return
 	}
-	identify(w.Header(), s.process.Identity())
+	maps.Copy(w.Header(), s.identity)
 	if err := s.foreignPage(r); err != nil {
 		refuse(w, r, err.Error(), http.StatusForbidden)
 		return
@@ -112,7 +114,7 @@ func (s *Server) postGet(w http.ResponseWriter, r *http.Request, h peer.Handler)
 	}
 	req := new(pb.GetRequest)
 	err := proto.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(b.bytes, req)
-	b.release() // what is in memory from here on is the load's
+	b.release() // from here on the memory counts as the load's
 	if err != nil {
 		http.Error(w, "peercache: the body is no GetRequest: "+err.Error(), http.StatusBadRequest)
 		return
@@ -124,7 +126,7 @@ func (s *Server) postGet(w http.ResponseWriter, r *http.Request, h peer.Handler)
 	})
 }
 
-// answerGet answers a request for a key. It is terminal (P2).
+// answerGet answers a request for a key. It asks no other peer (P2).
 func (s *Server) answerGet(w http.ResponseWriter, r *http.Request, h peer.Handler, q *peer.Query) {
 	a, err := h.Hit(q)
 	if err == peer.ErrNotCached {

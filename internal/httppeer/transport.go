@@ -5,29 +5,38 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"github.com/peercache/peercache/internal/peerurl"
 	"github.com/peercache/peercache/peer"
 )
 
-// Transport is the side that asks.
+// Transport is the side that asks. It implements peer.Transport.
 type Transport struct {
 	cfg      Config
-	upgrades http.RoundTripper // cfg.RoundTripper for the requests for streams
-	signs    http.RoundTripper // cfg.RoundTripper for the requests for signs of life
-	fresh    http.RoundTripper // cfg.RoundTripper that opens a connection for each request
+	upgrades http.RoundTripper // cfg.RoundTripper without HTTP/2, for requests for a stream
+	signs    http.RoundTripper // cfg.RoundTripper with connections of its own, for signs of life
+	pings    http.RoundTripper // cfg.RoundTripper with a new connection for each request
+
+	headers atomic.Pointer[identified] // those that the latest conn sends
 }
 
-// NewTransport returns a Transport. It warns of what the RoundTripper lacks; self is the base URL
-// of this process.
+// identified is an identity and its headers.
+type identified struct {
+	who    peer.Identity
+	header http.Header
+}
+
+// NewTransport returns a Transport. It warns if cfg.RoundTripper is not good for peers. self is the
+// base URL of this process.
 func NewTransport(cfg Config, self string) *Transport {
-	t := &Transport{cfg: cfg, upgrades: withoutHTTP2(cfg.RoundTripper), signs: forSigns(cfg.RoundTripper), fresh: forPings(cfg.RoundTripper)}
+	t := &Transport{cfg: cfg, upgrades: withoutHTTP2(cfg.RoundTripper), signs: forSigns(cfg.RoundTripper), pings: forPings(cfg.RoundTripper)}
 	warnOfRoundTripper(&cfg, self)
 	return t
 }
 
-// Check implements peer.Transport. Among peers of golang/groupcache, a name is what they have on
-// their ring, which may have another spelling of the host or the port.
+// Check implements peer.Transport. In a fleet of golang/groupcache, a name is what the processes
+// have on their ring, which may spell the host or the port in another way.
 func (t *Transport) Check(name string) error {
 	if !t.cfg.Groupcache {
 		return peerurl.Check(name)
@@ -44,9 +53,19 @@ func (t *Transport) Check(name string) error {
 // Dial implements peer.Transport.
 func (t *Transport) Dial(l peer.Local, name string) peer.Conn { return newConn(t, l, name) }
 
-// CloseIdle closes the connections that nothing is in progress on.
+// CloseIdle closes the connections that are not in use.
 func (t *Transport) CloseIdle() {
-	for _, rt := range []http.RoundTripper{t.cfg.RoundTripper, t.upgrades, t.signs, t.fresh} {
+	for _, rt := range []http.RoundTripper{t.cfg.RoundTripper, t.upgrades, t.signs, t.pings} {
 		closeIdle(rt)
 	}
+}
+
+// headersOf returns the identity headers of a process. The conns of one process share them.
+func (t *Transport) headersOf(who peer.Identity) http.Header {
+	if last := t.headers.Load(); last != nil && last.who == who {
+		return last.header
+	}
+	header := identityHeader(who)
+	t.headers.Store(&identified{who, header})
+	return header
 }
