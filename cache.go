@@ -1,10 +1,10 @@
 package peercache
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/lru"
 )
 
 // A Cache keeps the values of a group in this process, within a number of
@@ -62,25 +62,15 @@ type Ranker interface {
 // peers, another one for copies. The package cachetest checks a Cache.
 type NewCache func(maxBytes int64, onLeave func(key string, e Entry, r Reason)) (Cache, error)
 
-// Reason says why an entry left a cache.
-type Reason uint8
+// Reason says why an entry left a cache. Its String is the reason in lower case, such as "evicted".
+type Reason = lru.Reason
 
 const (
-	Evicted  Reason = iota // to make room
-	Expired                // its time was over
-	Removed                // by Remove, here or on another peer
-	Replaced               // by a newer value of its key
+	Evicted  Reason = lru.Evicted  // to make room
+	Expired  Reason = lru.Expired  // its time was over
+	Removed  Reason = lru.Removed  // by Remove, here or on another peer
+	Replaced Reason = lru.Replaced // by a newer value of its key
 )
-
-// String returns the reason in lower case.
-func (r Reason) String() string {
-	if int(r) < len(reasons) {
-		return reasons[r]
-	}
-	return fmt.Sprintf("Reason(%d)", uint8(r))
-}
-
-var reasons = [...]string{Evicted: "evicted", Expired: "expired", Removed: "removed", Replaced: "replaced"}
 
 // Entry is what a Cache keeps for a key.
 type Entry struct {

@@ -1,21 +1,24 @@
 package store
 
-import "time"
+import (
+	"time"
 
-// Reason says why an entry left.
-type Reason uint8
-
-const (
-	Evicted  Reason = iota // to make room
-	Expired                // its time was over; an expired entry leaves for no other reason
-	Removed                // by Remove or Clear
-	Replaced               // by another value of its key
-	reasons
+	"github.com/peercache/peercache/lru"
 )
 
-func (r Reason) String() string {
-	return [...]string{"evicted", "expired", "removed", "replaced"}[r]
-}
+// Reason says why an entry left.
+type Reason = lru.Reason
+
+// The reasons. An expired entry leaves as Expired whatever removes it.
+const (
+	Evicted  = lru.Evicted  // to make room
+	Expired  = lru.Expired  // its time was over
+	Removed  = lru.Removed  // by Remove or Clear
+	Replaced = lru.Replaced // by another value of its key
+)
+
+// reasons is how many reasons there are.
+const reasons = Replaced + 1
 
 // Stats are a store's figures. Counts are exact, and since New.
 type Stats struct {
