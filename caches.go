@@ -239,5 +239,5 @@ func (c *caches) recordLease(from, key string, lease time.Duration, known func(s
 	if c.holders == nil || from == "" || lease <= 0 {
 		return false
 	}
-	return c.holders.Note(key, from, lease, known)
+	return c.holders.Record(key, from, lease, known)
 }
