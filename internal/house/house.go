@@ -6,6 +6,7 @@ package house
 // modules stand on all of these.
 var packages = []string{
 	"pb",
+	"internal/wire",
 	"internal/clock",
 	"internal/quote",
 	"internal/failpoint",

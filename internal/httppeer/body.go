@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/peercache/peercache/internal/wire"
 	"github.com/peercache/peercache/peer"
 )
 
@@ -138,7 +139,7 @@ func (b *body) grow(n int64) bool {
 // limitOfChange returns how large the body of a change may be: larger than MaxRequestBytes only if
 // it sets one large value.
 func (s *Server) limitOfChange() limit {
-	return limit{MaxRequestBytes, func(head []byte) int64 { return peer.LargestItem(head, s.cfg.LargestValue()) }}
+	return limit{MaxRequestBytes, func(head []byte) int64 { return wire.LargestChange(head, s.cfg.LargestValue(), peer.MaxOverhead) }}
 }
 
 // readRequest reads the body of a plain request. If it returns false, it has answered the request

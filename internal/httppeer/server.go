@@ -16,6 +16,7 @@ import (
 
 	"github.com/peercache/peercache/internal/peerurl"
 	"github.com/peercache/peercache/internal/stream"
+	"github.com/peercache/peercache/internal/wire"
 	"github.com/peercache/peercache/pb"
 	"github.com/peercache/peercache/peer"
 )
@@ -120,9 +121,9 @@ func (s *Server) postGet(w http.ResponseWriter, r *http.Request, h peer.Handler)
 		return
 	}
 	s.answerGet(w, r, h, &peer.Query{
-		Group: req.GetGroup(), Key: peer.StringOf(req.GetKey()),
-		Lease: time.Duration(req.GetLeaseNs()), Digest: peer.StringOf(req.GetDigest()), CachedOnly: req.GetCachedOnly(),
-		Nested: peer.Nesting(req.GetNested()), Context: peer.StringOf(req.GetContext()),
+		Group: req.GetGroup(), Key: wire.StringOf(req.GetKey()),
+		Lease: time.Duration(req.GetLeaseNs()), Digest: wire.StringOf(req.GetDigest()), CachedOnly: req.GetCachedOnly(),
+		Nested: peer.Nesting(req.GetNested()), Context: wire.StringOf(req.GetContext()),
 	})
 }
 
