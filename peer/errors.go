@@ -120,10 +120,6 @@ var ErrWrongPeer = errors.New("not the peer that was asked for")
 // ErrSilent says that nothing came from a peer by the plain way for the detection time.
 var ErrSilent = errors.New("the peer does not answer")
 
-// ErrSlow says that an attempt to connect goes on, but takes longer than a caller
-// should wait for.
-var ErrSlow = fmt.Errorf("%w: no connection within the detection time", ErrSilent)
-
 var (
 	// ErrNotAPeer says that a response is not one of the protocol's.
 	ErrNotAPeer = errors.New("the response is not a peer's")

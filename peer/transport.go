@@ -52,71 +52,6 @@ type Conn interface {
 	Close(ctx context.Context)
 }
 
-// A Starter is a Conn that can be asked without a goroutine for each request, and for many keys
-// in one message.
-type Starter interface {
-	Conn
-	// Connect makes it likely that Start can ask, and may wait for that, but no longer than
-	// ctx lasts.
-	Connect(ctx context.Context)
-	// Start asks for the first n of r's keys, as many as it can take now, and returns
-	// without waiting. r's Waiter gets exactly one answer for each of them. If r has one key,
-	// sent is what it was asked by. full says that there was no room for the rest.
-	Start(r *Request) (n int, sent Sent, full bool)
-	// Full reports whether there is no room for one more request.
-	Full() bool
-	// GetLarge does what Get does, for a value that does not come in answer to Start
-	// (ErrLarge).
-	GetLarge(ctx context.Context, q *Query) (Answer, error)
-}
-
-// Request is what a Starter is asked for. It belongs to the Starter until all answers have come.
-type Request struct {
-	// Query is what is asked for each of the keys. Its Key, and its Digest where there are
-	// many keys, are empty.
-	Query
-	Keys []string
-	// Digests are those of many keys, or nil.
-	Digests []string
-	Waiter  Waiter
-}
-
-// A Waiter gets the answers to a Request.
-type Waiter interface {
-	// Answer is called with the answer for the i-th key: with what Conn.Get would have
-	// returned, or with ErrLarge. It must not block.
-	Answer(i int, a Answer, err error)
-}
-
-// Sent is a request for one key that is in flight.
-type Sent struct {
-	By interface{ Cancel(id uint64) bool }
-	ID uint64
-}
-
-// Cancel withdraws the request. It reports whether there was no answer so far, and then there
-// will be none.
-func (s Sent) Cancel() bool { return s.By.Cancel(s.ID) }
-
-// A Handler answers the requests of one peer that come by one connection, or one by one. Its
-// methods are called concurrently, but for Hit.
-type Handler interface {
-	// Hit answers for a key that is cached; the error is ErrNotCached if it is not. It does
-	// not block. The query and its strings are used again after it has returned; it may
-	// change the query. The Value in the Answer must not be changed.
-	Hit(q *Query) (Answer, error)
-	// Load answers for a key that was not cached. If the query is for what is cached alone
-	// (CachedOnly), it does not block. It may keep the query's strings.
-	Load(ctx context.Context, q *Query) (Answer, error)
-	// LoadBatch calls answer for each of the keys of one batch that were not cached, as they
-	// come, with their place in keys, which it may keep; q is all but its Key. It may call answer concurrently,
-	// and more than once for a key, but not after it has returned. Those not answered then
-	// are errors for the peer.
-	LoadBatch(ctx context.Context, q *Query, keys []string, answer func(i int, a Answer, err error))
-	// Change does what c says. The Changed is to be sent with the error.
-	Change(ctx context.Context, c *Change) (Changed, error)
-}
-
 // Local is the process that a Conn asks for, as far as that one peer is concerned.
 type Local interface {
 	// Identity returns what the process says of itself with each request.
@@ -134,41 +69,11 @@ type Local interface {
 	Counts() bool
 }
 
-// A Process is what a transport's server serves: peercache.Pool is one.
-type Process interface {
-	// Identity returns what the process says of itself with each response.
-	Identity() Identity
-	// Accept returns the Handler for a connection, or a request, of the process from, which
-	// takes this one for the process of the name to; empty, if it does not say. The error, an
-	// ErrWrongPeer, says why it is refused.
-	Accept(from Identity, to string) (Handler, error)
-}
-
 // Instant is a moment on this process's clock: see peercache.Instant.
 type Instant = clock.Instant
 
 // Now returns the present Instant.
 func Now() Instant { return clock.Now() }
-
-// Stats are the figures of what one peer was asked by a Conn that has a method Stats.
-type Stats struct {
-	// Transport is how the peer is asked now: "stream", "plain", or another name.
-	Transport string
-	Requests  int64 // of all kinds
-	Plain     int64 // those of them that took a request of their own
-	Keys      int64 // that were asked for
-	Batches   int64 // requests for many keys
-	Changes   int64 // requests that are changes
-	BytesIn   int64
-	BytesOut  int64
-	InFlight  int   // requests now
-	Opened    int64 // connections
-	Latency   Histogram
-	// Failing says that the peer is not asked because it failed, and Trying that an attempt
-	// to reach it is in progress. Failures is how often it failed.
-	Failing, Trying bool
-	Failures        int64
-}
 
 // Patience is how much longer than for a load a peer is waited for that gives signs of life: its
 // loads end within the load timeout, and it answers then.

@@ -24,6 +24,9 @@ const plainFor = time.Minute
 // not.
 var errNoStream = errors.New("the peer does not know the stream")
 
+// errSlow says that an attempt to connect goes on, but takes longer than a caller should wait.
+var errSlow = fmt.Errorf("%w: no connection within the detection time", peer.ErrSilent)
+
 // errGroupcache says that a peer is golang/groupcache's, which has no streams.
 var errGroupcache = errors.New("the peer is golang/groupcache's")
 
@@ -65,7 +68,7 @@ func (l *link) get(ctx context.Context) (*stream.Link, error) {
 			return nil, ctx.Err()
 		case <-time.After(l.conn.t.cfg.Detection):
 			l.suspect(opening)
-			return nil, peer.ErrSlow
+			return nil, errSlow
 		}
 	}
 }
@@ -76,7 +79,7 @@ func (l *link) suspect(opening <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.opening == opening {
-		l.conn.breaker.Suspect(peer.ErrSlow)
+		l.conn.breaker.Suspect(errSlow)
 	}
 }
 

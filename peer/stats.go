@@ -34,3 +34,23 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 	}
 	return 0
 }
+
+// Stats are the figures of what one peer was asked by a Conn that has a method Stats.
+type Stats struct {
+	// Transport is how the peer is asked now: "stream", "plain", or another name.
+	Transport string
+	Requests  int64 // of all kinds
+	Plain     int64 // those of them that took a request of their own
+	Keys      int64 // that were asked for
+	Batches   int64 // requests for many keys
+	Changes   int64 // requests that are changes
+	BytesIn   int64
+	BytesOut  int64
+	InFlight  int   // requests now
+	Opened    int64 // connections
+	Latency   Histogram
+	// Failing says that the peer is not asked because it failed, and Trying that an attempt
+	// to reach it is in progress. Failures is how often it failed.
+	Failing, Trying bool
+	Failures        int64
+}
