@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Histogram counts durations: its element i those of at least 2^(i-1) and less
-// than 2^i nanoseconds.
+// Histogram counts durations. Its element i counts those of at least 2^(i-1) and less than 2^i
+// nanoseconds. The zero value has counted none.
 type Histogram [48]int64
 
 // Observe counts one duration.
@@ -19,8 +19,8 @@ func (h *Histogram) Add(o *Histogram) {
 	}
 }
 
-// Quantile returns a duration that a share q of those counted, 0 to 1, does not
-// exceed. It is exact within a factor of two, and zero if nothing was counted.
+// Quantile returns a duration that the share q of the counted ones, 0 to 1, does not exceed. It is exact
+// within a factor of two. It returns zero if nothing was counted.
 func (h *Histogram) Quantile(q float64) time.Duration {
 	var all int64
 	for _, n := range h {
@@ -35,22 +35,24 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 	return 0
 }
 
-// Stats are the figures of what one peer was asked by a Conn that has a method Stats.
+// Stats are the figures of a Conn. A Conn that has them has a method
+//
+//	Stats() Stats
 type Stats struct {
-	// Transport is how the peer is asked now: "stream", "plain", or another name.
+	// Transport says how the peer is asked now: "stream", "plain", or another name.
 	Transport string
-	Requests  int64 // of all kinds
-	Plain     int64 // those of them that took a request of their own
-	Keys      int64 // that were asked for
-	Batches   int64 // requests for many keys
-	Changes   int64 // requests that are changes
-	BytesIn   int64
-	BytesOut  int64
-	InFlight  int   // requests now
-	Opened    int64 // connections
-	Latency   Histogram
-	// Failing says that the peer is not asked because it failed, and Trying that an attempt
-	// to reach it is in progress. Failures is how often it failed.
+	Requests  int64     // requests of all kinds
+	Plain     int64     // those requests that had an HTTP request, or the like, of their own
+	Keys      int64     // keys that were asked for
+	Batches   int64     // requests for several keys
+	Changes   int64     // requests that are Changes
+	BytesIn   int64     // bytes of answers
+	BytesOut  int64     // bytes of requests
+	InFlight  int       // requests in progress
+	Opened    int64     // connections that were opened
+	Latency   Histogram // of requests that were answered
+	// Failing says that the peer is not asked because it has failed, and Trying that an attempt to reach
+	// it is in progress. Failures is how often it has failed.
 	Failing, Trying bool
 	Failures        int64
 }

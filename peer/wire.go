@@ -12,7 +12,7 @@ import (
 	"github.com/peercache/peercache/pb"
 )
 
-// EncodeChange returns c as a pb.ChangeRequest.
+// EncodeChange encodes c as a pb.ChangeRequest. The error says that c is too large for a protobuf message.
 func EncodeChange(c *Change) ([]byte, error) {
 	s := &c.State
 	req := &pb.ChangeRequest{
@@ -26,9 +26,9 @@ func EncodeChange(c *Change) ([]byte, error) {
 	return proto.Marshal(req)
 }
 
-// DecodeChange returns the Change that a pb.ChangeRequest says. Its keys and its value are in the
-// memory of raw, which must not be changed. It takes at most 8 times the memory of raw, and the
-// error says what is wrong with it.
+// DecodeChange decodes a pb.ChangeRequest. The keys and the value of the Change are in the memory of raw,
+// which must not be changed any more. It takes at most 8 times the memory of raw. The error says what
+// is wrong with raw.
 func DecodeChange(raw []byte) (*Change, error) {
 	req, err := decodeChange(raw)
 	if err != nil {
@@ -48,7 +48,8 @@ func DecodeChange(raw []byte) (*Change, error) {
 	return c, nil
 }
 
-// EncodeChanged returns what a Handler has answered to a Change as a pb.ChangeResponse.
+// EncodeChanged encodes what a Handler has answered to a Change, and the error that it has answered, which
+// may be nil, as a pb.ChangeResponse.
 func EncodeChanged(r *Changed, answer error) ([]byte, error) {
 	s := &r.State
 	resp := &pb.ChangeResponse{
@@ -66,9 +67,10 @@ func EncodeChanged(r *Changed, answer error) ([]byte, error) {
 	return proto.Marshal(resp)
 }
 
-// DecodeChanged returns what the peer of that name has answered to a Change, and the error that
-// the answer has. It takes at most 8 times the memory of raw. If raw is no pb.ChangeResponse, err
-// says so.
+// DecodeChanged decodes a pb.ChangeResponse from the peer of the name from. answer is the error that the
+// peer has answered, or nil: Conn.Change returns it together with r. err says that raw is no
+// pb.ChangeResponse: Conn.Change wraps it in a PeerError. DecodeChanged takes at most 8 times the memory
+// of raw.
 func DecodeChanged(raw []byte, from string) (r Changed, answer, err error) {
 	resp := new(pb.ChangeResponse)
 	if err := decodeChanged(raw, resp); err != nil {
@@ -92,7 +94,7 @@ func DecodeChanged(raw []byte, from string) (r Changed, answer, err error) {
 	return r, answer, nil
 }
 
-// bytesOf returns texts as protobuf has them.
+// bytesOf returns texts in the form that protobuf has for bytes.
 func bytesOf(texts []string) [][]byte {
 	if len(texts) == 0 {
 		return nil
@@ -104,8 +106,8 @@ func bytesOf(texts []string) [][]byte {
 	return all
 }
 
-// errorKinds pairs the errors that keep their identity on the way from one peer
-// to another with their names on the wire (P6).
+// errorKinds are the errors that remain the same on the way from one peer to another (P6), with their
+// names on the wire.
 var errorKinds = []struct {
 	err  error
 	kind pb.Error_Kind
@@ -118,9 +120,9 @@ var errorKinds = []struct {
 	{ErrNotCached, pb.Error_KIND_NOT_CACHED},
 }
 
-// refusals are the errors of a peer that has not answered: another may. They are
-// apart, so that a getter's error, which may come from a pool of its own, never
-// reads as one.
+// refusals are the errors of a peer that refuses to answer: the caller may ask another peer. Only a
+// *Refusal is sent as one. The error of a getter may come from another pool, and must not be taken for
+// a refusal of this one.
 var refusals = map[pb.Error_Kind]error{
 	pb.Error_KIND_UNKNOWN_GROUP: errUnknownGroup,
 	pb.Error_KIND_SHUTTING_DOWN: ErrClosed,
@@ -129,7 +131,7 @@ var refusals = map[pb.Error_Kind]error{
 // errUnknownGroup says that a peer has no group of the name that was asked for.
 var errUnknownGroup = errors.New("no such group")
 
-// EncodeError puts the error of a Handler into the form that it has on the wire.
+// EncodeError encodes the error of a Handler, which is not nil.
 func EncodeError(err error) *pb.Error {
 	if r, ok := err.(*Refusal); ok { // not one that a getter wraps
 		return &pb.Error{Kind: r.kind, Message: []byte(r.text)}
@@ -146,7 +148,9 @@ func EncodeError(err error) *pb.Error {
 	return e
 }
 
-// A Refusal is the error of a Handler that does not answer a request: another peer may.
+// A Refusal is the error of a Handler that refuses a request. At the peer that asked, RefuseClosed and
+// RefuseGroup become a *PeerError, so that it asks another peer. The others become a *RemoteError, which
+// is an answer.
 type Refusal struct {
 	kind pb.Error_Kind
 	text string
@@ -154,7 +158,7 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return r.text }
 
-// RefuseClosed says that the process of that name is leaving.
+// RefuseClosed says that the process of that name is shut down (ErrClosed).
 func RefuseClosed(name string) *Refusal { return &Refusal{pb.Error_KIND_SHUTTING_DOWN, name} }
 
 // RefuseGroup says that there is no group of that name. Its text is the name as it is: who gets it
@@ -163,13 +167,14 @@ func RefuseGroup(name string) *Refusal {
 	return &Refusal{pb.Error_KIND_UNKNOWN_GROUP, name[:min(len(name), MaxGroupName)]}
 }
 
-// RefuseInvalid says that a request breaks a limit or a rule of the protocol.
+// RefuseInvalid says that a request breaks a limit or a rule of the protocol (ErrKeySize).
 func RefuseInvalid(text string) *Refusal { return &Refusal{pb.Error_KIND_INVALID, text} }
 
-// Refuse says why a request is not obeyed.
+// Refuse says why a request is not carried out.
 func Refuse(text string) *Refusal { return &Refusal{pb.Error_KIND_UNKNOWN, text} }
 
-// Told is an error of which the one who asks is told another text.
+// Told is an error of a Handler with a text for the peer that asks, in place of the error's own: see
+// peercache.WithErrorText.
 type Told struct {
 	Text string
 	Err  error
@@ -177,10 +182,11 @@ type Told struct {
 
 func (e *Told) Error() string { return e.Text }
 
-// Unwrap returns the error, of which the kind is told.
+// Unwrap returns the error itself, whose kind is told to the peer that asks.
 func (e *Told) Unwrap() error { return e.Err }
 
-// DecodeError returns the error that the peer of that name sent.
+// DecodeError decodes the error that the peer of the name from has sent. The result is a *RemoteError, or
+// a *PeerError if the peer refuses to answer.
 func DecodeError(from string, e *pb.Error) error {
 	text := string(e.GetMessage()[:min(len(e.GetMessage()), MaxErrorText)])
 	if refusal := refusals[e.GetKind()]; refusal != nil {
@@ -195,8 +201,9 @@ func DecodeError(from string, e *pb.Error) error {
 	return remote
 }
 
-// Received returns what the one who asks gets of an error of a Handler of the peer of that name: what
-// DecodeError makes of EncodeError.
+// Received returns the error that a caller gets if a Handler of the peer of the name from returns err: what
+// DecodeError makes of EncodeError. It returns nil for nil. It is for transports that do not encode
+// messages.
 func Received(from string, err error) error {
 	if err == nil {
 		return nil

@@ -12,13 +12,13 @@ import (
 	"github.com/peercache/peercache/pb"
 )
 
-// A message of a few bytes can stand for a much larger one in memory: an empty key takes
-// two bytes on the wire and 40 as a slice and a string. So the elements of a message are
-// counted before memory is set aside for them, and strings are taken from the memory of
-// the message itself. A change of n bytes takes at most 8 × n, whatever is in it.
+// A message of a few bytes may need much more memory when it is decoded: an empty key takes two bytes on
+// the wire, and 40 as a slice and a string. So the elements of a message are counted before memory is
+// set aside for them, and strings share the memory of the message. A change of n bytes takes at most
+// 8 × n bytes, whatever is in it.
 
-// The most elements that one message may have. None is ever reached by a peer: it sends at
-// most changeBytes of keys in a change, and the lists of peers are shorter.
+// The most elements that one message may have. No peer sends as many: it sends at most MaxChangeBytes of
+// keys in a change, and lists of peers are shorter.
 const (
 	mostChangeKeys = 1 << 17
 	mostAbsent     = 1 << 14
@@ -26,17 +26,17 @@ const (
 	mostPending    = 1 << 14
 )
 
-// changeRequest is a change that was read. Its keys, and the value of its item, are in the
-// memory of the request, which must not be changed.
+// changeRequest is a decoded change. Its keys and the value of its item are in the memory of the encoded
+// one, which must not be changed.
 type changeRequest struct {
 	*pb.ChangeRequest // without Keys and Offered
 	keys, offered     []string
 }
 
-// changeSize is what is in a pb.ChangeRequest.
+// changeSize says how many elements an encoded pb.ChangeRequest has.
 type changeSize struct {
 	keys, offered, absent, since int
-	rest                         int // bytes of all other fields but the item
+	rest                         int // bytes of all other fields, without the item
 }
 
 // countChange counts what is in a pb.ChangeRequest, without the keys of no bytes and the names
@@ -120,7 +120,7 @@ func decodeChange(raw []byte) (*changeRequest, error) {
 	return req, nil
 }
 
-// decodeItem decodes a pb.Item. Its value is in the memory of raw.
+// decodeItem decodes a pb.Item into item, whose value is then in the memory of raw.
 func decodeItem(item *pb.Item, raw []byte) error {
 	return wire.EachField(raw, func(num protowire.Number, typ protowire.Type, field, in []byte) error {
 		switch {
@@ -135,7 +135,7 @@ func decodeItem(item *pb.Item, raw []byte) error {
 	})
 }
 
-// decodeChanged decodes the answer to a change.
+// decodeChanged decodes a pb.ChangeResponse into resp.
 func decodeChanged(raw []byte, resp *pb.ChangeResponse) error {
 	pending, absent, members := 0, 0, 0
 	err := wire.EachField(raw, func(num protowire.Number, _ protowire.Type, _, in []byte) error {
