@@ -1,7 +1,6 @@
 package peercache
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/peercache/peercache/internal/clock"
@@ -64,25 +63,15 @@ type Ranker interface {
 // peers, another one for copies. The package cachetest checks a Cache.
 type NewCache func(maxBytes int64, onLeave func(key string, e Entry, r Reason)) (Cache, error)
 
-// Reason says why an entry left a cache.
-type Reason uint8
+// Reason says why an entry left a cache. Its String is the reason in lower case, such as "evicted".
+type Reason = lru.Reason
 
 const (
-	Evicted  Reason = iota // to make room
-	Expired                // its time was over
-	Removed                // by Remove, here or on another peer
-	Replaced               // by a newer value of its key
+	Evicted  Reason = lru.Evicted  // to make room
+	Expired  Reason = lru.Expired  // its time was over
+	Removed  Reason = lru.Removed  // by Remove, here or on another peer
+	Replaced Reason = lru.Replaced // by a newer value of its key
 )
-
-// String returns the reason in lower case.
-func (r Reason) String() string {
-	if int(r) < len(reasons) {
-		return reasons[r]
-	}
-	return fmt.Sprintf("Reason(%d)", uint8(r))
-}
-
-var reasons = [...]string{Evicted: "evicted", Expired: "expired", Removed: "removed", Replaced: "replaced"}
 
 // Entry is what a Cache keeps for a key.
 type Entry struct {
@@ -144,7 +133,7 @@ func Now() Instant { return clock.Now() }
 func NewStore(maxBytes int64, onLeave func(key string, e Entry, r Reason)) (Cache, error) {
 	c := store.Config{MaxBytes: maxBytes, Now: func() int64 { return int64(clock.Now()) }}
 	if onLeave != nil {
-		c.OnLeave = func(key string, e store.Entry, r store.Reason) { onLeave(key, entryOf(e), Reason(r)) }
+		c.OnLeave = func(key string, e store.Entry, r Reason) { onLeave(key, entryOf(e), r) }
 	}
 	s, err := store.New(c)
 	if err != nil {
@@ -153,8 +142,7 @@ func NewStore(maxBytes int64, onLeave func(key string, e Entry, r Reason)) (Cach
 	return storeCache{s}, nil
 }
 
-// storeCache makes a Cache of a store.Store. The reasons of both packages have the
-// same numbers, and the store's clock is that of Instant.
+// storeCache makes a Cache of a store.Store, whose clock is that of Instant.
 type storeCache struct{ *store.Store }
 
 // What an Entry has beyond a store.Entry is in the latter's Meta, which costs nothing
@@ -226,19 +214,14 @@ func (c storeCache) Stats() CacheStats {
 // NewLRU is the NewCache of the package lru: what was not used for the longest
 // time leaves first. It is for those who want just that; the default is NewStore.
 func NewLRU(maxBytes int64, onLeave func(key string, e Entry, r Reason)) (Cache, error) {
-	var leave func(string, Entry, lru.Reason)
-	if onLeave != nil {
-		leave = func(key string, e Entry, r lru.Reason) { onLeave(key, e, Reason(r)) }
-	}
-	c, err := lru.New(maxBytes, func(_ string, e Entry) int64 { return int64(e.View.Len()) }, leave)
+	c, err := lru.New(maxBytes, func(_ string, e Entry) int64 { return int64(e.View.Len()) }, onLeave)
 	if err != nil {
 		return nil, err
 	}
 	return lruCache{c}, nil
 }
 
-// lruCache makes a Cache of an lru.Cache. The reasons of both packages have the
-// same numbers.
+// lruCache makes a Cache of an lru.Cache.
 type lruCache struct{ *lru.Cache[Entry] }
 
 func (c lruCache) Add(key string, e Entry, tainted func() bool) bool {

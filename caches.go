@@ -250,7 +250,7 @@ func (c *caches) recordLease(from, key string, lease time.Duration, known func(s
 	if c.holders == nil || from == "" || lease <= 0 {
 		return false
 	}
-	return c.holders.Note(key, from, lease, known)
+	return c.holders.Record(key, from, lease, known)
 }
 
 // checkKey returns an error if key cannot be a key of the group. Only what is

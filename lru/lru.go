@@ -17,7 +17,7 @@ import (
 	"unsafe"
 )
 
-// Reason says why an entry left.
+// Reason says why an entry left. It is also the Reason of package peercache.
 type Reason uint8
 
 const (

@@ -2,104 +2,103 @@ package peer
 
 import "time"
 
-// Change tells a peer that values are not valid any more, whether they are cached, or
-// being loaded or fetched. It may also, or only, say something of its sender, or ask the peer
-// about itself.
+// Change tells a peer that values are not valid any more, whether they are cached, or are being loaded
+// or fetched. It also carries the state of its sender, and may ask the peer about itself. A transport
+// looks at Wait, Question, Apart and Long alone, and carries the rest.
 type Change struct {
 	Group string
 	Keys  []string
 	All   bool // all keys of the group
-	// Item, if not nil, is the new value of the one key there is. It is for the
-	// peer that owns it.
+	// Item, if not nil, is the new value of the only key. It is for the peer that owns the key.
 	Item *Item
-	// From is as in Query.
+	// From is the name of the sender. As in Query, it is not sent, and the Handler sets it.
 	From string
-	// Holders asks the peer to tell all who may hold copies that they got from it,
-	// but for the one who asks, and to answer when they have answered or their
-	// leases are over.
+	// Holders asks the peer to tell all processes that may hold copies which they got from it, except
+	// the sender, and to answer when they have answered or their leases are over.
 	Holders bool
-	// Wait is how long the answer may take because of that.
+	// Wait is how long the answer may take because of Holders.
 	Wait time.Duration
-	// Announced tells that the peer which sends it has just begun to have its view.
+	// Announced says that the sender has just got its present view.
 	Announced bool
 
-	// State is what the sender says of itself. A pool sets it: who sends a Change by a pool's
-	// Peer leaves it empty.
+	// State is what the sender says of itself. A pool sets it: a caller of Peer.Change leaves it empty.
 	State State
-	// Token is what the peer is to send as Proof in its own requests to the sender. It goes
-	// to the peer's address and nowhere else.
+	// Token is a secret for the peer, which the peer sends as Proof in its own Changes to the sender.
+	// It is only sent to the peer's address.
 	Token uint64
-	// Proof is the Token that the sender was given last by the peer. With it, what the sender
-	// says of itself is believed. Without it, it is a hint.
+	// Proof is the Token that the sender got last from the peer. With it, the peer believes the State.
+	// Without it, the State is a hint that the peer has to confirm at the sender's address.
 	Proof uint64
-	// Offered are keys that the sender has values of, and that the peer owns now.
+	// Offered are keys of which the sender has values, and which the peer owns now.
 	Offered []string
-	// Since asks for the keys that were changed since one of these departures.
+	// Since asks which Keys were changed since one of these departures (State.Departure).
 	Since []uint64
 	// Members asks for the members of the peer's view, and for the names of its groups.
 	Members bool
 
-	// Question says that the Change only asks the peer how it is. It is not sent. A transport
-	// opens no connection for it that lasts.
+	// The fields below are not sent.
+
+	// Question says that the Change only asks the peer about itself. A transport opens no connection
+	// for it that lasts.
 	Question bool
-	// Apart asks for a connection of its own, because those that there are may lead to a
-	// process that has ended. It is not sent.
+	// Apart asks for a new connection, because the present ones may lead to a process that has ended.
 	Apart bool
 }
 
-// Long reports whether the answer may be longer than what is sent on a connection that others
-// wait for.
+// Long reports whether the answer may be long. A transport does not send such an answer on a connection
+// on which other answers wait behind it.
 func (c *Change) Long() bool { return len(c.Since) > 0 || c.Members }
 
-// State is what a process says of itself and of its view, with each Change and with each answer
-// to one.
+// State is what a process says of itself and of its view, with each Change and with each answer to one.
 type State struct {
-	// Process is a random number, which tells it from others at its address. Zero is an
-	// earlier version, which does not say.
+	// Process is the random number of the process (Identity.Process). Zero means an earlier version,
+	// which does not say.
 	Process uint32
-	// Number counts what the process has said. What comes after something with a higher
-	// number of the same process is not true any more.
+	// Number is the sequence number of the State. A State with a lower number than another one of the
+	// same process is out of date.
 	Number uint64
-	// View stands for the list of peers that it has: peers with the same list have the same
-	// number. Zero says nothing of the process.
+	// View is a hash of the peers in the view: the same peers have the same hash. Zero means that the
+	// other fields say nothing.
 	View uint64
-	// Began is the Number with which it began to have the view. Zero in a request, and in
+	// Began is the Number that the process had when it got this view. It is zero in a request, and in
 	// an earlier version.
 	Began uint64
-	// Leaving says that it is about to end. Its view is without it.
+	// Leaving says that the process is about to end. It is not in its own view then.
 	Leaving bool
-	// Departure, if it is leaving, is a number for that, by which its next process asks what
-	// was changed since.
+	// Departure identifies the end of a process that is leaving. Its next process asks with it what was
+	// changed since (Change.Since).
 	Departure uint64
-	// Offering says that the peer is new in its view, and was not offered yet all that it
-	// will be.
+	// Offering says that the receiver is new in the view of the process, which has not yet offered all
+	// that it will (Change.Offered).
 	Offering bool
-	// Absent are those that were said to be peers, and are not in its view because they are
-	// leaving, or have left.
+	// Absent are the names of peers that were listed as peers, and are not in the view because they are
+	// leaving or have left.
 	Absent []string
 }
 
 // Changed is a peer's answer to a Change.
 type Changed struct {
-	// Holders are those that the peer could not tell.
+	// Holders are the holders of copies that the peer could not tell.
 	Holders []Holder
 	// State is what the peer says of itself.
 	State State
-	// Unheard says that what the Change said of its sender was not confirmed at the sender's
-	// address: the peer has not recorded it.
+	// Unheard says that the peer has not recorded the State of the Change: the sender's address did not
+	// confirm it.
 	Unheard bool
-	// Groups stands for the names of the peer's groups: the same number for the same names.
-	// Zero: it does not say.
+	// Groups is a hash of the names of the peer's groups: the same names have the same hash. Zero means
+	// that the peer does not say.
 	Groups uint64
 
-	// If the Change asked for Members: the names of the peer's groups, in order, as far as
-	// there was room; the members of its view, likewise; and how many members there are.
+	// GroupNames and Members answer a Change with Members: the names of the peer's groups, and the
+	// members of its view, each in order, and as far as there is room. Size is how many members there
+	// are.
 	GroupNames, Members []string
 	Size                int
 
-	// If the Change asked Since: a bit for each key of which the peer knows that it was
-	// changed, nothing if it cannot answer for that time; whether it is since one of the
-	// departures; and whether one process has recorded all that time.
+	// Log answers a Change with Since. It has a bit for each of its Keys, which is set if the peer knows
+	// that the key was changed. It is empty if the peer cannot answer for that time. SinceDeparture
+	// says that it is since one of the departures, Unbroken that one process has recorded all the time
+	// since.
 	Log                      []byte
 	SinceDeparture, Unbroken bool
 }

@@ -1,25 +1,27 @@
 package peer
 
-// MaxOverhead is what a response may have beyond its value: error text, fields
-// of later versions.
+// MaxOverhead is how many bytes a response may have beyond its value: the text of an error, and fields of
+// later versions.
 const MaxOverhead = 64 << 10
 
-// MaxChangeBytes is how large a request is made, at most, where more than one key is in it.
+// MaxChangeBytes bounds, in bytes, the keys of a Change that has more than one. The pool sends more keys
+// in several Changes.
 const MaxChangeBytes = 1 << 20
 
-// The most that the options of the same name allow. A request or an answer is one
-// message in memory, and a protobuf message is below 2 GiB.
+// MaxKeyBytes and MaxValueBytes are the largest keys and values, in bytes, that the options of the same
+// names allow. A request or an answer is one message in memory, and a protobuf message is smaller than
+// 2 GiB.
 const (
 	MaxKeyBytes   = 1 << 20
 	MaxValueBytes = 1 << 30
 )
 
-// MaxGroupName is in bytes. The name goes into every request to a peer.
+// MaxGroupName bounds the name of a group, in bytes. Each request has the name.
 const MaxGroupName = 255
 
-// MaxErrorText bounds the text of an error on the wire, in bytes. It must leave
-// room within mostOverhead: an error that does not fit would be no answer (P6).
+// MaxErrorText bounds the text of an error on the wire, in bytes. It is less than MaxOverhead: an error
+// that is too large to read would be no answer (P6).
 const MaxErrorText = 16 << 10
 
-// MaxReason bounds why a holder could not be told, in bytes.
+// MaxReason bounds Holder.Reason on the wire, in bytes.
 const MaxReason = 512

@@ -5,11 +5,11 @@ import (
 	"strconv"
 )
 
-// ConfigError says what is wrong with the configuration of this process or of a peer, as far
-// as this process can see it. errors.As finds it in the error of
-// HTTPPool.Ready, and in that of a Remove, Set or Clear that fails because of it.
+// ConfigError says what is wrong with the configuration of this process or of a peer, as far as this
+// process can see. errors.As finds it in the error of Pool.Ready, and in that of a Remove, Set or Clear
+// that fails because of it.
 type ConfigError struct {
-	Peer    string // the base URL that it is about: a peer's, or that of this process
+	Peer    string // the name that it is about: a peer's, or that of this process
 	Problem ConfigProblem
 	Err     error // what is wrong, and what would be right
 }

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/peercache/peercache/internal/wire"
 	"github.com/peercache/peercache/pb"
 )
 
@@ -40,26 +41,26 @@ func repeated(num protowire.Number, content string, n int) []byte {
 // Whatever is in a change, or in the answer to one, it takes a small multiple of its bytes.
 func TestP10ChangeTakesASmallMultipleOfItsBytes(t *testing.T) {
 	const size = 1 << 20
-	unpacked := protowire.AppendFixed64(protowire.AppendTag(nil, fieldSince, protowire.Fixed64Type), 7)
+	unpacked := protowire.AppendFixed64(protowire.AppendTag(nil, wire.FieldSince, protowire.Fixed64Type), 7)
 	for name, raw := range map[string][]byte{
-		"empty keys":            repeated(fieldKeys, "", size/2),
-		"keys of one byte":      repeated(fieldKeys, "k", mostChangeKeys),
-		"too many keys":         repeated(fieldKeys, "k", size/3),
-		"a long key":            repeated(fieldKeys, strings.Repeat("k", size), 1),
-		"empty offers":          repeated(fieldOffered, "", size/2),
-		"offers of one byte":    repeated(fieldOffered, "k", mostChangeKeys),
-		"empty absent peers":    repeated(fieldAbsent, "", size/2),
-		"absent peers":          repeated(fieldAbsent, "http://a", mostAbsent),
-		"too many absent peers": repeated(fieldAbsent, "http://a", size/10),
-		"departures":            repeated(fieldSince, strings.Repeat("s", 8*mostSince), 1),
-		"too many departures":   repeated(fieldSince, strings.Repeat("s", size), 1),
+		"empty keys":            repeated(wire.FieldKeys, "", size/2),
+		"keys of one byte":      repeated(wire.FieldKeys, "k", mostChangeKeys),
+		"too many keys":         repeated(wire.FieldKeys, "k", size/3),
+		"a long key":            repeated(wire.FieldKeys, strings.Repeat("k", size), 1),
+		"empty offers":          repeated(wire.FieldOffered, "", size/2),
+		"offers of one byte":    repeated(wire.FieldOffered, "k", mostChangeKeys),
+		"empty absent peers":    repeated(wire.FieldAbsent, "", size/2),
+		"absent peers":          repeated(wire.FieldAbsent, "http://a", mostAbsent),
+		"too many absent peers": repeated(wire.FieldAbsent, "http://a", size/10),
+		"departures":            repeated(wire.FieldSince, strings.Repeat("s", 8*mostSince), 1),
+		"too many departures":   repeated(wire.FieldSince, strings.Repeat("s", size), 1),
 		"departures one by one": bytes.Repeat(unpacked, mostSince),
-		"items":                 repeated(fieldItem, "", size/2),
-		"a large item":          repeated(fieldItem, string(repeated(1, strings.Repeat("v", size), 1)), 1),
+		"items":                 repeated(wire.FieldItem, "", size/2),
+		"a large item":          repeated(wire.FieldItem, string(repeated(1, strings.Repeat("v", size), 1)), 1),
 		"names of groups":       repeated(1, "g", size/3),
 		"unknown fields":        repeated(100, "u", size/4),
-		"keys and unknowns":     bytes.Repeat(append(repeated(fieldKeys, "k", 1), repeated(100, "u", 1)...), mostChangeKeys),
-		"pending holders":       repeated(fieldPending, "", size/2),
+		"keys and unknowns":     bytes.Repeat(append(repeated(wire.FieldKeys, "k", 1), repeated(100, "u", 1)...), mostChangeKeys),
+		"pending holders":       repeated(wire.FieldPending, "", size/2),
 	} {
 		t.Run(name, func(t *testing.T) {
 			most := 8*uint64(len(raw)) + smallChange
@@ -111,42 +112,6 @@ func TestChangeIsDecodedAsProtobufDoes(t *testing.T) {
 	}
 }
 
-// Only a change that sets the one large value it is large for may be that large.
-func TestLargestItem(t *testing.T) {
-	const most = 1000
-	set := func(keys int, size int) []byte {
-		req := &pb.ChangeRequest{Group: "test", Item: &pb.Item{Value: make([]byte, size)}}
-		for range keys {
-			req.Keys = append(req.Keys, []byte("key"))
-		}
-		raw, err := proto.Marshal(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return raw
-	}
-	for name, c := range map[string]struct {
-		raw  []byte
-		head int
-		ok   bool
-	}{
-		"a value":               {set(1, most), 100, true},
-		"no key":                {set(0, most), 100, true}, // it does nothing, and costs no more
-		"two keys":              {set(2, most), 100, false},
-		"a value over the most": {set(1, most+2*MaxOverhead), 100, false},
-		"all is there":          {set(1, most), 2 * most, true},
-		"keys":                  {repeated(fieldKeys, "key", 100), 100, false},
-		"no protobuf":           {bytes.Repeat([]byte{0xff}, 200), 100, false},
-		"a declared size":       {protowire.AppendVarint(protowire.AppendTag(nil, fieldItem, protowire.BytesType), 1<<63), 10, false},
-	} {
-		head := c.raw[:min(c.head, len(c.raw))]
-		got := LargestItem(head, most)
-		if ok := got >= int64(len(c.raw)) && got <= int64(len(c.raw))+MaxOverhead; ok != c.ok {
-			t.Errorf("%s: %d bytes allowed for a change of %d", name, got, len(c.raw))
-		}
-	}
-}
-
 // FuzzDecodeChange decodes anything as a change. What is decoded is what the generated code
 // makes of it, without the keys of no bytes, and what would be none for it is none.
 func FuzzDecodeChange(f *testing.F) {
@@ -160,8 +125,8 @@ func FuzzDecodeChange(f *testing.F) {
 		}
 		f.Add(b)
 	}
-	f.Add(repeated(fieldKeys, "", 4000))
-	f.Add(repeated(fieldAbsent, "", 4000))
+	f.Add(repeated(wire.FieldKeys, "", 4000))
+	f.Add(repeated(wire.FieldAbsent, "", 4000))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		got, err := decodeChange(raw)
 		if err != nil {
@@ -184,50 +149,27 @@ func FuzzDecodeChange(f *testing.F) {
 		if !proto.Equal(got.ChangeRequest, want) {
 			t.Fatalf("decoded %v, want %v", got.ChangeRequest, want)
 		}
-		least := ForNobody
+		least := wire.ForNobody
 		switch {
 		case holders || len(want.Offered) > 0:
-			least = ForOthers
+			least = wire.ForOthers
 		case view != 0:
-			least = ForSender
+			least = wire.ForSender
 		}
-		if waits := ChangeWaits(raw); waits < least {
+		if waits := wire.ChangeWaits(raw); waits < least {
 			t.Fatalf("it waits as %d says, and ChangeWaits returns %d: %v", least, waits, want)
 		}
 	})
 }
 
-// A change goes through the lane of what its answer may wait for.
-func TestChangeWaits(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		req  *pb.ChangeRequest
-		want Waits
-	}{
-		{"a question", &pb.ChangeRequest{Token: 7, Members: true}, ForNobody},
-		{"keys of a peer that says nothing of itself", &pb.ChangeRequest{Keys: [][]byte{[]byte("Tom")}}, ForNobody},
-		{"a view", &pb.ChangeRequest{Keys: [][]byte{[]byte("Tom")}, View: 7}, ForSender},
-		{"holders", &pb.ChangeRequest{Keys: [][]byte{[]byte("Tom")}, View: 7, Holders: true}, ForOthers},
-		{"an offer", &pb.ChangeRequest{View: 7, Offered: [][]byte{[]byte("Tom")}}, ForOthers},
-	} {
-		raw, err := proto.Marshal(tt.req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := ChangeWaits(raw); got != tt.want {
-			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
-		}
-	}
-}
-
 // FuzzChangeMemory decodes anything as a change and as the answer to one (P10): it takes at
 // most eight times its bytes.
 func FuzzChangeMemory(f *testing.F) {
-	for _, num := range []protowire.Number{1, fieldKeys, fieldItem, fieldAbsent, fieldOffered, fieldSince, 100} {
+	for _, num := range []protowire.Number{1, wire.FieldKeys, wire.FieldItem, wire.FieldAbsent, wire.FieldOffered, wire.FieldSince, 100} {
 		f.Add(repeated(num, "", 10_000))
 		f.Add(repeated(num, "12345678", 1_000))
 	}
-	f.Add(repeated(fieldPending, string(repeated(1, "http://a", 1)), 1_000))
+	f.Add(repeated(wire.FieldPending, string(repeated(1, "http://a", 1)), 1_000))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		most := 8*uint64(len(raw)) + smallChange
 		if n := allocated(most, func() { DecodeChange(raw) }); n > most {

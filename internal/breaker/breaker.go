@@ -12,16 +12,15 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// State is what a process makes of a peer: see PeerStats.
+// State says whether a process asks a peer: see peercache.PeerStats.
 type State int
 
 const (
-	// Closed: the peer is asked.
+	// Closed: the peer works, and is asked.
 	Closed State = iota
 	// Open: the peer has failed. Its keys go to the next peer at once.
 	Open
-	// HalfOpen: as Open, while an attempt to reach the peer is in progress
-	// in the background.
+	// HalfOpen: as Open, but an attempt to reach the peer is in progress in the background.
 	HalfOpen
 )
 
@@ -38,54 +37,56 @@ func (s State) String() string {
 	return "BreakerState(" + strconv.Itoa(int(s)) + ")"
 }
 
-// After a failure the next attempt waits between half of FirstBackoff and all of it,
-// doubled with each further failure up to longestBackoff. The attempts go on although
-// nobody asks: a peer that is back long since must not lose its next key to another
-// one (P1). Where many peers are away, their attempts are further apart: see pace.
+// After a failure the next attempt waits between half of FirstBackoff and all of it. The wait doubles
+// with each further failure, up to longestBackoff. The attempts go on while nobody asks: a peer that
+// has been back for long must not lose its next key to another one (P1). When many peers are away,
+// their attempts are further apart: see Pace.
 const (
 	FirstBackoff   = 50 * time.Millisecond
 	longestBackoff = time.Second
 )
 
-// quietFor is how long a peer that has just come into the view may not be there yet, before
-// that is worth a warning: processes that start together find each other so.
+// quietFor is how long a peer that is new in the view may be away without a warning: processes that
+// start together see each other like this.
 const quietFor = 10 * time.Second
 
-// A Breaker keeps callers from a peer that has failed until an attempt to reach it
-// succeeds. The attempts are its own: those of sony/gobreaker and failsafe-go are
-// callers' requests, so that a peer that hangs would cost a caller the detection time
-// again and again, and they take a lock for each request, which on a stream costs nothing here.
+// A Breaker keeps callers from a peer that has failed until an attempt to reach it succeeds. The
+// attempts are its own. Those of sony/gobreaker and failsafe-go are requests of callers: a peer that
+// hangs would cost a caller the detection time again and again. They also take a lock for each
+// request, while a request on a stream costs nothing here.
+//
+// The exported fields are set before the first use, and not changed.
 type Breaker struct {
-	Peer   string // its base URL, for the log
+	Peer   string // the peer's base URL, for the log
 	Log    *slog.Logger
-	Probe  func()        // begins an attempt in the background, at whose end trip or reset is called
-	Counts func() bool   // reports whether the peer is in the view: else it may well be away
-	Pace   *Pace         // of all attempts of the pool
+	Probe  func()        // starts an attempt in the background, which calls Trip or Reset when it ends
+	Counts func() bool   // reports whether the peer is in the view; a peer that is not may be away without a warning
+	Pace   *Pace         // shared by all breakers of the pool
 	Born   clock.Instant // when the peer came into the view
 
 	mu       sync.Mutex
 	state    State         // guarded by mu
-	cause    error         // guarded by mu; nil if closed, else why it is not
-	since    clock.Instant // guarded by mu; when it was last closed no more
-	failures int           // guarded by mu; since the peer's last answer to a request
-	opened   int64         // guarded by mu; times it was closed, and was so no more
-	retry    *time.Timer   // guarded by mu; nil, or of the last attempt that was due
-	trying   bool          // guarded by mu; it is one of those that pace counts
+	cause    error         // guarded by mu; why the breaker is not closed; nil if it is
+	since    clock.Instant // guarded by mu; when it was closed last
+	failures int           // guarded by mu; failures since the peer's last answer to a request
+	opened   int64         // guarded by mu; how often it has left Closed
+	retry    *time.Timer   // guarded by mu; starts the next attempt; nil before the first failure
+	trying   bool          // guarded by mu; Pace counts it
 	reached  bool          // guarded by mu; the peer has answered a request
-	warned   bool          // guarded by mu; the log says that it is away
-	late     *time.Timer   // guarded by mu; nil, or warns of a peer that has not come
-	ended    bool          // guarded by mu; no attempts any more
+	warned   bool          // guarded by mu; the log says that the peer is away
+	late     *time.Timer   // guarded by mu; warns if the peer has not come by then; nil if it need not
+	ended    bool          // guarded by mu; no more attempts are made
 }
 
-// Refusal returns why the peer is not to be asked, or nil.
+// Refusal returns why the peer is not to be asked, or nil if it is.
 func (b *Breaker) Refusal() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.cause
 }
 
-// Trip opens the breaker and sees to the next attempt. If it is open that is seen to:
-// what many callers find out together is one failure.
+// Trip opens the breaker and schedules the next attempt. It does nothing if the breaker is open: what
+// many callers find out together is one failure.
 func (b *Breaker) Trip(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -98,7 +99,7 @@ func (b *Breaker) Trip(err error) {
 	if b.failures < 8 {
 		wait = min(wait, FirstBackoff<<b.failures)
 	}
-	if b.failures >= atOnce { // a network that was gone for a moment is not waited for
+	if b.failures >= atOnce { // the first attempts are not delayed: a network may be gone for a moment only
 		wait = b.Pace.Wait(wait)
 	}
 	b.failures++
@@ -108,7 +109,7 @@ func (b *Breaker) Trip(err error) {
 	}
 }
 
-// setTrying says whether attempts are made. The caller holds b.mu.
+// setTrying sets whether Pace counts this breaker. The caller holds b.mu.
 func (b *Breaker) setTrying(trying bool) {
 	switch {
 	case trying && !b.trying:
@@ -119,9 +120,9 @@ func (b *Breaker) setTrying(trying bool) {
 	b.trying = trying
 }
 
-// Doubt makes the breaker half-open, if it is closed: an attempt is in progress that
-// callers should not wait for.
-func (b *Breaker) Doubt(err error) {
+// Suspect makes the breaker half-open if it is closed, because of an attempt in progress that takes
+// too long for callers to wait for it.
+func (b *Breaker) Suspect(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.state == Closed {
@@ -130,8 +131,8 @@ func (b *Breaker) Doubt(err error) {
 	}
 }
 
-// leaveClosed takes note that the breaker is not closed from now on, if it was. b.mu is
-// held.
+// leaveClosed records that the breaker is not closed any more, and logs it, if it was closed. The
+// caller holds b.mu.
 func (b *Breaker) leaveClosed(err error) {
 	if b.state == Closed {
 		b.opened++
@@ -140,7 +141,7 @@ func (b *Breaker) leaveClosed(err error) {
 		switch {
 		case !b.Counts():
 			b.sayOpen(slog.LevelDebug, err)
-		case peer.Misconfigured(err): // which is a warning of its own
+		case peer.Misconfigured(err): // another warning says that
 			b.sayOpen(slog.LevelInfo, err)
 		case !b.reached && b.since < soon:
 			b.sayOpen(slog.LevelDebug, err)
@@ -152,7 +153,7 @@ func (b *Breaker) leaveClosed(err error) {
 	}
 }
 
-// warnLate warns of a peer that has not been there since it came into the view.
+// warnLate warns if the peer has never answered since it came into the view.
 func (b *Breaker) warnLate() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -167,7 +168,7 @@ func (b *Breaker) sayOpen(level slog.Level, err error) {
 	b.say(level, "the breaker of a peer has opened: its keys go to the next one", slog.Any("err", err))
 }
 
-// try makes the attempt that is due.
+// try starts the attempt that is due.
 func (b *Breaker) try() {
 	b.mu.Lock()
 	due := b.state == Open && !b.ended
@@ -180,8 +181,8 @@ func (b *Breaker) try() {
 	}
 }
 
-// Reset closes the breaker: the peer is there. The next failure still counts as one more
-// in a row, until the peer has answered a request: it may be there, and fail at each.
+// Reset closes the breaker: the peer was reached. Until the peer answers a request (Answered), the
+// next failure still counts as one more in a row: a peer may be reached and fail at each request.
 func (b *Breaker) Reset() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -209,16 +210,15 @@ func (b *Breaker) stop() {
 	}
 }
 
-// Answered takes note that the peer has answered a request, however long ago its
-// failures are.
+// Answered records that the peer has answered a request. The next failure counts as the first.
 func (b *Breaker) Answered() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.failures, b.reached = 0, true
 }
 
-// End makes no more attempts. The breaker stays as it is, but for a failure: a peer that
-// has left the view and does not answer is not coming back.
+// End stops the attempts: a peer that has left the view and does not answer will not come back. A
+// later failure still opens the breaker.
 func (b *Breaker) End() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -226,15 +226,15 @@ func (b *Breaker) End() {
 	b.stop()
 }
 
-// Stats returns the state, and how often the breaker opened.
+// Stats returns the state, and how often the breaker has opened.
 func (b *Breaker) Stats() (State, int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.state, b.opened
 }
 
-// say logs in a goroutine of its own: the locks that are held are of the way to the peer,
-// and how long a log takes is not known. The caller holds b.mu.
+// say logs in a goroutine of its own: a logger may be slow, and the locks that are held block the
+// requests to the peer. The caller holds b.mu.
 func (b *Breaker) say(level slog.Level, what string, attr slog.Attr) {
 	if !b.ended && b.Log.Enabled(context.Background(), level) {
 		go b.Log.LogAttrs(context.Background(), level, what, slog.String("peer", b.Peer), attr)

@@ -12,14 +12,14 @@ import (
 	"github.com/peercache/peercache/pb"
 )
 
-// answerPart is how much of an answer is written, in bytes, before whoever reads it gets new
-// time for the next part.
+// answerPart is the size, in bytes, of the parts in which a value is written. The peer has
+// Config.RequestTimeout to read each of them.
 const answerPart = 256 << 10
 
-// errUnread is refused with status 429.
+// errUnread says that the budget for answers is used up. The status is 429.
 var errUnread = errors.New("the answers that are not read yet have as many bytes as WithAnswerMemory allows")
 
-// writeGet answers a request for a key. It writes the value from where it is.
+// writeGet writes the answer to a request for a key. It does not copy the value.
 func (s *Server) writeGet(w http.ResponseWriter, r *http.Request, resp *pb.GetResponse) {
 	value := resp.GetValue()
 	if !s.answers.take(0, int64(len(value))) {
@@ -39,22 +39,22 @@ func (s *Server) writeGet(w http.ResponseWriter, r *http.Request, resp *pb.GetRe
 		http.Error(w, "peercache: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
-	if len(value) > 0 { // it comes last, so that it need not be copied
+	if len(value) > 0 { // it comes last, so that it is not copied
 		head = protowire.AppendTag(head, 1, protowire.BytesType)
 		head = protowire.AppendVarint(head, uint64(len(value)))
 	}
 	s.write(w, status, head, value)
 }
 
-// write writes an answer, as long as whoever gets it reads. A peer that has gone away is not
-// the cache's concern, and the server closes the connection of an answer that is not whole.
+// write writes an answer of head and value, as long as the peer reads. It ignores that the peer has
+// gone away: the http.Server closes the connection after an incomplete answer.
 func (s *Server) write(w http.ResponseWriter, status int, head, value []byte) {
 	w.Header().Set("Content-Type", contentType)
-	if size := len(head) + len(value); size > 2<<10 { // else the server counts
+	if size := len(head) + len(value); size > 2<<10 { // otherwise the http.Server sets it
 		w.Header().Set("Content-Length", strconv.Itoa(size))
 	}
-	// A writer that has no deadlines, such as one of a test, goes without. The server
-	// ends this one with the request.
+	// A ResponseWriter without deadlines, such as one of a test, goes without. The http.Server
+	// removes the deadline after the request.
 	deadlines := http.NewResponseController(w)
 	deadlines.SetWriteDeadline(time.Now().Add(s.cfg.RequestTimeout))
 	w.WriteHeader(status)

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/peercache/peercache/internal/wire"
 	"github.com/peercache/peercache/peer"
 )
 
@@ -18,23 +19,24 @@ const (
 	// mostGetBytes bounds the body of a request for a key.
 	mostGetBytes = peer.MaxKeyBytes + peer.MaxOverhead
 
-	// firstBodyBytes is the memory that is set aside for a body before anything of it has
-	// come. It grows with what arrives.
+	// firstBodyBytes is the memory that is set aside for a body before any of it has arrived.
+	// It grows with what arrives.
 	firstBodyBytes = 16 << 10
 
-	// leastCharged is what a request counts for at least: a goroutine and a connection
-	// wait for its body.
+	// leastCharged is the least that a request counts for: a goroutine and a connection wait
+	// for its body.
 	leastCharged = 16 << 10
 )
 
-// budget bounds the memory that many have together, in bytes.
+// budget bounds the memory that many requests have together, in bytes.
 type budget struct {
 	most int64
 	used atomic.Int64
 }
 
-// take takes n bytes for one who has some already. It reports whether there is room: always,
-// if nobody else has any, or what is larger than the budget could never come.
+// take takes n bytes for a request that already has had bytes, and reports whether there was room.
+// There always is if no other request has any: otherwise a request larger than the budget could
+// never be served.
 func (b *budget) take(had, n int64) bool {
 	if used := b.used.Add(n); used > b.most && used > had+n {
 		b.used.Add(-n)
@@ -43,36 +45,37 @@ func (b *budget) take(had, n int64) bool {
 	return true
 }
 
+// give gives n bytes back.
 func (b *budget) give(n int64) { b.used.Add(-n) }
 
-// errNoRoom is refused with status 429.
+// errNoRoom says that the budget for requests is used up. The status is 429.
 var errNoRoom = errors.New("the requests in progress take as much memory as WithRequestMemory allows")
 
-// errTooLarge is refused with status 413.
+// errTooLarge says that a body is larger than its limit. The status is 413.
 var errTooLarge = errors.New("the request is too large")
 
-// body is the body of a request that is read, and what it has of the budget.
+// body is the body of a request, which is being read or was read.
 type body struct {
 	bytes   []byte
-	charged int64
+	charged int64 // the bytes that it has taken from the budget
 	of      *budget
 }
 
-// release gives back what the body has of the budget. What is in its memory may be used on.
+// release gives back what the body has taken from the budget. Its bytes remain valid.
 func (b *body) release() {
 	b.of.give(b.charged)
 	b.charged = 0
 }
 
-// limit says how large a body may be: most bytes, and where it goes on beyond them, as many
-// as more says, by its first bytes. more may be nil.
+// limit says how large a body may be: most bytes, or as many as more returns for the first bytes of
+// a larger one. A nil more means that no body may be larger.
 type limit struct {
 	most int64
 	more func(head []byte) int64
 }
 
-// readRequestBody reads the body of a request. What it charges is the caller's to release if there
-// is no error.
+// readRequestBody reads the body of a request within l and the budget. If there is no error, the
+// caller releases the body.
 func (s *Server) readRequestBody(r *http.Request, deadlines *http.ResponseController, l limit) (_ *body, err error) {
 	b := &body{of: &s.requests}
 	if !b.grow(leastCharged) {
@@ -87,7 +90,7 @@ func (s *Server) readRequestBody(r *http.Request, deadlines *http.ResponseContro
 	deadlines.SetReadDeadline(began.Add(s.cfg.RequestTimeout))
 	size := int64(firstBodyBytes)
 	if r.ContentLength >= 0 {
-		size = min(size, r.ContentLength+1) // or its end is not seen
+		size = min(size, r.ContentLength+1) // one more, to see the end
 	}
 	b.bytes = make([]byte, 0, size)
 	for {
@@ -124,7 +127,7 @@ func (s *Server) readRequestBody(r *http.Request, deadlines *http.ResponseContro
 	}
 }
 
-// grow charges n bytes more, if there is room.
+// grow takes n more bytes from the budget, and reports whether there was room.
 func (b *body) grow(n int64) bool {
 	if !b.of.take(b.charged, n) {
 		return false
@@ -133,22 +136,22 @@ func (b *body) grow(n int64) bool {
 	return true
 }
 
-// limitOfChange is how large a change may be: as large as a value that it sets, if it sets
-// one.
+// limitOfChange returns how large the body of a change may be: larger than MaxRequestBytes only if
+// it sets one large value.
 func (s *Server) limitOfChange() limit {
-	return limit{MaxRequestBytes, func(head []byte) int64 { return peer.LargestItem(head, s.cfg.LargestValue()) }}
+	return limit{MaxRequestBytes, func(head []byte) int64 { return wire.LargestChange(head, s.cfg.LargestValue(), peer.MaxOverhead) }}
 }
 
-// readRequest reads the body of a request of the protocol. If it cannot, it has answered.
+// readRequest reads the body of a plain request. If it returns false, it has answered the request
+// with an error.
 func (s *Server) readRequest(w http.ResponseWriter, r *http.Request, l limit) (*body, bool) {
 	if r.Header.Get("Content-Type") != contentType {
 		// A web page can have a browser send other types to any address.
 		refuse(w, r, "want a body of type "+contentType, http.StatusUnsupportedMediaType)
 		return nil, false
 	}
-	// Whoever sends a body slowly holds on to a connection and a goroutine, and
-	// the server may have no limits of its own. A writer that has no deadlines,
-	// such as one of a test, goes without.
+	// A body that is sent slowly keeps a connection and a goroutine busy, and the http.Server may
+	// have no timeouts. A ResponseWriter without deadlines, such as one of a test, goes without.
 	deadlines := http.NewResponseController(w)
 	b, err := s.readRequestBody(r, deadlines, l)
 	switch {
@@ -160,8 +163,8 @@ func (s *Server) readRequest(w http.ResponseWriter, r *http.Request, l limit) (*
 	case err != nil:
 		refuse(w, r, err.Error(), http.StatusBadRequest)
 	default:
-		// Or it would end the load. After an error it stays, so that the server does
-		// not wait for the rest of the body.
+		// Otherwise the deadline would end the load. After an error it stays, so that the
+		// http.Server does not wait for the rest of the body.
 		deadlines.SetReadDeadline(time.Time{})
 		return b, true
 	}
@@ -171,7 +174,7 @@ func (s *Server) readRequest(w http.ResponseWriter, r *http.Request, l limit) (*
 // refuse answers a request whose body is not read to its end.
 func refuse(w http.ResponseWriter, r *http.Request, text string, status int) {
 	if r.ProtoMajor == 1 && r.ContentLength != 0 {
-		w.Header().Set("Connection", "close") // or the server would read the rest
+		w.Header().Set("Connection", "close") // otherwise the http.Server would read the rest
 	}
 	http.Error(w, "peercache: "+text, status)
 }

@@ -3,8 +3,8 @@ package httppeer
 import (
 	"context"
 	"errors"
+	"net/http"
 	"sync/atomic"
-	"time"
 
 	"github.com/peercache/peercache/internal/breaker"
 	"github.com/peercache/peercache/internal/clock"
@@ -12,29 +12,31 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// conn is the way to one peer: on a stream, where the peer knows that, and by the plain way for
-// the rest. It is a peer.Starter.
+// conn asks one peer: on its link if the peer knows the stream, otherwise by the plain way. It
+// implements peer.Starter.
 type conn struct {
-	t     *Transport
-	local peer.Local
-	url   string
-	link  *link // nil: the plain way alone
+	t        *Transport
+	local    peer.Local
+	url      string
+	identity http.Header // of local, in each request; shared and not changed
+	link     *link       // nil: the plain way alone
 
-	large chan struct{} // has one for each large value that is asked for now
+	large chan struct{} // holds one element for each large value that is asked for now
 
-	breaker breaker.Breaker
-	pulse   pulse
-	trying  atomic.Bool // an attempt to reach the peer by the plain way is in progress
-	calls   plainCalls
-	inUse   context.Context    // ends when the conn is closed
-	release context.CancelFunc // ends inUse
+	breaker   breaker.Breaker
+	keepalive keepalive
+	trying    atomic.Bool // an attempt to reach the peer by the plain way is in progress
+	calls     plainCalls
+	inUse     context.Context    // ends when the conn is closed
+	release   context.CancelFunc // ends inUse
 }
 
+// newConn returns a conn of l to the peer at url.
 func newConn(t *Transport, l peer.Local, url string) *conn {
-	c := &conn{t: t, local: l, url: url, large: make(chan struct{}, t.cfg.LargeRequests)}
+	c := &conn{t: t, local: l, url: url, identity: t.headersOf(l.Identity()), large: make(chan struct{}, t.cfg.LargeRequests)}
 	c.inUse, c.release = context.WithCancel(context.Background())
 	c.breaker = breaker.Breaker{Peer: url, Log: t.cfg.Log, Probe: c.tryAgain, Counts: l.Counts, Pace: t.cfg.Pace, Born: clock.Now()}
-	c.pulse = pulse{detect: t.cfg.Detection, ask: c.signOfLife, silent: c.failedPlainly}
+	c.keepalive = keepalive{detect: t.cfg.Detection, ask: c.signOfLife, onSilent: c.failedPlainly}
 	if t.cfg.Streams {
 		c.link = &link{conn: c}
 	}
@@ -58,14 +60,14 @@ func (c *conn) Wake() {
 	c.breaker.Answered()
 	c.breaker.Reset()
 	if !c.plainly() {
-		c.link.try()
+		c.link.tryNow()
 	}
 }
 
 // Replaced implements peer.Conn.
 func (c *conn) Replaced(process uint32) {
 	if c.link != nil {
-		c.link.leaveFormer(process)
+		c.link.replaced(process)
 	}
 }
 
@@ -87,9 +89,9 @@ func (c *conn) Get(ctx context.Context, q *peer.Query) (a peer.Answer, err error
 	return a, answer
 }
 
-// onLink asks on the link, and once more on another one if the first turns out to
-// be broken. Its error is ctx's or, when there was no answer, a *PeerError. It
-// reports whether to ask by the plain way.
+// onLink calls ask with the link, and once more with a new link if the first turns out to be
+// broken. It reports whether the peer is to be asked by the plain way instead. The error is ctx's
+// or, if there was no answer, a *PeerError.
 func (c *conn) onLink(ctx context.Context, ask func(*stream.Link) error) (plain bool, err error) {
 	if c.link == nil {
 		return true, nil
@@ -125,7 +127,7 @@ func (c *conn) Start(r *peer.Request) (n int, s peer.Sent, full bool) {
 	if c.link == nil {
 		return 0, s, false
 	}
-	l := c.link.ready()
+	l := c.link.current()
 	if l == nil {
 		return 0, s, false
 	}
@@ -156,7 +158,7 @@ func (c *conn) Full() bool {
 	if c.link == nil {
 		return false
 	}
-	l := c.link.ready()
+	l := c.link.current()
 	return l != nil && !l.HasRoom()
 }
 
@@ -186,8 +188,8 @@ func (c *conn) Change(ctx context.Context, ch *peer.Change) (peer.Changed, error
 	case plain:
 		changed, err = c.changePlain(ctx, ch.Wait, body)
 		if errors.Is(err, peer.ErrSilent) {
-			// A network that is slow for a moment looks like that too. A Get goes to the
-			// next peer then, but a change would have failed.
+			// A network that is slow for a moment looks the same. A Get would go to the next
+			// peer, but a change would fail: so it is sent once more.
 			changed, err = c.changePlain(ctx, ch.Wait, body)
 		}
 		return changed, err
@@ -195,20 +197,21 @@ func (c *conn) Change(ctx context.Context, ch *peer.Change) (peer.Changed, error
 	return changed, answer
 }
 
-// changeOn tells the peer of a change on its link.
+// changeOn sends a change on l. answer is the error that the peer answered, err says that there
+// was no answer.
 func (c *conn) changeOn(ctx context.Context, l *stream.Link, body []byte) (changed peer.Changed, answer, err error) {
-	said, err := l.Change(ctx, body)
+	response, err := l.Change(ctx, body)
 	if err != nil {
 		return peer.Changed{}, nil, err
 	}
-	return peer.DecodeChanged(said, c.url)
+	return peer.DecodeChanged(response, c.url)
 }
 
-// question asks the peer how it is: on the link, if there is one, and it need not be another one,
-// else by the plain way.
+// question asks the peer about itself (Change.Question): on the link if there is one, unless the
+// question wants a connection of its own, otherwise by the plain way.
 func (c *conn) question(ctx context.Context, ch *peer.Change, body []byte) (peer.Changed, error) {
 	if c.link != nil && !ch.Apart {
-		if live := c.link.ready(); live != nil {
+		if live := c.link.current(); live != nil {
 			changed, answer, err := c.changeOn(ctx, live, body)
 			if err == nil {
 				return changed, answer
@@ -220,23 +223,6 @@ func (c *conn) question(ctx context.Context, ch *peer.Change, body []byte) (peer
 	}
 	return c.callChange(ctx, c.t.cfg.handshakeTimeout(), body)
 }
-
-// timeout returns for how long a request by the plain way may be answered that a peer which gives
-// signs of life is waited for so long.
-func (c *conn) timeout(patience time.Duration) time.Duration {
-	switch {
-	case c.t.cfg.PeerTimeout > 0:
-		return c.t.cfg.PeerTimeout
-	case patience <= 0:
-		return changeTimeout
-	}
-	// It ends before the patience does: the caller may still ask another peer.
-	return max(patience-peer.Patience/2, patience/2)
-}
-
-// changeTimeout is for how long a change by the plain way may be answered, beyond its wait for
-// others.
-const changeTimeout = 11 * time.Second
 
 // Stats returns the figures of the conn.
 func (c *conn) Stats() peer.Stats {

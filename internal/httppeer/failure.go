@@ -14,29 +14,28 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// What opens a peer's breaker, and closes it. On a stream that is the link's: an attempt
-// that failed, silence, a broken protocol. By the plain way it is what follows. A getter's
-// error never is, nor a slow origin, nor what may be due to the one key that was asked for.
+// This file decides what opens and closes the breaker of a peer that is asked by the plain way. On a
+// stream the link decides: it opens the breaker after an attempt that failed, silence, or a broken
+// protocol. The error of a getter never opens it, nor does a slow origin, nor what may be due to the
+// one key that was asked for.
 
-var (
-	// errLost says that a request by the plain way has had no response, or not the whole.
-	errLost = errors.New("no response")
-)
+// errLost says that a plain request has had no response, or only a part of one.
+var errLost = errors.New("no response")
 
-// lost is why there was no response to a request with that context.
+// lost returns err as an errLost, unless ctx, that of the request, has ended.
 func lost(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return err // it was not waited for any longer, which says nothing of the peer
+		return err // the caller stopped waiting, which says nothing about the peer
 	}
 	return fmt.Errorf("%w: %w", errLost, err)
 }
 
-// plainly reports whether the peer is spoken to by the plain way for all there is. Else
-// its link is the one to judge it.
+// plainly reports whether the peer is asked by the plain way alone. Otherwise its link decides
+// about the breaker.
 func (c *conn) plainly() bool { return c.link == nil || c.link.plain() }
 
-// checkAnswerer returns an error if a response is not one of this peer. The request was sent
-// at the instant asked.
+// checkAnswerer returns an error if the response does not come from this peer. asked is when the
+// request was sent.
 func (c *conn) checkAnswerer(resp *http.Response, asked clock.Instant) error {
 	switch who := identityOf(resp.Header); {
 	case who.Name != "":
@@ -45,13 +44,14 @@ func (c *conn) checkAnswerer(resp *http.Response, asked clock.Instant) error {
 		return nil
 	}
 	err := foreign(resp)
-	if !fromGateway(resp.StatusCode) { // that may pass by itself
+	if !fromGateway(resp.StatusCode) { // a gateway's error may pass by itself
 		c.reportProblem(peer.NotAPeer, err)
 	}
 	return err
 }
 
-// noResponse is why a request had no response. Some reasons are wrong configurations.
+// noResponse returns why a request had no response, and reports reasons that are a wrong
+// configuration.
 func (c *conn) noResponse(ctx context.Context, err error) error {
 	err = connectionError(ctx, err)
 	if errors.Is(err, peer.ErrNotAPeer) {
@@ -60,8 +60,8 @@ func (c *conn) noResponse(ctx context.Context, err error) error {
 	return err
 }
 
-// connectionError is why a request had no response: an errForeign, if what is at the address
-// does not speak as it should, else an errLost.
+// connectionError returns why a request had no response: an ErrNotAPeer if something at the address
+// does not speak as it should, otherwise an errLost.
 func connectionError(ctx context.Context, err error) error {
 	_, noTLS := errors.AsType[tls.RecordHeaderError](err)
 	_, badCertificate := errors.AsType[*tls.CertificateVerificationError](err)
@@ -79,23 +79,22 @@ func connectionError(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w: %s", peer.ErrNotAPeer, err, want)
 }
 
-// notHTTP1 reports whether a request failed because the peer speaks HTTP/2 alone, or nothing
-// like HTTP. The errors of net/http for that have no type.
+// notHTTP1 reports whether a request failed because the peer speaks only HTTP/2, or no HTTP at all.
+// The errors of net/http for that have no type.
 func notHTTP1(err error) bool { return strings.Contains(err.Error(), "malformed HTTP response") }
 
-// reportProblem tells what is wrong with the configuration of the peer, unless the conn is closed.
+// reportProblem reports what is wrong with the configuration of the peer, unless the conn is closed.
 func (c *conn) reportProblem(kind peer.ConfigProblem, err error) {
 	if c.inUse.Err() == nil {
 		c.local.Misconfigured(kind, err)
 	}
 }
 
-// mostStatusText is how much of the text of a response that is not the protocol's an error
-// shows, in bytes.
+// mostStatusText is how many bytes of the text of a foreign response an error shows.
 const mostStatusText = 200
 
-// foreign returns the error of a response that does not come from a peer. It reads the
-// beginning of the body.
+// foreign returns the error for a response that does not come from a peer. It reads the beginning
+// of the body.
 func foreign(resp *http.Response) error {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, mostStatusText))
 	text := string(body)
@@ -115,7 +114,7 @@ func foreign(resp *http.Response) error {
 	return fmt.Errorf("%w: %w: %s", peer.ErrNotAPeer, statusError(resp, text), want)
 }
 
-// statusError is the error of a response by its status and its text.
+// statusError returns an error with the status and the text of a response.
 func statusError(resp *http.Response, text string) error {
 	err := errors.New("HTTP status " + statusText(resp))
 	if text = strings.TrimSpace(text); text != "" {
@@ -124,7 +123,8 @@ func statusError(resp *http.Response, text string) error {
 	return err
 }
 
-// judge draws the conclusions from an answer by the plain way, or from the want of one.
+// judge updates the breaker after a plain request that ended with err, or with an answer if err is
+// not a *PeerError.
 func (c *conn) judge(err error) {
 	switch {
 	case !peer.Unreachable(err):
@@ -132,28 +132,28 @@ func (c *conn) judge(err error) {
 	case errors.Is(err, peer.ErrNotAPeer), errors.Is(err, peer.ErrWrongPeer), errors.Is(err, peer.ErrClosed):
 		c.failedPlainly(err)
 	case errors.Is(err, errLost) && c.plainly():
-		c.tryPlainly() // a connection may break, or be ended because a load took long
+		c.tryPlainly() // a connection may break, or a server may end it because a load took long
 	}
 }
 
-// failedPlainly opens the breaker.
+// failedPlainly opens the breaker, unless the link decides about it.
 func (c *conn) failedPlainly(err error) {
 	if c.plainly() {
 		c.breaker.Trip(err)
 	}
 }
 
-// tryAgain is the breaker's attempt to reach a peer that failed.
+// tryAgain starts an attempt to reach a peer that has failed. The breaker calls it.
 func (c *conn) tryAgain() {
 	if c.plainly() {
 		c.tryPlainly()
 	} else {
-		c.link.try()
+		c.link.tryNow()
 	}
 }
 
-// tryPlainly asks for a sign of life in the background, and opens or closes the breaker by
-// what comes of it.
+// tryPlainly asks for a sign of life in the background. It closes the breaker if one comes, and
+// opens it if not.
 func (c *conn) tryPlainly() {
 	if !c.trying.CompareAndSwap(false, true) {
 		return
@@ -171,8 +171,13 @@ func (c *conn) tryPlainly() {
 	}()
 }
 
-// statusText is the status of a response. What is not a number in it is the peer's own text,
-// and left out.
+// statusText returns the status of a response with net/http's text for it, not the peer's own.
 func statusText(resp *http.Response) string {
 	return strings.TrimSpace(fmt.Sprintf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode)))
+}
+
+// fromGateway reports whether status says that a gateway did not reach the peer, or that it or the
+// peer is not available now.
+func fromGateway(status int) bool {
+	return status == http.StatusBadGateway || status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout
 }

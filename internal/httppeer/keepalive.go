@@ -4,223 +4,140 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/peer"
 )
 
-// pulseTicks is in how many ticks a pulse looks for signs of life within the detection
-// time. The last sign, or the first request, falls within a tick, so one less without a
-// sign is what may be had without exceeding that time.
-const pulseTicks = 10
+// keepaliveTicks is how many ticks the detection time has. The last sign of life, or the first
+// request, falls somewhere within a tick, so a peer counts as silent after one tick less: never
+// later than after the detection time.
+const keepaliveTicks = 10
 
-// pulse looks for signs of life of a peer while requests wait for it by the plain way.
-// A response to any of them is one. When none has come for a while it asks for one beside
-// them, so that a peer that loads slowly differs from one that hangs. As on a stream it
-// reads no clock, but counts its own ticks: time in which this process itself stood still
-// is not taken for the peer's.
-type pulse struct {
-	detect time.Duration
-	ask    func(context.Context) error // for a sign of life
-	silent func(error)                 // called when there was none
+// keepalive detects that a peer has fallen silent while plain requests wait for it. Each part of a
+// response to any of them is a sign of life. When none has come for a while, the keepalive asks for
+// one beside the requests. So a peer that loads slowly is told from one that hangs.
+//
+// Like the watch of a stream, it reads no clock but counts its own ticks: a pause of this process
+// does not count as the peer's silence.
+type keepalive struct {
+	detect   time.Duration
+	ask      func(context.Context) error // asks for a sign of life, and returns nil if one came
+	onSilent func(error)                 // called when the peer has fallen silent
 
-	beats atomic.Int64 // signs of life
+	signs atomic.Int64 // signs of life so far
 
 	mu      sync.Mutex
 	waiting map[*waitingCall]struct{} // guarded by mu; the requests that wait
-	timer   *time.Timer               // guarded by mu; nil before the first
-	seen    int64                     // guarded by mu; beats, at the last tick
-	quiet   int                       // guarded by mu; ticks since a sign
-	asking  context.CancelFunc        // guarded by mu; nil, or of the question for a sign since the last
+	timer   *time.Timer               // guarded by mu; nil before the first request
+	seen    int64                     // guarded by mu; signs, at the last tick
+	quiet   int                       // guarded by mu; ticks since the last sign
+	stopAsk context.CancelFunc        // guarded by mu; ends the question for a sign that is in progress; nil if none is
 }
 
 // waitingCall is a request that waits for its answer.
 type waitingCall struct{ cancel context.CancelCauseFunc }
 
-// watch returns a context for a request, which ends with errSilent as its cause when the
-// peer falls silent. left is to be called when the request has ended.
-func (p *pulse) watch(ctx context.Context) (_ context.Context, left func()) {
+// watch returns a context for a request. The context ends when ctx does, or when the peer falls
+// silent: then its cause is an ErrSilent. The caller calls done when the request has ended.
+func (k *keepalive) watch(ctx context.Context) (_ context.Context, done func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	w := &waitingCall{cancel}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.waiting) == 0 {
-		p.begin()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.waiting) == 0 {
+		k.start()
 	}
-	p.waiting[w] = struct{}{}
+	k.waiting[w] = struct{}{}
 	return ctx, func() {
 		cancel(nil)
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		delete(p.waiting, w)
-		if len(p.waiting) == 0 {
-			p.rest()
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		delete(k.waiting, w)
+		if len(k.waiting) == 0 {
+			k.stop()
 		}
 	}
 }
 
-// begin starts to look for signs. p.mu is held.
-func (p *pulse) begin() {
-	p.quiet, p.seen = 0, p.beats.Load()
-	if p.timer == nil {
-		p.waiting = make(map[*waitingCall]struct{})
-		p.timer = time.AfterFunc(p.detect/pulseTicks, p.tick)
+// start starts the ticks. The caller holds k.mu.
+func (k *keepalive) start() {
+	k.quiet, k.seen = 0, k.signs.Load()
+	if k.timer == nil {
+		k.waiting = make(map[*waitingCall]struct{})
+		k.timer = time.AfterFunc(k.detect/keepaliveTicks, k.tick)
 		return
 	}
-	p.timer.Reset(p.detect / pulseTicks)
+	k.timer.Reset(k.detect / keepaliveTicks)
 }
 
-// rest stops looking. p.mu is held.
-func (p *pulse) rest() {
-	p.timer.Stop()
-	p.asked()
+// stop stops the ticks. The caller holds k.mu.
+func (k *keepalive) stop() {
+	k.timer.Stop()
+	k.endAsk()
 }
 
-// asked ends a question for a sign. p.mu is held.
-func (p *pulse) asked() {
-	if p.asking != nil {
-		p.asking()
-		p.asking = nil
+// endAsk ends the question for a sign of life, if one is in progress. The caller holds k.mu.
+func (k *keepalive) endAsk() {
+	if k.stopAsk != nil {
+		k.stopAsk()
+		k.stopAsk = nil
 	}
 }
 
 // tick is called by the timer.
-func (p *pulse) tick() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.waiting) == 0 {
+func (k *keepalive) tick() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.waiting) == 0 {
 		return
 	}
-	if beats := p.beats.Load(); beats != p.seen {
-		p.seen, p.quiet = beats, 0
-		p.asked()
+	if signs := k.signs.Load(); signs != k.seen {
+		k.seen, k.quiet = signs, 0
+		k.endAsk()
 	} else {
-		p.quiet++
+		k.quiet++
 	}
 	switch {
-	case p.quiet >= pulseTicks-1:
-		err := fmt.Errorf("%w: nothing came for %v, a GET of its base path is unanswered", peer.ErrSilent, p.detect)
-		p.silent(err) // first: those who wait must not be asking it again
-		for w := range p.waiting {
+	case k.quiet >= keepaliveTicks-1:
+		err := fmt.Errorf("%w: nothing came for %v, a GET of its base path is unanswered", peer.ErrSilent, k.detect)
+		k.onSilent(err) // before the requests end, or their callers would ask the peer again
+		for w := range k.waiting {
 			w.cancel(err)
 		}
-		clear(p.waiting)
-		p.rest()
+		clear(k.waiting)
+		k.stop()
 		return
-	case p.quiet >= pulseTicks/3 && p.asking == nil:
+	case k.quiet >= keepaliveTicks/3 && k.stopAsk == nil:
 		var ctx context.Context
-		ctx, p.asking = context.WithCancel(context.Background())
+		ctx, k.stopAsk = context.WithCancel(context.Background())
 		go func() {
-			if p.ask(ctx) == nil {
-				p.beat()
+			if k.ask(ctx) == nil {
+				k.observe()
 			}
 		}()
 	}
-	p.timer.Reset(p.detect / pulseTicks)
+	k.timer.Reset(k.detect / keepaliveTicks)
 }
 
-// beat takes note of a sign of life.
-func (p *pulse) beat() { p.beats.Add(1) }
+// observe records a sign of life.
+func (k *keepalive) observe() { k.signs.Add(1) }
 
-// beatingBody is the body of a response, of which each part is a sign of life.
-type beatingBody struct {
+// observedBody is the body of a response. Each part of it that arrives is a sign of life.
+type observedBody struct {
 	io.ReadCloser
-	pulse *pulse
+	keepalive *keepalive
 }
 
-// beatBytes is how large a part is at most: net/http may not return before it is full.
-const beatBytes = 16 << 10
+// partBytes is the size of the largest part: net/http may not return before a buffer is full.
+const partBytes = 16 << 10
 
-func (b beatingBody) Read(buf []byte) (int, error) {
-	n, err := b.ReadCloser.Read(buf[:min(len(buf), beatBytes)])
+func (b observedBody) Read(buf []byte) (int, error) {
+	n, err := b.ReadCloser.Read(buf[:min(len(buf), partBytes)])
 	if n > 0 {
-		b.pulse.beat()
+		b.keepalive.observe()
 	}
 	return n, err
-}
-
-// signOfLife asks a peer for any response: to a GET of the base path, which
-// golang/groupcache answers too, if only with an error. It returns nil if there was one
-// that did not come from somebody else in the peer's place.
-func (c *conn) signOfLife(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, c.t.cfg.handshakeTimeout())
-	defer cancel()
-	req, err := c.newGet()
-	if err != nil {
-		return err
-	}
-	asked := clock.Now()
-	resp, err := c.t.signs.RoundTrip(req.WithContext(ctx))
-	if err != nil {
-		closeIdle(c.t.signs) // a connection of which a firewall knows no more must not be tried again
-		return c.noResponse(ctx, err)
-	}
-	defer resp.Body.Close()
-	if err := c.checkAnswerer(resp, asked); err != nil {
-		return err
-	}
-	io.CopyN(io.Discard, resp.Body, peer.MaxOverhead) // so that the connection can be used again
-	if fromGateway(resp.StatusCode) {
-		return fmt.Errorf("HTTP status %s", statusText(resp))
-	}
-	return nil
-}
-
-// fromGateway reports whether a status says that what is on the way to the peer has not
-// reached it, or that it has no time.
-func fromGateway(status int) bool {
-	return status == http.StatusBadGateway || status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout
-}
-
-// forSigns returns rt with connections of its own, if it is net/http's: those for requests
-// may be limited (MaxConnsPerHost), and all of them wait for a slow origin.
-func forSigns(rt http.RoundTripper) http.RoundTripper {
-	t, ok := rt.(*http.Transport)
-	if !ok {
-		return rt
-	}
-	t = t.Clone()
-	t.MaxConnsPerHost, t.MaxIdleConnsPerHost = 0, 1
-	return t
-}
-
-// Ping implements peer.Conn.
-func (c *conn) Ping(ctx context.Context) (peer.Identity, error) {
-	req, err := c.newGet()
-	if err != nil {
-		return peer.Identity{}, err
-	}
-	resp, err := c.t.fresh.RoundTrip(req.WithContext(ctx))
-	if err != nil {
-		return peer.Identity{}, connectionError(ctx, err)
-	}
-	defer resp.Body.Close()
-	who := identityOf(resp.Header)
-	if who.Name == "" {
-		return who, foreign(resp)
-	}
-	return who, nil
-}
-
-// forPings returns rt with a connection for each request, if it is net/http's: another one may
-// lead elsewhere.
-func forPings(rt http.RoundTripper) http.RoundTripper {
-	t, ok := rt.(*http.Transport)
-	if !ok {
-		return rt
-	}
-	t = t.Clone()
-	t.DisableKeepAlives = true
-	return t
-}
-
-// closeIdle closes the connections of rt that nothing is in progress on, if it can.
-func closeIdle(rt http.RoundTripper) {
-	if t, ok := rt.(interface{ CloseIdleConnections() }); ok {
-		t.CloseIdleConnections()
-	}
 }

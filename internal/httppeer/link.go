@@ -16,48 +16,46 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// protocolName is what a stream is called in the Upgrade header of HTTP.
-const protocolName = "peercache"
-
-// plainFor is for how long a peer that does not know the stream is spoken to by the
-// plain way, before it is asked again.
+// plainFor is how long a peer that does not know the stream is asked by the plain way before the
+// next attempt to open a stream.
 const plainFor = time.Minute
 
-// errNoStream says that a peer does not know the stream, or that something
-// between does not.
+// errNoStream says that the peer does not know the stream, or that something on the way to it does
+// not.
 var errNoStream = errors.New("the peer does not know the stream")
+
+// errSlow says that an attempt to connect goes on, but takes longer than a caller should wait.
+var errSlow = fmt.Errorf("%w: no connection within the detection time", peer.ErrSilent)
 
 // errGroupcache says that a peer is golang/groupcache's, which has no streams.
 var errGroupcache = errors.New("the peer is golang/groupcache's")
 
-// link is the one connection to a peer: made on first use, and again when it has
-// broken.
+// link keeps the one stream to a peer. It is opened on first use, and again after it has ended.
 type link struct {
 	conn *conn
 
-	mu      sync.Mutex    // taken before the breaker's
-	live    *stream.Link  // guarded by mu; nil, or the last that was opened
-	process uint32        // guarded by mu; the process that live leads to
-	opening chan struct{} // guarded by mu; nil, or closed when an attempt is over
-	giveUp  func()        // guarded by mu; ends that attempt
-	closed  bool          // guarded by mu; no attempts any more
-	plainTo clock.Instant // guarded by mu; after errNoStream, when to ask again, else 0
-	opened  int64         // guarded by mu; links that were opened
-	past    stream.Stats  // guarded by mu; the sum over links that have ended
+	mu         sync.Mutex    // locked before the breaker's
+	live       *stream.Link  // guarded by mu; the stream that was opened last, which may have ended; nil if there is none
+	process    uint32        // guarded by mu; the process at the other end of live
+	opening    chan struct{} // guarded by mu; closed when the attempt in progress is over; nil if there is none
+	giveUp     func()        // guarded by mu; ends that attempt
+	closed     bool          // guarded by mu; no more attempts are made
+	plainUntil clock.Instant // guarded by mu; after errNoStream, when the next attempt is made; otherwise 0
+	opened     int64         // guarded by mu; how many streams were opened
+	ended      stream.Stats  // guarded by mu; the sum of the figures of streams that have ended
 }
 
-// ready returns the link, if there is one; it may have ended just now, and refuses requests
-// then. It does not block.
-func (l *link) ready() *stream.Link {
+// current returns the stream, or nil if there is none. A stream that has ended just now refuses
+// requests. current does not block.
+func (l *link) current() *stream.Link {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.live
 }
 
-// get returns the link, and opens one if need be. It waits for that, but no longer
-// than for a peer that is silent, and not for another attempt after one that
-// failed: then it returns why, at once, and errNoStream where the peer is to be
-// asked by the plain way.
+// get returns the stream, and opens one if there is none. It waits for that at most for the
+// detection time. If the last attempt failed, it does not wait for the next one but returns the
+// reason at once. errNoStream says that the peer is to be asked by the plain way.
 func (l *link) get(ctx context.Context) (*stream.Link, error) {
 	for {
 		live, opening, err := l.state()
@@ -69,22 +67,23 @@ func (l *link) get(ctx context.Context) (*stream.Link, error) {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-time.After(l.conn.t.cfg.Detection):
-			l.slow(opening)
-			return nil, peer.ErrSlow
+			l.suspect(opening)
+			return nil, errSlow
 		}
 	}
 }
 
-// slow has nobody wait for that attempt any more.
-func (l *link) slow(opening <-chan struct{}) {
+// suspect makes the breaker refuse requests until the attempt is over, so that no more callers wait
+// for it.
+func (l *link) suspect(opening <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.opening == opening {
-		l.conn.breaker.Doubt(peer.ErrSlow)
+		l.conn.breaker.Suspect(errSlow)
 	}
 }
 
-// state returns the link, or why there is none, or else the attempt to wait for.
+// state returns one of three: the stream, the attempt to wait for, or why there is neither.
 func (l *link) state() (live *stream.Link, opening <-chan struct{}, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -92,26 +91,27 @@ func (l *link) state() (live *stream.Link, opening <-chan struct{}, err error) {
 		if l.live.Err() == nil {
 			return l.live, nil, nil
 		}
-		l.bury()
+		l.discard()
 	}
-	if l.closed { // the peer left the view: what is still asked of it goes by the plain way
+	if l.closed { // the peer left the view: the last requests to it go by the plain way
 		return nil, nil, errNoStream
 	}
-	if l.plainTo != 0 {
-		if clock.Now() >= l.plainTo {
-			l.attempt()
+	if l.plainUntil != 0 {
+		if clock.Now() >= l.plainUntil {
+			l.startOpening()
 		}
 		return nil, nil, errNoStream
 	}
 	if err := l.conn.breaker.Refusal(); err != nil {
 		return nil, nil, err
 	}
-	l.attempt()
+	l.startOpening()
 	return nil, l.opening, nil
 }
 
-// attempt begins to open a link, unless that is in progress. l.mu is held.
-func (l *link) attempt() {
+// startOpening starts an attempt to open a stream, unless one is in progress. The caller holds
+// l.mu.
+func (l *link) startOpening() {
 	if l.opening == nil {
 		var ctx context.Context
 		ctx, l.giveUp = context.WithTimeout(context.Background(), l.conn.t.cfg.handshakeTimeout())
@@ -120,47 +120,46 @@ func (l *link) attempt() {
 	}
 }
 
-// try begins to open a link, unless there is one: it may have come while nobody knew.
-func (l *link) try() {
+// tryNow starts an attempt to open a stream. If there is one already, it closes the breaker.
+func (l *link) tryNow() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.live != nil && l.live.Err() != nil {
-		l.bury()
+		l.discard()
 	}
 	switch {
 	case l.closed:
 	case l.live != nil:
 		l.conn.breaker.Reset()
 	default:
-		l.attempt()
+		l.startOpening()
 	}
 }
 
-// plain reports whether get would say errNoStream, as far as is known.
+// plain reports whether get would return errNoStream, as far as is known.
 func (l *link) plain() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.closed || l.plainTo != 0
+	return l.closed || l.plainUntil != 0
 }
 
-// mourn buries a link as soon as it has ended, so that the next attempt does not wait
-// until somebody asks.
-func (l *link) mourn(live *stream.Link) {
+// onLinkEnd waits until live has ended, and discards it then. So the next attempt starts before
+// somebody asks.
+func (l *link) onLinkEnd(live *stream.Link) {
 	<-live.Done()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.live == live {
-		l.bury()
+		l.discard()
 	}
 }
 
-// bury forgets a link that takes no more requests. One that fell silent is not
-// replaced at once: its peer hangs, and an attempt would hang too. Nor is one on which
-// the peer broke the protocol, or answered nothing it was asked: it would do so again.
-// l.mu is held.
-func (l *link) bury() {
+// discard forgets the stream, which has ended. The breaker opens if the next attempt would fare no
+// better: the peer fell silent, so it hangs; it broke the protocol; or it answered none of its
+// requests. The caller holds l.mu.
+func (l *link) discard() {
 	err, s := l.live.Err(), l.live.Stats()
-	l.past.Add(&s)
+	l.ended.Add(&s)
 	l.live = nil
 	answered := s.Latency != peer.Histogram{}
 	broke := errors.Is(err, stream.ErrProtocol)
@@ -173,21 +172,21 @@ func (l *link) bury() {
 	}
 }
 
-// failed takes note of an attempt that failed. l.mu is held.
+// failed records that an attempt to open a stream has failed. The caller holds l.mu.
 func (l *link) failed(err error) {
 	if errors.Is(err, errNoStream) {
-		l.plainTo = clock.Now().Plus(clock.Jitter(plainFor))
+		l.plainUntil = clock.Now().Plus(clock.Jitter(plainFor))
 		l.conn.breaker.Reset()
 		if !errors.Is(err, errGroupcache) {
 			l.conn.local.Degraded("a peer is asked by one HTTP request a key, which is many times slower than a stream", err)
 		}
 		return
 	}
-	l.plainTo = 0
+	l.plainUntil = 0
 	l.conn.breaker.Trip(err)
 }
 
-// open makes one attempt.
+// open makes one attempt to open a stream, and closes over when it is over.
 func (l *link) open(ctx context.Context, cancel context.CancelFunc, over chan struct{}) {
 	live, process, err := l.upgrade(ctx)
 	cancel()
@@ -203,25 +202,25 @@ func (l *link) open(ctx context.Context, cancel context.CancelFunc, over chan st
 	case err != nil:
 		l.failed(err)
 	default:
-		l.live, l.process, l.plainTo = live, process, 0
+		l.live, l.process, l.plainUntil = live, process, 0
 		l.conn.breaker.Reset()
 		l.opened++
-		go l.mourn(live)
+		go l.onLinkEnd(live)
 	}
 }
 
-// upgrade asks the peer to speak the stream, by an upgrade from HTTP/1.1.
+// upgrade asks the peer to upgrade an HTTP/1.1 connection to a stream. It returns the stream and
+// the process at its other end.
 func (l *link) upgrade(ctx context.Context) (live *stream.Link, process uint32, err error) {
 	// The connection outlives ctx, which bounds the handshake alone.
 	reqCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, cancel)
 	defer stop()
-	req, err := l.conn.newGet()
+	req, err := l.conn.newRequest(reqCtx, http.MethodGet, "", nil)
 	if err != nil {
 		cancel()
 		return nil, 0, err
 	}
-	req = req.WithContext(reqCtx)
 	req.Header.Set("Connection", "Upgrade")
 	req.Header.Set("Upgrade", protocolName)
 	asked := clock.Now()
@@ -248,20 +247,20 @@ func (l *link) upgrade(ctx context.Context) (live *stream.Link, process uint32, 
 	return live, identityOf(resp.Header).Process, err
 }
 
-// refused is why a request for a stream had no response.
+// refused returns why a request for a stream had no response.
 func (l *link) refused(ctx context.Context, err error) error {
 	switch {
 	case strings.Contains(err.Error(), "invalid Upgrade request header"): // net/http's, of HTTP/2
 		return fmt.Errorf("%w: the transport speaks HTTP/2, which has no upgrades: want a WithTransport that speaks HTTP/1.1: %w", errNoStream, err)
 	case notHTTP1(err): // the transport for other requests may know better
 		return fmt.Errorf("%w: it does not speak HTTP/1.1, which has upgrades: %w", errNoStream, err)
-	case errors.Is(err, io.EOF) && l.conn.signOfLife(ctx) == nil: // so ends a server of HTTP/2 what it does not know
+	case errors.Is(err, io.EOF) && l.conn.signOfLife(ctx) == nil: // a server of HTTP/2 ends what it does not know like this
 		return fmt.Errorf("%w: it ends a connection that is to be upgraded: perhaps it does not speak HTTP/1.1: %w", errNoStream, err)
 	}
 	return l.conn.noResponse(ctx, err)
 }
 
-// noUpgrade is why the response to a request for a stream is none.
+// noUpgrade returns why a response to a request for a stream gives none.
 func noUpgrade(resp *http.Response) error {
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, mostStatusText))
 	err := statusError(resp, string(text))
@@ -280,28 +279,13 @@ func noUpgrade(resp *http.Response) error {
 	return fmt.Errorf("%w: %s: %w", errNoStream, want, err)
 }
 
-// withoutHTTP2 returns rt without HTTP/2, if it is net/http's.
-func withoutHTTP2(rt http.RoundTripper) http.RoundTripper {
-	t, ok := rt.(*http.Transport)
-	if !ok {
-		return rt
-	}
-	t = t.Clone()
-	t.Protocols = new(http.Protocols)
-	t.Protocols.SetHTTP1(true)
-	if t.TLSClientConfig != nil { // where rt may have put HTTP/2 already
-		t.TLSClientConfig.NextProtos = []string{"http/1.1"}
-	}
-	return t
-}
+// longestFormer bounds how long a stream to a former process waits for the answers in flight.
+const longestFormer = time.Minute
 
-// longestParting bounds how long the answers of a former process are waited for.
-const longestParting = time.Minute
-
-// leaveFormer closes the link if it leads to another process than the one that answers at the
-// address of the peer now. A process whose server has ended may go on for a while, and answer
-// on its streams: but changes go to the next one, and what it has would be stale.
-func (l *link) leaveFormer(now uint32) {
+// replaced closes the stream if its other end is another process than now, the one that answers at
+// the address of the peer now. A process whose server has ended may go on for a while and answer on
+// its streams. But it is told of no changes any more, so its values would be stale.
+func (l *link) replaced(now uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	live := l.live
@@ -309,16 +293,16 @@ func (l *link) leaveFormer(now uint32) {
 		return
 	}
 	s := live.Stats()
-	l.past.Add(&s)
+	l.ended.Add(&s)
 	l.live = nil
 	go func() { // what is in flight is answered
-		ctx, cancel := context.WithTimeout(l.conn.inUse, longestParting)
+		ctx, cancel := context.WithTimeout(l.conn.inUse, longestFormer)
 		defer cancel()
 		live.Close(ctx)
 	}()
 }
 
-// close takes no more requests, and waits for those in flight until ctx ends.
+// close makes the link refuse requests, and waits for those in flight until ctx ends.
 func (l *link) close(ctx context.Context) {
 	l.mu.Lock()
 	l.closed = true
@@ -335,11 +319,11 @@ func (l *link) close(ctx context.Context) {
 	}
 }
 
-// stats returns the figures of all links to the peer, one after the other.
+// stats returns the sum of the figures of all streams to the peer, and how many were opened.
 func (l *link) stats() (s stream.Stats, opened int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s = l.past
+	s = l.ended
 	if l.live != nil {
 		live := l.live.Stats()
 		s.Add(&live)
@@ -347,8 +331,8 @@ func (l *link) stats() (s stream.Stats, opened int64) {
 	return s, l.opened
 }
 
-// upgraded is a connection that an http.RoundTripper gave away. It has no
-// deadlines, which the asking side of a stream does not need: it closes it.
+// upgraded is a connection that an http.RoundTripper gave away. It has no deadlines. The asking
+// side of a stream does not need them: it closes the connection instead.
 type upgraded struct {
 	io.ReadWriteCloser
 	cancel context.CancelFunc // of the request that was upgraded

@@ -1,15 +1,11 @@
 package httppeer
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -20,12 +16,12 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// The plain way asks a peer by one HTTP request a key. It is for peers that have no stream,
-// for values that are large, and for answers that may be too long for a frame.
+// The plain way asks a peer by one HTTP request a key. It is for peers that have no stream, for
+// large values, and for answers that may be too long for a frame.
 
-// GetLarge implements peer.Starter. Values that are large are asked for a few at a time, or
-// a GetMulti of many would open a connection and take memory for each at once. What a load
-// waits for does not wait here: its turn might be held by one that waits for the load.
+// GetLarge implements peer.Starter. It asks for a few large values at a time: a GetMulti of many
+// would otherwise open a connection and take memory for each of them at once. A query from inside a
+// load does not wait for its turn, which might be held by a query that waits for that load.
 func (c *conn) GetLarge(ctx context.Context, q *peer.Query) (peer.Answer, error) {
 	if q.Nested == peer.TopLevel {
 		select {
@@ -38,8 +34,8 @@ func (c *conn) GetLarge(ctx context.Context, q *peer.Query) (peer.Answer, error)
 	return c.getPlain(ctx, q)
 }
 
-// getPlain asks for one key by a request of its own, unless the breaker is open, and waits
-// for it as long as the peer gives signs of life.
+// getPlain asks for one key by a plain request, unless the breaker is open. It waits for the answer
+// as long as the peer gives signs of life, at most for c.timeout.
 func (c *conn) getPlain(ctx context.Context, q *peer.Query) (a peer.Answer, err error) {
 	if err := c.breaker.Refusal(); err != nil {
 		return peer.Answer{}, &peer.PeerError{Peer: c.url, Err: err}
@@ -56,24 +52,24 @@ func (c *conn) getPlain(ctx context.Context, q *peer.Query) (a peer.Answer, err 
 		if clock.Pause(ctx, wait); ctx.Err() != nil {
 			return peer.Answer{}, ctx.Err()
 		}
-		if clock.Now() >= until { // an answer: to have another peer load it as well would be no better
+		if clock.Now() >= until { // no PeerError: another peer must not load the key as well
 			return peer.Answer{}, fmt.Errorf("peer %s: %w: its server ends requests before they are answered: %w", c.url, context.DeadlineExceeded, err)
 		}
 	}
 	switch {
-	case ctx.Err() != nil && peer.Unreachable(err): // the end of who asks is no failure of the peer
+	case ctx.Err() != nil && peer.Unreachable(err): // that the caller's context ends is no failure of the peer
 		return peer.Answer{}, ctx.Err()
-	case ctx.Err() == nil && !errors.Is(err, peer.ErrSilent): // else it is judged already
+	case ctx.Err() == nil && !errors.Is(err, peer.ErrSilent): // onSilent has judged silence already
 		c.judge(err)
 	}
 	return a, err
 }
 
-// longestPause bounds how long a request waits that is sent again.
+// longestPause bounds the pause before a request is sent again.
 const longestPause = 200 * time.Millisecond
 
-// endedEarly reports whether the server of a peer which is there has ended a request that
-// the peer had not answered. That one goes on with the load: who asks again joins it.
+// endedEarly reports whether the server of a live peer has ended a request before the peer answered
+// it. The peer goes on with the load, and a request that is sent again joins it.
 func (c *conn) endedEarly(ctx context.Context, err error) bool {
 	if ctx.Err() != nil || !errors.Is(err, errLost) && !errors.Is(err, peer.ErrGateway) || peer.Gone(err) {
 		return false
@@ -87,10 +83,11 @@ func (c *conn) endedEarly(ctx context.Context, err error) bool {
 	return true
 }
 
-// watched asks the peer by the plain way, for as long as it gives signs of life.
+// watched calls ask with a context that ends when the peer falls silent. Then the error is a
+// *PeerError that wraps ErrSilent.
 func (c *conn) watched(ctx context.Context, ask func(context.Context) error) error {
-	watched, left := c.pulse.watch(ctx)
-	defer left()
+	watched, done := c.keepalive.watch(ctx)
+	defer done()
 	err := ask(watched)
 	if ctx.Err() == nil && watched.Err() != nil {
 		return &peer.PeerError{Peer: c.url, Err: context.Cause(watched)}
@@ -123,7 +120,7 @@ func (c *conn) exchangePlain(ctx context.Context, q *peer.Query) (peer.Answer, e
 	}
 	a := peer.Answer{Item: peer.Item{TTL: time.Duration(resp.GetTtlNs())}, Noted: resp.GetNoted(), Unchanged: resp.GetUnchanged()}
 	if c.t.cfg.Groupcache {
-		a.Noted = true // there are no notes in such a fleet, and no promise
+		a.Noted = true // such a peer records no leases, and the caller expects none
 	}
 	if e := resp.GetError(); e != nil {
 		return a, peer.DecodeError(c.url, e)
@@ -132,21 +129,8 @@ func (c *conn) exchangePlain(ctx context.Context, q *peer.Query) (peer.Answer, e
 	return a, nil
 }
 
-// errRedirected says that a mux on the way takes the path of a request for
-// another one. The key has to go in the body then.
-var errRedirected = errors.New("redirected")
-
-// escapeSegment puts s into a form in which a URL's path has it as one segment,
-// which no mux that looks at the escaped path takes for something else.
-func escapeSegment(s string) string {
-	if s == "." || s == ".." {
-		return strings.ReplaceAll(s, ".", "%2E")
-	}
-	return strings.ReplaceAll(url.PathEscape(s), "+", "%2B")
-}
-
-// changePlain sends one change by the plain way, and waits for the answer as long as the peer
-// gives signs of life. wait is for how long the peer waits for others.
+// changePlain sends one change by the plain way, and waits for the answer as long as the peer gives
+// signs of life. wait is how long the peer may wait for others.
 func (c *conn) changePlain(ctx context.Context, wait time.Duration, body []byte) (changed peer.Changed, err error) {
 	err = c.watched(ctx, func(ctx context.Context) error {
 		changed, err = c.callChange(ctx, clock.Sum(c.timeout(0), wait), body)
@@ -155,9 +139,9 @@ func (c *conn) changePlain(ctx context.Context, wait time.Duration, body []byte)
 	return changed, err
 }
 
-// changeUnlinked sends one change to a peer that cannot be asked on its link. One that is
-// leaving takes no streams any more, but obeys this. One that is gone, or hangs, must not be
-// waited for as if it told its holders.
+// changeUnlinked sends one change to a peer that cannot be asked on its link. A peer that is leaving
+// accepts no streams any more, but still obeys plain changes. A peer that is gone, or hangs, must
+// not be waited for as long as one that tells its holders.
 func (c *conn) changeUnlinked(ctx context.Context, ch *peer.Change) (peer.Changed, error) {
 	short := *ch
 	short.Wait = min(short.Wait, c.t.cfg.Detection)
@@ -168,6 +152,7 @@ func (c *conn) changeUnlinked(ctx context.Context, ch *peer.Change) (peer.Change
 	return c.callChange(ctx, c.t.cfg.handshakeTimeout()+short.Wait, body)
 }
 
+// callChange sends one change, which is encoded in body, and decodes the answer.
 func (c *conn) callChange(ctx context.Context, timeout time.Duration, body []byte) (changed peer.Changed, err error) {
 	var answer error
 	err = c.call(ctx, timeout, http.MethodPost, changePath, body, 0, func(data []byte) (err error) {
@@ -180,125 +165,18 @@ func (c *conn) callChange(ctx context.Context, timeout time.Duration, body []byt
 	return changed, answer
 }
 
-// errPeerBusy says that a peer has no room for a request: see WithRequestMemory. It is there,
-// so that its breaker stays closed.
-var errPeerBusy = errors.New("the peer has no room for the request")
-
-const (
-	// busyTries is how often a peer that is busy is asked.
-	busyTries = 5
-	// busyPause is the longest pause before it is asked again, and before the n-th time n
-	// times as long.
-	busyPause = 100 * time.Millisecond
-)
-
-// call does what callOnce does, and again for a while if the peer has no room for the request.
-func (c *conn) call(ctx context.Context, timeout time.Duration, method, path string, body []byte, maxValue int, decode func([]byte) error) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	for try := 1; ; try++ {
-		err := c.callOnce(ctx, method, path, body, maxValue, decode)
-		if !errors.Is(err, errPeerBusy) || try == busyTries {
-			return err
-		}
-		clock.Pause(ctx, clock.Jitter(busyPause*time.Duration(try)))
-		if ctx.Err() != nil {
-			return err
-		}
+// timeout returns how long a plain request may take. patience is how long the caller waits for a
+// peer that gives signs of life. Zero means that the caller does not say.
+func (c *conn) timeout(patience time.Duration) time.Duration {
+	switch {
+	case c.t.cfg.PeerTimeout > 0:
+		return c.t.cfg.PeerTimeout
+	case patience <= 0:
+		return changeTimeout
 	}
+	// The request ends before patience does, so that the caller can still ask another peer.
+	return max(patience-peer.Patience/2, patience/2)
 }
 
-// callOnce sends one request, and has decode decode the response, which may hold a value of
-// maxValue bytes. An error of the transport, or a response that is not the protocol's, is a
-// *PeerError.
-func (c *conn) callOnce(ctx context.Context, method, path string, body []byte, maxValue int, decode func([]byte) error) error {
-	req, err := http.NewRequestWithContext(ctx, method, c.url+c.t.cfg.BasePath+path, bytes.NewReader(body))
-	if err != nil {
-		return &peer.PeerError{Peer: c.url, Err: err}
-	}
-	address(req.Header, c.local.Identity(), c.url)
-	if method == http.MethodPost {
-		req.Header.Set("Content-Type", contentType)
-		// Not sent, but it allows the transport to try again when the peer
-		// has closed an idle connection.
-		req.Header["Idempotency-Key"] = nil
-	}
-	asked := clock.Now()
-	received := 0
-	c.calls.begin(path, len(body))
-	defer func() { c.calls.end(received, time.Duration(clock.Now()-asked)) }()
-	httpResp, err := c.t.cfg.RoundTripper.RoundTrip(req)
-	if err != nil {
-		return &peer.PeerError{Peer: c.url, Err: c.noResponse(ctx, err)}
-	}
-	defer httpResp.Body.Close()
-	if err := c.checkAnswerer(httpResp, asked); err != nil {
-		return &peer.PeerError{Peer: c.url, Err: err}
-	}
-	c.pulse.beat()
-	httpResp.Body = beatingBody{httpResp.Body, &c.pulse}
-	data, err := readBody(httpResp, int64(maxValue)+peer.MaxOverhead)
-	received = len(data)
-	if errors.Is(err, errTooLong) && maxValue > 0 { // an answer, and asking again would not make it smaller
-		return fmt.Errorf("%w: peer %s: %w, with a value of at most %d", peer.ErrValueSize, c.url, err, maxValue)
-	}
-	if err != nil {
-		return &peer.PeerError{Peer: c.url, Err: lost(ctx, err)}
-	}
-	if err := c.checkResponse(httpResp, data); err != nil {
-		return err
-	}
-	if err := decode(data); err != nil {
-		return &peer.PeerError{Peer: c.url, Err: fmt.Errorf("%w: it is no protobuf: %w", peer.ErrNotAPeer, err)}
-	}
-	return nil
-}
-
-// mostTrusted is the memory that is set aside for a response by what its header
-// says, in bytes.
-const mostTrusted = 1 << 20
-
-// errTooLong says that a response is longer than its reader takes.
-var errTooLong = errors.New("the response is too long")
-
-// readBody reads the body of a response of at most limit bytes.
-func readBody(resp *http.Response, limit int64) ([]byte, error) {
-	if resp.ContentLength > limit {
-		return nil, fmt.Errorf("%w: %d bytes, want at most %d", errTooLong, resp.ContentLength, limit)
-	}
-	var buf bytes.Buffer
-	if resp.ContentLength > 0 {
-		// MinRead, or ReadFrom grows it again. No more than mostTrusted for what
-		// is only announced: a peer may announce and send nothing.
-		buf.Grow(int(min(resp.ContentLength, mostTrusted)) + bytes.MinRead)
-	}
-	n, err := buf.ReadFrom(io.LimitReader(resp.Body, limit+1))
-	if err == nil && n > limit {
-		err = fmt.Errorf("%w: more than %d bytes", errTooLong, limit)
-	}
-	return buf.Bytes(), err
-}
-
-// checkResponse returns an error if a response is not one of the protocol's
-// messages.
-func (c *conn) checkResponse(resp *http.Response, body []byte) error {
-	if resp.Header.Get("Content-Type") == contentType {
-		return nil // also with an error's status: the message says which
-	}
-	if resp.StatusCode == http.StatusTooManyRequests && resp.Header.Get(peerHeader) != "" {
-		return &peer.PeerError{Peer: c.url, Err: errPeerBusy}
-	}
-	text := strings.TrimSpace(string(body[:min(len(body), 1024)]))
-	if c.t.cfg.Groupcache && resp.StatusCode == http.StatusInternalServerError {
-		// So golang/groupcache sends the error of a getter.
-		return &peer.RemoteError{Peer: c.url, Message: text}
-	}
-	if resp.StatusCode/100 == 3 {
-		return &peer.PeerError{Peer: c.url, Err: fmt.Errorf("%w: HTTP status %s", errRedirected, statusText(resp))}
-	}
-	err := statusError(resp, text)
-	if resp.StatusCode/100 == 2 || fromGateway(resp.StatusCode) {
-		err = fmt.Errorf("%w: %w", peer.ErrNotAPeer, err)
-	}
-	return &peer.PeerError{Peer: c.url, Err: err}
-}
+// changeTimeout is how long a plain change may take, beyond the time that the peer waits for others.
+const changeTimeout = 11 * time.Second

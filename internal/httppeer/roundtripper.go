@@ -10,7 +10,7 @@ import (
 // MaxHeaderBytes bounds the headers of a response.
 const MaxHeaderBytes = 64 << 10
 
-// warnOfRoundTripper warns of what a transport of the user's lacks.
+// warnOfRoundTripper warns if the user's http.Transport is not good for peers.
 func warnOfRoundTripper(cfg *Config, self string) {
 	t, ok := cfg.RoundTripper.(*http.Transport)
 	if !ok {
@@ -22,10 +22,11 @@ func warnOfRoundTripper(cfg *Config, self string) {
 	}
 }
 
-// fewIdle is less than what one peer is asked at the same time by the plain way, as a rule.
+// fewIdle is how many idle connections per peer are enough. One peer usually gets more plain
+// requests than fewIdle at the same time.
 const fewIdle = 8
 
-// transportLacks returns what is wrong with a transport.
+// transportLacks returns what is wrong with t, one sentence each.
 func transportLacks(t *http.Transport, self string) (lacks []string) {
 	//lint:ignore SA1019 a transport of the user's may have it
 	if t.DialContext == nil && t.Dial == nil {
@@ -49,12 +50,12 @@ func transportLacks(t *http.Transport, self string) (lacks []string) {
 	return lacks
 }
 
-// proxyFor returns by which proxy a request to this process would go, or an empty text.
+// proxyFor returns the proxy that a request to this process would use, or "" if none.
 func proxyFor(t *http.Transport, self string) (proxy string) {
 	if t.Proxy == nil {
 		return ""
 	}
-	defer func() { recover() }() // it is the user's, and a request will tell
+	defer func() { recover() }() // the user's func may panic: the first request will show that
 	r, err := http.NewRequest(http.MethodGet, self, nil)
 	if err != nil {
 		return ""
@@ -63,4 +64,52 @@ func proxyFor(t *http.Transport, self string) (proxy string) {
 		return u.Redacted()
 	}
 	return ""
+}
+
+// withoutHTTP2 returns a copy of rt without HTTP/2, if it is an http.Transport, otherwise rt itself.
+func withoutHTTP2(rt http.RoundTripper) http.RoundTripper {
+	t, ok := rt.(*http.Transport)
+	if !ok {
+		return rt
+	}
+	t = t.Clone()
+	t.Protocols = new(http.Protocols)
+	t.Protocols.SetHTTP1(true)
+	if t.TLSClientConfig != nil { // where rt may have put HTTP/2 already
+		t.TLSClientConfig.NextProtos = []string{"http/1.1"}
+	}
+	return t
+}
+
+// forSigns returns a copy of rt with connections of its own, if it is an http.Transport, otherwise
+// rt itself. The connections of rt may be limited (MaxConnsPerHost), and all of them may wait for a
+// slow origin.
+func forSigns(rt http.RoundTripper) http.RoundTripper {
+	t, ok := rt.(*http.Transport)
+	if !ok {
+		return rt
+	}
+	t = t.Clone()
+	t.MaxConnsPerHost, t.MaxIdleConnsPerHost = 0, 1
+	return t
+}
+
+// forPings returns a copy of rt that opens a connection for each request, if it is an
+// http.Transport, otherwise rt itself. An open connection may lead to a process that is not at the
+// address any more.
+func forPings(rt http.RoundTripper) http.RoundTripper {
+	t, ok := rt.(*http.Transport)
+	if !ok {
+		return rt
+	}
+	t = t.Clone()
+	t.DisableKeepAlives = true
+	return t
+}
+
+// closeIdle closes the connections of rt that are not in use, if rt can do that.
+func closeIdle(rt http.RoundTripper) {
+	if t, ok := rt.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
 }

@@ -16,44 +16,30 @@ import (
 
 	"github.com/peercache/peercache/internal/peerurl"
 	"github.com/peercache/peercache/internal/stream"
+	"github.com/peercache/peercache/internal/wire"
 	"github.com/peercache/peercache/pb"
 	"github.com/peercache/peercache/peer"
-)
-
-// The requests of the plain protocol, relative to the base path:
-//
-//	GET  {group}/{key}    GetResponse      as golang/groupcache's
-//	POST get              GetResponse      a GetRequest in the body: any key
-//	POST change           ChangeResponse   a ChangeRequest in the body
-//
-// Headers say who asks, who is asked, and who answers: see identity.go. A GET of the base path
-// itself, with the header "Upgrade: peercache", begins a stream on the connection: see the
-// package stream.
-const (
-	getPath    = "get"
-	changePath = "change"
-
-	contentType = "application/x-protobuf"
 )
 
 // Server is the side that answers. It is an http.Handler, to be served at the address that the
 // peers know.
 type Server struct {
-	cfg     Config
-	process peer.Process
+	cfg      Config
+	process  peer.Process
+	identity http.Header // of process, in each response; shared and not changed
 
-	inbound  inbound // the streams on which peers ask this process
-	requests budget  // of the bodies of requests by the plain way
-	answers  budget  // of the values of answers by the plain way
+	inbound  inbound // counts the streams on which peers ask this process
+	requests budget  // for the bodies of plain requests
+	answers  budget  // for the values of plain answers
 
 	mu      sync.Mutex
-	closed  bool                        // guarded by mu; it serves no streams any more
+	closed  bool                        // guarded by mu; no more streams are served
 	streams map[*stream.Server]struct{} // guarded by mu; those on which peers ask this process
 }
 
-// NewServer returns a server of what p answers. own is the base URL of this process.
+// NewServer returns a Server that answers for p. own is the base URL of this process.
 func NewServer(cfg Config, p peer.Process, own string) *Server {
-	s := &Server{cfg: cfg, process: p, streams: make(map[*stream.Server]struct{})}
+	s := &Server{cfg: cfg, process: p, identity: identityHeader(p.Identity()), streams: make(map[*stream.Server]struct{})}
 	if u, err := url.Parse(own); err == nil {
 		s.cfg.Hosts = append(slices.Clone(cfg.Hosts), HostName(u.Host))
 	}
@@ -62,7 +48,8 @@ func NewServer(cfg Config, p peer.Process, own string) *Server {
 	return s
 }
 
-// Close ends the streams when what peers asked for on them is answered, or ctx has ended.
+// Close ends the streams. Each ends when the requests on it are answered, at the latest when ctx
+// ends.
 func (s *Server) Close(ctx context.Context) error {
 	s.mu.Lock()
 	s.closed = true
@@ -79,11 +66,11 @@ func (s *Server) Close(ctx context.Context) error {
 // browser may send for a page of somebody else get 403 (peercache.WithHosts).
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path, ok := strings.CutPrefix(r.URL.EscapedPath(), s.cfg.BasePath)
-	if !ok { // a peer that asks for this path has another base path, or somebody strips it
+	if !ok { // the peer has another base path, or something on the way strips it
 		http.Error(w, fmt.Sprintf("peercache: not a path of the cache: want %s", s.cfg.BasePath), http.StatusNotFound)
 		return
 	}
-	identify(w.Header(), s.process.Identity())
+	maps.Copy(w.Header(), s.identity)
 	if err := s.foreignPage(r); err != nil {
 		refuse(w, r, err.Error(), http.StatusForbidden)
 		return
@@ -128,19 +115,19 @@ func (s *Server) postGet(w http.ResponseWriter, r *http.Request, h peer.Handler)
 	}
 	req := new(pb.GetRequest)
 	err := proto.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(b.bytes, req)
-	b.release() // what is in memory from here on is the load's
+	b.release() // from here on the memory counts as the load's
 	if err != nil {
 		http.Error(w, "peercache: the body is no GetRequest: "+err.Error(), http.StatusBadRequest)
 		return
 	}
 	s.answerGet(w, r, h, &peer.Query{
-		Group: req.GetGroup(), Key: peer.StringOf(req.GetKey()),
-		Lease: time.Duration(req.GetLeaseNs()), Digest: peer.StringOf(req.GetDigest()), CachedOnly: req.GetCachedOnly(),
-		Nested: peer.Nesting(req.GetNested()), Context: peer.StringOf(req.GetContext()),
+		Group: req.GetGroup(), Key: wire.StringOf(req.GetKey()),
+		Lease: time.Duration(req.GetLeaseNs()), Digest: wire.StringOf(req.GetDigest()), CachedOnly: req.GetCachedOnly(),
+		Nested: peer.Nesting(req.GetNested()), Context: wire.StringOf(req.GetContext()),
 	})
 }
 
-// answerGet answers a request for a key. It is terminal (P2).
+// answerGet answers a request for a key. It asks no other peer (P2).
 func (s *Server) answerGet(w http.ResponseWriter, r *http.Request, h peer.Handler, q *peer.Query) {
 	a, err := h.Hit(q)
 	if err == peer.ErrNotCached {
@@ -172,35 +159,4 @@ func (s *Server) postChange(w http.ResponseWriter, r *http.Request, h peer.Handl
 		return
 	}
 	s.write(w, http.StatusOK, body, nil)
-}
-
-// splitPath takes the group and the key from the escaped path of a GET.
-func (s *Server) splitPath(path string) (group, key string, err error) {
-	group, key, ok := strings.Cut(path, "/")
-	if !ok {
-		return "", "", fmt.Errorf("peercache: want %s{group}/{key}", s.cfg.BasePath)
-	}
-	unescape := url.PathUnescape
-	if s.cfg.Groupcache {
-		// groupcache's client escapes as for a query, where a space is "+". Its
-		// server does not undo that, but this one can: a plus comes as "%2B".
-		unescape = url.QueryUnescape
-	}
-	if group, err = unescape(group); err == nil {
-		key, err = unescape(key)
-	}
-	if err != nil {
-		return "", "", fmt.Errorf("peercache: %w", err)
-	}
-	return group, key, nil
-}
-
-// statusOf gives each kind of error a status that other software on the way
-// understands. What counts for the asking peer is the kind.
-var statusOf = map[pb.Error_Kind]int{
-	pb.Error_KIND_NOT_FOUND:     http.StatusNotFound,
-	pb.Error_KIND_UNKNOWN_GROUP: http.StatusNotFound,
-	pb.Error_KIND_INVALID:       http.StatusBadRequest,
-	pb.Error_KIND_SHUTTING_DOWN: http.StatusServiceUnavailable,
-	pb.Error_KIND_TIMEOUT:       http.StatusGatewayTimeout,
 }

@@ -5,18 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/internal/stream"
 	"github.com/peercache/peercache/peer"
 )
 
-// isUpgrade reports whether a request asks for a stream. Whether it may, checkUpgrade says.
+// isUpgrade reports whether r asks for a stream. checkUpgrade says whether it may.
 func isUpgrade(r *http.Request) bool { return hasToken(r.Header["Upgrade"], protocolName) }
 
-// hasToken reports whether one of the elements of a header's lists is token, in any case.
+// hasToken reports whether token is one of the elements of the lists of a header. Upper and lower
+// case are the same.
 func hasToken(lists []string, token string) bool {
 	for _, list := range lists {
 		for element := range strings.SplitSeq(list, ",") {
@@ -28,9 +32,9 @@ func hasToken(lists []string, token string) bool {
 	return false
 }
 
-// checkUpgrade returns an error if what asks for a stream is no request for an upgrade as
-// RFC 9110, 7.8, has it. Something on the way that does not know upgrades may have passed
-// it on, and would take the frames for something else.
+// checkUpgrade returns an error if r, which asks for a stream, is not a request for an upgrade as in
+// RFC 9110, section 7.8. Something on the way that does not know upgrades may have passed it on, and
+// would not understand the frames.
 func checkUpgrade(r *http.Request) error {
 	switch {
 	case r.ProtoMajor != 1 || r.ProtoMinor < 1:
@@ -43,11 +47,11 @@ func checkUpgrade(r *http.Request) error {
 	return nil
 }
 
-// noStreamsHere is what a pool that has a WithoutStream says to who asks for one.
+// noStreamsHere is the answer of a pool WithoutStream to a request for a stream.
 const noStreamsHere = "this process uses no streams (WithoutStream)"
 
-// serveStream answers a request for an upgrade of the peer of that name, and then its frames
-// until the connection ends.
+// serveStream answers a request of the peer from for a stream, and then serves the stream until it
+// ends.
 func (s *Server) serveStream(w http.ResponseWriter, r *http.Request, h peer.Handler, from string) {
 	if !s.cfg.Streams {
 		refuse(w, r, noStreamsHere, http.StatusNotFound)
@@ -72,7 +76,7 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request, h peer.Hand
 		http.Error(w, "peercache: "+err.Error(), http.StatusNotImplemented)
 		return
 	}
-	nc.SetDeadline(time.Time{}) // that of the server, for requests
+	nc.SetDeadline(time.Time{}) // removes the http.Server's, which was for the request
 	if err := s.writeSwitching(nc); err != nil {
 		nc.Close()
 		return
@@ -83,13 +87,13 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request, h peer.Hand
 		return
 	}
 	defer s.remove(served)
-	served.Run() // what ends it is the asking peer's concern
+	served.Run() // its error concerns the peer that asks
 }
 
-// writeSwitching gives a request for an upgrade its answer.
+// writeSwitching writes the response to a request for an upgrade.
 func (s *Server) writeSwitching(nc io.Writer) error {
 	header := http.Header{"Connection": {"Upgrade"}, "Upgrade": {protocolName}}
-	identify(header, s.process.Identity())
+	maps.Copy(header, s.identity)
 	var b bytes.Buffer
 	b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
 	header.Write(&b)
@@ -104,7 +108,7 @@ func (s *Server) isClosed() bool {
 	return s.closed
 }
 
-// add adds a stream that is served, unless the server is closed.
+// add records a stream that is being served. It reports false if the server is closed.
 func (s *Server) add(one *stream.Server) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,4 +123,49 @@ func (s *Server) remove(one *stream.Server) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.streams, one)
+}
+
+// inbound counts the streams on which peers ask this process, and bounds them.
+type inbound struct {
+	limits Limits // not changed after init
+
+	mu      sync.Mutex
+	byName  map[string]int // guarded by mu; streams of each peer that has any
+	all     int            // guarded by mu
+	unknown int            // guarded by mu; streams of peers that were not in the view
+}
+
+func (in *inbound) init(l Limits) { in.limits, in.byName = l, make(map[string]int) }
+
+// enter counts one more stream of the peer name, and returns a func that takes it back. known says
+// whether the peer is in the view. The error says which limit is reached.
+func (in *inbound) enter(name string, known bool) (leave func(), err error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	l := &in.limits
+	switch {
+	case in.all >= l.Streams:
+		return nil, fmt.Errorf("%d streams are open: want at most as many", in.all)
+	case in.byName[name] >= l.StreamsPerPeer:
+		return nil, fmt.Errorf("%d streams are open of the peer %s: want at most as many", in.byName[name], quote.Key(name))
+	case !known && in.unknown >= max(1, l.Streams/2):
+		return nil, fmt.Errorf("%d streams are open of peers that are not in the view: want at most as many", in.unknown)
+	}
+	in.count(name, known, 1)
+	return func() {
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		in.count(name, known, -1)
+	}, nil
+}
+
+// count adds n to the counts. The caller holds in.mu.
+func (in *inbound) count(name string, known bool, n int) {
+	in.all += n
+	if !known {
+		in.unknown += n
+	}
+	if in.byName[name] += n; in.byName[name] == 0 {
+		delete(in.byName, name)
+	}
 }

@@ -25,11 +25,11 @@ func heldBy(h *Table, key string, peers ...string) (names []string) {
 	return names
 }
 
-// mustNote notes a lease of a peer.
-func mustNote(t *testing.T, h *Table, key, peer string, d time.Duration) {
+// mustRecord records a lease of a peer.
+func mustRecord(t *testing.T, h *Table, key, peer string, d time.Duration) {
 	t.Helper()
-	if !h.Note(key, peer, d, everyone) {
-		t.Fatalf("no note was taken of %s, for %v", peer, d)
+	if !h.Record(key, peer, d, everyone) {
+		t.Fatalf("a lease of %s, for %v, was not recorded", peer, d)
 	}
 }
 
@@ -37,10 +37,10 @@ func TestHoldersAreThoseWhoseLeasesLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := New(1<<20, testLease)
 		time.Sleep(testLease)
-		mustNote(t, h, "k", "a", time.Second)
-		mustNote(t, h, "k", "b", 2*time.Second)
-		mustNote(t, h, "k", "b", time.Second) // the longer one counts
-		mustNote(t, h, "other", "c", time.Minute)
+		mustRecord(t, h, "k", "a", time.Second)
+		mustRecord(t, h, "k", "b", 2*time.Second)
+		mustRecord(t, h, "k", "b", time.Second) // the longer one counts
+		mustRecord(t, h, "other", "c", time.Minute)
 		for after, want := range [][]string{{"a", "b"}, {"b"}, nil} {
 			if got := heldBy(h, "k"); !slices.Equal(got, want) {
 				t.Errorf("after %ds: held by %v, want %v", after, got, want)
@@ -69,24 +69,24 @@ func TestHoldersBeginWithAllPeers(t *testing.T) {
 	})
 }
 
-// Leases come from the network: those that are of no use are not noted, and the asker is
-// told so. Nor are those of strangers.
+// Leases come from the network: those that are of no use are not recorded, and the asker is
+// told so. Nor are those of processes that are no peers.
 func TestP10HoldersRefuseBadLeases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := New(1<<20, testLease)
 		time.Sleep(testLease)
 		for _, d := range []time.Duration{0, -1, -1 << 63, Longest + 1, 1<<63 - 1} {
-			if h.Note("k", "a", d, everyone) || len(heldBy(h, "k")) != 0 {
-				t.Errorf("a lease of %v was noted", d)
+			if h.Record("k", "a", d, everyone) || len(heldBy(h, "k")) != 0 {
+				t.Errorf("a lease of %v was recorded", d)
 			}
 		}
-		if h.Note("k", "stranger", time.Second, func(string) bool { return false }) || len(heldBy(h, "k")) != 0 {
-			t.Error("who is no peer is noted")
+		if h.Record("k", "unknown", time.Second, func(string) bool { return false }) || len(heldBy(h, "k")) != 0 {
+			t.Error("who is no peer is recorded")
 		}
 	})
 }
 
-// Whatever is noted, in however little room: whoever has a lease that lasts is among the
+// Whatever is recorded, in however little room: whoever has a lease that lasts is among the
 // holders, and the memory stays within its bound.
 func TestHoldersForgetNobodyWithinTheirMemory(t *testing.T) {
 	for _, bytes := range []int64{0, 64 << 10, 1 << 20} {
@@ -100,7 +100,7 @@ func TestHoldersForgetNobodyWithinTheirMemory(t *testing.T) {
 					time.Sleep(time.Duration(rnd.IntN(int(5 * time.Millisecond))))
 					key, peer := fmt.Sprint(rnd.IntN(keys)), fmt.Sprint(rnd.IntN(peers))
 					d := time.Duration(1 + rnd.Int64N(int64(2*testLease)))
-					mustNote(t, h, key, peer, d)
+					mustRecord(t, h, key, peer, d)
 					id := [2]string{key, peer}
 					ends[id] = max(ends[id], clock.Now()+clock.Instant(d))
 					if rnd.IntN(20) > 0 {
@@ -116,14 +116,14 @@ func TestHoldersForgetNobodyWithinTheirMemory(t *testing.T) {
 				}
 				room := max(int(bytes)/leaseBytes, 2*holderShards*fewestLeases)
 				if n := h.leases(); n > room || n < room/4 && n < keys {
-					t.Errorf("%d leases are noted: want to use the room for %d, and no more", n, room)
+					t.Errorf("%d leases are recorded: want to use the room for %d, and no more", n, room)
 				}
 			})
 		})
 	}
 }
 
-// Where there is room, a key's holders are those who asked for it, whatever else is noted:
+// Where there is room, a key's holders are those who asked for it, whatever else is recorded:
 // a change of it has a message for nobody else.
 func TestHoldersOfOneKeyAreNotAnothers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -131,7 +131,7 @@ func TestHoldersOfOneKeyAreNotAnothers(t *testing.T) {
 		time.Sleep(testLease) // there was nobody before this process
 		const keys, peers = 20_000, 50
 		for i := range keys {
-			mustNote(t, h, fmt.Sprint("key", i), fmt.Sprint("peer", i%peers), testLease)
+			mustRecord(t, h, fmt.Sprint("key", i), fmt.Sprint("peer", i%peers), testLease)
 		}
 		for i := range keys {
 			held := h.Of(fmt.Sprint("key", i), func() []string { return nil })
@@ -157,7 +157,7 @@ func TestP5HoldersTakeWhatTheyMay(t *testing.T) {
 		before := heap()
 		h := New(bytes, testLease)
 		for _, key := range keys {
-			mustNote(t, h, key, "peer", testLease)
+			mustRecord(t, h, key, "peer", testLease)
 		}
 		if took := heap() - before; took > bytes || took < bytes/2 {
 			t.Errorf("%d leases take %d bytes: want to use the %d that there are, and no more", h.leases(), took, bytes)

@@ -2,8 +2,8 @@ package store
 
 import "math/bits"
 
-// A chain is a main bucket and the overflow buckets behind it. All but the last are full.
-// Everything here is done by the holder of the store's lock.
+// A chain is a main bucket and the overflow buckets behind it. All but the last are full. Callers of
+// the methods in this file hold the store's lock.
 
 // chain appends the places of the first slot of each bucket of a chain.
 func (t *table) chain(places []place, home uint32) []place {
@@ -18,7 +18,8 @@ func (t *table) chain(places []place, home uint32) []place {
 	}
 }
 
-// last returns the last bucket of a chain, and the one before it (nil: there is none).
+// last returns the last bucket of a chain, its place, and the bucket before it, or nil if there is
+// none.
 func (t *table) last(home uint32) (p place, b, before *bucket) {
 	p = place(home << slotBits)
 	b = t.bucketAt(p)
@@ -42,7 +43,7 @@ func (b *bucket) clear(i int) {
 
 func (b *bucket) tag(i int) uint64 { return b.tags.Load() >> (i * tagBits) & tagMask }
 
-// put stores e in the first free slot of a chain, and its place with its id.
+// put stores e in the first free slot of a chain, and the place in the member of its id.
 func (t *table) put(home uint32, tag uint64, e *entry) {
 	p, b, _ := t.last(home)
 	for i := range b.slot {
@@ -57,17 +58,17 @@ func (t *table) put(home uint32, tag uint64, e *entry) {
 	over.set(0, tag, e)
 	t.ids.member(e.id).at = overflowPlace | place(number<<slotBits)
 	t.step()
-	b.next.Store(number + 1) // readers reach it when it is filled
+	b.next.Store(number + 1) // last: readers reach only a bucket that is filled
 }
 
-// take clears the place at in a chain, and fills it from the chain's end.
+// take removes the entry at a place of a chain, and moves the chain's last entry there.
 func (t *table) take(home uint32, at place) {
 	_, last, before := t.last(home)
 	b := t.bucketAt(at)
 	if b != last {
 		i := lastUsed(last)
 		e := last.slot[i].Load()
-		// One store: a reader sees the entry that leaves or the one that moves in.
+		// With one store, a reader sees either the entry that leaves or the one that moves in.
 		b.slot[at.slot()].Store(e)
 		b.tags.Store(b.tags.Load()&^(tagMask<<(at.slot()*tagBits)) | last.tag(i)<<(at.slot()*tagBits))
 		t.ids.member(e.id).at = at
@@ -101,9 +102,9 @@ func (t *table) takeOverflow() uint32 {
 	return t.overflowUsed - 1
 }
 
-// giveOverflow takes back an empty bucket that is in no chain any more. A reader may still
-// stand in it, and be led into another chain if it is used again. It misses nothing by that:
-// the bucket was its chain's last, and what was in it has moved, which state tells, or left.
+// giveOverflow takes back an empty bucket that is in no chain any more. A reader may still be in it,
+// and come into another chain when the bucket is used again. It misses nothing by that: the bucket
+// was the last of its chain, and what was in it has left, or has moved, which changes table.state.
 func (t *table) giveOverflow(number uint32) {
 	b := t.overflow.at(number)
 	b.next.Store(0)

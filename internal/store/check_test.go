@@ -32,7 +32,7 @@ func fresh(s *Store, key string) (Entry, bool) {
 }
 
 // check tests every invariant of a store's parts against each other. The store is quiet, or
-// the lock is held.
+// the caller holds the lock.
 func check(t testing.TB, s *Store) {
 	t.Helper()
 	tab := s.table.Load()
@@ -50,7 +50,7 @@ func check(t testing.TB, s *Store) {
 	if total := s.bytes + s.metadata() - s.base; total > s.config.MaxBytes {
 		t.Fatalf("%d bytes, at most %d", total, s.config.MaxBytes)
 	}
-	checkPolicy(t, s.policy, seen)
+	checkEviction(t, s.eviction, seen)
 	if n := checkWheel(t, &s.wheel); n != expiring || n != s.wheel.items {
 		t.Fatalf("wheel has %d entries and says %d, table has %d that expire", n, s.wheel.items, expiring)
 	}
@@ -105,11 +105,11 @@ func checkTable(t testing.TB, tab *table) map[uint32]*entry {
 	return seen
 }
 
-// checkPolicy holds a policy against the entries of its table.
-func checkPolicy(t testing.TB, p *policy, seen map[uint32]*entry) {
+// checkEviction compares an eviction with the entries of its table.
+func checkEviction(t testing.TB, p *eviction, seen map[uint32]*entry) {
 	t.Helper()
 	if n := checkCore(t, &p.core); n != int64(len(seen)) {
-		t.Fatalf("policy has %d entries, table %d", n, len(seen))
+		t.Fatalf("eviction has %d entries, table %d", n, len(seen))
 	}
 	n := 0
 	for _, in := range p.sample.slots {
@@ -127,11 +127,11 @@ func checkPolicy(t testing.TB, p *policy, seen map[uint32]*entry) {
 	if n != p.sample.n {
 		t.Fatalf("%d in the sample, which says %d", n, p.sample.n)
 	}
-	if p.contest == nil {
+	if p.selection == nil {
 		return
 	}
-	for x := range p.contest.shadows {
-		s := &p.contest.shadows[x]
+	for x := range p.selection.shadows {
+		s := &p.selection.shadows[x]
 		if n := checkCore(t, &s.core); n > s.max || n != int64(s.known.n) {
 			t.Fatalf("shadow %d has %d entries of %d, and knows %d", x, n, s.max, s.known.n)
 		}

@@ -7,7 +7,7 @@ import (
 	"unsafe"
 )
 
-// The package keeps entries by means of unsafe in this file alone; elsewhere it only asks for sizes.
+// Only this file uses unsafe to keep entries. Elsewhere in the package unsafe is used for sizes alone.
 //
 // An entry is one heap object that holds no pointers, so that the collector marks it and
 // never looks inside:
@@ -36,16 +36,16 @@ import (
 //   - No pointer is made to the end of an object: an empty value is "", not a view.
 //   - A *entry is taken for an *apart only if isApart says that it was made as one.
 type entry struct {
-	// state packs the key's length and the flags, which never change, with the place the
-	// entry has in the policy and what hits have left (life.go). Readers note hits while the
+	// state packs the key's length and the flags, which never change, with the entry's queue and
+	// its mark (entrystate.go). Readers record hits while the
 	// lock's holder moves the entry, so every change is a compare-and-swap.
 	state  atomic.Uint32
 	valLen uint32
 
 	// Guarded by the store's lock.
 	id   uint32 // in the table's ids; 0: not in the table
-	next uint32 // neighbours in the policy's list (queue.go), the younger
-	prev uint32 // and the older
+	next uint32 // the younger neighbour in its list (queue.go)
+	prev uint32 // the older neighbour
 }
 
 const (
@@ -58,7 +58,7 @@ const (
 	hasMeta    = 1 << 17
 	apartShift = 18
 	isApart    = 1 << apartShift
-	queueShift = 19 // two bits for the entry's place in the policy's queues
+	queueShift = 19 // two bits for the entry's place: inNone, inSmall or inMain
 	queueMask  = 3 << queueShift
 	isLong     = 1 << 21
 	countShift = 24 // the mark, highest: hits and the epoch of the last
@@ -211,9 +211,8 @@ func (e *entry) key() string {
 	return unsafe.String(e.byteAt(keyAt(state)), state&maxShort)
 }
 
-// has reports whether key, which is no longer than maxKeyLen, is e's and short. It is what a Get
-// does for the entry that is the right one, nearly always. A long key's flag makes a number of
-// its state that is no key's length.
+// has reports whether key, which is no longer than maxKeyLen, is short and e's. It decides for nearly
+// every Get. If e's key is long, isLong makes the number that is compared larger than any length.
 func (e *entry) has(key string) bool {
 	state := e.state.Load()
 	return int(state&(maxShort|isLong)) == len(key) && unsafe.String(e.byteAt(keyAt(state)), len(key)) == key
@@ -235,13 +234,14 @@ func (e *entry) keyEnd(state uint32) uintptr {
 	return keyAt(state) + uintptr(state&maxShort)
 }
 
-// expiryPart is the expires, and the next and previous ids in the wheel. The entry has hasExpiry.
+// expiryPart returns the part with expires and the next and previous ids in the wheel. The entry has
+// hasExpiry.
 func (e *entry) expiryPart() *[expiryBytes]byte {
 	state := e.state.Load()
 	return (*[expiryBytes]byte)(unsafe.Pointer(e.byteAt(e.keyEnd(state))))
 }
 
-// view returns what the store's callers see of e.
+// view returns e as the store's callers see it.
 func (e *entry) view() (v Entry) {
 	state := e.state.Load()
 	at := e.keyEnd(state)
@@ -261,7 +261,7 @@ func (e *entry) view() (v Entry) {
 	return v
 }
 
-// is tells whether v is a view of e, rather than of an entry that had its key before.
+// is reports whether v is a view of e, and not of an earlier entry of its key.
 func (e *entry) is(v Entry) bool {
 	own := e.view()
 	return own.Expires == v.Expires && own.Meta == v.Meta &&

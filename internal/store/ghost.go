@@ -1,9 +1,9 @@
 package store
 
-// A ghost remembers the keys that left small lately: S3-FIFO's ghost queue, as a table of
-// fingerprints with the time they were put in. What is older than the window is not there any
-// more, so nothing has to be taken out. It may rarely remember a stranger. It grows like the
-// table, a bucket at a time. A nil ghost remembers nothing.
+// A ghost remembers the keys that left small lately. It is S3-FIFO's ghost queue, as a table of
+// fingerprints with the time at which each was added. Fingerprints that are older than the window do
+// not count, so nothing has to be removed. Rarely, it seems to remember a key that did not leave. It
+// grows like the table, a bucket at a time. A nil ghost remembers nothing.
 type ghost struct {
 	buckets chunks[ghostBucket]
 	n       uint32 // buckets in use
@@ -17,8 +17,8 @@ type ghostBucket [4]uint16
 const (
 	ghostWindow   = 32 // ticks that a key is remembered for
 	ghostTickMask = 63
-	// ghostKeys is how many of the keys to be remembered have a bucket between them. Buckets
-	// fill unevenly; one that is full forgets its oldest.
+	// ghostKeys is how many of the keys to be remembered there are per bucket. Buckets fill
+	// unevenly. A full one forgets its oldest key.
 	ghostKeys = 3
 )
 
@@ -26,8 +26,8 @@ func newGhost(shift uint8) *ghost {
 	return &ghost{buckets: newChunks[ghostBucket](shift), n: 1}
 }
 
-// fit grows the ghost for the memory of so many keys; a new bucket begins with all that its
-// parent knows.
+// fit grows the ghost so that it can remember so many keys. A new bucket begins as a copy of its
+// parent.
 func (g *ghost) fit(keys int64) {
 	for int64(g.n)*ghostKeys < keys {
 		g.buckets.reach(g.n)
@@ -36,6 +36,7 @@ func (g *ghost) fit(keys int64) {
 	}
 }
 
+// at returns the bucket and the fingerprint of a key.
 func (g *ghost) at(hash uint64) (bucket *ghostBucket, print uint16) {
 	print = uint16(hash>>48) &^ ghostTickMask
 	if print == 0 {
@@ -46,7 +47,7 @@ func (g *ghost) at(hash uint64) (bucket *ghostBucket, print uint16) {
 
 func (g *ghost) age(slot uint16) uint16 { return (g.tick - slot) & ghostTickMask }
 
-// add remembers a key for the next so many additions.
+// add makes the ghost remember a key, until as many more as keys were added.
 func (g *ghost) add(hash uint64, keys int64) {
 	if g == nil {
 		return
@@ -70,7 +71,7 @@ func (g *ghost) add(hash uint64, keys int64) {
 	bucket[oldest] = print | g.tick&ghostTickMask
 }
 
-// take says whether the key is remembered, and forgets it.
+// take reports whether a key is remembered, and forgets it.
 func (g *ghost) take(hash uint64) bool {
 	if g == nil {
 		return false

@@ -5,8 +5,8 @@ import (
 	"unsafe"
 )
 
-// An index finds a number by a number: a small open-addressing table with linear probing. A
-// key is not 0.
+// An index maps numbers to numbers. It is a small open-addressing table with linear probing. A key is
+// not zero.
 type index struct {
 	slots []indexed // a power of two of them
 	n     int
@@ -14,7 +14,8 @@ type index struct {
 
 type indexed struct{ key, value uint32 }
 
-// spread is 2^64 over the golden ratio: multiplied by it, neighbours lie far apart.
+// spread is 2^64 divided by the golden ratio. Numbers that are close to each other lie far apart when
+// they are multiplied by it.
 const spread = 0x9e37_79b9_7f4a_7c15
 
 // newIndex makes an index with room for n keys.
@@ -25,6 +26,7 @@ func newIndex(n int) index {
 // indexLen is how many slots an index for n keys has.
 func indexLen(n int) int { return 1 << bits.Len(uint(n+n/2)) }
 
+// home returns the slot at which the search for a key begins.
 func (x *index) home(key uint32) int {
 	return int(uint64(key) * spread >> (64 - bits.Len(uint(len(x.slots)-1))))
 }
@@ -39,6 +41,7 @@ func (x *index) find(key uint32) (*indexed, bool) {
 	}
 }
 
+// put sets the value of a key.
 func (x *index) put(key, value uint32) {
 	s, ok := x.find(key)
 	if !ok {
@@ -58,7 +61,7 @@ func (x *index) take(key uint32) (value uint32, ok bool) {
 	}
 	value = x.slots[i].value
 	x.n--
-	// Close the gap, so that probing never ends at it too soon.
+	// Close the gap, at which a search would end too soon.
 	for j := (i + 1) & mask; x.slots[j].key != 0; j = (j + 1) & mask {
 		if home := x.home(x.slots[j].key); (j-home)&mask >= (j-i)&mask {
 			x.slots[i] = x.slots[j]

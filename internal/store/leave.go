@@ -6,22 +6,25 @@ import (
 	"weak"
 )
 
-// departures are entries that left while the lock was held, to be announced when it is not.
-// They are collected only if somebody wants to hear of them.
+// departures are the entries that left while the lock was held. They are collected only if there is an
+// OnLeave, which is called with them after the lock is released.
 type departures []departure
 
+// departure is an entry that left, and why.
 type departure struct {
 	e      *entry
 	reason Reason
 }
 
+// announce calls OnLeave for gone. The caller does not hold the lock.
 func (s *Store) announce(gone departures) {
 	for _, d := range gone {
 		s.config.OnLeave(d.e.key(), d.e.view(), d.reason)
 	}
 }
 
-// leave takes e, which the policy has forgotten, out of wheel and table. The lock is held.
+// leave takes e, which eviction has forgotten, out of the wheel and the table. It returns why e left:
+// r, or Expired. The caller holds s.mu.
 func (s *Store) leave(e *entry, r Reason, now int64, gone *departures) Reason {
 	if e.expires() != 0 {
 		s.wheel.remove(e)
@@ -29,7 +32,8 @@ func (s *Store) leave(e *entry, r Reason, now int64, gone *departures) Reason {
 	return s.drop(e, r, now, gone)
 }
 
-// drop takes e, which policy and wheel have forgotten, out of the table. The lock is held.
+// drop takes e, which eviction and the wheel have forgotten, out of the table. It returns why e left.
+// The caller holds s.mu.
 func (s *Store) drop(e *entry, r Reason, now int64, gone *departures) Reason {
 	t := s.table.Load()
 	born := t.ids.member(e.id).born
@@ -37,7 +41,7 @@ func (s *Store) drop(e *entry, r Reason, now int64, gone *departures) Reason {
 	t.remove(e)
 	r = s.left(e, r, now, gone)
 	if r == Evicted {
-		s.tally.youngest.note(now, ageOf(born, now))
+		s.tally.youngest.record(now, ageOf(born, now))
 		if e.expires() != 0 {
 			s.tally.evictedEarly++
 		}
@@ -45,7 +49,7 @@ func (s *Store) drop(e *entry, r Reason, now int64, gone *departures) Reason {
 	return r
 }
 
-// left counts and notes that e has left. The lock is held.
+// left counts that e has left, and adds it to gone. It returns why e left. The caller holds s.mu.
 func (s *Store) left(e *entry, r Reason, now int64, gone *departures) Reason {
 	if expires := e.expires(); expires != 0 && expires <= now {
 		r = Expired
@@ -57,13 +61,13 @@ func (s *Store) left(e *entry, r Reason, now int64, gone *departures) Reason {
 	return r
 }
 
-// bornAt and ageOf keep a time in 32 bits, which hold two years of ticks: an entry that is
-// older than that when it is evicted counts as younger.
+// bornAt returns a time as 32 bits, which hold two years of ticks. ageOf returns the age of an entry
+// that was added at such a time. An entry that is older than two years counts as younger.
 func bornAt(now int64) uint32 { return uint32(now >> tickBits) }
 
 func ageOf(born uint32, now int64) int64 { return int64(bornAt(now)-born) << tickBits }
 
-// arm sees to it that sweep runs when the wheel is due. The lock is held.
+// arm sets the timer to run sweep when the wheel is due. The caller holds s.mu.
 func (s *Store) arm(now int64) {
 	due, ok := s.wheel.due()
 	if !ok || due >= s.armed {
@@ -75,7 +79,7 @@ func (s *Store) arm(now int64) {
 		s.timer.Reset(wait)
 		return
 	}
-	// The timer must not keep a store alive that nobody else does.
+	// The timer must not keep a store alive that is not used any more.
 	self := weak.Make(s)
 	s.timer = time.AfterFunc(wait, func() {
 		if s := self.Value(); s != nil {
@@ -84,21 +88,21 @@ func (s *Store) arm(now int64) {
 	})
 }
 
-// sweep lets entries leave that have expired, a few in each hold of the lock.
+// sweep removes the entries that have expired, a few at a time under the lock.
 func (s *Store) sweep() {
 	for s.sweepSome(s.Now()) {
 		runtime.Gosched()
 	}
 }
 
-// sweepSome does some steps of a sweep, and tells whether there are more.
+// sweepSome does some steps of a sweep, and reports whether there are more.
 func (s *Store) sweepSome(now int64) bool {
 	var gone departures
 	s.mu.Lock()
 	s.armed = sweeping
 	steps := sweepSteps
 	for e := s.wheel.expired(now, &steps); e != nil; e = s.wheel.expired(now, &steps) {
-		s.policy.remove(e)
+		s.eviction.remove(e)
 		s.drop(e, Expired, now, &gone)
 	}
 	more := steps == 0

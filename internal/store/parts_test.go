@@ -42,7 +42,7 @@ func TestEntryKeepsWhatItWasGiven(t *testing.T) {
 		}
 		e.setQueue(1)
 		if e.count() != maxCount || e.age(7) != 2 || e.queue() != 1 || e.view() != v || e.key() != key {
-			t.Fatal("the policy's bits touch others")
+			t.Fatal("the bits of queue and mark touch others")
 		}
 	}
 }

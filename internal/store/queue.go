@@ -1,16 +1,16 @@
 package store
 
-// queues are lists of entries from old to young, linked by id, so that they cost no memory
-// of their own and an entry leaves from its middle in a few steps.
+// queues are lists of entries from old to young. They are linked by id, so that they cost no memory of
+// their own, and an entry leaves from the middle in a few steps.
 //
-// An entry at an end has listRef and the list's number for the neighbour it lacks: so it
-// needs no other note of its list, and two lists are joined without a walk.
+// An entry at an end of a list has listRef and the number of the list in place of the neighbour that
+// it lacks. So no entry has to record its list, and two lists are joined without a walk.
 type queues struct {
 	residents
 	lists [1 + segments]struct{ old, young uint32 } // 0: empty
 }
 
-// residents are what an id may stand for: the entries of the table, or those of a shadow.
+// residents finds entries by id: those of the table, or those of a shadow.
 type residents interface {
 	entry(id uint32) *entry
 	hashOf(e *entry) uint64
@@ -25,7 +25,7 @@ func (q *queues) oldest(list uint32) *entry {
 	return nil
 }
 
-// push makes e, which is in no list, the youngest of one.
+// push makes e, which is in no list, the youngest of a list.
 func (q *queues) push(list uint32, e *entry) {
 	ends := &q.lists[list]
 	e.prev, e.next = ends.young, listRef|list
@@ -38,6 +38,7 @@ func (q *queues) push(list uint32, e *entry) {
 	ends.young = e.id
 }
 
+// unlink takes e out of its list.
 func (q *queues) unlink(e *entry) {
 	if e.prev&listRef == 0 {
 		q.entry(e.prev).next = e.next
@@ -60,7 +61,7 @@ func idOf(link uint32) uint32 {
 	return link
 }
 
-// join puts all of list older before the oldest of list younger.
+// join moves all entries of the list older to the old end of the list younger.
 func (q *queues) join(older, younger uint32) {
 	from, to := &q.lists[older], &q.lists[younger]
 	if from.old == 0 {

@@ -6,31 +6,31 @@ import (
 	"slices"
 )
 
-// A sample is those of the store's entries whose keys the shadows are asked for: all whose hash
-// is below a limit. It knows the marks that it saw last, by id.
+// A sample has those of the store's entries whose keys the shadows get: all whose hash is below a
+// limit. It has the mark of each that it saw last, by id.
 //
-// Hits leave no record but the mark. So once in each epoch the sampled entries are looked
-// through: those that were hit since are requests the shadows have not seen yet. That their
-// order within the epoch is lost costs little.
+// Hits leave no record but the mark. So once in each epoch the sample looks through its entries:
+// those that were hit since are requests that the shadows have not seen yet. Their order within the
+// epoch is lost, which costs little.
 type sample struct {
 	index
 	table *table
-	limit uint32 // of 32 bits of the hash
-	max   int    // entries that a shadow may have
-	size  int    // and has; 0: there are no shadows yet
+	limit uint32 // for 32 bits of the hash
+	max   int    // how many entries a shadow may have
+	size  int    // how many entries each shadow has; 0: there are no shadows yet
 	next  int    // the slot that is looked at next; len(slots): none until the epoch ends
 }
 
 const (
-	shadowMax = 512 // entries of a shadow, at most
-	shadowMin = 8   // a smaller cache has nothing to learn from
+	shadowMax = 512 // the most entries of a shadow
+	shadowMin = 8   // the fewest: a smaller cache has nothing to learn from
 	// shadowBytes is about what one entry in each shadow takes, with its part of the sample.
 	shadowBytes = 192
 	// shadowPart: the shadows take at most 1/shadowPart of MaxBytes.
 	shadowPart = 5
-	// lookSteps is how many slots an add looks at: few, so that none takes long, and enough
-	// that hits are seen early in the next epoch also if the cache is small. 32 cost 0.7 points
-	// of hit ratio at a thousand entries.
+	// lookSteps is how many slots an add looks at: few, so that no add takes long, but enough to see
+	// the hits early in the next epoch in a small cache, too. With 32, the hit ratio of a thousand
+	// entries is 0.7 points lower.
 	lookSteps = 256
 )
 
@@ -44,7 +44,7 @@ func newSample(t *table, maxBytes int64) sample {
 	return s
 }
 
-// firstSample is for how many entries a sample has room at first.
+// firstSample is how many entries a new sample has room for.
 const firstSample = 16
 
 // fit makes room for one more entry.
@@ -64,13 +64,14 @@ func (s *sample) fit() {
 	}
 }
 
-// drawn returns the bits of a hash that decide. Neither the place in the sketch nor that in
-// the table depends on them alone.
+// drawn returns the bits of a hash that decide whether its key is in the sample. Neither the place in
+// the sketch nor that in the table depends on these bits alone.
 func drawn(hash uint64) uint32 { return uint32(hash >> 20) }
 
+// admits reports whether the key of hash is in the sample.
 func (s *sample) admits(hash uint64) bool { return drawn(hash) < s.limit }
 
-// add takes in e, which is admitted. If there are too many, half of them are let go.
+// add adds e, which is admitted. If there are too many entries, it drops half of them.
 func (s *sample) add(e *entry) {
 	s.fit()
 	s.put(e.id, e.mark())
@@ -79,6 +80,7 @@ func (s *sample) add(e *entry) {
 	}
 }
 
+// shrink sets a lower limit, and drops the entries above it.
 func (s *sample) shrink(limit uint32) {
 	s.limit = limit
 	slots := s.slots
@@ -90,23 +92,24 @@ func (s *sample) shrink(limit uint32) {
 	}
 }
 
-// remove takes out e, which leaves, and tells whether it was hit since it was looked at.
+// remove removes e, which leaves, and reports whether it was hit since the sample looked at it.
 func (s *sample) remove(e *entry) bool {
 	mark, ok := s.take(e.id)
 	return ok && hitSince(e.mark(), mark)
 }
 
-// scale keeps the sample in step with the number of entries, which the bytes do not tell.
+// scale sets the limit by the number of entries in the store.
 func (s *sample) scale(items int64) {
 	s.limit = uint32(min(1, float64(s.size)/float64(max(items, 1))) * math.MaxUint32)
 }
 
-// outgrown tells whether shadows should be made anew: there can be more entries in them.
+// outgrown reports whether new shadows should be made, which could have more entries.
 func (s *sample) outgrown(items int64) bool {
 	return s.size < s.max && items >= 2*int64(s.size)
 }
 
-// begin cuts the sample to what a shadow will hold, and returns how many that is; 0 is none.
+// begin cuts the sample to the size of a new shadow, and returns that size. Zero means that there are
+// too few entries for shadows.
 func (s *sample) begin(items int64) int {
 	size := min(s.max, int(items))
 	if size < shadowMin {
@@ -118,7 +121,7 @@ func (s *sample) begin(items int64) int {
 	return size
 }
 
-// turn is called when an epoch ends: what was hit in it is to be looked for.
+// turn is called when an epoch ends. The hits of that epoch are then looked for.
 func (s *sample) turn(items int64) {
 	if s.next >= len(s.slots) {
 		s.next = 0
@@ -128,7 +131,7 @@ func (s *sample) turn(items int64) {
 	}
 }
 
-// look goes on looking for hits, and tells whether it has come to the end.
+// look goes on to look for hits, calls hit for each, and reports whether it has come to the end.
 func (s *sample) look(hit func(hash uint64)) bool {
 	if s.next >= len(s.slots) {
 		return false
@@ -148,7 +151,7 @@ func (s *sample) look(hit func(hash uint64)) bool {
 	return s.next >= len(s.slots)
 }
 
-// byAge returns the ids in the sample, the oldest first, if nothing has left yet.
+// byAge returns the ids in the sample, the oldest first. It is called before any entry has left.
 func (s *sample) byAge() []indexed {
 	ids := slices.DeleteFunc(slices.Clone(s.slots), func(in indexed) bool { return in.key == 0 })
 	slices.SortFunc(ids, func(a, b indexed) int { return cmp.Compare(a.key, b.key) })

@@ -68,7 +68,7 @@ func (m *simulation) number(key string, e Entry) uint32 {
 	return n
 }
 
-// expires tells whether the value of a number does.
+// expires reports whether the value of a number does.
 func expires(number uint32) bool { return number%3 == 0 }
 
 func (m *simulation) onLeave(key string, e Entry, r Reason) {

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// maxSmall is more than the largest size that the allocator has a class for. Beyond its
-// classes it rounds up to whole pages.
+// maxSmall is the largest size for which the allocator may have a class. It rounds larger sizes up
+// to whole pages.
 const maxSmall = 32 << 10
 
 // sizeClasses are the sizes in which the allocator hands out objects without pointers, in

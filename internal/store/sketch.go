@@ -1,14 +1,14 @@
 package store
 
-// A sketch remembers about how often keys were asked for, cached or not: a count-min sketch of
-// 4-bit counters with conservative update, all of a key in one cache line, halved now and then
-// so that the past fades (Einziger, Friedman, Manes: TinyLFU, 2017). It grows like the table,
-// a block at a time. A nil sketch remembers nothing.
+// A sketch estimates how often keys were requested lately, cached or not. It is a count-min sketch of
+// 4-bit counters with conservative update. All counters of a key are in one cache line, and they are
+// halved now and then so that the past fades (Einziger, Friedman, Manes: TinyLFU, 2017). It grows like
+// the table, a block at a time. A nil sketch counts nothing.
 type sketch struct {
 	blocks chunks[sketchBlock]
 	n      uint32 // blocks in use
 	added  int64  // since the last halving
-	halved uint32 // blocks that the running halving is through with; n: none is running
+	halved uint32 // blocks that the present halving has halved; n: none is in progress
 }
 
 // sketchBlock has the counters of some keys, 16 in a word. It fills a cache line.
@@ -17,13 +17,13 @@ type sketchBlock [8]uint64
 const (
 	sketchMax = 15
 	halfMask  = 0x7777777777777777
-	// sketchEntries is how many entries of the cache have a block between them: 6.4 bytes each.
+	// sketchEntries is how many entries of the cache there are per block: 6.4 bytes each.
 	sketchEntries = 10
-	// sketchMemory: the counts are halved after so many additions an entry. Longer finds the
-	// popular keys of a steady load better, shorter follows a change sooner.
+	// sketchMemory is after how many additions per entry the counts are halved. A larger number finds
+	// the popular keys of a steady load better, a smaller one follows a change sooner.
 	sketchMemory = 10
-	// halveSteps is how many blocks an addition halves: few, so that none takes long, and
-	// enough that soon all are alike again.
+	// halveSteps is how many blocks an addition halves: few, so that no addition takes long, but
+	// enough that all blocks are halved soon.
 	halveSteps = 16
 )
 
@@ -31,8 +31,8 @@ func newSketch(shift uint8) *sketch {
 	return &sketch{blocks: newChunks[sketchBlock](shift), n: 1, halved: 1}
 }
 
-// fit grows the sketch for so many entries. A new block begins as a copy of the one whose
-// keys it takes over in part, so that no key loses its count.
+// fit grows the sketch for so many entries. A new block begins as a copy of the block from which it
+// takes over keys, so that no key loses its count.
 func (s *sketch) fit(entries int64) {
 	for s != nil && int64(s.n)*sketchEntries < entries {
 		s.blocks.reach(s.n)
@@ -44,16 +44,18 @@ func (s *sketch) fit(entries int64) {
 	}
 }
 
-// counter i of a key lies in one of two words of its own.
+// counter returns where counter i of a key is. Each counter has two words of its own to lie in.
 func counter(hash uint64, i int) (word int, shift uint64) {
 	x := hash >> (32 + 8*i)
 	return i*2 + int(x>>4&1), x & 15 * 4
 }
 
+// estimate returns about how often the key of hash was requested, at most sketchMax.
 func (s *sketch) estimate(hash uint64) uint64 {
 	return s.blocks.at(home(hash, s.n)).least(hash)
 }
 
+// least returns the least of the counters of a key.
 func (b *sketchBlock) least(hash uint64) uint64 {
 	least := uint64(sketchMax)
 	for i := range 4 {
@@ -63,7 +65,7 @@ func (b *sketchBlock) least(hash uint64) uint64 {
 	return least
 }
 
-// add counts n requests for a key. The cache has so many entries.
+// add counts n requests for a key. entries is how many entries the cache has.
 func (s *sketch) add(hash uint64, n uint32, entries int64) {
 	if s == nil {
 		return

@@ -1,21 +1,24 @@
 package store
 
-import "time"
+import (
+	"time"
 
-// Reason says why an entry left.
-type Reason uint8
-
-const (
-	Evicted  Reason = iota // there was no room for it
-	Expired                // its time had come; an expired entry leaves for no other reason
-	Removed                // Remove or Clear
-	Replaced               // another value of its key was added
-	reasons
+	"github.com/peercache/peercache/lru"
 )
 
-func (r Reason) String() string {
-	return [...]string{"evicted", "expired", "removed", "replaced"}[r]
-}
+// Reason says why an entry left.
+type Reason = lru.Reason
+
+// The reasons. An expired entry leaves as Expired whatever removes it.
+const (
+	Evicted  = lru.Evicted  // to make room
+	Expired  = lru.Expired  // its time was over
+	Removed  = lru.Removed  // by Remove or Clear
+	Replaced = lru.Replaced // by another value of its key
+)
+
+// reasons is how many reasons there are.
+const reasons = Replaced + 1
 
 // Stats are a store's figures. Counts are exact, and since New.
 type Stats struct {
@@ -26,11 +29,11 @@ type Stats struct {
 
 	// Rejected counts values that were not kept because they were too large.
 	Rejected int64
-	// EvictedEarly counts those of Evicted that had an expiry: they were still fresh. If
-	// there are many, the cache is smaller than the expiry asks for.
+	// EvictedEarly counts those of Evicted that had an expiry, and were still fresh. If there are
+	// many, the cache is too small for the lifetime of its values.
 	EvictedEarly int64
-	// YoungestEvicted is how long the entry that was evicted soonest after it was added had
-	// been there, of those evicted in the last ten to twenty minutes; 0: none was. To within a tick.
+	// YoungestEvicted is the age of the youngest entry that was evicted within the last ten to twenty
+	// minutes, to within a tick. Zero means that none was.
 	YoungestEvicted time.Duration
 }
 
@@ -42,7 +45,7 @@ type tally struct {
 	youngest     youngest
 }
 
-// youngest keeps the least age of this window and the one before.
+// youngest keeps the least age of an evicted entry in this window of time and in the one before.
 type youngest struct {
 	window int64
 	ages   [2]int64 // of this window and the one before; 0: none
@@ -50,6 +53,7 @@ type youngest struct {
 
 const youngestWindow = int64(10 * time.Minute)
 
+// turn begins a new window if it is time.
 func (y *youngest) turn(now int64) {
 	w := now / youngestWindow
 	if w == y.window {
@@ -63,13 +67,15 @@ func (y *youngest) turn(now int64) {
 	y.ages[0], y.window = 0, w
 }
 
-func (y *youngest) note(now, age int64) {
+// record records that an entry of that age was evicted.
+func (y *youngest) record(now, age int64) {
 	y.turn(now)
 	if y.ages[0] == 0 || age < y.ages[0] {
 		y.ages[0] = max(age, 1)
 	}
 }
 
+// get returns the least age of both windows, or 0.
 func (y *youngest) get(now int64) time.Duration {
 	y.turn(now)
 	if y.ages[0] == 0 || y.ages[1] != 0 && y.ages[1] < y.ages[0] {

@@ -53,8 +53,8 @@ type table struct {
 	// state holds the number of buckets in its lower half. Its upper half counts the moves
 	// that do not change that number.
 	state atomic.Uint64
-	// epoch is what a hit notes in its entry: the policy's time, which goes on a step each time a
-	// sixteenth of the entries has been added.
+	// epoch is what a hit records in its entry: core.now, which goes on by one whenever a sixteenth
+	// of the entries has been added.
 	epoch atomic.Uint32
 
 	main     row // buckets [0, number of buckets)
@@ -67,11 +67,11 @@ type table struct {
 	overflowUsed uint32 // overflow buckets [0, overflowUsed) have been used
 	overflowFree uint32 // the first of those given back, and 1
 	hash         func(key string) uint64
-	pause        func() // nil but in tests, which look at the table between a writer's stores
+	pause        func() // for tests, which look at the table between a writer's stores; otherwise nil
 }
 
-// row is an array of buckets that grows without being moved. Its chunks are as long as those
-// of the type chunks.
+// row is an array of buckets that grows and never moves, so that readers need no lock. Its chunks are
+// as long as those of the type chunks.
 type row struct {
 	// chunks may be replaced by a longer slice with the same chunks.
 	chunks  atomic.Pointer[[][]bucket]
@@ -80,10 +80,10 @@ type row struct {
 }
 
 const (
-	// A chunk of 1<<smallShift buckets is 512 bytes, one of 1<<largeShift is 32 KiB: sizes
-	// that the allocator serves without a header, so that buckets start at cache lines.
+	// A chunk of 1<<smallShift buckets has 512 bytes, one of 1<<largeShift has 32 KiB. The allocator
+	// gives these sizes no header, so that buckets start at cache lines.
 	smallShift, largeShift = 3, 9
-	// largeTable is from how many bytes on a cache has large chunks.
+	// largeTable is the size in bytes from which on a cache has large chunks.
 	largeTable = 8 << 20
 
 	bucketBytes = int64(unsafe.Sizeof(bucket{}))
@@ -163,7 +163,7 @@ func matching(tags, tag uint64) uint64 {
 	return (x - tagLows) &^ x & tagHighs
 }
 
-// find returns the entry of key, or nil. It may be called without the lock.
+// find returns the entry of key, or nil. The caller need not hold the lock.
 func (t *table) find(hash uint64, key string) *entry {
 	if len(key) > maxKeyLen {
 		return nil
@@ -196,6 +196,7 @@ func (t *table) find(hash uint64, key string) *entry {
 
 func (t *table) buckets() uint32 { return uint32(t.state.Load()) }
 
+// step lets a test look at the table.
 func (t *table) step() {
 	if t.pause != nil {
 		t.pause()
@@ -218,11 +219,11 @@ func (t *table) entry(id uint32) *entry {
 	return t.bucketAt(p).slot[p.slot()].Load()
 }
 
-// The policy asks the table about entries.
+// hashOf and costOf are for eviction (residents).
 func (t *table) hashOf(e *entry) uint64 { return t.hash(e.key()) }
 func (t *table) costOf(e *entry) int64  { return e.bytes() }
 
-// full tells whether the table can take no more entries: two thousand million.
+// full reports whether the table can take no more entries: it has two thousand million.
 func (t *table) full() bool {
 	return t.items >= maxID
 }
@@ -238,7 +239,7 @@ func (t *table) insert(hash uint64, e *entry, born uint32) {
 	t.items++
 }
 
-// replace puts e, which has the same key, in the place of old: readers see the one or the other.
+// replace puts e, which has the same key, in the place of old. Readers see either old or e.
 func (t *table) replace(old, e *entry, born uint32) {
 	m := t.ids.member(old.id)
 	m.born = born
@@ -246,7 +247,7 @@ func (t *table) replace(old, e *entry, born uint32) {
 	t.bucketAt(m.at).slot[m.at.slot()].Store(e)
 }
 
-// remove takes e out, and its id away.
+// remove takes e out, and takes its id back.
 func (t *table) remove(e *entry) {
 	t.take(home(t.hash(e.key()), t.buckets()), t.ids.member(e.id).at)
 	t.ids.give(e.id)
@@ -278,7 +279,7 @@ func (t *table) grow() {
 	t.step()
 	t.state.Add(1) // to n+1 buckets
 	t.step()
-	// From the last place to the first, so that what fills a cleared place is there to stay.
+	// From the last place to the first, so that an entry that moves into a cleared place stays there.
 	for k := len(places) - 1; k >= 0; k-- {
 		b := t.bucketAt(places[k])
 		for i := slotsPerBucket - 1; i >= 0; i-- {
@@ -290,8 +291,8 @@ func (t *table) grow() {
 	}
 }
 
-// appendBucket appends the entries of the n-th bucket, and of those it goes on in, to dst. The
-// lock is held, or nobody writes to the table any more.
+// appendBucket appends the entries of the n-th chain to dst. The caller holds the store's lock, or
+// nobody writes to the table any more.
 func (t *table) appendBucket(dst []*entry, n uint32) []*entry {
 	for b := t.main.at(n); ; {
 		for i := range b.slot {

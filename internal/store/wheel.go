@@ -5,44 +5,44 @@ import (
 	"math/bits"
 )
 
-// The wheel knows which entries expire when, and costs a constant time for each: adding and
-// removing is a few steps, and an entry is moved at most once a level until it expires.
+// The wheel finds the entries that expire next, in constant time for each: adding and removing takes a
+// few steps, and an entry moves at most once per level until it expires.
 //
-// Time is counted in ticks, and a tick is written in digits of wheelBits bits. An entry is in
-// the list of the highest digit in which its tick differs from the wheel's, and of that
-// digit's value. So every level's lists are those of the coming 64 units of its digit, and
-// when the wheel reaches a list, what is in it moves to lower levels, and from the lowest, out.
+// Time is counted in ticks, and a tick is written in digits of wheelBits bits. An entry's level is the
+// highest digit in which its tick differs from the wheel's, and its list within the level is the
+// value of that digit. So the lists of a level stand for the next 64 units of its digit. When the
+// wheel reaches a list, the entries in it move to lower levels. From the lowest level, they leave.
 const (
-	// tickBits: a tick is 2^24 ns, 16.8 ms. No entry leaves before it expires; by itself it
-	// leaves within a tick afterwards. (Readers do not rely on that: they look at the clock.)
+	// A tick is 2^tickBits ns, 16.8 ms. No entry leaves before it expires, and each leaves by itself
+	// within a tick afterwards. Readers do not rely on that: they look at the clock.
 	tickBits    = 24
 	wheelBits   = 6
 	wheelSlots  = 1 << wheelBits
 	wheelLevels = (63 - tickBits + wheelBits) / wheelBits
 
-	// lastTick is the last tick that begins before the clock's end. What expires in it
-	// never does.
+	// lastTick is the last tick that begins before the clock's end. An entry that would expire in
+	// it never expires.
 	lastTick = math.MaxInt64 >> tickBits
 
-	// listRef marks a wheelPrev that is a list, level and slot, and not an entry's id.
+	// listRef marks a wheelPrev that names a list, by its level and slot, and not an entry's id.
 	listRef = 1 << 31
 )
 
 // wheel is guarded by the store's lock. Its lists hold ids of entries that have hasExpiry.
 type wheel struct {
 	table *table
-	// now is the tick up to which all is done. It only grows, and no list of a time
-	// before it has entries.
+	// now is the tick up to which all is done. It only grows. No list of an earlier time has
+	// entries.
 	now   uint64
 	items int64
 	used  [wheelLevels]uint64 // a bit for each list that is not empty
 	lists [wheelLevels][wheelSlots]uint32
 }
 
-// tickAfter returns the first tick at or after a time, so that what expires then has expired at it.
+// tickAfter returns the first tick that begins at or after the time ns.
 func tickAfter(ns int64) uint64 { return (uint64(max(ns, 0)) + 1<<tickBits - 1) >> tickBits }
 
-// add puts e into the wheel at the time now.
+// add puts e into the wheel. now is the time on the store's clock.
 func (w *wheel) add(e *entry, now int64) {
 	if w.items == 0 {
 		w.now = max(w.now, uint64(max(now, 0))>>tickBits) // nothing can be passed over
@@ -51,6 +51,7 @@ func (w *wheel) add(e *entry, now int64) {
 	w.place(e)
 }
 
+// place puts e into the list of its tick.
 func (w *wheel) place(e *entry) {
 	tick := max(tickAfter(e.expires()), w.now)
 	level := 0
@@ -68,12 +69,13 @@ func (w *wheel) place(e *entry) {
 	w.used[level] |= 1 << slot
 }
 
-// remove takes e, which has its id, out of the wheel.
+// remove takes e out of the wheel. e still has its id.
 func (w *wheel) remove(e *entry) {
 	w.items--
 	w.unlink(e)
 }
 
+// unlink takes e out of its list.
 func (w *wheel) unlink(e *entry) {
 	next, prev := e.wheelNext(), e.wheelPrev()
 	if next != 0 {
@@ -90,7 +92,8 @@ func (w *wheel) unlink(e *entry) {
 	}
 }
 
-// first returns the list whose time comes first, and that time's tick.
+// first returns the list whose time comes first, and the tick of that time. It returns false if the
+// wheel is empty.
 func (w *wheel) first() (level, slot int, tick uint64, ok bool) {
 	for l := range w.used {
 		shift := l * wheelBits
@@ -114,9 +117,9 @@ func (w *wheel) due() (ns int64, ok bool) {
 	return int64(min(max(tick, w.now), lastTick) << tickBits), ok
 }
 
-// expired moves the wheel on to the time now, in at most *steps steps, of which it takes off
-// what it used. It takes an entry that has expired out of the wheel and returns it, or nil when
-// there is none or no step is left.
+// expired moves the wheel on to the time now in at most *steps steps, and subtracts the steps that it
+// takes. It takes one expired entry out of the wheel and returns it, or nil if there is none or no
+// step is left.
 func (w *wheel) expired(now int64, steps *int) *entry {
 	until := uint64(max(now, 0)) >> tickBits
 	for *steps > 0 {

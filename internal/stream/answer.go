@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 
+	"github.com/peercache/peercache/internal/wire"
 	"github.com/peercache/peercache/pb"
 	"github.com/peercache/peercache/peer"
 )
@@ -38,13 +39,13 @@ func encodeChanged(c *peer.Changed, err error) []byte {
 // strings are in the memory of the frame.
 func (f *frame) query(q *peer.Query) {
 	*q = peer.Query{
-		Group:      peer.StringOf(f.group),
-		Key:        peer.StringOf(f.key),
+		Group:      wire.StringOf(f.group),
+		Key:        wire.StringOf(f.key),
 		Lease:      f.lease,
-		Digest:     peer.StringOf(f.digest),
+		Digest:     wire.StringOf(f.digest),
 		CachedOnly: f.cachedOnly,
 		Nested:     peer.Nesting(f.nested),
-		Context:    peer.StringOf(f.context),
+		Context:    wire.StringOf(f.context),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/peercache/peercache/internal/wire"
 	"github.com/peercache/peercache/pb"
 	"github.com/peercache/peercache/peer"
 )
@@ -209,7 +210,7 @@ func appendError(b []byte, n protowire.Number, size int, e *pb.Error) []byte {
 	b = protowire.AppendVarint(b, uint64(size))
 	b = appendUint(b, 1, uint64(e.Kind))
 	if len(e.Message) > 0 {
-		b = appendString(b, 2, peer.StringOf(e.Message))
+		b = appendString(b, 2, wire.StringOf(e.Message))
 	}
 	return b
 }

@@ -62,7 +62,7 @@ type jobs struct {
 	// or in other processes, but never for one of its own. So no jobs wait for each other,
 	// and whatever is in progress, it ends.
 	//
-	// Changes have a lane for each answer of peer.ChangeWaits: what one of rounds waits
+	// Changes have a lane for each answer of wire.ChangeWaits: what one of rounds waits
 	// for is one of hints, or cached values, which take no lane; what one of hints waits for
 	// is one of quick, which waits for nobody.
 	//

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/peercache/peercache/internal/wire"
 	"github.com/peercache/peercache/pb"
 	"github.com/peercache/peercache/peer"
 )
@@ -169,10 +170,10 @@ func (s *Server) handle(f *frame, size int) error {
 		s.requests.Add(1)
 		s.changes.Add(1)
 		lane := &s.jobs.quick
-		switch peer.ChangeWaits(f.message) {
-		case peer.ForSender:
+		switch wire.ChangeWaits(f.message) {
+		case wire.ForSender:
 			lane = &s.jobs.hints
-		case peer.ForOthers:
+		case wire.ForOthers:
 			lane = &s.jobs.rounds
 		}
 		return s.start(&job{id: f.id, kind: bodyChange, size: size, lane: lane, weight: 1, change: bytes.Clone(f.message)})
@@ -226,9 +227,9 @@ func (s *Server) batch(f *frame, size int) error {
 	for i, at := range f.keys {
 		q := &s.query
 		f.query(q)
-		q.Key, q.More = peer.StringOf(at.of(f.body)), i+1 < len(f.keys)
+		q.Key, q.More = wire.StringOf(at.of(f.body)), i+1 < len(f.keys)
 		if len(f.digests) > 0 {
-			q.Digest = peer.StringOf(f.digests[i].of(f.body))
+			q.Digest = wire.StringOf(f.digests[i].of(f.body))
 		}
 		if a, err := s.handler.Hit(q); err != peer.ErrNotCached {
 			if err := s.answer(f.id, uint32(i), a, err); err != nil {

@@ -9,33 +9,32 @@ import (
 	"github.com/peercache/peercache/internal/clock"
 )
 
-// peerNumbers gives the peers that have leases numbers, and takes the numbers of those back
-// that have no part in the view any more. It gives a number to another peer when all
-// leases are over that were noted under it.
+// peerNumbers gives a number to each peer that has leases. It takes back the numbers of peers that are
+// not in the view any more, and gives each to another peer when all leases under it are over.
 type peerNumbers struct {
-	most int // numbers that are taken back, and have leases that last
+	most int // how many numbers may wait until their leases are over
 
-	// given has the numbers of the peers. It is never written to, but swapped whole with
-	// mu held.
+	// given maps names to numbers. The map is never written to. It is replaced with mu held.
 	given atomic.Pointer[map[string]uint32]
 	mu    sync.Mutex
-	names []string // guarded by mu; by number, also of those that are taken back
-	back  []taken  // guarded by mu; those that were taken back, the earliest first
+	names []string // guarded by mu; the names by number, also of numbers that were taken back
+	back  []taken  // guarded by mu; the numbers that were taken back, the earliest first
 }
 
-// taken is a number that was taken back at an instant.
+// taken is a number that was taken back, and when.
 type taken struct {
 	number uint32
 	at     clock.Instant
 }
 
 const (
-	// fewestBack is how many numbers may be taken back in the smallest group, and bytesABack
-	// how many bytes for holders allow one more: it takes less.
+	// fewestBack is peerNumbers.most in the smallest group. A larger group allows one more for every
+	// bytesABack bytes of its Table. A number takes less than that.
 	fewestBack = 64
 	bytesABack = 512
 )
 
+// init prepares p for a Table of that many bytes.
 func (p *peerNumbers) init(bytes int64) {
 	p.most = int(max(fewestBack, min(bytes/bytesABack, maxNumbers)))
 	p.given.Store(new(map[string]uint32))
@@ -44,9 +43,9 @@ func (p *peerNumbers) init(bytes int64) {
 // maxNumbers is more than there are peers.
 const maxNumbers = 1 << 20
 
-// give gives a peer a number, if known says that it is one at all, and returns it with
-// the map that it is in. If too many others have left within the time of a lease, there is
-// none.
+// give returns the number of peer, which is a new one if it has none, and the map that has it. It
+// returns false if known says that peer is none, or if too many others have left within the time of a
+// lease.
 func (p *peerNumbers) give(peer string, known func(string) bool) (n uint32, given *map[string]uint32, ok bool) {
 	if !known(peer) {
 		return 0, nil, false
@@ -60,7 +59,7 @@ func (p *peerNumbers) give(peer string, known func(string) bool) (n uint32, give
 	}
 	own := slices.IndexFunc(p.back, func(t taken) bool { return p.names[t.number] == peer })
 	switch {
-	case own >= 0: // it is back
+	case own >= 0: // the peer has come back
 		n = p.back[own].number
 		p.back = slices.Delete(p.back, own, own+1)
 	case len(p.back) > 0 && clock.Now() >= p.back[0].at.Plus(Longest):
@@ -82,8 +81,8 @@ func (p *peerNumbers) give(peer string, known func(string) bool) (n uint32, give
 	return n, &numbers, true
 }
 
-// takeBack takes back the numbers of those that are no peers any more. A lease that is
-// noted meanwhile is noted again: see still.
+// takeBack takes back the numbers of peers that are not in the view any more, as known says. A lease
+// that is recorded meanwhile is recorded again: see still.
 func (p *peerNumbers) takeBack(known func(string) bool) {
 	var gone []string
 	for peer := range *p.given.Load() {
@@ -108,18 +107,18 @@ func (p *peerNumbers) takeBack(known func(string) bool) {
 	p.given.Store(&numbers)
 }
 
-// still reports whether a peer has that number. If it had it before, what was noted
-// meanwhile is known to be its.
+// still reports whether peer has the number n now. If it also had n before, what was recorded between
+// is the peer's.
 func (p *peerNumbers) still(peer string, n uint32) bool {
 	m, ok := (*p.given.Load())[peer]
 	return ok && m == n
 }
 
-// name returns who has or had a number. The caller holds p.mu.
+// name returns the name of the peer that has the number n, or had it last. The caller holds p.mu.
 func (p *peerNumbers) name(n uint32) string { return p.names[n] }
 
-// forget lets go of the names of peers whose leases are over. It is called when the view
-// has changed.
+// forget takes numbers back, and forgets the names of peers whose leases are over. It is called when the
+// view has changed.
 func (p *peerNumbers) forget(known func(string) bool) {
 	p.takeBack(known)
 	p.mu.Lock()

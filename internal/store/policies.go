@@ -5,43 +5,43 @@ import (
 	"math/bits"
 )
 
-// An expert is a way to choose what leaves.
-type expert uint8
+// A policy is a way to choose the entry that leaves.
+type policy uint8
 
 const (
-	// frequent is TinyLFU with a small window (Einziger, Friedman, Manes: TinyLFU, 2017): a
-	// new key must have been asked for more often than what it would replace. Best for steady
-	// popularity and loops.
-	frequent expert = iota
-	// fifo is S3-FIFO (Yang et al., SOSP 2023): what is asked for twice while it is in small, or
-	// again soon after, stays. Best for popularity that changes, with scans.
+	// frequent is TinyLFU with a small window (Einziger, Friedman, Manes: TinyLFU, 2017): a new
+	// key must have been requested more often than the entry that it would replace. It is best for
+	// steady popularity and for loops.
+	frequent policy = iota
+	// fifo is S3-FIFO (Yang et al., SOSP 2023): an entry stays that is requested twice while it is
+	// in small, or again soon after. It is best for popularity that changes, with scans.
 	fifo
-	// recent is LRU. Best where keys are asked for in bursts.
+	// recent is LRU. It is best for keys that are requested in bursts.
 	recent
-	// balanced is TinyLFU with a large window. Best for mixtures of bursts and loops.
+	// balanced is TinyLFU with a large window. It is best for mixtures of bursts and loops.
 	balanced
-	experts
+	policies
 )
 
 const (
-	// segments is how many lists main has. Half of them span as many additions as there are
-	// entries; an entry's age is known to the width of one.
+	// segments is how many lists main has. Half of them span as many additions as there are entries.
+	// An entry's age is known to the width of one segment.
 	segments = 32
-	// The shares of the cache that small may have once main wants the rest.
+	// The shares of the cache that small may have once main is full.
 	frequentSmall = 0.01 // Caffeine's
 	fifoSmall     = 0.10 // S3-FIFO's
 	balancedSmall = 0.30
-	// tinyMargin: a newcomer must beat the estimate of what it would replace by more than
-	// this. The newcomer's last request is counted, the other's are not until it is looked at;
-	// in a loop, where all are equal, nothing must move.
+	// tinyMargin is by how much the estimate for a new entry must be higher than that for the entry
+	// it would replace. The new entry's last request is counted, the other's only when it is looked
+	// at. In a loop, where all are equal, nothing must move.
 	tinyMargin = 1
-	// fifoPromote is how many hits in small lead to main.
+	// fifoPromote is how many hits in small bring an entry to main.
 	fifoPromote = 2
-	// fifoGhost: the ghost remembers as many keys as this part of the entries, S3-FIFO's.
+	// fifoGhost is how many keys the ghost remembers, as a part of the number of entries: S3-FIFO's.
 	fifoGhost = 0.9
-	// fifoSlack is by how much of the cache main may exceed the share that it has in the shadow.
+	// fifoSlack is the part of the cache by which main may exceed the share it has in the shadow.
 	fifoSlack = 0.03
-	// maxSteps bounds the entries that one evict looks at, so that no Add pays for all.
+	// maxSteps bounds how many entries one evict looks at, so that no Add takes long.
 	maxSteps = 1024
 )
 
@@ -52,39 +52,40 @@ const (
 	inMain
 )
 
-// A core is the order of one cache's entries under one expert. The policy has one for the
-// store's entries, whose expert changes, and a small one for each expert's shadow.
+// A core keeps the entries of one cache in the order of one policy. There is one for the store's
+// entries, whose policy changes, and a small one in each shadow.
 //
-// All experts work on the same two queues, so that changing between them moves nothing: new
-// entries go to small, and to main when they have shown to be worth it.
+// All policies work on the same two queues, so that a change of policy moves nothing: new entries go
+// to small, and later to main if they have proved useful.
 //
-// Main is cut into segments by epoch, oldest first. Read plainly it is one queue, as S3-FIFO
-// and TinyLFU use it, with second chances by the count of hits. For LRU, an entry at the old
-// end that was asked for since is put into the segment of that time: so the order is that of
-// the last hit, to the width of a segment, and no hit has to move anything.
+// Main is cut into segments by epoch, the oldest first. S3-FIFO and TinyLFU use it as one queue, with
+// second chances by the count of hits. For LRU, an entry at the old end that was hit meanwhile moves
+// to the segment of its last hit. So the order is that of the last hit, to the width of a segment,
+// and a hit moves nothing.
 type core struct {
 	queues
-	expert expert
-	// max is what entries may take, in the unit of costOf. Each evict says it anew.
+	policy policy
+	// max is how much the entries may take, in the unit of costOf. Each evict sets it.
 	max   int64
 	held  [inMain + 1]holding // by place
-	now   uint32              // epoch, and the newest segment's
-	old   uint32              // epoch of the oldest segment
-	added int64               // entries since the epoch began
-	steps int                 // that the running evict may still take
-	// nil in a shadow whose expert does not use them.
+	now   uint32              // the epoch, which is also that of the newest segment
+	old   uint32              // the epoch of the oldest segment
+	added int64               // entries added since the epoch began
+	steps int                 // how many more steps the running evict may take
+	// sketch and ghost are nil in a shadow whose policy does not use them.
 	sketch *sketch
 	ghost  *ghost
-	// model is the core of fifo's shadow, in the store's own.
+	// model is the core of fifo's shadow. Only the store's own core has it.
 	model *core
 }
 
+// holding is what one place has.
 type holding struct{ items, cost int64 }
 
 const smallList = segments // main's segments are lists [0, segments)
 
-func newCore(x expert, r residents) core {
-	return core{queues: queues{residents: r}, expert: x, now: segments, old: segments}
+func newCore(x policy, r residents) core {
+	return core{queues: queues{residents: r}, policy: x, now: segments, old: segments}
 }
 
 func (c *core) items() int64 { return c.held[inSmall].items + c.held[inMain].items }
@@ -92,14 +93,14 @@ func (c *core) cost() int64  { return c.held[inSmall].cost + c.held[inMain].cost
 
 // smallMax returns what small may take.
 func (c *core) smallMax() int64 {
-	return int64([experts]float64{frequent: frequentSmall, fifo: fifoSmall, balanced: balancedSmall}[c.expert] * float64(c.max))
+	return int64([policies]float64{frequent: frequentSmall, fifo: fifoSmall, balanced: balancedSmall}[c.policy] * float64(c.max))
 }
 
-// add takes in a new entry. It says whether an epoch ended.
+// add adds a new entry, and reports whether an epoch has ended.
 func (c *core) add(hash uint64, e *entry) bool {
 	known := c.ghost.take(hash)
 	e.setMark(c.now, 0)
-	if c.expert == recent || c.expert == fifo && known {
+	if c.policy == recent || c.policy == fifo && known {
 		c.enter(inMain, e)
 	} else {
 		c.enter(inSmall, e)
@@ -108,8 +109,8 @@ func (c *core) add(hash uint64, e *entry) bool {
 	c.sketch.add(hash, 1, c.items())
 	c.settle()
 	c.added++
-	// While the cache fills, an epoch is as long as it will be: if they were short at first, so
-	// many would pass that an entry's age could not be told.
+	// While the cache fills, an epoch is already as long as it will be in the end. Short epochs
+	// would pass too fast: an entry's age could not be known.
 	if c.added*segments/2 < max(scale(c.items(), max(c.max, 1), max(c.cost(), 1)), c.items()) {
 		return false
 	}
@@ -118,7 +119,7 @@ func (c *core) add(hash uint64, e *entry) bool {
 	return true
 }
 
-// scale returns n * by / of, or the largest number if that is larger. None is negative, and
+// scale returns n * by / of, or the largest int64 if that is too large. No argument is negative, and
 // of is not 0.
 func scale(n, by, of int64) int64 {
 	hi, lo := bits.Mul64(uint64(n), uint64(by))
@@ -129,11 +130,11 @@ func scale(n, by, of int64) int64 {
 	return int64(min(q, math.MaxInt64))
 }
 
-// settle lets main take what TinyLFU's small has too much of while main has room: a few entries
-// with each that comes, so that they are not left for the first evict. They keep their counts,
-// which the shadows will learn from.
+// settle moves entries from small to main while small is above its share and main has room. It does
+// so under TinyLFU alone, for a few entries with each new one, so that the first evict does not find
+// many of them. They keep their counts, from which the shadows will learn.
 func (c *core) settle() {
-	if c.expert == fifo || c.expert == recent {
+	if c.policy == fifo || c.policy == recent {
 		return
 	}
 	small, limit := &c.held[inSmall], c.smallMax()
@@ -149,8 +150,8 @@ func (c *core) settle() {
 	}
 }
 
-// advance begins an epoch. The oldest segment becomes one with the next when there is no
-// other place for the new one.
+// advance begins an epoch. If there is no free list for the new segment, it joins the two oldest
+// segments.
 func (c *core) advance() {
 	c.now++
 	if c.now-c.old < segments {
@@ -160,7 +161,7 @@ func (c *core) advance() {
 	c.old++
 }
 
-// enter puts e, which is nowhere, into small, or into the segment of main of its last hit.
+// enter puts e, which is in no queue, into small, or into main at the segment of its last hit.
 func (c *core) enter(place uint32, e *entry) {
 	e.setQueue(place)
 	c.held[place].items++
@@ -168,7 +169,7 @@ func (c *core) enter(place uint32, e *entry) {
 	c.requeue(place, e)
 }
 
-// requeue puts e, which is in no list, into one of its place.
+// requeue puts e, which is in no list, into a list of its place.
 func (c *core) requeue(place uint32, e *entry) {
 	if place == inSmall {
 		c.push(smallList, e)
@@ -181,7 +182,7 @@ func (c *core) requeue(place uint32, e *entry) {
 	c.push(at%segments, e)
 }
 
-// remove takes e out of its place.
+// remove takes e out of its queue.
 func (c *core) remove(e *entry) {
 	place := e.queue()
 	c.unlink(e)
@@ -190,7 +191,7 @@ func (c *core) remove(e *entry) {
 	e.setQueue(inNone)
 }
 
-// replace lets e stand where old stood, whose id and neighbours it gets from the table.
+// replace puts e in the place of old. The table gives e the id and the neighbours of old.
 func (c *core) replace(old, e *entry) {
 	place := old.queue()
 	e.setQueue(place)
@@ -204,7 +205,7 @@ func (c *core) promote(e *entry) {
 	c.enter(inMain, e)
 }
 
-// fold moves hits from e's count to the sketch.
+// fold moves at most hits hits from e's count to the sketch.
 func (c *core) fold(e *entry, hits uint32) {
 	if have := e.count(); have > 0 {
 		c.sketch.add(c.hashOf(e), min(hits, have), c.items())
@@ -212,14 +213,14 @@ func (c *core) fold(e *entry, hits uint32) {
 	}
 }
 
-// gone takes out e, which leaves the cache.
+// gone removes e, which leaves the cache, and returns it.
 func (c *core) gone(e *entry) *entry {
 	c.fold(e, maxCount)
 	c.remove(e)
 	return e
 }
 
-// ghosted does what gone does, and remembers the key.
+// ghosted does what gone does, and makes the ghost remember the key.
 func (c *core) ghosted(e *entry) *entry {
 	c.ghost.add(c.hashOf(e), int64(fifoGhost*float64(c.items()))+1)
 	return c.gone(e)
@@ -234,15 +235,15 @@ func (c *core) oldestMain() *entry {
 	}
 }
 
-// victim returns what main can do without best, or nil if it is empty. On its way it gives
-// others their second chance.
+// victim returns the entry of main that is of the least use, or nil if main is empty. It gives the
+// entries that it passes their second chance.
 func (c *core) victim() *entry {
 	for {
 		e := c.oldestMain()
 		if c.steps--; e == nil || c.steps < 0 {
 			return e
 		}
-		if c.expert == recent || c.expert == balanced {
+		if c.policy == recent || c.policy == balanced {
 			if age := e.age(c.now); age >= segments || int32(c.now-age-c.old) <= 0 {
 				return e
 			}
@@ -258,11 +259,12 @@ func (c *core) victim() *entry {
 	}
 }
 
-// evict takes out what leaves next, when entries may take max; nil if there is none.
+// evict removes the entry that leaves next when the entries may take max, and returns it, or nil if
+// there are none.
 func (c *core) evict(max int64) *entry {
 	c.max, c.steps = max, maxSteps
 	var e *entry
-	switch c.expert {
+	switch c.policy {
 	case recent:
 		e = c.evictRecent()
 	case fifo:
@@ -282,7 +284,8 @@ func (c *core) evict(max int64) *entry {
 	return c.gone(e)
 }
 
-// evictRecent empties small, where other experts have left entries, before main is looked at.
+// evictRecent evicts from small, where other policies may have left entries. It returns nil when
+// small is empty.
 func (c *core) evictRecent() *entry {
 	for e := c.oldest(smallList); e != nil; e = c.oldest(smallList) {
 		if c.steps--; e.count() == 0 || c.steps < 0 {
@@ -293,10 +296,11 @@ func (c *core) evictRecent() *entry {
 	return nil
 }
 
+// evictFIFO evicts from small. It returns nil if an entry of main is to leave.
 func (c *core) evictFIFO() *entry {
 	small, main := &c.held[inSmall], &c.held[inMain]
-	// S3-FIFO rests at any share of main: what another expert left there, dead, would stay.
-	// The shadow had no such legacy.
+	// S3-FIFO keeps any share of main that it has: dead entries that another policy left there would
+	// stay. The shadow always had this policy, so its share is the right one.
 	if m := c.model; m != nil {
 		share := float64(m.held[inMain].cost) / float64(m.max)
 		if float64(main.cost) > (share+fifoSlack)*float64(c.max) {
@@ -317,6 +321,8 @@ func (c *core) evictFIFO() *entry {
 	return nil
 }
 
+// evictTiny lets the oldest entry of small compete with one of main, and evicts the loser. It returns
+// nil if small is within its share.
 func (c *core) evictTiny() *entry {
 	small, main := &c.held[inSmall], &c.held[inMain]
 	limit := c.smallMax()
@@ -331,7 +337,7 @@ func (c *core) evictTiny() *entry {
 			c.promote(e)
 			continue
 		}
-		if c.expert == balanced && hits > 0 && c.steps > 0 {
+		if c.policy == balanced && hits > 0 && c.steps > 0 {
 			c.unlink(e)
 			c.push(smallList, e)
 			continue

@@ -2,7 +2,7 @@ package store
 
 import "encoding/binary"
 
-// expires returns when e expires, on the store's clock; 0 is never.
+// expires returns when e expires, on the store's clock. Zero means never.
 func (e *entry) expires() int64 {
 	if e.state.Load()&hasExpiry == 0 {
 		return 0
@@ -10,7 +10,7 @@ func (e *entry) expires() int64 {
 	return e.expiresAt()
 }
 
-// expiresAt is expires of an entry that has hasExpiry.
+// expiresAt does what expires does, for an entry that has hasExpiry.
 func (e *entry) expiresAt() int64 { return int64(binary.NativeEndian.Uint64(e.expiryPart()[:8])) }
 
 // cost returns the heap that an entry takes.
@@ -29,10 +29,10 @@ func (e *entry) bytes() int64 {
 }
 
 // A mark is what hits leave in an entry: how many there were, up to maxCount, and the epoch of
-// the last (policy.go), of which epochBits are kept. It is all of the policy that a hit touches.
+// the last (core.now), of which epochBits are kept. It is all that a hit writes.
 
-// touch notes a hit. A hit that loses a race with another change of state is not noted. A mark
-// that would not change is not written, so that cores can share a popular entry's cache line.
+// touch records a hit. A hit that loses a race with another change of state is not recorded. A mark
+// that would not change is not written, so that processors can share a popular entry's cache line.
 func (e *entry) touch(epoch uint32) {
 	state := e.state.Load()
 	count := min(state>>countShift&maxCount+1, maxCount)
@@ -44,8 +44,8 @@ func (e *entry) touch(epoch uint32) {
 // mark returns count and epoch in one.
 func (e *entry) mark() uint32 { return e.state.Load() >> countShift }
 
-// hitSince tells a hit between two marks of an entry from the policy's own changes, which
-// never raise the count.
+// hitSince reports whether the entry was hit between the marks then and now. Other changes of the
+// mark never raise the count.
 func hitSince(now, then uint32) bool {
 	return now>>countBits != then>>countBits || now&maxCount > then&maxCount
 }
@@ -67,8 +67,8 @@ func (e *entry) queue() uint32 { return e.state.Load() & queueMask >> queueShift
 
 func (e *entry) setQueue(q uint32) { e.change(^uint32(queueMask), q<<queueShift) }
 
-// change sets bits of the state, but for those to be kept. The lock is held: it is only hits
-// that come between.
+// change sets the bits of the state that are not in keep. The caller holds the store's lock, so that
+// only hits change the state meanwhile.
 func (e *entry) change(keep, bits uint32) {
 	for {
 		state := e.state.Load()
@@ -78,7 +78,7 @@ func (e *entry) change(keep, bits uint32) {
 	}
 }
 
-// The neighbours in the wheel, as ids. Guarded by the store's lock; e has hasExpiry.
+// The neighbours in the wheel, as ids, are guarded by the store's lock. e has hasExpiry.
 
 func (e *entry) wheelNext() uint32       { return binary.NativeEndian.Uint32(e.expiryPart()[8:]) }
 func (e *entry) wheelPrev() uint32       { return binary.NativeEndian.Uint32(e.expiryPart()[12:]) }

@@ -75,18 +75,18 @@ func TestGhostRemembersForItsWindow(t *testing.T) {
 	}
 }
 
-// Each load finds the expert that is best for it, and a cache too small for a tournament is LRU.
+// Each load finds the policy that is best for it, and a cache too small for shadows is LRU.
 func TestExpertsFitTheLoad(t *testing.T) {
 	r := random(t)
 	for _, c := range []struct {
 		name string
 		max  int64
 		next func(i int) int
-		want []expert
+		want []policy
 	}{
-		{"loop", 1 << 20, func(i int) int { return i % 3000 }, []expert{frequent}},
-		{"again, soon after", 1 << 20, func(i int) int { return i/2 - i%2*400 }, []expert{recent, fifo}},
-		{"tiny", 1500, func(i int) int { return r.IntN(100) }, []expert{recent}},
+		{"loop", 1 << 20, func(i int) int { return i % 3000 }, []policy{frequent}},
+		{"again, soon after", 1 << 20, func(i int) int { return i/2 - i%2*400 }, []policy{recent, fifo}},
+		{"tiny", 1500, func(i int) int { return r.IntN(100) }, []policy{recent}},
 	} {
 		s := newStore(t, Config{MaxBytes: c.max})
 		value := make([]byte, c.max/2000)
@@ -97,15 +97,15 @@ func TestExpertsFitTheLoad(t *testing.T) {
 			}
 		}
 		check(t, s)
-		if !slices.Contains(c.want, s.policy.expert) {
-			t.Errorf("%s: expert %d rules, want one of %d", c.name, s.policy.expert, c.want)
+		if !slices.Contains(c.want, s.eviction.policy) {
+			t.Errorf("%s: policy %d is used, want one of %d", c.name, s.eviction.policy, c.want)
 		}
 	}
 }
 
 // However often everything was asked for, an evict looks at so many entries and no more.
 func TestEvictIsBounded(t *testing.T) {
-	for x := range experts {
+	for x := range policies {
 		s := newStore(t, Config{MaxBytes: 64 << 20})
 		const n = 5_000
 		for i := range n {
@@ -116,11 +116,11 @@ func TestEvictIsBounded(t *testing.T) {
 				s.Get(fmt.Sprint(i))
 			}
 		}
-		s.policy.expert = x
+		s.eviction.policy = x
 		for range 3 {
-			e := s.policy.core.evict(s.bytes - 1)
-			if e == nil || s.policy.steps < -2 {
-				t.Fatalf("expert %d: %v after %d steps", x, e, maxSteps-s.policy.steps)
+			e := s.eviction.core.evict(s.bytes - 1)
+			if e == nil || s.eviction.steps < -2 {
+				t.Fatalf("policy %d: %v after %d steps", x, e, maxSteps-s.eviction.steps)
 			}
 		}
 	}

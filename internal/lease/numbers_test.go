@@ -31,10 +31,10 @@ func TestP5PeersThatHaveGoneLeaveNoMemory(t *testing.T) {
 			refused := 0
 			for i := range 10_000 {
 				peer := fmt.Sprintf("http://10.0.%d.%d:8001", i/250, i%250)
-				if !h.Note("k", peer, testLease, oneOf(peer)) {
+				if !h.Record("k", peer, testLease, oneOf(peer)) {
 					refused++
 				} else if held := heldBy(h, "k"); !slices.Contains(held, peer) {
-					t.Fatalf("%s is noted, and held by %v", peer, held)
+					t.Fatalf("%s is recorded, and held by %v", peer, held)
 				}
 				time.Sleep(every)
 			}
@@ -42,11 +42,11 @@ func TestP5PeersThatHaveGoneLeaveNoMemory(t *testing.T) {
 				t.Errorf("10,000 peers came, asked and left, one in %v: %d KiB", every, took>>10)
 			}
 			if every > 0 && refused > 0 {
-				t.Errorf("%d of them were not noted, though the others' leases were over", refused)
+				t.Errorf("%d of them were not recorded, though the others' leases were over", refused)
 			}
 			time.Sleep(Longest)
-			if !h.Note("k", "last", testLease, oneOf("last")) {
-				t.Error("when all leases are over, a peer is not noted")
+			if !h.Record("k", "last", testLease, oneOf("last")) {
+				t.Error("when all leases are over, a peer is not recorded")
 			}
 			if held := heldBy(h, "k"); len(held) != 1 {
 				t.Errorf("held by %v, want the last one", held)
@@ -62,14 +62,14 @@ func TestP8LeasesOfPeersThatHaveGoneLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := New(1<<20, testLease)
 		time.Sleep(testLease)
-		mustNote(t, h, "k", "a", 10*time.Second)
+		mustRecord(t, h, "k", "a", 10*time.Second)
 		nobody := func(string) bool { return false }
 		h.peers.forget(nobody)
-		if h.Note("other", "a", time.Second, nobody) {
-			t.Error("a peer that has left is noted")
+		if h.Record("other", "a", time.Second, nobody) {
+			t.Error("a peer that has left is recorded")
 		}
-		mustNote(t, h, "other", "a", time.Second)
-		mustNote(t, h, "other", "b", time.Second)
+		mustRecord(t, h, "other", "a", time.Second)
+		mustRecord(t, h, "other", "b", time.Second)
 		if got := heldBy(h, "k"); !slices.Equal(got, []string{"a"}) {
 			t.Errorf("held by %v, want a", got)
 		}
@@ -88,20 +88,20 @@ func TestP8LeasesOfPeersThatHaveGoneLast(t *testing.T) {
 	})
 }
 
-// While numbers are taken back and given to others, whoever was noted is a holder.
-func TestP8NumbersAreTakenBackWhileLeasesAreNoted(t *testing.T) {
+// While numbers are taken back and given to others, whoever was recorded is a holder.
+func TestP8NumbersAreTakenBackWhileLeasesAreRecorded(t *testing.T) {
 	h := New(1<<20, time.Nanosecond)
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
 			for n := range 300 {
 				key, peer := fmt.Sprint("key", i, n%7), fmt.Sprint("peer", (i+n)%5)
-				if !h.Note(key, peer, time.Minute, everyone) {
-					t.Errorf("%s is not noted", peer)
+				if !h.Record(key, peer, time.Minute, everyone) {
+					t.Errorf("%s is not recorded", peer)
 					return
 				}
 				if held := heldBy(h, key); !slices.Contains(held, peer) {
-					t.Errorf("%s is noted, but held by %v", peer, held)
+					t.Errorf("%s is recorded, but held by %v", peer, held)
 					return
 				}
 				h.peers.forget(func(name string) bool { return name != fmt.Sprint("peer", n%5) })
