@@ -54,9 +54,10 @@ func NewPool(self string, t peer.Transport, opts ...PoolOption) (*Pool, error) {
 }
 
 func newPool(self string, t peer.Transport, o *poolOptions) (*Pool, error) {
-	p := &Pool{serving: semaphore.NewWeighted(math.MaxInt64), stateless: o.compat, peerTimeout: o.peerTimeout}
+	stateless, ok := t.(peer.Stateless)
+	p := &Pool{serving: semaphore.NewWeighted(math.MaxInt64), stateless: ok && stateless.Stateless(), peerTimeout: o.peerTimeout}
 	p.groups.Store(&map[string]*Group{})
-	o.cluster.Stateless = o.compat
+	o.cluster.Stateless = p.stateless
 	o.cluster.Ring = o.ring()
 	o.cluster.Detection = o.detection()
 	o.cluster.Handler = func(from string) peer.Handler { return &handler{pool: p, from: from} }

@@ -43,19 +43,18 @@ func TestTransports(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		harness func(t *testing.T) peertest.Harness
-		pool    []peercache.PoolOption
 		lacks   peertest.Feature
 	}{
-		{"HTTPStreams", overHTTP(func(*httppeer.Config) {}), nil, 0},
-		{"HTTPPlain", overHTTP(func(c *httppeer.Config) { c.Streams = false }), nil, 0},
+		{"HTTPStreams", overHTTP(func(*httppeer.Config) {}), 0},
+		{"HTTPPlain", overHTTP(func(c *httppeer.Config) { c.Streams = false }), 0},
 		{"Groupcache", overHTTP(func(c *httppeer.Config) { c.Groupcache, c.BasePath, c.Streams = true, "/_groupcache/", false }),
-			[]peercache.PoolOption{peercache.WithGroupcacheCompat()}, peertest.QueryFields},
-		{"Memory", memory(), nil, 0},
-		{"MemoryWithoutStarter", memory(peertest.WithoutStarter()), nil, 0},
+			peertest.QueryFields},
+		{"Memory", memory(), 0},
+		{"MemoryWithoutStarter", memory(peertest.WithoutStarter()), 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := c.harness(t)
-			h.Pool, h.Lacks, h.Detection = c.pool, c.lacks, detection
+			h.Lacks, h.Detection = c.lacks, detection
 			peertest.TestTransport(t, h)
 		})
 	}

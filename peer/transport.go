@@ -31,6 +31,14 @@ type Transport interface {
 	Dial(l Local, name string) Conn
 }
 
+// A Stateless is a Transport to peers that may say nothing of themselves, such as those of
+// golang/groupcache. If Stateless returns true, a pool tells them of no views, hands nothing over to
+// them, and asks them for nothing but keys and Changes. It does not promise then what depends on that.
+type Stateless interface {
+	Transport
+	Stateless() bool
+}
+
 // A Conn asks one peer. Its methods are called concurrently, and return when ctx ends.
 //
 // An error that is, or wraps, a *PeerError says that the peer could not be reached, or that another

@@ -215,6 +215,12 @@ type outbound struct {
 	cut atomic.Bool
 }
 
+// Stateless implements peer.Stateless.
+func (o *outbound) Stateless() bool {
+	s, ok := o.Transport.(peer.Stateless)
+	return ok && s.Stateless()
+}
+
 func (o *outbound) Dial(l peer.Local, name string) peer.Conn {
 	c := &outConn{o.Transport.Dial(l, name), o, name}
 	if s, ok := c.Conn.(peer.Starter); ok {

@@ -17,6 +17,7 @@ func identityIsCarried(t testing.TB, h Harness) {
 		p := unserved(t, h, s)
 		s.who.Cluster, p.local.who.Cluster = cluster, cluster
 		s.who.Process, p.local.who.Process = 1<<32-1, 1<<31
+		p.dial() // a Conn may keep who asks
 		p.serve()
 		before := peer.Now()
 		for _, w := range p.ways() {

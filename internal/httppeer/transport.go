@@ -53,6 +53,9 @@ func (t *Transport) Check(name string) error {
 // Dial implements peer.Transport.
 func (t *Transport) Dial(l peer.Local, name string) peer.Conn { return newConn(t, l, name) }
 
+// Stateless implements peer.Stateless: golang/groupcache knows of no views.
+func (t *Transport) Stateless() bool { return t.cfg.Groupcache }
+
 // CloseIdle closes the connections that are not in use.
 func (t *Transport) CloseIdle() {
 	for _, rt := range []http.RoundTripper{t.cfg.RoundTripper, t.upgrades, t.signs, t.pings} {
