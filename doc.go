@@ -113,20 +113,21 @@
 // from the getter, and fetch.go from other peers. What needs several of them is a method of
 // the Group.
 //
-// The path of a Get begins in group.go. load.go is step 4. fetch.go and fetchrequest.go are
-// step 5 on the asking side; poolhandler.go and serve.go are the answering side. multi.go is
-// for many keys. context.go has what a load's context carries: that it is inside of another
-// load, and what travels of a caller's context.
+// The path of a Get begins in group.go. load.go is step 4. fetch.go and ask.go are step 5 on the
+// asking side; poolhandler.go and serve.go are the answering side. multi.go is for many keys, and
+// refresh.go for values that are loaded or renewed in the background. context.go has what a
+// load's context carries: that it is inside of another load, and what travels of a caller's
+// context.
 //
-// The path of a change is change.go, and invalidate.go tells the peers. handoff.go takes values
-// over when the view changes. snapshot.go saves values for the next process, and restores those
-// that the peers know to be unchanged.
+// The path of a change is change.go; invalidate.go tells the peers, and apply.go obeys in each
+// process. handoff.go takes values over when the view changes. snapshot.go saves values for the
+// next process, and restores those that the peers know to be unchanged.
 //
 // pool.go connects the groups of a process with their peers over any transport, and httppool.go
 // does so over HTTP. options.go, pooloptions.go and httpoptions.go have the options. getter.go
 // is the seam to the origin, PeerPicker (placement.go) that to the network, and cache.go that
-// to the store; stores.go has the two stores that come with the package. typed.go and codec.go
-// make groups of Go values. log.go logs, and guards callbacks that may panic.
+// to the store, with the two that come with the package. typed.go makes groups of Go values.
+// log.go logs, and guards callbacks that may panic.
 //
 // Package peer defines what processes say to each other, and the transport. internal/cluster
 // has a process's part in the cluster: views and agreement, discovery, departures, handoffs,
@@ -136,5 +137,6 @@
 // is the default store, internal/snapshot the file format, and internal/clock tells the time,
 // also after a machine was suspended.
 //
-// The packages singleflight, consistenthash, lru, discovery and pb stand alone.
+// The packages singleflight, consistenthash, lru, discovery and pb stand alone. docs/architecture.md
+// has the house in one figure, and internal/house holds the code against it.
 package peercache
