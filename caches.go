@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/failpoint"
 	"github.com/peercache/peercache/internal/lease"
+	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/internal/stripe"
 	"github.com/peercache/peercache/peer"
 )
@@ -39,6 +41,15 @@ type caches struct {
 	hits    stripe.Counters
 	counts  cacheCounts
 	planted failpoint.Bug
+}
+
+// cacheCounts are the counts of the caches, but for hits.
+type cacheCounts struct {
+	misses       atomic.Int64 // Gets that no cache here answered
+	servedMisses atomic.Int64 // peers' requests that the main cache did not answer
+	staleHits    atomic.Int64
+	handovers    atomic.Int64
+	restored     atomic.Int64
 }
 
 // makeCaches divides the group's bytes. evicted calls onEvict.
@@ -240,4 +251,34 @@ func (c *caches) recordLease(from, key string, lease time.Duration, known func(s
 		return false
 	}
 	return c.holders.Record(key, from, lease, known)
+}
+
+// checkKey returns an error if key cannot be a key of the group. Only what is
+// about to be loaded need be checked: nothing else is ever cached.
+func (g *Group) checkKey(key string) error {
+	switch {
+	case key == "":
+		return g.keyError(key, fmt.Errorf("%w: an empty key, want 1 to %d bytes", ErrKeySize, g.maxKey))
+	case len(key) > g.maxKey:
+		return g.keyError(key, fmt.Errorf("%w: want 1 to %d bytes", ErrKeySize, g.maxKey))
+	}
+	return nil
+}
+
+// keyError says which group and key an error is about.
+func (g *Group) keyError(key string, err error) error {
+	return fmt.Errorf("peercache: group %q, key %s: %w", g.name, quote.Key(key), err)
+}
+
+// evicted calls the user's function of WithOnEvict.
+func (g *Group) evicted(key string, e Entry, r Reason) {
+	if e.Missing {
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			g.panicked("the function of WithOnEvict", key, p)
+		}
+	}()
+	g.onEvict(key, e.View, r)
 }

@@ -2,6 +2,7 @@ package peercache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -124,31 +125,6 @@ type ContextCodec struct {
 	MaxBytes int
 }
 
-// WithContextCodec carries the values that c encodes from the context of a Get to the
-// context of the getter, in this process and in that of the key's owner. The getter sees
-// these values and no others. Without the option it sees the values of a caller in its own
-// process, and none of a caller elsewhere. All peers should have the same codec.
-//
-// Callers who ask for a key at the same time share one load: the getter sees the context of
-// the first, and all get its value. So whatever the value depends on belongs in the key. If
-// Encode or Decode panics, nothing travels, and Stats.Panics counts it. Nothing travels to
-// golang/groupcache's peers.
-func WithContextCodec(c ContextCodec) GroupOption {
-	return func(g *Group) error {
-		if c.Encode == nil || c.Decode == nil {
-			return fmt.Errorf("WithContextCodec: want both Encode and Decode")
-		}
-		if c.MaxBytes == 0 {
-			c.MaxBytes = DefaultContextBytes
-		}
-		if c.MaxBytes < 0 || c.MaxBytes > mostContextBytes {
-			return fmt.Errorf("WithContextCodec: MaxBytes of %d: want 1 to %d, or 0 for %d", c.MaxBytes, mostContextBytes, DefaultContextBytes)
-		}
-		g.contexts = &contexts{ContextCodec: c, journal: &g.journal}
-		return nil
-	}
-}
-
 // contexts carries contexts between processes. A nil contexts carries nothing.
 type contexts struct {
 	ContextCodec
@@ -246,3 +222,52 @@ func (c *contexts) decode(bare context.Context, text string) (ctx context.Contex
 type valueless struct{ context.Context }
 
 func (valueless) Value(any) any { return nil }
+
+// flight is what the callers of a key share who wait for a load.
+type flight = singleflight.Flight[Entry]
+
+// slots bound the runs of the getter at one time: each fills one, but those that run inside
+// of another's. A nil slots is no bound.
+type slots chan struct{}
+
+// full reports whether a load that begins now, with ctx, has to wait for a slot.
+func (s slots) full(ctx context.Context) bool {
+	return s != nil && len(s) == cap(s) && nestingOf(ctx) != InSlot
+}
+
+// acquire waits for a slot, and reports whether c has got one. If a load that has a slot waits
+// for c, c runs without.
+func (s slots) acquire(c *inLoad) (acquired bool, err error) {
+	if s == nil {
+		return false, nil
+	}
+	if nestingOf(c.Context) == InSlot {
+		c.slot = true
+		return false, nil
+	}
+	select {
+	case s <- struct{}{}:
+		c.slot = true
+		return true, nil
+	default:
+	}
+	select {
+	case s <- struct{}{}:
+		c.slot = true
+		return true, nil
+	case <-c.of.Urged(c.flights...):
+		c.slot = true
+		return false, nil
+	case <-c.Done():
+		return false, fmt.Errorf("%w (%d), and none ended in time: %w", errBusy, cap(s), c.Err())
+	}
+}
+
+func (s slots) release(acquired bool) {
+	if acquired {
+		<-s
+	}
+}
+
+// errBusy stands for the error of an origin that has as much to do as it may.
+var errBusy = errors.New("as many loads are running as the group allows")

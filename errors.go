@@ -68,23 +68,6 @@ const (
 	MissingGroup = peer.MissingGroup
 )
 
-// checkKey returns an error if key cannot be a key of the group. Only what is
-// about to be loaded need be checked: nothing else is ever cached.
-func (g *Group) checkKey(key string) error {
-	switch {
-	case key == "":
-		return g.keyError(key, fmt.Errorf("%w: an empty key, want 1 to %d bytes", ErrKeySize, g.maxKey))
-	case len(key) > g.maxKey:
-		return g.keyError(key, fmt.Errorf("%w: want 1 to %d bytes", ErrKeySize, g.maxKey))
-	}
-	return nil
-}
-
-// keyError says which group and key an error is about.
-func (g *Group) keyError(key string, err error) error {
-	return fmt.Errorf("peercache: group %q, key %s: %w", g.name, quote.Key(key), err)
-}
-
 // InvalidationError says that a Remove, a Set or a Clear has not reached everybody.
 type InvalidationError struct {
 	Group   string

@@ -93,3 +93,7 @@ func isNil(g Getter) bool {
 	}
 	return false
 }
+
+// mostAtOnce is how many keys of one GetMulti are loaded here, or asked of one
+// peer that takes them one by one, at the same time.
+const mostAtOnce = 32

@@ -23,6 +23,8 @@ type Group struct {
 	loader    // values from the getter
 	fetcher   // values from other peers
 
+	refreshes refreshQueue // values that are loaded again in the background
+
 	valueLimited bool               // WithMaxValueBytes was given
 	errorText    func(error) string // see WithErrorText; may be nil
 	snapshot     *snapshotFile      // nil without a WithSnapshot
@@ -85,7 +87,7 @@ func (g *Group) init(cacheBytes int64, opts []GroupOption) (err error) {
 	if err := g.times.check(); err != nil {
 		return err
 	}
-	g.peers, g.standIn = topologyOf(g.picker), g.times.standIn
+	g.peers, g.standIn, g.pullTime = topologyOf(g.picker), g.times.standIn, min(g.loadTimeout/4, mostPull)
 	if err := g.checkSnapshot(); err != nil {
 		return err
 	}
@@ -182,13 +184,19 @@ func (g *Group) fill(ctx context.Context, key string) (e Entry, err error) {
 	return e, nil
 }
 
-// drain returns when no load and no fetch is in progress, or ctx has ended.
-func (g *Group) drain(ctx context.Context) error {
-	if err := g.fetches.Drain(ctx); err != nil {
-		return err
+// warnOfOptions warns of options that only look wrong, and says what would be right. Those that
+// contradict each other are refused: lifetimes.check, checkSnapshot.
+func (g *Group) warnOfOptions(cacheBytes int64) {
+	if !g.logs(slog.LevelWarn) {
+		return
 	}
-	if err := g.past.Drain(ctx); err != nil {
-		return err
+	warn := func(format string, args ...any) {
+		g.log.LogAttrs(context.Background(), slog.LevelWarn, "an option looks wrong", slog.String("group", g.name), slog.String("why", fmt.Sprintf(format, args...)))
 	}
-	return g.loads.Drain(ctx)
+	if most := cacheBytes / 4; g.valueLimited && int64(g.maxValue) > most {
+		warn("WithMaxValueBytes(%d) in a cache of %d bytes: a value of more than %d is answered, but not kept: want a larger cache, or a lower limit", g.maxValue, cacheBytes, most)
+	}
+	if g.peerTimeout > 0 && g.peerTimeout < g.loadTimeout {
+		warn("WithPeerTimeout(%v) is shorter than WithLoadTimeout(%v): a slow load is taken for a peer that is gone, and the key is loaded twice: want it longer, or left out", g.peerTimeout, g.loadTimeout)
+	}
 }

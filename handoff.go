@@ -47,7 +47,7 @@ func (g *Group) pullAllFromPreviousOwners(ctx context.Context, keys []string, go
 // pull gets key from a peer that had it before, if it is cached there.
 func (g *Group) pull(ctx context.Context, key string, from Peer) (Entry, bool) {
 	asked := clock.Now()
-	ctx, cancel := context.WithTimeout(ctx, min(g.loadTimeout/4, mostPull))
+	ctx, cancel := context.WithTimeout(ctx, g.pullTime)
 	defer cancel()
 	a, err := from.Get(ctx, Query{Group: g.name, Key: key, CachedOnly: true, MaxBytes: g.maxValue})
 	if err != nil || a.TTL < 0 || len(a.Value) > g.maxValue {
@@ -259,4 +259,15 @@ func (c *changedKeys) bit(key string) (word *atomic.Uint64, mask uint64) {
 func (c *changedKeys) has(key string) bool {
 	word, mask := c.bit(key)
 	return word.Load()&mask != 0
+}
+
+// addOwn puts an entry into the main cache. If the view has changed since its rank was
+// looked at, viewChanged may have looked through the cache before it came, and nothing
+// would limit its time: it leaves again.
+func (g *Group) addOwn(key string, e Entry, tainted func() bool) bool {
+	kept := g.addMain(key, e, tainted)
+	if kept && e.Lease == 0 && g.rank(key) != asOwner {
+		g.main.Remove(key)
+	}
+	return kept
 }

@@ -251,31 +251,6 @@ func (r *round) tell(ctx context.Context, c Change, keys map[Peer][]string, endl
 	all.Wait()
 }
 
-// tellPeer tells a peer of a change. It tries again until the peer has heard, its values have
-// ended, or patience has. A zero until means that they do not end: then it tries once.
-func tellPeer(ctx, patience context.Context, p Peer, c Change, until clock.Instant) ([]Holder, error) {
-	if until != 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Duration(until-clock.Now()))
-		defer cancel()
-	}
-	for {
-		held, err := p.Change(ctx, c)
-		switch {
-		case err == nil:
-			return held, nil
-		case until != 0 && clock.Now() >= until:
-			return nil, nil
-		case until == 0, !peer.Unreachable(err) && ctx.Err() == nil:
-			return nil, err
-		}
-		clock.Pause(patience, min(clock.Jitter(clock.RetryAfter), time.Duration(until-clock.Now())))
-		if patience.Err() != nil {
-			return nil, err
-		}
-	}
-}
-
 // end returns when the values of all pending peers have ended by themselves, and reports
 // whether they do. With no pending peers that is at once.
 func (r *round) end() (last time.Time, ends bool) {

@@ -7,16 +7,14 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"slices"
-	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/singleflight"
 )
-
-// flight is what the callers of a key share who wait for a load.
-type flight = singleflight.Flight[Entry]
 
 // loader runs the getter.
 type loader struct {
@@ -31,12 +29,14 @@ type loader struct {
 	loads singleflight.Group[Entry]
 	past  singleflight.Group[Entry]
 
-	slots     slots // see WithMaxLoads
-	refreshes refreshQueue
+	slots slots // see WithMaxLoads
 
 	counts  loadCounts
 	journal *journal
 }
+
+// loadCounts are the counts of the loader.
+type loadCounts struct{ loads, loadErrors, notFound, refreshes atomic.Int64 }
 
 // makeLoader sets what follows from the options.
 func (l *loader) makeLoader(standIn time.Duration, j *journal) {
@@ -143,17 +143,6 @@ func (g *Group) keep(key string, e Entry, began clock.Instant, f *flight) Entry 
 	return e
 }
 
-// addOwn puts an entry into the main cache. If the view has changed since its rank was
-// looked at, viewChanged may have looked through the cache before it came, and nothing
-// would limit its time: it leaves again.
-func (g *Group) addOwn(key string, e Entry, tainted func() bool) bool {
-	kept := g.addMain(key, e, tainted)
-	if kept && e.Lease == 0 && g.rank(key) != asOwner {
-		g.main.Remove(key)
-	}
-	return kept
-}
-
 // loadPast loads key and keeps nothing. It is for a process that may not hear of changes
 // of the key, such as one that has lapsed: it shares only loads that began after the given
 // turn, which was taken after the caller asked.
@@ -237,93 +226,163 @@ func (l *loader) countLoads(start clock.Instant, returned bool, keys []string, e
 	}
 }
 
-// startRefresh loads key again in the background, unless it is being loaded. If later is not
-// nil, it leaves that to startDue.
-func (g *Group) startRefresh(ctx context.Context, key string, later *due) {
-	key = strings.Clone(key)
-	if later != nil {
-		later.keys = append(later.keys, key)
-		return
-	}
-	if f := g.loads.Start(key); f != nil {
-		g.loader.counts.refreshes.Add(1)
-		g.loads.Go(outside(ctx), f, func(ctx context.Context, f *flight) (Entry, error) { return g.reload(ctx, key, f) })
-	}
-}
-
-// refreshBatch loads keys again, except those that are being loaded, or have been meanwhile.
-func (g *Group) refreshBatch(b refreshBatch) {
-	keys := slices.DeleteFunc(b.keys, func(key string) bool {
-		_, v := g.own(key)
-		return v == miss || v == fresh
-	})
-	flights, places := g.loads.StartAll(keys)
-	if len(flights) == 0 {
-		return
-	}
-	for i, place := range places {
-		keys[i] = keys[place]
-	}
-	keys = keys[:len(places)]
-	g.loader.counts.refreshes.Add(int64(len(keys)))
-	var over sync.WaitGroup
-	over.Go(func() { // which a getter may end
-		if getter, ok := g.getter.(BatchGetter); ok && len(keys) > 1 {
-			g.loads.RunAll(b.ctx, flights, func(ctx context.Context) ([]Entry, []error) {
-				return g.loadBatch(ctx, getter, keys, flights)
-			})
-			return
+// loadAll loads keys here and calls got with the place of each.
+func (g *Group) loadAll(ctx context.Context, keys []string, got func(i int, e Entry, err error)) {
+	if err := ctx.Err(); err != nil { // as with Get, nothing begins
+		for i := range keys {
+			got(i, Entry{}, err)
 		}
-		// It is one: see refreshQueue.add.
-		g.loads.Run(b.ctx, flights[0], g.loads.CancelAbandoned, func(ctx context.Context, f *flight) (Entry, error) {
-			return g.reload(ctx, keys[0], f)
+		return
+	}
+	if getter, ok := g.getter.(BatchGetter); ok && len(keys) > 1 && !g.lapsed() {
+		g.loadBatches(ctx, getter, keys, got)
+		return
+	}
+	places := make(map[string][]int) // of a key that is given twice, both
+	for i, key := range keys {
+		places[key] = append(places[key], i)
+	}
+	var loads errgroup.Group
+	loads.SetLimit(mostAtOnce)
+	for key, places := range places {
+		if err := ctx.Err(); err != nil { // and a goroutine each would take its time
+			for _, i := range places {
+				got(i, Entry{}, err)
+			}
+			continue
+		}
+		loads.Go(func() error {
+			e, err := g.load(ctx, key)
+			for _, i := range places {
+				got(i, e, err)
+			}
+			return nil
 		})
+	}
+	loads.Wait()
+}
+
+// mostInBatch is how many keys a BatchGetter gets in one call.
+const mostInBatch = 1000
+
+// loadBatches calls the getter for many keys at a time, except those that are being loaded
+// already.
+func (g *Group) loadBatches(ctx context.Context, getter BatchGetter, keys []string, got func(i int, e Entry, err error)) {
+	flights, first := g.loads.JoinAll(keys)
+	var newKeys []string
+	var newFlights []*flight
+	for i, f := range flights {
+		key := keys[i]
+		if !first[i] {
+			continue
+		}
+		if e, v := g.own(key); v != miss { // again: see loadMissed
+			g.countStale(v)
+			if e.Missing {
+				g.loads.End(f, Entry{}, remembered(e))
+			} else {
+				g.loads.End(f, e, nil)
+			}
+			continue
+		}
+		newKeys, newFlights = append(newKeys, key), append(newFlights, f)
+	}
+	for from := 0; from < len(newKeys); from += mostInBatch {
+		to := min(from+mostInBatch, len(newKeys))
+		keys, flights := newKeys[from:to:to], newFlights[from:to]
+		g.loads.GoAll(ctx, flights, func(ctx context.Context) ([]Entry, []error) {
+			return g.loadBatch(ctx, getter, keys, flights)
+		})
+	}
+	for i, f := range flights {
+		e, err := await(ctx, &g.loads, f)
+		e, err = g.orExpired(ctx, keys[i], e, err)
+		got(i, e, err)
+	}
+}
+
+// loadBatch does what reload does, for the keys of one batch.
+func (g *Group) loadBatch(ctx context.Context, getter BatchGetter, keys []string, flights []*flight) ([]Entry, []error) {
+	began := clock.Now()
+	entries, errs := make([]Entry, len(keys)), make([]error, len(keys))
+	if err := g.settle(ctx); err != nil {
+		for i := range errs {
+			errs[i] = err
+		}
+		return entries, errs
+	}
+	here := make([]bool, len(keys))
+	g.pullAllFromPreviousOwners(ctx, keys, func(i int, e Entry) {
+		entries[i], here[i] = g.keep(keys[i], e, began, flights[i]), true
 	})
-	over.Wait()
+	var again errgroup.Group
+	again.SetLimit(mostAtOnce)
+	var rest []string
+	var places []int
+	busy := g.slots.full(ctx)
+	for i, key := range keys {
+		switch {
+		case here[i]:
+		case flights[i].Tainted(): // see reload
+			again.Go(func() error {
+				entries[i], errs[i] = g.load(ctx, key)
+				return nil
+			})
+		default:
+			if busy { // see reload
+				if entries[i], here[i] = g.serveExpired(key); here[i] {
+					continue
+				}
+			}
+			rest, places = append(rest, key), append(places, i)
+		}
+	}
+	if len(rest) > 0 {
+		loaded, failed := g.runBatchGetter(&inLoad{Context: ctx, of: &g.loads, flights: flights}, getter, rest, &g.caches)
+		for j, i := range places {
+			entries[i], errs[i] = g.conclude(keys[i], loaded[j], failed[j], began, flights[i])
+		}
+	}
+	again.Wait()
+	return entries, errs
 }
 
-// slots bound the runs of the getter at one time: each fills one, but those that run inside
-// of another's. A nil slots is no bound.
-type slots chan struct{}
+// runBatchGetter calls the user's getter when there is a slot for it, and checks that it keeps
+// its contract. c makes entries of what the getter returns.
+func (l *loader) runBatchGetter(ctx *inLoad, getter BatchGetter, keys []string, c *caches) ([]Entry, []error) {
+	entries, errs := make([]Entry, len(keys)), make([]error, len(keys))
+	acquired, err := l.slots.acquire(ctx)
+	if err != nil {
+		for i := range errs {
+			errs[i] = err
+		}
+		return entries, errs
+	}
+	defer l.slots.release(acquired)
+	start, returned := clock.Now(), false
+	l.counts.loads.Add(int64(len(keys)))
+	defer func() { l.countLoads(start, returned, keys, errs) }()
 
-// errBusy stands for the error of an origin that has as much to do as it may.
-var errBusy = errors.New("as many loads are running as the group allows")
-
-// full reports whether a load that begins now, with ctx, has to wait for a slot.
-func (s slots) full(ctx context.Context) bool {
-	return s != nil && len(s) == cap(s) && nestingOf(ctx) != InSlot
-}
-
-// acquire waits for a slot, and reports whether c has got one. If a load that has a slot waits
-// for c, c runs without.
-func (s slots) acquire(c *inLoad) (acquired bool, err error) {
-	if s == nil {
-		return false, nil
+	items, err := getter.GetBatch(l.contexts.forGetter(ctx), slices.Clone(keys))
+	returned = true
+	partial, ok := errors.AsType[BatchError](err)
+	switch {
+	case ok && len(partial) != len(keys):
+		err = fmt.Errorf("the getter returned a BatchError of %d for %d keys, want one each: %w", len(partial), len(keys), err)
+	case ok:
+		copy(errs, partial)
+		err = nil
 	}
-	if nestingOf(c.Context) == InSlot {
-		c.slot = true
-		return false, nil
+	if err == nil && len(items) != len(keys) {
+		err = fmt.Errorf("the getter returned %d items for %d keys, want one each", len(items), len(keys))
 	}
-	select {
-	case s <- struct{}{}:
-		c.slot = true
-		return true, nil
-	default:
+	for i := range keys {
+		if err != nil {
+			errs[i] = err
+		}
+		if errs[i] == nil {
+			entries[i], errs[i] = c.loaded(items[i])
+		}
 	}
-	select {
-	case s <- struct{}{}:
-		c.slot = true
-		return true, nil
-	case <-c.of.Urged(c.flights...):
-		c.slot = true
-		return false, nil
-	case <-c.Done():
-		return false, fmt.Errorf("%w (%d), and none ended in time: %w", errBusy, cap(s), c.Err())
-	}
-}
-
-func (s slots) release(acquired bool) {
-	if acquired {
-		<-s
-	}
+	return entries, errs
 }

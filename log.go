@@ -75,19 +75,6 @@ func (j *journal) panicked(callback, key string, r any) {
 	}
 }
 
-// evicted calls the user's function of WithOnEvict.
-func (g *Group) evicted(key string, e Entry, r Reason) {
-	if e.Missing {
-		return
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			g.panicked("the function of WithOnEvict", key, p)
-		}
-	}()
-	g.onEvict(key, e.View, r)
-}
-
 // orError calls f, which calls a callback, and makes an error of its panic.
 func orError(callback string, f func() error) (err error) {
 	defer func() {

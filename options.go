@@ -1,7 +1,6 @@
 package peercache
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -264,6 +263,31 @@ func WithMaxValueBytes(n int) GroupOption {
 	}
 }
 
+// WithContextCodec carries the values that c encodes from the context of a Get to the
+// context of the getter, in this process and in that of the key's owner. The getter sees
+// these values and no others. Without the option it sees the values of a caller in its own
+// process, and none of a caller elsewhere. All peers should have the same codec.
+//
+// Callers who ask for a key at the same time share one load: the getter sees the context of
+// the first, and all get its value. So whatever the value depends on belongs in the key. If
+// Encode or Decode panics, nothing travels, and Stats.Panics counts it. Nothing travels to
+// golang/groupcache's peers.
+func WithContextCodec(c ContextCodec) GroupOption {
+	return func(g *Group) error {
+		if c.Encode == nil || c.Decode == nil {
+			return fmt.Errorf("WithContextCodec: want both Encode and Decode")
+		}
+		if c.MaxBytes == 0 {
+			c.MaxBytes = DefaultContextBytes
+		}
+		if c.MaxBytes < 0 || c.MaxBytes > mostContextBytes {
+			return fmt.Errorf("WithContextCodec: MaxBytes of %d: want 1 to %d, or 0 for %d", c.MaxBytes, mostContextBytes, DefaultContextBytes)
+		}
+		g.contexts = &contexts{ContextCodec: c, journal: &g.journal}
+		return nil
+	}
+}
+
 // WithLogger makes the group log, at level
 //
 //   - error: the getter or another callback panicked;
@@ -369,21 +393,4 @@ type SnapshotOption func(*snapshotFile)
 // fsGroup, which set the mode so. What all users can write is never accepted.
 func SnapshotTrustsGroup() SnapshotOption {
 	return func(s *snapshotFile) { s.trust.Group = true }
-}
-
-// warnOfOptions warns of options that only look wrong, and says what would be right. Those that
-// contradict each other are refused: lifetimes.check, checkSnapshot.
-func (g *Group) warnOfOptions(cacheBytes int64) {
-	if !g.logs(slog.LevelWarn) {
-		return
-	}
-	warn := func(format string, args ...any) {
-		g.log.LogAttrs(context.Background(), slog.LevelWarn, "an option looks wrong", slog.String("group", g.name), slog.String("why", fmt.Sprintf(format, args...)))
-	}
-	if most := cacheBytes / 4; g.valueLimited && int64(g.maxValue) > most {
-		warn("WithMaxValueBytes(%d) in a cache of %d bytes: a value of more than %d is answered, but not kept: want a larger cache, or a lower limit", g.maxValue, cacheBytes, most)
-	}
-	if g.peerTimeout > 0 && g.peerTimeout < g.loadTimeout {
-		warn("WithPeerTimeout(%v) is shorter than WithLoadTimeout(%v): a slow load is taken for a peer that is gone, and the key is loaded twice: want it longer, or left out", g.peerTimeout, g.loadTimeout)
-	}
 }

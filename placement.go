@@ -58,6 +58,7 @@ type placement struct {
 
 	consistent bool // see WithConsistency
 	standIn    time.Duration
+	pullTime   time.Duration // for which a load waits for the previous owner
 	// changed is nil before the first change of a key in a view that is new.
 	changed atomic.Pointer[changedKeys]
 	planted failpoint.Bug
@@ -96,7 +97,7 @@ func (p *placement) settle(ctx context.Context) error { return p.peers.Settled(c
 // recordChange records a change for those who restart.
 func (p *placement) recordChange(c *Change) {
 	if p.home != nil {
-		p.home.NoteChange(c)
+		p.home.RecordChange(c)
 	}
 }
 
@@ -146,7 +147,7 @@ func (p *placement) rank(key string) rank {
 // time of a stand-in: as a rule the views soon agree. If they do not, it keeps values for a
 // time, so that the origin is not asked for each Get.
 func (p *placement) disputed(key string, owner bool) (r rank, disputed bool) {
-	since := p.peers.Doubtful()
+	since := p.peers.DisputedSince()
 	if since == 0 {
 		return 0, false
 	}
@@ -174,9 +175,9 @@ type topology interface {
 	Settled(ctx context.Context) error
 	// Agreement returns how far the peers agree now.
 	Agreement() cluster.Agreement
-	// Doubtful returns since when a peer has been known to have another view. Zero means
+	// DisputedSince returns since when a peer has been known to have another view. Zero means
 	// that none has.
-	Doubtful() clock.Instant
+	DisputedSince() clock.Instant
 	// Reconcile asks a peer that had another view which it has now, and returns what the
 	// difference is, for people to read; empty, if there is none or it is not known.
 	Reconcile(ctx context.Context, name string) (difference string)
@@ -218,7 +219,7 @@ func (o overridden) Peers() []Peer               { return o.picker.Peers() }
 type agreeing struct{}
 
 func (agreeing) Settled(context.Context) error                              { return nil }
-func (agreeing) Doubtful() clock.Instant                                    { return 0 }
+func (agreeing) DisputedSince() clock.Instant                               { return 0 }
 func (agreeing) Reconcile(context.Context, string) string                   { return "" }
 func (agreeing) Lapsed() bool                                               { return false }
 func (agreeing) Before(string) (Peer, clock.Instant)                        { return nil, 0 }

@@ -112,6 +112,9 @@ func (p *Pool) Register(g *Group) error {
 	})
 }
 
+// knowsChanges implements snapshotHost.
+func (p *Pool) knowsChanges() bool { return p.made() && !p.stateless }
+
 // accepts returns an error if g cannot be beside the groups that there are.
 func (p *Pool) accepts(g *Group) error {
 	for name, other := range *p.groups.Load() {
@@ -124,9 +127,6 @@ func (p *Pool) accepts(g *Group) error {
 	}
 	return nil
 }
-
-// group returns the group of a name, or nil.
-func (p *Pool) group(name string) *Group { return (*p.groups.Load())[name] }
 
 // Pick implements PeerPicker.
 func (p *Pool) Pick(key string, n int) Peer { return p.cluster.Pick(key, n) }

@@ -149,3 +149,6 @@ func (p *Pool) largestValue() (n int64) {
 	}
 	return n
 }
+
+// group returns the group of a name, or nil.
+func (p *Pool) group(name string) *Group { return (*p.groups.Load())[name] }

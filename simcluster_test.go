@@ -156,3 +156,13 @@ func slowly(d time.Duration) func(context.Context, string) ([]byte, error) {
 		}
 	}
 }
+
+// sleep reports whether ctx has ended before.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return false
+	case <-ctx.Done():
+		return true
+	}
+}

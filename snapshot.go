@@ -146,11 +146,20 @@ func (g *Group) checkSnapshot() error {
 	if g.consistent {
 		return errors.New("WithSnapshot and WithConsistency: want one of them: the other one begins with empty caches")
 	}
-	p := poolOf(g.picker)
-	if !p.made() || p.stateless {
+	var pool snapshotHost = poolOf(g.picker)
+	if !pool.knowsChanges() {
 		return errors.New("WithSnapshot: the group's peers cannot say what they changed while this process was down: want an HTTPPool that NewHTTPPool made without WithGroupcacheCompat, or no peers")
 	}
-	return p.accepts(g) // Register looks again, but then the file is taken
+	return pool.accepts(g) // Register looks again, but then the file is taken
+}
+
+// snapshotHost is what a snapshot needs of the pool of its group.
+type snapshotHost interface {
+	// knowsChanges reports whether the peers can say what was changed while this process was
+	// down.
+	knowsChanges() bool
+	// accepts returns an error if the group cannot be beside those that the pool has.
+	accepts(g *Group) error
 }
 
 // claimSnapshot takes the file away, so that nobody uses it twice, and looks whether it is one

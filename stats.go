@@ -1,10 +1,6 @@
 package peercache
 
-import (
-	"sync/atomic"
-
-	"github.com/peercache/peercache/peer"
-)
+import "github.com/peercache/peercache/peer"
 
 // Histogram counts durations.
 type Histogram = peer.Histogram
@@ -37,19 +33,6 @@ type Stats struct {
 	Main CacheStats // values that were loaded here: of keys this process owns, as a rule
 	Hot  CacheStats // copies of values that other peers own
 }
-
-// The counts of the parts of a group, from which Stats is read with their hits.
-type (
-	cacheCounts struct {
-		misses       atomic.Int64 // Gets that no cache here answered
-		servedMisses atomic.Int64 // peers' requests that the main cache did not answer
-		staleHits    atomic.Int64
-		handovers    atomic.Int64
-		restored     atomic.Int64
-	}
-	loadCounts  struct{ loads, loadErrors, notFound, refreshes atomic.Int64 }
-	fetchCounts struct{ renewals, peerLoads, peerErrors atomic.Int64 }
-)
 
 // Stats returns the group's figures. They are read one after the other while
 // the group goes on, so that sums may be off by what happens meanwhile.

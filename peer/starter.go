@@ -21,8 +21,8 @@ type Starter interface {
 
 // Request is a request to a Starter. It belongs to the Starter until all answers have come.
 type Request struct {
-	// Query is what is asked for each key. Its Key is empty. Its Digest is empty if there are several
-	// keys.
+	// Query is what is asked for each key. Its Key is empty. If there are several keys, its Digest is
+	// empty and CachedOnly is false.
 	Query
 	Keys []string
 	// Digests has the Query.Digest of each key if there are several keys, or is nil.

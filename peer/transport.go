@@ -34,7 +34,8 @@ type Transport interface {
 // A Conn asks one peer. Its methods are called concurrently, and return when ctx ends.
 //
 // An error that is, or wraps, a *PeerError says that the peer could not be reached, or that another
-// process answered in its place. Every other error, except ctx's, is the peer's answer.
+// process answered in its place. Every other error, except ctx's, is the peer's answer. When ctx has
+// ended, the error of Get is ctx's and no *PeerError: the peer has not failed.
 type Conn interface {
 	// Get asks for one key. The Value in the Answer belongs to the caller. The Answer counts even
 	// with an error that is the peer's answer: see Item.TTL and Answer.Noted.

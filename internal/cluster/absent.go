@@ -9,12 +9,14 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// A process that leaves says so to its peers, which take it out of their views at once. It stays
-// listed: the next process at its address is back in the view as soon as it says something, and
-// this process may not have heard of that yet. So an absent member is still told of changes. As a
-// rule its process has ended, and nothing listens at its address: that counts as told.
+// A process that leaves says so to its peers, which take it out of their views at once. It
+// stays listed: the next process at its address is back in the view as soon as it says
+// something, and this process may not have heard of that yet. So an absent member is still told
+// of changes. As a rule its process has ended, and nothing listens at its address: that counts
+// as told.
 
-// pollEvery is how often an absent member is asked whether it is back. As a rule it says so before.
+// pollEvery is how often an absent member is asked whether it is back. As a rule it says so
+// before.
 const pollEvery = 2 * time.Second
 
 // absentMember is a listed peer that is not in the view, because its process has said that it
@@ -39,9 +41,9 @@ func (c *Cluster) markAbsent(name string, process uint32) {
 	c.background.Go(func() { a.poll(ctx) })
 }
 
-// markPresent puts an absent peer into the view again, because a process at its address has said
-// something. The process that leaves does not come back, but what it said before may arrive late.
-// A process of 0 is not known, and is another one.
+// markPresent puts an absent peer into the view again, because a process at its address has
+// said something. The process that leaves does not come back, but what it said before may
+// arrive late. A process of 0 is not known, and is another one.
 func (c *Cluster) markPresent(name string, process uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -10,14 +10,15 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// A Remove that has told the owners of a key is complete only if all peers take the same ones for
-// the owners. So each process knows which of its peers have its view: every request and every
-// answer between them has a peer state, with the number of the sender's view. A peer with another
-// view is a dissenter, and the view is disputed as long as there is one. Each change of what is
-// known begins an epoch, so that a Remove sees what has changed while it told the owners.
+// A Remove that has told the owners of a key is complete only if all peers take the same ones
+// for the owners. So each process knows which of its peers have its view: every request and
+// every answer between them has a peer state, with the number of the sender's view. A peer with
+// another view is a dissenter, and the view is disputed as long as there is one. Each change of
+// what is known begins an epoch, so that a Remove sees what has changed while it told the
+// owners.
 //
-// Only facts count: what a peer has answered to this process, and what came with a proof. Everything
-// else is a hint, see hint.go.
+// Only facts count: what a peer has answered to this process, and what came with a proof.
+// Everything else is a hint, see hint.go.
 
 // viewAgreement is what this process knows of the views of its peers, by their names.
 type viewAgreement struct {
@@ -145,8 +146,8 @@ func (c *Cluster) observeLeaving(name string, s *peerState) {
 	c.checkAbsent(s.Absent)
 }
 
-// compareView records whether a peer of the view has this view. anew says that the peer is another
-// process, or has begun to have its view. The caller holds c.agreement.mu.
+// compareView records whether a peer of the view has this view. anew says that the peer is
+// another process, or has begun to have its view. The caller holds c.agreement.mu.
 func (c *Cluster) compareView(v *view, m *Member, s *peerState, anew bool) {
 	a, name := &c.agreement, m.name
 	was, dissented := a.dissent[name]
@@ -176,16 +177,16 @@ func (c *Cluster) compareView(v *view, m *Member, s *peerState, anew bool) {
 	}
 }
 
-// isOutdated reports whether a peer has said something with a higher sequence number. Answers and
-// announcements overtake each other: what a peer answered before its view changed may arrive after
-// it has announced the new one. The caller holds a.mu.
+// isOutdated reports whether a peer has said something with a higher sequence number. Answers
+// and announcements overtake each other: what a peer answered before its view changed may
+// arrive after it has announced the new one. The caller holds a.mu.
 func (a *viewAgreement) isOutdated(name string, s sequence) bool {
 	last := a.observed[name]
 	return s.process != 0 && s.process == last.process && s.number < last.number
 }
 
-// record keeps a peer state as the last one. It reports whether the peer is another process, or has
-// begun to have its view, since the one before. The caller holds a.mu.
+// record keeps a peer state as the last one. It reports whether the peer is another process, or
+// has begun to have its view, since the one before. The caller holds a.mu.
 func (a *viewAgreement) record(name string, s *peerState) (anew bool) {
 	last, known := a.observed[name]
 	same := known && last.process == s.Process
@@ -254,15 +255,16 @@ func (c *Cluster) Agreement() Agreement {
 	return now
 }
 
-// Changing reports whether peers that are not among the Candidates of the view may have values as
-// if they were. They have them for no longer than a stand-in's time d after the last change.
+// Changing reports whether peers that are not among the Candidates of the view may have values
+// as if they were. They have them for no longer than a stand-in's time d after the last change.
 func (a *Agreement) Changing(d time.Duration) bool {
 	return a.Since != 0 && clock.Now() < a.Since.Plus(d)
 }
 
-// Confirmed reports whether a peer is known to have the view. Another one may take itself for the
-// owner of any key.
+// Confirmed reports whether a peer is known to have the view. Another one may take itself for
+// the owner of any key.
 func (a *Agreement) Confirmed(p peer.Peer) bool { return a.agreed == nil || a.agreed[p.Name()] }
 
-// Doubtful returns since when a peer has been known to have another view. Zero means that none has.
-func (c *Cluster) Doubtful() clock.Instant { return clock.Instant(c.agreement.disputed.Load()) }
+// DisputedSince returns since when there has been a dissenter all the time. Zero means that
+// there is none.
+func (c *Cluster) DisputedSince() clock.Instant { return clock.Instant(c.agreement.disputed.Load()) }

@@ -9,9 +9,8 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// What a Remove was told of the peers' agreement does not change under it when more peers
-// are heard, and to hear of a view that a peer is known to have costs no memory, however
-// many peers there are.
+// An Agreement does not change when more peers are observed. To observe a view that a peer is
+// known to have costs no memory, however many peers there are.
 func TestP8AgreementIsASnapshot(t *testing.T) {
 	const peers = 1000
 	c := newFake(t, "http://self", new(fakeNet), nil)
@@ -31,26 +30,26 @@ func TestP8AgreementIsASnapshot(t *testing.T) {
 	}
 	for i, state := range snapshots {
 		if len(state.agreed) != i {
-			t.Fatalf("when %d of the peers had been heard, %d had agreed", i, len(state.agreed))
+			t.Fatalf("when %d of the peers had been observed, %d had agreed", i, len(state.agreed))
 		}
 	}
 	if state := c.Agreement(); !state.Confirmed(view.named[names[peers]]) || state.Epoch != snapshots[0].Epoch {
-		t.Errorf("the last peer is not heard, or that it agrees is taken for a change of the view")
+		t.Errorf("the last peer is not observed, or that it agrees counts as a change of the view")
 	}
 	if n := testing.AllocsPerRun(100, func() { c.observe(names[1], &peerState{State: saying(0, 0, view.id)}) }); n != 0 {
-		t.Errorf("%v allocations to hear what is known, want none", n)
+		t.Errorf("%v allocations to observe what is known, want none", n)
 	}
 }
 
-// What a peer answered before its view changed, and what it has announced since, may come in
-// the other order. Then what was announced stands.
+// What a peer answered before its view changed may arrive after its announcement of the new
+// view. Then the announcement counts.
 func TestP8LateAnswerIsNoDissent(t *testing.T) {
-	c, self, name := unheardPair(t)
+	c, self, name := silentPair(t)
 	c.background.Wait()
 	view, other := c.view.Load().id, viewID([]string{self, name, "http://third"})
 	for _, step := range []struct {
 		what    string
-		said    peerState
+		state   peerState
 		dissent bool
 	}{
 		{"another view", peerState{State: saying(1, 1, other), announced: true}, true},
@@ -62,7 +61,7 @@ func TestP8LateAnswerIsNoDissent(t *testing.T) {
 		{"another one, by an earlier version", peerState{State: saying(0, 0, other)}, true},
 		{"this view, by an earlier version", peerState{State: saying(0, 0, view)}, false},
 	} {
-		c.observe(name, &step.said)
+		c.observe(name, &step.state)
 		if got := c.Agreement().Dissenter != ""; got != step.dissent {
 			t.Errorf("%s: the peer dissents: %v, want %v", step.what, got, step.dissent)
 		}
@@ -75,10 +74,10 @@ func TestP8LateAnswerIsNoDissent(t *testing.T) {
 	}
 }
 
-// What a peer said before it left may come after, or at the same time. It stays out of the
-// view, until another process says something at its address.
-func TestLateWordOfWhoHasLeft(t *testing.T) {
-	c, _, name := unheardPair(t)
+// What a peer said before it left may arrive later, or at the same time. The peer stays absent,
+// until another process says something at its address.
+func TestLateStateOfAnAbsentPeer(t *testing.T) {
+	c, _, name := silentPair(t)
 	defer shutdown(t.Context(), c)
 	for process := range uint32(500) {
 		before, leaving := saying(process+1, 1, 1), saying(process+1, 2, 1)
@@ -99,27 +98,27 @@ func TestLateWordOfWhoHasLeft(t *testing.T) {
 	}
 }
 
-// Names of no peers, however many a message has, hold up nobody who wants to change the
+// A state that names absent processes which are not members does not wait for a change of the
 // view.
-func TestP10AbsentStrangers(t *testing.T) {
-	c, self, other := unheardPair(t)
+func TestP10AbsentNonMembers(t *testing.T) {
+	c, self, other := silentPair(t)
 	defer shutdown(t.Context(), c)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	heard := make(chan struct{})
+	observed := make(chan struct{})
 	go func() {
-		defer close(heard)
-		c.observe(other, &peerState{State: peer.State{View: 1, Absent: []string{"", self, "http://stranger"}}})
+		defer close(observed)
+		c.observe(other, &peerState{State: peer.State{View: 1, Absent: []string{"", self, "http://not-a-member"}}})
 	}()
 	select {
-	case <-heard:
+	case <-observed:
 	case <-time.After(5 * time.Second):
 		t.Error("it waits for the lock of the view")
 	}
 }
 
-// unheardPair makes a cluster that has one peer, which cannot be reached.
-func unheardPair(t *testing.T) (c *Cluster, self, name string) {
+// silentPair makes a cluster that has one peer, which cannot be reached.
+func silentPair(t *testing.T) (c *Cluster, self, name string) {
 	t.Helper()
 	self, name = "http://self", "http://peer"
 	c = newFake(t, self, new(fakeNet), nil)
@@ -129,7 +128,7 @@ func unheardPair(t *testing.T) (c *Cluster, self, name string) {
 	return c, self, name
 }
 
-// saying returns what a process says of itself when it says something for the n-th time.
+// saying returns the state of a process with the sequence number n.
 func saying(process uint32, n, view uint64) peer.State {
 	return peer.State{Process: process, Number: n, View: view}
 }

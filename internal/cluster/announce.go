@@ -9,9 +9,9 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// A new view is announced to all peers. Their answers say which views they have. Until the peers
-// that can be reached were told, this process caches nothing of what it loads: a peer that does not
-// know of it would not tell it of changes.
+// A new view is announced to all peers. Their answers say which views they have. Until the
+// peers that can be reached were told, this process caches nothing of what it loads: a peer
+// that does not know of it would not tell it of changes.
 
 const (
 	// announceAtOnce is how many peers are told of the view at the same time.
@@ -39,8 +39,8 @@ func (c *Cluster) announce(v *view, announced chan struct{}) {
 	c.own.wait(ctx) // nothing is cached before it is known whose keys these are
 }
 
-// announceTo tells one peer of the view, again if the peer could not confirm it: a process that has
-// just started may not listen yet. A peer that cannot be reached is told once.
+// announceTo tells one peer of the view, again if the peer could not confirm it: a process that
+// has just started may not listen yet. A peer that cannot be reached is told once.
 func (c *Cluster) announceTo(ctx context.Context, p peer.Peer) {
 	for {
 		once, cancel := context.WithTimeout(ctx, c.detectionTime())
@@ -56,8 +56,8 @@ func (c *Cluster) announceTo(ctx context.Context, p peer.Peer) {
 	}
 }
 
-// announceAgain goes on telling the peers that could not confirm what this process said, as long as
-// v is in place. Until they do, they count as dissenters.
+// announceAgain goes on telling the peers that could not confirm what this process said, as
+// long as v is in place. Until they do, they count as dissenters.
 func (c *Cluster) announceAgain(v *view) {
 	for {
 		left := slices.DeleteFunc(slices.Clone(v.others), func(p peer.Peer) bool { return !c.isUnconfirmed(p.Name()) })
@@ -96,8 +96,9 @@ func (c *Cluster) Settled(ctx context.Context) error {
 	}
 }
 
-// Agree waits until the peers that can be reached were told of the view, and none is known to have
-// another one. It waits no longer than that takes as a rule, because the peers may never agree.
+// Agree waits until the peers that can be reached were told of the view, and none is known to
+// have another one. It waits no longer than that takes as a rule, because the peers may never
+// agree.
 func (c *Cluster) Agree(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, c.agreeingTime())
 	defer cancel()

@@ -73,8 +73,8 @@ func groupsID(groups map[string]Group) uint64 {
 	return max(h.Sum64(), 1)
 }
 
-// answerGroups adds the groupsID to an answer, and with names also the names of the groups, as far
-// as they fit.
+// answerGroups adds the groupsID to an answer, and with names also the names of the groups, as
+// far as they fit.
 func (c *Cluster) answerGroups(answer *peer.Changed, names bool) {
 	answer.Groups = c.groupsID.Load()
 	if !names {
@@ -89,8 +89,8 @@ func (c *Cluster) answerGroups(answer *peer.Changed, names bool) {
 	}
 }
 
-// AskedForMissing warns that a peer asks for a group that this process does not have. All peers and
-// all names share one warning. It ignores processes that are not listed.
+// AskedForMissing warns that a peer asks for a group that this process does not have. All peers
+// and all names share one warning. It ignores processes that are not listed.
 func (c *Cluster) AskedForMissing(from, name string) {
 	if c.view.Load().lists(from) {
 		c.problems.degraded(c.self,

@@ -14,10 +14,11 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// A process that starts with a snapshot asks its peers which keys were changed since its departure.
-// So each process records changes in change logs: one for each departure that it has heard of, one
-// for its own, and one since it started. A log is a set of bits, and each key has one of them: a log
-// may say of a key that it was changed though it was not, but never the other way round.
+// A process that starts with a snapshot asks its peers which keys were changed since its
+// departure. So each process records changes in change logs: one for each departure that it has
+// heard of, one for its own, and one since it started. A log is a set of bits, and each key has
+// one of them: a log may say of a key that it was changed though it was not, but never the
+// other way round.
 //
 // Whoever makes a change, or is told of it, records it in all logs before it drops anything.
 
@@ -46,8 +47,8 @@ const (
 	// logBits is on the wire.
 	logBits  = 1 << 16
 	logBytes = logBits / 8
-	// mostLogs is how many logs of departures are kept, and longestLog for how long each. Of one
-	// peer there are logsOfAPeer at most: its next process asks for the last one.
+	// mostLogs is how many logs of departures are kept, and longestLog for how long each. Of
+	// one peer there are logsOfAPeer at most: its next process asks for the last one.
 	mostLogs    = 64
 	logsOfAPeer = 4
 	longestLog  = time.Hour
@@ -126,7 +127,8 @@ func (l *changeLogs) begin(departure uint64, name string) {
 	l.all = append(l.all, &changeLog{departure: departure, peer: name, began: clock.Now()})
 }
 
-// remove removes the i-th log. The log before it takes over its departed peers. The caller holds l.mu.
+// remove removes the i-th log. The log before it takes over its departed peers. The caller
+// holds l.mu.
 func (l *changeLogs) remove(i int) {
 	log := l.all[i]
 	if i > 0 {
@@ -171,13 +173,13 @@ func (l *changeLogs) recordDeparted(peers []string) {
 	l.all[len(l.all)-1].addDeparted(peers)
 }
 
-// complete reports whether a log has all changes of the keys that this process owned in place of the
-// departed one.
+// complete reports whether a log has all changes of the keys that this process owned in place
+// of the departed one.
 //
-// A change is told to the Candidates of its keys. If this process comes first of those that are in
-// the view, then only peers that have left since may have come before it: with fewer of them than
-// Candidates, it was a candidate all the time. A peer that came since, and stayed, comes after it.
-// The caller holds l.mu.
+// A change is told to the Candidates of its keys. If this process comes first of those that are
+// in the view, then only peers that have left since may have come before it: with fewer of them
+// than Candidates, it was a candidate all the time. A peer that came since, and stayed, comes
+// after it. The caller holds l.mu.
 func (l *changeLogs) complete(log *changeLog, inView map[string]bool) bool {
 	gone := make(map[string]bool)
 	for _, later := range l.all[slices.Index(l.all, log):] {
@@ -193,9 +195,9 @@ func (l *changeLogs) complete(log *changeLog, inView map[string]bool) bool {
 	return len(gone) < Candidates
 }
 
-// since returns the bits of the keys that were changed since the first of the departures that is
-// known, else since this process started. nil means that some changes may be missing. known reports
-// whether a departure is known, and unbroken whether everything since was recorded.
+// since returns the bits of the keys that were changed since the first of the departures that
+// is known, else since this process started. nil means that some changes may be missing. known
+// reports whether a departure is known, and unbroken whether everything since was recorded.
 func (l *changeLogs) since(departures []uint64, inView map[string]bool) (changed []byte, known, unbroken bool) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -234,8 +236,8 @@ func (l *changeLogs) forSnapshot() (logs []*pb.ChangeLog) {
 	return logs
 }
 
-// adopt adds the logs in a snapshot of the process before this one. Several snapshots may have the
-// same ones.
+// adopt adds the logs in a snapshot of the process before this one. Several snapshots may have
+// the same ones.
 func (l *changeLogs) adopt(logs []*pb.ChangeLog) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -255,8 +257,8 @@ func (l *changeLogs) adopt(logs []*pb.ChangeLog) {
 	}
 }
 
-// discard removes the logs of the process before this one. With everything, it also removes the logs
-// of departures that began in this process: it may have missed changes.
+// discard removes the logs of the process before this one. With everything, it also removes the
+// logs of departures that began in this process: it may have missed changes.
 func (l *changeLogs) discard(everything bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -60,7 +60,7 @@ func TestChangeLogsAreBounded(t *testing.T) {
 		}
 		changed, known, unbroken = l.since([]uint64{8}, nil)
 		if known || unbroken || !has(changed, "before") || !has(changed, "after") {
-			t.Errorf("of a departure that it has not heard of: known %t, unbroken %t; want all since the start", known, unbroken)
+			t.Errorf("of a departure that it does not know: known %t, unbroken %t; want all since the start", known, unbroken)
 		}
 		time.Sleep(longestLog - 1)
 		if _, known, _ = l.since([]uint64{7}, nil); !known {
@@ -112,7 +112,7 @@ func TestChangeLogsCountWhoLeft(t *testing.T) {
 			}
 			passed.recordDeparted([]string{"d"})
 			if _, known, _ := passed.since([]uint64{7}, nil); known {
-				t.Error("after three have gone it vouches for what happened")
+				t.Error("after three have gone it knows what happened")
 			}
 			if _, known, _ := passed.since([]uint64{7}, map[string]bool{"c": true}); !known {
 				t.Error("one of the three is back, and it knows nothing")
@@ -127,14 +127,14 @@ func TestChangeLogsCountWhoLeft(t *testing.T) {
 		l.recordDeparted([]string{fmt.Sprint(i)})
 	}
 	if changed, known, _ := l.since([]uint64{7}, all); changed != nil || known {
-		t.Error("of more that left than it can count, it vouches for what happened")
+		t.Error("more have left than it can count, and it knows what happened")
 	}
 	if saved := l.forSnapshot(); len(saved) != 0 {
 		t.Errorf("%d such logs are saved", len(saved))
 	}
 }
 
-// What the process before noted is only of use if it is in all files, and they are of one
+// What the process before recorded is only of use if it is in all files, and they are of one
 // departure. It is broken.
 func TestRegainedLogs(t *testing.T) {
 	before := newChangeLogs()
@@ -163,14 +163,14 @@ func TestRegainedLogs(t *testing.T) {
 				t.Errorf("known %t, unbroken %t, the key's bit %t", known, unbroken, has(changed, "key"))
 			}
 			if _, _, unbroken := cluster.logs.since([]uint64{5}, nil); unbroken != (name != "a lapse") {
-				t.Errorf("what it noted itself is unbroken: %t", unbroken)
+				t.Errorf("what it recorded itself is unbroken: %t", unbroken)
 			}
 		})
 	}
 }
 
-// While a process may have been replaced, others may make changes without it: then it
-// vouches for nothing that was before. The time before its first view does not count.
+// While a process has lapsed, others may make changes without it: then it answers with no log
+// from before. The time before its first view does not count.
 func TestChangeLogsOfALapse(t *testing.T) {
 	self := "http://127.0.0.1:1"
 	static, err := discovery.Static(self)
@@ -202,7 +202,7 @@ func TestChangeLogsOfALapse(t *testing.T) {
 	}
 }
 
-// Departures of one peer, however many, do not push out the logs of others.
+// Departures of one peer, however many, do not displace the logs of others.
 func TestChangeLogsOfOnePeer(t *testing.T) {
 	l := newChangeLogs()
 	l.begin(7, "http://a")

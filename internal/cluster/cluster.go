@@ -20,7 +20,8 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// Group is what a cluster needs of a group of this process. Its methods are called concurrently.
+// Group is what a cluster needs of a group of this process. Its methods are called
+// concurrently.
 type Group interface {
 	Name() string
 	// Pick returns the n-th peer for key, as the group sees it.
@@ -32,15 +33,16 @@ type Group interface {
 	// ViewChanged limits how long values are served that this process has not owned since the
 	// view changed at that instant. It returns those that can be handed over.
 	ViewChanged(at clock.Instant) []Moved
-	// ServeChange does what a peer's Change says. It returns the holders of copies that it could
-	// not tell.
+	// ServeChange does what a peer's Change says. It returns the holders of copies that it
+	// could not tell.
 	ServeChange(ctx context.Context, change peer.Change) []peer.Holder
 	// TakeOver asks a peer for a value that it offers, unless there is one here. The peer left
 	// the view at that instant. Zero means that it is in the view.
 	TakeOver(ctx context.Context, key string, from peer.Peer, left clock.Instant)
 	// Drain returns when no load and no fetch is in progress, or ctx has ended.
 	Drain(ctx context.Context) error
-	// HasSnapshot reports whether the group has a WithSnapshot. The methods below are for those.
+	// HasSnapshot reports whether the group has a WithSnapshot. The methods below are for
+	// those.
 	HasSnapshot() bool
 	// Restored returns a channel that is closed when all is restored that may be used.
 	Restored() <-chan struct{}
@@ -50,7 +52,7 @@ type Group interface {
 	OutdateSnapshot() error
 }
 
-// Config is how a cluster behaves. All fields are set, but for Name and Discovery.
+// Config is how a cluster behaves. Name, Filters and Discovery may be empty.
 type Config struct {
 	Name           string // see WithCluster; may be empty
 	Detection      time.Duration
@@ -114,8 +116,8 @@ type Cluster struct {
 	// Nobody holds two of one row. Under these locks no request is sent, and no callback of the
 	// user is called but the handler of the logger, which must not use the pool.
 
-	// mu guards the fields below, up to earlier. It is also held to change view, groups, leaving
-	// and closed, which may be read without it.
+	// mu guards the fields below, up to earlier. It is also held to change view, groups,
+	// leaving and closed, which may be read without it.
 	mu        sync.Mutex
 	leaving   atomic.Bool              // set by Leave first: the view is without this process
 	closed    atomic.Bool              // set by Leave at its end: no Gets are answered, and Set fails
@@ -142,8 +144,8 @@ type Cluster struct {
 	pace       *breaker.Pace // of the attempts to reach peers that are away
 	logs       changeLogs
 	membership *membership // nil: there is no discovery, and Set gives the lists
-	// viewed is closed when Set, or a report of the discovery, has put a view in place that holds
-	// this process.
+	// viewed is closed when Set has given a list, or the discovery a view of which nothing is
+	// wrong.
 	viewed     chan struct{}
 	markViewed func() // closes viewed, once
 	ready      atomic.Bool
@@ -232,11 +234,11 @@ func (c *Cluster) Self() string { return c.self }
 // Closed reports whether Leave has ended: the list does not change any more.
 func (c *Cluster) Closed() bool { return c.closed.Load() }
 
-// NoteChange records a change in the change logs.
-func (c *Cluster) NoteChange(change *peer.Change) { c.logs.record(change) }
+// RecordChange records a change in the change logs.
+func (c *Cluster) RecordChange(change *peer.Change) { c.logs.record(change) }
 
-// Misplaced reports whether another process answers at the address of this one. Then this process
-// hears of no changes, and must cache nothing.
+// Misplaced reports whether another process answers at the address of this one. Then this
+// process hears of no changes, and must cache nothing.
 func (c *Cluster) Misplaced() bool { return c.own.wrong.Load() }
 
 // MisplacedError returns an error if another process answers at the address of this one: its
@@ -257,8 +259,8 @@ func (c *Cluster) OwnProblem() error {
 	return nil
 }
 
-// ProblemOf describes what is wrong with the configuration of a peer. Empty means that nothing is
-// known to be.
+// ProblemOf describes what is wrong with the configuration of a peer. Empty means that nothing
+// is known to be.
 func (c *Cluster) ProblemOf(name string) string {
 	if e := c.problems.of(name, 0); e != nil {
 		return e.Err.Error()

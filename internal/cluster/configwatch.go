@@ -13,9 +13,9 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// configWatch looks for peers that have another list than this process for long, or lack one of its
-// groups. It begins to look when the view changes, or the groups, or what a peer says of itself. It
-// ends when there are no such peers: as a rule it costs nothing.
+// configWatch looks for peers that have another list than this process for long, or lack one of
+// its groups. It begins to look when the view changes, or the groups, or what a peer says of
+// itself. It ends when there are no such peers: as a rule it costs nothing.
 type configWatch struct {
 	cluster *Cluster
 
@@ -90,8 +90,8 @@ func (w *configWatch) stop() {
 	}
 }
 
-// observeGroups records the groupsID that a peer says, and begins to look if it is another one than
-// that of this process.
+// observeGroups records the groupsID that a peer says, and begins to look if it is another one
+// than that of this process.
 func (w *configWatch) observeGroups(name string, id uint64) {
 	w.mu.Lock()
 	changed := w.groups[name] != id && id != 0
@@ -126,8 +126,8 @@ func (w *configWatch) look() {
 	}
 }
 
-// unasked returns the peers that have other groups than this process, and whose names are not known.
-// The caller holds w.mu.
+// unasked returns the peers that have other groups than this process, with names that are not
+// known. The caller holds w.mu.
 func (w *configWatch) unasked() (peers []string) {
 	mine := w.cluster.groupsID.Load()
 	for name, theirs := range w.groups {
@@ -139,8 +139,8 @@ func (w *configWatch) unasked() (peers []string) {
 	return peers
 }
 
-// suspects returns the peers that have to be asked, and for each of them whether it has another list;
-// and which of them may lack groups. It forgets those that have left the view.
+// suspects returns the peers that have to be asked, and for each of them whether it has another
+// list; and which of them may lack groups. It forgets those that have left the view.
 func (w *configWatch) suspects() (others, lacking map[string]bool) {
 	c := w.cluster
 	c.agreement.mu.Lock()
@@ -183,8 +183,8 @@ func (w *configWatch) solve(all map[string]mismatch, name string, kind peer.Conf
 	}
 }
 
-// check asks a peer for its list and its groups, and records what differs. No answer is no problem of
-// the configuration.
+// check asks a peer for its list and its groups, and records what differs. No answer is no
+// problem of the configuration.
 func (w *configWatch) check(name string, differs, lacks bool) {
 	c := w.cluster
 	ctx, cancel := context.WithTimeout(c.life, c.detectionTime())
@@ -201,9 +201,10 @@ func (w *configWatch) check(name string, differs, lacks bool) {
 	w.recordMismatch(w.lacking, name, peer.MissingGroup, "it has no group of the name %s: want the same groups in all processes", missing)
 }
 
-// missingGroups returns the names of the groups that a peer lacks by its answer, as a text. answer is
-// nil if there was none. Then nothing is known of the peer's groups until it says something again.
-// Nor is anything known of the groups of an earlier version, which does not say them.
+// missingGroups returns the names of the groups that a peer lacks by its answer, as a text.
+// answer is nil if there was none. Then nothing is known of the peer's groups until it says
+// something again. Nor is anything known of the groups of an earlier version, which does not
+// say them.
 func (w *configWatch) missingGroups(name string, answer *peer.Changed) string {
 	c := w.cluster
 	mine := c.groupsID.Load() // before the groups themselves: if one is added meanwhile, the peer is asked again
@@ -217,8 +218,8 @@ func (w *configWatch) missingGroups(name string, answer *peer.Changed) string {
 	return quote.Some(quote.All(lacking(slices.Sorted(maps.Keys(*c.groups.Load())), slices.Sorted(slices.Values(answer.GroupNames)))))
 }
 
-// recordMismatch records what differs at a peer, and a problem if it has differed for long. An empty
-// what means that nothing differs.
+// recordMismatch records what differs at a peer, and a problem if it has differed for long. An
+// empty what means that nothing differs.
 func (w *configWatch) recordMismatch(all map[string]mismatch, name string, kind peer.ConfigProblem, format, what string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -238,9 +239,9 @@ func (w *configWatch) recordMismatch(all map[string]mismatch, name string, kind 
 	}
 }
 
-// lackingGroups returns which peers lack groups of this process, as an error; nil, if none does. If
-// that is not known of a peer, a look begins at once. The channel is closed when the error may have
-// changed.
+// lackingGroups returns which peers lack groups of this process, as an error; nil, if none
+// does. If that is not known of a peer, a look begins at once. The channel is closed when the
+// error may have changed.
 func (w *configWatch) lackingGroups() (next <-chan struct{}, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

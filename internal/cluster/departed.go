@@ -9,10 +9,10 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// A member that has left the view is departed. Its connections are kept for a while (closeAfter):
-// it may have values that this process owns now, and it may be back. Longer than that
-// (longestDeparted) it is told of changes, so that those who still ask it see them. That is a best
-// effort: P8 is about the peers of the view, and does not need its answer.
+// A member that has left the view is departed. Its connections are kept for a while
+// (closeAfter): it may have values that this process owns now, and it may be back. Longer than
+// that (longestDeparted) it is told of changes, so that those who still ask it see them. That
+// is a best effort: P8 is about the peers of the view, and does not need its answer.
 //
 //   - What it kept as an owner, nobody of the view asks it for any more, but the new owners of its
 //     keys, which take its values over. These refuse a value of a key that was changed since: they
@@ -35,7 +35,8 @@ const (
 	departedAtOnce = 64
 	// departedRetry is the time until a departed member that could not be told is told again.
 	departedRetry = 10 * time.Second
-	// departedShare is the share of a change's time that departed members may take: one in so many.
+	// departedShare is the share of a change's time that departed members may take: one in so
+	// many.
 	departedShare = 4
 )
 
@@ -45,8 +46,8 @@ type lingering struct {
 	stay context.CancelFunc // ends the wait for closeAfter
 }
 
-// closeLater closes the connections of a member that has left the view, after closeAfter, unless it
-// is back by then. The caller holds c.mu.
+// closeLater closes the connections of a member that has left the view, after closeAfter,
+// unless it is back by then. The caller holds c.mu.
 func (c *Cluster) closeLater(m *Member) {
 	ctx, stay := context.WithCancel(c.life)
 	l := &lingering{m, stay}
@@ -89,8 +90,8 @@ func (c *Cluster) memberFor(name string) *Member {
 	return l.Member
 }
 
-// forgetDeparted forgets a member that left the view so long ago that it is told of no changes any
-// more, and the owners of the view before, if this one has been in place for as long.
+// forgetDeparted forgets a member that left the view so long ago that it is told of no changes
+// any more, and the owners of the view before, if this one has been in place for as long.
 func (c *Cluster) forgetDeparted(m *Member) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -107,9 +108,9 @@ func (c *Cluster) forgetDeparted(m *Member) {
 	}
 }
 
-// TellDeparted tells departed members of a change, for no longer than the detection time in all.
-// The returned func waits for those that have not failed before. Those that have are told again
-// after departedRetry, and nobody waits for them.
+// TellDeparted tells departed members of a change, for no longer than the detection time in
+// all. The returned func waits for those that have not failed before. Those that have are told
+// again after departedRetry, and nobody waits for them.
 func (c *Cluster) TellDeparted(ctx context.Context, peers []peer.Peer, change peer.Change) (wait func()) {
 	var most time.Duration
 	var fresh, failed []*Member
@@ -152,7 +153,8 @@ func (c *Cluster) TellDeparted(ctx context.Context, peers []peer.Peer, change pe
 	return func() { <-told }
 }
 
-// tellEach tells departed members of a change until ctx ends, and records which could not be told.
+// tellEach tells departed members of a change until ctx ends, and records which could not be
+// told.
 func tellEach(ctx context.Context, members []*Member, change peer.Change) {
 	forEach(slices.Values(members), departedAtOnce, func(m *Member) {
 		err := ctx.Err() // the others took all the time
@@ -167,7 +169,8 @@ func tellEach(ctx context.Context, members []*Member, change peer.Change) {
 	})
 }
 
-// retryLater sets when a departed member that could not be told of a change is told of one again.
+// retryLater sets when a departed member that could not be told of a change is told of one
+// again.
 func (m *Member) retryLater() {
 	m.retryAt.Store(int64(clock.Now() + clock.Instant(clock.Jitter(departedRetry))))
 }

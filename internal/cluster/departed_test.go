@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// A peer that leaves and comes back, again and again, is the same Peer with one link, and
-// changes the view no more often than is allowed. When it has gone, nothing of it stays.
+// A peer that leaves and comes back, again and again, is the same Member with one Conn, and
+// changes the view no more often than is allowed. When it has left for good, nothing of it is
+// kept.
 func TestPeerThatComesAndGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		self, name := "http://self", "http://peer"
@@ -30,9 +31,9 @@ func TestPeerThatComesAndGoes(t *testing.T) {
 				views++
 			}
 			if now := v.member(name); now != nil && now != m {
-				t.Fatal("it is another Peer")
+				t.Fatal("it is another Member")
 			}
-			if kept := kept(c); kept.former > 1 || kept.absent > 1 || kept.departed > 1 || kept.logs > 1+logsOfAPeer {
+			if kept := kept(c); kept.lingering > 1 || kept.absent > 1 || kept.departed > 1 || kept.logs > 1+logsOfAPeer {
 				t.Fatalf("of one peer there are %+v", kept)
 			}
 		}
@@ -48,11 +49,11 @@ func TestPeerThatComesAndGoes(t *testing.T) {
 		}
 		time.Sleep(closeAfter + longestClosing)
 		synctest.Wait()
-		if kept := kept(c); kept.former+kept.absent+kept.questions+kept.words > 0 {
+		if kept := kept(c); kept.lingering+kept.absent+kept.questions+kept.states > 0 {
 			t.Errorf("of peers that have gone there are %+v", kept)
 		}
 		if !m.conn.(*fakeConn).closed.Load() || m.inView() {
-			t.Error("its link is not closed")
+			t.Error("its Conn is not closed")
 		}
 		if err := shutdown(t.Context(), c); err != nil {
 			t.Error(err)
@@ -60,16 +61,16 @@ func TestPeerThatComesAndGoes(t *testing.T) {
 	})
 }
 
-// keeping counts what a pool has of its peers.
-type keeping struct{ former, absent, departed, logs, questions, words int }
+// keeping counts what a cluster keeps of its peers.
+type keeping struct{ lingering, absent, departed, logs, questions, states int }
 
 func kept(c *Cluster) (k keeping) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	k.former, k.absent, k.questions = len(c.lingering), len(c.absent), len(c.questions)+len(c.asked)
+	k.lingering, k.absent, k.questions = len(c.lingering), len(c.absent), len(c.questions)+len(c.asked)
 	c.agreement.mu.Lock()
 	defer c.agreement.mu.Unlock()
-	k.departed, k.words = len(c.agreement.departed), len(c.agreement.observed)+len(c.agreement.tokens)
+	k.departed, k.states = len(c.agreement.departed), len(c.agreement.observed)+len(c.agreement.tokens)
 	c.logs.mu.RLock()
 	defer c.logs.mu.RUnlock()
 	k.logs = len(c.logs.all)

@@ -24,10 +24,11 @@ import (
 //  3. SaveSnapshots, each with the departure record: what the next process at this address has to
 //     know of the end of this one, to use them.
 //
-// What others change from 3 on need not touch the snapshots. A Remove that returns nil has told this
-// process while it lived, or its caller knew of the departure. Then it has told all peers, twice: the
-// second time after this process was found to be gone, and by then the witnesses had begun their
-// logs. A change that this process makes itself removes the snapshots (OutdateSnapshots).
+// What others change from 3 on need not touch the snapshots. A Remove that returns nil has told
+// this process while it lived, or its caller knew of the departure. Then it has told all peers,
+// twice: the second time after this process was found to be gone, and by then the witnesses had
+// begun their logs. A change that this process makes itself removes the snapshots
+// (OutdateSnapshots).
 
 // ownDeparture is the departure of this process.
 type ownDeparture struct {
@@ -60,8 +61,8 @@ func (c *Cluster) Leave(ctx context.Context) error {
 	return err
 }
 
-// leaveView takes this process out of its own view, as the peers do with theirs. It waits until the
-// values are handed over, for half of the time that ctx has.
+// leaveView takes this process out of its own view, as the peers do with theirs. It waits until
+// the values are handed over, for half of the time that ctx has.
 func (c *Cluster) leaveView(ctx context.Context) {
 	if c.stateless { // they cannot be told
 		return
@@ -126,8 +127,8 @@ func (c *Cluster) departureRecord() *pb.Farewell {
 	return f
 }
 
-// SaveSnapshots saves the groups that have a WithSnapshot. It is called when the peers know of the
-// departure, and nothing is loaded any more.
+// SaveSnapshots saves the groups that have a WithSnapshot. It is called when the peers know of
+// the departure, and nothing is loaded any more.
 func (c *Cluster) SaveSnapshots() error {
 	if c.stateless {
 		return nil
@@ -147,8 +148,8 @@ func (c *Cluster) SaveSnapshots() error {
 	return errors.Join(errs...)
 }
 
-// OutdateSnapshots removes the snapshots, because this process has made a change that they lack.
-// With an error the change is not complete.
+// OutdateSnapshots removes the snapshots, because this process has made a change that they
+// lack. With an error the change is not complete.
 func (c *Cluster) OutdateSnapshots() error {
 	if !c.leaving.Load() { // none is written before
 		return nil
@@ -160,8 +161,8 @@ func (c *Cluster) OutdateSnapshots() error {
 	return errors.Join(errs...)
 }
 
-// Regain adopts the departure record of the process before this one. It is called for each group
-// with a WithSnapshot. f is nil if the group has no record.
+// Regain adopts the departure record of the process before this one. It is called for each
+// group with a WithSnapshot. f is nil if the group has no record.
 func (c *Cluster) Regain(departure uint64, f *pb.Farewell) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -175,8 +176,8 @@ func (c *Cluster) Regain(departure uint64, f *pb.Farewell) {
 	}
 }
 
-// Drain returns when the groups load and fetch nothing, the connections are closed, and nothing is
-// done in the background, or when ctx has ended.
+// Drain returns when the groups load and fetch nothing, the connections are closed, and nothing
+// is done in the background, or when ctx has ended.
 func (c *Cluster) Drain(ctx context.Context) error {
 	for _, g := range *c.groups.Load() {
 		if err := g.Drain(ctx); err != nil {
@@ -197,8 +198,8 @@ func (c *Cluster) Drain(ctx context.Context) error {
 	}
 }
 
-// CloseConns closes the connections to the peers, when what is in flight on them is answered, or
-// ctx has ended. The peers can still be told of changes.
+// CloseConns closes the connections to the peers, when what is in flight on them is answered,
+// or ctx has ended. The peers can still be told of changes.
 func (c *Cluster) CloseConns(ctx context.Context) {
 	var all sync.WaitGroup // not the background's: another Shutdown may be waiting for that
 	for _, m := range c.view.Load().named {

@@ -10,16 +10,16 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// Reconcile asks a peer with another view which one it has now, and observes the answer. It describes
-// the difference. Empty means that there is none, or that it is not known.
+// Reconcile asks a peer with another view which one it has now, and observes the answer. It
+// describes the difference. Empty means that there is none, or that it is not known.
 func (c *Cluster) Reconcile(ctx context.Context, name string) (difference string) {
 	difference, _ = c.askDifference(ctx, name)
 	return difference
 }
 
-// askDifference asks a peer for its view, and describes what its list has that this process's list has
-// not, and the other way round. The text is empty if the views are the same. It is empty, and changed
-// is nil, if the peer is not in the view or does not answer.
+// askDifference asks a peer for its view, and describes what its list has that this process's
+// list has not, and the other way round. The text is empty if the views are the same. It is
+// empty, and changed is nil, if the peer is not in the view or does not answer.
 func (c *Cluster) askDifference(ctx context.Context, name string) (difference string, changed *peer.Changed) {
 	m := c.view.Load().member(name)
 	if m == nil {
@@ -43,14 +43,14 @@ func (c *Cluster) differenceTo(answer *peer.Changed) string {
 		return fmt.Sprintf("its list has %s, with the number %x, and this one's %d, with the number %x",
 			sizeOf(answer.Size), answer.State.View, len(mine), v.id)
 	}
-	var said []string
+	var texts []string
 	if more := lacking(theirs, mine); len(more) > 0 {
-		said = append(said, quote.Some(more)+quote.IsOrAre(more)+"in its list and not in this one's")
+		texts = append(texts, quote.Some(more)+quote.IsOrAre(more)+"in its list and not in this one's")
 	}
 	if more := lacking(mine, theirs); len(more) > 0 {
-		said = append(said, quote.Some(more)+quote.IsOrAre(more)+"in this one's list and not in its")
+		texts = append(texts, quote.Some(more)+quote.IsOrAre(more)+"in this one's list and not in its")
 	}
-	return strings.Join(said, "; ")
+	return strings.Join(texts, "; ")
 }
 
 // members returns the names of all in the view, in order. self is the name of this process.

@@ -15,11 +15,12 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// With a discovery, Join runs it, and each view that it reports becomes the list (receive). This
-// process is always in its own list, also if it is not in the report. But then it has lapsed, as it
-// has before the first report, after the last, and while its registration has run out: its peers may
-// have a view without it, and make changes that it does not hear of. A group that is consistent
-// caches nothing meanwhile. When the lapse is over, the view is made anew (endLapse).
+// With a discovery, Join runs it, and each view that it reports becomes the list (receive).
+// This process is always in its own list, also if it is not in the report. But then it has
+// lapsed, as it has before the first report, after the last, and while its registration has run
+// out: its peers may have a view without it, and make changes that it does not hear of. A group
+// that is consistent caches nothing meanwhile. When the lapse is over, the view is made anew
+// (endLapse).
 
 // mostWarnings is how many names of one report are warned of, one by one.
 const mostWarnings = 16
@@ -55,12 +56,12 @@ func newMembership(c *Cluster, d discovery.Discovery) *membership {
 	return m
 }
 
-// Lapsed reports whether the peers may have a view without this process. Without a discovery it is
-// false: nobody is replaced then.
+// Lapsed reports whether the peers may have a view without this process. Without a discovery it
+// is false: nobody is replaced then.
 func (c *Cluster) Lapsed() bool { return c.membership != nil && c.membership.lapsed.Load() }
 
-// Join runs the discovery, and returns when there is a view with this process which the peers that
-// can be reached have, or when ctx has ended. See Pool.Join.
+// Join runs the discovery, and returns when there is a view with this process which the peers
+// that can be reached have, or when ctx has ended. See Pool.Join.
 func (c *Cluster) Join(ctx context.Context) error {
 	if c.membership == nil {
 		return errors.New("peercache: Join of a pool without a discovery: want a WithDiscovery, or Set")
@@ -123,8 +124,8 @@ func (m *membership) run(ctx context.Context) {
 	m.cluster.log.Error("no more views come, the last one stands", "err", err)
 }
 
-// leave ends Run, and waits until it has withdrawn the registration, or ctx has ended. Join fails
-// afterwards. A nil membership has nothing to withdraw.
+// leave ends Run, and waits until it has withdrawn the registration, or ctx has ended. Join
+// fails afterwards. A nil membership has nothing to withdraw.
 func (m *membership) leave(ctx context.Context) error {
 	if m == nil {
 		return nil
@@ -145,8 +146,8 @@ func (m *membership) leave(ctx context.Context) error {
 	}
 }
 
-// receive is what Run reports to. It warns of what is wrong with a report, if that was not so with
-// the one before.
+// receive is what Run reports to. It warns of what is wrong with a report, if that was not so
+// with the one before.
 func (m *membership) receive(v discovery.View) {
 	lapsed := v.Lapsed || !slices.Contains(v.Peers, m.cluster.self)
 	back := m.lapsed.Load() && !lapsed
@@ -176,8 +177,8 @@ func (m *membership) receive(v discovery.View) {
 	}
 }
 
-// endLapse ends the lapse, after the view was made anew. Others may have removed meanwhile what the
-// consistent groups cached before.
+// endLapse ends the lapse, after the view was made anew. Others may have removed meanwhile what
+// the consistent groups cached before.
 //
 // The order matters, because Gets go on:
 //

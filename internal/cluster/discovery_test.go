@@ -72,7 +72,7 @@ func newJoining(t *testing.T, change func(*Config)) *joining {
 	return j
 }
 
-// join tells the pool a view with this process while Join waits.
+// join reports a view with this process while Join waits.
 func (j *joining) join(t *testing.T, peers ...string) {
 	t.Helper()
 	go func() { j.told.views <- discovery.View{Peers: peers} }()

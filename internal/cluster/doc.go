@@ -3,11 +3,12 @@
 // is cached as a Group.
 //
 // Begin with cluster.go (what a Cluster is made of, and in which order its locks are taken) and
-// view.go (a view and its ring). Names come from Set or from discovery.go; members.go checks them.
-// agreement.go, announce.go and hint.go keep the views of all processes the same; answer.go is the
-// answering side. absent.go, departed.go, departure.go and handoff.go are for processes that
-// leave, changelog.go and restore.go for those that start again with a snapshot. ready.go,
-// problems.go, ownaddress.go, identity.go, configwatch.go and difference.go find what is wrong.
+// view.go (a view and its ring). Names come from Set or from discovery.go; members.go checks
+// them. agreement.go, announce.go and hint.go keep the views of all processes the same;
+// answer.go is the answering side. absent.go, departed.go, departure.go and handoff.go are for
+// processes that leave, changelog.go and restore.go for those that start again with a snapshot.
+// ready.go, problems.go, ownaddress.go, identity.go, configwatch.go and difference.go find what
+// is wrong.
 //
 // Twelve words:
 //

@@ -39,8 +39,8 @@ func (n *fakeNet) Dial(_ peer.Local, name string) peer.Conn {
 	return &fakeConn{net: n, name: name}
 }
 
-// dialled returns the names of all that there is, or was, a Conn to. This process itself does not
-// count.
+// dialled returns the names of all that there is, or was, a Conn to. This process itself does
+// not count.
 func (n *fakeNet) dialled() map[string]bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -106,7 +106,8 @@ func (g *fakeGroup) Restored() <-chan struct{}                                  
 func (g *fakeGroup) Save(uint64, func() ([]byte, error)) error                  { return nil }
 func (g *fakeGroup) OutdateSnapshot() error                                     { return nil }
 
-// fakeConfig is one of a pool with its default options, and no limits that a test reaches.
+// fakeConfig returns a Config with the default options of a pool, and no limits that a test
+// reaches.
 func fakeConfig() Config {
 	return Config{
 		Detection: 500 * time.Millisecond, MaxPeers: 4096, MaxUnproven: 64, ViewChangeRate: 1 << 20,
@@ -124,7 +125,8 @@ func fakeConfig() Config {
 	}
 }
 
-// newFake makes a cluster over net with a fakeConfig that change has changed; change may be nil.
+// newFake makes a cluster over net with a fakeConfig that change has changed; change may be
+// nil.
 func newFake(t *testing.T, self string, net *fakeNet, change func(*Config)) *Cluster {
 	t.Helper()
 	cfg := fakeConfig()

@@ -6,7 +6,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// forEach calls f for each of all, limit times at once at most, and returns when all calls have.
+// forEach calls f for each of all, limit times at once at most, and returns when all calls
+// have.
 func forEach[T any](all iter.Seq[T], limit int, f func(T)) {
 	var calls errgroup.Group
 	calls.SetLimit(limit)

@@ -14,13 +14,14 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// A change of the view makes other peers the owners of some keys that are cached here; of all, if
-// this process is leaving. Then this process offers the keys to the new owners, and these ask for
-// the values, as a process asks a previous owner on a miss. So a peer is warm before it is asked, and
-// the values of a process that leaves are not lost. The values that are worth most come first.
+// A change of the view makes other peers the owners of some keys that are cached here; of all,
+// if this process is leaving. Then this process offers the keys to the new owners, and these
+// ask for the values, as a process asks a previous owner on a miss. So a peer is warm before it
+// is asked, and the values of a process that leaves are not lost. The values that are worth
+// most come first.
 //
-// A newcomer is not ready before its peers have offered all (peer.State.Offering): endOffers tells it
-// when this process has.
+// A newcomer is not ready before its peers have offered all (peer.State.Offering): endOffers
+// tells it when this process has.
 
 const (
 	// keysInOffer and bytesInOffer bound what one offer names: keys, and bytes of their values.
@@ -55,8 +56,8 @@ type offeredValue struct {
 	owner *Member
 }
 
-// handOver offers the values whose keys have moved with a view to their new owners. Then it closes
-// v.handedOver.
+// handOver offers the values whose keys have moved with a view to their new owners. Then it
+// closes v.handedOver.
 func (c *Cluster) handOver(v *view) {
 	defer c.endOffers(v)
 	defer close(v.handedOver)
@@ -87,9 +88,9 @@ func (c *Cluster) handOver(v *view) {
 	}
 }
 
-// offerAll offers values, those first that are worth most, up to the bytes that WithHandover allows.
-// It returns how many it offered. untold are the owners, still in the view, that could not be told of
-// all their values, and why.
+// offerAll offers values, those first that are worth most, up to the bytes that WithHandover
+// allows. It returns how many it offered. untold are the owners, still in the view, that could
+// not be told of all their values, and why.
 func (c *Cluster) offerAll(ctx context.Context, all []offeredValue) (offered int, untold map[string]error) {
 	slices.SortStableFunc(all, func(a, b offeredValue) int { return cmp.Compare(b.Worth, a.Worth) })
 	type recipient struct {
@@ -135,7 +136,8 @@ func (c *Cluster) offerTo(ctx context.Context, owner *Member, g Group, values []
 	return offered, nil
 }
 
-// nextOffer returns how many of the values the next offer names. Their keys fit into one request.
+// nextOffer returns how many of the values the next offer names. Their keys fit into one
+// request.
 func nextOffer(values []offeredValue) (n int) {
 	for bytes, keys := int64(0), 0; n < min(len(values), keysInOffer); n++ {
 		bytes += values[n].Bytes
@@ -147,7 +149,8 @@ func nextOffer(values []offeredValue) (n int) {
 	return n
 }
 
-// offer offers those of the values that the peer still owns, and returns when it has taken them over.
+// offer offers those of the values that the peer still owns, and returns when it has taken them
+// over.
 func (m *Member) offer(ctx context.Context, g Group, values []offeredValue) error {
 	change := peer.Change{Group: g.Name()}
 	for _, v := range values {
@@ -180,8 +183,8 @@ func (c *Cluster) endOffers(v *view) {
 	})
 }
 
-// retry calls tell until it reaches the peer, for retryFor at most: a process that has just started
-// may not listen yet.
+// retry calls tell until it reaches the peer, for retryFor at most: a process that has just
+// started may not listen yet.
 func retry(ctx context.Context, tell func() error) error {
 	for until := clock.Now().Plus(retryFor); ; {
 		err := tell()
@@ -205,8 +208,8 @@ func (v *view) mayOffer(name string) bool {
 	}
 }
 
-// takeOver asks a peer for the values that it offers. A process that is not a peer, and was none
-// lately, is ignored.
+// takeOver asks a peer for the values that it offers. A process that is not a peer, and was
+// none lately, is ignored.
 func (c *Cluster) takeOver(ctx context.Context, g Group, from string, keys []string) {
 	m, left := c.findPeer(from)
 	if m == nil {

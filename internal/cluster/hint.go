@@ -12,16 +12,17 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// Anybody can send a request in a peer's name. So the peer state in a request is a hint, unless it
-// comes with a proof. A hint changes nothing:
+// Anybody can send a request in a peer's name. So the peer state in a request is a hint, unless
+// it comes with a proof. A hint changes nothing:
 //
 //   - If it says what is known already, nothing is done.
 //   - Else this process asks the peer itself, at its address, and observes the answer. The sender of
 //     the hint is answered when that is over, and told if the hint was not confirmed
 //     (peer.Changed.Unheard): it must not believe that its state was observed.
 //
-// A proof is a token that this process sends to the peer's address with each request, and nowhere
-// else. Peers that have sent each other requests have their tokens, so that as a rule nobody asks.
+// A proof is a token that this process sends to the peer's address with each request, and
+// nowhere else. Peers that have sent each other requests have their tokens, so that as a rule
+// nobody asks.
 
 const (
 	// questionEvery is the shortest time between two questions to one peer.
@@ -38,7 +39,8 @@ type token struct {
 	process uint32 // the process that has sent a proof with it; 0: none has
 }
 
-// token returns what a peer has to send as a proof. It is always the same, and nobody can guess it.
+// token returns what a peer has to send as a proof. It is always the same, and nobody can guess
+// it.
 func (c *Cluster) token(name string) uint64 {
 	sum := sha256.Sum256(append(c.secret[:len(c.secret):len(c.secret)], name...))
 	return max(binary.LittleEndian.Uint64(sum[:]), 1)
@@ -55,9 +57,9 @@ func (c *Cluster) proofFor(name string) uint64 {
 // sender: it has the token, and no other process was observed there since. A process that ends
 // while the next one runs at its address already is not proven.
 //
-// It also keeps the token in the request. A token without a proof does not replace one that has come
-// with a proof of the process that answers there. So a forged one changes nothing among peers that
-// have sent each other proofs.
+// It also keeps the token in the request. A token without a proof does not replace one that has
+// come with a proof of the process that answers there. So a forged one changes nothing among
+// peers that have sent each other proofs.
 func (c *Cluster) proven(from string, change *peer.Change) bool {
 	v := c.view.Load()
 	if !v.lists(from) {
@@ -79,9 +81,9 @@ func (c *Cluster) proven(from string, change *peer.Change) bool {
 	return proven
 }
 
-// observeRequest observes the peer state in a request if it is proven, else asks the sender about
-// it. It reports whether the state is confirmed, and whether the request may wait for others. The
-// caller calls done when the request is answered.
+// observeRequest observes the peer state in a request if it is proven, else asks the sender
+// about it. It reports whether the state is confirmed, and whether the request may wait for
+// others. The caller calls done when the request is answered.
 func (c *Cluster) observeRequest(ctx context.Context, from string, change *peer.Change, proven bool) (confirmed, waits bool, done func()) {
 	s := &peerState{State: change.State, announced: change.Announced}
 	s.Began = 0
@@ -98,9 +100,9 @@ func (c *Cluster) observeRequest(ctx context.Context, from string, change *peer.
 	return c.checkHint(ctx, from, s, waits), waits, done
 }
 
-// checkHint asks a peer about itself if s says something new. It waits for the answer if it may. It
-// reports whether the hint is confirmed: the peer is the process that s names, and all that it says
-// was observed.
+// checkHint asks a peer about itself if s says something new. It waits for the answer if it
+// may. It reports whether the hint is confirmed: the peer is the process that s names, and all
+// that it says was observed.
 func (c *Cluster) checkHint(ctx context.Context, name string, s *peerState, waits bool) bool {
 	v := c.view.Load()
 	if s.View == 0 || name == c.self || !v.lists(name) {
@@ -151,8 +153,8 @@ type question struct {
 	process  uint32 // likewise; the process that has answered
 }
 
-// startQuestion returns the question to a peer that is in progress, and whether it was sent already,
-// or begins one. nil means that this process has left.
+// startQuestion returns the question to a peer that is in progress, and whether it was sent
+// already, or begins one. nil means that this process has left.
 func (c *Cluster) startQuestion(name string, hint *peerState, absent bool) (q *question, sent bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -172,8 +174,8 @@ func (c *Cluster) startQuestion(name string, hint *peerState, absent bool) (q *q
 	return q, q.sent
 }
 
-// sendQuestion asks a peer for its state, and observes the answer. The request says nothing of this
-// process: else the peer would have to ask back.
+// sendQuestion asks a peer for its state, and observes the answer. The request says nothing of
+// this process: else the peer would have to ask back.
 func (c *Cluster) sendQuestion(name string, q *question) {
 	defer close(q.answered)
 	clock.Pause(c.life, c.questionDelay(name))
@@ -185,7 +187,8 @@ func (c *Cluster) sendQuestion(name string, q *question) {
 		}
 	}
 	if err == nil {
-		// A connection takes several round trips. A sender that waits for less repeats the hint.
+		// A connection takes several round trips. A sender that waits for less repeats the
+		// hint.
 		ctx, cancel := context.WithTimeout(c.life, c.handshakeTimeout())
 		defer cancel()
 		question := peer.Change{Question: true, Token: c.token(name), Apart: c.anotherProcess(name, q.hint)}
@@ -208,8 +211,8 @@ func (c *Cluster) sendQuestion(name string, q *question) {
 // errNotMember says that a peer is not listed any more.
 var errNotMember = errors.New("it is no peer")
 
-// anotherProcess reports whether a hint comes from another process than the one that was observed
-// last. Then the connections may lead to a process that has ended.
+// anotherProcess reports whether a hint comes from another process than the one that was
+// observed last. Then the connections may lead to a process that has ended.
 func (c *Cluster) anotherProcess(name string, hint *peerState) bool {
 	c.agreement.mu.Lock()
 	defer c.agreement.mu.Unlock()
@@ -228,8 +231,8 @@ func (c *Cluster) questionDelay(name string) time.Duration {
 	return max(0, time.Duration(last+clock.Instant(questionEvery)-clock.Now()))
 }
 
-// memberToAsk returns the member of the view, or the absent one, that a question is sent to now. nil
-// means that it is not listed any more.
+// memberToAsk returns the member of the view, or the absent one, that a question is sent to
+// now. nil means that it is not listed any more.
 func (c *Cluster) memberToAsk(name string, q *question) *Member {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -264,8 +267,8 @@ func (c *Cluster) stateWhenAsked(name string, changed *peer.Changed, hint *peerS
 	return s
 }
 
-// checkAbsent asks those peers of the view that another one names as absent. This process may have
-// missed that they leave.
+// checkAbsent asks those peers of the view that another one names as absent. This process may
+// have missed that they leave.
 func (c *Cluster) checkAbsent(names []string) {
 	for _, name := range names[:min(len(names), mostAbsent)] { // no lock is held
 		if c.Knows(name) {

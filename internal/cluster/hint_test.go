@@ -6,23 +6,23 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// Only what comes with the token that was sent to the peer's address, from the process that
-// was heard there last, is believed.
+// A request is proven by the token that was sent to the peer's address, if it comes from the
+// process that was observed there last.
 func TestProof(t *testing.T) {
-	cluster, self, name := unheardPair(t)
+	cluster, self, name := silentPair(t)
 	defer shutdown(t.Context(), cluster)
 	token, view := cluster.token(name), cluster.view.Load().id
 	if token == 0 || token == cluster.token(self) || token != cluster.token(name) {
 		t.Fatal("the token is not the peer's own")
 	}
-	if other, _, _ := unheardPair(t); other.token(name) == token {
+	if other, _, _ := silentPair(t); other.token(name) == token {
 		t.Fatal("another process has the same token")
 	}
 	for i, c := range []struct {
 		from    string
 		proof   uint64
 		process uint32
-		heard   uint32 // that was heard before; 0: none
+		before  uint32 // the process that was observed before; 0: none
 		want    bool
 	}{
 		{name, token, 1, 1, true},
@@ -31,11 +31,11 @@ func TestProof(t *testing.T) {
 		{name, token + 1, 1, 1, false},
 		{name, 0, 1, 1, false},
 		{self, cluster.token(self), 1, 1, false},
-		{"http://stranger", cluster.token("http://stranger"), 1, 1, false},
+		{"http://not-a-member", cluster.token("http://not-a-member"), 1, 1, false},
 	} {
 		clear(cluster.agreement.observed)
-		if c.heard != 0 {
-			cluster.observe(name, &peerState{State: saying(c.heard, 1, view)})
+		if c.before != 0 {
+			cluster.observe(name, &peerState{State: saying(c.before, 1, view)})
 		}
 		req := &peer.Change{State: saying(c.process, 0, 0), Proof: c.proof, Token: 9}
 		if got := cluster.proven(c.from, req); got != c.want {

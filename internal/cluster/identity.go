@@ -11,17 +11,17 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// Each request and each response says who sends it: its name, its process number, its cluster. So a
-// wrong configuration shows: two processes at one address, two addresses of one process, a process
-// of another cluster.
+// Each request and each response says who sends it: its name, its process number, its cluster.
+// So a wrong configuration shows: two processes at one address, two addresses of one process, a
+// process of another cluster.
 
-// Identity implements peer.Local and peer.Process.
+// Identity returns what this process says of itself with each request and each response.
 func (c *Cluster) Identity() peer.Identity {
 	return peer.Identity{Name: c.self, Process: c.agreement.process, Cluster: c.name}
 }
 
-// Accept implements peer.Process. A request that does not fit this process is a hint that its own
-// address may be wrong: the address is checked.
+// Accept returns the Handler of a request, see peer.Process. A request that does not fit this
+// process is a sign that its own address may be wrong: the address is checked.
 func (c *Cluster) Accept(from peer.Identity, to string) (peer.Handler, error) {
 	switch {
 	case from.Name == "": // golang/groupcache, or a person
@@ -38,11 +38,8 @@ func (c *Cluster) Accept(from peer.Identity, to string) (peer.Handler, error) {
 	return c.handler(from.Name), nil
 }
 
-// Degraded implements peer.Local.
-func (c *Cluster) Degraded(name, what string, err error) { c.problems.degraded(name, what, err) }
-
-// checkIdentity returns an error if the process that has answered is not this peer. The request was
-// sent at that instant.
+// checkIdentity returns an error if the process that has answered is not this peer. The request
+// was sent at that instant.
 func (m *Member) checkIdentity(by peer.Identity, sent clock.Instant) error {
 	c := m.cluster
 	switch {
@@ -79,7 +76,8 @@ func clusterText(name string) string {
 	return "the cluster " + quote.Key(name)
 }
 
-// twoFor is how long two processes count as being at one address after both have answered there.
+// twoFor is how long two processes count as being at one address after both have answered
+// there.
 const twoFor = 10 * time.Second
 
 // answerer is the process that answers at the address of a peer.
@@ -91,11 +89,11 @@ type answerer struct {
 	twoUntil clock.Instant // until then two count as being there
 }
 
-// observe records that a process has answered a request that was sent at that instant. It reports
-// whether the process has just come to the address, and whether two processes are there: a process
-// is still there if it answers a request that was sent after its successor had answered. An answer
-// to a request that was sent before the present process has answered first tells nothing: it may be
-// a late one, of a process that is about to end.
+// observe records that a process has answered a request that was sent at that instant. It
+// reports whether the process has just come to the address, and whether two processes are
+// there: a process is still there if it answers a request that was sent after its successor had
+// answered. An answer to a request that was sent before the present process has answered first
+// tells nothing: it may be a late one, of a process that is about to end.
 func (a *answerer) observe(process uint32, sent clock.Instant) (other uint32, anew, two bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

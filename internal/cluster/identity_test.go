@@ -8,8 +8,8 @@ import (
 	"github.com/peercache/peercache/internal/clock"
 )
 
-// Two processes are at one address if one answers what was asked after the other was heard. A
-// late answer of one that has ended is none of that, in whatever order the answers come.
+// Two processes are at one address if one answers what was asked after the other was observed.
+// A late answer of one that has ended is none of that, in whatever order the answers come.
 func TestTwoProcessesAtOneAddress(t *testing.T) {
 	type answer struct {
 		process uint32

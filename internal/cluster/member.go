@@ -11,8 +11,8 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// Member is another process of the cluster. It is the peer.Peer that groups use: it adds the state of
-// this process to each Change, and observes the state in the answer.
+// Member is another process of the cluster. It is the peer.Peer that groups use: it adds the
+// state of this process to each Change, and observes the state in the answer.
 type Member struct {
 	cluster *Cluster
 	name    string
@@ -33,8 +33,8 @@ func newMember(c *Cluster, name string) *Member {
 	return m
 }
 
-// newDetachedMember returns a Member that takes a connection of its own for each request, and is
-// asked for no keys.
+// newDetachedMember returns a Member that takes a connection of its own for each request, and
+// is asked for no keys.
 func newDetachedMember(c *Cluster, name string) *Member {
 	m := newMember(c, name)
 	m.starter = nil
@@ -86,7 +86,8 @@ func (m *Member) Get(ctx context.Context, q peer.Query) (peer.Answer, error) {
 	return m.conn.Get(ctx, &q)
 }
 
-// Starter returns the Conn of the peer if it is a peer.Starter, and keys may be asked for; else nil.
+// Starter returns the Conn of the peer if it is a peer.Starter, and keys may be asked for; else
+// nil.
 func (m *Member) Starter() peer.Starter {
 	if m.cluster.closed.Load() {
 		return nil
@@ -100,8 +101,8 @@ func (m *Member) Change(ctx context.Context, change peer.Change) ([]peer.Holder,
 	return held, err
 }
 
-// changeInParts sends a Change, in several requests if its keys do not fit into one. It also reports
-// whether the peer is leaving.
+// changeInParts sends a Change, in several requests if its keys do not fit into one. It also
+// reports whether the peer is leaving.
 func (m *Member) changeInParts(ctx context.Context, change peer.Change) (held []peer.Holder, leaving bool, err error) {
 	for keys := change.Keys; ; {
 		var n, size int
@@ -143,9 +144,9 @@ func (m *Member) send(ctx context.Context, change peer.Change) (peer.Changed, er
 	return changed, nil
 }
 
-// checkHolder returns what the peer says of a holder of copies that it could not tell, within bounds:
-// a holder that is no peer here is replaced by the peer itself, and no lease is longer than the
-// longest.
+// checkHolder returns what the peer says of a holder of copies that it could not tell, within
+// bounds: a holder that is no peer here is replaced by the peer itself, and no lease is longer
+// than the longest.
 func (m *Member) checkHolder(h peer.Holder) peer.Holder {
 	held := peer.Holder{Peer: h.Peer, Left: max(0, min(h.Left, lease.Longest)), Reason: quote.Text(h.Reason)}
 	if !m.cluster.IsPeer(held.Peer) {
@@ -155,8 +156,8 @@ func (m *Member) checkHolder(h peer.Holder) peer.Holder {
 	return held
 }
 
-// closeConn closes the connections, when what is in flight on them is answered, or ctx has ended. The
-// peer can still be told of changes.
+// closeConn closes the connections, when what is in flight on them is answered, or ctx has
+// ended. The peer can still be told of changes.
 func (m *Member) closeConn(ctx context.Context) { m.conn.Close(ctx) }
 
 // Conn returns the way to the peer.

@@ -11,8 +11,8 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// Pick returns the n-th peer for key in the ring's order. nil means that it is this process, or that
-// there are no more than n.
+// Pick returns the n-th peer for key in the ring's order. nil means that it is this process, or
+// that there are no more than n.
 func (c *Cluster) Pick(key string, n int) peer.Peer {
 	v := c.view.Load()
 	if n == 0 {
@@ -49,8 +49,8 @@ func (c *Cluster) IsPeer(name string) bool {
 	return m != nil || c.view.Load().isAbsent(name)
 }
 
-// findPeer returns the peer of that name that is in the view, or has departed, and then when it left
-// the view. nil means that there is none.
+// findPeer returns the peer of that name that is in the view, or has departed, and then when it
+// left the view. nil means that there is none.
 func (c *Cluster) findPeer(name string) (m *Member, left clock.Instant) {
 	if m := c.view.Load().member(name); m != nil {
 		return m, 0
@@ -120,8 +120,8 @@ func (c *Cluster) checkPeers(peers []string) error {
 	return nil
 }
 
-// warnOfReach warns, once, if this process and a peer can hardly reach each other, because only one
-// of them has an address of one machine.
+// warnOfReach warns, once, if this process and a peer can hardly reach each other, because only
+// one of them has an address of one machine.
 func (c *Cluster) warnOfReach(peers []string) {
 	own := peerurl.ReachOf(c.self)
 	for _, name := range peers {

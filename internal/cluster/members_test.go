@@ -21,7 +21,7 @@ func manyPeers(n int) []string {
 	return urls
 }
 
-// A view of more peers than a pool is to have is not taken: the last one stands, with one
+// A report of more peers than MaxPeers is refused: the last list stays, with one
 // warning, and nothing is dialled. It costs no memory and no goroutines that stay.
 func TestMostPeersOfAView(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -103,7 +103,7 @@ func TestPeerFilter(t *testing.T) {
 	})
 }
 
-// A stranger in the registry cannot make a process talk to its own machine.
+// Somebody else in the registry cannot make a process talk to its own machine.
 func TestLocalAddressesInAView(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := newJoining(t, nil)
@@ -159,18 +159,18 @@ func TestLoopbackAmongOthers(t *testing.T) {
 				}
 			}
 			shutdown(t.Context(), cluster)
-			synctest.Wait() // it may be said in other goroutines
-			said := 0
+			synctest.Wait() // warnings are logged in other goroutines
+			warnings := 0
 			for line := range strings.Lines(log.String()) {
 				if strings.Contains(line, "address of") || strings.Contains(line, "one of its machine") {
-					said++
+					warnings++
 					if c.says == "" || !strings.Contains(line, c.says) {
 						t.Errorf("%s among %q: %s", c.self, c.peers, line)
 					}
 				}
 			}
-			if want := min(len(c.says), 1); said != want {
-				t.Errorf("%s among %q: %d warnings, want %d", c.self, c.peers, said, want)
+			if want := min(len(c.says), 1); warnings != want {
+				t.Errorf("%s among %q: %d warnings, want %d", c.self, c.peers, warnings, want)
 			}
 		})
 	}

@@ -14,9 +14,9 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// If a self was copied from another process, both would believe that they own the same keys, and
-// neither would hear of the other's changes (P8). So each process looks at its own address: it sends
-// requests there, and checks that it answers them itself.
+// If a self was copied from another process, both would believe that they own the same keys,
+// and neither would hear of the other's changes (P8). So each process looks at its own address:
+// it sends requests there, and checks that it answers them itself.
 
 // ownAddress is what is known of the address by which the peers know this process.
 type ownAddress struct {
@@ -25,8 +25,8 @@ type ownAddress struct {
 
 	looked  chan struct{} // closed when the first look is over
 	reached atomic.Bool   // a peer has sent a request to this address, and it came here
-	// wrong says that another process answers there. This process would not be told to drop what
-	// it caches: so it caches nothing.
+	// wrong says that another process answers there. This process would not be told to drop
+	// what it caches: so it caches nothing.
 	wrong atomic.Bool
 
 	mu      sync.Mutex // guards the fields below
@@ -40,11 +40,11 @@ type ownAddress struct {
 }
 
 const (
-	// ownLooks is how many requests make a look: one, and then the others at the same time. If two
-	// processes share an address, each request may reach another one.
+	// ownLooks is how many requests make a look: one, and then the others at the same time. If
+	// two processes share an address, each request may reach another one.
 	ownLooks = 8
-	// ownLooksAgain is how many requests make a look after another process was found: a look must
-	// not miss it by chance.
+	// ownLooksAgain is how many requests make a look after another process was found: a look
+	// must not miss it by chance.
 	ownLooksAgain = 32
 	// ownLookEvery is the least time between two looks, and the time between them as long as
 	// something is wrong.
@@ -110,9 +110,9 @@ func (o *ownAddress) look(ctx context.Context) {
 	}
 }
 
-// asksMore reports whether a look makes more requests after its first. If nothing answers, they would
-// tell no more. And each may be a line in the log of the server there: of this process's own that has
-// just started, or of one that has TLS where the address has none.
+// asksMore reports whether a look makes more requests after its first. If nothing answers, they
+// would tell no more. And each may be a line in the log of the server there: of this process's
+// own that has just started, or of one that has TLS where the address has none.
 func (o *ownAddress) asksMore(first error) bool {
 	switch {
 	case first == nil:
@@ -134,8 +134,8 @@ func worst(found []error) (first error) {
 	return first
 }
 
-// ask sends one request to the address. The error is a peer.ErrWrongPeer if another process answers,
-// and a peer.ErrNotAPeer if something else does.
+// ask sends one request to the address. The error is a peer.ErrWrongPeer if another process
+// answers, and a peer.ErrNotAPeer if something else does.
 func (o *ownAddress) ask(ctx context.Context) error {
 	switch who, err := o.conn.Ping(ctx); {
 	case err != nil:
@@ -148,8 +148,8 @@ func (o *ownAddress) ask(ctx context.Context) error {
 	return nil
 }
 
-// conclude records what a look has found. It reports whether the groups have to drop all that they
-// cache, because another process was found for the first time.
+// conclude records what a look has found. It reports whether the groups have to drop all that
+// they cache, because another process was found for the first time.
 func (o *ownAddress) conclude(err error) (drop bool) {
 	c := o.cluster
 	o.mu.Lock()
@@ -206,8 +206,8 @@ func (o *ownAddress) conclude(err error) (drop bool) {
 	return drop
 }
 
-// found reports whether this process answers at its address, or was never looked for. The channel is
-// closed when that may have changed.
+// found reports whether this process answers at its address, or was never looked for. The
+// channel is closed when that may have changed.
 func (o *ownAddress) found() (next <-chan struct{}, found bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -230,7 +230,8 @@ func (o *ownAddress) changed() {
 	o.next = make(chan struct{})
 }
 
-// wait returns when the first look is over, or ctx has ended. It does not wait if none has begun.
+// wait returns when the first look is over, or ctx has ended. It does not wait if none has
+// begun.
 func (o *ownAddress) wait(ctx context.Context) {
 	o.mu.Lock()
 	begun := o.last != 0

@@ -17,8 +17,8 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// problems are what is wrong with the configuration at present. Each is warned of when it is found,
-// and again after warnAgain if it is found again.
+// problems are what is wrong with the configuration at present. Each is warned of when it is
+// found, and again after warnAgain if it is found again.
 type problems struct {
 	self  string // the name of this process
 	log   *slog.Logger
@@ -111,7 +111,8 @@ func (p *problems) changed() {
 	p.next = make(chan struct{})
 }
 
-// of returns the problem of a kind that a peer has, or nil. A kind of 0 is the first of any kind.
+// of returns the problem of a kind that a peer has, or nil. A kind of 0 is the first of any
+// kind.
 func (p *problems) of(name string, kind peer.ConfigProblem) *peer.ConfigError {
 	if p.count.Load() == 0 {
 		return nil
@@ -129,9 +130,9 @@ func (p *problems) of(name string, kind peer.ConfigProblem) *peer.ConfigError {
 	return nil
 }
 
-// lasting returns all problems because of which this process is not ready, as one error; nil, if
-// there is none. The channel is closed when that has changed. A missing group is no such problem: in
-// a deploy that brings a group, it is missing everywhere.
+// lasting returns all problems because of which this process is not ready, as one error; nil,
+// if there is none. The channel is closed when that has changed. A missing group is no such
+// problem: in a deploy that brings a group, it is missing everywhere.
 func (p *problems) lasting() (<-chan struct{}, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -13,9 +13,10 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// Ready returns nil when this process is warm: a view is in place, the peers were told of it, nothing
-// lasting is wrong with the configuration, and the values that are handed over, or in snapshots, are
-// here. For values it waits no longer than the handover may take. See Pool.Ready.
+// Ready returns nil when this process is warm: a view is in place, the peers were told of it,
+// nothing lasting is wrong with the configuration, and the values that are handed over, or in
+// snapshots, are here. For values it waits no longer than the handover may take. See
+// Pool.Ready.
 func (c *Cluster) Ready(ctx context.Context) error {
 	for {
 		if c.leaving.Load() || c.closed.Load() {
@@ -42,8 +43,8 @@ func (c *Cluster) Ready(ctx context.Context) error {
 	}
 }
 
-// awaited returns what Ready waits for, as an error; nil, if for nothing. The channel is closed when
-// that may have changed, and Ready asks again after the time most in any case.
+// awaited returns what Ready waits for, as an error; nil, if for nothing. The channel is closed
+// when that may have changed, and Ready asks again after the time most in any case.
 func (c *Cluster) awaited() (next <-chan struct{}, most time.Duration, err error) {
 	select {
 	case <-c.viewed:
@@ -63,7 +64,8 @@ func (c *Cluster) awaited() (next <-chan struct{}, most time.Duration, err error
 	if next, problem := c.problems.lasting(); problem != nil {
 		return next, c.handover.time, problem
 	}
-	// Within this time it is not known yet whether something lasts. If it does, that is a problem.
+	// Within this time it is not known yet whether something lasts. If it does, that is a
+	// problem.
 	undecided := time.Duration(v.since.Plus(max(c.handover.time, differAfter+4*watchEvery)) - clock.Now())
 	atOwn, found := c.own.found()
 	switch {

@@ -15,10 +15,10 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// While a process was down, its peers have changed keys that are in its snapshot (P8). So a snapshot
-// is validated: when the peers have this process's view, it asks them which keys were changed since
-// its departure. Of later changes it is told. A value of the snapshot is used if no answer has the
-// bit of its key (changelog.go), and one of these holds:
+// While a process was down, its peers have changed keys that are in its snapshot (P8). So a
+// snapshot is validated: when the peers have this process's view, it asks them which keys were
+// changed since its departure. Of later changes it is told. A value of the snapshot is used if
+// no answer has the bit of its key (changelog.go), and one of these holds:
 //
 //   - The next peer on the ring, which owned the key meanwhile, has recorded all changes since it
 //     heard of the departure.
@@ -35,8 +35,8 @@ const (
 	logsAtOnce = 4
 )
 
-// Validation is what the peers of a view know of the changes since a departure: it says which values
-// of a snapshot may be used.
+// Validation is what the peers of a view know of the changes since a departure: it says which
+// values of a snapshot may be used.
 type Validation struct {
 	// Departure is the number of the departure.
 	Departure uint64
@@ -56,8 +56,8 @@ var errNotYet = errors.New("not all peers of then are back")
 
 // Restore waits for a view that the peers have, and validates a snapshot. It calls use with the
 // result, again as long as more of the snapshot may be of use then, and for no longer than the
-// handover may take. record is the departure record in the snapshot. The error says why nothing was
-// used, or not all. It is peer.ErrClosed if the process ends.
+// handover may take. record is the departure record in the snapshot. The error says why nothing
+// was used, or not all. It is peer.ErrClosed if the process ends.
 func (c *Cluster) Restore(departure uint64, record *pb.Farewell, use func(*Validation) error) error {
 	select {
 	case <-c.viewed:
@@ -102,8 +102,9 @@ func (c *Cluster) validate(ctx context.Context, v *view, departure uint64, recor
 			ignorant = true
 		}
 	}
-	// If no peer was there then, none has heard of the departure, and peers that have come since
-	// were told of no change before. So only a process that is still alone knows all changes.
+	// If no peer was there then, none has heard of the departure, and peers that have come
+	// since were told of no change before. So only a process that is still alone knows all
+	// changes.
 	ignorant = ignorant || len(record.GetPeers()) == 0 && len(v.others) > 0
 	t.complete = !missing && !ignorant && t.answered == len(v.others)
 	switch {
@@ -157,14 +158,14 @@ func (t *Validation) ask(ctx context.Context, m *Member, since []uint64) {
 // Changed reports whether a key may have been changed since, as some peer says.
 func (t *Validation) Changed(group, key string) bool { return bitOf(t.changed, group, key) }
 
-// Covers reports whether all changes of a key are known. next is the next peer on the ring, which
-// owned the key meanwhile, or nil.
+// Covers reports whether all changes of a key are known. next is the next peer on the ring,
+// which owned the key meanwhile, or nil.
 func (t *Validation) Covers(next peer.Peer) bool {
 	return t.complete || next != nil && t.unbroken[next.Name()]
 }
 
-// answerLog adds to an answer what is known of the changes since one of the departures: nothing,
-// while this process has lapsed.
+// answerLog adds to an answer what is known of the changes since one of the departures:
+// nothing, while this process has lapsed.
 func (c *Cluster) answerLog(departures []uint64, answer *peer.Changed) {
 	if c.Lapsed() {
 		return

@@ -13,10 +13,11 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// The list says who the peers are; the view leaves out those that are leaving. So a view changes
-// when Set or the discovery gives another list (setPeers), when a peer says that it leaves or is
-// back (refreshViewSoon, at a bounded rate), and when this process leaves (refreshView). A new view
-// is announced to the peers, and values are handed over to their new owners.
+// The list says who the peers are; the view leaves out those that are leaving. So a view
+// changes when Set or the discovery gives another list (setPeers), when a peer says that it
+// leaves or is back (refreshViewSoon, at a bounded rate), and when this process leaves
+// (refreshView). A new view is announced to the peers, and values are handed over to their new
+// owners.
 
 // view is a set of peers and the ring over it. It is immutable. The view of a process that is
 // leaving is without that process.
@@ -84,8 +85,8 @@ func (c *Cluster) setPeers(peers []string, anew bool) error {
 	return err
 }
 
-// setList replaces the list, and the view by the one that follows. It reports whether that is the
-// first one, see view.first.
+// setList replaces the list, and the view by the one that follows. It reports whether that is
+// the first one, see view.first.
 func (c *Cluster) setList(peers []string, anew bool) (first bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -115,8 +116,8 @@ func (c *Cluster) present() []string {
 	return present
 }
 
-// absentPeers returns the absent members, and the names of all processes that present leaves out.
-// It forgets absent members that are not listed any more. The caller holds c.mu.
+// absentPeers returns the absent members, and the names of all processes that present leaves
+// out. It forgets absent members that are not listed any more. The caller holds c.mu.
 func (c *Cluster) absentPeers() (absent []peer.Peer, names []string) {
 	for name, a := range c.absent {
 		if !slices.Contains(c.listed, name) {
@@ -133,10 +134,15 @@ func (c *Cluster) absentPeers() (absent []peer.Peer, names []string) {
 }
 
 // setView replaces the view by that of the peers that are present. anew says that this process
-// may have missed changes: then it is treated as one that has just started. The caller holds c.mu.
+// may have missed changes: then it is treated as one that has just started. The caller holds
+// c.mu.
 func (c *Cluster) setView(anew bool) error {
 	peers := c.present()
-	current, old := c.view.Load(), c.view.Load()
+	old := c.view.Load() // nil in New
+	var known map[string]*Member
+	if old != nil {
+		known = old.named
+	}
 	if anew || old != nil && len(old.others) == 0 && old.before == nil {
 		old = nil // the process was alone
 	}
@@ -149,10 +155,6 @@ func (c *Cluster) setView(anew bool) error {
 	ring, err := c.ring(peers)
 	if err != nil {
 		return fmt.Errorf("peercache: %w", err)
-	}
-	var known map[string]*Member
-	if current != nil { // it is, but in New
-		known = current.named
 	}
 	v := c.viewAfter(old, known, peers, ring)
 	var departed []*Member
@@ -173,8 +175,9 @@ func (c *Cluster) setView(anew bool) error {
 	return nil
 }
 
-// viewAfter makes the view of peers that comes after old. old is nil if this process was alone, or
-// is treated as if it had been. Peers that are known stay the same Members. The caller holds c.mu.
+// viewAfter makes the view of peers that comes after old. old is nil if this process was alone,
+// or is treated as if it had been. Peers that are known stay the same Members. The caller holds
+// c.mu.
 func (c *Cluster) viewAfter(old *view, known map[string]*Member, peers []string, ring *consistenthash.Ring) *view {
 	v := &view{
 		ring: ring, peers: make([]peer.Peer, len(peers)), named: make(map[string]*Member, len(peers)), id: viewID(peers),
@@ -215,8 +218,9 @@ func (c *Cluster) viewAfter(old *view, known map[string]*Member, peers []string,
 // cost as long as it takes to see that it is not there.
 const Candidates = 3
 
-// replaceView puts a view in place, and begins an epoch of the agreement in the same step. departed
-// are those that were in the view before. The channel is to be closed when the peers were told.
+// replaceView puts a view in place, and begins an epoch of the agreement in the same step.
+// departed are those that were in the view before. The channel is to be closed when the peers
+// were told.
 func (c *Cluster) replaceView(v *view, departed []*Member) (announced chan struct{}) {
 	a := &c.agreement
 	a.mu.Lock()
@@ -249,8 +253,8 @@ func (c *Cluster) replaceView(v *view, departed []*Member) (announced chan struc
 	return a.announced
 }
 
-// Before returns the peer that owned key in the view before, and when the view changed. nil means
-// that it was this process, or is not known.
+// Before returns the peer that owned key in the view before, and when the view changed. nil
+// means that it was this process, or is not known.
 func (c *Cluster) Before(key string) (peer.Peer, clock.Instant) {
 	v := c.view.Load()
 	if c.stateless {
@@ -301,8 +305,8 @@ func (r *changeRate) reserve() time.Duration {
 	return time.Duration((1 - r.available) / most * float64(time.Second))
 }
 
-// refreshViewSoon does what refreshView does: at once if there were few changes lately, else later,
-// together with other changes. The caller holds c.mu.
+// refreshViewSoon does what refreshView does: at once if there were few changes lately, else
+// later, together with other changes. The caller holds c.mu.
 func (c *Cluster) refreshViewSoon() {
 	if c.viewRate.waiting || c.closed.Load() {
 		return

@@ -27,9 +27,12 @@ var packages = []string{
 	"internal/cluster",
 	".",
 	"cachetest",
+	"peertest",
 	"internal/direct",
 	"internal/owners",
+	"internal/simulation",
 	"internal/house",
+	"internal/simulation",
 	"example/node",
 	"example",
 }
@@ -45,5 +48,40 @@ const (
 	mostLines = 400
 )
 
+// everywhere are the types of the root whose methods stand in several files. Any file may use them,
+// and their fields.
+var everywhere = []string{"Group", "Pool", "HTTPPool", "GroupOption", "PoolOption", "poolOptions"}
+
 // rootFiles are the files of the root, each before those that may use its names.
-var rootFiles = []string{}
+var rootFiles = []string{
+	"byteview.go",
+	"getter.go",
+	"cache.go",
+	"errors.go",
+	"log.go",
+	"freshness.go",
+	"placement.go",
+	"caches.go",
+	"context.go",
+	"handoff.go",
+	"load.go",
+	"ask.go",
+	"apply.go",
+	"fetch.go",
+	"refresh.go",
+	"invalidate.go",
+	"serve.go",
+	"snapshot.go",
+	"change.go",
+	"options.go",
+	"group.go",
+	"multi.go",
+	"stats.go",
+	"httpoptions.go",
+	"pooloptions.go",
+	"poolhandler.go",
+	"pool.go",
+	"httppool.go",
+	"typed.go",
+	"doc.go",
+}

@@ -27,7 +27,7 @@ func TestPackages(t *testing.T) {
 
 // TestRootFiles checks that each file of the root uses only names of files that stand before it.
 func TestRootFiles(t *testing.T) {
-	faults, err := checkFiles(root, rootFiles)
+	faults, err := checkFiles(root, rootFiles, everywhere)
 	report(t, faults, err)
 }
 
@@ -62,8 +62,8 @@ func TestFaultsAreFound(t *testing.T) {
 		"side/side.go":   "package side\n",
 		"other/go.mod":   "module " + module + "/other",
 		"other/other.go": "package other\n",
-		"bottom.go":      "package peercache\n\ntype thing struct{ n int }\n\nfunc (t *thing) useful() { t.work(); helper() }\n",
-		"top.go":         "package peercache\n\nfunc (t *thing) work() { t.useful(); t.n++ }\n\nfunc helper() {}\n",
+		"bottom.go":      "package peercache\n\ntype thing struct{ n int }\n\nfunc (t *thing) useful(e Every) { t.work(); helper(); e.n++; _ = part{}.m }\n",
+		"top.go":         "package peercache\n\nfunc (t *thing) work() { t.useful(Every{}); t.n++ }\n\nfunc helper() {}\n\ntype Every struct{ n int }\n\ntype part struct{ m int }\n",
 		"extra.go":       "package peercache\n",
 	} {
 		path := filepath.Join(dir, filepath.FromSlash(name))
@@ -90,8 +90,8 @@ func TestFaultsAreFound(t *testing.T) {
 	}
 	faults, err := checkPackages(dir, []string{"side", "low", "high", ".", "gone"}, [][2]string{{"side", "high"}})
 	wants(faults, err, "low imports high", "high imports side", "new is not in the list", "gone is not there")
-	faults, err = checkFiles(dir, []string{"bottom.go", "top.go", "gone.go"})
-	wants(faults, err, "bottom.go uses work", "bottom.go uses helper", "extra.go is not in the list", "gone.go is not there")
+	faults, err = checkFiles(dir, []string{"bottom.go", "top.go", "gone.go"}, []string{"Every"})
+	wants(faults, err, "bottom.go uses work", "bottom.go uses helper", "bottom.go uses part", "bottom.go uses m of", "extra.go is not in the list", "gone.go is not there")
 }
 
 func report(t *testing.T, faults []string, err error) {
@@ -212,7 +212,7 @@ func importsOf(dir string) (imported []string, err error) {
 // checkFiles says which files of the package at dir use a name that is defined in a file which does
 // not stand before them in order: of a function, a method, a field, a type, a constant or a
 // variable. It also says which files are missing in the order or in the package.
-func checkFiles(dir string, order []string) (faults []string, err error) {
+func checkFiles(dir string, order, everywhere []string) (faults []string, err error) {
 	files, err := sourcesOf(dir)
 	if err != nil {
 		return nil, err
@@ -228,7 +228,7 @@ func checkFiles(dir string, order []string) (faults []string, err error) {
 			faults = append(faults, fmt.Sprintf("%s is not in the list: say where it stands", name))
 		}
 	}
-	uses, err := usesBetween(dir, files)
+	uses, err := usesBetween(dir, files, everywhere)
 	if err != nil {
 		return nil, err
 	}
@@ -246,7 +246,7 @@ func checkFiles(dir string, order []string) (faults []string, err error) {
 type use struct{ by, of, name string }
 
 // usesBetween returns the uses between files of one package.
-func usesBetween(dir string, files []string) (uses []use, err error) {
+func usesBetween(dir string, files, everywhere []string) (uses []use, err error) {
 	fset := token.NewFileSet()
 	var parsed []*ast.File
 	for _, name := range files {
@@ -261,8 +261,9 @@ func usesBetween(dir string, files []string) (uses []use, err error) {
 	info := &types.Info{Uses: make(map[*ast.Ident]types.Object)}
 	config := types.Config{Importer: empty{}, Error: func(error) {}}
 	config.Check(module, fset, parsed, info)
+	free := partsOf(everywhere, parsed)
 	for id, obj := range info.Uses {
-		if obj.Pkg() == nil || obj.Pkg().Path() != module || !obj.Pos().IsValid() || local(obj) {
+		if within(free, obj.Pos()) || obj.Pkg() == nil || obj.Pkg().Path() != module || !obj.Pos().IsValid() || local(obj) {
 			continue
 		}
 		u := use{filepath.Base(fset.Position(id.Pos()).Filename), filepath.Base(fset.Position(obj.Pos()).Filename), obj.Name()}
@@ -272,6 +273,26 @@ func usesBetween(dir string, files []string) (uses []use, err error) {
 	}
 	slices.SortFunc(uses, func(a, b use) int { return strings.Compare(a.by+a.of+a.name, b.by+b.of+b.name) })
 	return uses, nil
+}
+
+// span is a part of a file.
+type span struct{ from, to token.Pos }
+
+// partsOf returns where the types of these names are declared.
+func partsOf(names []string, files []*ast.File) (parts []span) {
+	for _, f := range files {
+		ast.Inspect(f, func(n ast.Node) bool {
+			if spec, ok := n.(*ast.TypeSpec); ok && slices.Contains(names, spec.Name.Name) {
+				parts = append(parts, span{spec.Pos(), spec.End()})
+			}
+			return true
+		})
+	}
+	return parts
+}
+
+func within(parts []span, pos token.Pos) bool {
+	return slices.ContainsFunc(parts, func(s span) bool { return s.from <= pos && pos < s.to })
 }
 
 // local reports whether an object belongs to one function.

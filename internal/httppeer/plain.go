@@ -56,7 +56,10 @@ func (c *conn) getPlain(ctx context.Context, q *peer.Query) (a peer.Answer, err 
 			return peer.Answer{}, fmt.Errorf("peer %s: %w: its server ends requests before they are answered: %w", c.url, context.DeadlineExceeded, err)
 		}
 	}
-	if ctx.Err() == nil && !errors.Is(err, peer.ErrSilent) { // onSilent has judged silence already
+	switch {
+	case ctx.Err() != nil && peer.Unreachable(err): // the caller stopped waiting, and the peer has not failed
+		return peer.Answer{}, ctx.Err()
+	case ctx.Err() == nil && !errors.Is(err, peer.ErrSilent): // onSilent has judged silence already
 		c.judge(err)
 	}
 	return a, err

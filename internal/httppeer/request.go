@@ -106,7 +106,7 @@ func (c *conn) call(ctx context.Context, timeout time.Duration, method, path str
 
 // callOnce sends one plain request and calls decode with the body of the response, which may hold
 // a value of at most maxValue bytes. If there is no response, or not one of the protocol's, the
-// error is a *PeerError.
+// error is a *PeerError. If the value is larger, the error is an ErrValueSize.
 func (c *conn) callOnce(ctx context.Context, method, path string, body []byte, maxValue int, decode func([]byte) error) error {
 	req, err := c.newRequest(ctx, method, path, body)
 	if err != nil {
@@ -134,6 +134,9 @@ func (c *conn) callOnce(ctx context.Context, method, path string, body []byte, m
 	httpResp.Body = observedBody{httpResp.Body, &c.keepalive}
 	data, err := readBody(httpResp, int64(maxValue)+peer.MaxOverhead)
 	received = len(data)
+	if errors.Is(err, errTooLong) && maxValue > 0 { // an answer: asking again would not make it smaller
+		return fmt.Errorf("%w: peer %s: %w, with a value of at most %d", peer.ErrValueSize, c.url, err, maxValue)
+	}
 	if err != nil {
 		return &peer.PeerError{Peer: c.url, Err: lost(ctx, err)}
 	}
@@ -150,10 +153,13 @@ func (c *conn) callOnce(ctx context.Context, method, path string, body []byte, m
 // alone: a peer may announce much and send nothing.
 const mostTrusted = 1 << 20
 
+// errTooLong says that a response is longer than the caller accepts.
+var errTooLong = errors.New("the response is too long")
+
 // readBody reads the body of a response of at most limit bytes.
 func readBody(resp *http.Response, limit int64) ([]byte, error) {
 	if resp.ContentLength > limit {
-		return nil, fmt.Errorf("a response of %d bytes: want at most %d", resp.ContentLength, limit)
+		return nil, fmt.Errorf("%w: %d bytes, want at most %d", errTooLong, resp.ContentLength, limit)
 	}
 	var buf bytes.Buffer
 	if resp.ContentLength > 0 {
@@ -162,7 +168,7 @@ func readBody(resp *http.Response, limit int64) ([]byte, error) {
 	}
 	n, err := buf.ReadFrom(io.LimitReader(resp.Body, limit+1))
 	if err == nil && n > limit {
-		err = fmt.Errorf("a response of more than %d bytes", limit)
+		err = fmt.Errorf("%w: more than %d bytes", errTooLong, limit)
 	}
 	return buf.Bytes(), err
 }

@@ -1,4 +1,4 @@
-package peercache_test
+package simulation
 
 import (
 	"context"
@@ -14,25 +14,25 @@ import (
 	"github.com/peercache/peercache"
 )
 
-// simOrigin is the getter of one process. All read the same origin, which is the
+// origin is the getter of one process. All read the same origin, which is the
 // history's versions.
-type simOrigin struct {
+type origin struct {
 	*scenario
 	history *history
 	who     *process
 }
 
-// simBatchOrigin is one that loads many keys at once.
-type simBatchOrigin struct{ simOrigin }
+// batchOrigin is one that loads many keys at once.
+type batchOrigin struct{ origin }
 
 // Get implements peercache.Getter.
-func (o simOrigin) Get(ctx context.Context, key string) (peercache.Item, error) {
+func (o origin) Get(ctx context.Context, key string) (peercache.Item, error) {
 	items, errs := o.load(ctx, []string{key})
 	return items[0], errs[0]
 }
 
 // GetBatch implements peercache.BatchGetter.
-func (o simBatchOrigin) GetBatch(ctx context.Context, keys []string) ([]peercache.Item, error) {
+func (o batchOrigin) GetBatch(ctx context.Context, keys []string) ([]peercache.Item, error) {
 	items, errs := o.load(ctx, keys)
 	if errors.Join(errs...) != nil {
 		return items, peercache.BatchError(errs)
@@ -41,14 +41,14 @@ func (o simBatchOrigin) GetBatch(ctx context.Context, keys []string) ([]peercach
 }
 
 // load reads keys at some moment of the time that it takes.
-func (o simOrigin) load(ctx context.Context, keys []string) ([]peercache.Item, []error) {
+func (o origin) load(ctx context.Context, keys []string) ([]peercache.Item, []error) {
 	items, errs := make([]peercache.Item, len(keys)), make([]error, len(keys))
 	loads := make([]*source, len(keys))
 	for i, key := range keys {
 		loads[i] = o.history.begin(&source{key: key, who: o.who})
 	}
 	r := rand.New(rand.NewPCG(o.seed, o.nth(keys[0])))
-	gone := sleep(ctx, time.Duration(r.Int64N(int64(simLongestLoad/2))))
+	gone := sleep(ctx, time.Duration(r.Int64N(int64(longestLoad/2))))
 	o.history.record(func(moment) {
 		for i, s := range loads {
 			s.version = o.history.versions[keys[i]]
@@ -58,7 +58,7 @@ func (o simOrigin) load(ctx context.Context, keys []string) ([]peercache.Item, [
 			}
 		}
 	})
-	gone = sleep(ctx, time.Duration(r.Int64N(int64(simLongestLoad/2)))) || gone
+	gone = sleep(ctx, time.Duration(r.Int64N(int64(longestLoad/2)))) || gone
 	o.history.record(func(now moment) {
 		for i, s := range loads {
 			s.end = now
@@ -73,7 +73,7 @@ func (o simOrigin) load(ctx context.Context, keys []string) ([]peercache.Item, [
 
 // nth returns a number for a load of key. It depends on how many there were
 // before, and not on those of other keys, which may run at the same time.
-func (o simOrigin) nth(key string) uint64 {
+func (o origin) nth(key string) uint64 {
 	o.history.mu.Lock()
 	defer o.history.mu.Unlock()
 	hash := fnv.New64a()
@@ -88,7 +88,7 @@ func (o simOrigin) nth(key string) uint64 {
 }
 
 // answer makes what a load returns.
-func (o simOrigin) answer(ctx context.Context, s *source, r *rand.Rand) (peercache.Item, error) {
+func (o origin) answer(ctx context.Context, s *source, r *rand.Rand) (peercache.Item, error) {
 	switch {
 	case s.result == hasFoundNone:
 		return peercache.Item{}, fmt.Errorf("source %d: %w", s.id, peercache.ErrNotFound)

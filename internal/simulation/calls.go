@@ -1,7 +1,8 @@
-package peercache_test
+package simulation
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -9,7 +10,7 @@ import (
 )
 
 // call makes the call of a step at a process, and takes down what comes of it.
-func (c *simulation) call(p *simProcess, s step) {
+func (c *player) call(p *node, s step) {
 	switch s.do {
 	case doGet:
 		c.get(p, s.keys[0], s.patience)
@@ -37,7 +38,7 @@ func (c *simulation) call(p *simProcess, s step) {
 		c.probe(i, s.keys[0], 0)
 	}
 	for i := range c.hosts {
-		until := inv.pending[simURL(i)]
+		until := inv.pending[nameOf(i)]
 		if until == 0 || until > c.settled {
 			continue
 		}
@@ -49,7 +50,7 @@ func (c *simulation) call(p *simProcess, s step) {
 
 // probe Gets key at a host after a time, when old values are most likely to be
 // found there.
-func (c *simulation) probe(i int, key string, after time.Duration) {
+func (c *player) probe(i int, key string, after time.Duration) {
 	c.calls.Go(func() {
 		time.Sleep(after)
 		if p := c.living(i); p != nil {
@@ -59,14 +60,14 @@ func (c *simulation) probe(i int, key string, after time.Duration) {
 }
 
 // context returns the context of a call.
-func (c *simulation) context(patience time.Duration) (context.Context, context.CancelFunc) {
+func (c *player) context(patience time.Duration) (context.Context, context.CancelFunc) {
 	if patience == 0 {
 		return context.WithCancel(c.ctx)
 	}
 	return context.WithTimeout(c.ctx, patience)
 }
 
-func (c *simulation) get(p *simProcess, key string, patience time.Duration) {
+func (c *player) get(p *node, key string, patience time.Duration) {
 	ctx, cancel := c.context(patience)
 	defer cancel()
 	r := &read{what: "Get", key: key, who: p.process, patience: patience}
@@ -78,7 +79,7 @@ func (c *simulation) get(p *simProcess, key string, patience time.Duration) {
 	c.history.record(func(now moment) { r.end, r.value, r.err = now, view.String(), err })
 }
 
-func (c *simulation) getMulti(p *simProcess, keys []string, patience time.Duration, final bool) {
+func (c *player) getMulti(p *node, keys []string, patience time.Duration, final bool) {
 	ctx, cancel := c.context(patience)
 	defer cancel()
 	reads := make([]*read, len(keys))
@@ -97,7 +98,7 @@ func (c *simulation) getMulti(p *simProcess, keys []string, patience time.Durati
 }
 
 // set gives the cache the value that the origin has now.
-func (c *simulation) set(ctx context.Context, p *simProcess, key string) error {
+func (c *player) set(ctx context.Context, p *node, key string) error {
 	s := c.history.begin(&source{key: key, who: p.process, set: true})
 	c.history.record(func(now moment) {
 		s.version, s.result = c.history.versions[key], hasFound
@@ -116,7 +117,7 @@ func (c *simulation) set(ctx context.Context, p *simProcess, key string) error {
 }
 
 // invalidate makes a call that changes what the cache may serve.
-func (c *simulation) invalidate(p *simProcess, inv *invalidation, do func(context.Context) error) {
+func (c *player) invalidate(p *node, inv *invalidation, do func(context.Context) error) {
 	ctx, cancel := c.context(inv.patience)
 	defer cancel()
 	inv.who = p.process
@@ -141,4 +142,21 @@ func (c *simulation) invalidate(p *simProcess, inv *invalidation, do func(contex
 			}
 		}
 	})
+}
+
+// pendingOf returns the peers that err names, and until when each may serve an
+// old value, and whether err is one that names such peers.
+func pendingOf(err error, start time.Time) (pending map[string]time.Duration, named bool) {
+	failure, named := errors.AsType[*peercache.InvalidationError](err)
+	if !named {
+		return nil, false
+	}
+	pending = make(map[string]time.Duration)
+	for _, p := range failure.Pending {
+		pending[p.Peer] = 0
+		if !p.Until.IsZero() {
+			pending[p.Peer] = p.Until.Sub(start)
+		}
+	}
+	return pending, true
 }

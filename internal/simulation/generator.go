@@ -1,4 +1,4 @@
-package peercache_test
+package simulation
 
 import (
 	"cmp"
@@ -10,101 +10,6 @@ import (
 	"github.com/peercache/peercache/internal/simnet"
 )
 
-// The times that a simulation's pools and groups are set to, and what follows
-// from them.
-const (
-	simPeerTimeout = 700 * time.Millisecond
-	simLoadTimeout = 2 * time.Second
-	simStandIn     = 3 * time.Second
-	simLongestLoad = 150 * time.Millisecond
-
-	// simStart is how long the first processes have to find each other.
-	simStart = time.Second
-
-	// simSettle is how long after the last fault something may still go the way
-	// that the fault made it go: a fetch that hangs at three peers in turn, a
-	// connection that is tried again.
-	simSettle = 3*simPeerTimeout + simLoadTimeout + 2*time.Second
-	// simBound is how long after the last fault a call may still take.
-	simBound = simSettle + 5*time.Second
-)
-
-// scenario is all that a simulation is going to do. It follows from its seed
-// alone. It has four parts: calm, storm, settling, calm.
-type scenario struct {
-	seed       uint64
-	hosts      int   // as many as there ever are
-	members    []int // of the first view
-	keys       []string
-	link       simnet.Link
-	detect     time.Duration // the pools' detection time
-	cacheBytes int64
-	failing    float64 // share of loads that fail
-	lasting    float64 // share of values without a TTL of their own
-	largest    int     // value, in bytes
-	batches    bool    // the getter is a BatchGetter
-	plain      bool    // peers are asked without streams
-	snapshots  bool    // who is shut down leaves a snapshot to the next on its host
-	freshness  freshness
-	steps      []step // in the order of their instants
-
-	storm, heal, settled, end time.Duration
-	finally                   []int // members of the last view
-}
-
-// freshness is what the groups are asked for. Zero is a group's default.
-type freshness struct {
-	ttl                  time.Duration
-	jitter               float64
-	staleWhileRevalidate time.Duration
-	staleIfError         time.Duration
-	negativeTTL          time.Duration
-	refreshAhead         time.Duration
-	lease                time.Duration
-}
-
-// action is what a step does.
-type action int
-
-const (
-	doGet        action = iota // host, keys[0], patience
-	doGetMulti                 // host, keys, patience
-	doRemove                   // host, keys, patience, probes; after a write of the keys
-	doSet                      // host, keys[0], patience, probes, absent ignored; after a write
-	doClear                    // host, keys, patience, probes; after a write of the keys
-	doWrite                    // keys, absent: the origin changes, and nobody says so
-	doCut                      // host, other
-	doCutOneWay                // host, other
-	doHeal                     // host, other
-	doReset                    // host, other
-	doFreeze                   // host
-	doThaw                     // host
-	doCutAfter                 // host, other, size: of what the one sends to the other
-	doResetAfter               // host, other, size
-	doCrash                    // host
-	doPowerOff                 // host
-	doStart                    // host, unless it runs
-	doShutdown                 // host
-	doView                     // hosts, arrival
-	doForge                    // host, other, size: a stranger says something to the one in the name of the other
-	doEndStorm                 // all faults end, and all members have the last view
-)
-
-// step is one thing that happens at an instant.
-type step struct {
-	at          time.Duration
-	do          action
-	host, other int
-	keys        []string
-	absent      bool            // what is written is that there is no such key
-	size        int64           // in bytes
-	pause       time.Duration   // between the write and the call that tells the cache
-	patience    time.Duration   // of the call; 0: without end
-	probes      []int           // hosts that Get the keys as soon as the call has returned
-	hosts       []int           // the new view
-	arrival     []time.Duration // when each host hears of it, after at
-}
-
 // generator draws a scenario.
 type generator struct {
 	*rand.Rand
@@ -113,7 +18,10 @@ type generator struct {
 
 func newScenario(seed uint64) *scenario {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0))}
-	g.seed, g.snapshots = seed, seed%2 == 0
+	g.seed, g.snapshots, g.transport = seed, seed%2 == 0, overMemory
+	if seed%3 == 0 {
+		g.transport = overHTTP
+	}
 	g.hosts = 3 + g.IntN(5)
 	g.members = g.Perm(g.hosts)[:3+g.IntN(g.hosts-2)]
 	for i := range 3 + g.IntN(8) {
@@ -149,7 +57,7 @@ func newScenario(seed uint64) *scenario {
 	g.faults(now, g.heal)
 	g.steps = append(g.steps, step{at: g.heal, do: doEndStorm})
 	g.settled = g.calls(g.heal, 20)
-	g.settled = max(g.settled, g.heal+simSettle)
+	g.settled = max(g.settled, g.heal+settleTime)
 	g.end = g.calls(g.settled, 50)
 	g.steps = append(g.steps, g.forges()...)
 	slices.SortStableFunc(g.steps, func(a, b step) int { return cmp.Compare(a.at, b.at) })

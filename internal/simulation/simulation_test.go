@@ -1,4 +1,4 @@
-package peercache_test
+package simulation
 
 import (
 	"flag"
@@ -11,34 +11,39 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"go.uber.org/goleak"
+
 	"github.com/peercache/peercache/internal/failpoint"
 )
 
 var (
-	simSeed   = flag.Uint64("sim.seed", 0, "the one seed to run TestSimulation with; 0: many")
-	simSeeds  = flag.Uint64("sim.seeds", simDefaultSeeds, "how many seeds to run TestSimulation with")
-	simFirst  = flag.Uint64("sim.first", 1, "the first of many seeds")
-	simAll    = flag.Bool("sim.all", false, "have TestSimulation go on after a failure, and list all seeds that fail")
-	simStrict = flag.Bool("sim.strict", false, "have TestSimulation apply the strictest rules, see the type rules")
+	seedFlag   = flag.Uint64("sim.seed", 0, "the one seed to run TestSimulation with; 0: many")
+	seedsFlag  = flag.Uint64("sim.seeds", defaultSeeds, "how many seeds to run TestSimulation with")
+	firstFlag  = flag.Uint64("sim.first", 1, "the first of many seeds")
+	allFlag    = flag.Bool("sim.all", false, "have TestSimulation go on after a failure, and list all seeds that fail")
+	strictFlag = flag.Bool("sim.strict", false, "have TestSimulation apply the strictest rules, see the type rules")
 )
 
-// simTraced is how many events are shown before a violation.
-const simTraced = 40
+// TestMain fails when a goroutine is left behind by any test.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// traced is how many events are shown before a violation.
+const traced = 40
 
 // TestSimulation plays random scenarios of a cluster, each in virtual time, and
 // checks P1, P3, P6, P7 and P8 over all that happened. Where it fails it says how
 // to play that scenario again.
 func TestSimulation(t *testing.T) {
-	first, last := *simFirst, *simFirst+*simSeeds-1
-	if *simSeed != 0 {
-		first, last = *simSeed, *simSeed
+	first, last := *firstFlag, *firstFlag+*seedsFlag-1
+	if *seedFlag != 0 {
+		first, last = *seedFlag, *seedFlag
 	}
 	most := 1
-	if *simAll {
+	if *allFlag {
 		most = math.MaxInt
 	}
 	var handovers, breaks, restored atomic.Int64
-	broken := campaign{first: first, last: last, most: most, rules: rules{views: *simStrict, sets: *simStrict}, handovers: &handovers, breaks: &breaks, restored: &restored}.play(t)
+	broken := campaign{first: first, last: last, most: most, rules: rules{views: *strictFlag, sets: *strictFlag}, handovers: &handovers, breaks: &breaks, restored: &restored}.play(t)
 	t.Logf("%d values were handed over, breakers opened %d times, %d values were restored", handovers.Load(), breaks.Load(), restored.Load())
 	if last-first >= 100 && (handovers.Load() == 0 || breaks.Load() == 0 || restored.Load() == 0) {
 		t.Error("the scenarios are too tame")
@@ -54,14 +59,15 @@ func TestSimulation(t *testing.T) {
 // breach is a scenario in which promises were broken.
 type breach struct {
 	seed       uint64
+	transport  string
 	violations []violation
 	trace      string // of the key of the first violation
 }
 
 func (b *breach) String() string {
-	return fmt.Sprintf("seed %d breaks %d times. First:\n%v\nThe key until then:\n%s"+
-		"\nreplay: GOMAXPROCS=1 go test -run '^TestSimulation$' -sim.seed=%d -count=5 .",
-		b.seed, len(b.violations), b.violations[0], b.trace, b.seed)
+	return fmt.Sprintf("seed %d, over %s, breaks %d times. First:\n%v\nThe key until then:\n%s"+
+		"\nreplay: GOMAXPROCS=1 go test ./internal/simulation -run '^TestSimulation$' -sim.seed=%d -count=5",
+		b.seed, b.transport, len(b.violations), b.violations[0], b.trace, b.seed)
 }
 
 // campaign is many scenarios.
@@ -69,6 +75,7 @@ type campaign struct {
 	first, last uint64 // seeds
 	most        int    // scenarios that break promises, then it is over
 	promise     string // the one that counts; none: all do
+	transport   string // the one whose scenarios are played; none: those of all
 	rules       rules
 	// If not nil, those of all scenarios are added.
 	handovers, breaks, restored *atomic.Int64
@@ -109,8 +116,11 @@ func (c campaign) play(t *testing.T) []*breach {
 // name has the seed, so that also a panic tells it.
 func (c campaign) playOne(t *testing.T, seed uint64) (b *breach) {
 	t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
+		s := newScenario(seed)
+		if c.transport != "" && c.transport != s.transport {
+			return
+		}
 		synctest.Test(t, func(t *testing.T) {
-			s := newScenario(seed)
 			h := play(t, s)
 			if c.handovers != nil {
 				c.handovers.Add(h.handovers)
@@ -121,25 +131,36 @@ func (c campaign) playOne(t *testing.T, seed uint64) (b *breach) {
 				return c.promise != "" && c.promise != v.promise
 			})
 			if len(broken) > 0 {
-				b = &breach{seed, broken, h.trace(broken[0].key, broken[0].at, simTraced)}
+				b = &breach{seed, s.transport, broken, h.trace(broken[0].key, broken[0].at, traced)}
 			}
 		})
 	})
 	return b
 }
 
+// plantedBugs are those that the checker must find.
+var plantedBugs = map[string]failpoint.Bug{
+	"no taint":               failpoint.NoTaint,
+	"a lease from answer on": failpoint.LeaseFromAnswer,
+	"copies first":           failpoint.CopiesFirst,
+	"change logs ignored":    failpoint.LogsIgnored,
+	"absentees forgotten":    failpoint.AbsentForgotten,
+}
+
 // TestSimulationFindsPlantedBugs plants bugs into the groups, and sees that the
-// checker finds each of them.
+// checker finds each of them, over each transport.
 func TestSimulationFindsPlantedBugs(t *testing.T) {
-	const most = 1000 // each is found in one of 70, or more often
+	const most = 3000 // each is found in one of 200 over a transport, or more often
 	for name, bug := range plantedBugs {
-		t.Run(name, func(t *testing.T) {
-			defer failpoint.Plant(bug)()
-			broken := campaign{first: 1, last: most, most: 1, promise: "P8"}.play(t)
-			if len(broken) == 0 {
-				t.Fatalf("%d seeds, and the bug was not found", most)
-			}
-			t.Logf("found: %v", broken[0])
-		})
+		for _, transport := range []string{overMemory, overHTTP} {
+			t.Run(name+" over "+transport, func(t *testing.T) {
+				defer failpoint.Plant(bug)()
+				broken := campaign{first: 1, last: most, most: 1, promise: "P8", transport: transport}.play(t)
+				if len(broken) == 0 {
+					t.Fatalf("%d seeds, and the bug was not found", most)
+				}
+				t.Logf("found: %v", broken[0])
+			})
+		}
 	}
 }

@@ -1,4 +1,4 @@
-package peercache_test
+package simulation
 
 import (
 	"fmt"
@@ -126,7 +126,7 @@ type history struct {
 }
 
 // happened takes note of what a process has done that has ended.
-func (h *history) happened(p *simProcess) {
+func (h *history) happened(p *node) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.handovers += p.group.Stats().Handovers

@@ -1,4 +1,4 @@
-package peercache_test
+package simulation
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache"
+	"github.com/peercache/peercache/peer"
 )
 
 // script is a history that is written by hand, of one key and two processes. A
@@ -174,6 +175,16 @@ var judgements = []struct {
 		s.remove(s.a, 30, 40, nil)
 		s.get(s.b, 50, 60, nil, peercache.ErrNotFound)
 	}, "P8", "P8"},
+	{"an ErrNotFound of before a Remove, from a peer", func(s *script) {
+		s.load(s.a, 10, 20).result = hasFoundNone
+		s.remove(s.a, 30, 40, nil)
+		s.get(s.b, 50, 60, nil, peer.Received(s.a.url, peercache.ErrNotFound))
+	}, "P8", "P8"},
+	{"an ErrNotFound from outside of the view", func(s *script) {
+		s.load(s.a, 10, 20).result = hasFoundNone
+		s.remove(s.b, 30, 40, nil).view = []string{s.b.url}
+		s.get(s.b, 50, 60, nil, peer.Received(s.a.url, peercache.ErrNotFound))
+	}, "", "P8"},
 	{"an ErrNotFound of after a Remove", func(s *script) {
 		s.load(s.a, 35, 45).result = hasFoundNone
 		s.remove(s.a, 30, 40, nil)

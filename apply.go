@@ -1,0 +1,142 @@
+package peercache
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/failpoint"
+	"github.com/peercache/peercache/peer"
+)
+
+// ServeChange does what a peer's Change says, for the transport behind a PeerPicker.
+func (g *Group) ServeChange(ctx context.Context, c Change) []Holder {
+	g.recordChange(&c)
+	if g.planted != failpoint.CopiesFirst {
+		g.apply(&c)
+	}
+	if !c.Holders {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Wait)
+	defer cancel()
+	held := g.invalidateHolders(ctx, &c)
+	if g.planted == failpoint.CopiesFirst {
+		g.apply(&c)
+	}
+	return held
+}
+
+// apply drops the values that a change ends in this process, and refuses to take them over from
+// their previous owners.
+func (g *Group) apply(c *Change) {
+	g.refuseHandoffs(c)
+	g.drop(c)
+}
+
+// drop drops the values that a change ends. It forgets their flights first: a flight that ends
+// before that has put its value where the next lines remove it.
+func (g *Group) drop(c *Change) {
+	if c.All {
+		g.loads.ForgetAll()
+		g.main.Clear()
+	}
+	for _, key := range c.Keys {
+		g.loads.Forget(key)
+		if c.Item == nil || len(c.Keys) > 1 || !g.put(key, *c.Item) {
+			g.main.Remove(key)
+		}
+	}
+	g.dropCopies(c)
+}
+
+// put puts a value that was set into the main cache, if this process owns its key. It may come
+// from a peer, so it is checked as a loaded value is.
+func (g *Group) put(key string, item Item) bool {
+	if g.checkKey(key) != nil {
+		return false
+	}
+	e, err := g.loaded(item)
+	if err != nil || g.rank(key) != asOwner || e.Expires != 0 && e.Expires <= clock.Now() {
+		return false
+	}
+	return g.addOwn(key, e, func() bool { return false })
+}
+
+// invalidateHolders tells the holders of copies to drop them. It returns those that could not be
+// told before ctx ended, and whose leases were not over.
+func (g *Group) invalidateHolders(ctx context.Context, c *Change) []Holder {
+	if g.holders == nil {
+		return nil
+	}
+	type leased struct {
+		keys  []string
+		until clock.Instant
+	}
+	byName := make(map[string]leased)
+	for _, key := range c.Keys {
+		for name, until := range g.holders.Of(key, g.peerNames) {
+			l := byName[name]
+			byName[name] = leased{append(l.keys, key), max(l.until, until)}
+		}
+	}
+	if len(byName) == 0 {
+		return nil
+	}
+	var mu sync.Mutex
+	var held []Holder
+	var all sync.WaitGroup
+	for _, peer := range g.peers.Peers() {
+		l, ok := byName[peer.Name()]
+		if !ok || peer.Name() == c.From { // that one drops its own when all have answered
+			continue
+		}
+		all.Go(func() {
+			_, err := tellPeer(ctx, ctx, peer, Change{Group: c.Group, Keys: l.keys}, l.until)
+			if left := time.Duration(l.until - clock.Now()); err != nil && left > 0 {
+				mu.Lock()
+				defer mu.Unlock()
+				held = append(held, Holder{Peer: peer.Name(), Left: left, Reason: err.Error()})
+			}
+		})
+	}
+	all.Wait()
+	return held
+}
+
+// tellPeer tells a peer of a change. It tries again until the peer has heard, its values have
+// ended, or patience has. A zero until means that they do not end: then it tries once.
+func tellPeer(ctx, patience context.Context, p Peer, c Change, until clock.Instant) ([]Holder, error) {
+	if until != 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(until-clock.Now()))
+		defer cancel()
+	}
+	for {
+		held, err := p.Change(ctx, c)
+		switch {
+		case err == nil:
+			return held, nil
+		case until != 0 && clock.Now() >= until:
+			return nil, nil
+		case until == 0, !peer.Unreachable(err) && ctx.Err() == nil:
+			return nil, err
+		}
+		clock.Pause(patience, min(clock.Jitter(clock.RetryAfter), time.Duration(until-clock.Now())))
+		if patience.Err() != nil {
+			return nil, err
+		}
+	}
+}
+
+// dropCopies drops the copies that a change ends, after it has forgotten their flights.
+func (g *Group) dropCopies(c *Change) {
+	if c.All {
+		g.fetches.ForgetAll()
+	}
+	for _, key := range c.Keys {
+		g.fetches.Forget(key)
+	}
+	g.caches.dropCopies(c)
+}
