@@ -5,7 +5,7 @@ import "context"
 // A Process is the process that a transport's server answers for. peercache.Pool is one. Its methods
 // may be called concurrently.
 type Process interface {
-	// Identity returns what the process says of itself with each response. It is always the same.
+	// Identity returns what the process says of itself with each response.
 	Identity() Identity
 	// Accept returns the Handler for a connection, or for one request, from the process from. to is
 	// the name of the peer that from wants to reach, or empty if it does not say. An error, which is

@@ -7,8 +7,7 @@ import (
 	"github.com/peercache/peercache/internal/clock"
 )
 
-// Identity says who a process is. It goes with each request and with each response. A process has the
-// same Identity until it ends.
+// Identity says who a process is. It goes with each request and with each response.
 type Identity struct {
 	// Name is the name by which the peers know the process: with HTTP, its base URL. Empty means that
 	// it does not say.
@@ -61,7 +60,7 @@ type Conn interface {
 // Local is the process that asks, as a Conn to one peer sees it. The pool implements it. Its methods
 // may be called concurrently, and do not block.
 type Local interface {
-	// Identity returns what the process says of itself with each request. It is always the same.
+	// Identity returns what the process says of itself with each request.
 	Identity() Identity
 	// Answered says that the process by has answered a request that was sent at that time (Now,
 	// before the request). An error, which is or wraps ErrWrongPeer, says that it is not the peer.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -24,7 +23,7 @@ func (c *conn) newRequest(ctx context.Context, method, path string, body []byte)
 	if err != nil {
 		return nil, err
 	}
-	maps.Copy(req.Header, c.identity)
+	c.t.identities.set(req.Header, c.local.Identity())
 	req.Header.Set(toHeader, c.url)
 	req.Header[peerOnlyHeader] = peerOnly
 	return req, nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -93,7 +92,7 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request, h peer.Hand
 // writeSwitching writes the response to a request for an upgrade.
 func (s *Server) writeSwitching(nc io.Writer) error {
 	header := http.Header{"Connection": {"Upgrade"}, "Upgrade": {protocolName}}
-	maps.Copy(header, s.identity)
+	s.identities.set(header, s.process.Identity())
 	var b bytes.Buffer
 	b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
 	header.Write(&b)
