@@ -174,7 +174,7 @@ func Example_transport() {
 	net := make(network)
 	var groups []*peercache.Group
 	var pools []*peercache.Pool
-	for _, name := range []string{"anna", "bert"} {
+	for _, name := range []string{"chat://anna", "chat://bert"} {
 		pool, err := peercache.NewPool(name, &transport{net})
 		if err != nil {
 			fmt.Println(err)
@@ -192,7 +192,7 @@ func Example_transport() {
 		pools, groups = append(pools, pool), append(groups, group)
 	}
 	for _, pool := range pools {
-		if err := pool.Set("anna", "bert"); err != nil {
+		if err := pool.Set("chat://anna", "chat://bert"); err != nil {
 			fmt.Println(err)
 		}
 	}

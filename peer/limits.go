@@ -23,5 +23,12 @@ const MaxGroupName = 255
 // that is too large to read would be no answer (P6).
 const MaxErrorText = 16 << 10
 
+// MinPeerName and MaxPeerName bound the name of a peer, in bytes. A shorter name would take many times
+// the memory of its bytes on the wire.
+const (
+	MinPeerName = 8
+	MaxPeerName = 512
+)
+
 // MaxReason bounds Holder.Reason on the wire, in bytes.
 const MaxReason = 512

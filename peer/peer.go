@@ -47,8 +47,8 @@ type Query struct {
 	// The fields below are not sent.
 
 	// MaxBytes is the size of the largest value that the caller accepts. A transport need not read
-	// more than that and MaxOverhead. If the value is larger, the error is an ErrValueSize, which
-	// counts as the peer's answer. Zero means MaxValueBytes.
+	// more than that and MaxOverhead: a larger value is an error that is ErrValueSize, the peer's answer.
+	// Zero means MaxValueBytes.
 	MaxBytes int
 	// Timeout is how long the caller waits for a peer that gives signs of life. Zero means as long as
 	// the context lasts.

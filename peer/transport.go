@@ -23,7 +23,7 @@ type Identity struct {
 // concurrently.
 type Transport interface {
 	// Check returns nil if name can be the name of a peer. Otherwise the error says why not, and
-	// what would be right.
+	// what would be right. A name has MinPeerName to MaxPeerName bytes in any case.
 	Check(name string) error
 	// Dial returns a Conn to the peer of that name, for the process behind l. It does not wait: a
 	// Conn connects when it is asked. It is called once for each peer that comes into the view.

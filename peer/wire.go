@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -69,7 +70,7 @@ func EncodeChanged(r *Changed, answer error) ([]byte, error) {
 
 // DecodeChanged decodes a pb.ChangeResponse from the peer of the name from. answer is the error that the
 // peer has answered, or nil: Conn.Change returns it together with r. err says that raw is no
-// pb.ChangeResponse: Conn.Change wraps it in a PeerError. DecodeChanged takes at most 8 times the memory
+// pb.ChangeResponse: Conn.Change wraps it in a PeerError. DecodeChanged takes at most 32 times the memory
 // of raw.
 func DecodeChanged(raw []byte, from string) (r Changed, answer, err error) {
 	resp := new(pb.ChangeResponse)
@@ -84,6 +85,7 @@ func DecodeChanged(raw []byte, from string) (r Changed, answer, err error) {
 		Unheard: resp.GetUnheard(), Groups: resp.GetGroups(), GroupNames: resp.GetGroupNames(), Members: resp.GetMembers(), Size: int(resp.GetSize()),
 		Log: resp.GetChanged(), SinceDeparture: resp.GetSinceDeparture(), Unbroken: resp.GetUnbroken(),
 	}
+	r.Holders = slices.Grow(r.Holders, len(resp.GetPending()))
 	for _, h := range resp.GetPending() {
 		reason := string(h.GetReason()[:min(len(h.GetReason()), MaxReason)])
 		r.Holders = append(r.Holders, Holder{h.GetPeer(), time.Duration(h.GetLeftNs()), reason})

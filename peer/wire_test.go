@@ -126,9 +126,9 @@ func normalAnswer(r Changed) Changed {
 	return r
 }
 
-// A transport may name its peers as it likes.
+// The shortest names that peers may have come whole.
 func TestShortNames(t *testing.T) {
-	names := []string{"node-1", "b"}
+	names := []string{"node-001", "mem://b1"}
 	raw, err := EncodeChange(&Change{State: State{View: 1, Absent: names}})
 	if err != nil {
 		t.Fatal(err)
@@ -137,16 +137,13 @@ func TestShortNames(t *testing.T) {
 	if err != nil || !slices.Equal(c.State.Absent, names) {
 		t.Errorf("the absent peers of a change have come as %q, error %v", c.State.Absent, err)
 	}
-	for what, want := range map[string]Changed{
-		"absent": {State: State{View: 1, Absent: names}}, "members": {Members: names}, "a holder": {Holders: []Holder{{Peer: "b", Left: 5, Reason: "x"}}},
-	} {
-		raw, err := EncodeChanged(&want, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, _, err := DecodeChanged(raw, "b"); err != nil {
-			t.Errorf("%s: %v", what, err)
-		}
+	want := Changed{State: State{View: 1, Absent: names}, Members: names, Holders: []Holder{{Peer: names[1], Left: 5, Reason: "ab"}}}
+	if raw, err = EncodeChanged(&want, nil); err != nil {
+		t.Fatal(err)
+	}
+	got, _, err := DecodeChanged(raw, names[1])
+	if err != nil || !slices.Equal(got.State.Absent, names) || !slices.Equal(got.Members, names) || !slices.Equal(got.Holders, want.Holders) {
+		t.Errorf("an answer has come as %+v, error %v", got, err)
 	}
 }
 

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"unicode/utf8"
 
@@ -56,7 +57,7 @@ func countChange(raw []byte) (n changeSize, err error) {
 			n.keys++
 		case num == wire.FieldOffered && len(in) > 0:
 			n.offered++
-		case num == wire.FieldAbsent && len(in) >= leastName:
+		case num == wire.FieldAbsent && len(in) >= MinPeerName:
 			n.absent++
 		case num == wire.FieldSince:
 			n.since += len(in) / 8
@@ -90,7 +91,7 @@ func decodeChange(raw []byte) (*changeRequest, error) {
 			req.keys = append(req.keys, wire.StringOf(in))
 		case num == wire.FieldOffered && len(in) > 0:
 			req.offered = append(req.offered, wire.StringOf(in))
-		case num == wire.FieldAbsent && len(in) >= leastName:
+		case num == wire.FieldAbsent && len(in) >= MinPeerName:
 			if !utf8.Valid(in) {
 				return wire.ErrNoMessage
 			}
@@ -141,13 +142,15 @@ func decodeChanged(raw []byte, resp *pb.ChangeResponse) error {
 	err := wire.EachField(raw, func(num protowire.Number, _ protowire.Type, _, in []byte) error {
 		switch {
 		case num == wire.FieldPending && len(in) < leastHolder:
-			return fmt.Errorf("a pending holder of %d bytes: want its base URL, time and reason", len(in))
+			return fmt.Errorf("a pending holder of %d bytes: want its name, time and reason", len(in))
 		case num == wire.FieldPending:
 			pending++
+		case num == wire.FieldGroupNames && len(in) == 0:
+			return errors.New("a group without a name")
 		case num == wire.FieldGroupNames:
 			members++
-		case (num == wire.FieldStillAbsent || num == wire.FieldMembers) && len(in) < leastName:
-			return fmt.Errorf("an absent peer, or a member of the view, of %d bytes: want its base URL", len(in))
+		case (num == wire.FieldStillAbsent || num == wire.FieldMembers) && len(in) < MinPeerName:
+			return fmt.Errorf("an absent peer, or a member of the view, of %d bytes: want its name", len(in))
 		case num == wire.FieldStillAbsent:
 			absent++
 		case num == wire.FieldMembers:
@@ -164,8 +167,6 @@ func decodeChanged(raw []byte, resp *pb.ChangeResponse) error {
 	return proto.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(raw, resp)
 }
 
-// leastName is how many bytes the name of a peer has, at least: "http://a" does.
-const leastName = 8
-
-// leastHolder is how many bytes a pb.Holder has, at least: its name, its time and a reason.
+// leastHolder is how many bytes a pb.Holder has, at least: its name, a time that is not zero, and a
+// reason of two bytes.
 const leastHolder = 16

@@ -74,6 +74,23 @@ func TestP10ChangeTakesASmallMultipleOfItsBytes(t *testing.T) {
 	}
 }
 
+// What an answer has of the shortest elements takes more, and there is a bound to that as well.
+func TestP10AnswerTakesAMultipleOfItsBytes(t *testing.T) {
+	holder := string(repeated(1, "http://a.examp", 1)) // leastHolder bytes
+	for name, raw := range map[string][]byte{
+		"holders":        repeated(wire.FieldPending, holder, mostPending),
+		"members":        repeated(wire.FieldMembers, "http://a", mostAbsent),
+		"absent members": repeated(wire.FieldStillAbsent, "http://a", mostAbsent),
+		"groups":         repeated(wire.FieldGroupNames, "g", mostAbsent),
+		"no groups":      repeated(wire.FieldGroupNames, "", mostAbsent),
+	} {
+		most := 32*uint64(len(raw)) + smallChange
+		if n := allocated(most, func() { DecodeChanged(raw, "http://a") }); n > most {
+			t.Errorf("%s: an answer of %d bytes takes %d, %.1f times as much: want at most 32 times", name, len(raw), n, float64(n)/float64(len(raw)))
+		}
+	}
+}
+
 // What a peer sends is decoded as protobuf does it.
 func TestChangeIsDecodedAsProtobufDoes(t *testing.T) {
 	for range 200 {
@@ -139,7 +156,7 @@ func FuzzDecodeChange(f *testing.F) {
 		holders, view := want.GetHolders(), want.GetView()
 		none := func(key []byte) bool { return len(key) == 0 }
 		want.Keys, want.Offered = slices.DeleteFunc(want.Keys, none), slices.DeleteFunc(want.Offered, none)
-		want.Absent = slices.DeleteFunc(want.Absent, func(name string) bool { return len(name) < leastName })
+		want.Absent = slices.DeleteFunc(want.Absent, func(name string) bool { return len(name) < MinPeerName })
 		for _, key := range got.keys {
 			got.Keys = append(got.Keys, []byte(key))
 		}

@@ -77,11 +77,14 @@ func (c *Cluster) checkFilters(name string) error {
 
 // checkPeer returns an error if name can be neither a peer nor this process itself.
 func (c *Cluster) checkPeer(name string) error {
-	if len(name) > peerurl.Longest {
-		return fmt.Errorf("peer %s: want at most %d bytes", quote.Key(name), peerurl.Longest)
+	if len(name) > peer.MaxPeerName {
+		return fmt.Errorf("peer %s: want at most %d bytes", peerurl.Shown(name), peer.MaxPeerName)
 	}
 	if err := c.transport.Check(name); err != nil {
 		return err
+	}
+	if len(name) < peer.MinPeerName {
+		return fmt.Errorf("peer %q: want a name of at least %d bytes", name, peer.MinPeerName)
 	}
 	if name == c.self {
 		return nil

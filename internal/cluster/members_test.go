@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/peercache/peercache/peer"
 )
 
 // manyPeers returns n base URLs.
@@ -173,5 +175,23 @@ func TestLoopbackAmongOthers(t *testing.T) {
 				t.Errorf("%s among %q: %d warnings, want %d", c.self, c.peers, warnings, want)
 			}
 		})
+	}
+}
+
+// anyName is a transport that takes any name.
+type anyName struct{ peer.Transport }
+
+func (anyName) Check(string) error { return nil }
+
+// A name that is too short for what peers say to each other, or too long, is refused, whatever the
+// transport says.
+func TestNamesHaveBounds(t *testing.T) {
+	cluster := newFake(t, selfURL, new(fakeNet), nil)
+	defer shutdown(t.Context(), cluster)
+	cluster.transport = anyName{cluster.transport}
+	for name, ok := range map[string]bool{"node-01": false, "node-001": true, strings.Repeat("n", 512): true, strings.Repeat("n", 513): false} {
+		if err := cluster.checkPeer(name); (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "want") {
+			t.Errorf("a name of %d bytes: %v, want none: %t", len(name), err, ok)
+		}
 	}
 }

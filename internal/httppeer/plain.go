@@ -57,7 +57,7 @@ func (c *conn) getPlain(ctx context.Context, q *peer.Query) (a peer.Answer, err 
 		}
 	}
 	switch {
-	case ctx.Err() != nil && peer.Unreachable(err): // the caller stopped waiting, and the peer has not failed
+	case ctx.Err() != nil && peer.Unreachable(err): // that the caller's context ends is no failure of the peer
 		return peer.Answer{}, ctx.Err()
 	case ctx.Err() == nil && !errors.Is(err, peer.ErrSilent): // onSilent has judged silence already
 		c.judge(err)

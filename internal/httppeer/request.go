@@ -133,7 +133,7 @@ func (c *conn) callOnce(ctx context.Context, method, path string, body []byte, m
 	httpResp.Body = observedBody{httpResp.Body, &c.keepalive}
 	data, err := readBody(httpResp, int64(maxValue)+peer.MaxOverhead)
 	received = len(data)
-	if errors.Is(err, errTooLong) && maxValue > 0 { // an answer: asking again would not make it smaller
+	if errors.Is(err, errTooLong) && maxValue > 0 { // an answer, and asking again would not make it smaller
 		return fmt.Errorf("%w: peer %s: %w, with a value of at most %d", peer.ErrValueSize, c.url, err, maxValue)
 	}
 	if err != nil {
@@ -152,7 +152,7 @@ func (c *conn) callOnce(ctx context.Context, method, path string, body []byte, m
 // alone: a peer may announce much and send nothing.
 const mostTrusted = 1 << 20
 
-// errTooLong says that a response is longer than the caller accepts.
+// errTooLong says that a response is longer than its reader takes.
 var errTooLong = errors.New("the response is too long")
 
 // readBody reads the body of a response of at most limit bytes.

@@ -122,11 +122,11 @@ func spellAddr(addr netip.Addr) (string, error) {
 
 // Shown returns a URL as errors show it: in quotes, without a user and a password.
 func Shown(name string) string {
-	if len(name) > Longest {
-		return quote.Key(name)
-	}
 	if at := strings.LastIndexByte(name, '@'); at >= 0 {
 		name = "…" + name[at:]
+	}
+	if len(name) > Longest {
+		return quote.Key(name)
 	}
 	return fmt.Sprintf("%q", name)
 }

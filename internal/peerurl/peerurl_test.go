@@ -96,6 +96,9 @@ func TestShown(t *testing.T) {
 			t.Errorf("%q is shown as %s, want %s", name, got, want)
 		}
 	}
+	if long := Shown("http://u:secret" + strings.Repeat("s", Longest) + "@a.example"); strings.Contains(long, "secret") {
+		t.Errorf("a long one is shown as %s", long)
+	}
 	if long := Shown("http://" + strings.Repeat("a", 2*Longest)); len(long) > Longest {
 		t.Errorf("a long one is shown with %d bytes", len(long))
 	}

@@ -51,7 +51,7 @@ func (p *node) set(h *history, view []string, news int) error {
 
 // build makes the pool and the group of a process on a host, and serves them.
 func (c *player) build(p *node, host int) (err error) {
-	pools := []peercache.PoolOption{peercache.WithDetectionTime(c.detect), peercache.WithPeerTimeout(peerTimeout)}
+	pools := []peercache.PoolOption{peercache.WithDetectionTime(c.detect)}
 	if c.snapshots && c.seed%4 == 0 { // then a value is restored, or loaded
 		pools = append(pools, peercache.WithHandover(0, peercache.DefaultHandoverTime))
 	}
