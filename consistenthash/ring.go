@@ -13,13 +13,14 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// MaxWeight bounds the sum of the weights of a ring's members, and so the number of members. A unit of weight
-// costs about 2.4 kB of memory.
+// MaxWeight bounds the sum of the weights of a ring's members, and so the number of members. A unit
+// of weight costs about 2.4 kB of memory.
 const MaxWeight = 1<<16 - 1
 
 const (
-	// pointsPerWeight and acceptOneIn determine how even the shares are: see the package comment. The
-	// first costs memory, the second steps of a lookup. A change of either would move every key.
+	// pointsPerWeight and acceptOneIn determine how even the shares are: see the package
+	// comment. The first costs memory, the second steps of a lookup. A change of either would
+	// move every key.
 	pointsPerWeight = 320
 	acceptOneIn     = 16
 
@@ -32,15 +33,16 @@ type Member struct {
 	Weight int    // its share of the keys, relative to the other members; zero means 1
 }
 
-// Ring chooses the owners of keys. It is made by New or NewGroupcache, never changes, and may be used
-// concurrently.
+// Ring chooses the owners of keys. It is made by New or NewGroupcache, never changes, and may be
+// used concurrently.
 type Ring struct {
 	names []string // as given to the constructor
 
-	// slots has the positions of the points in ascending order, and owners the indices of their members,
-	// in the same order. Each point is at its home slot (see home) or after it. Slots between two points
-	// are filled with repeats of a point beside them, which change nothing: a repeat accepts the same keys.
-	// So a walk that starts at a key's home slot misses no point at or after the key, without a search.
+	// slots has the positions of the points in ascending order, and owners the indices of their
+	// members, in the same order. Each point is at its home slot (see home) or after it. Slots
+	// between two points are filled with repeats of a point beside them, which change nothing:
+	// a repeat accepts the same keys. So a walk that starts at a key's home slot misses no
+	// point at or after the key, without a search.
 	slots  []uint32
 	owners []uint16
 	homes  uint64 // the number of home slots; len(slots) is no less
@@ -49,9 +51,9 @@ type Ring struct {
 	groupcache bool   // keys are hashed as golang/groupcache does
 }
 
-// New makes a ring of members. Rings of the same members, in any order, choose the same owners. New fails if
-// there are no members, if a name is empty or given twice, if a weight is negative, or if the weights add
-// up to more than MaxWeight.
+// New makes a ring of members. Rings of the same members, in any order, choose the same owners. New
+// fails if there are no members, if a name is empty or given twice, if a weight is negative, or if
+// the weights add up to more than MaxWeight.
 func New(members ...Member) (*Ring, error) {
 	names := make([]string, len(members))
 	byName := make([]int, len(members))
@@ -85,10 +87,10 @@ func New(members ...Member) (*Ring, error) {
 	return r, nil
 }
 
-// NewGroupcache makes exactly the ring that golang/groupcache makes of names, added in this order, with its
-// default hash (CRC-32). Its shares are uneven. It is for fleets with processes of golang/groupcache, where
-// replicas is 50. It fails if there are no names, if one is empty or given twice, or if replicas is less
-// than 1 or absurdly large.
+// NewGroupcache makes exactly the ring that golang/groupcache makes of names, added in this order,
+// with its default hash (CRC-32). Its shares are uneven. It is for fleets with processes of
+// golang/groupcache, where replicas is 50. It fails if there are no names, if one is empty or given
+// twice, or if replicas is less than 1 or absurdly large.
 func NewGroupcache(replicas int, names ...string) (*Ring, error) {
 	names = slices.Clone(names)
 	if err := checkNames(names); err != nil {
@@ -136,15 +138,16 @@ func checkNames(names []string) error {
 	return nil
 }
 
-// point packs a position and the rank of its member. The rank decides between points at one position, so that
-// points sort in the order in which a walk meets them.
+// point packs a position and the rank of its member. The rank decides between points at one
+// position, so that points sort in the order in which a walk meets them.
 func point(position uint32, rank int) uint64 {
 	return uint64(position)<<32 | uint64(rank)
 }
 
-// byPosition returns points in the order in which a walk meets them, and uses their memory. They are given in
-// the order of their ranks. It is a radix sort, stable, from the lowest digit to the highest: positions are
-// hashes, and a sort that compares 320,000 of them would take most of the time that New takes.
+// byPosition returns points in the order in which a walk meets them, and uses their memory. They
+// are given in the order of their ranks. It is a radix sort, stable, from the lowest digit to the
+// highest: positions are hashes, and a sort that compares 320,000 of them would take most of the
+// time that New takes.
 func byPosition(points []uint64) []uint64 {
 	const digit = 11 // bits; three digits are enough for a position
 	sorted := make([]uint64, len(points))
@@ -206,7 +209,8 @@ func (r *Ring) Len() int { return len(r.names) }
 // Owner returns the name of the member that owns a key.
 func (r *Ring) Owner(key string) string { return r.names[r.OwnerIndex(key)] }
 
-// OwnerIndex returns the index of the key's owner among the members as they were given to the constructor.
+// OwnerIndex returns the index of the key's owner among the members as they were given to the
+// constructor.
 func (r *Ring) OwnerIndex(key string) int {
 	position, coin := r.hash(key)
 	home, accept := r.home(position), r.accept
@@ -234,8 +238,8 @@ func (r *Ring) first(position uint32) int {
 	return 0
 }
 
-// Successors returns the names of the first n members for a key, or of all if there are fewer: its owner, then
-// the member that would own it without the owner, and so on.
+// Successors returns the names of the first n members for a key, or of all if there are fewer: its
+// owner, then the member that would own it without the owner, and so on.
 func (r *Ring) Successors(key string, n int) []string {
 	indices := r.AppendSuccessors(nil, key, n)
 	names := make([]string, len(indices))
@@ -245,8 +249,8 @@ func (r *Ring) Successors(key string, n int) []string {
 	return names
 }
 
-// AppendSuccessors appends the indices of the key's first n members (see Successors) to dst. It is meant for a
-// small n: its time grows with the square of n.
+// AppendSuccessors appends the indices of the key's first n members (see Successors) to dst. It is
+// meant for a small n: its time grows with the square of n.
 func (r *Ring) AppendSuccessors(dst []int, key string, n int) []int {
 	position, coin := r.hash(key)
 	first, before := r.first(position), len(dst)

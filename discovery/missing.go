@@ -10,13 +10,14 @@ import (
 type absent struct {
 	keep  time.Duration
 	since map[string]time.Time // when an answer first lacked each of them
-	// returns counts the answers in a row in which a peer was back. If a name server gives the peers in
-	// turns, each answer is one of these.
+	// returns counts the answers in a row in which a peer was back. If a name server gives the
+	// peers in turns, each answer is one of these.
 	returns int
 	warned  bool
 }
 
-// add returns found together with the peers of the last view that found lacks and that stay, in order.
+// add returns found together with the peers of the last view that found lacks and that stay, in
+// order.
 func (a *absent) add(found, last []string) []string {
 	now := time.Now()
 	back := false
@@ -48,8 +49,8 @@ func contains(sorted []string, peer string) bool {
 	return ok
 }
 
-// manyReturns is how many answers in a row have to bring peers back before there is a warning. Fewer may be
-// chance, or some peers that restart.
+// manyReturns is how many answers in a row have to bring peers back before there is a warning.
+// Fewer may be chance, or some peers that restart.
 const manyReturns = 3
 
 // warnOfParts warns once if each answer has only a part of the peers.

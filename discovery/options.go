@@ -16,8 +16,8 @@ const (
 	DefaultDNSPoll  = 5 * time.Second
 )
 
-// DefaultKeepMissing is how long a peer that an answer lacks stays in the view of DNS and SRV by default. If
-// the time of WithPoll is longer, that time is the default.
+// DefaultKeepMissing is how long a peer that an answer lacks stays in the view of DNS and SRV by
+// default. If the time of WithPoll is longer, that time is the default.
 const DefaultKeepMissing = time.Minute
 
 // mostKeep bounds the cost of a mistake: a process that died stays in the view that long.
@@ -41,8 +41,8 @@ type settings struct {
 	keeps    bool          // whether WithKeepMissing was given
 }
 
-// WithPoll sets the time from one look for changes to the next, from 10 ms to 24 hours. The default is
-// DefaultFilePoll or DefaultDNSPoll.
+// WithPoll sets the time from one look for changes to the next, from 10 ms to 24 hours. The default
+// is DefaultFilePoll or DefaultDNSPoll.
 func WithPoll(d time.Duration) Option {
 	return func(s *settings) error {
 		if d < leastPoll || d > mostPoll {
@@ -53,11 +53,12 @@ func WithPoll(d time.Duration) Option {
 	}
 }
 
-// WithKeepMissing sets how long a peer stays in the view of DNS and SRV after an answer lacks it, because many
-// name servers answer with only a part of the addresses. The time is zero, or at least that of WithPoll, and
-// at most one hour. With zero, each answer is the view. With a longer time, a process that died stays in the
-// view longer. A process that shuts down leaves the cluster by itself. The default is DefaultKeepMissing.
-// The option is not for File and Static, whose lists are complete.
+// WithKeepMissing sets how long a peer stays in the view of DNS and SRV after an answer lacks it,
+// because many name servers answer with only a part of the addresses. The time is zero, or at least
+// that of WithPoll, and at most one hour. With zero, each answer is the view. With a longer time, a
+// process that died stays in the view longer. A process that shuts down leaves the cluster by
+// itself. The default is DefaultKeepMissing. The option is not for File and Static, whose lists are
+// complete.
 func WithKeepMissing(d time.Duration) Option {
 	return func(s *settings) error {
 		if d < 0 || d > mostKeep {
@@ -68,9 +69,9 @@ func WithKeepMissing(d time.Duration) Option {
 	}
 }
 
-// WithLogger sets the logger. At level warn, it logs why the last view stays, and that answers of the DNS have
-// only a part of the peers. At level info, it logs that the peers can be read again. By default, and with
-// nil, nothing is logged.
+// WithLogger sets the logger. At level warn, it logs why the last view stays, and that answers of
+// the DNS have only a part of the peers. At level info, it logs that the peers can be read again.
+// By default, and with nil, nothing is logged.
 func WithLogger(l *slog.Logger) Option {
 	return func(s *settings) error {
 		if l == nil {
@@ -87,7 +88,8 @@ type Resolver interface {
 	LookupSRV(ctx context.Context, service, proto, name string) (cname string, records []*net.SRV, err error)
 }
 
-// WithResolver makes DNS and SRV ask r. The default is net.DefaultResolver. The option is not for File.
+// WithResolver makes DNS and SRV ask r. The default is net.DefaultResolver. The option is not for
+// File.
 func WithResolver(r Resolver) Option {
 	return func(s *settings) error {
 		if r == nil {

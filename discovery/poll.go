@@ -10,10 +10,10 @@ import (
 // errNobody says that a source names no peers. That cannot be right: this process at least is one.
 var errNobody = errors.New("nobody is named")
 
-// follow reads a list of peers now and every s.poll, and reports each list that differs from the last one in
-// more than its order. A read of no peers changes nothing. A read may return some peers together with an
-// error, which is about those that it left out. A peer that a read lacks stays for s.keep. follow returns
-// nil when ctx ends.
+// follow reads a list of peers now and every s.poll, and reports each list that differs from the
+// last one in more than its order. A read of no peers changes nothing. A read may return some peers
+// together with an error, which is about those that it left out. A peer that a read lacks stays for
+// s.keep. follow returns nil when ctx ends.
 func (s settings) follow(ctx context.Context, read func(context.Context) ([]string, error), report func(View)) error {
 	ticks := time.NewTicker(s.poll)
 	defer ticks.Stop()

@@ -7,8 +7,8 @@ import (
 
 // How Go's allocator rounds, in bytes.
 const (
-	// Objects of up to tinyBlock bytes without pointers share a block, which stays in memory as long as one
-	// of them does. The others may be gone, so each object counts as a whole block.
+	// Objects of up to tinyBlock bytes without pointers share a block, which stays in memory as
+	// long as one of them does. The others may be gone, so each object counts as a whole block.
 	tinyBlock = 16
 
 	// The allocator rounds up to size classes up to largestClass, and to whole pages above it.
@@ -16,8 +16,9 @@ const (
 	pageSize     = 8 << 10
 )
 
-// sizeClasses returns the size classes up to largestClass, in ascending order. It asks the runtime, because a
-// copied list could become wrong: a slice that grows gets all the memory of its allocation.
+// sizeClasses returns the size classes up to largestClass, in ascending order. It asks the runtime,
+// because a copied list could become wrong: a slice that grows gets all the memory of its
+// allocation.
 var sizeClasses = sync.OnceValue(func() []uint64 {
 	var classes []uint64
 	for n := 1; n <= largestClass; {

@@ -1,22 +1,22 @@
 package lru
 
-// segmentLen is how many buckets are allocated at a time, and the fewest that a table has. It is a power of
-// two.
+// segmentLen is how many buckets are allocated at a time, and the fewest that a table has. It is a
+// power of two.
 const segmentLen = 64
 
 // table is a hash table from keys to entries that are chained in their buckets.
 //
-// It grows and shrinks by one bucket at a time (linear hashing), so that it has about as many buckets as
-// entries, with a difference of at most a segment. It is not a Go map, because a map costs between 35 and 70
-// bytes an entry, depending on its size and its history, which no bound could count. A map also never gives
-// memory back.
+// It grows and shrinks by one bucket at a time (linear hashing), so that it has about as many
+// buckets as entries, with a difference of at most a segment. It is not a Go map, because a map
+// costs between 35 and 70 bytes an entry, depending on its size and its history, which no bound
+// could count. A map also never gives memory back.
 type table[V any] struct {
 	segments []*[segmentLen]*entry[V]
 	count    uint64 // entries
 
-	// The buckets in use are 0 to buckets-1. half is the power of two with half <= buckets < 2*half. A
-	// hash belongs in the bucket with the number hash modulo 2*half, or modulo half if there is no such
-	// bucket yet.
+	// The buckets in use are 0 to buckets-1. half is the power of two with half <= buckets <
+	// 2*half. A hash belongs in the bucket with the number hash modulo 2*half, or modulo half
+	// if there is no such bucket yet.
 	buckets uint64
 	half    uint64
 }
@@ -71,7 +71,8 @@ func (t *table[V]) remove(e *entry[V]) {
 	*p = e.chain
 	e.chain = nil
 	t.count--
-	// The slack of a segment keeps a full cache from growing and shrinking its table all the time.
+	// The slack of a segment keeps a full cache from growing and shrinking its table all the
+	// time.
 	if t.buckets > segmentLen && t.count+segmentLen < t.buckets {
 		t.shrink()
 	}

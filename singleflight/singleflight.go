@@ -1,10 +1,11 @@
-// Package singleflight runs one call per key at a time, and gives its result to all callers who asked for
-// that key meanwhile.
+// Package singleflight runs one call per key at a time, and gives its result to all callers who
+// asked for that key meanwhile.
 //
-// The idea is that of golang.org/x/sync/singleflight. There, the call runs in the goroutine of the first
-// caller, and so under its context. Here, it runs in a goroutine and under a context of its own: a caller
-// whose context ends leaves without effect on the others. A call can also be forgotten (Group.Forget): it
-// goes on for the callers who wait for it, but its result must not be cached.
+// The idea is that of golang.org/x/sync/singleflight. There, the call runs in the goroutine of the
+// first caller, and so under its context. Here, it runs in a goroutine and under a context of its
+// own: a caller whose context ends leaves without effect on the others. A call can also be
+// forgotten (Group.Forget): it goes on for the callers who wait for it, but its result must not be
+// cached.
 package singleflight
 
 import (
@@ -35,20 +36,21 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
-// Group is a set of flights, at most one per key. The zero Group is ready for use. Its exported fields
-// must not be changed after the first Do.
+// Group is a set of flights, at most one per key. The zero Group is ready for use. Its exported
+// fields must not be changed after the first Do.
 type Group[V any] struct {
-	// Timeout bounds a flight. When it has passed, the context of the function ends, and all callers get
-	// an error that is a context.DeadlineExceeded, whether or not the function has returned. Zero means
-	// no bound.
+	// Timeout bounds a flight. When it has passed, the context of the function ends, and all
+	// callers get an error that is a context.DeadlineExceeded, whether or not the function has
+	// returned. Zero means no bound.
 	Timeout time.Duration
-	// CancelAbandoned ends the context of a flight when the last of its callers has left. If it is
-	// false, the flight runs on to its end.
+	// CancelAbandoned ends the context of a flight when the last of its callers has left. If it
+	// is false, the flight runs on to its end.
 	CancelAbandoned bool
-	// JoinFor is how long after its start a flight may be joined. A later caller starts another flight,
-	// and the first one is tainted. Zero means to its end.
+	// JoinFor is how long after its start a flight may be joined. A later caller starts another
+	// flight, and the first one is tainted. Zero means to its end.
 	JoinFor time.Duration
-	// Clock returns the time by which JoinFor is measured, since any start. Nil means the monotonic clock.
+	// Clock returns the time by which JoinFor is measured, since any start. Nil means the
+	// monotonic clock.
 	Clock func() time.Duration
 
 	mu      sync.Mutex
@@ -91,12 +93,12 @@ type call[V any] struct {
 
 // Do returns the result of fn for key. Concurrent calls with the same key share one run of fn.
 //
-// The context of fn has the values of the first caller's context, but not its end. It ends after the
-// group's Timeout or, if CancelAbandoned is set, when the last caller has left. Do returns ctx.Err when
-// its own ctx ends.
+// The context of fn has the values of the first caller's context, but not its end. It ends after
+// the group's Timeout or, if CancelAbandoned is set, when the last caller has left. Do returns
+// ctx.Err when its own ctx ends.
 //
-// If fn panics or calls runtime.Goexit, every caller gets a *PanicError or ErrGoexit, and the next Do of
-// the key runs fn again.
+// If fn panics or calls runtime.Goexit, every caller gets a *PanicError or ErrGoexit, and the next
+// Do of the key runs fn again.
 func (g *Group[V]) Do(ctx context.Context, key string, fn func(context.Context, *Flight[V]) (V, error)) (v V, err error) {
 	if err := ctx.Err(); err != nil {
 		return v, err
@@ -108,8 +110,9 @@ func (g *Group[V]) Do(ctx context.Context, key string, fn func(context.Context, 
 	return g.Wait(ctx, f)
 }
 
-// Join returns the flight of key, and counts the caller as one who waits for it. The caller then calls
-// Wait. If first is true, the flight is new, and the caller has to end it, by Go, by Run or by End.
+// Join returns the flight of key, and counts the caller as one who waits for it. The caller then
+// calls Wait. If first is true, the flight is new, and the caller has to end it, by Go, by Run or
+// by End.
 func (g *Group[V]) Join(key string) (f *Flight[V], first bool) {
 	now := g.now()
 	g.mu.Lock()
@@ -123,8 +126,8 @@ func (g *Group[V]) Join(key string) (f *Flight[V], first bool) {
 	return f, true
 }
 
-// Start returns a new flight of key, which the caller has to end, or nil if key has a flight already. The
-// caller counts as one who waits and never leaves.
+// Start returns a new flight of key, which the caller has to end, or nil if key has a flight
+// already. The caller counts as one who waits and never leaves.
 func (g *Group[V]) Start(key string) *Flight[V] {
 	now := g.now()
 	g.mu.Lock()
@@ -137,7 +140,8 @@ func (g *Group[V]) Start(key string) *Flight[V] {
 	return f
 }
 
-// StartAll does for each of keys what Start does. It returns the new flights, and the places of their keys.
+// StartAll does for each of keys what Start does. It returns the new flights, and the places of
+// their keys.
 func (g *Group[V]) StartAll(keys []string) (flights []*Flight[V], places []int) {
 	for i, key := range keys {
 		if f := g.Start(key); f != nil {
@@ -166,8 +170,8 @@ func (f *Flight[V]) join() {
 	f.waiters++
 }
 
-// JoinAll does for each of keys what Join does. A key that is given twice has one flight, which is new, if
-// at all, at the first of the two places.
+// JoinAll does for each of keys what Join does. A key that is given twice has one flight, which is
+// new, if at all, at the first of the two places.
 func (g *Group[V]) JoinAll(keys []string) (flights []*Flight[V], first []bool) {
 	flights, first = make([]*Flight[V], len(keys)), make([]bool, len(keys))
 	fresh := make([]Flight[V], len(keys)) // one allocation: they end together
@@ -193,8 +197,9 @@ func (g *Group[V]) JoinAll(keys []string) (flights []*Flight[V], first []bool) {
 // start is the start of the monotonic clock that Group.now reads.
 var start = time.Now()
 
-// now returns the time, or zero if JoinFor needs none. It is called without the lock, because the clock
-// takes longer than all the rest. So the time may be earlier than the start of a present flight.
+// now returns the time, or zero if JoinFor needs none. It is called without the lock, because the
+// clock takes longer than all the rest. So the time may be earlier than the start of a present
+// flight.
 func (g *Group[V]) now() time.Duration {
 	switch {
 	case g.JoinFor == 0:
@@ -218,8 +223,8 @@ func (g *Group[V]) list(f *Flight[V], key string, now time.Duration) {
 	f.turn = g.turn
 }
 
-// Turn returns a number that is lower than the Turn of all later flights, and not lower than that of any
-// flight so far.
+// Turn returns a number that is lower than the Turn of all later flights, and not lower than that
+// of any flight so far.
 func (g *Group[V]) Turn() uint64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -281,14 +286,14 @@ func (g *Group[V]) Leave(f *Flight[V]) {
 	g.unlockAbandoned(f.call)
 }
 
-// OnAbandon sets the func that is called when the last caller of f has left, if CancelAbandoned is set. It
-// replaces an earlier one. If the last caller has left already, cancel is called at once.
+// OnAbandon sets the func that is called when the last caller of f has left, if CancelAbandoned is
+// set. It replaces an earlier one. If the last caller has left already, cancel is called at once.
 func (g *Group[V]) OnAbandon(f *Flight[V], cancel func()) {
 	g.onAbandon(&call[V]{cancel: cancel, flights: []*Flight[V]{f}})
 }
 
-// onAbandon does what OnAbandon does, for a call that ends several flights. It is withdrawn when nobody
-// waits for any of them.
+// onAbandon does what OnAbandon does, for a call that ends several flights. It is withdrawn when
+// nobody waits for any of them.
 func (g *Group[V]) onAbandon(c *call[V]) {
 	g.mu.Lock()
 	for _, f := range c.flights {
@@ -321,8 +326,8 @@ func (g *Group[V]) Go(ctx context.Context, f *Flight[V], fn func(context.Context
 	go g.Run(ctx, f, g.CancelAbandoned, fn)
 }
 
-// Run does what Go does in the goroutine of the caller. If cancelAbandoned is true, the context of fn ends
-// when the last caller of f has left.
+// Run does what Go does in the goroutine of the caller. If cancelAbandoned is true, the context of
+// fn ends when the last caller of f has left.
 func (g *Group[V]) Run(ctx context.Context, f *Flight[V], cancelAbandoned bool, fn func(context.Context, *Flight[V]) (V, error)) {
 	ctx, cancel := g.context(ctx)
 	flights := []*Flight[V]{f}
@@ -335,9 +340,9 @@ func (g *Group[V]) Run(ctx context.Context, f *Flight[V], cancelAbandoned bool, 
 	})
 }
 
-// GoAll does what Go does for several flights, which end with the results of one run of fn: a value and an
-// error for each, in their order. If CancelAbandoned is set, the context of fn ends when the last caller
-// of all the flights has left.
+// GoAll does what Go does for several flights, which end with the results of one run of fn: a value
+// and an error for each, in their order. If CancelAbandoned is set, the context of fn ends when the
+// last caller of all the flights has left.
 func (g *Group[V]) GoAll(ctx context.Context, flights []*Flight[V], fn func(context.Context) ([]V, []error)) {
 	go g.RunAll(ctx, flights, fn)
 }
@@ -398,8 +403,8 @@ func (g *Group[V]) run(ctx context.Context, cancel func(), flights []*Flight[V],
 	failure = nil
 }
 
-// End gives v and err to all callers who wait for f. It is called once for each flight that was not given
-// to Go, Run, GoAll or RunAll. It does not block.
+// End gives v and err to all callers who wait for f. It is called once for each flight that was not
+// given to Go, Run, GoAll or RunAll. It does not block.
 func (g *Group[V]) End(f *Flight[V], v V, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -411,8 +416,8 @@ func (g *Group[V]) End(f *Flight[V], v V, err error) {
 	}
 }
 
-// settle gives every caller of f its result. Only the first call counts: the second one comes from a
-// function that returned after its time was over. The caller holds g.mu.
+// settle gives every caller of f its result. Only the first call counts: the second one comes from
+// a function that returned after its time was over. The caller holds g.mu.
 func (g *Group[V]) settle(f *Flight[V], v V, err error) {
 	if f.ended.Load() {
 		return
@@ -440,15 +445,15 @@ func (g *Group[V]) unlist(f *Flight[V]) {
 	}
 }
 
-// A map keeps its memory when it shrinks. If it has had more than shrinkFrom flights, it is replaced when at
-// most fewFlights are left.
+// A map keeps its memory when it shrinks. If it has had more than shrinkFrom flights, it is
+// replaced when at most fewFlights are left.
 const (
 	fewFlights = 256
 	shrinkFrom = 8 * fewFlights
 )
 
-// Drain returns nil when no flight is in progress any more, or ctx.Err if ctx ends first. It also waits for
-// abandoned and forgotten flights.
+// Drain returns nil when no flight is in progress any more, or ctx.Err if ctx ends first. It also
+// waits for abandoned and forgotten flights.
 func (g *Group[V]) Drain(ctx context.Context) error {
 	g.mu.Lock()
 	if g.running == 0 {

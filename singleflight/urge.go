@@ -1,8 +1,8 @@
 package singleflight
 
-// Urge tells the function of f (see Urged) that a caller waits for it on whom others wait. So the function
-// must not wait for those others. Urge reports whether it has urged f: not if f was urged before, or has
-// ended.
+// Urge tells the function of f (see Urged) that a caller waits for it on whom others wait. So the
+// function must not wait for those others. Urge reports whether it has urged f: not if f was urged
+// before, or has ended.
 func (g *Group[V]) Urge(f *Flight[V]) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -18,8 +18,8 @@ func (g *Group[V]) Urge(f *Flight[V]) bool {
 	return true
 }
 
-// Urged returns a channel that is closed when one of flights is urged, or if one was. flights are all the
-// flights of one run.
+// Urged returns a channel that is closed when one of flights is urged, or if one was. flights are
+// all the flights of one run.
 func (g *Group[V]) Urged(flights ...*Flight[V]) <-chan struct{} {
 	g.mu.Lock()
 	defer g.mu.Unlock()

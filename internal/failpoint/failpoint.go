@@ -1,5 +1,5 @@
-// Package failpoint has bugs that tests plant. The tests of P8 have to find them, which shows that these
-// tests can fail. Nothing else plants a bug.
+// Package failpoint has bugs that tests plant. The tests of P8 have to find them, which shows that
+// these tests can fail. Nothing else plants a bug.
 package failpoint
 
 import "sync/atomic"
@@ -19,8 +19,8 @@ const (
 
 var planted atomic.Int32
 
-// Plant plants b into all groups that are made until remove is called. Tests that plant bugs do not run in
-// parallel with others.
+// Plant plants b into all groups that are made until remove is called. Tests that plant bugs do not
+// run in parallel with others.
 func Plant(b Bug) (remove func()) {
 	before := planted.Swap(int32(b))
 	return func() { planted.Store(before) }

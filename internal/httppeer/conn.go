@@ -186,8 +186,8 @@ func (c *conn) Change(ctx context.Context, ch *peer.Change) (peer.Changed, error
 	case plain:
 		changed, err = c.changePlain(ctx, ch.Wait, body)
 		if errors.Is(err, peer.ErrSilent) {
-			// A network that is slow for a moment looks the same. A Get would go to the next
-			// peer, but a change would fail: so it is sent once more.
+			// A network that is slow for a moment looks the same. A Get would go to the
+			// next peer, but a change would fail: so it is sent once more.
 			changed, err = c.changePlain(ctx, ch.Wait, body)
 		}
 		return changed, err

@@ -31,9 +31,9 @@ func hasToken(lists []string, token string) bool {
 	return false
 }
 
-// checkUpgrade returns an error if r, which asks for a stream, is not a request for an upgrade as in
-// RFC 9110, section 7.8. Something on the way that does not know upgrades may have passed it on, and
-// would not understand the frames.
+// checkUpgrade returns an error if r, which asks for a stream, is not a request for an upgrade as
+// in RFC 9110, section 7.8. Something on the way that does not know upgrades may have passed it on,
+// and would not understand the frames.
 func checkUpgrade(r *http.Request) error {
 	switch {
 	case r.ProtoMajor != 1 || r.ProtoMinor < 1:

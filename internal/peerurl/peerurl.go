@@ -12,16 +12,16 @@ import (
 	"github.com/peercache/peercache/internal/quote"
 )
 
-// All processes compare peers by the text of their base URLs, so there is one way to write each of them:
-// scheme, host and port alone; lower case; an IP address in its shortest form, and an IPv6 address that
-// stands for an IPv4 address as that one; no dot at the end; the port in decimal, and left out if it is
-// the default of the scheme.
+// All processes compare peers by the text of their base URLs, so there is one way to write each of
+// them: scheme, host and port alone; lower case; an IP address in its shortest form, and an IPv6
+// address that stands for an IPv4 address as that one; no dot at the end; the port in decimal, and
+// left out if it is the default of the scheme.
 
 // Longest bounds the base URL of a peer, in bytes. The name of a host has at most 253.
 const Longest = 512
 
-// Check returns an error if name is not the base URL of a peer, or is not spelled in the one way. The
-// error says how to spell it.
+// Check returns an error if name is not the base URL of a peer, or is not spelled in the one way.
+// The error says how to spell it.
 func Check(name string) error {
 	want, err := Spell(name)
 	switch {

@@ -1,5 +1,5 @@
-// Package quote shows keys, names and texts that come from others in errors and logs. They may have any
-// bytes, and are shortened if they are long.
+// Package quote shows keys, names and texts that come from others in errors and logs. They may have
+// any bytes, and are shortened if they are long.
 package quote
 
 import (

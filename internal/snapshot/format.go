@@ -1,9 +1,10 @@
-// Package snapshot writes what a cache has to a file at the end of a process. The next process reads it once.
+// Package snapshot writes what a cache has to a file at the end of a process. The next process
+// reads it once.
 //
-// The file is complete or does not exist. A Writer fills a temporary file beside it, waits until that is on the
-// disk, and renames it only then. A Reader checks the whole file before it returns the first record. Take moves
-// the file away before it is read: what one process has restored, and may have changed since, no later process
-// restores again.
+// The file is complete or does not exist. A Writer fills a temporary file beside it, waits until
+// that is on the disk, and renames it only then. A Reader checks the whole file before it returns
+// the first record. Take moves the file away before it is read: what one process has restored, and
+// may have changed since, no later process restores again.
 //
 // The file has a header, the records and an end, numbers in little endian:
 //
@@ -19,8 +20,8 @@ import (
 	"time"
 )
 
-// The largest parts that a file may have. A Writer refuses larger ones. To a Reader, a larger one means that
-// the file is no snapshot.
+// The largest parts that a file may have. A Writer refuses larger ones. To a Reader, a larger one
+// means that the file is no snapshot.
 const (
 	MostNameBytes  = 255
 	MostNoteBytes  = 8 << 20
@@ -31,13 +32,14 @@ const (
 // Header says what a file is.
 type Header struct {
 	Name string // of what was saved, 1 to MostNameBytes bytes
-	// Written is when the file was written, on the wall clock of the machine, to the nanosecond.
-	// Record.Left is counted from then.
+	// Written is when the file was written, on the wall clock of the machine, to the
+	// nanosecond. Record.Left is counted from then.
 	Written time.Time
-	// Departure is a number by which other processes may know the file. The package only stores it.
+	// Departure is a number by which other processes may know the file. The package only stores
+	// it.
 	Departure uint64
-	// Note is what else the next process needs to know, at most MostNoteBytes bytes. The package only
-	// stores it.
+	// Note is what else the next process needs to know, at most MostNoteBytes bytes. The
+	// package only stores it.
 	Note []byte
 }
 
@@ -67,8 +69,8 @@ const (
 	kindMissing
 )
 
-// fixed is the part of a record that always has the same length. The end is one too, with the number of
-// records in left.
+// fixed is the part of a record that always has the same length. The end is one too, with the
+// number of records in left.
 type fixed struct {
 	kind       kind
 	left       int64
@@ -92,7 +94,8 @@ func parseFixed(b []byte) fixed {
 	}
 }
 
-// check returns an error if f does not belong to a record that a Writer wrote. At most rest bytes follow f.
+// check returns an error if f does not belong to a record that a Writer wrote. At most rest bytes
+// follow f.
 func (f fixed) check(rest int64) error {
 	switch {
 	case f.kind != kindValue && f.kind != kindMissing:

@@ -11,8 +11,9 @@ import (
 // errNoFile says that the file was replaced between the look at it and its opening.
 var errNoFile = errors.New("it was replaced while it was opened")
 
-// openRegular opens the regular file at path for reading. It never waits for the other end of a named pipe, and
-// follows no symbolic link: the file that it looks at and the one that it opens must be the same.
+// openRegular opens the regular file at path for reading. It never waits for the other end of a
+// named pipe, and follows no symbolic link: the file that it looks at and the one that it opens
+// must be the same.
 func openRegular(path string) (*os.File, error) {
 	before, err := os.Lstat(path)
 	if err != nil {
@@ -38,8 +39,9 @@ func openRegular(path string) (*os.File, error) {
 	return nil, errors.Join(err, file.Close())
 }
 
-// createNew creates the file at path, in place of what an earlier process left there. With O_EXCL, it is a new
-// file with this mode, and a symbolic link that somebody puts there meanwhile is not followed.
+// createNew creates the file at path, in place of what an earlier process left there. With O_EXCL,
+// it is a new file with this mode, and a symbolic link that somebody puts there meanwhile is not
+// followed.
 func createNew(path string) (*os.File, error) {
 	info, err := os.Lstat(path)
 	switch {

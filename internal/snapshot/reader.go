@@ -12,9 +12,9 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Reader returns the records of a file that was found complete: its checksum is right, it has as many records as
-// it says, and nothing follows them. A Reader allocates memory for one record at a time, and never more than
-// the file is long.
+// Reader returns the records of a file that was found complete: its checksum is right, it has as
+// many records as it says, and nothing follows them. A Reader allocates memory for one record at a
+// time, and never more than the file is long.
 type Reader struct {
 	header Header
 	file   *os.File // for Close
@@ -40,7 +40,8 @@ func newReader(src io.ReaderAt, size int64) (*Reader, error) {
 	return r, err
 }
 
-// verify reads the whole file, which has content bytes before the checksum, and returns the checksum.
+// verify reads the whole file, which has content bytes before the checksum, and returns the
+// checksum.
 func verify(src io.ReaderAt, content int64) (uint64, error) {
 	if content < int64(fixedHeader+fixedRecord) {
 		return 0, fmt.Errorf("it has %d bytes", content+checksumSize)
@@ -73,13 +74,13 @@ func read(src io.ReaderAt, content int64) (*Reader, error) {
 // Header returns the header of the file.
 func (r *Reader) Header() Header { return r.header }
 
-// Limit makes Next skip the records whose key or value has more bytes. It allocates nothing for them. The default
-// is MostKeyBytes and MostValueBytes.
+// Limit makes Next skip the records whose key or value has more bytes. It allocates nothing for
+// them. The default is MostKeyBytes and MostValueBytes.
 func (r *Reader) Limit(maxKey, maxValue int) { r.maxKey, r.maxValue = maxKey, maxValue }
 
-// Next returns the next record, whose value belongs to the caller. The error is io.EOF after the last record. Any
-// other error says that the disk fails, or that the file was changed since it was found complete: then the
-// caller must not use any of its records, not even the earlier ones.
+// Next returns the next record, whose value belongs to the caller. The error is io.EOF after the
+// last record. Any other error says that the disk fails, or that the file was changed since it was
+// found complete: then the caller must not use any of its records, not even the earlier ones.
 func (r *Reader) Next() (Record, error) {
 	record, err := r.next(true)
 	if err != nil && err != io.EOF {
@@ -144,7 +145,8 @@ func (r *Reader) end(f fixed) error {
 	return io.EOF
 }
 
-// unexpected returns err, or io.ErrUnexpectedEOF for io.EOF: a Reader never reads where the file may end.
+// unexpected returns err, or io.ErrUnexpectedEOF for io.EOF: a Reader never reads where the file
+// may end.
 func unexpected(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF

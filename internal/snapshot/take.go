@@ -19,9 +19,10 @@ type Taken struct {
 // Take does what Trust.Take does, with the zero Trust.
 func Take(path string) (*Taken, error) { return Trust{}.Take(path) }
 
-// Take moves the file at path away from there, whatever is in it: from now on, the file is out of date. It
-// returns nil if there is none. It fails if the directory is missing or not writable, if t does not trust the
-// directory, or if path is not that of a regular file. Taken.Open checks whether t trusts the file.
+// Take moves the file at path away from there, whatever is in it: from now on, the file is out of
+// date. It returns nil if there is none. It fails if the directory is missing or not writable, if t
+// does not trust the directory, or if path is not that of a regular file. Taken.Open checks whether
+// t trusts the file.
 func (t Trust) Take(path string) (*Taken, error) {
 	if err := t.checkDir(path); err != nil {
 		return nil, fmt.Errorf("snapshot: %w", err)
@@ -44,8 +45,8 @@ func (t Trust) Take(path string) (*Taken, error) {
 	return &Taken{path + takenSuffix, t}, nil
 }
 
-// tryNames returns an error if a file at path could not be written or taken later: the end of the process would be
-// too late to find that out. It removes what an earlier process left.
+// tryNames returns an error if a file at path could not be written or taken later: the end of the
+// process would be too late to find that out. It removes what an earlier process left.
 func tryNames(path string) error {
 	file, err := createNew(path + takenSuffix) // the longest name
 	if err == nil {
@@ -68,8 +69,8 @@ func kindOf(mode fs.FileMode) string {
 	return fmt.Sprintf("a special file (%v)", mode)
 }
 
-// Open opens the file and checks all of it (Reader). It fails if somebody else can write the file (Trust), or if it
-// is no regular file any more.
+// Open opens the file and checks all of it (Reader). It fails if somebody else can write the file
+// (Trust), or if it is no regular file any more.
 func (t *Taken) Open() (*Reader, error) {
 	file, err := openRegular(t.path)
 	if err != nil {
@@ -93,8 +94,8 @@ func (t *Taken) Open() (*Reader, error) {
 // Remove removes the file. The caller has closed its Reader.
 func (t *Taken) Remove() error { return Remove(t.path) }
 
-// Remove removes the file at path, and waits until that is on the disk, so that the file does not come back when the
-// machine fails. It is no error if there is no file.
+// Remove removes the file at path, and waits until that is on the disk, so that the file does not
+// come back when the machine fails. It is no error if there is no file.
 func Remove(path string) error {
 	err := os.Remove(path)
 	switch {
@@ -106,8 +107,8 @@ func Remove(path string) error {
 	return syncDirOf(path)
 }
 
-// syncDirOf waits until the names in the directory of path are on the disk. Windows has no call for that: there, a
-// rename may be undone when the machine fails.
+// syncDirOf waits until the names in the directory of path are on the disk. Windows has no call for
+// that: there, a rename may be undone when the machine fails.
 func syncDirOf(path string) error {
 	if runtime.GOOS == "windows" {
 		return nil

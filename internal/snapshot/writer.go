@@ -59,7 +59,8 @@ func (e *encoder) end() error {
 	return err
 }
 
-// Writer writes a file. The caller calls Add for each record, then Seal, then Publish, and in any case Discard.
+// Writer writes a file. The caller calls Add for each record, then Seal, then Publish, and in any
+// case Discard.
 type Writer struct {
 	path      string
 	file      *os.File // at path + tempSuffix; closed by Seal
@@ -73,8 +74,9 @@ const (
 	takenSuffix = ".taken" // while it is read, see Take
 )
 
-// Create returns a Writer for a file that will be at path. A file that is there stays until Publish. Only the user
-// of this process may read the new file. Only one process at a time may write to path.
+// Create returns a Writer for a file that will be at path. A file that is there stays until
+// Publish. Only the user of this process may read the new file. Only one process at a time may
+// write to path.
 func Create(path string, h Header) (*Writer, error) {
 	file, err := createNew(path + tempSuffix)
 	if err != nil {
@@ -108,8 +110,8 @@ func (w *Writer) Seal() error {
 	return nil
 }
 
-// Publish puts the sealed file in place of the one at the path, in one step. It is quick, because the contents are
-// on the disk. After an error, either of the two files is at the path.
+// Publish puts the sealed file in place of the one at the path, in one step. It is quick, because
+// the contents are on the disk. After an error, either of the two files is at the path.
 func (w *Writer) Publish() error {
 	if err := os.Rename(w.path+tempSuffix, w.path); err != nil {
 		return fmt.Errorf("snapshot: %w", err)
@@ -118,7 +120,8 @@ func (w *Writer) Publish() error {
 	return syncDirOf(w.path)
 }
 
-// Discard removes a file that was not published. It may be called at any time, and does nothing after Publish.
+// Discard removes a file that was not published. It may be called at any time, and does nothing
+// after Publish.
 func (w *Writer) Discard() {
 	if w.published {
 		return

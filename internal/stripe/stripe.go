@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	// stripesPerCPU makes it unlikely that two goroutines that run at the same time share a stripe.
+	// stripesPerCPU makes it unlikely that two goroutines that run at the same time share a
+	// stripe.
 	stripesPerCPU = 16
 	mostStripes   = 1024
 	// The stripes take at most 1/stripesShare of the group's bytes, but there are at least
@@ -19,12 +20,12 @@ const (
 	fewestStripes = 2
 	stripeBytes   = unsafe.Sizeof(Stripe{})
 
-	// The smallest stack has 1<<stackBits bytes: the stacks of two goroutines are at least that far
-	// apart.
+	// The smallest stack has 1<<stackBits bytes: the stacks of two goroutines are at least that
+	// far apart.
 	stackBits = 11
 
-	// spread is 2^64 divided by the golden ratio. Numbers that are close to each other differ in their
-	// highest bits when they are multiplied by it.
+	// spread is 2^64 divided by the golden ratio. Numbers that are close to each other differ
+	// in their highest bits when they are multiplied by it.
 	spread = 0x9E3779B97F4A7C15
 )
 
@@ -36,8 +37,9 @@ const (
 // A group has few stripes until it caches something: on a machine with many processors, all of them
 // take more memory than the rest of an empty group. Init is called before the first use.
 type Counters struct {
-	// A 64-bit hash, shifted right by shift, is the number of a stripe. first is the stripe with number
-	// zero. shift is written after first and read before it, so that no number is too large.
+	// A 64-bit hash, shifted right by shift, is the number of a stripe. first is the stripe
+	// with number zero. shift is written after first and read before it, so that no number is
+	// too large.
 	shift atomic.Uint32
 	first atomic.Pointer[Stripe]
 
@@ -61,7 +63,8 @@ func (c *Counters) Init(bytes int64) {
 	c.shift.Store(64 - 1)
 }
 
-// Grow makes all stripes. It is called when something is cached: from then on there are hits to count.
+// Grow makes all stripes. It is called when something is cached: from then on there are hits to
+// count.
 func (c *Counters) Grow() {
 	c.once.Do(func() {
 		if n := 1 << c.most; n > fewestStripes {
