@@ -13,36 +13,36 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// MaxWeight is the most that the weights of a ring's members may add up to, and so the most
-// members a ring may have. A unit of weight costs about 2.4 kB of memory.
+// MaxWeight bounds the sum of the weights of a ring's members, and so the number of members. A unit
+// of weight costs about 2.4 kB of memory.
 const MaxWeight = 1<<16 - 1
 
 const (
-	// pointsPerWeight and acceptOneIn set how even shares are, see the package comment:
-	// the first is paid for in memory, the second in steps of a lookup.
-	// Both are part of what a ring is: to change them is to move every key.
+	// pointsPerWeight and acceptOneIn determine how even the shares are: see the package
+	// comment. The first costs memory, the second steps of a lookup. A change of either would
+	// move every key.
 	pointsPerWeight = 320
 	acceptOneIn     = 16
 
 	maxPoints = MaxWeight * pointsPerWeight
 )
 
-// Member is one of those that a ring chooses from.
+// Member is a member of a ring.
 type Member struct {
 	Name   string // not empty, unique in the ring
-	Weight int    // its share of the keys, relative to other members'; 0 means 1
+	Weight int    // its share of the keys, relative to the other members; zero means 1
 }
 
-// Ring is an immutable choice of owners for keys. It is made by New or NewGroupcache and may
-// be used by many goroutines at once.
+// Ring chooses the owners of keys. It is made by New or NewGroupcache, never changes, and may be
+// used concurrently.
 type Ring struct {
 	names []string // as given to the constructor
 
-	// slots holds the points' positions in ascending order, and owners, side by side, the
-	// indices of their members. Each point stands at its home slot (see home) or after it,
-	// with slots between two points filled by repeats, which change nothing: a repeat
-	// accepts what its original accepts. So a walk that starts at a key's home slot misses
-	// no point at or after the key, and needs no search.
+	// slots has the positions of the points in ascending order, and owners the indices of their
+	// members, in the same order. Each point is at its home slot (see home) or after it. Slots
+	// between two points are filled with repeats of a point beside them, which change nothing:
+	// a repeat accepts the same keys. So a walk that starts at a key's home slot misses no
+	// point at or after the key, without a search.
 	slots  []uint32
 	owners []uint16
 	homes  uint64 // the number of home slots; len(slots) is no less
@@ -51,9 +51,9 @@ type Ring struct {
 	groupcache bool   // keys are hashed as golang/groupcache does
 }
 
-// New makes a ring of members. Rings of the same members, in whatever order, choose the same
-// owners. It fails if there are no members, if a name is empty or given twice, or if a
-// weight is negative or the weights add up to more than MaxWeight.
+// New makes a ring of members. Rings of the same members, in any order, choose the same owners. New
+// fails if there are no members, if a name is empty or given twice, if a weight is negative, or if
+// the weights add up to more than MaxWeight.
 func New(members ...Member) (*Ring, error) {
 	names := make([]string, len(members))
 	byName := make([]int, len(members))
@@ -87,10 +87,10 @@ func New(members ...Member) (*Ring, error) {
 	return r, nil
 }
 
-// NewGroupcache makes the ring that golang/groupcache makes of names added in this order with
-// its default hash (CRC-32), the same to the bit. Its shares are uneven; it is for fleets
-// that golang/groupcache is part of, where replicas is 50. It fails if there are no names,
-// if one is empty or given twice, or if replicas is less than 1 or absurdly large.
+// NewGroupcache makes exactly the ring that golang/groupcache makes of names, added in this order,
+// with its default hash (CRC-32). Its shares are uneven. It is for fleets with processes of
+// golang/groupcache, where replicas is 50. It fails if there are no names, if one is empty or given
+// twice, or if replicas is less than 1 or absurdly large.
 func NewGroupcache(replicas int, names ...string) (*Ring, error) {
 	names = slices.Clone(names)
 	if err := checkNames(names); err != nil {
@@ -99,7 +99,7 @@ func NewGroupcache(replicas int, names ...string) (*Ring, error) {
 	if most := maxPoints / len(names); replicas < 1 || replicas > most {
 		return nil, fmt.Errorf("consistenthash: %d replicas, want 1 to %d for %d members", replicas, most, len(names))
 	}
-	lastFirst := make([]int, len(names)) // of points in one place, groupcache knows the last added
+	lastFirst := make([]int, len(names)) // of points at one position, groupcache has the last one that was added
 	for rank := range lastFirst {
 		lastFirst[rank] = len(names) - 1 - rank
 	}
@@ -117,7 +117,7 @@ func NewGroupcache(replicas int, names ...string) (*Ring, error) {
 	return r, nil
 }
 
-// checkNames reports what is wrong with the names of a ring's members.
+// checkNames returns an error if names cannot be the names of a ring's members.
 func checkNames(names []string) error {
 	if len(names) == 0 {
 		return fmt.Errorf("consistenthash: no members, want at least one")
@@ -138,17 +138,18 @@ func checkNames(names []string) error {
 	return nil
 }
 
-// point packs a position and the rank of its member, which decides between points in one
-// place: points sort in the order in which a walk meets them.
+// point packs a position and the rank of its member. The rank decides between points at one
+// position, so that points sort in the order in which a walk meets them.
 func point(position uint32, rank int) uint64 {
 	return uint64(position)<<32 | uint64(rank)
 }
 
-// byPosition returns points in the order in which a walk meets them, and uses their memory.
-// They are given rank by rank. A digit at a time from the lowest one up, each time stable:
-// positions are hashes, and to compare 320,000 of them takes most of the time of a ring.
+// byPosition returns points in the order in which a walk meets them, and uses their memory. They
+// are given in the order of their ranks. It is a radix sort, stable, from the lowest digit to the
+// highest: positions are hashes, and a sort that compares 320,000 of them would take most of the
+// time that New takes.
 func byPosition(points []uint64) []uint64 {
-	const digit = 11 // bits, of which three times are enough for a position
+	const digit = 11 // bits; three digits are enough for a position
 	sorted := make([]uint64, len(points))
 	for shift := 32; shift < 64; shift += digit {
 		var next [1<<digit + 1]int // place of a digit's next point
@@ -168,7 +169,7 @@ func byPosition(points []uint64) []uint64 {
 	return points
 }
 
-// place fills the slots with points; members[rank] is the index of a point's member.
+// place fills the slots with points. members has the index of a point's member by its rank.
 func (r *Ring) place(points []uint64, members []int) {
 	points = byPosition(points)
 	// A fifth of the slots stays free, which keeps most points within a few slots of home.
@@ -187,12 +188,12 @@ func (r *Ring) place(points []uint64, members []int) {
 	fill(points[len(points)-1], int(r.homes))
 }
 
-// home is the slot at which a walk from a position starts.
+// home returns the slot at which a walk from a position starts.
 func (r *Ring) home(position uint32) int {
 	return int(uint64(position) * r.homes >> 32)
 }
 
-// hash gives the position of a key and the coin it tosses at each point.
+// hash returns the position of a key, and the coin that it tosses at each point.
 func (r *Ring) hash(key string) (position, coin uint32) {
 	if r.groupcache {
 		// A plain conversion would copy the key to the heap. The bytes are only read.
@@ -202,13 +203,14 @@ func (r *Ring) hash(key string) (position, coin uint32) {
 	return uint32(h >> 32), uint32(h)
 }
 
-// Len is the number of members.
+// Len returns the number of members.
 func (r *Ring) Len() int { return len(r.names) }
 
-// Owner is the name of the member that owns a key.
+// Owner returns the name of the member that owns a key.
 func (r *Ring) Owner(key string) string { return r.names[r.OwnerIndex(key)] }
 
-// OwnerIndex is the index of the key's owner among the members as given to the constructor.
+// OwnerIndex returns the index of the key's owner among the members as they were given to the
+// constructor.
 func (r *Ring) OwnerIndex(key string) int {
 	position, coin := r.hash(key)
 	home, accept := r.home(position), r.accept
@@ -217,7 +219,7 @@ func (r *Ring) OwnerIndex(key string) int {
 			return int(r.owners[home+i])
 		}
 	}
-	for i, p := range r.slots { // past the end; those from position on have just refused
+	for i, p := range r.slots { // past the end; the points from position on have just refused
 		if p*coin <= accept {
 			return int(r.owners[i])
 		}
@@ -225,7 +227,7 @@ func (r *Ring) OwnerIndex(key string) int {
 	return int(r.owners[r.first(position)])
 }
 
-// first is the slot of the first point at or after a position.
+// first returns the slot of the first point at or after a position.
 func (r *Ring) first(position uint32) int {
 	home := r.home(position)
 	for i, p := range r.slots[home:] {
@@ -236,8 +238,8 @@ func (r *Ring) first(position uint32) int {
 	return 0
 }
 
-// Successors are the names of the first n members for a key, or of all if there are fewer:
-// its owner, then who would own it without the owner, and so on.
+// Successors returns the names of the first n members for a key, or of all if there are fewer: its
+// owner, then the member that would own it without the owner, and so on.
 func (r *Ring) Successors(key string, n int) []string {
 	indices := r.AppendSuccessors(nil, key, n)
 	names := make([]string, len(indices))
@@ -247,8 +249,8 @@ func (r *Ring) Successors(key string, n int) []string {
 	return names
 }
 
-// AppendSuccessors appends the indices of the key's first n members, see Successors, to dst.
-// It is meant for a few: its time grows with the square of n.
+// AppendSuccessors appends the indices of the key's first n members (see Successors) to dst. It is
+// meant for a small n: its time grows with the square of n.
 func (r *Ring) AppendSuccessors(dst []int, key string, n int) []int {
 	position, coin := r.hash(key)
 	first, before := r.first(position), len(dst)

@@ -12,25 +12,23 @@ import (
 	"time"
 )
 
-// lookupTimeout bounds one question to the DNS, with all its repetitions.
+// lookupTimeout bounds one lookup, with all its repetitions.
 const lookupTimeout = 10 * time.Second
 
-// DNS finds the peers at the addresses of a name, such as that of a headless
-// service of Kubernetes. pattern is the base URL of every peer with the name in
-// place of the address: with http://peers.shop.svc:8001, an address 10.0.0.7 is
-// the peer http://10.0.0.7:8001. The name is looked up every DefaultDNSPoll; a
-// lookup that fails or finds nothing leaves the last view.
+// DNS finds the peers at the addresses of a name, such as that of a headless service of Kubernetes.
+// pattern is the base URL of every peer, with the name in place of the address: for
+// http://peers.shop.svc:8001, the address 10.0.0.7 is the peer http://10.0.0.7:8001. DNS looks the
+// name up every DefaultDNSPoll (WithPoll). If a lookup fails or finds nothing, the last view stays.
 //
-// Each answer should have all addresses. If a name server gives only some of them, the view
-// would change with each answer. So a peer that an answer lacks stays for DefaultKeepMissing
-// (WithKeepMissing), and if peers come back in several answers in a row, one warning says so.
+// Each answer should have all addresses. If a name server gives only some of them, the view would
+// change with each answer. So a peer that an answer lacks stays for DefaultKeepMissing
+// (WithKeepMissing). If peers come back in several answers in a row, DNS logs one warning.
 //
-// The self of this process must be of that form, with its address as the DNS
-// gives it: in Kubernetes http://$(POD_IP):8001, and without the port where that is the one
-// of the scheme, 80 or 443. Run fails if the scheme or the
-// port differ, or if the host of self is no address. If that is IPv4, only A
-// records are asked for, if it is IPv6, only AAAA: a process that has both is one
-// peer.
+// The self of this process must have that form, with its address as the DNS gives it: in Kubernetes
+// http://$(POD_IP):8001, without the port if it is the default of the scheme, 80 or 443. Run fails
+// if the scheme or the port differs, or if the host of self is no address. DNS asks for A records
+// only if that address is IPv4, and for AAAA records only if it is IPv6, so that a process with
+// both is one peer.
 //
 // The error of DNS says what is wrong with pattern or an option.
 func DNS(pattern string, opts ...Option) (Discovery, error) {
@@ -47,16 +45,15 @@ func DNS(pattern string, opts ...Option) (Discovery, error) {
 	return addresses{d}, nil
 }
 
-// SRV finds the peers by the SRV records of a name, each of which has a host and
-// a port: http://_peers._tcp.shop.svc.cluster.local gives for a record with the
-// target a.shop.svc.cluster.local and the port 8001 the peer
-// http://a.shop.svc.cluster.local:8001. Targets are written in lower case and
-// without the dot at their end; priorities and weights have no effect. When it
-// looks, and what it does if it finds nothing, is as for DNS.
+// SRV finds the peers by the SRV records of a name, each of which has a host and a port. With the
+// pattern http://_peers._tcp.shop.svc.cluster.local, a record with the target
+// a.shop.svc.cluster.local and the port 8001 is the peer http://a.shop.svc.cluster.local:8001.
+// Targets are written in lower case and without the dot at the end. Priorities and weights have no
+// effect. SRV looks as often as DNS does, and does the same if it finds nothing.
 //
-// The self of this process must be of that form, with the target's name as host:
-// of a StatefulSet in Kubernetes http://$(POD_NAME).SERVICE.NAMESPACE.svc.cluster.local:8001.
-// Run fails if the scheme differs. The port is left out where it is the one of the scheme.
+// The self of this process must have that form, with the target's name as the host: for a
+// StatefulSet in Kubernetes http://$(POD_NAME).SERVICE.NAMESPACE.svc.cluster.local:8001, without
+// the port if it is the default of the scheme. Run fails if the scheme differs.
 //
 // The error of SRV says what is wrong with pattern or an option.
 func SRV(pattern string, opts ...Option) (Discovery, error) {
@@ -101,11 +98,11 @@ func newDNS(kind, pattern string, opts []Option) (dns, error) {
 	return dns{settings: s, pattern: u}, nil
 }
 
-// portOf are the ports of the schemes.
+// portOf has the default port of each scheme.
 var portOf = map[string]string{"http": "80", "https": "443"}
 
-// peer returns the base URL of the peer at a host and a port, in the one way that there is
-// to spell it: without the port of the scheme.
+// peer returns the base URL of the peer at a host and a port, as pools want it spelled: without the
+// port if it is the default of the scheme.
 func (d dns) peer(host, port string) string {
 	if port == portOf[d.pattern.Scheme] {
 		if strings.Contains(host, ":") {
@@ -136,8 +133,8 @@ func (a addresses) Run(ctx context.Context, self string, report func(View)) erro
 	}, report)
 }
 
-// network returns the family of the addresses to look for, which is self's. The
-// error says why the others would not find self.
+// network returns the family of self's address, which is looked for. The error says why the other
+// processes would not find self.
 func (a addresses) network(self string) (string, error) {
 	u, err := url.Parse(self)
 	if err != nil {
@@ -167,7 +164,7 @@ func (s services) Run(ctx context.Context, self string, report func(View)) error
 	return s.follow(ctx, func(ctx context.Context) ([]string, error) {
 		ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 		defer cancel()
-		// With an error there may be records, those that are well-formed.
+		// Together with an error, there may be records: those that are well-formed.
 		_, records, err := s.resolver.LookupSRV(ctx, "", "", s.pattern.Hostname())
 		var peers []string
 		for _, r := range records {

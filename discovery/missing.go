@@ -6,17 +6,18 @@ import (
 	"time"
 )
 
-// absent are the peers that the last answers did not have, and who stay for a while.
+// absent are the peers that the last answers did not have, and that stay in the view for a while.
 type absent struct {
 	keep  time.Duration
-	since map[string]time.Time // when an answer first lacked them
-	// returns counts the answers, one after the other, in which somebody was back. Where a
-	// name server gives the peers in turns, all of them are such.
+	since map[string]time.Time // when an answer first lacked each of them
+	// returns counts the answers in a row in which a peer was back. If a name server gives the
+	// peers in turns, each answer is one of these.
 	returns int
 	warned  bool
 }
 
-// add returns found, and those of the last view who are missing in it and stay, in order.
+// add returns found together with the peers of the last view that found lacks and that stay, in
+// order.
 func (a *absent) add(found, last []string) []string {
 	now := time.Now()
 	back := false
@@ -42,17 +43,17 @@ func (a *absent) add(found, last []string) []string {
 	return slices.Compact(all)
 }
 
-// contains reports whether a list that is in order has a peer.
+// contains reports whether a sorted list has a peer.
 func contains(sorted []string, peer string) bool {
 	_, ok := slices.BinarySearch(sorted, peer)
 	return ok
 }
 
-// manyReturns is how many answers in a row have to bring peers back until that is no chance,
-// nor a restart of some.
+// manyReturns is how many answers in a row have to bring peers back before there is a warning.
+// Fewer may be chance, or some peers that restart.
 const manyReturns = 3
 
-// warnOfParts warns once if the answers are a part of the peers each.
+// warnOfParts warns once if each answer has only a part of the peers.
 func (s settings) warnOfParts(a *absent) {
 	if a.returns < manyReturns || a.warned {
 		return

@@ -10,39 +10,39 @@ import (
 	"time"
 )
 
-// How often it is looked for changes, without a WithPoll.
+// The default times from one look for changes to the next (WithPoll).
 const (
 	DefaultFilePoll = time.Second
 	DefaultDNSPoll  = 5 * time.Second
 )
 
-// DefaultKeepMissing is how long a peer that an answer lacks stays in the view of DNS and
-// SRV by default. If the time of WithPoll is longer, that is the default.
+// DefaultKeepMissing is how long a peer that an answer lacks stays in the view of DNS and SRV by
+// default. If the time of WithPoll is longer, that time is the default.
 const DefaultKeepMissing = time.Minute
 
-// mostKeep bounds what a value given by mistake can cost: a process that died is in the view
-// for so long.
+// mostKeep bounds the cost of a mistake: a process that died stays in the view that long.
 const mostKeep = time.Hour
 
-// leastPoll bounds what an interval given by mistake can cost.
+// leastPoll and mostPoll bound the cost of a mistake.
 const (
 	leastPoll = 10 * time.Millisecond
 	mostPoll  = 24 * time.Hour
 )
 
-// An Option changes what File, DNS and SRV make. They return its error.
+// An Option changes how File, DNS and SRV work. They return its error.
 type Option func(*settings) error
 
+// settings are what the options set.
 type settings struct {
 	poll     time.Duration
 	log      *slog.Logger
 	resolver Resolver
 	keep     time.Duration // see WithKeepMissing
-	keeps    bool          // it was given
+	keeps    bool          // whether WithKeepMissing was given
 }
 
-// WithPoll sets the time from one look for changes to the next, 10 ms to 24
-// hours. The default is DefaultFilePoll or DefaultDNSPoll.
+// WithPoll sets the time from one look for changes to the next, from 10 ms to 24 hours. The default
+// is DefaultFilePoll or DefaultDNSPoll.
 func WithPoll(d time.Duration) Option {
 	return func(s *settings) error {
 		if d < leastPoll || d > mostPoll {
@@ -53,11 +53,12 @@ func WithPoll(d time.Duration) Option {
 	}
 }
 
-// WithKeepMissing sets for how long a peer stays in the view of DNS and SRV after an answer
-// lacks it, because many name servers answer with only a part of the addresses. It is at most an hour, and 0 or at least one poll; with 0, each answer is the view. A
-// longer time keeps a process that died in the view for longer; one that has shut down is
-// out of it by itself. The default is DefaultKeepMissing. It is not for File and Static,
-// whose lists are exact.
+// WithKeepMissing sets how long a peer stays in the view of DNS and SRV after an answer lacks it,
+// because many name servers answer with only a part of the addresses. The time is zero, or at least
+// that of WithPoll, and at most one hour. With zero, each answer is the view. With a longer time, a
+// process that died stays in the view longer. A process that shuts down leaves the cluster by
+// itself. The default is DefaultKeepMissing. The option is not for File and Static, whose lists are
+// complete.
 func WithKeepMissing(d time.Duration) Option {
 	return func(s *settings) error {
 		if d < 0 || d > mostKeep {
@@ -68,9 +69,9 @@ func WithKeepMissing(d time.Duration) Option {
 	}
 }
 
-// WithLogger says where to log, at level warn, why the last view stands and that answers
-// of the DNS have only a part of the peers, and at level info that there are views
-// again. By default, and with nil, nothing is logged.
+// WithLogger sets the logger. At level warn, it logs why the last view stays, and that answers of
+// the DNS have only a part of the peers. At level info, it logs that the peers can be read again.
+// By default, and with nil, nothing is logged.
 func WithLogger(l *slog.Logger) Option {
 	return func(s *settings) error {
 		if l == nil {
@@ -87,8 +88,8 @@ type Resolver interface {
 	LookupSRV(ctx context.Context, service, proto, name string) (cname string, records []*net.SRV, err error)
 }
 
-// WithResolver makes DNS and SRV ask r. The default is net.DefaultResolver. It is
-// not for File.
+// WithResolver makes DNS and SRV ask r. The default is net.DefaultResolver. The option is not for
+// File.
 func WithResolver(r Resolver) Option {
 	return func(s *settings) error {
 		if r == nil {
@@ -99,7 +100,7 @@ func WithResolver(r Resolver) Option {
 	}
 }
 
-// settle applies options to defaults.
+// settle applies opts to the defaults.
 func settle(poll time.Duration, opts []Option) (settings, error) {
 	s := settings{poll: poll, log: slog.New(slog.DiscardHandler)}
 	for i, opt := range opts {

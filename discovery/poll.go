@@ -7,14 +7,13 @@ import (
 	"time"
 )
 
-// errNobody is of a source that names no peers. That is never the truth: this
-// process, at least, is there.
+// errNobody says that a source names no peers. That cannot be right: this process at least is one.
 var errNobody = errors.New("nobody is named")
 
-// follow reads a list of peers now and every s.poll, and reports each that differs
-// from the last, in whatever order. A read that gives nobody changes nothing. One
-// may give some peers and an error, for those that are left out. Who is missing in a read
-// stays for s.keep. follow returns nil when ctx ends.
+// follow reads a list of peers now and every s.poll, and reports each list that differs from the
+// last one in more than its order. A read of no peers changes nothing. A read may return some peers
+// together with an error, which is about those that it left out. A peer that a read lacks stays for
+// s.keep. follow returns nil when ctx ends.
 func (s settings) follow(ctx context.Context, read func(context.Context) ([]string, error), report func(View)) error {
 	ticks := time.NewTicker(s.poll)
 	defer ticks.Stop()

@@ -7,18 +7,18 @@ import (
 
 // How Go's allocator rounds, in bytes.
 const (
-	// Up to tinyBlock, things without pointers share a block, and one of them keeps
-	// all of it. What they share it with may be gone, so each counts as a whole one.
+	// Objects of up to tinyBlock bytes without pointers share a block, which stays in memory as
+	// long as one of them does. The others may be gone, so each object counts as a whole block.
 	tinyBlock = 16
 
-	// Up to largestClass, there are size classes; above it, whole pages.
+	// The allocator rounds up to size classes up to largestClass, and to whole pages above it.
 	largestClass = 32 << 10
 	pageSize     = 8 << 10
 )
 
-// sizeClasses returns the sizes that the allocator gives out up to largestClass,
-// ascending. It asks the runtime, so that there is no copied list to grow old: a
-// slice that grows gets all of the memory that its allocation has.
+// sizeClasses returns the size classes up to largestClass, in ascending order. It asks the runtime,
+// because a copied list could become wrong: a slice that grows gets all the memory of its
+// allocation.
 var sizeClasses = sync.OnceValue(func() []uint64 {
 	var classes []uint64
 	for n := 1; n <= largestClass; {

@@ -1,12 +1,12 @@
-// Package lru is a cache bounded in bytes. When it is full, the entry that was not
-// used for the longest time leaves first.
+// Package lru is a cache that is bounded in bytes. When it is full, the entry that was not used for
+// the longest time leaves first.
 //
-// The bound is what the entries really cost on the heap: values, keys and
-// bookkeeping, each rounded up as the allocator rounds it. It is the live heap; a
-// process takes more than its live heap, by how much GOGC says.
+// The bound is for what the entries really cost on the heap: values, keys and bookkeeping, each
+// rounded up as the allocator rounds it. That is the live heap. A process takes more than its live
+// heap, as GOGC says.
 //
-// The cache knows no clock. Who keeps values that expire looks at what Get returns
-// and drops it with [Cache.RemoveIf].
+// The cache has no clock. A caller that caches values which expire checks what Get returns, and
+// removes it with [Cache.RemoveIf].
 package lru
 
 import (
@@ -22,7 +22,7 @@ type Reason uint8
 
 const (
 	Evicted  Reason = iota // to make room
-	Expired                // its time was over; only the cache's owner can know
+	Expired                // its time was over: this cache has no clock, so only a RemoveIf says that
 	Removed                // by Remove or Clear
 	Replaced               // by a later Add of the same key, kept or not
 )
@@ -42,8 +42,7 @@ func (r Reason) String() string {
 	return fmt.Sprintf("Reason(%d)", uint8(r))
 }
 
-// Stats is a snapshot of a cache. Items and Bytes say what is in it now; the others
-// only ever grow.
+// Stats are the figures of a cache. Items and Bytes say what is in it now. The others only grow.
 type Stats struct {
 	Items     int64
 	Bytes     int64 // what the entries cost, never more than the bound
@@ -51,15 +50,15 @@ type Stats struct {
 	Rejected  int64 // Adds of something larger than the whole bound
 }
 
-// Cache is a bounded map from strings to values. It is safe for concurrent use. All
-// of its methods take constant time, but for the callbacks they make.
+// Cache is a bounded map from strings to values. It is made by New, and is safe for concurrent use.
+// Apart from the callbacks, all methods but Range and Clear take constant time.
 type Cache[V any] struct {
 	maxBytes int64
 	size     func(key string, v V) int64
 	onLeave  func(key string, v V, r Reason)
 	seed     maphash.Seed
 
-	mu        sync.Mutex // guards what follows, and all entries
+	mu        sync.Mutex // guards the fields below, and all entries
 	table     table[V]
 	order     list[V]
 	bytes     int64
@@ -80,17 +79,16 @@ type entry[V any] struct {
 
 // New returns an empty cache that holds at most maxBytes.
 //
-// size returns the bytes that v holds on the heap outside of itself: for a []byte,
-// its length. It is asked once for each Add, must not change its mind about a value
-// that is in, and counts as 0 when negative. The cache adds the rest: the key, the
-// bookkeeping, and the rounding of the allocator, for which it takes key and value
-// to be one allocation each.
+// size returns the bytes that v has on the heap outside of itself: for a []byte, its length. It is
+// called once for each Add, must always return the same for a value that is in the cache, and
+// counts as 0 if it is negative. The cache adds the rest: the key, the bookkeeping, and the
+// rounding of the allocator. It assumes that key and value are one allocation each.
 //
-// onLeave, if not nil, hears of every entry that leaves, exactly once. It is called
-// after the entry has left, by the goroutine that made it leave and before that
-// call returns, with no lock held, so that it may use the cache. What one goroutine
-// makes leave, it hears of in the order in which it left; calls of several
-// goroutines run at the same time and in any order. It must not panic.
+// onLeave, if not nil, is called exactly once for every entry that leaves. It is called after the
+// entry has left, by the goroutine that made it leave and before that call returns, with no lock
+// held, so that it may use the cache. For one goroutine the calls come in the order in which the
+// entries left. Calls of several goroutines run at the same time and in any order. It must not
+// panic.
 //
 // New fails if maxBytes is not positive or size is nil.
 func New[V any](maxBytes int64, size func(key string, v V) int64, onLeave func(key string, v V, r Reason)) (*Cache[V], error) {
@@ -109,7 +107,7 @@ func New[V any](maxBytes int64, size func(key string, v V) int64, onLeave func(k
 	}, nil
 }
 
-// Get returns the value of key and marks it as just used. It does not allocate.
+// Get returns the value of key, and marks it as just used. It does not allocate.
 func (c *Cache[V]) Get(key string) (v V, ok bool) {
 	hash := maphash.String(c.seed, key)
 	c.mu.Lock()
@@ -122,18 +120,17 @@ func (c *Cache[V]) Get(key string) (v V, ok bool) {
 	return e.value, true
 }
 
-// Add puts v in under key, as just used, in place of an older value, and makes room
-// for it. It reports whether v is in: something larger than the whole bound is not
-// kept, and the older value leaves all the same, as Replaced.
+// Add caches v under key, as just used, in place of an older value, and makes room for it. It
+// reports whether v is in the cache. A value that is larger than the whole bound is not, and the
+// older value leaves all the same, as Replaced.
 //
-// The cache keeps the string key. If it is a part of something larger, that is kept
-// alive too and not counted: clone it before.
+// The cache keeps the string key. If key is a part of a larger string, that stays in memory too,
+// and is not counted: the caller clones key before.
 func (c *Cache[V]) Add(key string, v V) bool { return c.AddUnless(nil, key, v) }
 
-// AddUnless does what Add does, unless refused returns true, and reports whether v
-// is in. refused is called with the cache locked, so that no Remove comes between
-// its answer and the Add: it must be quick and must not use the cache. A nil
-// refused is always false.
+// AddUnless does what Add does, unless refused returns true. It reports whether v is in the cache.
+// The cache is locked while refused runs, so that no Remove comes between its answer and the Add.
+// So it must be quick and must not use the cache. A nil refused never refuses.
 func (c *Cache[V]) AddUnless(refused func() bool, key string, v V) bool {
 	cost, fits := c.cost(key, v)
 	hash := maphash.String(c.seed, key)
@@ -177,17 +174,16 @@ func (c *Cache[V]) AddUnless(refused func() bool, key string, v V) bool {
 	return true
 }
 
-// Remove drops key and reports whether it was there.
+// Remove removes the entry of key, and reports whether there was one.
 func (c *Cache[V]) Remove(key string) bool {
 	return c.RemoveIf(key, Removed, nil)
 }
 
-// RemoveIf drops key, for the reason r, if it is there and cond says so of its
-// value, and reports whether it did. A nil cond is always true.
+// RemoveIf removes the entry of key, for the reason r, if there is one and cond returns true for
+// its value. It reports whether it did. A nil cond is always true.
 //
-// It is for dropping exactly the value that was seen, and not one that was added
-// since. cond is called with the cache locked: it must be quick and must not use
-// the cache.
+// With cond, a caller removes exactly the value that it has seen, and not one that was added since.
+// The cache is locked while cond runs: it must be quick and must not use the cache.
 func (c *Cache[V]) RemoveIf(key string, r Reason, cond func(V) bool) bool {
 	e := c.take(key, cond)
 	if e == nil {
@@ -210,10 +206,10 @@ func (c *Cache[V]) take(key string, cond func(V) bool) *entry[V] {
 	return e
 }
 
-// Update replaces the value of key by what f makes of it, if the key is there and f
-// returns true, and reports whether it did. No value leaves, and nothing is marked as
-// used. The new value must be of the old one's size. f is called with the cache locked:
-// it must be quick and must not use the cache.
+// Update replaces the value of key by what f returns for it, if there is one and f returns true. It
+// reports whether it did. No value leaves, and nothing is marked as used. The new value must have
+// the size of the old one. The cache is locked while f runs: it must be quick and must not use the
+// cache.
 func (c *Cache[V]) Update(key string, f func(V) (V, bool)) bool {
 	hash := maphash.String(c.seed, key)
 	c.mu.Lock()
@@ -229,8 +225,8 @@ func (c *Cache[V]) Update(key string, f func(V) (V, bool)) bool {
 	return ok
 }
 
-// Range calls f for the entries that are in at one moment, the one that was used last
-// first, until it returns false. f may use the cache.
+// Range calls f for each entry until f returns false, the entry that was used last first. It takes
+// the entries that are in the cache at one moment. f may use the cache.
 func (c *Cache[V]) Range(f func(key string, v V) bool) {
 	type pair struct {
 		key   string
@@ -249,8 +245,7 @@ func (c *Cache[V]) Range(f func(key string, v V) bool) {
 	}
 }
 
-// Clear drops all entries that are in at one moment, as Removed, the longest unused
-// first.
+// Clear removes all entries, as Removed. onLeave is called for the longest unused one first.
 func (c *Cache[V]) Clear() {
 	c.mu.Lock()
 	e := c.order.back
@@ -275,12 +270,12 @@ func (c *Cache[V]) Stats() Stats {
 	}
 }
 
-// bucketBytes is an entry's share of the table. The table keeps as many buckets as
-// there are entries, one pointer each; its list of segments adds 1/64 of that.
+// bucketBytes is an entry's share of the table. The table has about as many buckets as entries, and
+// a bucket is one pointer. The list of segments adds 1/64 of that.
 const bucketBytes = int64(unsafe.Sizeof(uintptr(0)))
 
-// cost returns what an entry of v costs, all told, and whether that is within the
-// bound. The entry itself, with the value's header in it, is one more allocation.
+// cost returns all that an entry for v costs, and whether that is within the bound. The entry
+// itself, which has the value's header in it, is one more allocation.
 func (c *Cache[V]) cost(key string, v V) (cost int64, fits bool) {
 	size := max(0, c.size(key, v))
 	if size > c.maxBytes { // before rounding up, which may overflow
@@ -294,21 +289,23 @@ func (c *Cache[V]) cost(key string, v V) (cost int64, fits bool) {
 	return cost, 0 < cost && cost <= c.maxBytes
 }
 
+// link puts e into the cache. The caller holds c.mu.
 func (c *Cache[V]) link(e *entry[V]) {
 	c.table.insert(e)
 	c.order.pushFront(e)
 	c.bytes += e.cost
 }
 
+// unlink takes e out of the cache. The caller holds c.mu.
 func (c *Cache[V]) unlink(e *entry[V]) {
 	c.table.remove(e)
 	c.order.remove(e)
 	c.bytes -= e.cost
 }
 
-// makeRoom unlinks the longest unused entries until the rest is within the bound.
-// It returns them linked by next, in the order in which they left. The entry just
-// added is never among them: it is the last in line, and fits alone.
+// makeRoom unlinks the longest unused entries until the others are within the bound. It returns
+// them linked by next, in the order in which they left. The entry that was just added is never
+// among them: it is the last to leave, and fits alone.
 func (c *Cache[V]) makeRoom() (first *entry[V]) {
 	var last *entry[V]
 	for c.bytes > c.maxBytes {
@@ -325,13 +322,14 @@ func (c *Cache[V]) makeRoom() (first *entry[V]) {
 	return first
 }
 
+// tell calls onLeave, if there is one. The caller does not hold c.mu.
 func (c *Cache[V]) tell(key string, v V, r Reason) {
 	if c.onLeave != nil {
 		c.onLeave(key, v, r)
 	}
 }
 
-// list holds all entries, the one used last at the front.
+// list has all entries, the one that was used last at the front.
 type list[V any] struct {
 	front, back *entry[V]
 }

@@ -1,22 +1,22 @@
 package lru
 
-// segmentLen is how many buckets are allocated at a time, and the fewest that a
-// table has. A power of two.
+// segmentLen is how many buckets are allocated at a time, and the fewest that a table has. It is a
+// power of two.
 const segmentLen = 64
 
 // table is a hash table from keys to entries that are chained in their buckets.
 //
-// It grows and shrinks by one bucket at a time (linear hashing), so that it has as
-// many buckets as entries, give or take a segment. That is why it is not a Go map:
-// a map of entries costs between 35 and 70 bytes an entry, by its size and its
-// history, which no bound could count, and it never gives memory back.
+// It grows and shrinks by one bucket at a time (linear hashing), so that it has about as many
+// buckets as entries, with a difference of at most a segment. It is not a Go map, because a map
+// costs between 35 and 70 bytes an entry, depending on its size and its history, which no bound
+// could count. A map also never gives memory back.
 type table[V any] struct {
 	segments []*[segmentLen]*entry[V]
 	count    uint64 // entries
 
-	// The buckets in use are 0 to buckets-1. half is the power of two with
-	// half <= buckets < 2*half. A hash belongs in the bucket that its low bits
-	// name, taken modulo 2*half, or modulo half where that bucket is not there yet.
+	// The buckets in use are 0 to buckets-1. half is the power of two with half <= buckets <
+	// 2*half. A hash belongs in the bucket with the number hash modulo 2*half, or modulo half
+	// if there is no such bucket yet.
 	buckets uint64
 	half    uint64
 }
@@ -52,7 +52,7 @@ func (t *table[V]) find(hash uint64, key string) *entry[V] {
 	return nil
 }
 
-// insert adds e, whose key must not be there.
+// insert adds e. The table does not have its key.
 func (t *table[V]) insert(e *entry[V]) {
 	if t.count++; t.count > t.buckets {
 		t.grow()
@@ -62,7 +62,7 @@ func (t *table[V]) insert(e *entry[V]) {
 	*p = e
 }
 
-// remove drops e, which must be there.
+// remove removes e, which is in the table.
 func (t *table[V]) remove(e *entry[V]) {
 	p := t.head(e.hash)
 	for *p != e {
@@ -71,13 +71,14 @@ func (t *table[V]) remove(e *entry[V]) {
 	*p = e.chain
 	e.chain = nil
 	t.count--
-	// A segment's slack keeps a table at its full size from moving back and forth.
+	// The slack of a segment keeps a full cache from growing and shrinking its table all the
+	// time.
 	if t.buckets > segmentLen && t.count+segmentLen < t.buckets {
 		t.shrink()
 	}
 }
 
-// grow splits one bucket's entries between it and a new last bucket.
+// grow adds a bucket, and moves to it the entries that belong there.
 func (t *table[V]) grow() {
 	b := t.buckets
 	if b/segmentLen == uint64(len(t.segments)) {
@@ -99,7 +100,7 @@ func (t *table[V]) grow() {
 	}
 }
 
-// shrink undoes a grow: the last bucket's entries go back to where they came from.
+// shrink undoes a grow: it moves the entries of the last bucket back, and removes it.
 func (t *table[V]) shrink() {
 	if t.buckets--; t.buckets < t.half {
 		t.half /= 2

@@ -8,9 +8,10 @@
 // view, and gets a Conn. It calls the methods of the Conn for each question: Get for a key, Change
 // for a removal, an update or the state of the view, Ping for who is there.
 //
-// On the side that answers, the transport's server calls Process.Accept, which returns a Handler for
-// one connection or one request. peercache.Pool is the Process. For a Get the server calls
-// Handler.Hit, and if the error is ErrNotCached, Handler.Load. For a Change it calls Handler.Change.
+// On the side that answers, the transport's server calls Process.Accept, which returns a Handler
+// for one connection or one request. peercache.Pool is the Process. For a Get the server calls
+// Handler.Hit, and if the error is ErrNotCached, Handler.Load. For a Change it calls
+// Handler.Change.
 //
 // A Conn may also be a Starter, which asks for many keys in one message and without a goroutine for
 // each. That is for speed alone.

@@ -2,14 +2,14 @@ package peer
 
 import "context"
 
-// A Process is the process that a transport's server answers for. peercache.Pool is one. Its methods
-// may be called concurrently.
+// A Process is the process that a transport's server answers for. peercache.Pool is one. Its
+// methods may be called concurrently.
 type Process interface {
-	// Identity returns what the process says of itself with each response. It is always the same.
+	// Identity returns what the process says of itself with each response.
 	Identity() Identity
-	// Accept returns the Handler for a connection, or for one request, from the process from. to is
-	// the name of the peer that from wants to reach, or empty if it does not say. An error, which is
-	// or wraps ErrWrongPeer, says why the request is refused.
+	// Accept returns the Handler for a connection, or for one request, from the process from.
+	// to is the name of the peer that from wants to reach, or empty if it does not say. An
+	// error, which is or wraps ErrWrongPeer, says why the request is refused.
 	Accept(from Identity, to string) (Handler, error)
 }
 
@@ -18,18 +18,20 @@ type Process interface {
 //
 // The errors are for EncodeError.
 type Handler interface {
-	// Hit answers for a key that is cached. The error is ErrNotCached if it is not. Hit does not
-	// block. It may change q, and keeps neither q nor its strings, which the caller may use again. The
-	// Value in the Answer must not be changed.
+	// Hit answers for a key that is cached. The error is ErrNotCached if it is not. Hit does
+	// not block. It may change q, and keeps neither q nor its strings, which the caller may use
+	// again. The Value in the Answer must not be changed.
 	Hit(q *Query) (Answer, error)
-	// Load answers for a key that was not cached. It does not block if the query is CachedOnly. It may
-	// keep the strings of q.
+	// Load answers for a key that was not cached. It does not block if the query is CachedOnly.
+	// It may keep the strings of q.
 	Load(ctx context.Context, q *Query) (Answer, error)
-	// LoadBatch answers for keys of one batch that were not cached. It calls answer for each key with
-	// its place in keys, as the values come. q has everything but the Key. LoadBatch may keep keys and
-	// the strings of q. It may call answer concurrently, and more than once for a key, when the first
-	// counts, but not after it has returned. A key without an answer by then is an error for the peer.
+	// LoadBatch answers for keys of one batch that were not cached. It calls answer for each
+	// key with its place in keys, as the values come. q has everything but the Key. LoadBatch
+	// may keep keys and the strings of q. It may call answer concurrently, and more than once
+	// for a key, when the first counts, but not after it has returned. A key without an answer
+	// by then is an error for the peer.
 	LoadBatch(ctx context.Context, q *Query, keys []string, answer func(i int, a Answer, err error))
-	// Change does what c says. The Changed is sent even with an error. Change may keep what c has.
+	// Change does what c says. The Changed is sent even with an error. Change may keep what c
+	// has.
 	Change(ctx context.Context, c *Change) (Changed, error)
 }

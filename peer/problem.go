@@ -5,9 +5,9 @@ import (
 	"strconv"
 )
 
-// ConfigError says what is wrong with the configuration of this process or of a peer, as far as this
-// process can see. errors.As finds it in the error of Pool.Ready, and in that of a Remove, Set or Clear
-// that fails because of it.
+// ConfigError says what is wrong with the configuration of this process or of a peer, as far as
+// this process can see. errors.As finds it in the error of Pool.Ready, and in that of a Remove, Set
+// or Clear that fails because of it.
 type ConfigError struct {
 	Peer    string // the name that it is about: a peer's, or that of this process
 	Problem ConfigProblem

@@ -19,8 +19,8 @@ func (h *Histogram) Add(o *Histogram) {
 	}
 }
 
-// Quantile returns a duration that the share q of the counted ones, 0 to 1, does not exceed. It is exact
-// within a factor of two. It returns zero if nothing was counted.
+// Quantile returns a duration that the share q of the counted ones, 0 to 1, does not exceed. It is
+// exact within a factor of two. It returns zero if nothing was counted.
 func (h *Histogram) Quantile(q float64) time.Duration {
 	var all int64
 	for _, n := range h {
@@ -51,8 +51,8 @@ type Stats struct {
 	InFlight  int       // requests in progress
 	Opened    int64     // connections that were opened
 	Latency   Histogram // of requests that were answered
-	// Failing says that the peer is not asked because it has failed, and Trying that an attempt to reach
-	// it is in progress. Failures is how often it has failed.
+	// Failing says that the peer is not asked because it has failed, and Trying that an attempt
+	// to reach it is in progress. Failures is how often it has failed.
 	Failing, Trying bool
 	Failures        int64
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/peercache/peercache/pb"
 )
 
-// EncodeChange encodes c as a pb.ChangeRequest. The error says that c is too large for a protobuf message.
+// EncodeChange encodes c as a pb.ChangeRequest. The error says that c is too large for a protobuf
+// message.
 func EncodeChange(c *Change) ([]byte, error) {
 	s := &c.State
 	req := &pb.ChangeRequest{
@@ -27,9 +28,9 @@ func EncodeChange(c *Change) ([]byte, error) {
 	return proto.Marshal(req)
 }
 
-// DecodeChange decodes a pb.ChangeRequest. The keys and the value of the Change are in the memory of raw,
-// which must not be changed any more. It takes at most 8 times the memory of raw. The error says what
-// is wrong with raw.
+// DecodeChange decodes a pb.ChangeRequest. The keys and the value of the Change are in the memory
+// of raw, which must not be changed any more. It takes at most 8 times the memory of raw. The error
+// says what is wrong with raw.
 func DecodeChange(raw []byte) (*Change, error) {
 	req, err := decodeChange(raw)
 	if err != nil {
@@ -49,8 +50,8 @@ func DecodeChange(raw []byte) (*Change, error) {
 	return c, nil
 }
 
-// EncodeChanged encodes what a Handler has answered to a Change, and the error that it has answered, which
-// may be nil, as a pb.ChangeResponse.
+// EncodeChanged encodes what a Handler has answered to a Change, and the error that it has
+// answered, which may be nil, as a pb.ChangeResponse.
 func EncodeChanged(r *Changed, answer error) ([]byte, error) {
 	s := &r.State
 	resp := &pb.ChangeResponse{
@@ -68,10 +69,10 @@ func EncodeChanged(r *Changed, answer error) ([]byte, error) {
 	return proto.Marshal(resp)
 }
 
-// DecodeChanged decodes a pb.ChangeResponse from the peer of the name from. answer is the error that the
-// peer has answered, or nil: Conn.Change returns it together with r. err says that raw is no
-// pb.ChangeResponse: Conn.Change wraps it in a PeerError. DecodeChanged takes at most 32 times the memory
-// of raw.
+// DecodeChanged decodes a pb.ChangeResponse from the peer of the name from. answer is the error
+// that the peer has answered, or nil: Conn.Change returns it together with r. err says that raw is
+// no pb.ChangeResponse: Conn.Change wraps it in a PeerError. DecodeChanged takes at most 32 times
+// the memory of raw.
 func DecodeChanged(raw []byte, from string) (r Changed, answer, err error) {
 	resp := new(pb.ChangeResponse)
 	if err := decodeChanged(raw, resp); err != nil {
@@ -108,8 +109,8 @@ func bytesOf(texts []string) [][]byte {
 	return all
 }
 
-// errorKinds are the errors that remain the same on the way from one peer to another (P6), with their
-// names on the wire.
+// errorKinds are the errors that remain the same on the way from one peer to another (P6), with
+// their names on the wire.
 var errorKinds = []struct {
 	err  error
 	kind pb.Error_Kind
@@ -123,8 +124,8 @@ var errorKinds = []struct {
 }
 
 // refusals are the errors of a peer that refuses to answer: the caller may ask another peer. Only a
-// *Refusal is sent as one. The error of a getter may come from another pool, and must not be taken for
-// a refusal of this one.
+// *Refusal is sent as one. The error of a getter may come from another pool, and must not be taken
+// for a refusal of this one.
 var refusals = map[pb.Error_Kind]error{
 	pb.Error_KIND_UNKNOWN_GROUP: errUnknownGroup,
 	pb.Error_KIND_SHUTTING_DOWN: ErrClosed,
@@ -150,9 +151,9 @@ func EncodeError(err error) *pb.Error {
 	return e
 }
 
-// A Refusal is the error of a Handler that refuses a request. At the peer that asked, RefuseClosed and
-// RefuseGroup become a *PeerError, so that it asks another peer. The others become a *RemoteError, which
-// is an answer.
+// A Refusal is the error of a Handler that refuses a request. At the peer that asked, RefuseClosed
+// and RefuseGroup become a *PeerError, so that it asks another peer. The others become a
+// *RemoteError, which is an answer.
 type Refusal struct {
 	kind pb.Error_Kind
 	text string
@@ -175,8 +176,8 @@ func RefuseInvalid(text string) *Refusal { return &Refusal{pb.Error_KIND_INVALID
 // Refuse says why a request is not carried out.
 func Refuse(text string) *Refusal { return &Refusal{pb.Error_KIND_UNKNOWN, text} }
 
-// Told is an error of a Handler with a text for the peer that asks, in place of the error's own: see
-// peercache.WithErrorText.
+// Told is an error of a Handler with a text for the peer that asks, in place of the error's own:
+// see peercache.WithErrorText.
 type Told struct {
 	Text string
 	Err  error
@@ -187,8 +188,8 @@ func (e *Told) Error() string { return e.Text }
 // Unwrap returns the error itself, whose kind is told to the peer that asks.
 func (e *Told) Unwrap() error { return e.Err }
 
-// DecodeError decodes the error that the peer of the name from has sent. The result is a *RemoteError, or
-// a *PeerError if the peer refuses to answer.
+// DecodeError decodes the error that the peer of the name from has sent. The result is a
+// *RemoteError, or a *PeerError if the peer refuses to answer.
 func DecodeError(from string, e *pb.Error) error {
 	text := string(e.GetMessage()[:min(len(e.GetMessage()), MaxErrorText)])
 	if refusal := refusals[e.GetKind()]; refusal != nil {
@@ -203,9 +204,9 @@ func DecodeError(from string, e *pb.Error) error {
 	return remote
 }
 
-// Received returns the error that a caller gets if a Handler of the peer of the name from returns err: what
-// DecodeError makes of EncodeError. It returns nil for nil. It is for transports that do not encode
-// messages.
+// Received returns the error that a caller gets if a Handler of the peer of the name from returns
+// err: what DecodeError makes of EncodeError. It returns nil for nil. It is for transports that do
+// not encode messages.
 func Received(from string, err error) error {
 	if err == nil {
 		return nil

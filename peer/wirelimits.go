@@ -13,13 +13,13 @@ import (
 	"github.com/peercache/peercache/pb"
 )
 
-// A message of a few bytes may need much more memory when it is decoded: an empty key takes two bytes on
-// the wire, and 40 as a slice and a string. So the elements of a message are counted before memory is
-// set aside for them, and strings share the memory of the message. A change of n bytes takes at most
-// 8 × n bytes, whatever is in it.
+// A message of a few bytes may need much more memory when it is decoded: an empty key takes two
+// bytes on the wire, and 40 as a slice and a string. So the elements of a message are counted
+// before memory is set aside for them, and strings share the memory of the message. A change of n
+// bytes takes at most 8 × n bytes, whatever is in it.
 
-// The most elements that one message may have. No peer sends as many: it sends at most MaxChangeBytes of
-// keys in a change, and lists of peers are shorter.
+// The most elements that one message may have. No peer sends as many: it sends at most
+// MaxChangeBytes of keys in a change, and lists of peers are shorter.
 const (
 	mostChangeKeys = 1 << 17
 	mostAbsent     = 1 << 14
@@ -27,8 +27,8 @@ const (
 	mostPending    = 1 << 14
 )
 
-// changeRequest is a decoded change. Its keys and the value of its item are in the memory of the encoded
-// one, which must not be changed.
+// changeRequest is a decoded change. Its keys and the value of its item are in the memory of the
+// encoded one, which must not be changed.
 type changeRequest struct {
 	*pb.ChangeRequest // without Keys and Offered
 	keys, offered     []string

@@ -1,16 +1,16 @@
 package singleflight
 
-// Tainted reports that what the flight finds is not to be kept: the key was
-// forgotten meanwhile, or the flight was cancelled, timed out or ended.
+// Tainted reports whether the result of the flight must not be cached: the key was forgotten
+// meanwhile, or the flight was cancelled, timed out or ended.
 //
-// Forget and the removal of what is cached, in this order, race with a flight
-// that caches its value. The flight must look at Tainted and cache the value as
-// one step with respect to that removal. Then either the removal comes after,
-// and drops the value, or the flight sees the taint.
+// A change calls Forget, and then removes what is cached. Both race with a flight that caches its
+// value. The flight must check Tainted and cache the value in one step, so that the removal does
+// not come between. Then either the removal comes later, and removes the value, or the flight sees
+// that it is tainted.
 func (f *Flight[V]) Tainted() bool { return f.tainted.Load() }
 
-// Forget taints the flight of key, if there is one, and lets nobody join it any
-// more: its callers get its result, and the next Do starts anew.
+// Forget taints the flight of key, if there is one, and makes sure that nobody joins it any more.
+// Its callers get its result, and the next Do starts a new flight.
 func (g *Group[V]) Forget(key string) {
 	g.mu.Lock()
 	f := g.flights[key]

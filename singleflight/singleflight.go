@@ -1,12 +1,11 @@
-// Package singleflight runs one call per key at a time and gives its result to
-// everybody who asked for that key meanwhile.
+// Package singleflight runs one call per key at a time, and gives its result to all callers who
+// asked for that key meanwhile.
 //
-// It differs from golang.org/x/sync/singleflight, whose idea it is, in who may
-// end what. There the call runs in the goroutine, and so under the context, of
-// whoever came first. Here it runs in a goroutine and under a context of its
-// own: callers come and go on their own contexts, and none of them takes the
-// others along. A call that was started can be forgotten: it goes on for those
-// who wait for it, but what it finds is no longer to be kept.
+// The idea is that of golang.org/x/sync/singleflight. There, the call runs in the goroutine of the
+// first caller, and so under its context. Here, it runs in a goroutine and under a context of its
+// own: a caller whose context ends leaves without effect on the others. A call can also be
+// forgotten (Group.Forget): it goes on for the callers who wait for it, but its result must not be
+// cached.
 package singleflight
 
 import (
@@ -31,44 +30,43 @@ type PanicError struct {
 
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
-// Unwrap returns the value of the panic where it was an error.
+// Unwrap returns the value of the panic if it is an error, otherwise nil.
 func (e *PanicError) Unwrap() error {
 	err, _ := e.Value.(error)
 	return err
 }
 
-// Group is a set of flights, at most one a key. The zero Group is ready for
-// use; its exported fields must not be changed after the first Do.
+// Group is a set of flights, at most one per key. The zero Group is ready for use. Its exported
+// fields must not be changed after the first Do.
 type Group[V any] struct {
-	// Timeout bounds a flight: when it has passed, the context of the function
-	// ends and everybody who waits gets an error that is a
-	// context.DeadlineExceeded, whether or not the function has returned.
-	// Zero means no bound.
+	// Timeout bounds a flight. When it has passed, the context of the function ends, and all
+	// callers get an error that is a context.DeadlineExceeded, whether or not the function has
+	// returned. Zero means no bound.
 	Timeout time.Duration
-	// CancelAbandoned ends the context of a flight when the last of its callers
-	// has left. Otherwise an abandoned flight runs on to its end.
+	// CancelAbandoned ends the context of a flight when the last of its callers has left. If it
+	// is false, the flight runs on to its end.
 	CancelAbandoned bool
-	// JoinFor is for how long after its start a flight may be joined; who comes
-	// later starts another, and the first one is tainted. Zero: to its end.
+	// JoinFor is how long after its start a flight may be joined. A later caller starts another
+	// flight, and the first one is tainted. Zero means to its end.
 	JoinFor time.Duration
-	// Clock returns the time that JoinFor is measured by, since any start. nil is the
+	// Clock returns the time by which JoinFor is measured, since any start. Nil means the
 	// monotonic clock.
 	Clock func() time.Duration
 
 	mu      sync.Mutex
 	flights map[string]*Flight[V]        // guarded by mu; the flights that may still be joined
-	most    int                          // guarded by mu; how many flights the map has had room for
+	most    int                          // guarded by mu; the most flights that this map has had
 	urged   map[*Flight[V]]chan struct{} // guarded by mu; see Urge
-	running int                          // guarded by mu; flights that are not over, to their very end
-	idle    chan struct{}                // guarded by mu; nil, or closed as soon as running is 0
-	turn    uint64                       // guarded by mu; of the flight that started last
+	running int                          // guarded by mu; flights whose function has not returned
+	idle    chan struct{}                // guarded by mu; closed when running becomes 0; nil if nobody waits for that
+	turn    uint64                       // guarded by mu; the Turn of the flight that started last
 }
 
 // Flight is one call in progress.
 type Flight[V any] struct {
 	key   string
 	turn  uint64        // see Turn
-	began time.Duration // on the clock of now
+	began time.Duration // as Group.now returns it
 
 	call *call[V] // guarded by Group.mu; nil if it cannot be withdrawn
 
@@ -81,27 +79,26 @@ type Flight[V any] struct {
 
 	// These are guarded by Group.mu.
 	waiters int32         // callers that have not left
-	listed  bool          // it is in Group.flights
-	done    chan struct{} // closed after ended is set; nil if nobody waited for it so far
+	listed  bool          // whether it is in Group.flights
+	done    chan struct{} // closed after ended is set; nil if nobody has waited for it
 }
 
-// call is what is withdrawn when nobody waits for its flights any more.
+// call is a call that is withdrawn when nobody waits for its flights any more.
 type call[V any] struct {
 	cancel  func()
 	flights []*Flight[V]
-	always  bool // also without CancelAbandoned
-	waited  int  // guarded by Group.mu; those of flights that somebody waits for
+	always  bool // withdraw it even without CancelAbandoned
+	waited  int  // guarded by Group.mu; how many of the flights somebody waits for
 }
 
-// Do returns the result of fn for key. Concurrent calls with one key share one
-// run of fn.
+// Do returns the result of fn for key. Concurrent calls with the same key share one run of fn.
 //
-// The context given to fn carries the values of the first caller's context, but
-// not its end: it ends after the group's Timeout or, if CancelAbandoned is set,
-// with its last caller. Do itself returns when its own ctx ends, with ctx.Err.
+// The context of fn has the values of the first caller's context, but not its end. It ends after
+// the group's Timeout or, if CancelAbandoned is set, when the last caller has left. Do returns
+// ctx.Err when its own ctx ends.
 //
-// If fn panics or calls runtime.Goexit, every caller gets a *PanicError or
-// ErrGoexit, and the next Do of the key runs fn again.
+// If fn panics or calls runtime.Goexit, every caller gets a *PanicError or ErrGoexit, and the next
+// Do of the key runs fn again.
 func (g *Group[V]) Do(ctx context.Context, key string, fn func(context.Context, *Flight[V]) (V, error)) (v V, err error) {
 	if err := ctx.Err(); err != nil {
 		return v, err
@@ -113,9 +110,9 @@ func (g *Group[V]) Do(ctx context.Context, key string, fn func(context.Context, 
 	return g.Wait(ctx, f)
 }
 
-// Join returns the flight of key and makes the caller one of those who wait for
-// it; the caller then calls Wait. If first is true there was none: the flight is
-// new, and the caller has to see to it that it ends, by Go or by End.
+// Join returns the flight of key, and counts the caller as one who waits for it. The caller then
+// calls Wait. If first is true, the flight is new, and the caller has to end it, by Go, by Run or
+// by End.
 func (g *Group[V]) Join(key string) (f *Flight[V], first bool) {
 	now := g.now()
 	g.mu.Lock()
@@ -129,8 +126,8 @@ func (g *Group[V]) Join(key string) (f *Flight[V], first bool) {
 	return f, true
 }
 
-// Start returns a new flight of key, which the caller has to see to the end of, or
-// nil if there is one. The caller counts as one who waits and never leaves.
+// Start returns a new flight of key, which the caller has to end, or nil if key has a flight
+// already. The caller counts as one who waits and never leaves.
 func (g *Group[V]) Start(key string) *Flight[V] {
 	now := g.now()
 	g.mu.Lock()
@@ -143,8 +140,8 @@ func (g *Group[V]) Start(key string) *Flight[V] {
 	return f
 }
 
-// StartAll does for each of keys what Start does, and returns the places of those that had
-// no flight.
+// StartAll does for each of keys what Start does. It returns the new flights, and the places of
+// their keys.
 func (g *Group[V]) StartAll(keys []string) (flights []*Flight[V], places []int) {
 	for i, key := range keys {
 		if f := g.Start(key); f != nil {
@@ -154,7 +151,7 @@ func (g *Group[V]) StartAll(keys []string) (flights []*Flight[V], places []int) 
 	return flights, places
 }
 
-// present returns the flight of key that may be joined, or nil. g.mu is held.
+// present returns the flight of key if it may be joined, otherwise nil. The caller holds g.mu.
 func (g *Group[V]) present(key string, now time.Duration) *Flight[V] {
 	f := g.flights[key]
 	if f != nil && g.JoinFor > 0 && now-f.began >= g.JoinFor {
@@ -165,7 +162,7 @@ func (g *Group[V]) present(key string, now time.Duration) *Flight[V] {
 	return f
 }
 
-// join makes one more caller wait for f. The caller holds Group.mu.
+// join counts one more caller who waits for f. The caller holds Group.mu.
 func (f *Flight[V]) join() {
 	if f.waiters == 0 && f.call != nil {
 		f.call.waited++
@@ -173,11 +170,11 @@ func (f *Flight[V]) join() {
 	f.waiters++
 }
 
-// JoinAll does for each of keys what Join does. A key that is given twice has one
-// flight, of which the first of both is the first.
+// JoinAll does for each of keys what Join does. A key that is given twice has one flight, which is
+// new, if at all, at the first of the two places.
 func (g *Group[V]) JoinAll(keys []string) (flights []*Flight[V], first []bool) {
 	flights, first = make([]*Flight[V], len(keys)), make([]bool, len(keys))
-	fresh := make([]Flight[V], len(keys)) // in one piece, for they end together
+	fresh := make([]Flight[V], len(keys)) // one allocation: they end together
 	now := g.now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -189,7 +186,7 @@ func (g *Group[V]) JoinAll(keys []string) (flights []*Flight[V], first []bool) {
 		}
 		flights[i], first[i] = &fresh[i], true
 		g.list(&fresh[i], key, now)
-		if i%256 == 255 { // let others in
+		if i%256 == 255 { // let other goroutines lock it
 			g.mu.Unlock()
 			g.mu.Lock()
 		}
@@ -197,11 +194,12 @@ func (g *Group[V]) JoinAll(keys []string) (flights []*Flight[V], first []bool) {
 	return flights, first
 }
 
-// start is when the clock of now started.
+// start is the start of the monotonic clock that Group.now reads.
 var start = time.Now()
 
-// now returns the time, where it is of use. It is read without the lock: the clock takes
-// longer than all the rest. So it may be earlier than that of a flight that is present.
+// now returns the time, or zero if JoinFor needs none. It is called without the lock, because the
+// clock takes longer than all the rest. So the time may be earlier than the start of a present
+// flight.
 func (g *Group[V]) now() time.Duration {
 	switch {
 	case g.JoinFor == 0:
@@ -212,7 +210,7 @@ func (g *Group[V]) now() time.Duration {
 	return time.Since(start)
 }
 
-// list makes f, which begins now, the flight of key, with one caller. g.mu is held.
+// list makes f the flight of key, with one caller. The caller holds g.mu.
 func (g *Group[V]) list(f *Flight[V], key string, now time.Duration) {
 	f.key, f.began, f.waiters, f.listed = key, now, 1, true
 	if g.flights == nil {
@@ -225,15 +223,15 @@ func (g *Group[V]) list(f *Flight[V], key string, now time.Duration) {
 	f.turn = g.turn
 }
 
-// Turn returns a number that is lower than the Turn of all flights that start
-// later, and not lower than that of any that has started.
+// Turn returns a number that is lower than the Turn of all later flights, and not lower than that
+// of any flight so far.
 func (g *Group[V]) Turn() uint64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.turn
 }
 
-// Turn says in which order flights started: a later one has a higher Turn.
+// Turn returns a number that is higher for flights that started later.
 func (f *Flight[V]) Turn() uint64 { return f.turn }
 
 // Done returns a channel that is closed when f has ended.
@@ -258,14 +256,14 @@ func (g *Group[V]) Wait(ctx context.Context, f *Flight[V]) (v V, err error) {
 	}
 }
 
-// over is the done of flights that ended before anybody waited.
+// over is Flight.done of all flights that ended before anybody waited for them.
 var over = func() chan struct{} {
 	c := make(chan struct{})
 	close(c)
 	return c
 }()
 
-// done does what Done does, for a flight that seems not to have ended.
+// done does what Done does, for a flight that had not ended a moment ago.
 func (g *Group[V]) done(f *Flight[V]) <-chan struct{} {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -278,7 +276,7 @@ func (g *Group[V]) done(f *Flight[V]) <-chan struct{} {
 	return f.done
 }
 
-// Leave records that a caller who has joined f does not wait for it any more.
+// Leave records that a caller stopped waiting for f, which it had joined.
 func (g *Group[V]) Leave(f *Flight[V]) {
 	g.mu.Lock()
 	f.waiters--
@@ -288,15 +286,14 @@ func (g *Group[V]) Leave(f *Flight[V]) {
 	g.unlockAbandoned(f.call)
 }
 
-// OnAbandon sets what withdraws the call of f when its last caller has left and
-// CancelAbandoned is set, in place of what was set before. If that is the case
-// already, it is called at once.
+// OnAbandon sets the func that is called when the last caller of f has left, if CancelAbandoned is
+// set. It replaces an earlier one. If the last caller has left already, cancel is called at once.
 func (g *Group[V]) OnAbandon(f *Flight[V], cancel func()) {
 	g.onAbandon(&call[V]{cancel: cancel, flights: []*Flight[V]{f}})
 }
 
-// onAbandon does for one call that ends many flights what OnAbandon does for one that
-// ends one: it is withdrawn when nobody waits for any of them.
+// onAbandon does what OnAbandon does, for a call that ends several flights. It is withdrawn when
+// nobody waits for any of them.
 func (g *Group[V]) onAbandon(c *call[V]) {
 	g.mu.Lock()
 	for _, f := range c.flights {
@@ -308,13 +305,13 @@ func (g *Group[V]) onAbandon(c *call[V]) {
 	g.unlockAbandoned(c)
 }
 
-// unlockAbandoned unlocks mu, and withdraws c if nobody waits for it.
+// unlockAbandoned unlocks g.mu, and withdraws c if nobody waits for it. The caller holds g.mu.
 func (g *Group[V]) unlockAbandoned(c *call[V]) {
 	var cancel func()
 	if c != nil && c.waited == 0 && (c.always || g.CancelAbandoned) {
 		cancel, c.cancel = c.cancel, nil
 		for _, f := range c.flights {
-			g.unlist(f) // nobody may join what is about to be cancelled
+			g.unlist(f) // nobody may join a flight that is about to be cancelled
 			f.tainted.Store(true)
 		}
 	}
@@ -324,13 +321,13 @@ func (g *Group[V]) unlockAbandoned(c *call[V]) {
 	}
 }
 
-// Go ends f with the result of fn, as Do describes. It does not wait.
+// Go runs fn in a goroutine and ends f with its result, as Do describes. It does not wait.
 func (g *Group[V]) Go(ctx context.Context, f *Flight[V], fn func(context.Context, *Flight[V]) (V, error)) {
 	go g.Run(ctx, f, g.CancelAbandoned, fn)
 }
 
-// Run does what Go does, in the goroutine of the caller. The run is cancelled when the last
-// of its callers has left, if cancelAbandoned says so.
+// Run does what Go does in the goroutine of the caller. If cancelAbandoned is true, the context of
+// fn ends when the last caller of f has left.
 func (g *Group[V]) Run(ctx context.Context, f *Flight[V], cancelAbandoned bool, fn func(context.Context, *Flight[V]) (V, error)) {
 	ctx, cancel := g.context(ctx)
 	flights := []*Flight[V]{f}
@@ -343,14 +340,14 @@ func (g *Group[V]) Run(ctx context.Context, f *Flight[V], cancelAbandoned bool, 
 	})
 }
 
-// GoAll ends all flights with the results of one run of fn: a value and an error
-// for each of them, in their order. It does what Go does; the run is cancelled, if
-// CancelAbandoned is set, when the last of the callers of all the flights has left.
+// GoAll does what Go does for several flights, which end with the results of one run of fn: a value
+// and an error for each, in their order. If CancelAbandoned is set, the context of fn ends when the
+// last caller of all the flights has left.
 func (g *Group[V]) GoAll(ctx context.Context, flights []*Flight[V], fn func(context.Context) ([]V, []error)) {
 	go g.RunAll(ctx, flights, fn)
 }
 
-// RunAll does what GoAll does, in the goroutine of the caller.
+// RunAll does what GoAll does in the goroutine of the caller.
 func (g *Group[V]) RunAll(ctx context.Context, flights []*Flight[V], fn func(context.Context) ([]V, []error)) {
 	ctx, cancel := g.context(ctx)
 	if g.CancelAbandoned {
@@ -359,7 +356,7 @@ func (g *Group[V]) RunAll(ctx context.Context, flights []*Flight[V], fn func(con
 	g.run(ctx, cancel, flights, fn)
 }
 
-// context returns the context of a run that the caller with ctx starts.
+// context returns the context for a run that a caller with ctx starts.
 func (g *Group[V]) context(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx = context.WithoutCancel(ctx)
 	if g.Timeout > 0 {
@@ -368,8 +365,7 @@ func (g *Group[V]) context(ctx context.Context) (context.Context, context.Cancel
 	return context.WithCancel(ctx)
 }
 
-// run calls fn and ends the flights with what came of it, or with the end of
-// their time if that is sooner.
+// run calls fn and ends the flights with its results, or with an error when Timeout has passed.
 func (g *Group[V]) run(ctx context.Context, cancel func(), flights []*Flight[V], fn func(context.Context) ([]V, []error)) {
 	stop := func() bool { return true }
 	if g.Timeout > 0 {
@@ -387,7 +383,7 @@ func (g *Group[V]) run(ctx context.Context, cancel func(), flights []*Flight[V],
 	}
 	var vals []V
 	var errs []error
-	failure := ErrGoexit // what remains when fn neither returns nor panics
+	failure := ErrGoexit // if fn neither returns nor panics
 	defer func() {
 		if r := recover(); r != nil {
 			failure = &PanicError{Value: r, Stack: debug.Stack()}
@@ -407,8 +403,8 @@ func (g *Group[V]) run(ctx context.Context, cancel func(), flights []*Flight[V],
 	failure = nil
 }
 
-// End gives v and err to everybody who waits for f. It is called once for each
-// flight that was not given to Go. It does not block.
+// End gives v and err to all callers who wait for f. It is called once for each flight that was not
+// given to Go, Run, GoAll or RunAll. It does not block.
 func (g *Group[V]) End(f *Flight[V], v V, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -420,8 +416,8 @@ func (g *Group[V]) End(f *Flight[V], v V, err error) {
 	}
 }
 
-// settle gives every caller of f its result. Only the first time counts: another
-// is that of a function which came back after its time was over. g.mu is held.
+// settle gives every caller of f its result. Only the first call counts: the second one comes from
+// a function that returned after its time was over. The caller holds g.mu.
 func (g *Group[V]) settle(f *Flight[V], v V, err error) {
 	if f.ended.Load() {
 		return
@@ -436,7 +432,7 @@ func (g *Group[V]) settle(f *Flight[V], v V, err error) {
 	}
 }
 
-// unlist lets nobody join f any more. g.mu is held.
+// unlist makes sure that nobody joins f any more. The caller holds g.mu.
 func (g *Group[V]) unlist(f *Flight[V]) {
 	if f.listed {
 		delete(g.flights, f.key)
@@ -449,15 +445,15 @@ func (g *Group[V]) unlist(f *Flight[V]) {
 	}
 }
 
-// A map keeps the room that it once had: after many flights at once, it is replaced when
-// few are left.
+// A map keeps its memory when it shrinks. If it has had more than shrinkFrom flights, it is
+// replaced when at most fewFlights are left.
 const (
 	fewFlights = 256
 	shrinkFrom = 8 * fewFlights
 )
 
-// Drain returns nil when nothing is in flight any more, or ctx.Err when ctx ends
-// before. It waits for abandoned and forgotten flights too.
+// Drain returns nil when no flight is in progress any more, or ctx.Err if ctx ends first. It also
+// waits for abandoned and forgotten flights.
 func (g *Group[V]) Drain(ctx context.Context) error {
 	g.mu.Lock()
 	if g.running == 0 {

@@ -1,8 +1,8 @@
 package singleflight
 
-// Urge tells the function of f that somebody waits for it who keeps others waiting
-// meanwhile, so that it must not wait for them in turn: see Urged. It reports whether f
-// was not urged before. One that has ended is not urged.
+// Urge tells the function of f (see Urged) that a caller waits for it on whom others wait. So the
+// function must not wait for those others. Urge reports whether it has urged f: not if f was urged
+// before, or has ended.
 func (g *Group[V]) Urge(f *Flight[V]) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -18,7 +18,7 @@ func (g *Group[V]) Urge(f *Flight[V]) bool {
 	return true
 }
 
-// Urged returns a channel that is closed when one of flights is urged, or was. They are
+// Urged returns a channel that is closed when one of flights is urged, or if one was. flights are
 // all the flights of one run.
 func (g *Group[V]) Urged(flights ...*Flight[V]) <-chan struct{} {
 	g.mu.Lock()
@@ -40,7 +40,7 @@ func (g *Group[V]) Urged(flights ...*Flight[V]) <-chan struct{} {
 	return c
 }
 
-// setUrged sets the channel of f that Urge closes. The caller holds g.mu.
+// setUrged sets the channel that Urge closes for f. The caller holds g.mu.
 func (g *Group[V]) setUrged(f *Flight[V], c chan struct{}) {
 	if g.urged == nil {
 		g.urged = make(map[*Flight[V]]chan struct{})
@@ -48,7 +48,7 @@ func (g *Group[V]) setUrged(f *Flight[V], c chan struct{}) {
 	g.urged[f] = c
 }
 
-// urgeNoMore forgets that f was urged. The caller holds g.mu.
+// urgeNoMore forgets the channel of f. The caller holds g.mu.
 func (g *Group[V]) urgeNoMore(f *Flight[V]) {
 	if g.urged == nil {
 		return
@@ -58,6 +58,7 @@ func (g *Group[V]) urgeNoMore(f *Flight[V]) {
 	}
 }
 
+// isClosed reports whether c is closed. A nil c is not.
 func isClosed(c chan struct{}) bool {
 	select {
 	case <-c:

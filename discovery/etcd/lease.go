@@ -36,7 +36,7 @@ type lease struct {
 
 	lapse *time.Timer // ends the session when the lease does not count any more
 
-	mu sync.Mutex // guards what follows
+	mu sync.Mutex // guards the fields below
 	// renewed is when the last request was sent that etcd granted.
 	renewed time.Time
 	// doubted is the last moment at which etcd had not been heard for so long that
@@ -142,7 +142,7 @@ func (l *lease) doubt() {
 
 // inDoubt reports whether etcd has not been heard for so long that leases of other
 // processes may have run out, which were renewed up to a third of a TTL before
-// this one. l.mu is held.
+// this one. The caller holds l.mu.
 func (l *lease) inDoubt() bool { return time.Since(l.renewed) > l.ttl/2 }
 
 // grace returns for how long a process whose key is gone may come back, because

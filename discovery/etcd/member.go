@@ -83,7 +83,7 @@ func (m *member) dial(ctx context.Context) (err error) {
 	return nil
 }
 
-// grant gets a lease, and takes note of it.
+// grant gets a lease, and records it.
 func (m *member) grant(ctx context.Context, end context.CancelCauseFunc) (*lease, error) {
 	asking, cancel := context.WithTimeout(ctx, m.ttl/3)
 	defer cancel()

@@ -31,7 +31,7 @@ type outage struct {
 	told     bool      // of this outage
 }
 
-// failed takes note of a failure.
+// failed records a failure.
 func (o *outage) failed(err error) {
 	now := time.Now()
 	if o.since.IsZero() {
@@ -48,7 +48,7 @@ func (o *outage) failed(err error) {
 	o.log.Warn("discovery/etcd: "+o.bad+", trying again", "since", now.Sub(o.since), "err", err)
 }
 
-// over takes note of a success.
+// over records a success.
 func (o *outage) over() {
 	if o.since.IsZero() {
 		return

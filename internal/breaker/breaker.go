@@ -37,10 +37,10 @@ func (s State) String() string {
 	return "BreakerState(" + strconv.Itoa(int(s)) + ")"
 }
 
-// After a failure the next attempt waits between half of FirstBackoff and all of it. The wait doubles
-// with each further failure, up to longestBackoff. The attempts go on while nobody asks: a peer that
-// has been back for long must not lose its next key to another one (P1). When many peers are away,
-// their attempts are further apart: see Pace.
+// After a failure the next attempt waits between half of FirstBackoff and all of it. The wait
+// doubles with each further failure, up to longestBackoff. The attempts go on while nobody asks: a
+// peer that has been back for long must not lose its next key to another one (P1). When many peers
+// are away, their attempts are further apart: see Pace.
 const (
 	FirstBackoff   = 50 * time.Millisecond
 	longestBackoff = time.Second
@@ -51,8 +51,8 @@ const (
 const quietFor = 10 * time.Second
 
 // A Breaker keeps callers from a peer that has failed until an attempt to reach it succeeds. The
-// attempts are its own. Those of sony/gobreaker and failsafe-go are requests of callers: a peer that
-// hangs would cost a caller the detection time again and again. They also take a lock for each
+// attempts are its own. Those of sony/gobreaker and failsafe-go are requests of callers: a peer
+// that hangs would cost a caller the detection time again and again. They also take a lock for each
 // request, while a request on a stream costs nothing here.
 //
 // The exported fields are set before the first use, and not changed.
@@ -85,8 +85,8 @@ func (b *Breaker) Refusal() error {
 	return b.cause
 }
 
-// Trip opens the breaker and schedules the next attempt. It does nothing if the breaker is open: what
-// many callers find out together is one failure.
+// Trip opens the breaker and schedules the next attempt. It does nothing if the breaker is open:
+// what many callers find out together is one failure.
 func (b *Breaker) Trip(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -14,8 +14,8 @@ const (
 	clockBoottime  = 7 // goes on while the machine is suspended
 )
 
-// suspendedSinceBoot returns by how much CLOCK_BOOTTIME is ahead of CLOCK_MONOTONIC: by
-// the time in which the machine was suspended.
+// suspendedSinceBoot returns by how much CLOCK_BOOTTIME is ahead of CLOCK_MONOTONIC. That is how
+// long the machine has been suspended.
 func suspendedSinceBoot() (d time.Duration, ok bool) {
 	narrowest := time.Duration(-1)
 	for range clockReadings { // the process may have to wait in between

@@ -150,8 +150,9 @@ func (s *Server) readRequest(w http.ResponseWriter, r *http.Request, l limit) (*
 		refuse(w, r, "want a body of type "+contentType, http.StatusUnsupportedMediaType)
 		return nil, false
 	}
-	// A body that is sent slowly keeps a connection and a goroutine busy, and the http.Server may
-	// have no timeouts. A ResponseWriter without deadlines, such as one of a test, goes without.
+	// A body that is sent slowly keeps a connection and a goroutine busy, and the http.Server
+	// may have no timeouts. A ResponseWriter without deadlines, such as one of a test, goes
+	// without.
 	deadlines := http.NewResponseController(w)
 	b, err := s.readRequestBody(r, deadlines, l)
 	switch {

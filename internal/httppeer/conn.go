@@ -3,7 +3,6 @@ package httppeer
 import (
 	"context"
 	"errors"
-	"net/http"
 	"sync/atomic"
 
 	"github.com/peercache/peercache/internal/breaker"
@@ -15,11 +14,10 @@ import (
 // conn asks one peer: on its link if the peer knows the stream, otherwise by the plain way. It
 // implements peer.Starter.
 type conn struct {
-	t        *Transport
-	local    peer.Local
-	url      string
-	identity http.Header // of local, in each request; shared and not changed
-	link     *link       // nil: the plain way alone
+	t     *Transport
+	local peer.Local
+	url   string
+	link  *link // nil: the plain way alone
 
 	large chan struct{} // holds one element for each large value that is asked for now
 
@@ -33,7 +31,7 @@ type conn struct {
 
 // newConn returns a conn of l to the peer at url.
 func newConn(t *Transport, l peer.Local, url string) *conn {
-	c := &conn{t: t, local: l, url: url, identity: t.headersOf(l.Identity()), large: make(chan struct{}, t.cfg.LargeRequests)}
+	c := &conn{t: t, local: l, url: url, large: make(chan struct{}, t.cfg.LargeRequests)}
 	c.inUse, c.release = context.WithCancel(context.Background())
 	c.breaker = breaker.Breaker{Peer: url, Log: t.cfg.Log, Probe: c.tryAgain, Counts: l.Counts, Pace: t.cfg.Pace, Born: clock.Now()}
 	c.keepalive = keepalive{detect: t.cfg.Detection, ask: c.signOfLife, onSilent: c.failedPlainly}
@@ -188,8 +186,8 @@ func (c *conn) Change(ctx context.Context, ch *peer.Change) (peer.Changed, error
 	case plain:
 		changed, err = c.changePlain(ctx, ch.Wait, body)
 		if errors.Is(err, peer.ErrSilent) {
-			// A network that is slow for a moment looks the same. A Get would go to the next
-			// peer, but a change would fail: so it is sent once more.
+			// A network that is slow for a moment looks the same. A Get would go to the
+			// next peer, but a change would fail: so it is sent once more.
 			changed, err = c.changePlain(ctx, ch.Wait, body)
 		}
 		return changed, err

@@ -14,10 +14,10 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// This file decides what opens and closes the breaker of a peer that is asked by the plain way. On a
-// stream the link decides: it opens the breaker after an attempt that failed, silence, or a broken
-// protocol. The error of a getter never opens it, nor does a slow origin, nor what may be due to the
-// one key that was asked for.
+// This file decides what opens and closes the breaker of a peer that is asked by the plain way. On
+// a stream the link decides: it opens the breaker after an attempt that failed, silence, or a
+// broken protocol. The error of a getter never opens it, nor does a slow origin, nor what may be
+// due to the one key that was asked for.
 
 // errLost says that a plain request has had no response, or only a part of one.
 var errLost = errors.New("no response")
@@ -83,7 +83,8 @@ func connectionError(ctx context.Context, err error) error {
 // The errors of net/http for that have no type.
 func notHTTP1(err error) bool { return strings.Contains(err.Error(), "malformed HTTP response") }
 
-// reportProblem reports what is wrong with the configuration of the peer, unless the conn is closed.
+// reportProblem reports what is wrong with the configuration of the peer, unless the conn is
+// closed.
 func (c *conn) reportProblem(kind peer.ConfigProblem, err error) {
 	if c.inUse.Err() == nil {
 		c.local.Misconfigured(kind, err)

@@ -139,9 +139,9 @@ func (c *conn) changePlain(ctx context.Context, wait time.Duration, body []byte)
 	return changed, err
 }
 
-// changeUnlinked sends one change to a peer that cannot be asked on its link. A peer that is leaving
-// accepts no streams any more, but still obeys plain changes. A peer that is gone, or hangs, must
-// not be waited for as long as one that tells its holders.
+// changeUnlinked sends one change to a peer that cannot be asked on its link. A peer that is
+// leaving accepts no streams any more, but still obeys plain changes. A peer that is gone, or
+// hangs, must not be waited for as long as one that tells its holders.
 func (c *conn) changeUnlinked(ctx context.Context, ch *peer.Change) (peer.Changed, error) {
 	short := *ch
 	short.Wait = min(short.Wait, c.t.cfg.Detection)
@@ -178,5 +178,6 @@ func (c *conn) timeout(patience time.Duration) time.Duration {
 	return max(patience-peer.Patience/2, patience/2)
 }
 
-// changeTimeout is how long a plain change may take, beyond the time that the peer waits for others.
+// changeTimeout is how long a plain change may take, beyond the time that the peer waits for
+// others.
 const changeTimeout = 11 * time.Second

@@ -2,10 +2,12 @@ package httppeer
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/peercache/peercache/pb"
 	"github.com/peercache/peercache/peer"
@@ -49,17 +51,30 @@ func identityOf(header http.Header) peer.Identity {
 	return peer.Identity{Name: header.Get(peerHeader), Process: uint32(process), Cluster: header.Get(clusterHeader)}
 }
 
-// identityHeader returns the headers that tell who a process is. They are copied into the headers
-// of each request and each response (maps.Copy), which share the values.
-func identityHeader(who peer.Identity) http.Header {
-	header := http.Header{
-		peerHeader:    {who.Name},
-		processHeader: {strconv.FormatUint(uint64(who.Process), 10)},
+// identities sets the headers that tell who a process is. All requests, and all responses, of one
+// process share the values of these headers. The zero value is ready for use.
+type identities struct{ last atomic.Pointer[identified] }
+
+// identified is an identity and its headers, which are not changed.
+type identified struct {
+	who    peer.Identity
+	header http.Header
+}
+
+// set sets the headers for who in the headers of a request or a response.
+func (i *identities) set(header http.Header, who peer.Identity) {
+	last := i.last.Load()
+	if last == nil || last.who != who {
+		last = &identified{who, http.Header{
+			peerHeader:    {who.Name},
+			processHeader: {strconv.FormatUint(uint64(who.Process), 10)},
+		}}
+		if who.Cluster != "" {
+			last.header[clusterHeader] = []string{who.Cluster}
+		}
+		i.last.Store(last)
 	}
-	if who.Cluster != "" {
-		header[clusterHeader] = []string{who.Cluster}
-	}
-	return header
+	maps.Copy(header, last.header)
 }
 
 // escapeSegment escapes s so that it is one segment of a URL's path, which no mux that looks at

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -24,7 +23,7 @@ func (c *conn) newRequest(ctx context.Context, method, path string, body []byte)
 	if err != nil {
 		return nil, err
 	}
-	maps.Copy(req.Header, c.identity)
+	c.t.identities.set(req.Header, c.local.Identity())
 	req.Header.Set(toHeader, c.url)
 	req.Header[peerOnlyHeader] = peerOnly
 	return req, nil
@@ -106,7 +105,7 @@ func (c *conn) call(ctx context.Context, timeout time.Duration, method, path str
 
 // callOnce sends one plain request and calls decode with the body of the response, which may hold
 // a value of at most maxValue bytes. If there is no response, or not one of the protocol's, the
-// error is a *PeerError.
+// error is a *PeerError. If the value is larger, the error is an ErrValueSize.
 func (c *conn) callOnce(ctx context.Context, method, path string, body []byte, maxValue int, decode func([]byte) error) error {
 	req, err := c.newRequest(ctx, method, path, body)
 	if err != nil {

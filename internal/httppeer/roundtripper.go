@@ -66,7 +66,8 @@ func proxyFor(t *http.Transport, self string) (proxy string) {
 	return ""
 }
 
-// withoutHTTP2 returns a copy of rt without HTTP/2, if it is an http.Transport, otherwise rt itself.
+// withoutHTTP2 returns a copy of rt without HTTP/2, if it is an http.Transport, otherwise rt
+// itself.
 func withoutHTTP2(rt http.RoundTripper) http.RoundTripper {
 	t, ok := rt.(*http.Transport)
 	if !ok {

@@ -24,9 +24,9 @@ import (
 // Server is the side that answers. It is an http.Handler, to be served at the address that the
 // peers know.
 type Server struct {
-	cfg      Config
-	process  peer.Process
-	identity http.Header // of process, in each response; shared and not changed
+	cfg        Config
+	process    peer.Process
+	identities identities
 
 	inbound  inbound // counts the streams on which peers ask this process
 	requests budget  // for the bodies of plain requests
@@ -39,7 +39,7 @@ type Server struct {
 
 // NewServer returns a Server that answers for p. own is the base URL of this process.
 func NewServer(cfg Config, p peer.Process, own string) *Server {
-	s := &Server{cfg: cfg, process: p, identity: identityHeader(p.Identity()), streams: make(map[*stream.Server]struct{})}
+	s := &Server{cfg: cfg, process: p, streams: make(map[*stream.Server]struct{})}
 	if u, err := url.Parse(own); err == nil {
 		s.cfg.Hosts = append(slices.Clone(cfg.Hosts), HostName(u.Host))
 	}
@@ -70,7 +70,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprintf("peercache: not a path of the cache: want %s", s.cfg.BasePath), http.StatusNotFound)
 		return
 	}
-	maps.Copy(w.Header(), s.identity)
+	s.identities.set(w.Header(), s.process.Identity())
 	if err := s.foreignPage(r); err != nil {
 		refuse(w, r, err.Error(), http.StatusForbidden)
 		return

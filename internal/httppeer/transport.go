@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync/atomic"
 
 	"github.com/peercache/peercache/internal/peerurl"
 	"github.com/peercache/peercache/peer"
@@ -18,13 +17,7 @@ type Transport struct {
 	signs    http.RoundTripper // cfg.RoundTripper with connections of its own, for signs of life
 	pings    http.RoundTripper // cfg.RoundTripper with a new connection for each request
 
-	headers atomic.Pointer[identified] // those that the latest conn sends
-}
-
-// identified is an identity and its headers.
-type identified struct {
-	who    peer.Identity
-	header http.Header
+	identities identities
 }
 
 // NewTransport returns a Transport. It warns if cfg.RoundTripper is not good for peers. self is the
@@ -61,14 +54,4 @@ func (t *Transport) CloseIdle() {
 	for _, rt := range []http.RoundTripper{t.cfg.RoundTripper, t.upgrades, t.signs, t.pings} {
 		closeIdle(rt)
 	}
-}
-
-// headersOf returns the identity headers of a process. The conns of one process share them.
-func (t *Transport) headersOf(who peer.Identity) http.Header {
-	if last := t.headers.Load(); last != nil && last.who == who {
-		return last.header
-	}
-	header := identityHeader(who)
-	t.headers.Store(&identified{who, header})
-	return header
 }

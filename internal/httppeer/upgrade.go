@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -32,9 +31,9 @@ func hasToken(lists []string, token string) bool {
 	return false
 }
 
-// checkUpgrade returns an error if r, which asks for a stream, is not a request for an upgrade as in
-// RFC 9110, section 7.8. Something on the way that does not know upgrades may have passed it on, and
-// would not understand the frames.
+// checkUpgrade returns an error if r, which asks for a stream, is not a request for an upgrade as
+// in RFC 9110, section 7.8. Something on the way that does not know upgrades may have passed it on,
+// and would not understand the frames.
 func checkUpgrade(r *http.Request) error {
 	switch {
 	case r.ProtoMajor != 1 || r.ProtoMinor < 1:
@@ -93,7 +92,7 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request, h peer.Hand
 // writeSwitching writes the response to a request for an upgrade.
 func (s *Server) writeSwitching(nc io.Writer) error {
 	header := http.Header{"Connection": {"Upgrade"}, "Upgrade": {protocolName}}
-	maps.Copy(header, s.identity)
+	s.identities.set(header, s.process.Identity())
 	var b bytes.Buffer
 	b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
 	header.Write(&b)

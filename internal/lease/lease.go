@@ -11,23 +11,23 @@ import (
 	"github.com/peercache/peercache/internal/clock"
 )
 
-// Table records which peers may hold a copy of a key, or are about to get one, and until when. They are
-// the holders of the key. With it, a Remove costs one message for each holder, and none for the other
-// peers.
+// Table records which peers may hold a copy of a key, or are about to get one, and until when. They
+// are the holders of the key. With it, a Remove costs one message for each holder, and none for the
+// other peers.
 //
-// A lease is recorded before its answer is looked up, and a change removes the value before it asks for
-// the holders. So every peer that was answered with the removed value is among them.
+// A lease is recorded before its answer is looked up, and a change removes the value before it asks
+// for the holders. So every peer that was answered with the removed value is among them.
 //
-// The memory of a Table is bounded. If there is no room for a lease of one key, the peer is recorded as
-// a holder of all keys: then a change has one message more.
+// The memory of a Table is bounded. If there is no room for a lease of one key, the peer is
+// recorded as a holder of all keys: then a change has one message more.
 type Table struct {
 	seed   maphash.Seed
 	most   int           // the most leases in each generation of a shard
 	lease  time.Duration // the group's own; peers may ask for longer ones
 	shards [holderShards]holderShard
 
-	// allUntil is until when every peer counts as a holder of every key: an earlier process at this
-	// address may have given leases that this one does not know.
+	// allUntil is until when every peer counts as a holder of every key: an earlier process at
+	// this address may have given leases that this one does not know.
 	allUntil clock.Instant
 
 	peers peerNumbers
@@ -35,8 +35,8 @@ type Table struct {
 
 const (
 	holderShards = 16
-	// leaseBytes is about how many bytes a lease takes: its own, its share of heads, and the spare room
-	// of both slices.
+	// leaseBytes is about how many bytes a lease takes: its own, its share of heads, and the
+	// spare room of both slices.
 	leaseBytes = 40
 	// Share is the part of a group's bytes that its Table may take.
 	Share = 1.0 / 32
@@ -46,9 +46,9 @@ const (
 	Longest = time.Minute
 )
 
-// holderShard has the leases of some of the keys. They are recorded in the young generation. It becomes
-// the old one when all leases of the old one are over. So leases are forgotten many at a time, without
-// a look at each.
+// holderShard has the leases of some of the keys. They are recorded in the young generation. It
+// becomes the old one when all leases of the old one are over. So leases are forgotten many at a
+// time, without a look at each.
 type holderShard struct {
 	mu         sync.Mutex
 	young, old generation               // guarded by mu
@@ -65,8 +65,8 @@ type generation struct {
 	all   []lease
 }
 
-// lease says until when a peer may hold a copy of a key. Keys with the same hash share their leases,
-// which costs a message at most.
+// lease says until when a peer may hold a copy of a key. Keys with the same hash share their
+// leases, which costs a message at most.
 type lease struct {
 	hash  uint64 // of the key
 	until clock.Instant
@@ -92,9 +92,9 @@ func (h *Table) shard(key string) (*holderShard, uint64) {
 	return &h.shards[hash%holderShards], hash
 }
 
-// Record records that peer asks for key and will use the answer for d. It reports whether it did. It
-// does not if d is no valid lease, if known says that peer is none, or if too many peers came and left
-// lately.
+// Record records that peer asks for key and will use the answer for d. It reports whether it did.
+// It does not if d is no valid lease, if known says that peer is none, or if too many peers came
+// and left lately.
 func (h *Table) Record(key, peer string, d time.Duration, known func(string) bool) bool {
 	if d <= 0 || d > Longest {
 		return false
@@ -154,7 +154,8 @@ func (g *generation) of(hash uint64) iter.Seq[*lease] {
 	}
 }
 
-// record records a lease, and reports whether there was room for it. most is how many leases g may have.
+// record records a lease, and reports whether there was room for it. most is how many leases g may
+// have.
 func (g *generation) record(hash uint64, peer uint32, until clock.Instant, most int) bool {
 	for l := range g.of(hash) {
 		if l.peer == peer {
@@ -190,8 +191,9 @@ func (g *generation) grow() {
 	}
 }
 
-// Of returns the holders of key, and until when each of them may hold its copy. It calls names, which
-// returns the names of all peers, only while an earlier process may have given leases to any of them.
+// Of returns the holders of key, and until when each of them may hold its copy. It calls names,
+// which returns the names of all peers, only while an earlier process may have given leases to any
+// of them.
 func (h *Table) Of(key string, names func() []string) map[string]clock.Instant {
 	now := clock.Now()
 	found := make(map[string]clock.Instant)
@@ -227,6 +229,6 @@ func (h *Table) Of(key string, names func() []string) map[string]clock.Instant {
 	return found
 }
 
-// Forget forgets the names of peers that are not in the view any more, as known says, and whose leases
-// are over. It is called when the view has changed.
+// Forget forgets the names of peers that are not in the view any more, as known says, and whose
+// leases are over. It is called when the view has changed.
 func (h *Table) Forget(known func(string) bool) { h.peers.forget(known) }

@@ -9,8 +9,8 @@ import (
 	"github.com/peercache/peercache/internal/clock"
 )
 
-// peerNumbers gives a number to each peer that has leases. It takes back the numbers of peers that are
-// not in the view any more, and gives each to another peer when all leases under it are over.
+// peerNumbers gives a number to each peer that has leases. It takes back the numbers of peers that
+// are not in the view any more, and gives each to another peer when all leases under it are over.
 type peerNumbers struct {
 	most int // how many numbers may wait until their leases are over
 
@@ -28,8 +28,8 @@ type taken struct {
 }
 
 const (
-	// fewestBack is peerNumbers.most in the smallest group. A larger group allows one more for every
-	// bytesABack bytes of its Table. A number takes less than that.
+	// fewestBack is peerNumbers.most in the smallest group. A larger group allows one more for
+	// every bytesABack bytes of its Table. A number takes less than that.
 	fewestBack = 64
 	bytesABack = 512
 )
@@ -44,8 +44,8 @@ func (p *peerNumbers) init(bytes int64) {
 const maxNumbers = 1 << 20
 
 // give returns the number of peer, which is a new one if it has none, and the map that has it. It
-// returns false if known says that peer is none, or if too many others have left within the time of a
-// lease.
+// returns false if known says that peer is none, or if too many others have left within the time of
+// a lease.
 func (p *peerNumbers) give(peer string, known func(string) bool) (n uint32, given *map[string]uint32, ok bool) {
 	if !known(peer) {
 		return 0, nil, false
@@ -81,8 +81,8 @@ func (p *peerNumbers) give(peer string, known func(string) bool) (n uint32, give
 	return n, &numbers, true
 }
 
-// takeBack takes back the numbers of peers that are not in the view any more, as known says. A lease
-// that is recorded meanwhile is recorded again: see still.
+// takeBack takes back the numbers of peers that are not in the view any more, as known says. A
+// lease that is recorded meanwhile is recorded again: see still.
 func (p *peerNumbers) takeBack(known func(string) bool) {
 	var gone []string
 	for peer := range *p.given.Load() {
@@ -107,8 +107,8 @@ func (p *peerNumbers) takeBack(known func(string) bool) {
 	p.given.Store(&numbers)
 }
 
-// still reports whether peer has the number n now. If it also had n before, what was recorded between
-// is the peer's.
+// still reports whether peer has the number n now. If it also had n before, what was recorded
+// between is the peer's.
 func (p *peerNumbers) still(peer string, n uint32) bool {
 	m, ok := (*p.given.Load())[peer]
 	return ok && m == n
@@ -117,8 +117,8 @@ func (p *peerNumbers) still(peer string, n uint32) bool {
 // name returns the name of the peer that has the number n, or had it last. The caller holds p.mu.
 func (p *peerNumbers) name(n uint32) string { return p.names[n] }
 
-// forget takes numbers back, and forgets the names of peers whose leases are over. It is called when the
-// view has changed.
+// forget takes numbers back, and forgets the names of peers whose leases are over. It is called
+// when the view has changed.
 func (p *peerNumbers) forget(known func(string) bool) {
 	p.takeBack(known)
 	p.mu.Lock()

@@ -1,4 +1,4 @@
-// Package peerurl knows how the base URL of a peer is spelled, and from where it can be reached.
+// Package peerurl spells the base URLs of peers, and tells from where they can be reached.
 package peerurl
 
 import (
@@ -12,16 +12,16 @@ import (
 	"github.com/peercache/peercache/internal/quote"
 )
 
-// Peers are told apart by the text of their base URLs, in all processes, so there is one way
-// to write each: scheme, host and port alone; lower case; an IP address in its shortest form,
-// and an IPv6 address that stands for an IPv4 address as that; no dot at the end; the port
-// in decimal, and left out where it is the one of the scheme.
+// All processes compare peers by the text of their base URLs, so there is one way to write each of
+// them: scheme, host and port alone; lower case; an IP address in its shortest form, and an IPv6
+// address that stands for an IPv4 address as that one; no dot at the end; the port in decimal, and
+// left out if it is the default of the scheme.
 
 // Longest bounds the base URL of a peer, in bytes. The name of a host has at most 253.
 const Longest = 512
 
-// Check returns an error if name is not the base URL of a peer, or not spelled in the
-// one way that there is. The error says which that is.
+// Check returns an error if name is not the base URL of a peer, or is not spelled in the one way.
+// The error says how to spell it.
 func Check(name string) error {
 	want, err := Spell(name)
 	switch {
@@ -35,7 +35,7 @@ func Check(name string) error {
 
 var errNoBaseURL = errors.New("want a base URL such as http://10.0.0.1:8001")
 
-// Spell returns the one way to write a base URL. It fails if there is none.
+// Spell returns the one way to write the base URL name. The error says why name is none.
 func Spell(name string) (string, error) {
 	u, err := url.Parse(name)
 	if !strings.Contains(name, "://") {
@@ -77,10 +77,10 @@ func Spell(name string) (string, error) {
 	return scheme + "://" + host, nil
 }
 
-// longestHost is what a name in the DNS may have, in bytes.
+// longestHost is how many bytes a name in the DNS may have.
 const longestHost = 253
 
-// spellHost returns the one way to write a host. It fails if no peer can be there.
+// spellHost returns the one way to write a host. The error says why no peer can be there.
 func spellHost(host string) (string, error) {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return spellAddr(addr)
@@ -107,7 +107,7 @@ func spellHost(host string) (string, error) {
 	return host, nil
 }
 
-// spellAddr is spellHost of an IP address.
+// spellAddr does what spellHost does, for an IP address.
 func spellAddr(addr netip.Addr) (string, error) {
 	switch addr = addr.Unmap(); {
 	case addr.Zone() != "":
@@ -120,7 +120,7 @@ func spellAddr(addr netip.Addr) (string, error) {
 	return addr.String(), nil
 }
 
-// Shown shows a URL in an error, without a user and a password.
+// Shown returns a URL as errors show it: in quotes, without a user and a password.
 func Shown(name string) string {
 	if at := strings.LastIndexByte(name, '@'); at >= 0 {
 		name = "…" + name[at:]
@@ -131,11 +131,11 @@ func Shown(name string) string {
 	return fmt.Sprintf("%q", name)
 }
 
-// reach says from where an address can be reached.
+// Reach says from where an address can be reached.
 type Reach int
 
 const (
-	Anywhere   Reach = iota // as far as its text tells
+	Anywhere   Reach = iota // from everywhere, as far as the address tells
 	OneNetwork              // a link-local address
 	OneMachine              // a loopback address
 )

@@ -1,5 +1,5 @@
-// Package quote shows keys, names and texts of others in errors and logs: any bytes, but not too
-// many of them.
+// Package quote shows keys, names and texts that come from others in errors and logs. They may have
+// any bytes, and are shortened if they are long.
 package quote
 
 import (
@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// LongestKey is how much of a key an error or a log shows, in bytes.
+// LongestKey is how many bytes of a key an error or a log shows.
 const LongestKey = 64
 
-// Key shows a key in an error: any bytes, but not too many.
+// Key returns a key or a name in quotes, shortened to LongestKey bytes.
 func Key(key string) string {
 	if len(key) > LongestKey {
 		return fmt.Sprintf("%q… (%d bytes)", key[:LongestKey], len(key))
@@ -20,11 +20,11 @@ func Key(key string) string {
 	return fmt.Sprintf("%q", key)
 }
 
-// longestText is how much of a text of a peer an error shows, in bytes.
+// longestText is how many bytes of a text from a peer an error shows.
 const longestText = 1024
 
-// Text shows a text that a peer has sent, whose bytes may be control characters, or no
-// text at all.
+// Text returns a text from a peer in quotes, shortened to longestText bytes. It may have control
+// characters, or be no text at all.
 func Text(text string) string {
 	if len(text) > longestText {
 		return fmt.Sprintf("%q… (%d bytes)", text[:longestText], len(text))
@@ -32,7 +32,7 @@ func Text(text string) string {
 	return fmt.Sprintf("%q", text)
 }
 
-// All quotes names.
+// All returns names, each as Key returns it.
 func All(names []string) []string {
 	all := make([]string, len(names))
 	for i, name := range names {
@@ -41,7 +41,7 @@ func All(names []string) []string {
 	return all
 }
 
-// Some names the first of many peers, and counts the others.
+// Some returns the first MostNamed names, and the number of the others.
 func Some(names []string) string {
 	if len(names) <= MostNamed {
 		return strings.Join(names, ", ")
@@ -49,6 +49,7 @@ func Some(names []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:MostNamed], ", "), len(names)-MostNamed)
 }
 
+// IsOrAre returns " is " for one name and " are " for more.
 func IsOrAre(names []string) string {
 	if len(names) == 1 {
 		return " is "
@@ -56,8 +57,8 @@ func IsOrAre(names []string) string {
 	return " are "
 }
 
-// MostNamed is how many names the text of an error shows. Beyond that it counts them.
+// MostNamed is how many names an error shows.
 const MostNamed = 5
 
-// SomeKeys names the first of the peers, and counts the others.
+// SomeKeys does what Some does, for the keys of a map in order.
 func SomeKeys[V any](peers map[string]V) string { return Some(slices.Sorted(maps.Keys(peers))) }

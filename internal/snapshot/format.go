@@ -1,10 +1,10 @@
-// Package snapshot is a file of what a cache held: written at the end of a process, and
-// read once by the next one.
+// Package snapshot writes what a cache has to a file at the end of a process. The next process
+// reads it once.
 //
-// The file is there whole or not at all. A Writer fills a temporary file beside it, brings
-// that to the disk, and only then gives it the file's name. A Reader checks all of it
-// before it gives out the first record. Take moves it away before it is read, so that
-// what one process has restored, and changed since, no later one restores again.
+// The file is complete or does not exist. A Writer fills a temporary file beside it, waits until
+// that is on the disk, and renames it only then. A Reader checks the whole file before it returns
+// the first record. Take moves the file away before it is read: what one process has restored, and
+// may have changed since, no later process restores again.
 //
 // The file has a header, the records and an end, numbers in little endian:
 //
@@ -20,8 +20,8 @@ import (
 	"time"
 )
 
-// The most that a file may have of each. A Writer refuses more, and a Reader takes more
-// for a sign that the file is none.
+// The largest parts that a file may have. A Writer refuses larger ones. To a Reader, a larger one
+// means that the file is no snapshot.
 const (
 	MostNameBytes  = 255
 	MostNoteBytes  = 8 << 20
@@ -32,13 +32,14 @@ const (
 // Header says what a file is.
 type Header struct {
 	Name string // of what was saved, 1 to MostNameBytes bytes
-	// Written is when, on the wall clock of the machine, to the nanosecond. What records
-	// have left is counted from then.
+	// Written is when the file was written, on the wall clock of the machine, to the
+	// nanosecond. Record.Left is counted from then.
 	Written time.Time
-	// Departure is a number that others may know this file by. The package only keeps it.
+	// Departure is a number by which other processes may know the file. The package only stores
+	// it.
 	Departure uint64
-	// Note is what else the next process is to know, at most MostNoteBytes bytes. The
-	// package only keeps it.
+	// Note is what else the next process needs to know, at most MostNoteBytes bytes. The
+	// package only stores it.
 	Note []byte
 }
 
@@ -46,8 +47,8 @@ type Header struct {
 type Record struct {
 	Key     string
 	Value   []byte
-	Left    time.Duration // 0: without end; negative: it was over so long ago
-	Missing bool          // the value is the text of the error that there is none
+	Left    time.Duration // how long it may still be used; zero: without end; negative: how long ago that ended
+	Missing bool          // the origin has no value, and Value is the text of the error that says so
 }
 
 const (
@@ -68,8 +69,8 @@ const (
 	kindMissing
 )
 
-// fixed is the part of a record that has always the same length, and of the end. That has
-// the number of records in left.
+// fixed is the part of a record that always has the same length. The end is one too, with the
+// number of records in left.
 type fixed struct {
 	kind       kind
 	left       int64
@@ -93,8 +94,8 @@ func parseFixed(b []byte) fixed {
 	}
 }
 
-// check returns an error if f is not that of a record that a Writer wrote, of which there
-// are at most rest bytes more.
+// check returns an error if f does not belong to a record that a Writer wrote. At most rest bytes
+// follow f.
 func (f fixed) check(rest int64) error {
 	switch {
 	case f.kind != kindValue && f.kind != kindMissing:
@@ -109,7 +110,7 @@ func (f fixed) check(rest int64) error {
 	return nil
 }
 
-// appendHeader appends what the file begins with.
+// appendHeader appends the encoded header to b.
 func appendHeader(b []byte, h Header) ([]byte, error) {
 	if len(h.Name) == 0 || len(h.Name) > MostNameBytes {
 		return nil, fmt.Errorf("a name of %d bytes: want 1 to %d", len(h.Name), MostNameBytes)
@@ -127,7 +128,7 @@ func appendHeader(b []byte, h Header) ([]byte, error) {
 	return append(b, h.Note...), nil
 }
 
-// readHeader is the inverse of appendHeader. There are content bytes of header and records.
+// readHeader is the inverse of appendHeader. Header and records have content bytes together.
 func readHeader(in io.Reader, content int64) (h Header, err error) {
 	b := make([]byte, fixedHeader, fixedHeader+MostNameBytes)
 	if _, err := io.ReadFull(in, b); err != nil {

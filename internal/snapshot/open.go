@@ -8,12 +8,12 @@ import (
 	"path/filepath"
 )
 
-// errNoFile says that what was opened is another file than the one that was looked at.
+// errNoFile says that the file was replaced between the look at it and its opening.
 var errNoFile = errors.New("it was replaced while it was opened")
 
-// openRegular opens the regular file at path for reading. It never waits for the other
-// end of a named pipe, and follows no symbolic link: what is looked at and what is opened
-// must be one file.
+// openRegular opens the regular file at path for reading. It never waits for the other end of a
+// named pipe, and follows no symbolic link: the file that it looks at and the one that it opens
+// must be the same.
 func openRegular(path string) (*os.File, error) {
 	before, err := os.Lstat(path)
 	if err != nil {
@@ -39,9 +39,9 @@ func openRegular(path string) (*os.File, error) {
 	return nil, errors.Join(err, file.Close())
 }
 
-// createNew creates the file at path, in the place of what an earlier process left there.
-// O_EXCL makes it a new file of this process and of this mode: a symbolic link that somebody
-// puts there meanwhile is not followed.
+// createNew creates the file at path, in place of what an earlier process left there. With O_EXCL,
+// it is a new file with this mode, and a symbolic link that somebody puts there meanwhile is not
+// followed.
 func createNew(path string) (*os.File, error) {
 	info, err := os.Lstat(path)
 	switch {
@@ -58,8 +58,7 @@ func createNew(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 }
 
-// checkDir returns an error if the directory of path is missing, or if t does not believe
-// what is in it.
+// checkDir returns an error if the directory of path is missing, or if t does not trust it.
 func (t Trust) checkDir(path string) error {
 	dir := filepath.Dir(path)
 	info, err := os.Stat(dir)
@@ -75,7 +74,7 @@ func (t Trust) checkDir(path string) error {
 	return nil
 }
 
-// checkFile returns an error if t does not believe what is in a file.
+// checkFile returns an error if t does not trust file.
 func (t Trust) checkFile(file *os.File) error {
 	info, err := file.Stat()
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Reader gives out the records of a file that was found whole: its checksum is right, it
-// has as many records as it says, and nothing comes after them. Memory is set aside for
-// one record at a time, and only for what the file is long enough to have.
+// Reader returns the records of a file that was found complete: its checksum is right, it has as
+// many records as it says, and nothing follows them. A Reader allocates memory for one record at a
+// time, and never more than the file is long.
 type Reader struct {
 	header Header
 	file   *os.File // for Close
@@ -23,9 +23,9 @@ type Reader struct {
 
 	in      *bufio.Reader
 	sum     *xxhash.Digest // of what in has read
-	whole   uint64         // the checksum of the file when it was found whole
-	rest    int64          // bytes up to the checksum that were not read yet
-	records int64          // that were read
+	whole   uint64         // the checksum of the file when it was found complete
+	rest    int64          // bytes before the checksum that were not read yet
+	records int64          // records that were read
 	fixed   [fixedRecord]byte
 }
 
@@ -40,8 +40,8 @@ func newReader(src io.ReaderAt, size int64) (*Reader, error) {
 	return r, err
 }
 
-// verify reads all of a file, whose bytes up to the checksum are content many, and returns
-// the checksum.
+// verify reads the whole file, which has content bytes before the checksum, and returns the
+// checksum.
 func verify(src io.ReaderAt, content int64) (uint64, error) {
 	if content < int64(fixedHeader+fixedRecord) {
 		return 0, fmt.Errorf("it has %d bytes", content+checksumSize)
@@ -61,7 +61,7 @@ func verify(src io.ReaderAt, content int64) (uint64, error) {
 	return r.whole, nil
 }
 
-// read begins to read a file whose bytes up to the checksum are content many.
+// read returns a Reader at the beginning of a file that has content bytes before the checksum.
 func read(src io.ReaderAt, content int64) (*Reader, error) {
 	r := &Reader{sum: xxhash.New(), maxKey: MostKeyBytes, maxValue: MostValueBytes}
 	r.in = bufio.NewReaderSize(io.TeeReader(io.NewSectionReader(src, 0, content), r.sum), bufferSize)
@@ -71,16 +71,16 @@ func read(src io.ReaderAt, content int64) (*Reader, error) {
 	return r, unexpected(err)
 }
 
-// Header returns what the file says of itself.
+// Header returns the header of the file.
 func (r *Reader) Header() Header { return r.header }
 
-// Limit makes Next pass over the records whose key or value has more bytes than that. Nothing
-// is set aside for them. The default is MostKeyBytes and MostValueBytes.
+// Limit makes Next skip the records whose key or value has more bytes. It allocates nothing for
+// them. The default is MostKeyBytes and MostValueBytes.
 func (r *Reader) Limit(maxKey, maxValue int) { r.maxKey, r.maxValue = maxKey, maxValue }
 
-// Next returns the next record, whose value is the caller's. The error is io.EOF after
-// the last one. Any other says that the disk fails, or that the file was changed since it
-// was found whole: then no record of it is to be used, those before among them.
+// Next returns the next record, whose value belongs to the caller. The error is io.EOF after the
+// last record. Any other error says that the disk fails, or that the file was changed since it was
+// found complete: then the caller must not use any of its records, not even the earlier ones.
 func (r *Reader) Next() (Record, error) {
 	record, err := r.next(true)
 	if err != nil && err != io.EOF {
@@ -89,7 +89,7 @@ func (r *Reader) Next() (Record, error) {
 	return record, err
 }
 
-// next is Next. If the record is not to be kept, nothing is set aside for it.
+// next does what Next does. Without keep, it only reads over the record, and allocates nothing.
 func (r *Reader) next(keep bool) (Record, error) {
 	for {
 		record, passed, err := r.nextOf(keep)
@@ -99,7 +99,7 @@ func (r *Reader) next(keep bool) (Record, error) {
 	}
 }
 
-// nextOf reads one record. It reports whether that was passed over.
+// nextOf reads one record, and reports whether it was skipped.
 func (r *Reader) nextOf(keep bool) (record Record, passed bool, err error) {
 	if r.rest < fixedRecord {
 		return record, false, io.ErrUnexpectedEOF
@@ -130,7 +130,7 @@ func (r *Reader) nextOf(keep bool) (record Record, passed bool, err error) {
 	return Record{Key: string(key), Value: value, Left: time.Duration(f.left), Missing: f.kind == kindMissing}, false, nil
 }
 
-// end returns io.EOF if f is the end of the records that were read.
+// end returns io.EOF if f is the right end for the records that were read.
 func (r *Reader) end(f fixed) error {
 	switch {
 	case f.key != 0 || f.value != 0:
@@ -145,7 +145,8 @@ func (r *Reader) end(f fixed) error {
 	return io.EOF
 }
 
-// unexpected is err, but for an end of the file, which is never where a Reader reads.
+// unexpected returns err, or io.ErrUnexpectedEOF for io.EOF: a Reader never reads where the file
+// may end.
 func unexpected(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF

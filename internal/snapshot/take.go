@@ -10,19 +10,19 @@ import (
 	"runtime"
 )
 
-// Taken is a file that was taken away from its path. No later process finds it.
+// Taken is a file that was moved away from its path, so that no later process finds it.
 type Taken struct {
 	path  string
 	trust Trust
 }
 
-// Take is Trust{}.Take.
+// Take does what Trust.Take does, with the zero Trust.
 func Take(path string) (*Taken, error) { return Trust{}.Take(path) }
 
-// Take takes the file at path away from there, whatever is in it: it tells of a time
-// that ends now. It returns nil if there is none. It fails if there can be none: the
-// directory is missing or not writable, t does not believe what is in it, or path is not
-// that of a regular file. Whether t believes the file, Taken.Open looks.
+// Take moves the file at path away from there, whatever is in it: from now on, the file is out of
+// date. It returns nil if there is none. It fails if the directory is missing or not writable, if t
+// does not trust the directory, or if path is not that of a regular file. Taken.Open checks whether
+// t trusts the file.
 func (t Trust) Take(path string) (*Taken, error) {
 	if err := t.checkDir(path); err != nil {
 		return nil, fmt.Errorf("snapshot: %w", err)
@@ -45,8 +45,8 @@ func (t Trust) Take(path string) (*Taken, error) {
 	return &Taken{path + takenSuffix, t}, nil
 }
 
-// tryNames returns an error if a file of path could not be written or taken later: the
-// end of a process would be late to find that out. What an earlier one left is of no use.
+// tryNames returns an error if a file at path could not be written or taken later: the end of the
+// process would be too late to find that out. It removes what an earlier process left.
 func tryNames(path string) error {
 	file, err := createNew(path + takenSuffix) // the longest name
 	if err == nil {
@@ -58,7 +58,7 @@ func tryNames(path string) error {
 	return nil
 }
 
-// kindOf names what is no regular file.
+// kindOf returns what a file is that is no regular file.
 func kindOf(mode fs.FileMode) string {
 	switch {
 	case mode.IsDir():
@@ -69,8 +69,8 @@ func kindOf(mode fs.FileMode) string {
 	return fmt.Sprintf("a special file (%v)", mode)
 }
 
-// Open opens the file and checks all of it, see Reader. It fails if somebody else can write
-// the file, see Trust, and if it is no regular file any more.
+// Open opens the file and checks all of it (Reader). It fails if somebody else can write the file
+// (Trust), or if it is no regular file any more.
 func (t *Taken) Open() (*Reader, error) {
 	file, err := openRegular(t.path)
 	if err != nil {
@@ -91,11 +91,11 @@ func (t *Taken) Open() (*Reader, error) {
 	return nil, fmt.Errorf("snapshot: %w", err)
 }
 
-// Remove removes the file. It is to be closed.
+// Remove removes the file. The caller has closed its Reader.
 func (t *Taken) Remove() error { return Remove(t.path) }
 
-// Remove removes the file at path, so that it does not come back when the machine fails.
-// It is no error if there is none.
+// Remove removes the file at path, and waits until that is on the disk, so that the file does not
+// come back when the machine fails. It is no error if there is no file.
 func Remove(path string) error {
 	err := os.Remove(path)
 	switch {
@@ -107,8 +107,8 @@ func Remove(path string) error {
 	return syncDirOf(path)
 }
 
-// syncDirOf brings to the disk which names there are in the directory of path. Windows
-// has no such call; there, a rename may be undone when the machine fails.
+// syncDirOf waits until the names in the directory of path are on the disk. Windows has no call for
+// that: there, a rename may be undone when the machine fails.
 func syncDirOf(path string) error {
 	if runtime.GOOS == "windows" {
 		return nil

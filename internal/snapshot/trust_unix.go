@@ -12,8 +12,7 @@ import (
 // openNonblock makes opening a named pipe return at once.
 const openNonblock = syscall.O_NONBLOCK
 
-// doubt returns what is wrong with a file or a directory: who else can write it. It returns
-// an empty text if nobody can.
+// doubt returns who else can write a file or a directory, or an empty text if nobody can.
 func (t Trust) doubt(info fs.FileInfo) string {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {

@@ -13,14 +13,14 @@ import (
 
 // encoder writes the bytes of a file.
 type encoder struct {
-	out     *bufio.Writer // to the file and the checksum
+	out     *bufio.Writer // writes to the file and to the checksum
 	to      io.Writer     // the file alone
 	sum     *xxhash.Digest
 	records int64
 	scratch []byte
 }
 
-// bufferSize is that of what is written or read at once.
+// bufferSize is how many bytes are written or read at once.
 const bufferSize = 64 << 10
 
 func newEncoder(to io.Writer, h Header) (*encoder, error) {
@@ -59,8 +59,8 @@ func (e *encoder) end() error {
 	return err
 }
 
-// Writer makes a file. Its methods are called one after the other: Add for each record,
-// Seal, Publish; and Discard in any case.
+// Writer writes a file. The caller calls Add for each record, then Seal, then Publish, and in any
+// case Discard.
 type Writer struct {
 	path      string
 	file      *os.File // at path + tempSuffix; closed by Seal
@@ -68,14 +68,15 @@ type Writer struct {
 	published bool
 }
 
-// What is added to the path of a file for the names of the two that may stand beside it.
+// The suffixes of the two files that may be beside a file.
 const (
 	tempSuffix  = ".tmp"   // while it is written
 	takenSuffix = ".taken" // while it is read, see Take
 )
 
-// Create begins a file that will be at path. What is there stays, until Publish. Only the
-// user of this process may read the file. A process that writes to path is the only one.
+// Create returns a Writer for a file that will be at path. A file that is there stays until
+// Publish. Only the user of this process may read the new file. Only one process at a time may
+// write to path.
 func Create(path string, h Header) (*Writer, error) {
 	file, err := createNew(path + tempSuffix)
 	if err != nil {
@@ -97,7 +98,7 @@ func (w *Writer) Add(r Record) error {
 	return nil
 }
 
-// Seal ends the records and waits until all is on the disk.
+// Seal writes the end, and waits until the file is on the disk.
 func (w *Writer) Seal() error {
 	err := w.encoder.end()
 	if err == nil {
@@ -109,8 +110,8 @@ func (w *Writer) Seal() error {
 	return nil
 }
 
-// Publish puts what was sealed in the place of what was at the path, in one step. It is
-// quick: the contents are on the disk. After an error, there is the one or the other.
+// Publish puts the sealed file in place of the one at the path, in one step. It is quick, because
+// the contents are on the disk. After an error, either of the two files is at the path.
 func (w *Writer) Publish() error {
 	if err := os.Rename(w.path+tempSuffix, w.path); err != nil {
 		return fmt.Errorf("snapshot: %w", err)
@@ -119,8 +120,8 @@ func (w *Writer) Publish() error {
 	return syncDirOf(w.path)
 }
 
-// Discard lets go of what was not published. It may be called at any time, and does
-// nothing after Publish.
+// Discard removes a file that was not published. It may be called at any time, and does nothing
+// after Publish.
 func (w *Writer) Discard() {
 	if w.published {
 		return

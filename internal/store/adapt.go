@@ -1,7 +1,7 @@
 package store
 
-// A selection adapts the policy to the load: it runs a shadow of each policy, and chooses the policy
-// whose shadow has the most hits.
+// A selection adapts the policy to the load: it runs a shadow of each policy, and chooses the
+// policy whose shadow has the most hits.
 type selection struct {
 	shadows [policies]shadow
 	score   [policies][2]float64 // hits of each shadow, which fade over the short and the long span
@@ -77,8 +77,8 @@ func (sel *selection) choose(c *core) {
 	}
 }
 
-// A shadow is a small model of the cache under one policy. Its entries have a hash for a key, and no
-// value.
+// A shadow is a small model of the cache under one policy. Its entries have a hash for a key, and
+// no value.
 type shadow struct {
 	core
 	known index   // from prints of hashes to ids

@@ -2,8 +2,8 @@ package store
 
 import "math/bits"
 
-// A chain is a main bucket and the overflow buckets behind it. All but the last are full. Callers of
-// the methods in this file hold the store's lock.
+// A chain is a main bucket and the overflow buckets behind it. All but the last are full. Callers
+// of the methods in this file hold the store's lock.
 
 // chain appends the places of the first slot of each bucket of a chain.
 func (t *table) chain(places []place, home uint32) []place {
@@ -68,7 +68,8 @@ func (t *table) take(home uint32, at place) {
 	if b != last {
 		i := lastUsed(last)
 		e := last.slot[i].Load()
-		// With one store, a reader sees either the entry that leaves or the one that moves in.
+		// With one store, a reader sees either the entry that leaves or the one that moves
+		// in.
 		b.slot[at.slot()].Store(e)
 		b.tags.Store(b.tags.Load()&^(tagMask<<(at.slot()*tagBits)) | last.tag(i)<<(at.slot()*tagBits))
 		t.ids.member(e.id).at = at
@@ -102,9 +103,10 @@ func (t *table) takeOverflow() uint32 {
 	return t.overflowUsed - 1
 }
 
-// giveOverflow takes back an empty bucket that is in no chain any more. A reader may still be in it,
-// and come into another chain when the bucket is used again. It misses nothing by that: the bucket
-// was the last of its chain, and what was in it has left, or has moved, which changes table.state.
+// giveOverflow takes back an empty bucket that is in no chain any more. A reader may still be in
+// it, and come into another chain when the bucket is used again. It misses nothing by that: the
+// bucket was the last of its chain, and what was in it has left, or has moved, which changes
+// table.state.
 func (t *table) giveOverflow(number uint32) {
 	b := t.overflow.at(number)
 	b.next.Store(0)

@@ -5,9 +5,9 @@ import (
 	"unsafe"
 )
 
-// chunks is an array that grows by a chunk at a time and never moves. The first chunk is shorter than
-// the others by lacking elements, so that a store with few entries is small. Element i is where
-// element i+lacking would be if the first chunk were whole.
+// chunks is an array that grows by a chunk at a time and never moves. The first chunk is shorter
+// than the others by lacking elements, so that a store with few entries is small. Element i is
+// where element i+lacking would be if the first chunk were whole.
 type chunks[T any] struct {
 	list    [][]T
 	lacking uint32
@@ -17,7 +17,8 @@ type chunks[T any] struct {
 // firstBytes is the size of the first chunk, if the others are not smaller.
 const firstBytes = 64 << smallShift
 
-// newChunks returns an array whose first element is valid. The size of an element is a power of two.
+// newChunks returns an array whose first element is valid. The size of an element is a power of
+// two.
 func newChunks[T any](shift uint8) chunks[T] {
 	c := chunks[T]{shift: shift}
 	if first := uint32(firstBytes / unsafe.Sizeof(*new(T))); first < 1<<shift {

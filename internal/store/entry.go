@@ -7,7 +7,8 @@ import (
 	"unsafe"
 )
 
-// Only this file uses unsafe to keep entries. Elsewhere in the package unsafe is used for sizes alone.
+// Only this file uses unsafe to keep entries. Elsewhere in the package unsafe is used for sizes
+// alone.
 //
 // An entry is one heap object that holds no pointers, so that the collector marks it and
 // never looks inside:
@@ -36,9 +37,9 @@ import (
 //   - No pointer is made to the end of an object: an empty value is "", not a view.
 //   - A *entry is taken for an *apart only if isApart says that it was made as one.
 type entry struct {
-	// state packs the key's length and the flags, which never change, with the entry's queue and
-	// its mark (entrystate.go). Readers record hits while the
-	// lock's holder moves the entry, so every change is a compare-and-swap.
+	// state packs the key's length and the flags, which never change, with the entry's queue
+	// and its mark (entrystate.go). Readers record hits while the lock's holder moves the
+	// entry, so every change is a compare-and-swap.
 	state  atomic.Uint32
 	valLen uint32
 
@@ -89,8 +90,8 @@ const (
 	// apartFrom is the length from which a value is an object of its own.
 	apartFrom = 512
 	// maxTail is how much of key and optional parts fits behind an apart head. A longer one
-	// keeps its value inside. Up to a total of 512 bytes, or of 128 where pointers have 4 bytes,
-	// the allocator adds no header of its own.
+	// keeps its value inside. Up to a total of 512 bytes, or of 128 where pointers have 4
+	// bytes, the allocator adds no header of its own.
 	maxTail = 8*pointerBytes*pointerBytes - int(apartHead)
 )
 
@@ -211,8 +212,9 @@ func (e *entry) key() string {
 	return unsafe.String(e.byteAt(keyAt(state)), state&maxShort)
 }
 
-// has reports whether key, which is no longer than maxKeyLen, is short and e's. It decides for nearly
-// every Get. If e's key is long, isLong makes the number that is compared larger than any length.
+// has reports whether key, which is no longer than maxKeyLen, is short and e's. It decides for
+// nearly every Get. If e's key is long, isLong makes the number that is compared larger than any
+// length.
 func (e *entry) has(key string) bool {
 	state := e.state.Load()
 	return int(state&(maxShort|isLong)) == len(key) && unsafe.String(e.byteAt(keyAt(state)), len(key)) == key
@@ -234,8 +236,8 @@ func (e *entry) keyEnd(state uint32) uintptr {
 	return keyAt(state) + uintptr(state&maxShort)
 }
 
-// expiryPart returns the part with expires and the next and previous ids in the wheel. The entry has
-// hasExpiry.
+// expiryPart returns the part with expires and the next and previous ids in the wheel. The entry
+// has hasExpiry.
 func (e *entry) expiryPart() *[expiryBytes]byte {
 	state := e.state.Load()
 	return (*[expiryBytes]byte)(unsafe.Pointer(e.byteAt(e.keyEnd(state))))

@@ -67,8 +67,8 @@ func (e *entry) queue() uint32 { return e.state.Load() & queueMask >> queueShift
 
 func (e *entry) setQueue(q uint32) { e.change(^uint32(queueMask), q<<queueShift) }
 
-// change sets the bits of the state that are not in keep. The caller holds the store's lock, so that
-// only hits change the state meanwhile.
+// change sets the bits of the state that are not in keep. The caller holds the store's lock, so
+// that only hits change the state meanwhile.
 func (e *entry) change(keep, bits uint32) {
 	for {
 		state := e.state.Load()

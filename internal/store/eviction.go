@@ -5,8 +5,8 @@ package store
 // No single policy is good for every load, so there are four (policies.go): TinyLFU with a small
 // and with a large window, S3-FIFO, and LRU. Each of them also runs on a small sample of the keys,
 // chosen by hash, in a shadow: a cache that is scaled down as much (Waldspurger et al., "Cache
-// Modeling and Optimization using Miniature Simulations", ATC 2017). The store uses the policy whose
-// shadow has the most hits (adapt.go).
+// Modeling and Optimization using Miniature Simulations", ATC 2017). The store uses the policy
+// whose shadow has the most hits (adapt.go).
 //
 // The store calls add, evict, remove, replace and bytes, and nothing else. A hit only marks its
 // entry (touch) with the epoch, which eviction keeps in the table. Everything else happens when
@@ -15,8 +15,8 @@ type eviction struct {
 	core
 	table  *table
 	sample sample
-	// selection is nil until an entry has to leave for the first time, and in a cache that is too
-	// small for shadows.
+	// selection is nil until an entry has to leave for the first time, and in a cache that is
+	// too small for shadows.
 	selection *selection
 }
 

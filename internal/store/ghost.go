@@ -1,9 +1,9 @@
 package store
 
 // A ghost remembers the keys that left small lately. It is S3-FIFO's ghost queue, as a table of
-// fingerprints with the time at which each was added. Fingerprints that are older than the window do
-// not count, so nothing has to be removed. Rarely, it seems to remember a key that did not leave. It
-// grows like the table, a bucket at a time. A nil ghost remembers nothing.
+// fingerprints with the time at which each was added. Fingerprints that are older than the window
+// do not count, so nothing has to be removed. Rarely, it seems to remember a key that did not
+// leave. It grows like the table, a bucket at a time. A nil ghost remembers nothing.
 type ghost struct {
 	buckets chunks[ghostBucket]
 	n       uint32 // buckets in use

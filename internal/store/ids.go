@@ -1,11 +1,11 @@
 package store
 
-// Queues and the wheel link entries by number, because an entry can hold no pointers. The number, an id,
-// leads to the place in the table where the pointer is. That costs 8 bytes an entry, which the
-// collector does not scan.
+// Queues and the wheel link entries by number, because an entry can hold no pointers. The number,
+// an id, leads to the place in the table where the pointer is. That costs 8 bytes an entry, which
+// the collector does not scan.
 
-// place says where in the table the pointer to an entry is: the number of the bucket, shifted, and the
-// slot in it. Overflow buckets have numbers of their own, marked by the highest bit.
+// place says where in the table the pointer to an entry is: the number of the bucket, shifted, and
+// the slot in it. Overflow buckets have numbers of their own, marked by the highest bit.
 type place uint32
 
 const (

@@ -5,8 +5,8 @@ import (
 	"unsafe"
 )
 
-// An index maps numbers to numbers. It is a small open-addressing table with linear probing. A key is
-// not zero.
+// An index maps numbers to numbers. It is a small open-addressing table with linear probing. A key
+// is not zero.
 type index struct {
 	slots []indexed // a power of two of them
 	n     int
@@ -14,8 +14,8 @@ type index struct {
 
 type indexed struct{ key, value uint32 }
 
-// spread is 2^64 divided by the golden ratio. Numbers that are close to each other lie far apart when
-// they are multiplied by it.
+// spread is 2^64 divided by the golden ratio. Numbers that are close to each other lie far apart
+// when they are multiplied by it.
 const spread = 0x9e37_79b9_7f4a_7c15
 
 // newIndex makes an index with room for n keys.

@@ -6,8 +6,8 @@ import (
 	"weak"
 )
 
-// departures are the entries that left while the lock was held. They are collected only if there is an
-// OnLeave, which is called with them after the lock is released.
+// departures are the entries that left while the lock was held. They are collected only if there is
+// an OnLeave, which is called with them after the lock is released.
 type departures []departure
 
 // departure is an entry that left, and why.
@@ -23,8 +23,8 @@ func (s *Store) announce(gone departures) {
 	}
 }
 
-// leave takes e, which eviction has forgotten, out of the wheel and the table. It returns why e left:
-// r, or Expired. The caller holds s.mu.
+// leave takes e, which eviction has forgotten, out of the wheel and the table. It returns why e
+// left: r, or Expired. The caller holds s.mu.
 func (s *Store) leave(e *entry, r Reason, now int64, gone *departures) Reason {
 	if e.expires() != 0 {
 		s.wheel.remove(e)
@@ -32,8 +32,8 @@ func (s *Store) leave(e *entry, r Reason, now int64, gone *departures) Reason {
 	return s.drop(e, r, now, gone)
 }
 
-// drop takes e, which eviction and the wheel have forgotten, out of the table. It returns why e left.
-// The caller holds s.mu.
+// drop takes e, which eviction and the wheel have forgotten, out of the table. It returns why e
+// left. The caller holds s.mu.
 func (s *Store) drop(e *entry, r Reason, now int64, gone *departures) Reason {
 	t := s.table.Load()
 	born := t.ids.member(e.id).born
@@ -61,8 +61,8 @@ func (s *Store) left(e *entry, r Reason, now int64, gone *departures) Reason {
 	return r
 }
 
-// bornAt returns a time as 32 bits, which hold two years of ticks. ageOf returns the age of an entry
-// that was added at such a time. An entry that is older than two years counts as younger.
+// bornAt returns a time as 32 bits, which hold two years of ticks. ageOf returns the age of an
+// entry that was added at such a time. An entry that is older than two years counts as younger.
 func bornAt(now int64) uint32 { return uint32(now >> tickBits) }
 
 func ageOf(born uint32, now int64) int64 { return int64(bornAt(now)-born) << tickBits }

@@ -10,11 +10,11 @@ type policy uint8
 
 const (
 	// frequent is TinyLFU with a small window (Einziger, Friedman, Manes: TinyLFU, 2017): a new
-	// key must have been requested more often than the entry that it would replace. It is best for
-	// steady popularity and for loops.
+	// key must have been requested more often than the entry that it would replace. It is best
+	// for steady popularity and for loops.
 	frequent policy = iota
-	// fifo is S3-FIFO (Yang et al., SOSP 2023): an entry stays that is requested twice while it is
-	// in small, or again soon after. It is best for popularity that changes, with scans.
+	// fifo is S3-FIFO (Yang et al., SOSP 2023): an entry stays that is requested twice while it
+	// is in small, or again soon after. It is best for popularity that changes, with scans.
 	fifo
 	// recent is LRU. It is best for keys that are requested in bursts.
 	recent
@@ -24,22 +24,24 @@ const (
 )
 
 const (
-	// segments is how many lists main has. Half of them span as many additions as there are entries.
-	// An entry's age is known to the width of one segment.
+	// segments is how many lists main has. Half of them span as many additions as there are
+	// entries. An entry's age is known to the width of one segment.
 	segments = 32
 	// The shares of the cache that small may have once main is full.
 	frequentSmall = 0.01 // Caffeine's
 	fifoSmall     = 0.10 // S3-FIFO's
 	balancedSmall = 0.30
-	// tinyMargin is by how much the estimate for a new entry must be higher than that for the entry
-	// it would replace. The new entry's last request is counted, the other's only when it is looked
-	// at. In a loop, where all are equal, nothing must move.
+	// tinyMargin is by how much the estimate for a new entry must be higher than that for the
+	// entry it would replace. The new entry's last request is counted, the other's only when it
+	// is looked at. In a loop, where all are equal, nothing must move.
 	tinyMargin = 1
 	// fifoPromote is how many hits in small bring an entry to main.
 	fifoPromote = 2
-	// fifoGhost is how many keys the ghost remembers, as a part of the number of entries: S3-FIFO's.
+	// fifoGhost is how many keys the ghost remembers, as a part of the number of entries:
+	// S3-FIFO's.
 	fifoGhost = 0.9
-	// fifoSlack is the part of the cache by which main may exceed the share it has in the shadow.
+	// fifoSlack is the part of the cache by which main may exceed the share it has in the
+	// shadow.
 	fifoSlack = 0.03
 	// maxSteps bounds how many entries one evict looks at, so that no Add takes long.
 	maxSteps = 1024
@@ -55,13 +57,13 @@ const (
 // A core keeps the entries of one cache in the order of one policy. There is one for the store's
 // entries, whose policy changes, and a small one in each shadow.
 //
-// All policies work on the same two queues, so that a change of policy moves nothing: new entries go
-// to small, and later to main if they have proved useful.
+// All policies work on the same two queues, so that a change of policy moves nothing: new entries
+// go to small, and later to main if they have proved useful.
 //
-// Main is cut into segments by epoch, the oldest first. S3-FIFO and TinyLFU use it as one queue, with
-// second chances by the count of hits. For LRU, an entry at the old end that was hit meanwhile moves
-// to the segment of its last hit. So the order is that of the last hit, to the width of a segment,
-// and a hit moves nothing.
+// Main is cut into segments by epoch, the oldest first. S3-FIFO and TinyLFU use it as one queue,
+// with second chances by the count of hits. For LRU, an entry at the old end that was hit meanwhile
+// moves to the segment of its last hit. So the order is that of the last hit, to the width of a
+// segment, and a hit moves nothing.
 type core struct {
 	queues
 	policy policy
@@ -119,8 +121,8 @@ func (c *core) add(hash uint64, e *entry) bool {
 	return true
 }
 
-// scale returns n * by / of, or the largest int64 if that is too large. No argument is negative, and
-// of is not 0.
+// scale returns n * by / of, or the largest int64 if that is too large. No argument is negative,
+// and of is not 0.
 func scale(n, by, of int64) int64 {
 	hi, lo := bits.Mul64(uint64(n), uint64(by))
 	if hi >= uint64(of) {
@@ -131,8 +133,8 @@ func scale(n, by, of int64) int64 {
 }
 
 // settle moves entries from small to main while small is above its share and main has room. It does
-// so under TinyLFU alone, for a few entries with each new one, so that the first evict does not find
-// many of them. They keep their counts, from which the shadows will learn.
+// so under TinyLFU alone, for a few entries with each new one, so that the first evict does not
+// find many of them. They keep their counts, from which the shadows will learn.
 func (c *core) settle() {
 	if c.policy == fifo || c.policy == recent {
 		return
@@ -299,8 +301,8 @@ func (c *core) evictRecent() *entry {
 // evictFIFO evicts from small. It returns nil if an entry of main is to leave.
 func (c *core) evictFIFO() *entry {
 	small, main := &c.held[inSmall], &c.held[inMain]
-	// S3-FIFO keeps any share of main that it has: dead entries that another policy left there would
-	// stay. The shadow always had this policy, so its share is the right one.
+	// S3-FIFO keeps any share of main that it has: dead entries that another policy left there
+	// would stay. The shadow always had this policy, so its share is the right one.
 	if m := c.model; m != nil {
 		share := float64(m.held[inMain].cost) / float64(m.max)
 		if float64(main.cost) > (share+fifoSlack)*float64(c.max) {
@@ -321,8 +323,8 @@ func (c *core) evictFIFO() *entry {
 	return nil
 }
 
-// evictTiny lets the oldest entry of small compete with one of main, and evicts the loser. It returns
-// nil if small is within its share.
+// evictTiny lets the oldest entry of small compete with one of main, and evicts the loser. It
+// returns nil if small is within its share.
 func (c *core) evictTiny() *entry {
 	small, main := &c.held[inSmall], &c.held[inMain]
 	limit := c.smallMax()

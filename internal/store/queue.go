@@ -1,10 +1,10 @@
 package store
 
-// queues are lists of entries from old to young. They are linked by id, so that they cost no memory of
-// their own, and an entry leaves from the middle in a few steps.
+// queues are lists of entries from old to young. They are linked by id, so that they cost no memory
+// of their own, and an entry leaves from the middle in a few steps.
 //
-// An entry at an end of a list has listRef and the number of the list in place of the neighbour that
-// it lacks. So no entry has to record its list, and two lists are joined without a walk.
+// An entry at an end of a list has listRef and the number of the list in place of the neighbour
+// that it lacks. So no entry has to record its list, and two lists are joined without a walk.
 type queues struct {
 	residents
 	lists [1 + segments]struct{ old, young uint32 } // 0: empty

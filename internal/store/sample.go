@@ -28,9 +28,9 @@ const (
 	shadowBytes = 192
 	// shadowPart: the shadows take at most 1/shadowPart of MaxBytes.
 	shadowPart = 5
-	// lookSteps is how many slots an add looks at: few, so that no add takes long, but enough to see
-	// the hits early in the next epoch in a small cache, too. With 32, the hit ratio of a thousand
-	// entries is 0.7 points lower.
+	// lookSteps is how many slots an add looks at: few, so that no add takes long, but enough
+	// to see the hits early in the next epoch in a small cache, too. With 32, the hit ratio of
+	// a thousand entries is 0.7 points lower.
 	lookSteps = 256
 )
 
@@ -64,8 +64,8 @@ func (s *sample) fit() {
 	}
 }
 
-// drawn returns the bits of a hash that decide whether its key is in the sample. Neither the place in
-// the sketch nor that in the table depends on these bits alone.
+// drawn returns the bits of a hash that decide whether its key is in the sample. Neither the place
+// in the sketch nor that in the table depends on these bits alone.
 func drawn(hash uint64) uint32 { return uint32(hash >> 20) }
 
 // admits reports whether the key of hash is in the sample.
@@ -108,8 +108,8 @@ func (s *sample) outgrown(items int64) bool {
 	return s.size < s.max && items >= 2*int64(s.size)
 }
 
-// begin cuts the sample to the size of a new shadow, and returns that size. Zero means that there are
-// too few entries for shadows.
+// begin cuts the sample to the size of a new shadow, and returns that size. Zero means that there
+// are too few entries for shadows.
 func (s *sample) begin(items int64) int {
 	size := min(s.max, int(items))
 	if size < shadowMin {

@@ -1,9 +1,9 @@
 package store
 
-// A sketch estimates how often keys were requested lately, cached or not. It is a count-min sketch of
-// 4-bit counters with conservative update. All counters of a key are in one cache line, and they are
-// halved now and then so that the past fades (Einziger, Friedman, Manes: TinyLFU, 2017). It grows like
-// the table, a block at a time. A nil sketch counts nothing.
+// A sketch estimates how often keys were requested lately, cached or not. It is a count-min sketch
+// of 4-bit counters with conservative update. All counters of a key are in one cache line, and they
+// are halved now and then so that the past fades (Einziger, Friedman, Manes: TinyLFU, 2017). It
+// grows like the table, a block at a time. A nil sketch counts nothing.
 type sketch struct {
 	blocks chunks[sketchBlock]
 	n      uint32 // blocks in use
@@ -19,11 +19,11 @@ const (
 	halfMask  = 0x7777777777777777
 	// sketchEntries is how many entries of the cache there are per block: 6.4 bytes each.
 	sketchEntries = 10
-	// sketchMemory is after how many additions per entry the counts are halved. A larger number finds
-	// the popular keys of a steady load better, a smaller one follows a change sooner.
+	// sketchMemory is after how many additions per entry the counts are halved. A larger number
+	// finds the popular keys of a steady load better, a smaller one follows a change sooner.
 	sketchMemory = 10
-	// halveSteps is how many blocks an addition halves: few, so that no addition takes long, but
-	// enough that all blocks are halved soon.
+	// halveSteps is how many blocks an addition halves: few, so that no addition takes long,
+	// but enough that all blocks are halved soon.
 	halveSteps = 16
 )
 

@@ -29,11 +29,11 @@ type Stats struct {
 
 	// Rejected counts values that were not kept because they were too large.
 	Rejected int64
-	// EvictedEarly counts those of Evicted that had an expiry, and were still fresh. If there are
-	// many, the cache is too small for the lifetime of its values.
+	// EvictedEarly counts those of Evicted that had an expiry, and were still fresh. If there
+	// are many, the cache is too small for the lifetime of its values.
 	EvictedEarly int64
-	// YoungestEvicted is the age of the youngest entry that was evicted within the last ten to twenty
-	// minutes, to within a tick. Zero means that none was.
+	// YoungestEvicted is the age of the youngest entry that was evicted within the last ten to
+	// twenty minutes, to within a tick. Zero means that none was.
 	YoungestEvicted time.Duration
 }
 

@@ -1,11 +1,11 @@
 // Package store is the cache behind a group. It is bounded by the heap that it really takes, it is
 // read without a lock, and its values expire by themselves.
 //
-// This is the life of an entry. Add copies key and value into one object (entry.go) and publishes it
-// in the table (table.go), from which Get reads it without a lock. If there is no room, eviction.go
-// chooses the entries that leave. An entry that expires is in the wheel too (wheel.go). Each entry
-// leaves the table once: evicted, expired, removed or replaced (leave.go). Then OnLeave is called. The
-// object lives on as long as somebody holds a view of it.
+// This is the life of an entry. Add copies key and value into one object (entry.go) and publishes
+// it in the table (table.go), from which Get reads it without a lock. If there is no room,
+// eviction.go chooses the entries that leave. An entry that expires is in the wheel too (wheel.go).
+// Each entry leaves the table once: evicted, expired, removed or replaced (leave.go). Then OnLeave
+// is called. The object lives on as long as somebody holds a view of it.
 package store
 
 import (
@@ -18,8 +18,8 @@ import (
 
 // Entry is what a store has for a key.
 type Entry struct {
-	// Value is a view into the store's own object. It never changes, and stays valid as long as it
-	// is referenced, even after the entry has left the store.
+	// Value is a view into the store's own object. It never changes, and stays valid as long as
+	// it is referenced, even after the entry has left the store.
 	Value string
 	// Expires is when the entry expires, on the store's clock (Store.Now). Zero means never.
 	Expires int64
@@ -32,19 +32,20 @@ type Config struct {
 	// MaxBytes bounds the heap that the store takes: keys, values and bookkeeping, as the
 	// allocator rounds them. What New allocates, at most 40 KiB, comes on top.
 	MaxBytes int64
-	// Now is the clock, in nanoseconds. It must not go back, and should go as fast as time.Now. Nil
-	// means the monotonic time since New.
+	// Now is the clock, in nanoseconds. It must not go back, and should go as fast as time.Now.
+	// Nil means the monotonic time since New.
 	Now func() int64
-	// OnLeave, if not nil, is called once for every entry that leaves, after it has left and without
-	// a lock, so it may call the store. It runs in the goroutine whose call made the entry leave. For
-	// an entry that expires, that may be a goroutine of the store's, which waits for it. Calls for
-	// one key may come out of order if the calls that caused them were concurrent.
+	// OnLeave, if not nil, is called once for every entry that leaves, after it has left and
+	// without a lock, so it may call the store. It runs in the goroutine whose call made the
+	// entry leave. For an entry that expires, that may be a goroutine of the store's, which
+	// waits for it. Calls for one key may come out of order if the calls that caused them were
+	// concurrent.
 	OnLeave func(key string, e Entry, r Reason)
 }
 
 const (
-	// maxPart bounds an entry: one of more than 1/maxPart of MaxBytes is not kept, because too many
-	// others would have to leave for it.
+	// maxPart bounds an entry: one of more than 1/maxPart of MaxBytes is not kept, because too
+	// many others would have to leave for it.
 	maxPart = 4
 	// sweepSteps bounds how many steps of the wheel a sweep takes while it holds the lock.
 	sweepSteps = 128
@@ -139,16 +140,16 @@ func (s *Store) Worth(key string) uint32 {
 	return e.count()<<epochBits | (1<<epochBits - 1 - e.age(t.epoch.Load()))
 }
 
-// Add caches a copy of value until expires, on the store's clock, in place of what key had. Zero means
-// that it does not expire. Add returns the entry, and whether it is kept: not if it is too large (more
-// than a quarter of MaxBytes, a key of 2 MiB, a value of 4 GiB) or has expired.
+// Add caches a copy of value until expires, on the store's clock, in place of what key had. Zero
+// means that it does not expire. Add returns the entry, and whether it is kept: not if it is too
+// large (more than a quarter of MaxBytes, a key of 2 MiB, a value of 4 GiB) or has expired.
 func (s *Store) Add(key string, value []byte, expires int64, meta uint64) (Entry, bool) {
 	return s.AddUnless(nil, key, value, expires, meta)
 }
 
-// AddUnless does what Add does, unless refused returns true. The store is locked while refused runs, so
-// that no Remove comes between its answer and the Add. So it must be quick and must not use the
-// store. A nil refused never refuses.
+// AddUnless does what Add does, unless refused returns true. The store is locked while refused
+// runs, so that no Remove comes between its answer and the Add. So it must be quick and must not
+// use the store. A nil refused never refuses.
 func (s *Store) AddUnless(refused func() bool, key string, value []byte, expires int64, meta uint64) (Entry, bool) {
 	tooLarge := len(key) > maxKeyLen || uint64(len(value)) > maxValLen || cost(len(key), len(value), expires, meta) > s.config.MaxBytes/maxPart
 	now := s.Now()
@@ -178,8 +179,8 @@ func (s *Store) AddUnless(refused func() bool, key string, value []byte, expires
 	return e.view(), kept
 }
 
-// Renew gives key's entry another expiry and meta if it is still the entry old, as Get returned it. It
-// reports whether it is. OnLeave is not called: no value leaves.
+// Renew gives key's entry another expiry and meta if it is still the entry old, as Get returned it.
+// It reports whether it is. OnLeave is not called: no value leaves.
 func (s *Store) Renew(key string, old Entry, expires int64, meta uint64) bool {
 	now := s.Now()
 	if expires != 0 && expires <= now {
@@ -246,8 +247,8 @@ func (s *Store) replace(old, e *entry, now int64) {
 	}
 }
 
-// makeRoom removes entries until the others are within the bound and the table can take one more. The
-// caller holds s.mu.
+// makeRoom removes entries until the others are within the bound and the table can take one more.
+// The caller holds s.mu.
 func (s *Store) makeRoom(now int64, gone *departures) {
 	t := s.table.Load()
 	steps := addSteps
@@ -286,8 +287,8 @@ func (s *Store) Remove(key string) bool {
 	return fresh
 }
 
-// Range calls f for each entry until f returns false. f and others may use the store meanwhile. Range
-// may miss what is added or removed meanwhile, and an entry may come twice.
+// Range calls f for each entry until f returns false. f and others may use the store meanwhile.
+// Range may miss what is added or removed meanwhile, and an entry may come twice.
 func (s *Store) Range(f func(key string, e Entry) bool) {
 	t := s.table.Load()
 	var some []*entry
@@ -309,8 +310,8 @@ func (s *Store) Range(f func(key string, e Entry) bool) {
 // rangeBuckets is how many buckets Range reads at a time while it holds the lock.
 const rangeBuckets = 64
 
-// Clear removes all entries at once. Apart from the calls of OnLeave, its time does not depend on their
-// number.
+// Clear removes all entries at once. Apart from the calls of OnLeave, its time does not depend on
+// their number.
 func (s *Store) Clear() {
 	s.mu.Lock()
 	t := s.table.Load()

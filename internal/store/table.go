@@ -53,8 +53,8 @@ type table struct {
 	// state holds the number of buckets in its lower half. Its upper half counts the moves
 	// that do not change that number.
 	state atomic.Uint64
-	// epoch is what a hit records in its entry: core.now, which goes on by one whenever a sixteenth
-	// of the entries has been added.
+	// epoch is what a hit records in its entry: core.now, which goes on by one whenever a
+	// sixteenth of the entries has been added.
 	epoch atomic.Uint32
 
 	main     row // buckets [0, number of buckets)
@@ -70,8 +70,8 @@ type table struct {
 	pause        func() // for tests, which look at the table between a writer's stores; otherwise nil
 }
 
-// row is an array of buckets that grows and never moves, so that readers need no lock. Its chunks are
-// as long as those of the type chunks.
+// row is an array of buckets that grows and never moves, so that readers need no lock. Its chunks
+// are as long as those of the type chunks.
 type row struct {
 	// chunks may be replaced by a longer slice with the same chunks.
 	chunks  atomic.Pointer[[][]bucket]
@@ -80,8 +80,8 @@ type row struct {
 }
 
 const (
-	// A chunk of 1<<smallShift buckets has 512 bytes, one of 1<<largeShift has 32 KiB. The allocator
-	// gives these sizes no header, so that buckets start at cache lines.
+	// A chunk of 1<<smallShift buckets has 512 bytes, one of 1<<largeShift has 32 KiB. The
+	// allocator gives these sizes no header, so that buckets start at cache lines.
 	smallShift, largeShift = 3, 9
 	// largeTable is the size in bytes from which on a cache has large chunks.
 	largeTable = 8 << 20
@@ -99,7 +99,8 @@ func newTable(maxBytes int64, hash func(string) uint64) *table {
 	t.main.shift, t.main.lacking = shift, 1<<shift-1<<smallShift
 	t.overflow.shift = shift // no chunk before the first overflow
 	t.main.reach(0)
-	// As many bytes in a chunk of ids as in one of buckets: a member has an eighth of a bucket's.
+	// As many bytes in a chunk of ids as in one of buckets: a member has an eighth of a
+	// bucket's.
 	t.ids.members = newChunks[member](shift + 3)
 	t.state.Store(1)
 	return t
@@ -279,7 +280,8 @@ func (t *table) grow() {
 	t.step()
 	t.state.Add(1) // to n+1 buckets
 	t.step()
-	// From the last place to the first, so that an entry that moves into a cleared place stays there.
+	// From the last place to the first, so that an entry that moves into a cleared place stays
+	// there.
 	for k := len(places) - 1; k >= 0; k-- {
 		b := t.bucketAt(places[k])
 		for i := slotsPerBucket - 1; i >= 0; i-- {

@@ -5,26 +5,28 @@ import (
 	"math/bits"
 )
 
-// The wheel finds the entries that expire next, in constant time for each: adding and removing takes a
-// few steps, and an entry moves at most once per level until it expires.
+// The wheel finds the entries that expire next, in constant time for each: adding and removing
+// takes a few steps, and an entry moves at most once per level until it expires.
 //
-// Time is counted in ticks, and a tick is written in digits of wheelBits bits. An entry's level is the
-// highest digit in which its tick differs from the wheel's, and its list within the level is the
-// value of that digit. So the lists of a level stand for the next 64 units of its digit. When the
-// wheel reaches a list, the entries in it move to lower levels. From the lowest level, they leave.
+// Time is counted in ticks, and a tick is written in digits of wheelBits bits. An entry's level is
+// the highest digit in which its tick differs from the wheel's, and its list within the level is
+// the value of that digit. So the lists of a level stand for the next 64 units of its digit. When
+// the wheel reaches a list, the entries in it move to lower levels. From the lowest level, they
+// leave.
 const (
-	// A tick is 2^tickBits ns, 16.8 ms. No entry leaves before it expires, and each leaves by itself
-	// within a tick afterwards. Readers do not rely on that: they look at the clock.
+	// A tick is 2^tickBits ns, 16.8 ms. No entry leaves before it expires, and each leaves by
+	// itself within a tick afterwards. Readers do not rely on that: they look at the clock.
 	tickBits    = 24
 	wheelBits   = 6
 	wheelSlots  = 1 << wheelBits
 	wheelLevels = (63 - tickBits + wheelBits) / wheelBits
 
-	// lastTick is the last tick that begins before the clock's end. An entry that would expire in
-	// it never expires.
+	// lastTick is the last tick that begins before the clock's end. An entry that would expire
+	// in it never expires.
 	lastTick = math.MaxInt64 >> tickBits
 
-	// listRef marks a wheelPrev that names a list, by its level and slot, and not an entry's id.
+	// listRef marks a wheelPrev that names a list, by its level and slot, and not an entry's
+	// id.
 	listRef = 1 << 31
 )
 
@@ -117,9 +119,9 @@ func (w *wheel) due() (ns int64, ok bool) {
 	return int64(min(max(tick, w.now), lastTick) << tickBits), ok
 }
 
-// expired moves the wheel on to the time now in at most *steps steps, and subtracts the steps that it
-// takes. It takes one expired entry out of the wheel and returns it, or nil if there is none or no
-// step is left.
+// expired moves the wheel on to the time now in at most *steps steps, and subtracts the steps that
+// it takes. It takes one expired entry out of the wheel and returns it, or nil if there is none or
+// no step is left.
 func (w *wheel) expired(now int64, steps *int) *entry {
 	until := uint64(max(now, 0)) >> tickBits
 	for *steps > 0 {

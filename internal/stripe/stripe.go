@@ -1,3 +1,4 @@
+// Package stripe has counters that many goroutines increment at the same time.
 package stripe
 
 import (
@@ -9,39 +10,40 @@ import (
 )
 
 const (
-	// stripesPerCPU makes it unlikely that two goroutines which run at the same
-	// time share a stripe.
+	// stripesPerCPU makes it unlikely that two goroutines that run at the same time share a
+	// stripe.
 	stripesPerCPU = 16
 	mostStripes   = 1024
-	// stripesShare: the stripes take 1/stripesShare of the group's bytes, beyond
+	// The stripes take at most 1/stripesShare of the group's bytes, but there are at least
 	// fewestStripes.
 	stripesShare  = 32
 	fewestStripes = 2
 	stripeBytes   = unsafe.Sizeof(Stripe{})
 
-	// stackBits is the size of the smallest stack: those of two goroutines are
-	// at least that far apart.
+	// The smallest stack has 1<<stackBits bytes: the stacks of two goroutines are at least that
+	// far apart.
 	stackBits = 11
 
-	// spread is 2^64 divided by the golden ratio. Multiplied by it, numbers that
-	// are close to each other differ in their highest bits.
+	// spread is 2^64 divided by the golden ratio. Numbers that are close to each other differ
+	// in their highest bits when they are multiplied by it.
 	spread = 0x9E3779B97F4A7C15
 )
 
-// Counters count what happens at every hit, exactly, and yet without a cache
-// line that all cores write to. A goroutine finds its stripe by the address of
-// its stack. That costs next to nothing, and because a stack that is freed is
-// used again on the same processor, a stripe stays in one core's cache.
+// Counters count what happens at every hit. They are exact, and yet there is no cache line that all
+// processors write to. A goroutine finds its stripe by the address of its stack. That costs next to
+// nothing. Because a stack that is freed is used again on the same processor, a stripe stays in the
+// cache of one processor.
 //
-// A group has few stripes until it caches something: on a machine of many processors, all
-// of them take more than the rest of an empty group.
+// A group has few stripes until it caches something: on a machine with many processors, all of them
+// take more memory than the rest of an empty group. Init is called before the first use.
 type Counters struct {
-	// shift leaves as many bits of a 64-bit hash as number the stripes, of which first is
-	// the first. It is written after first, and read before: so there are enough.
+	// A 64-bit hash, shifted right by shift, is the number of a stripe. first is the stripe
+	// with number zero. shift is written after first and read before it, so that no number is
+	// too large.
 	shift atomic.Uint32
 	first atomic.Pointer[Stripe]
 
-	most uint8 // what shift leaves, when there are all stripes
+	most uint8 // how many bits the numbers have when there are all stripes
 	once sync.Once
 	few  [fewestStripes]Stripe
 }
@@ -53,7 +55,7 @@ type Stripe struct {
 	_         [128 - 3*8]byte
 }
 
-// Init makes the counters of a group of so many bytes, of which they take a small part.
+// Init prepares the counters of a group of so many bytes. They take a small part of these.
 func (c *Counters) Init(bytes int64) {
 	most := max(fewestStripes, min(bytes/stripesShare/int64(stripeBytes), mostStripes))
 	c.most = uint8(bits.Len(uint(min(int64(runtime.GOMAXPROCS(0))*stripesPerCPU, most) - 1)))
@@ -61,7 +63,8 @@ func (c *Counters) Init(bytes int64) {
 	c.shift.Store(64 - 1)
 }
 
-// Grow makes all stripes. It is called when something is cached, whose hits will count.
+// Grow makes all stripes. It is called when something is cached: from then on there are hits to
+// count.
 func (c *Counters) Grow() {
 	c.once.Do(func() {
 		if n := 1 << c.most; n > fewestStripes {
@@ -79,6 +82,7 @@ func (c *Counters) Mine() *Stripe {
 	return (*Stripe)(unsafe.Add(unsafe.Pointer(c.first.Load()), uintptr(i)*stripeBytes))
 }
 
+// Sum returns the sums over all stripes.
 func (c *Counters) Sum() (main, hot, served int64) {
 	add := func(stripes []Stripe) {
 		for i := range stripes {

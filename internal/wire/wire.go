@@ -28,8 +28,8 @@ const (
 var ErrNoMessage = errors.New("it is no protobuf message")
 
 // EachField calls each for each field of a message, until each returns an error. field is the whole
-// field with its tag. in is the content of a field of bytes or of a fixed64; otherwise it is nil. Both
-// are in the memory of raw.
+// field with its tag. in is the content of a field of bytes or of a fixed64; otherwise it is nil.
+// Both are in the memory of raw.
 func EachField(raw []byte, each func(num protowire.Number, typ protowire.Type, field, in []byte) error) error {
 	for len(raw) > 0 {
 		num, typ, n := protowire.ConsumeTag(raw)
@@ -58,8 +58,8 @@ func EachField(raw []byte, each func(num protowire.Number, typ protowire.Type, f
 // StringOf returns b as a string without a copy. b must not be changed any more.
 func StringOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
-// Waits says for what the answer to a change may wait. So changes that wait for each other can be kept
-// apart.
+// Waits says for what the answer to a change may wait. So changes that wait for each other can be
+// kept apart.
 type Waits int
 
 // The values of Waits, in ascending order.
@@ -70,7 +70,8 @@ const (
 )
 
 // ChangeWaits returns for what the answer to an encoded pb.ChangeRequest may wait. A change with a
-// view may have to be confirmed at its sender. One with holders or offers makes the peer ask others.
+// view may have to be confirmed at its sender. One with holders or offers makes the peer ask
+// others.
 func ChangeWaits(raw []byte) (waits Waits) {
 	EachField(raw, func(num protowire.Number, typ protowire.Type, _, in []byte) error {
 		switch {
@@ -84,10 +85,10 @@ func ChangeWaits(raw []byte) (waits Waits) {
 	return waits
 }
 
-// LargestChange returns how many bytes an encoded pb.ChangeRequest may have, by its first bytes, head.
-// A change that sets the value of one key may go up to the end of that value, and overhead bytes
-// beyond it, if the value has at most maxValue bytes and overhead more. For any other change it
-// returns zero.
+// LargestChange returns how many bytes an encoded pb.ChangeRequest may have, by its first bytes,
+// head. A change that sets the value of one key may go up to the end of that value, and overhead
+// bytes beyond it, if the value has at most maxValue bytes and overhead more. For any other change
+// it returns zero.
 func LargestChange(head []byte, maxValue, overhead int64) int64 {
 	keys := 0
 	for at := 0; at < len(head); {
