@@ -45,7 +45,7 @@ func (g *Group) startDue(ctx context.Context, later *due) {
 type refreshQueue struct {
 	mu      sync.Mutex
 	queue   []refreshBatch      // guarded by mu; the first is next
-	queued  map[string]struct{} // guarded by mu; the keys in queue
+	queued  map[string]struct{} // guarded by mu; the keys in queue, and of batches without flights so far
 	workers int                 // guarded by mu
 }
 
@@ -82,19 +82,26 @@ func (r *refreshQueue) work(refresh func(refreshBatch)) {
 	for {
 		r.mu.Lock()
 		if len(r.queue) == 0 {
-			r.workers--
-			r.queue, r.queued = nil, nil // no larger than need be
+			if r.workers--; r.workers == 0 {
+				r.queue, r.queued = nil, nil // no larger than need be
+			}
 			r.mu.Unlock()
 			return
 		}
 		b := r.queue[0]
 		r.queue[0] = refreshBatch{}
 		r.queue = r.queue[1:]
-		for _, key := range b.keys {
-			delete(r.queued, key)
-		}
 		r.mu.Unlock()
 		refresh(b)
+	}
+}
+
+// started takes keys off the queue, which have their flights from now on.
+func (r *refreshQueue) started(keys []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, key := range keys {
+		delete(r.queued, key)
 	}
 }
 
@@ -114,11 +121,12 @@ func (g *Group) startRefresh(ctx context.Context, key string, later *due) {
 
 // refreshBatch loads keys again, except those that are being loaded, or have been meanwhile.
 func (g *Group) refreshBatch(b refreshBatch) {
-	keys := slices.DeleteFunc(b.keys, func(key string) bool {
+	keys := slices.DeleteFunc(slices.Clone(b.keys), func(key string) bool {
 		_, v := g.own(key)
 		return v == miss || v == fresh
 	})
 	flights, places := g.loads.StartAll(keys)
+	g.refreshes.started(b.keys)
 	if len(flights) == 0 {
 		return
 	}
