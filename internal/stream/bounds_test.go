@@ -226,7 +226,14 @@ func TestWhatIsAskedHoldsLittle(t *testing.T) {
 			}
 			// What is taken on costs what is counted. The connection, and the answers to what is
 			// refused, have some of their own.
-			if held, most := heap()-before, int64(2<<20+5<<20); held > most {
+			// The latter go as soon as they are written, which may take a busy machine a moment.
+			const most = 2<<20 + 5<<20
+			held := heap() - before
+			for try := 0; held > most && try < 20; try++ {
+				time.Sleep(10 * time.Millisecond)
+				held = heap() - before
+			}
+			if held > most {
 				t.Errorf("%d bytes hold %d, want at most %d", len(says), held, most)
 			}
 			s.end()
