@@ -138,5 +138,5 @@ func (g *Group) dropCopies(c *Change) {
 	for _, key := range c.Keys {
 		g.fetches.Forget(key)
 	}
-	g.caches.dropCopies(c)
+	g.dropHot(c)
 }

@@ -231,8 +231,8 @@ func (c *caches) addCopy(key string, e Entry, asked clock.Instant, have Entry, f
 	c.hot.Add(strings.Clone(key), e, c.planted.Taint(flight.Tainted))
 }
 
-// dropCopies drops the copies of other peers' values that a change ends.
-func (c *caches) dropCopies(change *Change) {
+// dropHot drops the copies of other peers' values that a change ends.
+func (c *caches) dropHot(change *Change) {
 	if c.hot == nil {
 		return
 	}
@@ -244,9 +244,9 @@ func (c *caches) dropCopies(change *Change) {
 	}
 }
 
-// recordLease records that a peer may hold what it asks for. It comes before the look for
+// recordHolder records that a peer may hold what it asks for. It comes before the look for
 // the answer: see lease.Table. known reports whether a name is that of a peer.
-func (c *caches) recordLease(from, key string, lease time.Duration, known func(string) bool) bool {
+func (c *caches) recordHolder(from, key string, lease time.Duration, known func(string) bool) bool {
 	if c.holders == nil || from == "" || lease <= 0 {
 		return false
 	}

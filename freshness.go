@@ -93,9 +93,9 @@ func (t *lifetimes) saved(e Entry, at clock.Instant) (left time.Duration, ok boo
 	return cmp.Or(t.fresh(e, at), -1), true // 0 is without end
 }
 
-// resume sets when e expires. It had so much time left, and has become older by age since, which
+// resumeEntry sets when e expires. It had so much time left, and has become older by age since, which
 // is not negative. resume reports whether e may be served at all.
-func (t *lifetimes) resume(e *Entry, left, age time.Duration) bool {
+func (t *lifetimes) resumeEntry(e *Entry, left, age time.Duration) bool {
 	if left == 0 {
 		return true
 	}

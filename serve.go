@@ -32,7 +32,7 @@ type served struct {
 // recordLease records that a peer may hold what it asks for, unless this process has lapsed: then
 // nobody may hold its values.
 func (g *Group) recordLease(q *Query, key string) bool {
-	return !g.lapsed() && g.caches.recordLease(q.From, key, q.Lease, g.peers.Knows)
+	return !g.lapsed() && g.recordHolder(q.From, key, q.Lease, g.peers.Knows)
 }
 
 // serveHit answers a peer's request from the main cache. It starts the refresh of what must be

@@ -384,7 +384,7 @@ func (g *Group) resume(r snapshot.Record, age time.Duration, v validation) bool 
 		return false // the options were others
 	}
 	e := Entry{View: viewOfOwn(r.Value), Missing: r.Missing}
-	if !g.times.resume(&e, r.Left, age) {
+	if !g.times.resumeEntry(&e, r.Left, age) {
 		return false
 	}
 	changed, ok := v.validate(r.Key)

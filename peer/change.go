@@ -5,6 +5,16 @@ import "time"
 // Change tells a peer that values are not valid any more, whether they are cached, or are being
 // loaded or fetched. It also carries the state of its sender, and may ask the peer about itself. A
 // transport looks at Wait, Question, Apart and Long alone, and carries the rest.
+//
+// A Change has one or more of these uses:
+//
+//   - Keys, All, Item, Holders, Wait: values end. Only this may be limited or delayed; without the
+//     rest, lists of peers never agree.
+//   - Announced, State: the sender has a new view, is leaving, or is back.
+//   - Offered: the sender has values that the peer owns now, and may ask for.
+//   - Since: a process that restarts asks what was changed meanwhile.
+//   - Members: the sender asks for the peer's list, to say how it differs.
+//   - Question: the sender asks who the peer is.
 type Change struct {
 	Group string
 	Keys  []string

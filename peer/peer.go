@@ -25,6 +25,11 @@ type Peer interface {
 }
 
 // Query asks a peer for the value of a key. Keys may have any bytes, and need not be valid UTF-8.
+//
+// A new field that is sent has its place in pb (GetRequest, GetBatchRequest), in internal/stream
+// (encode.go, decode.go, link.go), in internal/httppeer (plain.go, server.go), in peertest (conn.go,
+// and carries.go, which checks that it arrives), and where the asking group sets it (ask.go; handoff.go
+// has a Query of its own).
 type Query struct {
 	Group, Key string
 	// From is the name of the peer that asks, or empty if it is not known. It is not sent: a

@@ -124,7 +124,7 @@ type Cluster struct {
 	listed    []string                 // see doc.go; this process is among them
 	absent    map[string]*absentMember // by name; all are listed, or are removed with the next view
 	lingering map[string]*lingering    // by name; departed members whose connections are kept
-	viewRate  changeRate
+	viewRate  viewRate
 	questions map[string]*question     // by name; those in progress
 	asked     map[string]clock.Instant // by name; when the last question was sent
 	departure ownDeparture
@@ -160,7 +160,7 @@ func New(self string, t peer.Transport, cfg Config) (*Cluster, error) {
 		viewed:        make(chan struct{}),
 		absent:        make(map[string]*absentMember),
 		lingering:     make(map[string]*lingering),
-		viewRate:      changeRate{perSecond: cfg.ViewChangeRate},
+		viewRate:      viewRate{perSecond: cfg.ViewChangeRate},
 		unproven:      semaphore.NewWeighted(int64(cfg.MaxUnproven)),
 		questionSlots: semaphore.NewWeighted(questionsAtOnce),
 		takeOverSlots: semaphore.NewWeighted(offersAtOnce),

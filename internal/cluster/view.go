@@ -280,9 +280,9 @@ func (c *Cluster) refreshView() {
 	}
 }
 
-// changeRate bounds how often the view changes because of what peers say. A change costs each
+// viewRate bounds how often the view changes because of what peers say. A change costs each
 // process a message to all others. The mu of the cluster guards it.
-type changeRate struct {
+type viewRate struct {
 	perSecond int
 	available float64       // changes that may happen at once
 	updated   clock.Instant // when available was computed; 0: never
@@ -290,7 +290,7 @@ type changeRate struct {
 }
 
 // reserve returns how long a change has to wait. Zero means that it may happen now, and counts.
-func (r *changeRate) reserve() time.Duration {
+func (r *viewRate) reserve() time.Duration {
 	now, most := clock.Now(), float64(r.perSecond)
 	if r.updated == 0 {
 		r.available = most

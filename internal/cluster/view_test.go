@@ -9,7 +9,7 @@ import (
 // As many changes as a second may have come at once. What is more than that waits.
 func TestViewChangesWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := changeRate{perSecond: 4}
+		r := viewRate{perSecond: 4}
 		for i := range 4 {
 			if wait := r.reserve(); wait != 0 {
 				t.Errorf("change %d waits %v", i, wait)

@@ -32,7 +32,6 @@ var packages = []string{
 	"internal/owners",
 	"internal/simulation",
 	"internal/house",
-	"internal/simulation",
 	"example/node",
 	"example",
 }

@@ -8,6 +8,7 @@ import (
 	"go/types"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,6 +48,23 @@ func TestRootIsSmall(t *testing.T) {
 		}
 		if lines := strings.Count(string(text), "\n"); lines > mostLines {
 			t.Errorf("%s has %d lines: want at most %d", file, lines, mostLines)
+		}
+	}
+}
+
+// TestTableNamesFilesThatExist checks the files that docs/architecture.md sends a reader to.
+func TestTableNamesFilesThatExist(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "docs", "architecture.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("`([a-z0-9_/]+\\.(?:go|proto))`").FindAllSubmatch(text, -1)
+	if len(named) < 20 {
+		t.Errorf("%d files are named: want the table that was there", len(named))
+	}
+	for _, name := range named {
+		if _, err := os.Stat(filepath.Join(root, string(name[1]))); err != nil {
+			t.Errorf("it names %s: %v", name[1], err)
 		}
 	}
 }
