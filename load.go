@@ -50,7 +50,9 @@ func (l *loader) makeLoader(standIn time.Duration, j *journal) {
 	}
 }
 
-// load runs the getter for key, or joins the run that is in progress.
+// load returns the value of key as this process can get it: from the run of the getter that is
+// in progress or that it starts, which looks into the cache and asks the previous owner first,
+// or an expired value in place of an error.
 func (g *Group) load(ctx context.Context, key string) (Entry, error) {
 	if g.lapsed() || g.rank(key) == asNonReplica {
 		return g.loadPast(ctx, key, g.past.Turn())
@@ -114,8 +116,8 @@ func (g *Group) conclude(key string, e Entry, err error, began clock.Instant, f 
 		return g.keep(key, e, began, f), nil
 	}
 	if errors.Is(err, ErrNotFound) {
-		// Also where it is not to be remembered: a value that has expired is in
-		// its place.
+		// Do this even without WithNegativeTTL: it removes an expired value that may still be
+		// cached for the key.
 		g.keep(key, g.missing(err), began, f)
 	}
 	return Entry{}, err
@@ -137,7 +139,8 @@ func (g *Group) keep(key string, e Entry, began clock.Instant, f *flight) Entry 
 		if _, there := g.main.Get(key); !there {
 			return e
 		}
-		// What is there is older. It leaves, as for any other value.
+		// What is cached is older than this one: it is replaced, although this one has expired
+		// too.
 	}
 	g.addOwn(key, e, g.planted.Taint(f.Tainted))
 	return e
@@ -234,7 +237,7 @@ func (g *Group) loadAll(ctx context.Context, keys []string, got func(i int, e En
 		}
 		return
 	}
-	if getter, ok := g.getter.(BatchGetter); ok && len(keys) > 1 && !g.lapsed() {
+	if getter, ok := g.getter.(BatchGetter); ok && len(keys) > 1 && g.hearsOfChanges(keys) {
 		g.loadBatches(ctx, getter, keys, got)
 		return
 	}
@@ -260,6 +263,12 @@ func (g *Group) loadAll(ctx context.Context, keys []string, got func(i int, e En
 		})
 	}
 	loads.Wait()
+}
+
+// hearsOfChanges reports whether this process is told of the changes of all keys. If it is not, no
+// load may be joined that began before its caller came: see loadPast.
+func (g *Group) hearsOfChanges(keys []string) bool {
+	return !g.lapsed() && !slices.ContainsFunc(keys, func(key string) bool { return g.rank(key) == asNonReplica })
 }
 
 // mostInBatch is how many keys a BatchGetter gets in one call.
