@@ -87,9 +87,9 @@
 // # Words
 //
 //   - owner: the process that a ring of the view names for a key. It loads the key, and
-//     keeps its value for good.
-//   - preference list: the owner of a key and the two peers after it on the ring. They
-//     alone keep a value of the key that is not a copy.
+//     keeps the value without a lease, until it expires or is evicted.
+//   - preference list: the owner of a key and the two peers after it on the ring. Other
+//     processes hold a value of the key only as a copy.
 //   - stand-in: a peer of the preference list that loads a key because the owner cannot be
 //     reached, and keeps the value for a time (WithStandIn).
 //   - non-replica: a process that is not on the preference list of a key.
@@ -97,8 +97,9 @@
 //   - lease: the time for which a copy is served. The owner records who has one.
 //   - flight: a load or a fetch in progress, which all callers of the key share.
 //   - view: the list of peers that a process has. In an agreement, all peers have the same.
-//   - invalidation round: telling all peers once that values are not valid any more. A change
-//     needs more rounds while views change.
+//   - invalidation round: telling those who may have values that these are not valid any
+//     more: the preference lists of the keys, or all peers, for a Clear and while views
+//     change. If the views change during a round, there is another one.
 //   - handoff: a value moves from the previous owner of a key to the new one after a change
 //     of the view.
 //   - departure record: what a process that leaves saves for the next one at its address, so
@@ -137,6 +138,7 @@
 // is the default store, internal/snapshot the file format, and internal/clock tells the time,
 // also after a machine was suspended.
 //
-// The packages singleflight, consistenthash, lru, discovery and pb stand alone. docs/architecture.md
-// has the house in one figure, and internal/house holds the code against it.
+// The packages singleflight, consistenthash, lru, discovery and pb stand alone.
+// docs/architecture.md has the house in one figure, and internal/house checks the code against
+// it.
 package peercache

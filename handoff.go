@@ -170,12 +170,12 @@ func (p *placement) changedSince(key string, since clock.Instant) (changed func(
 	}
 }
 
-// changedBefore reports whether key may have been changed since a peer left the view, which
-// was then not told and may offer the value of before. The view may have changed again, after
-// the key did: so the marks of the views before count as well. All peers are told of each
-// change for the time of a stand-in after it left; later nothing is taken from it. It is false
-// for a peer of the view, for which departed is 0: who could not be told there has the change
-// fail.
+// changedBefore reports whether key may have been changed since a peer left the view, which was
+// then not told and may offer the value of before. The view may have changed again, after the
+// key did: so the marks of the views before count as well. All peers are told of each change
+// for the time of a stand-in after it left; later nothing is taken from it. It is false for a
+// peer that is still in the view (departed is 0): if such a peer cannot be told, the change
+// itself fails.
 func (p *placement) changedBefore(key string, departed clock.Instant) bool {
 	if departed == 0 || p.planted == failpoint.OfferWins {
 		return false
@@ -261,9 +261,9 @@ func (c *changedKeys) has(key string) bool {
 	return word.Load()&mask != 0
 }
 
-// addOwn puts an entry into the main cache. If the view has changed since its rank was
-// looked at, viewChanged may have looked through the cache before it came, and nothing
-// would limit its time: it leaves again.
+// addOwn puts an entry into the main cache. The view may have changed after the caller looked
+// at the rank. Then viewChanged may have missed this entry, and nothing would end its time. So
+// addOwn removes it again.
 func (g *Group) addOwn(key string, e Entry, tainted func() bool) bool {
 	kept := g.addMain(key, e, tainted)
 	if kept && e.Lease == 0 && g.rank(key) != asOwner {

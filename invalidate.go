@@ -16,8 +16,8 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// invalidate tells the peers of a change, in as many rounds as it takes until no other peers
-// count.
+// invalidate tells the peers of a change, in rounds, until the set of peers that must be told
+// has not changed during a round.
 //
 // Values are kept by the peers of a key's preference list alone, and copies by those to which
 // one of these gave them. So in a settled cluster, a change goes to the preference lists of its
@@ -251,8 +251,8 @@ func (r *round) tell(ctx context.Context, c Change, keys map[Peer][]string, endl
 	all.Wait()
 }
 
-// end returns when the values of all pending peers have ended by themselves, and reports
-// whether they do. With no pending peers that is at once.
+// end returns the time at which the last value of a pending peer ends by itself, and reports
+// whether all of them do. With no pending peers that is at once.
 func (r *round) end() (last time.Time, ends bool) {
 	for _, p := range r.pending {
 		if p.Until.IsZero() {
@@ -302,9 +302,9 @@ func (r *round) err() error {
 }
 
 var (
-	// errOtherView is why a change is not complete where the peers' views differ.
+	// errOtherView says that a peer has another view.
 	errOtherView = errors.New("its view of the cluster is another one")
-	// errViewsChange is why it is not where they never stay the same.
+	// errViewsChange says that the views kept changing until the change ran out of time.
 	errViewsChange = errors.New("the peers' views went on changing all the time")
 )
 

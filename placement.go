@@ -59,7 +59,8 @@ type placement struct {
 	consistent bool // see WithConsistency
 	standIn    time.Duration
 	pullTime   time.Duration // for which a load waits for the previous owner
-	// changed is nil before the first change of a key in a view that is new.
+	// changed is nil until the first change of a key within the stand-in time of a change of
+	// the view.
 	changed atomic.Pointer[changedKeys]
 	planted failpoint.Bug
 }
@@ -206,7 +207,8 @@ func topologyOf(p PeerPicker) topology {
 	return fixed{picker: p}
 }
 
-// overridden is a cluster of which a type of the user's own that embeds the pool picks the peers.
+// overridden is a cluster whose peers are picked by a type of the user's own that embeds the
+// pool.
 type overridden struct {
 	*cluster.Cluster
 	picker PeerPicker

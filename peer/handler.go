@@ -27,9 +27,9 @@ type Handler interface {
 	Load(ctx context.Context, q *Query) (Answer, error)
 	// LoadBatch answers for keys of one batch that were not cached. It calls answer for each
 	// key with its place in keys, as the values come. q has everything but the Key. LoadBatch
-	// may keep keys and the strings of q. It may call answer concurrently, and more than once
-	// for a key, when the first counts, but not after it has returned. A key without an answer
-	// by then is an error for the peer.
+	// may keep keys and the strings of q. It may call answer concurrently. If it answers a key
+	// twice, the first answer counts. It must not call answer after it has returned: the asker
+	// gets an error for each key that is left without an answer.
 	LoadBatch(ctx context.Context, q *Query, keys []string, answer func(i int, a Answer, err error))
 	// Change does what c says. The Changed is sent even with an error. Change may keep what c
 	// has.

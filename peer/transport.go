@@ -32,8 +32,9 @@ type Transport interface {
 }
 
 // A Stateless is a Transport to peers that may say nothing of themselves, such as those of
-// golang/groupcache. If Stateless returns true, a pool tells them of no views, hands nothing over to
-// them, and asks them for nothing but keys and Changes. It does not promise then what depends on that.
+// golang/groupcache. If Stateless returns true, a pool tells them of no views, hands nothing
+// over to them, and asks them for nothing but keys and Changes. Promises that depend on these
+// do not hold then.
 type Stateless interface {
 	Transport
 	Stateless() bool

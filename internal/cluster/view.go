@@ -116,8 +116,9 @@ func (c *Cluster) present() []string {
 	return present
 }
 
-// absentPeers returns the absent members, and the names of all processes that present leaves
-// out. It forgets absent members that are not listed any more. The caller holds c.mu.
+// absentPeers returns the absent members, and the names of all processes that the method
+// present leaves out. It forgets absent members that are not listed any more. The caller holds
+// c.mu.
 func (c *Cluster) absentPeers() (absent []peer.Peer, names []string) {
 	for name, a := range c.absent {
 		if !slices.Contains(c.listed, name) {

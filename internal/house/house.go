@@ -1,5 +1,5 @@
-// Package house holds the plan of the house: which packages stand on which, and in which order the
-// files of the root do. Its tests hold the code against the plan.
+// Package house holds the plan of the house: which packages stand on which, and in which order
+// the files of the root do. Its tests check the code against the plan.
 package house
 
 // packages are those of the module, each before those that may import it. Packages of other
