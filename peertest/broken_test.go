@@ -367,7 +367,7 @@ func TestBrokenTransports(t *testing.T) {
 		"loses Noted":                   {[]string{"AnswerIsWhole"}, giving(func(a *peer.Answer, _ *error) { a.Noted = false })},
 		"says Noted":                    {[]string{"AnswerIsWhole"}, giving(func(a *peer.Answer, _ *error) { a.Noted = true })},
 		"loses Unchanged":               {[]string{"AnswerIsWhole"}, giving(func(a *peer.Answer, _ *error) { a.Unchanged = false })},
-		"cuts large values":             {[]string{"AnswerIsWhole", "P1OneLoad"}, giving(func(a *peer.Answer, _ *error) { a.Value = a.Value[:min(len(a.Value), 1<<20)] })},
+		"cuts large values":             {[]string{"AnswerIsWhole", "P1LargeValues"}, giving(func(a *peer.Answer, _ *error) { a.Value = a.Value[:min(len(a.Value), 1<<20)] })},
 		"loses Lease":                   {[]string{"QueryIsWhole"}, &broken{query: func(q *peer.Query) { q.Lease = 0 }}},
 		"loses Digest":                  {[]string{"QueryIsWhole"}, &broken{query: func(q *peer.Query) { q.Digest = "" }}},
 		"loses CachedOnly":              {[]string{"QueryIsWhole"}, &broken{query: func(q *peer.Query) { q.CachedOnly = false }}},

@@ -31,6 +31,8 @@ type Harness struct {
 	Detection time.Duration
 	// Lacks is what the transport cannot promise. What follows from it is not checked.
 	Lacks Feature
+
+	standIn time.Duration // WithStandIn's of the groups; zero is the default
 }
 
 // A Feature is a part of what a transport carries. They are combined by |.
@@ -104,6 +106,7 @@ var checks = []check{
 	{"HangingIsSilent", hangingIsSilent},
 	// In a cluster.
 	{"P1OneLoad", oneLoad},
+	{"P1LargeValues", largeValues},
 	{"P2Terminal", terminal},
 	{"P3CallersLeave", callersLeave},
 	{"P6GetterErrors", getterErrors},

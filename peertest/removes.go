@@ -83,6 +83,7 @@ func (w *writers) write(key string, random *rand.Rand) {
 // stand in for it: the others hear of a change because they hold copies.
 func removed(t testing.TB, h Harness) {
 	o := newOrigin()
+	h.standIn = shortStandIn
 	nodes := newNodes(t, h, 6, o)
 	w := &writers{t: t, origin: o, kinds: 3}
 	w.use(nodes...)
@@ -95,7 +96,7 @@ func removed(t testing.TB, h Harness) {
 	random := rand.New(rand.NewPCG(1, 1))
 	for i := range 60 {
 		if i == 30 {
-			pause(context.Background(), standIn+standIn/10) // from now on, only who may hold the key is told
+			pause(context.Background(), shortStandIn+shortStandIn/10) // from now on, only who may hold the key is told
 		}
 		w.write(fmt.Sprintf("key %d", i%7), random)
 	}
@@ -128,6 +129,7 @@ func viewsChange(t testing.TB, h Harness) {
 		return
 	}
 	o := newOrigin()
+	h.standIn = shortStandIn
 	nodes := newNodes(t, h, 3, o)
 	w := &writers{t: t, origin: o, kinds: 2}
 	w.use(nodes...)
@@ -139,12 +141,12 @@ func viewsChange(t testing.TB, h Harness) {
 			t.Errorf("Ready of one who joins: %v", err)
 		}
 		w.use(append(nodes[:3:3], joins)...)
-		pause(within(t), standIn/2)
+		pause(within(t), shortStandIn/2)
 		w.use(nodes...) // its users have gone first
 		joins.shutdown(t)
 		joins.kill()
 		introduce(t, nodes...)
-		pause(within(t), standIn/4)
+		pause(within(t), shortStandIn/4)
 	}
 	stop()
 	if w.told.Load() == 0 {
@@ -159,6 +161,7 @@ func restarts(t testing.TB, h Harness) {
 		return
 	}
 	o := newOrigin()
+	h.standIn = shortStandIn
 	nodes := newNodes(t, h, 3, o)
 	w := &writers{t: t, origin: o, kinds: 2}
 	w.use(nodes...)
@@ -176,7 +179,7 @@ func restarts(t testing.TB, h Harness) {
 			t.Errorf("Ready of one who restarts: %v", err)
 		}
 		w.use(nodes...)
-		pause(within(t), standIn/2)
+		pause(within(t), shortStandIn/2)
 	}
 	stop()
 	if w.told.Load() == 0 {
@@ -188,6 +191,7 @@ func restarts(t testing.TB, h Harness) {
 // manyKeys removes more keys than go into one Change.
 func manyKeys(t testing.TB, h Harness) {
 	o := newOrigin()
+	h.standIn = shortStandIn
 	nodes := newNodes(t, h, 2, o)
 	var keys []string
 	for i := range 3000 {
