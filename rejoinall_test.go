@@ -1,10 +1,12 @@
 package peercache_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
 
+	"github.com/peercache/peercache"
 	"github.com/peercache/peercache/internal/simnet"
 )
 
@@ -174,6 +176,50 @@ func TestP8ChangeByTheLastThatLeaves(t *testing.T) {
 		f.ready(t, 1)
 		for _, key := range keys {
 			f.nodes[1].brings(t, key, "new")
+		}
+	})
+}
+
+// A node that the others have dropped from their lists has not heard of that. They leave, and
+// it makes changes: its list still has them. They are back, and do not know that there is
+// somebody to ask.
+func TestP8ChangeByOneThatIsNotListed(t *testing.T) {
+	simulate(t, func(t *testing.T, net *simnet.Network) {
+		f := newLasting(t, net, 3)
+		keys := f.keysOf(t, 1, 100)
+		introduce(t, f.nodes[1:], f.nodes[1:]...)
+		time.Sleep(time.Second)
+		f.nodes[1].brings(t, keys[0], "old")
+		f.stop(t, 2)
+		f.stop(t, 1)
+		f.value.Store("new")
+		err := f.nodes[0].group.Remove(inside(t), keys...)
+		if failure, ok := errors.AsType[*peercache.InvalidationError](err); !ok || len(failure.Pending) == 0 {
+			t.Errorf("the change of a node that the others do not list: got %v, want an error that names them", err)
+		}
+	})
+}
+
+// All are down that one node knew when it left. A node that it did not know, because it came
+// later, has made changes meanwhile, and left as well.
+func TestP8ChangeByOneThatCameLater(t *testing.T) {
+	simulate(t, func(t *testing.T, net *simnet.Network) {
+		f := newLasting(t, net, 3)
+		keys := f.keysOf(t, 2, 100)
+		f.stop(t, 2)
+		f.nodes = append(f.nodes, startSimNode(t, net, 3, f.config))
+		there := []*node{f.nodes[0], f.nodes[1], f.nodes[3]}
+		introduce(t, there, f.nodes...)
+		time.Sleep(2 * settling)
+		f.stop(t, 0, 1)
+		f.changes(t, 3, keys...)
+		f.stop(t, 3)
+		for i := range f.nodes {
+			f.restart(t, i)
+		}
+		f.ready(t, 2)
+		for _, key := range keys {
+			f.nodes[2].brings(t, key, "new")
 		}
 	})
 }

@@ -645,7 +645,10 @@ type ChangeResponse struct {
 	// With leaving: as in ChangeRequest, of the answering peer.
 	Departure uint64 `protobuf:"fixed64,21,opt,name=departure,proto3" json:"departure,omitempty"`
 	// The turn with which the answering peer began to have its view.
-	Began         uint64 `protobuf:"varint,22,opt,name=began,proto3" json:"began,omitempty"`
+	Began uint64 `protobuf:"varint,22,opt,name=began,proto3" json:"began,omitempty"`
+	// With since_departure, and without unbroken: stands for all who may have made changes while
+	// nobody at the answering peer's address took note of them. Absent if these are not known.
+	Circle        uint64 `protobuf:"fixed64,23,opt,name=circle,proto3" json:"circle,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -806,6 +809,13 @@ func (x *ChangeResponse) GetBegan() uint64 {
 	return 0
 }
 
+func (x *ChangeResponse) GetCircle() uint64 {
+	if x != nil {
+		return x.Circle
+	}
+	return 0
+}
+
 // Farewell is what a process knows of its end. It is never sent, but stands in the
 // snapshots of its groups, for the next process.
 type Farewell struct {
@@ -882,7 +892,11 @@ type ChangeLog struct {
 	// XXH64, whose seed is the XXH64 of the name of its group. So other keys share it.
 	Changed []byte `protobuf:"bytes,3,opt,name=changed,proto3" json:"changed,omitempty"`
 	// The base URLs of those who left the view after, and before the next log began.
-	Left          []string `protobuf:"bytes,4,rep,name=left,proto3" json:"left,omitempty"`
+	Left []string `protobuf:"bytes,4,rep,name=left,proto3" json:"left,omitempty"`
+	// There was a time since then at which nobody at this address took note of changes.
+	Broken bool `protobuf:"varint,5,opt,name=broken,proto3" json:"broken,omitempty"`
+	// And this stands for all who may have made changes then. Absent if these are not known.
+	Circle        uint64 `protobuf:"fixed64,6,opt,name=circle,proto3" json:"circle,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -943,6 +957,20 @@ func (x *ChangeLog) GetLeft() []string {
 		return x.Left
 	}
 	return nil
+}
+
+func (x *ChangeLog) GetBroken() bool {
+	if x != nil {
+		return x.Broken
+	}
+	return false
+}
+
+func (x *ChangeLog) GetCircle() uint64 {
+	if x != nil {
+		return x.Circle
+	}
+	return 0
 }
 
 // Holder is a peer that may have a copy.
@@ -1702,7 +1730,7 @@ const file_peercache_proto_rawDesc = "" +
 	"\x05proof\x18\x15 \x01(\x06R\x05proof\"3\n" +
 	"\x04Item\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\fR\x05value\x12\x15\n" +
-	"\x06ttl_ns\x18\x02 \x01(\x03R\x05ttlNs\"\x89\x04\n" +
+	"\x06ttl_ns\x18\x02 \x01(\x03R\x05ttlNs\"\xa1\x04\n" +
 	"\x0eChangeResponse\x12&\n" +
 	"\x05error\x18\x01 \x01(\v2\x10.peercache.ErrorR\x05error\x12+\n" +
 	"\apending\x18\x02 \x03(\v2\x11.peercache.HolderR\apending\x12\x12\n" +
@@ -1723,16 +1751,19 @@ const file_peercache_proto_rawDesc = "" +
 	"groupNames\x12\x18\n" +
 	"\aunheard\x18\x14 \x01(\bR\aunheard\x12\x1c\n" +
 	"\tdeparture\x18\x15 \x01(\x06R\tdeparture\x12\x14\n" +
-	"\x05began\x18\x16 \x01(\x04R\x05began\"h\n" +
+	"\x05began\x18\x16 \x01(\x04R\x05began\x12\x16\n" +
+	"\x06circle\x18\x17 \x01(\x06R\x06circle\"h\n" +
 	"\bFarewell\x12\x14\n" +
 	"\x05peers\x18\x01 \x03(\tR\x05peers\x12\x1c\n" +
 	"\twitnesses\x18\x02 \x03(\tR\twitnesses\x12(\n" +
-	"\x04logs\x18\x03 \x03(\v2\x14.peercache.ChangeLogR\x04logs\"k\n" +
+	"\x04logs\x18\x03 \x03(\v2\x14.peercache.ChangeLogR\x04logs\"\x9b\x01\n" +
 	"\tChangeLog\x12\x1c\n" +
 	"\tdeparture\x18\x01 \x01(\x06R\tdeparture\x12\x12\n" +
 	"\x04peer\x18\x02 \x01(\tR\x04peer\x12\x18\n" +
 	"\achanged\x18\x03 \x01(\fR\achanged\x12\x12\n" +
-	"\x04left\x18\x04 \x03(\tR\x04left\"M\n" +
+	"\x04left\x18\x04 \x03(\tR\x04left\x12\x16\n" +
+	"\x06broken\x18\x05 \x01(\bR\x06broken\x12\x16\n" +
+	"\x06circle\x18\x06 \x01(\x06R\x06circle\"M\n" +
 	"\x06Holder\x12\x12\n" +
 	"\x04peer\x18\x01 \x01(\tR\x04peer\x12\x17\n" +
 	"\aleft_ns\x18\x02 \x01(\x03R\x06leftNs\x12\x16\n" +

@@ -112,7 +112,9 @@ type Changed struct {
 	// Log answers a Change with Since. It has a bit for each of its Keys, which is set if the
 	// peer knows that the key was changed. It is empty if the peer cannot answer for that time.
 	// SinceDeparture says that it is since one of the departures, Unbroken that one process has
-	// recorded all the time since.
+	// recorded all the time since. If not, Circle is a hash of the names of all processes that may
+	// have made changes while none recorded; zero if these are not known.
 	Log                      []byte
 	SinceDeparture, Unbroken bool
+	Circle                   uint64
 }

@@ -57,7 +57,7 @@ func EncodeChanged(r *Changed, answer error) ([]byte, error) {
 	resp := &pb.ChangeResponse{
 		View: s.View, Leaving: s.Leaving, Offering: s.Offering, Absent: s.Absent, Process: s.Process, Turn: s.Number, Departure: s.Departure, Began: s.Began,
 		Unheard: r.Unheard, Groups: r.Groups, GroupNames: r.GroupNames, Members: r.Members, Size: uint32(r.Size),
-		Changed: r.Log, SinceDeparture: r.SinceDeparture, Unbroken: r.Unbroken,
+		Changed: r.Log, SinceDeparture: r.SinceDeparture, Unbroken: r.Unbroken, Circle: r.Circle,
 	}
 	for _, h := range r.Holders {
 		reason := h.Reason[:min(len(h.Reason), MaxReason)]
@@ -84,7 +84,7 @@ func DecodeChanged(raw []byte, from string) (r Changed, answer, err error) {
 			Departure: resp.GetDeparture(), Offering: resp.GetOffering(), Absent: resp.GetAbsent(),
 		},
 		Unheard: resp.GetUnheard(), Groups: resp.GetGroups(), GroupNames: resp.GetGroupNames(), Members: resp.GetMembers(), Size: int(resp.GetSize()),
-		Log: resp.GetChanged(), SinceDeparture: resp.GetSinceDeparture(), Unbroken: resp.GetUnbroken(),
+		Log: resp.GetChanged(), SinceDeparture: resp.GetSinceDeparture(), Unbroken: resp.GetUnbroken(), Circle: resp.GetCircle(),
 	}
 	r.Holders = slices.Grow(r.Holders, len(resp.GetPending()))
 	for _, h := range resp.GetPending() {

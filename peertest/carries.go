@@ -278,7 +278,7 @@ func changedIsWhole(t testing.TB, h Harness) {
 		Holders: []peer.Holder{{Peer: name, Left: 5 * time.Second, Reason: "it does not answer"}, {Peer: name, Left: 1, Reason: "\xff"}},
 		State:   peer.State{Process: 5, Number: 1<<64 - 1, View: 3, Began: 2, Leaving: true, Departure: 4, Offering: true, Absent: []string{name}},
 		Unheard: true, Groups: 1 << 63, GroupNames: []string{"g"}, Members: []string{name}, Size: 70000,
-		Log: []byte{1, 0, 255}, SinceDeparture: true, Unbroken: true,
+		Log: []byte{1, 0, 255}, SinceDeparture: true, Unbroken: true, Circle: 1<<63 + 7,
 	}
 	var refuse error
 	p := newPair(t, h, &script{change: func(context.Context, *peer.Change) (peer.Changed, error) { return whole, refuse }})

@@ -79,7 +79,9 @@ func stateInAnswer(changed *peer.Changed) *peerState {
 	return &peerState{State: changed.State, answer: true, unconfirmed: changed.Unheard}
 }
 
-// stateFor returns what this process says of itself to a peer.
+// stateFor returns what this process says of itself to a peer. Only a listed peer is told who is
+// absent, this process included: a change without those who are absent is complete, and the next
+// processes at their addresses ask nobody about it but those who were listed (restore.go).
 func (c *Cluster) stateFor(name string) peer.State {
 	a := &c.agreement
 	a.mu.Lock() // sequence numbers are in the order of the views
@@ -88,9 +90,13 @@ func (c *Cluster) stateFor(name string) peer.State {
 	v := c.view.Load()
 	s := peer.State{
 		Process: a.process, Number: a.number, Began: a.began,
-		View: v.id, Leaving: c.leaving.Load(), Offering: v.mayOffer(name), Absent: v.absentNames,
+		View: v.id, Offering: v.mayOffer(name),
 	}
-	if s.Leaving {
+	if !v.lists(name) {
+		return s
+	}
+	s.Absent = v.absentNames
+	if s.Leaving = c.leaving.Load(); s.Leaving {
 		s.Departure = c.departure.number
 	}
 	return s

@@ -34,8 +34,10 @@ type changeLog struct {
 	peer      string // that left
 	began     clock.Instant
 	// broken says that the log comes from the snapshot of the process before. From the end of
-	// that until the start of this one, nothing was recorded.
+	// that until the start of this one, nothing was recorded: circle stands for those who may
+	// have made changes then. It is 0 if these are not the same for all such times.
 	broken bool
+	circle uint64
 	bits   [logBits / 64]atomic.Uint64
 	// departed are the peers that left the view after this log began, and before the next did.
 	// full says that there were more of them, which are not known.
@@ -195,18 +197,19 @@ func (l *changeLogs) complete(log *changeLog, inView map[string]bool) bool {
 	return len(gone) < Candidates
 }
 
-// since returns the bits of the keys that were changed since the first of the departures that
-// is known, else since this process started. nil means that some changes may be missing. known
-// reports whether a departure is known, and unbroken whether everything since was recorded.
-func (l *changeLogs) since(departures []uint64, inView map[string]bool) (changed []byte, known, unbroken bool) {
+// since adds to an answer the bits of the keys that were changed since the first of the
+// departures that is known, else since this process started. It adds nothing if some changes may
+// be missing.
+func (l *changeLogs) since(departures []uint64, inView map[string]bool, answer *peer.Changed) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	for _, departure := range append(slices.Clone(departures), 0) {
 		if log := l.find(departure); log != nil && l.complete(log, inView) {
-			return log.bytes(), departure != 0, departure != 0 && !log.broken
+			answer.Log, answer.SinceDeparture, answer.Unbroken = log.bytes(), departure != 0, departure != 0 && !log.broken
+			answer.Circle = log.circle
+			return
 		}
 	}
-	return nil, false, false
 }
 
 // bytes returns the bits of a log as they are on the wire.
@@ -228,7 +231,7 @@ func (l *changeLogs) forSnapshot() (logs []*pb.ChangeLog) {
 		case log.full: // the logs before it are not complete
 			logs = nil
 		case log.departure != 0 && !log.expired():
-			logs = append(logs, &pb.ChangeLog{Departure: log.departure, Peer: log.peer, Changed: log.bytes(), Left: log.departed})
+			logs = append(logs, &pb.ChangeLog{Departure: log.departure, Peer: log.peer, Changed: log.bytes(), Left: log.departed, Broken: log.broken, Circle: log.circle})
 		case n > 0: // only its departed peers are of use
 			logs[n-1].Left = slices.Concat(logs[n-1].Left, log.departed)
 		}
@@ -237,8 +240,8 @@ func (l *changeLogs) forSnapshot() (logs []*pb.ChangeLog) {
 }
 
 // adopt adds the logs in a snapshot of the process before this one. Several snapshots may have
-// the same ones.
-func (l *changeLogs) adopt(logs []*pb.ChangeLog) {
+// the same ones. circle stands for those who may have made changes since that process left.
+func (l *changeLogs) adopt(logs []*pb.ChangeLog, circle uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, saved := range logs[:min(len(logs), mostLogs)] {
@@ -247,7 +250,10 @@ func (l *changeLogs) adopt(logs []*pb.ChangeLog) {
 		}
 		log := l.find(saved.GetDeparture())
 		if log == nil {
-			log = &changeLog{departure: saved.GetDeparture(), peer: saved.GetPeer(), began: clock.Now(), broken: true}
+			log = &changeLog{departure: saved.GetDeparture(), peer: saved.GetPeer(), began: clock.Now(), broken: true, circle: circle}
+			if saved.GetBroken() && saved.GetCircle() != circle {
+				log.circle = 0
+			}
 			l.all = slices.Insert(l.all, slices.Index(l.all, l.find(0)), log)
 		}
 		log.addDeparted(saved.GetLeft())

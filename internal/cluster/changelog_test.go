@@ -21,6 +21,13 @@ func has(changed []byte, key string) bool {
 
 func changeOf(keys ...string) *peer.Change { return &peer.Change{Group: "test", Keys: keys} }
 
+// since returns what a process answers of the changes since departures.
+func since(l *changeLogs, departures []uint64, inView map[string]bool) (changed []byte, known, unbroken bool) {
+	var answer peer.Changed
+	l.since(departures, inView, &answer)
+	return answer.Log, answer.SinceDeparture, answer.Unbroken
+}
+
 // The bits are the same in all processes and versions: they are on the wire, and in files.
 func TestChangeLogBits(t *testing.T) {
 	for _, c := range []struct {
@@ -36,12 +43,12 @@ func TestChangeLogBits(t *testing.T) {
 	l := newChangeLogs()
 	l.begin(7, "a")
 	l.record(changeOf("Tom"))
-	changed, _, _ := l.since([]uint64{7}, nil)
+	changed, _, _ := since(&l, []uint64{7}, nil)
 	if n := slices.IndexFunc(changed, func(b byte) bool { return b != 0 }); !has(changed, "Tom") || has(changed, "Jack") {
 		t.Errorf("byte %d is set, want only the bit of the key that was changed", n)
 	}
 	l.record(&peer.Change{Group: "other", All: true})
-	if changed, _, _ = l.since([]uint64{7}, nil); slices.ContainsFunc(changed, func(b byte) bool { return b != 0xff }) {
+	if changed, _, _ = since(&l, []uint64{7}, nil); slices.ContainsFunc(changed, func(b byte) bool { return b != 0xff }) {
 		t.Error("after a Clear there are keys that were not changed")
 	}
 }
@@ -54,20 +61,20 @@ func TestChangeLogsAreBounded(t *testing.T) {
 		l.begin(7, "a")
 		l.record(changeOf("after"))
 		l.begin(7, "a") // it says so with each message
-		changed, known, unbroken := l.since([]uint64{7}, nil)
+		changed, known, unbroken := since(&l, []uint64{7}, nil)
 		if !known || !unbroken || has(changed, "before") || !has(changed, "after") {
 			t.Errorf("known %t, unbroken %t, before %t, after %t", known, unbroken, has(changed, "before"), has(changed, "after"))
 		}
-		changed, known, unbroken = l.since([]uint64{8}, nil)
+		changed, known, unbroken = since(&l, []uint64{8}, nil)
 		if known || unbroken || !has(changed, "before") || !has(changed, "after") {
 			t.Errorf("of a departure that it does not know: known %t, unbroken %t; want all since the start", known, unbroken)
 		}
 		time.Sleep(longestLog - 1)
-		if _, known, _ = l.since([]uint64{7}, nil); !known {
+		if _, known, _ = since(&l, []uint64{7}, nil); !known {
 			t.Error("it is forgotten too early")
 		}
 		time.Sleep(time.Nanosecond)
-		if _, known, _ = l.since([]uint64{7}, nil); known {
+		if _, known, _ = since(&l, []uint64{7}, nil); known {
 			t.Error("it is not forgotten")
 		}
 		for i := range uint64(2 * mostLogs) {
@@ -76,13 +83,32 @@ func TestChangeLogsAreBounded(t *testing.T) {
 		if len(l.all) != mostLogs+1 {
 			t.Errorf("%d logs, want %d and one", len(l.all), mostLogs)
 		}
-		if _, known, _ = l.since([]uint64{100 + mostLogs - 1}, nil); known {
+		if _, known, _ = since(&l, []uint64{100 + mostLogs - 1}, nil); known {
 			t.Error("the oldest has not gone")
 		}
-		if _, known, _ = l.since([]uint64{100 + mostLogs}, nil); !known {
+		if _, known, _ = since(&l, []uint64{100 + mostLogs}, nil); !known {
 			t.Error("more have gone than need be")
 		}
 	})
+}
+
+// A log that was saved says who may have made changes meanwhile: nobody knows, if these were not
+// the same each time.
+func TestChangeLogsSayWhoWasThere(t *testing.T) {
+	first := newChangeLogs()
+	l := &first
+	l.begin(7, "a")
+	for _, c := range []struct{ saved, want uint64 }{{0, 0}, {3, 3}, {3, 3}, {4, 0}, {4, 0}} {
+		if c.saved != 0 {
+			next := newChangeLogs()
+			next.adopt(l.forSnapshot(), c.saved)
+			l = &next
+		}
+		var answer peer.Changed
+		if l.since([]uint64{7}, nil, &answer); !answer.SinceDeparture || answer.Circle != c.want {
+			t.Errorf("saved with %d: got %d, known %t, want %d", c.saved, answer.Circle, answer.SinceDeparture, c.want)
+		}
+	}
 }
 
 // With three peers gone that were there since a departure, a process may not have heard of
@@ -91,11 +117,11 @@ func TestChangeLogsCountWhoLeft(t *testing.T) {
 	for name, pass := range map[string]func(*changeLogs) *changeLogs{
 		"here":      func(l *changeLogs) *changeLogs { return l },
 		"forgotten": func(l *changeLogs) *changeLogs { l.remove(2); return l },
-		"saved":     func(l *changeLogs) *changeLogs { n := newChangeLogs(); n.adopt(l.forSnapshot()); return &n },
+		"saved":     func(l *changeLogs) *changeLogs { n := newChangeLogs(); n.adopt(l.forSnapshot(), 1); return &n },
 		"saved twice": func(l *changeLogs) *changeLogs {
 			n := newChangeLogs()
-			n.adopt(l.forSnapshot())
-			n.adopt(l.forSnapshot())
+			n.adopt(l.forSnapshot(), 1)
+			n.adopt(l.forSnapshot(), 1)
 			return &n
 		},
 	} {
@@ -107,14 +133,14 @@ func TestChangeLogsCountWhoLeft(t *testing.T) {
 			l.begin(8, "b")
 			l.recordDeparted([]string{"c", "c"})
 			passed := pass(&l)
-			if _, known, _ := passed.since([]uint64{7}, nil); !known {
+			if _, known, _ := since(passed, []uint64{7}, nil); !known {
 				t.Error("after two have gone it knows nothing")
 			}
 			passed.recordDeparted([]string{"d"})
-			if _, known, _ := passed.since([]uint64{7}, nil); known {
+			if _, known, _ := since(passed, []uint64{7}, nil); known {
 				t.Error("after three have gone it knows what happened")
 			}
-			if _, known, _ := passed.since([]uint64{7}, map[string]bool{"c": true}); !known {
+			if _, known, _ := since(passed, []uint64{7}, map[string]bool{"c": true}); !known {
 				t.Error("one of the three is back, and it knows nothing")
 			}
 		})
@@ -126,7 +152,7 @@ func TestChangeLogsCountWhoLeft(t *testing.T) {
 		all[fmt.Sprint(i)] = true
 		l.recordDeparted([]string{fmt.Sprint(i)})
 	}
-	if changed, known, _ := l.since([]uint64{7}, all); changed != nil || known {
+	if changed, known, _ := since(&l, []uint64{7}, all); changed != nil || known {
 		t.Error("more have left than it can count, and it knows what happened")
 	}
 	if saved := l.forSnapshot(); len(saved) != 0 {
@@ -158,11 +184,11 @@ func TestRegainedLogs(t *testing.T) {
 			cluster := &Cluster{logs: newChangeLogs()}
 			cluster.logs.begin(5, "b")
 			c.regain(cluster)
-			changed, known, unbroken := cluster.logs.since([]uint64{7}, nil)
+			changed, known, unbroken := since(&cluster.logs, []uint64{7}, nil)
 			if known != c.known || unbroken || has(changed, "key") != c.known {
 				t.Errorf("known %t, unbroken %t, the key's bit %t", known, unbroken, has(changed, "key"))
 			}
-			if _, _, unbroken := cluster.logs.since([]uint64{5}, nil); unbroken != (name != "a lapse") {
+			if _, _, unbroken := since(&cluster.logs, []uint64{5}, nil); unbroken != (name != "a lapse") {
 				t.Errorf("what it recorded itself is unbroken: %t", unbroken)
 			}
 		})
@@ -209,10 +235,10 @@ func TestChangeLogsOfOnePeer(t *testing.T) {
 	for i := range uint64(1000) {
 		l.begin(100+i, "http://b")
 	}
-	if _, known, _ := l.since([]uint64{7}, nil); !known {
+	if _, known, _ := since(&l, []uint64{7}, nil); !known {
 		t.Error("the departure of another peer is forgotten")
 	}
-	if _, known, _ := l.since([]uint64{1099}, nil); !known {
+	if _, known, _ := since(&l, []uint64{1099}, nil); !known {
 		t.Error("its last departure is forgotten")
 	}
 	if len(l.all) != 2+logsOfAPeer {

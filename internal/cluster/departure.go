@@ -95,12 +95,18 @@ func (c *Cluster) beginDeparture() {
 		return
 	}
 	c.departure = ownDeparture{max(rand.Uint64(), 1), make(map[string]bool), make(map[string]bool)}
-	for _, name := range c.listed {
-		c.departure.peers[name] = true
-	}
+	c.recordListed()
 	// What this process changes after it has left is in this log. The next process at its
 	// address gives it to the others.
 	c.logs.begin(c.departure.number, c.self)
+}
+
+// recordListed records who is listed, while this process leaves: they hear of it. The caller holds
+// c.mu.
+func (c *Cluster) recordListed() {
+	for _, name := range c.listed {
+		c.departure.peers[name] = true
+	}
 }
 
 // recordWitness records that a peer knows of the departure.
@@ -116,9 +122,6 @@ func (c *Cluster) departureRecord() *pb.Farewell {
 	defer c.mu.Unlock()
 	f := &pb.Farewell{Logs: c.logs.forSnapshot(), Witnesses: slices.Sorted(maps.Keys(c.departure.witnesses))}
 	peers := maps.Clone(c.departure.peers)
-	for _, name := range c.listed {
-		peers[name] = true
-	}
 	for _, log := range f.Logs { // they may be back
 		peers[log.Peer] = true
 	}
@@ -172,7 +175,7 @@ func (c *Cluster) Regain(departure uint64, f *pb.Farewell) {
 		c.logs.discard(false)
 	default:
 		c.earlier.number = departure
-		c.logs.adopt(f.GetLogs())
+		c.logs.adopt(f.GetLogs(), circle(c.self, f))
 	}
 }
 

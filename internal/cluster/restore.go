@@ -26,6 +26,11 @@ import (
 //     before it was down as well. So it is if all processes are restarted: one that was down itself
 //     cannot know what was changed meanwhile, but then another one was there, which is asked too. A
 //     process that was alone then may use its snapshot if it still is.
+//
+// In the second case nobody else may have made changes meanwhile. Whoever did has heard who was
+// absent, and only a listed peer is told that (stateFor). So the process and its peers of then are
+// a closed circle if they all had the same list when they left: whoever comes later is told by one
+// of them, which has it on its list.
 
 const (
 	// askAgainAfter is the time until the peers are asked again if not all of then were there.
@@ -42,6 +47,8 @@ type Validation struct {
 	Departure uint64
 	// Since is when the view began whose peers were asked.
 	Since clock.Instant
+
+	circle uint64 // stands for this process and its peers of then
 
 	mu       sync.Mutex      // guards the fields below, while the peers are asked
 	changed  []byte          // the bits of the keys that were changed, as in a changeLog
@@ -88,7 +95,10 @@ func (c *Cluster) Restore(departure uint64, record *pb.Farewell, use func(*Valid
 // validate asks the peers of the view what was changed since the departure. The error says why
 // nothing of the snapshot may be used. It is errNotYet if that may change.
 func (c *Cluster) validate(ctx context.Context, v *view, departure uint64, record *pb.Farewell) (*Validation, error) {
-	t := &Validation{Departure: departure, Since: v.since, changed: make([]byte, logBytes), unbroken: make(map[string]bool), known: make(map[string]bool)}
+	t := &Validation{
+		Departure: departure, Since: v.since, circle: circle(c.self, record),
+		changed: make([]byte, logBytes), unbroken: make(map[string]bool), known: make(map[string]bool),
+	}
 	ctx, cancel := context.WithTimeout(ctx, c.handshakeTimeout())
 	defer cancel()
 	forEach(maps.Values(v.named), announceAtOnce, func(m *Member) {
@@ -130,6 +140,12 @@ func departures(name string, departure uint64, record *pb.Farewell) (known []uin
 	return known
 }
 
+// circle returns a number, not 0, for a process and those who may make changes after it has left, as
+// its departure record says: the same number for the same processes.
+func circle(self string, record *pb.Farewell) uint64 {
+	return viewID(append(record.GetPeers()[:len(record.GetPeers()):len(record.GetPeers())], self))
+}
+
 // ask asks one peer what was changed since one of the departures, and adds its answer.
 func (t *Validation) ask(ctx context.Context, m *Member, since []uint64) {
 	if len(since) == 0 {
@@ -149,7 +165,7 @@ func (t *Validation) ask(ctx context.Context, m *Member, since []uint64) {
 	for i, b := range answer.Log {
 		t.changed[i] |= b
 	}
-	t.known[m.name] = answer.SinceDeparture
+	t.known[m.name] = answer.SinceDeparture && (answer.Unbroken || answer.Circle == t.circle)
 	if answer.Unbroken {
 		t.unbroken[m.name] = true
 	}
@@ -177,5 +193,5 @@ func (c *Cluster) answerLog(departures []uint64, answer *peer.Changed) {
 		inView[name] = true
 	}
 	departures = departures[:min(len(departures), mostLogs)]
-	answer.Log, answer.SinceDeparture, answer.Unbroken = c.logs.since(departures, inView)
+	c.logs.since(departures, inView, answer)
 }

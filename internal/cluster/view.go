@@ -99,6 +99,9 @@ func (c *Cluster) setList(peers []string, anew bool) (first bool, err error) {
 		c.listed = listed
 		return false, err
 	}
+	if c.leaving.Load() {
+		c.recordListed()
+	}
 	return c.view.Load().first && !before.first, nil // before is nil only in New, and then first is false
 }
 
