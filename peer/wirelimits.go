@@ -91,10 +91,9 @@ func decodeChange(raw []byte) (*changeRequest, error) {
 			req.keys = append(req.keys, wire.StringOf(in))
 		case num == wire.FieldOffered && len(in) > 0:
 			req.offered = append(req.offered, wire.StringOf(in))
+		case num == wire.FieldAbsent && !utf8.Valid(in):
+			return wire.ErrNoMessage
 		case num == wire.FieldAbsent && len(in) >= MinPeerName:
-			if !utf8.Valid(in) {
-				return wire.ErrNoMessage
-			}
 			names = append(names, string(in)) // it may be kept
 		case num == wire.FieldItem:
 			if item == nil {

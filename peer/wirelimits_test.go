@@ -144,6 +144,7 @@ func FuzzDecodeChange(f *testing.F) {
 	}
 	f.Add(repeated(wire.FieldKeys, "", 4000))
 	f.Add(repeated(wire.FieldAbsent, "", 4000))
+	f.Add(repeated(wire.FieldAbsent, "\xe800", 1)) // no text, and too short for a name
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		got, err := decodeChange(raw)
 		if err != nil {
