@@ -71,6 +71,7 @@ func parse(args []string) (measuring, error) {
 	flags.DurationVar(&m.turn, "duration", 300*time.Millisecond, "how long each is measured at a time")
 	flags.IntVar(&m.repeats, "repeats", 9, "how many times; the median counts")
 	flags.BoolVar(&m.quick, "quick", false, "with little data and short turns: shows that it works, not how well")
+	flags.IntVar(&m.peers, "peers", 0, "the size of the cluster, by scale; 0: several")
 	flags.StringVar(&m.profile, "profile", "", "a directory for CPU profiles of our side, by peers")
 	flags.Usage = func() {
 		fmt.Fprintf(flags.Output(), "usage: bench [comparison] [flags]\ncomparisons:%s\nflags:\n", list())

@@ -23,7 +23,7 @@ import (
 )
 
 // nodeVariable is set in the environment of processes that bench starts of itself,
-// and says what they are: "owner", "member", "cluster", "namespace", or the command line of a
+// and says what they are: "owner", "member", "cluster", "namespace", "virtual", or the command line of a
 // server to guard.
 const nodeVariable = "PEERCACHE_BENCH_NODE"
 
@@ -44,6 +44,8 @@ func serveAsNode() {
 		run = func(string) error { return runClusterNode() }
 	case "namespace":
 		run = func(string) error { return runNamespace() }
+	case "virtual":
+		run = runVirtual
 	}
 	if err := run(what); err != nil {
 		fmt.Fprintln(os.Stderr, "bench: "+what+":", err)
