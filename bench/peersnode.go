@@ -23,7 +23,8 @@ import (
 )
 
 // nodeVariable is set in the environment of processes that bench starts of itself,
-// and says what they are: "owner", "member", "cluster", "namespace", "virtual", or the command line of a
+// and says what they are: "owner", "member", "cluster", "namespace", "virtual",
+// "idle", "idle peers" and their number, or the command line of a
 // server to guard.
 const nodeVariable = "PEERCACHE_BENCH_NODE"
 
@@ -35,7 +36,13 @@ func serveAsNode() {
 		return
 	}
 	run := runGuard
+	var peers int
+	if n, err := fmt.Sscanf(what, "idle peers %d", &peers); n == 1 && err == nil {
+		what, run = "idle peers", func(string) error { return idlePeers(peers) }
+	}
 	switch what {
+	case "idle":
+		run = func(string) error { return idleProcess() }
 	case "owner":
 		run = func(string) error { return runOwner() }
 	case "member":
