@@ -34,7 +34,8 @@ var idleCosts = command{
 // idleReport is what a process says of itself that has nothing to do.
 type idleReport struct {
 	URL        string
-	CPU        time.Duration // used so far
+	CPU        time.Duration // used up to the report
+	Reported   time.Duration // CPU, and what the report took
 	Goroutines int
 	Bytes      int64 // of memory that the runtime has in use, heap and stacks, but for cached values
 	Peers      int   // in its view
@@ -63,13 +64,15 @@ func idleProcess() error {
 	go server.Serve(l)
 	orders := bufio.NewReader(os.Stdin)
 	for first := true; ; first = false {
+		cpu := cpuTime()
 		runtime.GC()
 		runtime.GC()
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
-		r := idleReport{URL: url, CPU: cpuTime(), Goroutines: runtime.NumGoroutine(), Peers: len(pool.Peers())}
+		r := idleReport{URL: url, CPU: cpu, Goroutines: runtime.NumGoroutine(), Peers: len(pool.Peers())}
 		stats := group.Stats()
 		r.Bytes = int64(m.HeapAlloc+m.StackInuse) - stats.Main.Bytes - stats.Hot.Bytes
+		r.Reported = cpuTime()
 		if err := json.NewEncoder(os.Stdout).Encode(r); err != nil {
 			return err
 		}
@@ -280,13 +283,8 @@ func measureIdle(peers int, rest, look time.Duration) (i idle, err error) {
 	if err := p.tellInto("", &after); err != nil {
 		return i, err
 	}
-	// To report takes time too: two collections of garbage. It is measured by doing it once more.
-	reporting := after.CPU
-	if err := p.tellInto("", &after); err != nil {
-		return i, err
-	}
 	n := float64(peers - 1)
-	i.core = max(0, (2*reporting-before.CPU-after.CPU).Seconds()) / look.Seconds()
+	i.core = (after.CPU - before.Reported).Seconds() / look.Seconds()
 	i.goroutines = float64(after.Goroutines-alone.Goroutines) / n
 	i.bytes = max(0, float64(after.Bytes)-float64(alone.Bytes)) / n
 	return i, nil

@@ -143,10 +143,8 @@ func (l *link) plain() bool {
 	return l.closed || l.plainUntil != 0
 }
 
-// onLinkEnd waits until live has ended, and discards it then. So the next attempt starts before
-// somebody asks.
+// onLinkEnd discards live, which has ended. So the next attempt starts before somebody asks.
 func (l *link) onLinkEnd(live *stream.Link) {
-	<-live.Done()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.live == live {
@@ -205,7 +203,7 @@ func (l *link) open(ctx context.Context, cancel context.CancelFunc, over chan st
 		l.live, l.process, l.plainUntil = live, process, 0
 		l.conn.breaker.Reset()
 		l.opened++
-		go l.onLinkEnd(live)
+		live.AfterEnd(func() { l.onLinkEnd(live) })
 	}
 }
 

@@ -31,6 +31,7 @@ type Link struct {
 	draining error   // guarded by mu; not nil: no new requests, and why
 	err      error   // guarded by mu; not nil: the link has ended, and why
 	watch    watch   // guarded by mu
+	onEnd    func()  // guarded by mu; see AfterEnd; may be nil
 	stats    Stats   // guarded by mu, but for its bytes
 }
 
@@ -359,11 +360,16 @@ func (l *Link) fail(err error) {
 	}
 	l.err = err
 	l.watch.timer.Stop()
-	open := l.pending.endAll()
+	open, onEnd := l.pending.endAll(), l.onEnd
 	l.mu.Unlock()
 	l.nc.Close()
 	l.w.fail(err)
-	defer close(l.done) // when all have their answers
+	defer func() { // when all have their answers
+		close(l.done)
+		if onEnd != nil {
+			go onEnd()
+		}
+	}()
 	failure := &peer.PeerError{Peer: l.name, Err: err}
 	for i := range open {
 		s := &open[i]
@@ -385,6 +391,21 @@ func (l *Link) fail(err error) {
 // Done returns a channel that is closed when the link has ended and all Waiters have their
 // answers.
 func (l *Link) Done() <-chan struct{} { return l.done }
+
+// AfterEnd has f called in a goroutine of its own when the link has ended, as Done says. It is
+// called once at most.
+func (l *Link) AfterEnd(f func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil {
+		go func() {
+			<-l.done
+			f()
+		}()
+		return
+	}
+	l.onEnd = f
+}
 
 // Err returns why the link takes no more requests, or nil. There may be requests
 // in flight as long as Done is not closed.

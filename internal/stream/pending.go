@@ -21,6 +21,7 @@ type pending struct {
 	limit hello         // what the peer takes
 	every time.Duration // from one tick of the watch to the next
 	now   int64         // ticks of the watch
+	used  uint64        // the most uses of a slot that was given back
 	due   int64         // before this tick no request is overdue; 0: none has a timeout
 
 	// waiting are the Rooms that wait, each a chan struct{} that is closed when it
@@ -57,7 +58,7 @@ func (p *pending) hasRoom() bool {
 // request is the only one in flight, and the one before it was too: where many
 // were, more will follow at once.
 func (p *pending) add(s slot, size int) (id uint64, alone bool, err error) {
-	place, uses := uint32(len(p.slots)), uint64(1)
+	place, uses := uint32(len(p.slots)), p.used+1
 	if n := len(p.free); n > 0 {
 		place = p.free[n-1]
 		uses = p.slots[place].uses + 1
@@ -139,6 +140,21 @@ func (p *pending) wakeAll() {
 	for p.waiting.Len() > 0 {
 		close(p.waiting.Remove(p.waiting.Front()).(chan struct{}))
 	}
+}
+
+// restingSlots is how many slots a link keeps that has nothing to do.
+const restingSlots = 16
+
+// rest gives back the memory of a busy time, if no request is open. The ids of later requests are
+// not those of earlier ones.
+func (p *pending) rest() {
+	if p.open > 0 || cap(p.slots) <= restingSlots {
+		return
+	}
+	for i := range p.slots {
+		p.used = max(p.used, p.slots[i].uses)
+	}
+	p.slots, p.free = nil, nil
 }
 
 // endAll ends all open requests and returns them.

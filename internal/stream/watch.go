@@ -56,6 +56,8 @@ func (l *Link) tick() {
 	ping := false
 	switch {
 	case !w.fast: // idle for long
+		l.pending.rest()
+		l.w.rest()
 		l.watchFast()
 		w.pinged, ping = true, true
 	case bytes != w.seen:

@@ -13,8 +13,10 @@ const (
 	// where the frames are gathered. A larger one is written from where it is,
 	// which costs the kernel an entry of a vector for it and one for what follows.
 	gatherCopies = 512
-	// keptBuffer is how large a buffer may be to be used again.
-	keptBuffer = 512 << 10
+	// keptBuffer is how large a buffer may be to be used again, and restingBuffer that of a stream
+	// that has nothing to do.
+	keptBuffer    = 512 << 10
+	restingBuffer = 1 << 10
 )
 
 // writer gathers frames and writes them, many at once. Frames may be put by many
@@ -196,6 +198,17 @@ func (w *writer) idle() bool {
 	return !w.writing && len(w.next.buf) == 0
 }
 
+// rest gives back the memory of a busy time, if nothing is to be written.
+func (w *writer) rest() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.writing || len(w.next.buf) > 0 {
+		return
+	}
+	w.next.rest()
+	w.spare.rest()
+}
+
 // waitRoom returns when less than most bytes wait, or nothing is written any more.
 // Who has to wait writes, if nobody does.
 func (w *writer) waitRoom() error {
@@ -250,6 +263,14 @@ func (g *gathered) writeTo(nc net.Conn) (int64, error) {
 	}
 	vec := g.vec // WriteTo moves the start of what it is called on
 	return vec.WriteTo(nc)
+}
+
+// rest gives back memory. g is empty.
+func (g *gathered) rest() {
+	if cap(g.buf) > restingBuffer {
+		g.buf = nil
+	}
+	g.cuts, g.vec = nil, nil
 }
 
 // reset makes g empty. It keeps the memory, unless there is much of it, but none
