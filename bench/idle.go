@@ -284,7 +284,7 @@ func measureIdle(peers int, rest, look time.Duration) (i idle, err error) {
 		return i, err
 	}
 	n := float64(peers - 1)
-	i.core = (after.CPU - before.Reported).Seconds() / look.Seconds()
+	i.core = (after.CPU - before.Reported).Seconds() / max(look, time.Millisecond).Seconds()
 	i.goroutines = float64(after.Goroutines-alone.Goroutines) / n
 	i.bytes = max(0, float64(after.Bytes)-float64(alone.Bytes)) / n
 	return i, nil
@@ -306,7 +306,7 @@ func (n *node) tellInto(line string, v any) error {
 
 // runIdle measures processes that have nothing to do.
 func runIdle(w io.Writer, m measuring) error {
-	sizes, rest, look := []int{3, 100, 1000}, 45*time.Second, 40*time.Second
+	sizes, rest, look := []int{3, 100, 1000}, 20*time.Second, 110*time.Second
 	if m.quick {
 		sizes, rest, look = []int{3, 10}, time.Second, time.Second
 	}

@@ -282,7 +282,10 @@ func (l *Link) handle(f *frame) error {
 	switch f.kind {
 	case bodyAnswer, bodyChanged:
 		return l.answer(f)
-	case bodyPong, bodyNone:
+	case bodyPong:
+		l.answeredPing()
+		return nil
+	case bodyNone:
 		return nil
 	case bodyGoAway:
 		if f.err != nil {
