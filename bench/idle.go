@@ -234,12 +234,16 @@ type idle struct {
 	core       float64 // part of one
 	goroutines float64 // a peer
 	bytes      float64 // a peer
+	all        float64 // bytes of the process
 }
 
 // The targets of a process that has nothing to do.
 const (
 	mostIdleCore  = 0.001
 	mostIdleBytes = 64 << 10 // a peer
+	// fewIdlePeers is from how many on the memory of a process is that of its peers. With fewer,
+	// most is what a program has once: tables of its packages, and of its cache.
+	fewIdlePeers = 100
 )
 
 // measureIdle has a process with so many peers, and looks at it for that long.
@@ -286,6 +290,7 @@ func measureIdle(peers int, rest, look time.Duration) (i idle, err error) {
 	n := float64(peers - 1)
 	i.core = (after.CPU - before.Reported).Seconds() / max(look, time.Millisecond).Seconds()
 	i.goroutines = float64(after.Goroutines-alone.Goroutines) / n
+	i.all = float64(after.Bytes)
 	i.bytes = max(0, float64(after.Bytes)-float64(alone.Bytes)) / n
 	return i, nil
 }
@@ -317,9 +322,9 @@ func runIdle(w io.Writer, m measuring) error {
 A process that has nothing to do, as it is by default: it has a TCP connection with a stream to each peer, over which it
 has fetched %d values of %d KiB before, and each peer has one to it. The peers are in another process. Its processor time
 in %v, from %v after that; memory is the heap and the stacks after a garbage collection, without cached
-values, less those of a process without peers.
+values, less those of the process before it had peers.
 `, idleGets, idleValue>>10, look, rest)
-	t := newTable("", "% of a core", "goroutines a peer", "KiB a peer")
+	t := newTable("", "% of a core", "goroutines a peer", "KiB a peer", "MiB in all")
 	var goals targets
 	for _, n := range sizes {
 		i, err := measureIdle(n, rest, look)
@@ -327,9 +332,11 @@ values, less those of a process without peers.
 			return fmt.Errorf("idle, %d peers: %w", n, err)
 		}
 		what := fmt.Sprintf("%d peers", n)
-		t.add(what, fmt.Sprintf("%.3f", 100*i.core), i.goroutines, i.bytes/1024)
+		t.add(what, fmt.Sprintf("%.3f", 100*i.core), i.goroutines, i.bytes/1024, i.all/(1<<20))
 		goals.add(what+": % of a core", 100*i.core, true, 100*mostIdleCore)
-		goals.add(what+": KiB a peer", i.bytes/1024, true, mostIdleBytes>>10)
+		if n >= fewIdlePeers {
+			goals.add(what+": KiB a peer", i.bytes/1024, true, mostIdleBytes>>10)
+		}
 	}
 	if err := t.print(w); err != nil {
 		return err

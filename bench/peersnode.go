@@ -24,7 +24,7 @@ import (
 
 // nodeVariable is set in the environment of processes that bench starts of itself,
 // and says what they are: "owner", "member", "cluster", "namespace", "virtual",
-// "idle", "idle peers" and their number, or the command line of a
+// "idle", "idle peers" or "socket pools" and their number, or the command line of a
 // server to guard.
 const nodeVariable = "PEERCACHE_BENCH_NODE"
 
@@ -40,7 +40,11 @@ func serveAsNode() {
 	if n, err := fmt.Sscanf(what, "idle peers %d", &peers); n == 1 && err == nil {
 		what, run = "idle peers", func(string) error { return idlePeers(peers) }
 	}
+	if n, err := fmt.Sscanf(what, "socket pools %d", &peers); n == 1 && err == nil {
+		what, run = "socket pools", func(string) error { return runSocketPools(peers) }
+	}
 	switch what {
+	case "socket pools", "idle peers":
 	case "idle":
 		run = func(string) error { return idleProcess() }
 	case "owner":

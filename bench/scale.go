@@ -66,7 +66,13 @@ included, divided by the peers. All is counted until there was one message a pee
 		}
 	}
 	printScaleTargets(w, all)
-	return nil
+	if m.peers > 0 {
+		return nil
+	}
+	if err := runSockets(w, m); err != nil {
+		return fmt.Errorf("sockets: %w", err)
+	}
+	return runIdle(w, m)
 }
 
 // measureScale has all happen to a cluster of n peers.
