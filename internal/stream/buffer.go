@@ -59,13 +59,6 @@ func (b *buffer) fill(n int) {
 	}
 }
 
-// rest gives back the memory of a buffer that has grown and is empty.
-func (b *buffer) rest() {
-	if len(b.b) > firstBuffer {
-		b.b, b.r, b.w = nil, 0, 0
-	}
-}
-
 func (b *buffer) resize(size int) {
 	bigger := make([]byte, size)
 	b.w = copy(bigger, b.b[b.r:b.w])

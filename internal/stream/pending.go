@@ -142,21 +142,6 @@ func (p *pending) wakeAll() {
 	}
 }
 
-// restingSlots is how many slots a link keeps that has nothing to do.
-const restingSlots = 16
-
-// rest gives back the memory of a busy time, if no request is open. The ids of later requests are
-// not those of earlier ones.
-func (p *pending) rest() {
-	if p.open > 0 || cap(p.slots) <= restingSlots {
-		return
-	}
-	for i := range p.slots {
-		p.used = max(p.used, p.slots[i].uses)
-	}
-	p.slots, p.free = nil, nil
-}
-
 // endAll ends all open requests and returns them.
 func (p *pending) endAll() []slot {
 	ended := p.slots

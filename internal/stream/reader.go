@@ -46,10 +46,6 @@ type source struct {
 	count  atomic.Int64  // bytes read
 }
 
-// restAfter is after how long without a byte a stream gives back memory that only a busy one needs.
-// Pings are rarer.
-const restAfter = time.Second
-
 func (s *source) Read(p []byte) (n int, err error) {
 	if len(s.first) > 0 {
 		n = copy(p, s.first)
@@ -124,13 +120,6 @@ func (r *reader) next() (*frame, int, error) {
 		err = io.ErrUnexpectedEOF
 	}
 	return nil, 0, fmt.Errorf("stream: read: %w", err)
-}
-
-// rest gives back the memory of a busy time.
-func (r *reader) rest() {
-	r.src.rested = false
-	r.buf.rest()
-	r.f = frame{}
 }
 
 // buffered decodes a frame in the buffer.

@@ -380,16 +380,6 @@ func (s *Server) endWhenIdle() *time.Timer {
 	return timer
 }
 
-// rest gives back the memory of a busy time, if nothing is in progress.
-func (s *Server) rest() {
-	s.mu.Lock()
-	if len(s.jobs.open) == 0 {
-		s.jobs.open = make(map[uint64]*job)
-	}
-	s.mu.Unlock()
-	s.w.rest()
-}
-
 // Stats returns the server's figures.
 func (s *Server) Stats() Stats {
 	s.mu.Lock()

@@ -198,17 +198,6 @@ func (w *writer) idle() bool {
 	return !w.writing && len(w.next.buf) == 0
 }
 
-// rest gives back the memory of a busy time, if nothing is to be written.
-func (w *writer) rest() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.writing || len(w.next.buf) > 0 {
-		return
-	}
-	w.next.rest()
-	w.spare.rest()
-}
-
 // waitRoom returns when less than most bytes wait, or nothing is written any more.
 // Who has to wait writes, if nobody does.
 func (w *writer) waitRoom() error {
@@ -263,14 +252,6 @@ func (g *gathered) writeTo(nc net.Conn) (int64, error) {
 	}
 	vec := g.vec // WriteTo moves the start of what it is called on
 	return vec.WriteTo(nc)
-}
-
-// rest gives back memory. g is empty.
-func (g *gathered) rest() {
-	if cap(g.buf) > restingBuffer {
-		g.buf = nil
-	}
-	g.cuts, g.vec = nil, nil
 }
 
 // reset makes g empty. It keeps the memory, unless there is much of it, but none
