@@ -67,7 +67,7 @@ func (e *entry) queue() uint32 { return e.state.Load() & queueMask >> queueShift
 
 func (e *entry) setQueue(q uint32) { e.change(^uint32(queueMask), q<<queueShift) }
 
-// change sets the bits of the state that are not in keep. The caller holds the store's lock, so
+// change sets the bits of the state that are not in keep. The caller holds the shard's lock, so
 // that only hits change the state meanwhile.
 func (e *entry) change(keep, bits uint32) {
 	for {
@@ -78,7 +78,7 @@ func (e *entry) change(keep, bits uint32) {
 	}
 }
 
-// The neighbours in the wheel, as ids, are guarded by the store's lock. e has hasExpiry.
+// The neighbours in the wheel, as ids, are guarded by the shard's lock. e has hasExpiry.
 
 func (e *entry) wheelNext() uint32       { return binary.NativeEndian.Uint32(e.expiryPart()[8:]) }
 func (e *entry) wheelPrev() uint32       { return binary.NativeEndian.Uint32(e.expiryPart()[12:]) }

@@ -30,7 +30,7 @@ const (
 	listRef = 1 << 31
 )
 
-// wheel is guarded by the store's lock. Its lists hold ids of entries that have hasExpiry.
+// wheel is guarded by the shard's lock. Its lists hold ids of entries that have hasExpiry.
 type wheel struct {
 	table *table
 	// now is the tick up to which all is done. It only grows. No list of an earlier time has
