@@ -14,9 +14,11 @@ type budget struct {
 	first int64 // what a shard is granted from the start
 	step  int64 // what a shard takes at a time, and may have without use
 	least int64 // a shard with less may take from another one
+	spare int64 // what a shard that must evict makes free at once; zero in a small store
 
 	_    [128]byte    // keeps free, which writers write, away from what they only read
 	free atomic.Int64 // see the invariant
+	_    [120]byte
 }
 
 const (
@@ -27,6 +29,8 @@ const (
 	// the others took everything must not stay so. It must not be much more, or large values
 	// that the bound has room for would make the shards take from each other all the time.
 	leastPart = 8
+	// A shard of at least shardBytes makes 1/sparePart of its share free when it must evict.
+	sparePart = 1024
 	// reserveRounds is how often a large value asks all shards for room.
 	reserveRounds = 8
 )
@@ -34,6 +38,9 @@ const (
 func (b *budget) init(max int64, shards int) {
 	b.max, b.share = max, max/int64(shards)
 	b.step, b.first = max, max // one shard has it all
+	if b.share >= shardBytes {
+		b.spare = b.share / sparePart
+	}
 	if shards > 1 {
 		b.step = b.share / stepPart
 		b.first = b.step

@@ -284,6 +284,18 @@ func (e *entry) view() (v Entry) {
 	return v
 }
 
+// plainValue returns the value of an entry that has neither a long key nor an expiry nor a meta. The
+// state is that of e.
+func (e *entry) plainValue(state uint32) string {
+	if state&isApart != 0 {
+		return unsafe.String((*apart)(unsafe.Pointer(e)).value, e.valLen)
+	}
+	if e.valLen == 0 {
+		return ""
+	}
+	return unsafe.String(e.byteAt(entryHead+uintptr(state&maxShort)), e.valLen)
+}
+
 // is reports whether v is a view of e, and not of an earlier entry of its key.
 func (e *entry) is(v Entry) bool {
 	own := e.view()

@@ -32,13 +32,15 @@ func (e *entry) bytes() int64 {
 // the last (core.now), of which epochBits are kept. It is all that a hit writes.
 
 // touch records a hit. A hit that loses a race with another change of state is not recorded. A mark
-// that would not change is not written, so that processors can share a popular entry's cache line.
-func (e *entry) touch(epoch uint32) {
+// that would not change is not written, so that processors can share a popular entry's cache line. It
+// returns a state whose bits that never change are those of e.
+func (e *entry) touch(epoch uint32) uint32 {
 	state := e.state.Load()
 	count := min(state>>countShift&maxCount+1, maxCount)
 	if now := state&(1<<countShift-1) | count<<countShift | epoch<<epochShift; now != state {
 		e.state.CompareAndSwap(state, now)
 	}
+	return state
 }
 
 // mark returns count and epoch in one.

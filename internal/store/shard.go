@@ -15,11 +15,9 @@ type shard struct {
 	leader bool   // never written after init: this one chooses the policy (advice.go)
 
 	mu sync.Mutex
-	// The fields below are guarded by mu.
+	// The fields below are guarded by mu. Those that each Add needs stand first, close together.
 	table    *table // the shard's own of Store.tables
 	eviction *eviction
-	wheel    wheel
-	tally    tally
 	base     int64 // bookkeeping that init allocated, which is not counted
 	bytes    int64 // of all entries in the table
 
@@ -27,6 +25,8 @@ type shard struct {
 	// all shards together are within MaxBytes (budget). It is written with mu held, and read
 	// without.
 	grant atomic.Int64
+	tally tally
+	wheel wheel
 
 	_ [128]byte // keeps the next shard's words away
 }
@@ -155,22 +155,27 @@ func (s *shard) expire(e *entry, now int64) {
 }
 
 // makeRoom removes entries until the others are within the grant and the table can take one more.
-// It asks for a larger grant first. The caller holds s.mu.
+// It asks for a larger grant first. If it must evict, it does so for several adds: what a processor
+// needs for that, it has then brought into its own cache. The caller holds s.mu.
 func (s *shard) makeRoom(now int64, gone *departures) {
-	steps, asked := addSteps, false
+	steps, asked, evicts := addSteps, false, false
+	spare := s.store.budget.spare
 	for {
 		grant, metadata := s.grant.Load(), s.metadata()-s.base
 		over := s.bytes + metadata - grant
 		switch {
-		case over <= 0 && !s.table.full():
+		case !s.table.full() && (over <= 0 && !evicts || over+spare <= 0):
 			return
 		case over > 0 && !asked:
 			asked = !s.grow(over, now, gone)
 			continue
 		}
-		if !s.evict(grant-metadata, &steps, now, gone) {
+		// The policy must know of no other bound, or it would take what is spare for room that
+		// even a new key may have.
+		if !s.evict(max(grant-metadata-spare, 0), &steps, now, gone) {
 			return
 		}
+		evicts = true
 	}
 }
 

@@ -147,7 +147,9 @@ func (s *Store) Get(key string) (Entry, bool) {
 	if e == nil {
 		return Entry{}, false
 	}
-	e.touch(t.epoch.Load())
+	if state := e.touch(t.epoch.Load()); state&(hasExpiry|hasMeta|isLong) == 0 {
+		return Entry{Value: e.plainValue(state)}, true
+	}
 	return e.view(), true
 }
 

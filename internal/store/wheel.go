@@ -123,6 +123,9 @@ func (w *wheel) due() (ns int64, ok bool) {
 // it takes. It takes one expired entry out of the wheel and returns it, or nil if there is none or
 // no step is left.
 func (w *wheel) expired(now int64, steps *int) *entry {
+	if w.items == 0 {
+		return nil
+	}
 	until := uint64(max(now, 0)) >> tickBits
 	for *steps > 0 {
 		level, slot, tick, ok := w.first()
