@@ -15,7 +15,7 @@ func TestShardsForBytes(t *testing.T) {
 	for _, c := range []struct {
 		bytes int64
 		want  int
-	}{{1, 1}, {15 << 20, 1}, {16 << 20, 2}, {24 << 20, 2}, {64 << 20, 8}, {255 << 20, 16}, {256 << 20, 32}, {1 << 40, 32}} {
+	}{{1, 1}, {8<<20 - 1, 1}, {8 << 20, 2}, {24 << 20, 4}, {64 << 20, 16}, {127 << 20, 16}, {128 << 20, 32}, {1 << 40, 32}} {
 		if got := shardsFor(c.bytes); got != c.want {
 			t.Errorf("%d bytes: %d shards, want %d", c.bytes, got, c.want)
 		}

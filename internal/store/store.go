@@ -58,7 +58,7 @@ const (
 	maxShards = 1 << shardBits
 	// shardBytes is the least that a shard has. In a smaller one, chance would give some keys
 	// much less room than others.
-	shardBytes = 8 << 20
+	shardBytes = 4 << 20
 )
 
 // Store is a cache. Its methods may be called concurrently. It is made by New.

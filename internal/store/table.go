@@ -85,7 +85,7 @@ const (
 	// allocator gives these sizes no header, so that buckets start at cache lines.
 	smallShift, largeShift = 3, 9
 	// largeTable is the size in bytes from which on a cache has large chunks.
-	largeTable = 8 << 20
+	largeTable = 4 << 20
 
 	bucketBytes = int64(unsafe.Sizeof(bucket{}))
 	chunkBytes  = int64(unsafe.Sizeof([]bucket(nil)))
