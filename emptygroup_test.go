@@ -35,7 +35,7 @@ func TestP5EmptyGroupIsSmall(t *testing.T) {
 					}
 				}
 				// A large store has up to 32 shards, of about 10 KiB each while they are empty.
-				most := 40<<10 + min(bytes/1000, 300<<10)
+				most := 40<<10 + min(bytes/1000, 360<<10)
 				if took := (heap() - before) / n; took > most {
 					t.Errorf("GOMAXPROCS %d, groups of %d bytes, %s: %d KiB each, empty, want at most %d", procs, bytes, name, took>>10, most>>10)
 				}
