@@ -11,6 +11,7 @@ import (
 	"github.com/peercache/peercache/internal/failpoint"
 	"github.com/peercache/peercache/internal/lease"
 	"github.com/peercache/peercache/internal/quote"
+	"github.com/peercache/peercache/internal/store"
 	"github.com/peercache/peercache/internal/stripe"
 	"github.com/peercache/peercache/peer"
 )
@@ -26,6 +27,9 @@ type caches struct {
 	// does not make its owner a bottleneck. It is nil where there are no peers
 	// or copies are not wanted.
 	hot Cache
+	// stored is the store behind main, if main is what NewStore makes: a hit calls it without an
+	// interface, and passes no Entry on.
+	stored *store.Store
 	// holders are the peers that may have copies of what is in main. It is nil
 	// where there are no peers.
 	holders *lease.Table
@@ -69,6 +73,9 @@ func (c *caches) makeCaches(bytes int64, peers bool, evicted func(key string, e 
 		mainBytes -= forHolders + forHot
 	}
 	c.main, err = c.newCache(mainBytes, evicted)
+	if s, ok := c.main.(storeCache); ok {
+		c.stored = s.Store
+	}
 	return err
 }
 
@@ -88,25 +95,52 @@ func (c *caches) own(key string) (Entry, verdict) {
 	if !ok {
 		return e, miss
 	}
+	v := c.judge(&e)
+	if v == miss {
+		return Entry{}, miss
+	}
+	return e, v
+}
+
+// ownView returns what a hit needs of what own returns: the view, the verdict, and whether the view
+// says that the origin has no such key.
+func (c *caches) ownView(key string) (view ByteView, v verdict, missing bool) {
+	if c.stored == nil {
+		e, v := c.own(key)
+		return e.View, v, e.Missing
+	}
+	stored, ok := c.stored.Get(key)
+	if !ok {
+		return ByteView{}, miss, false
+	}
+	if uint64(stored.Expires)|stored.Meta == 0 {
+		return ByteView{stored.Value}, fresh, false
+	}
+	e := entryOf(stored)
+	return e.View, c.judge(&e), e.Missing
+}
+
+// judge returns whether an entry of the main cache may be served now.
+func (c *caches) judge(e *Entry) verdict {
 	if e.Expires|e.Lease == 0 {
-		return e, fresh
+		return fresh
 	}
 	now := clock.Now()
 	if e.Lease != 0 && now >= e.Lease {
-		return Entry{}, miss
+		return miss
 	}
 	if e.Expires == 0 {
-		return e, fresh
+		return fresh
 	}
-	switch left := c.times.fresh(e, now); {
+	switch left := c.times.fresh(*e, now); {
 	case left > c.times.ahead, e.Missing && left > 0:
-		return e, fresh
+		return fresh
 	case left > 0:
-		return e, refresh
+		return refresh
 	case left > -c.times.revalidate && !e.Missing:
-		return e, stale
+		return stale
 	}
-	return Entry{}, miss
+	return miss
 }
 
 // expired returns the value of key that has expired, if there is one, and it may still be
@@ -206,7 +240,7 @@ func (c *caches) missing(err error) Entry {
 // addMain puts an entry into the main cache, unless tainted returns true.
 func (c *caches) addMain(key string, e Entry, tainted func() bool) (kept bool) {
 	c.hits.Grow()
-	return c.main.Add(strings.Clone(key), e, tainted)
+	return c.main.Add(keyFor(c.main, key), e, tainted)
 }
 
 // addCopy offers what a peer answered to the hot cache, unless a change has tainted its flight.
@@ -228,7 +262,16 @@ func (c *caches) addCopy(key string, e Entry, asked clock.Instant, have Entry, f
 		return
 	}
 	c.hits.Grow()
-	c.hot.Add(strings.Clone(key), e, c.planted.Taint(flight.Tainted))
+	c.hot.Add(keyFor(c.hot, key), e, c.planted.Taint(flight.Tainted))
+}
+
+// keyFor returns key as it is given to a cache that keeps it: a key of the caller's may be a part of
+// something larger. The store copies it anyway.
+func keyFor(cache Cache, key string) string {
+	if _, copies := cache.(storeCache); copies {
+		return key
+	}
+	return strings.Clone(key)
 }
 
 // dropHot drops the copies of other peers' values that a change ends.

@@ -112,7 +112,7 @@ func (t *lifetimes) resumeEntry(e *Entry, left, age time.Duration) bool {
 }
 
 // remembered returns the error that an entry of a missing key stands for.
-func remembered(e Entry) error { return &missingError{e.View.String()} }
+func remembered(view ByteView) error { return &missingError{view.String()} }
 
 // missingError is an ErrNotFound that comes from a cache.
 type missingError struct{ text string }

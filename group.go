@@ -145,27 +145,40 @@ func (g *Group) hit(ctx context.Context, key string, later *due) (view ByteView,
 	if g.lapsed() {
 		return ByteView{}, false, nil
 	}
-	e, v := g.own(key)
-	if v != miss {
-		g.hits.Mine().Main.Add(1)
-		if v != fresh {
-			g.countStale(v)
-			g.startRefresh(ctx, key, later)
-		}
-	} else if e, v = g.copied(key); v != miss {
-		g.hits.Mine().Hot.Add(1)
-		if v != fresh {
-			g.startRenewal(ctx, key, e, later)
-		}
+	view, v, missing := g.ownView(key)
+	if v == miss {
+		return g.hitCopy(ctx, key, later)
 	}
-	ok = v != miss
-	if ok && g.logs(slog.LevelDebug) {
+	g.hits.Mine().Main.Add(1)
+	if v != fresh {
+		g.countStale(v)
+		g.startRefresh(ctx, key, later)
+	}
+	return g.found(key, view, missing)
+}
+
+// hitCopy does what hit does, for the hot cache.
+func (g *Group) hitCopy(ctx context.Context, key string, later *due) (view ByteView, ok bool, err error) {
+	e, v := g.copied(key)
+	if v == miss {
+		return ByteView{}, false, nil
+	}
+	g.hits.Mine().Hot.Add(1)
+	if v != fresh {
+		g.startRenewal(ctx, key, e, later)
+	}
+	return g.found(key, e.View, e.Missing)
+}
+
+// found returns what hit does for a view that is there.
+func (g *Group) found(key string, view ByteView, missing bool) (ByteView, bool, error) {
+	if g.logs(slog.LevelDebug) {
 		g.say(slog.LevelDebug, "hit", key)
 	}
-	if ok && e.Missing {
-		return ByteView{}, true, g.keyError(key, remembered(e))
+	if missing {
+		return ByteView{}, true, g.keyError(key, remembered(view))
 	}
-	return e.View, ok, nil
+	return view, true, nil
 }
 
 // fill gets the entry of a key that is not cached here: from its owner, or from the getter.

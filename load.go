@@ -81,7 +81,7 @@ func (g *Group) loadMissed(ctx context.Context, key string, f *flight) (Entry, e
 	if e, v := g.own(key); v != miss {
 		g.countStale(v)
 		if e.Missing {
-			return Entry{}, remembered(e)
+			return Entry{}, remembered(e.View)
 		}
 		return e, nil
 	}
@@ -288,7 +288,7 @@ func (g *Group) loadBatches(ctx context.Context, getter BatchGetter, keys []stri
 		if e, v := g.own(key); v != miss { // again: see loadMissed
 			g.countStale(v)
 			if e.Missing {
-				g.loads.End(f, Entry{}, remembered(e))
+				g.loads.End(f, Entry{}, remembered(e.View))
 			} else {
 				g.loads.End(f, e, nil)
 			}

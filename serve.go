@@ -77,7 +77,7 @@ func (g *Group) serveHit(q *Query, later *due) (served, bool) {
 func (s *served) give(e Entry, remaining time.Duration) {
 	s.ttl = remaining
 	if e.Missing {
-		s.err = remembered(e)
+		s.err = remembered(e.View)
 		return
 	}
 	s.view = e.View

@@ -5,8 +5,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"unicode/utf8"
 )
@@ -143,5 +145,37 @@ func TestMedian(t *testing.T) {
 		if got := median(tt.values); got != tt.want {
 			t.Errorf("got %v, want %v", got, tt.want)
 		}
+	}
+}
+
+// BenchmarkLocalHit is a hit by two goroutines, as `bench local` measures it, in Go's own harness.
+func BenchmarkLocalHit(b *testing.B) {
+	const entries = 100_000
+	asked := zipfKeys(entries, 16*entries)
+	for _, of := range []func(int) (localCache, error){newPeercache, newOtter} {
+		c, err := of(entries)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(strings.Fields(c.name)[0], func(b *testing.B) {
+			var workers, found atomic.Int64
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2)) // RunParallel has a goroutine for each
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				at := int(workers.Add(1)) * len(asked) / 2
+				sum := 0
+				for pb.Next() {
+					if at++; at >= len(asked) {
+						at = 0
+					}
+					sum += c.get(asked[at])
+				}
+				found.Add(int64(sum))
+			})
+			if found.Load() != int64(b.N)*localValueBytes {
+				b.Errorf("%d bytes were found in %d gets", found.Load(), b.N)
+			}
+		})
+		c.close()
 	}
 }

@@ -2,6 +2,8 @@ package store
 
 import (
 	"fmt"
+	"runtime"
+	"sync"
 	"testing"
 	"time"
 )
@@ -36,5 +38,37 @@ func BenchmarkAdd(b *testing.B) {
 				add()
 			}
 		})
+	}
+}
+
+// BenchmarkAddParallel adds new keys to a store that is full, by several goroutines.
+func BenchmarkAddParallel(b *testing.B) {
+	keys := make([]string, 1<<20)
+	for i := range keys {
+		keys[i] = fmt.Sprintf("key-%012d", i*7919)
+	}
+	for _, size := range []int{100, 1 << 10} {
+		for _, workers := range []int{1, 2, 8} {
+			b.Run(fmt.Sprintf("%d bytes, %d goroutines", size, workers), func(b *testing.B) {
+				const entries = 100_000
+				s := newStore(b, Config{MaxBytes: entries * int64(size+80)})
+				value := make([]byte, size)
+				for i := range 2 * entries {
+					s.Add(keys[i], value, 0, 0)
+				}
+				runtime.GC()
+				b.ReportAllocs()
+				b.ResetTimer()
+				var all sync.WaitGroup
+				for w := range workers {
+					all.Go(func() {
+						for i := w * b.N / workers; i < (w+1)*b.N/workers; i++ {
+							s.Add(keys[(2*entries+i)&(len(keys)-1)], value, 0, 0)
+						}
+					})
+				}
+				all.Wait()
+			})
+		}
 	}
 }

@@ -3,7 +3,7 @@ package store
 import "math/bits"
 
 // A chain is a main bucket and the overflow buckets behind it. All but the last are full. Callers
-// of the methods in this file hold the store's lock.
+// of the methods in this file hold the shard's lock.
 
 // chain appends the places of the first slot of each bucket of a chain.
 func (t *table) chain(places []place, home uint32) []place {

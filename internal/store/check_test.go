@@ -19,8 +19,10 @@ func random(t testing.TB) *rand.Rand {
 		seed = n
 	}
 	t.Logf("STORE_SEED=%d", seed)
-	return rand.New(rand.NewPCG(seed, seed))
+	return randomOf(seed)
 }
+
+func randomOf(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, seed)) }
 
 // fresh gets what has not expired: it looks at the clock, as a Group does.
 func fresh(s *Store, key string) (Entry, bool) {
@@ -32,10 +34,32 @@ func fresh(s *Store, key string) (Entry, bool) {
 }
 
 // check tests every invariant of a store's parts against each other. The store is quiet, or
-// the caller holds the lock.
+// the caller holds all locks.
 func check(t testing.TB, s *Store) {
 	t.Helper()
-	tab := s.table.Load()
+	granted, used := s.budget.free.Load(), int64(0)
+	if granted < 0 {
+		t.Fatalf("%d bytes are free", granted)
+	}
+	tables := *s.tables.Load()
+	for i := range s.shards {
+		shard := &s.shards[i]
+		if shard.table != &tables[i] {
+			t.Fatalf("shard %d has another table than readers", i)
+		}
+		checkShard(t, shard)
+		granted += shard.grant.Load()
+		used += shard.used()
+	}
+	if granted != s.config.MaxBytes || used > granted {
+		t.Fatalf("%d bytes are granted or free, %d used, want %d", granted, used, s.config.MaxBytes)
+	}
+}
+
+// checkShard tests every invariant of one shard.
+func checkShard(t testing.TB, s *shard) {
+	t.Helper()
+	tab := s.table
 	seen := checkTable(t, tab)
 	var bytes, expiring int64
 	for _, e := range seen {
@@ -47,14 +71,29 @@ func check(t testing.TB, s *Store) {
 	if bytes != s.bytes {
 		t.Fatalf("entries take %d bytes, store says %d", bytes, s.bytes)
 	}
-	if total := s.bytes + s.metadata() - s.base; total > s.config.MaxBytes {
-		t.Fatalf("%d bytes, at most %d", total, s.config.MaxBytes)
+	if used := s.used(); used > s.grant.Load() {
+		t.Fatalf("%d bytes, granted %d", used, s.grant.Load())
+	}
+	for _, e := range seen {
+		if s.store.shardOf(tab.hash(e.key())) != s {
+			t.Fatalf("key %q is in another shard than its own", e.key())
+		}
 	}
 	checkEviction(t, s.eviction, seen)
 	if n := checkWheel(t, &s.wheel); n != expiring || n != s.wheel.items {
 		t.Fatalf("wheel has %d entries and says %d, table has %d that expire", n, s.wheel.items, expiring)
 	}
 }
+
+// newTable returns a table for a test of its own.
+func newTable(maxBytes int64, hash func(string) uint64) *table {
+	t := &table{}
+	t.init(maxBytes, hash)
+	return t
+}
+
+// first returns the first shard of a store, which has no other one as a rule.
+func first(s *Store) *shard { return &s.shards[0] }
 
 // checkTable returns the entries of a table by id.
 func checkTable(t testing.TB, tab *table) map[uint32]*entry {

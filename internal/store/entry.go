@@ -43,7 +43,7 @@ type entry struct {
 	state  atomic.Uint32
 	valLen uint32
 
-	// Guarded by the store's lock.
+	// Guarded by the shard's lock.
 	id   uint32 // in the table's ids; 0: not in the table
 	next uint32 // the younger neighbour in its list (queue.go)
 	prev uint32 // the older neighbour
@@ -130,6 +130,15 @@ func newEntry(key string, value []byte, expires int64, meta uint64) *entry {
 		e = (*entry)(unsafe.Pointer(unsafe.SliceData(words)))
 	}
 	e.valLen = uint32(len(value))
+	if rest := e.fill(flags, size, key, expires, meta); flags&isApart == 0 {
+		copy(rest, value)
+	}
+	return e
+}
+
+// fill sets the state of a new entry with an object of size bytes, writes what stands before the
+// value, and returns the rest of the object.
+func (e *entry) fill(flags uint32, size int64, key string, expires int64, meta uint64) []byte {
 	at := keyAt(flags)
 	rest := unsafe.Slice(e.byteAt(at), uintptr(size)-at)
 	if flags&isLong != 0 {
@@ -148,10 +157,22 @@ func newEntry(key string, value []byte, expires int64, meta uint64) *entry {
 		binary.NativeEndian.PutUint64(rest, meta)
 		rest = rest[metaBytes:]
 	}
-	if flags&isApart == 0 {
-		copy(rest, value)
+	return rest
+}
+
+// renewed returns a new entry with the value of old. It has the same object for its value, if that is
+// one of its own in both entries.
+func renewed(key string, old Entry, expires int64, meta uint64) *entry {
+	was, _, _ := layout(len(key), len(old.Value), old.Expires, old.Meta)
+	flags, size, _ := layout(len(key), len(old.Value), expires, meta)
+	if was&flags&isApart == 0 {
+		return newEntry(key, bytesOf(old.Value), expires, meta)
 	}
-	return e
+	a := newApart(size)
+	a.value = unsafe.StringData(old.Value)
+	a.valLen = uint32(len(old.Value))
+	a.fill(flags, size, key, expires, meta)
+	return &a.entry
 }
 
 // newApart allocates an apart head and what follows it, size bytes in all.
@@ -261,6 +282,18 @@ func (e *entry) view() (v Entry) {
 		v.Value = unsafe.String(e.byteAt(at), e.valLen)
 	}
 	return v
+}
+
+// plainValue returns the value of an entry that has neither a long key nor an expiry nor a meta. The
+// state is that of e.
+func (e *entry) plainValue(state uint32) string {
+	if state&isApart != 0 {
+		return unsafe.String((*apart)(unsafe.Pointer(e)).value, e.valLen)
+	}
+	if e.valLen == 0 {
+		return ""
+	}
+	return unsafe.String(e.byteAt(entryHead+uintptr(state&maxShort)), e.valLen)
 }
 
 // is reports whether v is a view of e, and not of an earlier entry of its key.

@@ -32,13 +32,15 @@ func (e *entry) bytes() int64 {
 // the last (core.now), of which epochBits are kept. It is all that a hit writes.
 
 // touch records a hit. A hit that loses a race with another change of state is not recorded. A mark
-// that would not change is not written, so that processors can share a popular entry's cache line.
-func (e *entry) touch(epoch uint32) {
+// that would not change is not written, so that processors can share a popular entry's cache line. It
+// returns a state whose bits that never change are those of e.
+func (e *entry) touch(epoch uint32) uint32 {
 	state := e.state.Load()
 	count := min(state>>countShift&maxCount+1, maxCount)
 	if now := state&(1<<countShift-1) | count<<countShift | epoch<<epochShift; now != state {
 		e.state.CompareAndSwap(state, now)
 	}
+	return state
 }
 
 // mark returns count and epoch in one.
@@ -67,7 +69,7 @@ func (e *entry) queue() uint32 { return e.state.Load() & queueMask >> queueShift
 
 func (e *entry) setQueue(q uint32) { e.change(^uint32(queueMask), q<<queueShift) }
 
-// change sets the bits of the state that are not in keep. The caller holds the store's lock, so
+// change sets the bits of the state that are not in keep. The caller holds the shard's lock, so
 // that only hits change the state meanwhile.
 func (e *entry) change(keep, bits uint32) {
 	for {
@@ -78,7 +80,7 @@ func (e *entry) change(keep, bits uint32) {
 	}
 }
 
-// The neighbours in the wheel, as ids, are guarded by the store's lock. e has hasExpiry.
+// The neighbours in the wheel, as ids, are guarded by the shard's lock. e has hasExpiry.
 
 func (e *entry) wheelNext() uint32       { return binary.NativeEndian.Uint32(e.expiryPart()[8:]) }
 func (e *entry) wheelPrev() uint32       { return binary.NativeEndian.Uint32(e.expiryPart()[12:]) }

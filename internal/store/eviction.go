@@ -1,6 +1,7 @@
 package store
 
-// eviction decides which entry leaves when there is no room. It is guarded by the store's lock.
+// eviction decides which entry of a shard leaves when there is no room. It is guarded by the shard's
+// lock.
 //
 // No single policy is good for every load, so there are four (policies.go): TinyLFU with a small
 // and with a large window, S3-FIFO, and LRU. Each of them also runs on a small sample of the keys,
@@ -8,7 +9,7 @@ package store
 // Modeling and Optimization using Miniature Simulations", ATC 2017). The store uses the policy
 // whose shadow has the most hits (adapt.go).
 //
-// The store calls add, evict, remove, replace and bytes, and nothing else. A hit only marks its
+// The shard calls add, evict, remove, replace and bytes, and nothing else. A hit only marks its
 // entry (touch) with the epoch, which eviction keeps in the table. Everything else happens when
 // entries come and go.
 type eviction struct {
@@ -18,14 +19,20 @@ type eviction struct {
 	// selection is nil until an entry has to leave for the first time, and in a cache that is
 	// too small for shadows.
 	selection *selection
+
+	// Where there are several shards, the leader's eviction gives the advice that the others
+	// take (advice.go). These have no sample.
+	advises, advised *advice
 }
 
-func newEviction(t *table, maxBytes int64) *eviction {
+// newEviction returns an eviction for the entries of t, which take about maxBytes. sampled is
+// maxBytes too if a sample of them is to choose the policy, and zero if not.
+func newEviction(t *table, maxBytes, sampled int64) *eviction {
 	v := &eviction{core: newCore(frequent, t), table: t}
 	v.core.max = maxBytes
 	v.core.sketch = newSketch(t.main.shift)
 	v.core.ghost = newGhost(t.main.shift + 3)
-	v.sample = newSample(t, maxBytes)
+	v.sample = newSample(t, sampled)
 	t.epoch.Store(v.now)
 	return v
 }
@@ -50,12 +57,17 @@ func (v *eviction) add(hash uint64, e *entry) {
 	if v.selection != nil && v.sample.look(v.selection.request) {
 		v.selection.choose(&v.core)
 	}
+	if v.advises != nil {
+		v.advises.give(&v.core)
+	}
 }
 
 // evict chooses the entry that leaves when all entries together may take max bytes, forgets it and
 // returns it. It returns nil if there are no entries.
 func (v *eviction) evict(max int64) *entry {
-	if v.selection == nil {
+	if v.advised != nil {
+		v.advised.follow(&v.core)
+	} else if v.selection == nil {
 		v.startSelection()
 	}
 	e := v.core.evict(max)

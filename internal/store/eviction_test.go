@@ -97,8 +97,8 @@ func TestExpertsFitTheLoad(t *testing.T) {
 			}
 		}
 		check(t, s)
-		if !slices.Contains(c.want, s.eviction.policy) {
-			t.Errorf("%s: policy %d is used, want one of %d", c.name, s.eviction.policy, c.want)
+		if !slices.Contains(c.want, first(s).eviction.policy) {
+			t.Errorf("%s: policy %d is used, want one of %d", c.name, first(s).eviction.policy, c.want)
 		}
 	}
 }
@@ -106,16 +106,17 @@ func TestExpertsFitTheLoad(t *testing.T) {
 // However often everything was asked for, an evict looks at so many entries and no more.
 func TestEvictIsBounded(t *testing.T) {
 	for x := range policies {
-		s := newStore(t, Config{MaxBytes: 64 << 20})
+		store := newSharded(Config{MaxBytes: 64 << 20}, 1)
 		const n = 5_000
 		for i := range n {
-			s.Add(fmt.Sprint(i), nil, 0, 0)
+			store.Add(fmt.Sprint(i), nil, 0, 0)
 		}
 		for range 4 {
 			for i := range n {
-				s.Get(fmt.Sprint(i))
+				store.Get(fmt.Sprint(i))
 			}
 		}
+		s := first(store)
 		s.eviction.policy = x
 		for range 3 {
 			e := s.eviction.core.evict(s.bytes - 1)

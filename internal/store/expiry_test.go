@@ -58,8 +58,10 @@ func TestP7AMillionExpireAtOnce(t *testing.T) {
 
 // expireAll is sweep with a clock that says at.
 func (s *Store) expireAll(at int64) {
-	for s.sweepSome(at) {
-		runtime.Gosched()
+	for i := range s.shards {
+		for s.shards[i].sweepSome(at, s) {
+			runtime.Gosched()
+		}
 	}
 }
 
@@ -119,12 +121,12 @@ func TestSizesSaturate(t *testing.T) {
 			t.Errorf("%d * %d / %d = %d, want %d", c.n, c.by, c.of, got, c.want)
 		}
 	}
-	s := newStore(t, Config{MaxBytes: math.MaxInt64})
-	epoch := s.table.Load().epoch.Load()
+	s := newSharded(Config{MaxBytes: math.MaxInt64}, 1)
+	epoch := first(s).table.epoch.Load()
 	for i := range 1000 {
 		s.Add(fmt.Sprint(i), make([]byte, 100), 0, 0)
 	}
-	if now := s.table.Load().epoch.Load(); s.Stats().Items != 1000 || now != epoch {
+	if now := first(s).table.epoch.Load(); s.Stats().Items != 1000 || now != epoch {
 		t.Errorf("%d entries of 1000, %d epochs: want all, and none", s.Stats().Items, now-epoch)
 	}
 	check(t, s)

@@ -28,7 +28,7 @@ type member struct {
 	born uint32 // when the entry was added (bornAt)
 }
 
-// ids gives entries small numbers. It is guarded by the store's lock.
+// ids gives entries small numbers. It is guarded by the shard's lock.
 type ids struct {
 	members chunks[member]
 	used    uint32 // the highest id given so far; 0 is no id

@@ -1,11 +1,5 @@
 package store
 
-import (
-	"runtime"
-	"time"
-	"weak"
-)
-
 // departures are the entries that left while the lock was held. They are collected only if there is
 // an OnLeave, which is called with them after the lock is released.
 type departures []departure
@@ -16,7 +10,7 @@ type departure struct {
 	reason Reason
 }
 
-// announce calls OnLeave for gone. The caller does not hold the lock.
+// announce calls OnLeave for gone. The caller holds no lock.
 func (s *Store) announce(gone departures) {
 	for _, d := range gone {
 		s.config.OnLeave(d.e.key(), d.e.view(), d.reason)
@@ -25,7 +19,7 @@ func (s *Store) announce(gone departures) {
 
 // leave takes e, which eviction has forgotten, out of the wheel and the table. It returns why e
 // left: r, or Expired. The caller holds s.mu.
-func (s *Store) leave(e *entry, r Reason, now int64, gone *departures) Reason {
+func (s *shard) leave(e *entry, r Reason, now int64, gone *departures) Reason {
 	if e.expires() != 0 {
 		s.wheel.remove(e)
 	}
@@ -34,8 +28,8 @@ func (s *Store) leave(e *entry, r Reason, now int64, gone *departures) Reason {
 
 // drop takes e, which eviction and the wheel have forgotten, out of the table. It returns why e
 // left. The caller holds s.mu.
-func (s *Store) drop(e *entry, r Reason, now int64, gone *departures) Reason {
-	t := s.table.Load()
+func (s *shard) drop(e *entry, r Reason, now int64, gone *departures) Reason {
+	t := s.table
 	born := t.ids.member(e.id).born
 	s.bytes -= e.bytes()
 	t.remove(e)
@@ -50,12 +44,12 @@ func (s *Store) drop(e *entry, r Reason, now int64, gone *departures) Reason {
 }
 
 // left counts that e has left, and adds it to gone. It returns why e left. The caller holds s.mu.
-func (s *Store) left(e *entry, r Reason, now int64, gone *departures) Reason {
+func (s *shard) left(e *entry, r Reason, now int64, gone *departures) Reason {
 	if expires := e.expires(); expires != 0 && expires <= now {
 		r = Expired
 	}
 	s.tally.left[r]++
-	if s.config.OnLeave != nil {
+	if s.store.config.OnLeave != nil {
 		*gone = append(*gone, departure{e, r})
 	}
 	return r
@@ -66,51 +60,3 @@ func (s *Store) left(e *entry, r Reason, now int64, gone *departures) Reason {
 func bornAt(now int64) uint32 { return uint32(now >> tickBits) }
 
 func ageOf(born uint32, now int64) int64 { return int64(bornAt(now)-born) << tickBits }
-
-// arm sets the timer to run sweep when the wheel is due. The caller holds s.mu.
-func (s *Store) arm(now int64) {
-	due, ok := s.wheel.due()
-	if !ok || due >= s.armed {
-		return
-	}
-	s.armed = due
-	wait := time.Duration(max(due-now, 0))
-	if s.timer != nil {
-		s.timer.Reset(wait)
-		return
-	}
-	// The timer must not keep a store alive that is not used any more.
-	self := weak.Make(s)
-	s.timer = time.AfterFunc(wait, func() {
-		if s := self.Value(); s != nil {
-			s.sweep()
-		}
-	})
-}
-
-// sweep removes the entries that have expired, a few at a time under the lock.
-func (s *Store) sweep() {
-	for s.sweepSome(s.Now()) {
-		runtime.Gosched()
-	}
-}
-
-// sweepSome does some steps of a sweep, and reports whether there are more.
-func (s *Store) sweepSome(now int64) bool {
-	var gone departures
-	s.mu.Lock()
-	s.armed = sweeping
-	steps := sweepSteps
-	for e := s.wheel.expired(now, &steps); e != nil; e = s.wheel.expired(now, &steps) {
-		s.eviction.remove(e)
-		s.drop(e, Expired, now, &gone)
-	}
-	more := steps == 0
-	if !more {
-		s.armed = asleep
-		s.arm(now)
-	}
-	s.mu.Unlock()
-	s.announce(gone)
-	return more
-}

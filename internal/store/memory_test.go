@@ -72,8 +72,9 @@ func TestP5Bounded(t *testing.T) {
 				t.Errorf("heap grew by %.3f of MaxBytes", alloc)
 			}
 			// Free slots in spans that are partly in use are the allocator's: it has many
-			// of them if entries leave in another order than they came.
-			if !c.random && inUse > 1.3 {
+			// of them if entries leave in another order than they came, and that of two
+			// shards is not one order.
+			if !c.random && inUse > 1.8 {
 				t.Errorf("heap in use grew by %.3f of MaxBytes", inUse)
 			}
 			check(t, s)

@@ -21,8 +21,8 @@ func TestP7RenewedExpiresAtItsNewTime(t *testing.T) {
 				var left atomic.Int64
 				s := newStore(t, Config{MaxBytes: 1 << 20, OnLeave: func(string, Entry, Reason) { left.Add(1) }})
 				checkLocked := func() {
-					s.mu.Lock()
-					defer s.mu.Unlock()
+					s.lockAll()
+					defer s.unlockAll()
 					check(t, s)
 				}
 				at := func(d time.Duration) int64 {
@@ -114,7 +114,7 @@ func TestPeekIsNoUse(t *testing.T) {
 		t.Error("what is not there was seen")
 	}
 	count := func() (n uint32) {
-		for _, entry := range checkTable(t, s.table.Load()) {
+		for _, entry := range checkTable(t, first(s).table) {
 			n = entry.count()
 		}
 		return n

@@ -101,7 +101,7 @@ func (m *simulation) get(k *simulatedKey) {
 }
 
 func (m *simulation) run(g, ops int, r *rand.Rand) {
-	sizes := [...]int{8, 8, 60, 100, 300, 700, 2000, 6000}
+	sizes := [...]int{8, 8, 60, 100, 300, 700, 2000, 6000, 20_000}
 	for i := range ops {
 		k := &m.keys[r.IntN(simKeys)>>r.IntN(10)]
 		own := &m.keys[(r.IntN(simKeys)>>r.IntN(10))/simGoroutines*simGoroutines+g]
@@ -134,25 +134,31 @@ func (m *simulation) run(g, ops int, r *rand.Rand) {
 }
 
 func TestSimulation(t *testing.T) {
-	ops := 10_000_000
+	for _, shards := range []int{1, 8} {
+		t.Run(fmt.Sprint(shards, " shards"), func(t *testing.T) { simulate(t, shards) })
+	}
+}
+
+func simulate(t *testing.T, shards int) {
+	ops := 6_000_000
 	if testing.Short() || raceEnabled {
-		ops = 400_000
+		ops = 300_000
 	}
 	r := random(t)
 	m := &simulation{t: t, keys: make([]simulatedKey, simKeys), leave: make([]atomic.Int32, ops+1)}
 	for i := range m.keys {
 		m.keys[i].name = fmt.Sprint("key", i)
 	}
-	m.store = newStore(t, Config{MaxBytes: simBytes, OnLeave: m.onLeave})
+	m.store = newSharded(Config{MaxBytes: simBytes, OnLeave: m.onLeave}, shards)
 	var all sync.WaitGroup
 	for g := range simGoroutines {
 		own := rand.New(rand.NewPCG(r.Uint64(), uint64(g)))
 		all.Go(func() { m.run(g, ops/simGoroutines, own) })
 	}
 	all.Wait()
-	m.store.mu.Lock()
+	m.store.lockAll()
 	check(t, m.store)
-	m.store.mu.Unlock()
+	m.store.unlockAll()
 	m.settle()
 	m.account()
 	st := m.store.Stats()
@@ -167,9 +173,12 @@ func TestSimulation(t *testing.T) {
 func (m *simulation) settle() {
 	s := m.store
 	for since := time.Now(); ; runtime.Gosched() {
-		s.mu.Lock()
-		unswept := s.wheel.items
-		s.mu.Unlock()
+		unswept := int64(0)
+		s.lockAll()
+		for i := range s.shards {
+			unswept += s.shards[i].wheel.items
+		}
+		s.unlockAll()
 		if unswept == 0 && m.left.Load() == m.gone() {
 			return
 		}

@@ -37,7 +37,22 @@ type Stats struct {
 	YoungestEvicted time.Duration
 }
 
-// tally holds the figures that are counted under the store's lock.
+// add adds the figures of another shard.
+func (s *Stats) add(o Stats) {
+	s.Items += o.Items
+	s.Bytes += o.Bytes
+	s.Evicted += o.Evicted
+	s.Expired += o.Expired
+	s.Removed += o.Removed
+	s.Replaced += o.Replaced
+	s.Rejected += o.Rejected
+	s.EvictedEarly += o.EvictedEarly
+	if o.YoungestEvicted != 0 && (s.YoungestEvicted == 0 || o.YoungestEvicted < s.YoungestEvicted) {
+		s.YoungestEvicted = o.YoungestEvicted
+	}
+}
+
+// tally holds the figures that are counted under a shard's lock.
 type tally struct {
 	left         [reasons]int64
 	rejected     int64

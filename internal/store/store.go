@@ -1,8 +1,12 @@
 // Package store is the cache behind a group. It is bounded by the heap that it really takes, it is
 // read without a lock, and its values expire by themselves.
 //
+// A store is cut into shards by the hash of the keys (shard.go), so that those who add do not wait
+// for each other. All shards share one bound (budget.go), one timer (alarm.go), and one choice of
+// the policy (advice.go). A small store has one shard.
+//
 // This is the life of an entry. Add copies key and value into one object (entry.go) and publishes
-// it in the table (table.go), from which Get reads it without a lock. If there is no room,
+// it in its shard's table (table.go), from which Get reads it without a lock. If there is no room,
 // eviction.go chooses the entries that leave. An entry that expires is in the wheel too (wheel.go).
 // Each entry leaves the table once: evicted, expired, removed or replaced (leave.go). Then OnLeave
 // is called. The object lives on as long as somebody holds a view of it.
@@ -11,7 +15,7 @@ package store
 import (
 	"fmt"
 	"hash/maphash"
-	"sync"
+	"math/bits"
 	"sync/atomic"
 	"time"
 )
@@ -30,7 +34,8 @@ type Entry struct {
 // Config says how a store behaves.
 type Config struct {
 	// MaxBytes bounds the heap that the store takes: keys, values and bookkeeping, as the
-	// allocator rounds them. What New allocates, at most 40 KiB, comes on top.
+	// allocator rounds them. What New allocates, at most 40 KiB and a thousandth of MaxBytes,
+	// comes on top.
 	MaxBytes int64
 	// Now is the clock, in nanoseconds. It must not go back, and should go as fast as time.Now.
 	// Nil means the monotonic time since New.
@@ -47,14 +52,13 @@ const (
 	// maxPart bounds an entry: one of more than 1/maxPart of MaxBytes is not kept, because too
 	// many others would have to leave for it.
 	maxPart = 4
-	// sweepSteps bounds how many steps of the wheel a sweep takes while it holds the lock.
-	sweepSteps = 128
-	// addSteps is how many steps of the wheel an Add that finds no room takes, to find expired
-	// entries, before it evicts others.
-	addSteps = 8
 
-	asleep   = int64(1<<63 - 1) // Store.armed: no timer runs
-	sweeping = int64(-1 << 63)  // Store.armed: sweep is running, and will arm the timer
+	// shardBits is how many bits of a hash can choose a shard.
+	shardBits = 5
+	maxShards = 1 << shardBits
+	// shardBytes is the least that a shard has. In a smaller one, chance would give some keys
+	// much less room than others.
+	shardBytes = 4 << 20
 )
 
 // Store is a cache. Its methods may be called concurrently. It is made by New.
@@ -63,20 +67,15 @@ type Store struct {
 	seed   maphash.Seed
 	start  time.Time
 	config Config
+	shards []shard
 
-	// table is replaced by Clear, with the lock held.
-	table atomic.Pointer[table]
-	_     [128]byte // keeps writers' words away from what every Get reads
+	// tables are those of the shards. Clear replaces them all at once, with all shards locked.
+	tables atomic.Pointer[[]table]
 
-	mu sync.Mutex
-	// The fields below are guarded by mu.
-	eviction *eviction
-	wheel    wheel
-	tally    tally
-	base     int64 // bookkeeping that New allocated, which is not counted
-	bytes    int64 // of all entries in the table
-	timer    *time.Timer
-	armed    int64 // when timer will run sweep, on the store's clock; or asleep, or sweeping
+	_      [128]byte // keeps writers' words away from what every Get reads
+	budget budget
+	advice advice
+	alarm  alarm
 }
 
 // New returns an empty store.
@@ -84,21 +83,38 @@ func New(c Config) (*Store, error) {
 	if c.MaxBytes <= 0 {
 		return nil, fmt.Errorf("peercache: store of %d bytes: MaxBytes must be positive", c.MaxBytes)
 	}
-	s := &Store{seed: maphash.MakeSeed(), start: time.Now(), config: c, armed: asleep}
-	classOf() // now, so that no Add has to wait for it
-	s.empty()
-	s.base = s.metadata()
-	return s, nil
+	return newSharded(c, shardsFor(c.MaxBytes)), nil
 }
 
-// empty installs a new table. The caller holds s.mu, or nobody else has s yet.
-func (s *Store) empty() {
+// shardsFor returns how many shards a store of so many bytes has: a power of two.
+func shardsFor(maxBytes int64) int {
+	n := min(max(maxBytes/shardBytes, 1), maxShards)
+	return 1 << (bits.Len64(uint64(n)) - 1)
+}
+
+// newSharded returns an empty store with n shards, a power of two.
+func newSharded(c Config, n int) *Store {
+	s := &Store{seed: maphash.MakeSeed(), start: time.Now(), config: c, shards: make([]shard, n)}
+	classOf() // now, so that no Add has to wait for it
+	s.budget.init(c.MaxBytes, n)
+	s.alarm.init()
+	tables := s.newTables()
+	for i := range s.shards {
+		s.shards[i].init(s, &tables[i])
+	}
+	s.tables.Store(&tables)
+	return s
+}
+
+// newTables returns empty tables for all shards.
+func (s *Store) newTables() []table {
 	seed := s.seed
-	t := newTable(s.config.MaxBytes, func(key string) uint64 { return maphash.String(seed, key) })
-	s.eviction = newEviction(t, s.config.MaxBytes)
-	s.wheel = wheel{table: t}
-	s.bytes = 0
-	s.table.Store(t)
+	hash := func(key string) uint64 { return maphash.String(seed, key) }
+	tables := make([]table, len(s.shards))
+	for i := range tables {
+		tables[i].init(s.budget.share, hash)
+	}
+	return tables
 }
 
 // Now returns the time on the store's clock.
@@ -109,21 +125,38 @@ func (s *Store) Now() int64 {
 	return int64(time.Since(s.start))
 }
 
+// shardOf returns the number of the shard, of n, that has the key of a hash. The product depends on
+// all bits of the hash, so that the other uses of single bits find them as random in each shard.
+func shardOf(hash uint64, n int) uint64 { return hash * spread >> (64 - shardBits) & uint64(n-1) }
+
+// tableOf returns the table that has the key of a hash. The caller need not hold a lock.
+func (s *Store) tableOf(hash uint64) *table {
+	tables := *s.tables.Load()
+	return &tables[shardOf(hash, len(tables))]
+}
+
+// shardOf returns the shard that has the key of a hash.
+func (s *Store) shardOf(hash uint64) *shard { return &s.shards[shardOf(hash, len(s.shards))] }
+
 // Get returns the entry of key. It takes no lock and reads no clock: it also returns an entry that
 // has expired and was not swept yet. The caller checks Entry.Expires.
 func (s *Store) Get(key string) (Entry, bool) {
-	t := s.table.Load()
-	e := t.find(maphash.String(s.seed, key), key)
+	hash := maphash.String(s.seed, key)
+	t := s.tableOf(hash)
+	e := t.find(hash, key)
 	if e == nil {
 		return Entry{}, false
 	}
-	e.touch(t.epoch.Load())
+	if state := e.touch(t.epoch.Load()); state&(hasExpiry|hasMeta|isLong) == 0 {
+		return Entry{Value: e.plainValue(state)}, true
+	}
 	return e.view(), true
 }
 
 // Peek does what Get does, and does not count as a use of the entry.
 func (s *Store) Peek(key string) (Entry, bool) {
-	if e := s.table.Load().find(maphash.String(s.seed, key), key); e != nil {
+	hash := maphash.String(s.seed, key)
+	if e := s.tableOf(hash).find(hash, key); e != nil {
 		return e.view(), true
 	}
 	return Entry{}, false
@@ -132,8 +165,9 @@ func (s *Store) Peek(key string) (Entry, bool) {
 // Worth returns a number that is higher for an entry with more hits lately, and for later hits if
 // there were as many. It returns zero if there is no entry.
 func (s *Store) Worth(key string) uint32 {
-	t := s.table.Load()
-	e := t.find(maphash.String(s.seed, key), key)
+	hash := maphash.String(s.seed, key)
+	t := s.tableOf(hash)
+	e := t.find(hash, key)
 	if e == nil {
 		return 0
 	}
@@ -147,142 +181,48 @@ func (s *Store) Add(key string, value []byte, expires int64, meta uint64) (Entry
 	return s.AddUnless(nil, key, value, expires, meta)
 }
 
-// AddUnless does what Add does, unless refused returns true. The store is locked while refused
-// runs, so that no Remove comes between its answer and the Add. So it must be quick and must not
-// use the store. A nil refused never refuses.
+// AddUnless does what Add does, unless refused returns true. The shard of key is locked while
+// refused runs, so that neither a Remove of key nor a Clear comes between its answer and the Add.
+// So it must be quick and must not use the store. A nil refused never refuses.
 func (s *Store) AddUnless(refused func() bool, key string, value []byte, expires int64, meta uint64) (Entry, bool) {
-	tooLarge := len(key) > maxKeyLen || uint64(len(value)) > maxValLen || cost(len(key), len(value), expires, meta) > s.config.MaxBytes/maxPart
+	bytes := cost(len(key), len(value), expires, meta)
+	tooLarge := len(key) > maxKeyLen || uint64(len(value)) > maxValLen || bytes > s.config.MaxBytes/maxPart
+	hash := maphash.String(s.seed, key)
+	shard := s.shardOf(hash)
 	now := s.Now()
+	var gone departures
 	if tooLarge || expires != 0 && expires <= now {
-		s.leaveOut(refused, key, tooLarge)
+		shard.leaveOut(refused, hash, key, tooLarge, now, &gone)
+		s.announce(gone)
 		return Entry{Value: string(value), Expires: expires, Meta: meta}, false
 	}
 	e := newEntry(key, value, expires, meta)
-	hash := maphash.String(s.seed, key)
-
-	var gone departures
-	s.mu.Lock()
-	if refused != nil && refused() {
-		s.mu.Unlock()
-		return e.view(), false
-	}
-	if old := s.table.Load().find(hash, key); old != nil {
-		s.replace(old, e, now)
-		s.left(old, Replaced, now, &gone)
-		s.makeRoom(now, &gone)
-	} else {
-		s.insert(hash, e, now, &gone)
-	}
-	kept := e.id != 0
-	s.mu.Unlock()
+	reserved := s.reserve(bytes, now, &gone)
+	kept := shard.add(refused, hash, key, e, reserved, now, &gone)
 	s.announce(gone)
 	return e.view(), kept
 }
 
 // Renew gives key's entry another expiry and meta if it is still the entry old, as Get returned it.
-// It reports whether it is. OnLeave is not called: no value leaves.
+// It reports whether it is. OnLeave is not called: no value leaves. A large value is not copied.
 func (s *Store) Renew(key string, old Entry, expires int64, meta uint64) bool {
 	now := s.Now()
 	if expires != 0 && expires <= now {
 		return false
 	}
-	e := newEntry(key, bytesOf(old.Value), expires, meta)
+	e := renewed(key, old, expires, meta)
 	hash := maphash.String(s.seed, key)
-
 	var gone departures
-	s.mu.Lock()
-	present := s.table.Load().find(hash, key)
-	same := present != nil && present.is(old)
-	if same {
-		s.replace(present, e, now)
-		s.makeRoom(now, &gone)
-	}
-	s.mu.Unlock()
+	same := s.shardOf(hash).renew(hash, key, old, e, now, &gone)
 	s.announce(gone)
 	return same
 }
 
-// leaveOut removes the entry of key, whose new value is not kept.
-func (s *Store) leaveOut(refused func() bool, key string, tooLarge bool) {
-	var gone departures
-	s.mu.Lock()
-	if refused != nil && refused() {
-		s.mu.Unlock()
-		return
-	}
-	if tooLarge {
-		s.tally.rejected++
-	}
-	if old := s.table.Load().find(maphash.String(s.seed, key), key); old != nil {
-		s.eviction.remove(old)
-		s.leave(old, Replaced, s.Now(), &gone)
-	}
-	s.mu.Unlock()
-	s.announce(gone)
-}
-
-// insert adds e, whose key is not in the table. The caller holds s.mu.
-func (s *Store) insert(hash uint64, e *entry, now int64, gone *departures) {
-	s.table.Load().insert(hash, e, bornAt(now))
-	s.bytes += e.bytes()
-	s.eviction.add(hash, e)
-	if e.expires() != 0 {
-		s.wheel.add(e, now)
-		s.arm(now)
-	}
-	s.makeRoom(now, gone)
-}
-
-// replace puts e in the place of old, which has the same key. The caller holds s.mu.
-func (s *Store) replace(old, e *entry, now int64) {
-	if old.expires() != 0 {
-		s.wheel.remove(old)
-	}
-	s.eviction.replace(old, e)
-	s.table.Load().replace(old, e, bornAt(now))
-	s.bytes += e.bytes() - old.bytes()
-	if e.expires() != 0 {
-		s.wheel.add(e, now)
-		s.arm(now)
-	}
-}
-
-// makeRoom removes entries until the others are within the bound and the table can take one more.
-// The caller holds s.mu.
-func (s *Store) makeRoom(now int64, gone *departures) {
-	t := s.table.Load()
-	steps := addSteps
-	for {
-		room := s.config.MaxBytes - (s.metadata() - s.base) // for entries
-		if s.bytes <= room && !t.full() {
-			return
-		}
-		if e := s.wheel.expired(now, &steps); e != nil {
-			s.eviction.remove(e)
-			s.drop(e, Expired, now, gone)
-			continue
-		}
-		e := s.eviction.evict(room)
-		if e == nil {
-			return
-		}
-		s.leave(e, Evicted, now, gone)
-	}
-}
-
-// metadata returns the heap that bookkeeping takes. The caller holds s.mu.
-func (s *Store) metadata() int64 { return s.table.Load().bytes() + s.eviction.bytes() }
-
 // Remove removes the entry of key, and reports whether there was one that had not expired.
 func (s *Store) Remove(key string) bool {
+	hash := maphash.String(s.seed, key)
 	var gone departures
-	fresh := false
-	s.mu.Lock()
-	if e := s.table.Load().find(maphash.String(s.seed, key), key); e != nil {
-		s.eviction.remove(e)
-		fresh = s.leave(e, Removed, s.Now(), &gone) == Removed
-	}
-	s.mu.Unlock()
+	fresh := s.shardOf(hash).removeKey(hash, key, &gone)
 	s.announce(gone)
 	return fresh
 }
@@ -290,18 +230,15 @@ func (s *Store) Remove(key string) bool {
 // Range calls f for each entry until f returns false. f and others may use the store meanwhile.
 // Range may miss what is added or removed meanwhile, and an entry may come twice.
 func (s *Store) Range(f func(key string, e Entry) bool) {
-	t := s.table.Load()
 	var some []*entry
-	for from := uint32(0); from < t.buckets(); from += rangeBuckets {
-		some = some[:0]
-		s.mu.Lock()
-		for n := from; n < min(from+rangeBuckets, t.buckets()); n++ {
-			some = t.appendBucket(some, n)
-		}
-		s.mu.Unlock()
-		for _, e := range some {
-			if !f(e.key(), e.view()) {
-				return
+	for i := range s.shards {
+		t := &(*s.tables.Load())[i]
+		for from := uint32(0); from < t.buckets(); from += rangeBuckets {
+			some = s.shards[i].appendBuckets(some[:0], t, from)
+			for _, e := range some {
+				if !f(e.key(), e.view()) {
+					return
+				}
 			}
 		}
 	}
@@ -310,39 +247,51 @@ func (s *Store) Range(f func(key string, e Entry) bool) {
 // rangeBuckets is how many buckets Range reads at a time while it holds the lock.
 const rangeBuckets = 64
 
-// Clear removes all entries at once. Apart from the calls of OnLeave, its time does not depend on
-// their number.
+// Clear removes all entries at once: no Get sees one of them after another Get has seen that they
+// are gone. Apart from the calls of OnLeave, its time does not depend on their number.
 func (s *Store) Clear() {
-	s.mu.Lock()
-	t := s.table.Load()
-	s.tally.left[Removed] += t.items
-	s.empty()
-	s.mu.Unlock()
+	tables := s.newTables()
+	s.lockAll()
+	old := *s.tables.Load()
+	for i := range s.shards {
+		s.shards[i].clear(&tables[i])
+	}
+	s.tables.Store(&tables)
+	s.unlockAll()
 	if s.config.OnLeave == nil {
 		return
 	}
 	var some []*entry
-	for n := range t.buckets() {
-		some = t.appendBucket(some[:0], n)
-		for _, e := range some {
-			s.config.OnLeave(e.key(), e.view(), Removed)
+	for i := range old {
+		for n := range old[i].buckets() {
+			some = old[i].appendBucket(some[:0], n)
+			for _, e := range some {
+				s.config.OnLeave(e.key(), e.view(), Removed)
+			}
 		}
 	}
 }
 
-// Stats returns the store's figures.
-func (s *Store) Stats() Stats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return Stats{
-		Items:           s.table.Load().items,
-		Bytes:           s.bytes + s.metadata() - s.base,
-		Evicted:         s.tally.left[Evicted],
-		Expired:         s.tally.left[Expired],
-		Removed:         s.tally.left[Removed],
-		Replaced:        s.tally.left[Replaced],
-		Rejected:        s.tally.rejected,
-		EvictedEarly:    s.tally.evictedEarly,
-		YoungestEvicted: s.tally.youngest.get(s.Now()),
+// lockAll locks all shards. Nobody else waits for a shard while it holds another one's lock.
+func (s *Store) lockAll() {
+	for i := range s.shards {
+		s.shards[i].mu.Lock()
 	}
+}
+
+func (s *Store) unlockAll() {
+	for i := range s.shards {
+		s.shards[i].mu.Unlock()
+	}
+}
+
+// Stats returns the store's figures, all of the same moment.
+func (s *Store) Stats() (sum Stats) {
+	s.lockAll()
+	defer s.unlockAll()
+	now := s.Now()
+	for i := range s.shards {
+		sum.add(s.shards[i].stats(now))
+	}
+	return sum
 }

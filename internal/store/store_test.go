@@ -194,7 +194,7 @@ func TestP7NeverAnExpiredValue(t *testing.T) {
 			s.Remove("stays")
 			time.Sleep(3*ttl + 2*time.Hour)
 			synctest.Wait()
-			if s.armed != asleep {
+			if s.alarm.next.Load() != asleep {
 				t.Errorf("%v: a timer runs with nothing to do", ttl)
 			}
 		})
@@ -348,7 +348,7 @@ func TestP5NeverOverTheBound(t *testing.T) {
 		}
 		for i := range adds {
 			s.Add(strconv.Itoa(i), make([]byte, r.IntN(8)), int64(r.IntN(2))<<60, 0)
-			if b := s.bytes + s.metadata() - s.base; b > max {
+			if b := s.Stats().Bytes; b > max {
 				t.Fatalf("%d bytes of %d after %d", b, max, i)
 			}
 		}

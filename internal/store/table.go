@@ -6,8 +6,8 @@ import (
 	"unsafe"
 )
 
-// The table finds entries. Readers take no lock; writers hold the store's lock, so there is
-// one at a time.
+// A table finds the entries of a shard. Readers take no lock; writers hold the shard's lock, so
+// there is one at a time.
 //
 // It is a linear hash table: a row of buckets that grows by one bucket at a time, which takes
 // over its share of one older bucket. So growing never pauses for more than a handful of
@@ -61,13 +61,14 @@ type table struct {
 	overflow row
 	_        [128]byte // keeps what writers write away from what readers read
 
-	// Guarded by the store's lock.
+	// Guarded by the shard's lock.
 	ids          ids
 	items        int64
 	overflowUsed uint32 // overflow buckets [0, overflowUsed) have been used
 	overflowFree uint32 // the first of those given back, and 1
 	hash         func(key string) uint64
-	pause        func() // for tests, which look at the table between a writer's stores; otherwise nil
+	pause        func()    // for tests, which look at the table between a writer's stores; otherwise nil
+	_            [128]byte // the same, for the table of the next shard
 }
 
 // row is an array of buckets that grows and never moves, so that readers need no lock. Its chunks
@@ -84,14 +85,15 @@ const (
 	// allocator gives these sizes no header, so that buckets start at cache lines.
 	smallShift, largeShift = 3, 9
 	// largeTable is the size in bytes from which on a cache has large chunks.
-	largeTable = 8 << 20
+	largeTable = 4 << 20
 
 	bucketBytes = int64(unsafe.Sizeof(bucket{}))
 	chunkBytes  = int64(unsafe.Sizeof([]bucket(nil)))
 )
 
-func newTable(maxBytes int64, hash func(string) uint64) *table {
-	t := &table{hash: hash}
+// init prepares a table for about maxBytes of entries.
+func (t *table) init(maxBytes int64, hash func(string) uint64) {
+	t.hash = hash
 	shift := uint8(smallShift)
 	if maxBytes >= largeTable {
 		shift = largeShift
@@ -103,7 +105,6 @@ func newTable(maxBytes int64, hash func(string) uint64) *table {
 	// bucket's.
 	t.ids.members = newChunks[member](shift + 3)
 	t.state.Store(1)
-	return t
 }
 
 func (r *row) at(i uint32) *bucket {
@@ -293,7 +294,7 @@ func (t *table) grow() {
 	}
 }
 
-// appendBucket appends the entries of the n-th chain to dst. The caller holds the store's lock, or
+// appendBucket appends the entries of the n-th chain to dst. The caller holds the shard's lock, or
 // nobody writes to the table any more.
 func (t *table) appendBucket(dst []*entry, n uint32) []*entry {
 	for b := t.main.at(n); ; {

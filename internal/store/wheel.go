@@ -30,7 +30,7 @@ const (
 	listRef = 1 << 31
 )
 
-// wheel is guarded by the store's lock. Its lists hold ids of entries that have hasExpiry.
+// wheel is guarded by the shard's lock. Its lists hold ids of entries that have hasExpiry.
 type wheel struct {
 	table *table
 	// now is the tick up to which all is done. It only grows. No list of an earlier time has
@@ -123,6 +123,9 @@ func (w *wheel) due() (ns int64, ok bool) {
 // it takes. It takes one expired entry out of the wheel and returns it, or nil if there is none or
 // no step is left.
 func (w *wheel) expired(now int64, steps *int) *entry {
+	if w.items == 0 {
+		return nil
+	}
 	until := uint64(max(now, 0)) >> tickBits
 	for *steps > 0 {
 		level, slot, tick, ok := w.first()
