@@ -8,16 +8,14 @@ package store
 // Modeling and Optimization using Miniature Simulations", ATC 2017). The store uses the policy
 // whose shadow has the most hits (adapt.go).
 //
-// The store calls add, evict, remove, replace and bytes, and nothing else. A hit only marks its
-// entry (touch) with the epoch, which eviction keeps in the table. Everything else happens when
-// entries come and go.
+// The store calls add, evict, remove, replace and bytes, and nothing else. A hit marks its entry with
+// the epoch, which eviction keeps in the table, and goes into the table's ring if its key is in the
+// sample (table.hit). Everything else happens when entries come and go.
 type eviction struct {
 	core
-	table  *table
-	sample sample
-	// selection is nil until an entry has to leave for the first time, and in a cache that is
-	// too small for shadows.
-	selection *selection
+	table     *table
+	sample    sample
+	selection *selection // nil in a cache that is too small for shadows
 }
 
 func newEviction(t *table, maxBytes int64) *eviction {
@@ -26,75 +24,76 @@ func newEviction(t *table, maxBytes int64) *eviction {
 	v.core.sketch = newSketch(t.main.shift)
 	v.core.ghost = newGhost(t.main.shift + 3)
 	v.sample = newSample(t, maxBytes)
+	if v.sample.max > 0 {
+		v.selection = newSelection()
+	}
 	t.epoch.Store(v.now)
 	return v
 }
 
 // add records e, which is new in the table.
 func (v *eviction) add(hash uint64, e *entry) {
-	sampled := v.sample.admits(hash)
-	if sampled && v.selection != nil {
-		v.selection.request(hash)
-		v.selection.choose(&v.core)
-	}
 	if v.core.add(hash, e) {
 		v.table.epoch.Store(v.now)
-		v.sample.turn(v.items())
-		if v.selection != nil && v.sample.outgrown(v.items()) {
-			v.startSelection()
-		}
 	}
-	if sampled {
-		v.sample.add(e)
-	}
-	if v.selection != nil && v.sample.look(v.selection.request) {
-		v.selection.choose(&v.core)
-	}
+	v.learn(hash)
 }
 
-// evict chooses the entry that leaves when all entries together may take max bytes, forgets it and
-// returns it. It returns nil if there are no entries.
-func (v *eviction) evict(max int64) *entry {
+// learn passes the requests on to the shadows that came since the last add, and that of the add
+// itself, and chooses the policy.
+func (v *eviction) learn(hash uint64) {
 	if v.selection == nil {
-		v.startSelection()
-	}
-	e := v.core.evict(max)
-	if e != nil {
-		v.left(e)
-	}
-	return e
-}
-
-// startSelection makes new shadows, if there are enough entries to learn from.
-func (v *eviction) startSelection() {
-	size := v.sample.begin(v.items())
-	if size < shadowMin {
 		v.policy = recent // there is nothing to learn from; LRU surprises nobody
 		return
 	}
-	v.selection = newSelection(size)
-	v.model = &v.selection.shadows[fifo].core
-	v.selection.replay(&v.sample)
-}
-
-// remove forgets e, which leaves for another reason than eviction.
-func (v *eviction) remove(e *entry) {
-	v.core.remove(e)
-	v.left(e)
-}
-
-// left passes the last hits of e, which leaves, on to the shadows.
-func (v *eviction) left(e *entry) {
-	if v.sample.remove(e) && v.selection != nil {
-		v.selection.request(v.table.hashOf(e))
+	more := false
+	for hit, ok := v.table.hits.take(); ok; hit, ok = v.table.hits.take() {
+		if v.sample.admits(hit) {
+			v.selection.request(hit)
+			more = true
+		}
 	}
+	if v.sample.admits(hash) {
+		v.fit()
+		v.selection.request(hash)
+		more = true
+	}
+	if more {
+		v.choose()
+	}
+}
+
+// fit makes the shadows what the cache is, but smaller.
+func (v *eviction) fit() {
+	// While the cache fills, what it will have is known from what it has.
+	entries := max(scale(v.items(), v.max, max(v.cost(), 1)), v.items())
+	thinner, resized := v.sample.scale(entries)
+	if thinner {
+		v.selection.thin(v.sample.limit)
+	}
+	if resized {
+		v.selection.resize(v.sample.size)
+	}
+	if v.cost() >= v.max/2 {
+		// Before that, nothing will leave soon.
+		v.table.limit.Store(v.sample.limit)
+	}
+}
+
+func (v *eviction) choose() {
+	if v.sample.size < shadowMin {
+		v.policy, v.model = recent, nil
+		return
+	}
+	v.policy = v.selection.choose(v.policy)
+	v.model = &v.selection.shadows[fifo].core
 }
 
 // bytes returns the heap that eviction takes, without the entries.
 func (v *eviction) bytes() int64 {
-	n := v.sketch.bytes() + v.ghost.bytes() + v.sample.bytes()
+	n := v.sketch.bytes() + v.ghost.bytes()
 	if v.selection != nil {
-		n += v.selection.size
+		n += v.selection.bytes()
 	}
 	return n
 }

@@ -113,11 +113,12 @@ func (s *Store) Now() int64 {
 // has expired and was not swept yet. The caller checks Entry.Expires.
 func (s *Store) Get(key string) (Entry, bool) {
 	t := s.table.Load()
-	e := t.find(maphash.String(s.seed, key), key)
+	hash := maphash.String(s.seed, key)
+	e := t.find(hash, key)
 	if e == nil {
 		return Entry{}, false
 	}
-	e.touch(t.epoch.Load())
+	t.hit(hash, e)
 	return e.view(), true
 }
 

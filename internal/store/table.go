@@ -56,6 +56,9 @@ type table struct {
 	// epoch is what a hit records in its entry: core.now, which goes on by one whenever a
 	// sixteenth of the entries has been added.
 	epoch atomic.Uint32
+	// limit is the sample's, for hits: those whose keys are below it go into hits (ring.go).
+	limit atomic.Uint32
+	hits  *ring // nil if limit is always 0
 
 	main     row // buckets [0, number of buckets)
 	overflow row
@@ -192,6 +195,14 @@ func (t *table) find(hash uint64, key string) *entry {
 		if t.state.Load() == state {
 			return nil
 		}
+	}
+}
+
+// hit records that e, whose key has that hash, was asked for.
+func (t *table) hit(hash uint64, e *entry) {
+	e.touch(t.epoch.Load())
+	if drawn(hash) < t.limit.Load() {
+		t.hits.put(hash)
 	}
 }
 
