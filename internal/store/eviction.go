@@ -40,27 +40,32 @@ func (v *eviction) add(hash uint64, e *entry) {
 }
 
 // learn passes the requests on to the shadows that came since the last add, and that of the add
-// itself, and chooses the policy.
+// itself, and takes over the policy that they choose.
 func (v *eviction) learn(hash uint64) {
 	if v.selection == nil {
 		v.policy = recent // there is nothing to learn from; LRU surprises nobody
 		return
 	}
-	more := false
-	for hit, ok := v.table.hits.take(); ok; hit, ok = v.table.hits.take() {
-		if v.sample.admits(hit) {
-			v.selection.request(hit)
-			more = true
-		}
-	}
 	if v.sample.admits(hash) {
 		v.fit()
-		v.selection.request(hash)
-		more = true
 	}
-	if more {
-		v.choose()
+	for hit, ok := v.table.hits.take(); ok; hit, ok = v.table.hits.take() {
+		v.request(hit)
 	}
+	v.request(hash)
+}
+
+// request passes a request on to the shadows if its key is in the sample.
+func (v *eviction) request(hash uint64) {
+	if !v.sample.admits(hash) {
+		return
+	}
+	v.selection.request(hash)
+	if v.sample.size < shadowMin {
+		v.policy = recent
+		return
+	}
+	v.policy, v.model = v.selection.choose(v.policy), &v.selection.shadows[fifo].core
 }
 
 // fit makes the shadows what the cache is, but smaller.
@@ -78,15 +83,6 @@ func (v *eviction) fit() {
 		// Before that, nothing will leave soon.
 		v.table.limit.Store(v.sample.limit)
 	}
-}
-
-func (v *eviction) choose() {
-	if v.sample.size < shadowMin {
-		v.policy, v.model = recent, nil
-		return
-	}
-	v.policy = v.selection.choose(v.policy)
-	v.model = &v.selection.shadows[fifo].core
 }
 
 // bytes returns the heap that eviction takes, without the entries.
