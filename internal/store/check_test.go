@@ -150,28 +150,12 @@ func checkEviction(t testing.TB, p *eviction, seen map[uint32]*entry) {
 	if n := checkCore(t, &p.core); n != int64(len(seen)) {
 		t.Fatalf("eviction has %d entries, table %d", n, len(seen))
 	}
-	n := 0
-	for _, in := range p.sample.slots {
-		if in.key == 0 {
-			continue
-		}
-		n++
-		if seen[in.key] == nil {
-			t.Fatalf("%d is in the sample, and not there", in.key)
-		}
-		if at, ok := p.sample.find(in.key); !ok || at.value != in.value {
-			t.Fatalf("%d is in the sample, and not found", in.key)
-		}
-	}
-	if n != p.sample.n {
-		t.Fatalf("%d in the sample, which says %d", n, p.sample.n)
-	}
 	if p.selection == nil {
 		return
 	}
 	for x := range p.selection.shadows {
 		s := &p.selection.shadows[x]
-		if n := checkCore(t, &s.core); n > s.max || n != int64(s.known.n) {
+		if n := checkCore(t, &s.core); n > s.max && s.max > 0 || n != int64(s.known.n) {
 			t.Fatalf("shadow %d has %d entries of %d, and knows %d", x, n, s.max, s.known.n)
 		}
 	}

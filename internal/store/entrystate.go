@@ -46,12 +46,6 @@ func (e *entry) touch(epoch uint32) uint32 {
 // mark returns count and epoch in one.
 func (e *entry) mark() uint32 { return e.state.Load() >> countShift }
 
-// hitSince reports whether the entry was hit between the marks then and now. Other changes of the
-// mark never raise the count.
-func hitSince(now, then uint32) bool {
-	return now>>countBits != then>>countBits || now&maxCount > then&maxCount
-}
-
 func (e *entry) count() uint32 { return e.mark() & maxCount }
 
 // age returns how many epochs ago the last hit was, modulo 1<<epochBits.

@@ -9,19 +9,17 @@ package store
 // Modeling and Optimization using Miniature Simulations", ATC 2017). The store uses the policy
 // whose shadow has the most hits (adapt.go).
 //
-// The shard calls add, evict, remove, replace and bytes, and nothing else. A hit only marks its
-// entry (touch) with the epoch, which eviction keeps in the table. Everything else happens when
-// entries come and go.
+// The shard calls add, evict, remove, replace and bytes, and nothing else. A hit marks its entry with
+// the epoch, which eviction keeps in the table, and goes into the table's ring if its key is in the
+// sample (table.hit). Everything else happens when entries come and go.
 type eviction struct {
 	core
-	table  *table
-	sample sample
-	// selection is nil until an entry has to leave for the first time, and in a cache that is
-	// too small for shadows.
-	selection *selection
+	table     *table
+	sample    sample
+	selection *selection // nil in a cache that is too small for shadows, and in a follower
 
-	// Where there are several shards, the leader's eviction gives the advice that the others
-	// take (advice.go). These have no sample.
+	// Where there are several shards, the leader's eviction gives the advice that the others, the
+	// followers, take (advice.go). Followers have no sample.
 	advises, advised *advice
 }
 
@@ -33,30 +31,22 @@ func newEviction(t *table, maxBytes, sampled int64) *eviction {
 	v.core.sketch = newSketch(t.main.shift)
 	v.core.ghost = newGhost(t.main.shift + 3)
 	v.sample = newSample(t, sampled)
+	if v.sample.max > 0 {
+		v.selection = newSelection()
+	}
 	t.epoch.Store(v.now)
 	return v
 }
 
 // add records e, which is new in the table.
 func (v *eviction) add(hash uint64, e *entry) {
-	sampled := v.sample.admits(hash)
-	if sampled && v.selection != nil {
-		v.selection.request(hash)
-		v.selection.choose(&v.core)
-	}
 	if v.core.add(hash, e) {
 		v.table.epoch.Store(v.now)
-		v.sample.turn(v.items())
-		if v.selection != nil && v.sample.outgrown(v.items()) {
-			v.startSelection()
-		}
 	}
-	if sampled {
-		v.sample.add(e)
+	if v.advised != nil {
+		return // the leader learns for all
 	}
-	if v.selection != nil && v.sample.look(v.selection.request) {
-		v.selection.choose(&v.core)
-	}
+	v.learn(hash)
 	if v.advises != nil {
 		v.advises.give(&v.core)
 	}
@@ -67,46 +57,61 @@ func (v *eviction) add(hash uint64, e *entry) {
 func (v *eviction) evict(max int64) *entry {
 	if v.advised != nil {
 		v.advised.follow(&v.core)
-	} else if v.selection == nil {
-		v.startSelection()
 	}
-	e := v.core.evict(max)
-	if e != nil {
-		v.left(e)
-	}
-	return e
+	return v.core.evict(max)
 }
 
-// startSelection makes new shadows, if there are enough entries to learn from.
-func (v *eviction) startSelection() {
-	size := v.sample.begin(v.items())
-	if size < shadowMin {
+// learn passes the requests on to the shadows that came since the last add, and that of the add
+// itself, and takes over the policy that they choose.
+func (v *eviction) learn(hash uint64) {
+	if v.selection == nil {
 		v.policy = recent // there is nothing to learn from; LRU surprises nobody
 		return
 	}
-	v.selection = newSelection(size)
-	v.model = &v.selection.shadows[fifo].core
-	v.selection.replay(&v.sample)
+	if v.sample.admits(hash) {
+		v.fit()
+	}
+	for hit, ok := v.table.hits.take(); ok; hit, ok = v.table.hits.take() {
+		v.request(hit)
+	}
+	v.request(hash)
 }
 
-// remove forgets e, which leaves for another reason than eviction.
-func (v *eviction) remove(e *entry) {
-	v.core.remove(e)
-	v.left(e)
+// request passes a request on to the shadows if its key is in the sample.
+func (v *eviction) request(hash uint64) {
+	if !v.sample.admits(hash) {
+		return
+	}
+	v.selection.request(hash)
+	if v.sample.size < shadowMin {
+		v.policy = recent
+		return
+	}
+	v.policy, v.model = v.selection.choose(v.policy), &v.selection.shadows[fifo].core
 }
 
-// left passes the last hits of e, which leaves, on to the shadows.
-func (v *eviction) left(e *entry) {
-	if v.sample.remove(e) && v.selection != nil {
-		v.selection.request(v.table.hashOf(e))
+// fit makes the shadows what the cache is, but smaller.
+func (v *eviction) fit() {
+	// While the cache fills, what it will have is known from what it has.
+	entries := max(scale(v.items(), v.max, max(v.cost(), 1)), v.items())
+	thinner, resized := v.sample.scale(entries)
+	if thinner {
+		v.selection.thin(v.sample.limit)
+	}
+	if resized {
+		v.selection.resize(v.sample.size)
+	}
+	if v.cost() >= v.max/2 {
+		// Before that, nothing will leave soon.
+		v.table.limit.Store(v.sample.limit)
 	}
 }
 
 // bytes returns the heap that eviction takes, without the entries.
 func (v *eviction) bytes() int64 {
-	n := v.sketch.bytes() + v.ghost.bytes() + v.sample.bytes()
+	n := v.sketch.bytes() + v.ghost.bytes()
 	if v.selection != nil {
-		n += v.selection.size
+		n += v.selection.bytes()
 	}
 	return n
 }

@@ -31,6 +31,20 @@ func (x *index) home(key uint32) int {
 	return int(uint64(key) * spread >> (64 - bits.Len(uint(len(x.slots)-1))))
 }
 
+// fit makes room for one more key.
+func (x *index) fit() {
+	if 3*(x.n+1) <= 2*len(x.slots) {
+		return
+	}
+	slots := x.slots
+	*x = newIndex(2 * x.n)
+	for _, in := range slots {
+		if in.key != 0 {
+			x.put(in.key, in.value)
+		}
+	}
+}
+
 // find returns the key's slot, or the free one where it would be.
 func (x *index) find(key uint32) (*indexed, bool) {
 	for i := x.home(key); ; i++ {

@@ -147,7 +147,7 @@ func (s *Store) Get(key string) (Entry, bool) {
 	if e == nil {
 		return Entry{}, false
 	}
-	if state := e.touch(t.epoch.Load()); state&(hasExpiry|hasMeta|isLong) == 0 {
+	if state := t.hit(hash, e); state&(hasExpiry|hasMeta|isLong) == 0 {
 		return Entry{Value: e.plainValue(state)}, true
 	}
 	return e.view(), true

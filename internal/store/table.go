@@ -56,6 +56,9 @@ type table struct {
 	// epoch is what a hit records in its entry: core.now, which goes on by one whenever a
 	// sixteenth of the entries has been added.
 	epoch atomic.Uint32
+	// limit is the sample's, for hits: those whose keys are below it go into hits (ring.go).
+	limit atomic.Uint32
+	hits  *ring // nil if limit is always 0
 
 	main     row // buckets [0, number of buckets)
 	overflow row
@@ -194,6 +197,15 @@ func (t *table) find(hash uint64, key string) *entry {
 			return nil
 		}
 	}
+}
+
+// hit records that e, whose key has that hash, was asked for. It returns what touch does.
+func (t *table) hit(hash uint64, e *entry) (state uint32) {
+	state = e.touch(t.epoch.Load())
+	if drawn(hash) < t.limit.Load() {
+		t.hits.put(hash)
+	}
+	return state
 }
 
 func (t *table) buckets() uint32 { return uint32(t.state.Load()) }
