@@ -82,7 +82,7 @@ func (c *caches) makeCaches(bytes int64, peers bool, evicted func(key string, e 
 // hotFigures returns what the door wants to know of the hot cache, which may take so many bytes.
 func (c *caches) hotFigures(most int64) doorkeeper.Figures {
 	s := c.hot.Stats()
-	return doorkeeper.Figures{Room: s.Bytes < most-most/8, Evictions: s.Evictions}
+	return doorkeeper.Figures{Room: s.Bytes < most-most/8, Items: s.Items, Evictions: s.Evictions}
 }
 
 // verdict says what a look into a cache has found.

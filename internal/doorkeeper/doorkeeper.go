@@ -43,6 +43,8 @@ const (
 type Figures struct {
 	// Room says that the cache has room for more copies.
 	Room bool
+	// Items are the copies that the cache has. They may be unknown, and so zero.
+	Items int64
 	// Evictions are the copies that have left to make room for others. They may be unknown, and so
 	// zero.
 	Evictions int64
@@ -85,7 +87,7 @@ func New(bytes int64, look func() Figures) *Door {
 func (d *Door) Worth(key string) bool {
 	s := d.sketch.Load()
 	if s == nil {
-		d.sketch.CompareAndSwap(nil, &sketch{blocks: make([]block, d.blocks)})
+		d.sketch.CompareAndSwap(nil, newSketch(d.blocks))
 		s = d.sketch.Load()
 	}
 	worth := s.count(maphash.String(d.seed, key)) >= d.threshold.Load()
@@ -120,6 +122,10 @@ func (d *Door) adapt() {
 	now, admitted := d.look(), d.admitted.Swap(0)
 	room := now.Room && now.Evictions == d.evictions
 	d.evictions = now.Evictions
+	if room {
+		now.Items = 0 // there will be more of them
+	}
+	d.sketch.Load().fit(now.Items)
 	trials, passed := d.trials.Load(), d.passed.Load()
 	threshold := d.threshold.Load()
 	switch {

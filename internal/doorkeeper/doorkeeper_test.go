@@ -23,7 +23,7 @@ type copied struct{ trial bool }
 func newModel(bytes int64, room int) *model {
 	m := &model{room: room, copies: make(map[string]*copied)}
 	m.door = New(bytes, func() Figures {
-		return Figures{Room: len(m.copies) < m.room, Evictions: m.evictions}
+		return Figures{Room: len(m.copies) < m.room, Items: int64(len(m.copies)), Evictions: m.evictions}
 	})
 	return m
 }
@@ -83,8 +83,8 @@ func TestEmptyCacheAdmitsAtTheSecondFetch(t *testing.T) {
 // What is asked for at random, by far more keys than there is room for, is hardly copied.
 func TestFewCopiesWhereTheyDoNotPay(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
-	for _, keys := range []int{20_000, 1_000_000} {
-		m := newModel(bytes, room)
+	for _, c := range []struct{ keys, room int }{{20_000, room}, {1_000_000, room}, {1000, 60}, {2000, 60}, {100_000, 60}} {
+		keys, m := c.keys, newModel(bytes, c.room)
 		for range 200_000 {
 			m.get(fmt.Sprint("key", r.IntN(keys)))
 		}
@@ -93,7 +93,7 @@ func TestFewCopiesWhereTheyDoNotPay(t *testing.T) {
 			m.get(fmt.Sprint("key", r.IntN(keys)))
 		}
 		if made, hits := m.reset(); made > 0.04 {
-			t.Errorf("%d keys: %.3f copies for each Get, threshold %d, hits %.3f: want few", keys, made, m.door.threshold.Load(), hits)
+			t.Errorf("%d keys, room for %d: %.3f copies for each Get, threshold %d, hits %.3f: want few", keys, c.room, made, m.door.threshold.Load(), hits)
 		}
 	}
 }

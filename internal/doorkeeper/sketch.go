@@ -11,7 +11,28 @@ import (
 // may lose one of the two counts, never more.
 type sketch struct {
 	blocks []block
+	used   atomic.Uint64 // how many of the blocks are in use, see fit
 	added  atomic.Uint64
+}
+
+func newSketch(blocks int) *sketch {
+	s := &sketch{blocks: make([]block, blocks)}
+	s.used.Store(uint64(blocks))
+	return s
+}
+
+// fit makes the sketch forget as fast as is right for a cache of so many entries: it takes about
+// period counts for each of them until it has halved all blocks. Zero entries means that their
+// number is not known. What was counted is lost if the number of blocks changes. It is a power of
+// two, so that it seldom does.
+func (s *sketch) fit(entries int64) {
+	want := uint64(len(s.blocks))
+	if n := uint64(entries) * period / memory; n > 0 && n < want {
+		want = min(want, 1<<bits.Len64(n))
+	}
+	if s.used.Load() != want {
+		s.used.Store(want)
+	}
 }
 
 // block has the counters of some keys, 16 in a word. It fills a cache line.
@@ -26,15 +47,17 @@ const (
 	// each place of a row. A larger number finds the popular keys of a steady load better, a
 	// smaller one forgets sooner.
 	memory = 4 * 32
+	period = 10 // TinyLFU's
 )
 
 // count counts one fetch of the key of hash, and returns about how many there were lately, at most
 // most.
 func (s *sketch) count(hash uint64) uint64 {
+	used := s.used.Load()
 	if n := s.added.Add(1); n%memory == 0 {
-		s.blocks[n/memory%uint64(len(s.blocks))].halve() // each in turn
+		s.blocks[n/memory%used].halve() // each in turn
 	}
-	at, _ := bits.Mul64(hash, uint64(len(s.blocks)))
+	at, _ := bits.Mul64(hash, used)
 	return s.blocks[at].count(hash * spread)
 }
 
