@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/doorkeeper"
 	"github.com/peercache/peercache/internal/failpoint"
 	"github.com/peercache/peercache/internal/lease"
 	"github.com/peercache/peercache/internal/quote"
@@ -30,6 +31,8 @@ type caches struct {
 	// stored is the store behind main, if main is what NewStore makes: a hit calls it without an
 	// interface, and passes no Entry on.
 	stored *store.Store
+	// door decides which values are worth a copy. It is nil where there are no peers.
+	door *doorkeeper.Door
 	// holders are the peers that may have copies of what is in main. It is nil
 	// where there are no peers.
 	holders *lease.Table
@@ -64,19 +67,29 @@ func (c *caches) makeCaches(bytes int64, peers bool, evicted func(key string, e 
 	mainBytes := bytes
 	if peers {
 		forHolders, forHot := int64(float64(bytes)*lease.Share), int64(float64(bytes)*c.hotShare)
+		forDoor := int64(float64(max(forHot, bytes/8)) * doorkeeper.Share) // without copies, it still says what callers share
 		c.holders = lease.New(forHolders, c.times.lease)
+		var look func() doorkeeper.Figures
 		if forHot > 0 {
 			if c.hot, err = c.newCache(forHot, evicted); err != nil {
 				return err
 			}
+			look = func() doorkeeper.Figures { return c.hotFigures(forHot) }
 		}
-		mainBytes -= forHolders + forHot
+		c.door = doorkeeper.New(forDoor, look)
+		mainBytes -= forHolders + forHot + forDoor
 	}
 	c.main, err = c.newCache(mainBytes, evicted)
 	if s, ok := c.main.(storeCache); ok {
 		c.stored = s.Store
 	}
 	return err
+}
+
+// hotFigures returns what the door wants to know of the hot cache, which may take so many bytes.
+func (c *caches) hotFigures(most int64) doorkeeper.Figures {
+	s := c.hot.Stats()
+	return doorkeeper.Figures{Room: s.Bytes < most-most/8, Items: s.Items, Evictions: s.Evictions}
 }
 
 // verdict says what a look into a cache has found.
@@ -253,13 +266,18 @@ func (c *caches) addCopy(key string, e Entry, asked clock.Instant, have Entry, f
 	if c.planted == failpoint.LeaseFromAnswer {
 		asked = now
 	}
-	e.Lease = c.leaseOf(e, asked)
+	e.Lease = c.leaseOf(e, asked) &^ onTrial
 	if e.Lease <= now || e.Expires != 0 && e.Expires <= now {
 		return
 	}
 	if have.Lease != 0 && e.View.Same(have.View) {
-		c.hot.Renew(key, e)
+		if c.hot.Renew(key, e) && have.Lease&onTrial != 0 {
+			c.door.Pass()
+		}
 		return
+	}
+	if c.door.Trial() {
+		e.Lease-- // which is onTrial
 	}
 	c.hits.Grow()
 	c.hot.Add(keyFor(c.hot, key), e, c.planted.Taint(flight.Tainted))
@@ -272,6 +290,18 @@ func keyFor(cache Cache, key string) string {
 		return key
 	}
 	return strings.Clone(key)
+}
+
+// onTrial is set in the Lease of a copy on trial: the door is told when it is hit for the first
+// time. A nanosecond of a lease does not matter.
+const onTrial clock.Instant = 1
+
+// passTrial ends the trial of a copy that was hit.
+func (c *caches) passTrial(key string, e Entry) {
+	e.Lease-- // never up: the owner has not said so
+	if c.hot.Renew(key, e) {
+		c.door.Pass()
+	}
 }
 
 // dropHot drops the copies of other peers' values that a change ends.

@@ -60,8 +60,9 @@
 //     value in the main cache.
 //  5. If another peer is, the flight fetches the value from there, on the one
 //     connection to that peer. The owner answers from its main cache or runs its
-//     getter, and never passes the request on. The asker may keep a copy in its
-//     hot cache, under a lease that the owner records.
+//     getter, and never passes the request on. If the key is fetched often, the
+//     asker keeps a copy in its hot cache, under a lease that the owner records.
+//     If not, it asks without a lease, and shares the answer with nobody.
 //  6. If the owner cannot be reached, the next peer on the ring is asked, the
 //     same one by everybody: it stands in for the owner, for a time.
 //

@@ -164,8 +164,11 @@ func (g *Group) hitCopy(ctx context.Context, key string, later *due) (view ByteV
 		return ByteView{}, false, nil
 	}
 	g.hits.Mine().Hot.Add(1)
-	if v != fresh {
+	switch {
+	case v != fresh:
 		g.startRenewal(ctx, key, e, later)
+	case e.Lease&onTrial != 0:
+		g.passTrial(key, e)
 	}
 	return g.found(key, e.View, e.Missing)
 }

@@ -234,3 +234,42 @@ func TestMaxLoadsRefreshInsideOfALoadTakesASlot(t *testing.T) {
 		}
 	})
 }
+
+// A load without a slot waits for a key of another process, when a load there that has the slot
+// comes to wait for it: what was asked must not wait for the slot any more.
+func TestMaxLoadsUrgesWhatWasAsked(t *testing.T) {
+	for _, multi := range []bool{false, true} {
+		t.Run(fmt.Sprint("multi=", multi), func(t *testing.T) {
+			simulate(t, func(t *testing.T, net *simnet.Network) {
+				var nodes []*node
+				var outer, middle, inner string
+				n := &nestedGetter{inner: func(ctx context.Context, key string) (err error) {
+					switch {
+					case key == outer:
+						_, err = nodes[1].group.Get(ctx, middle)
+					case key == middle && multi:
+						err = nodes[0].group.GetMulti(ctx, []string{inner})[0].Err
+					case key == middle:
+						_, err = nodes[0].group.Get(ctx, inner)
+					}
+					return err
+				}}
+				nodes = newSimCluster(t, net, 2, simConfig{getter: n, own: func(i int) []peercache.GroupOption {
+					if i == 1 {
+						return []peercache.GroupOption{peercache.WithMaxLoads(1)}
+					}
+					return nil
+				}})
+				theirs := keysOwnedBy(t, nodes, 0, 1, 3)
+				outer, inner, middle = theirs[0], theirs[1], keysOwnedBy(t, nodes, 0, 0, 1)[0]
+				nodes[0].get(t, theirs[2]) // they are connected
+				waits := []func(){getAll(t, nodes[0].group, 4*time.Second, middle)}
+				time.Sleep(time.Second / 2)
+				waits = append(waits, getAll(t, nodes[1].group, 4*time.Second, outer))
+				for _, wait := range waits {
+					wait()
+				}
+			})
+		})
+	}
+}

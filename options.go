@@ -183,8 +183,9 @@ func positive(name string, d time.Duration, set func(*Group)) GroupOption {
 }
 
 // WithHotShare sets which part of the group's bytes is for copies of other peers'
-// values, 0 to 0.9. With 0 nothing is copied: every Get of another
-// peer's key asks that peer. The default is DefaultHotShare. It has no effect on
+// values, 0 to 0.9. A value is copied if its key is fetched often enough, lately, that
+// a copy pays; that is its second fetch while there is room. With 0 nothing is copied: every Get of
+// another peer's key asks that peer. The default is DefaultHotShare. It has no effect on
 // a group without peers.
 func WithHotShare(share float64) GroupOption {
 	return func(g *Group) error {

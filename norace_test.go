@@ -1,0 +1,5 @@
+//go:build !race
+
+package peercache_test
+
+const raceEnabled = false
