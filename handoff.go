@@ -80,7 +80,7 @@ func (g *Group) pullOffered(ctx context.Context, key string, from Peer, departed
 			return
 		}
 		changed := g.changedSince(key, since)
-		kept := g.addOwn(key, e, func() bool { return changed() || g.changedBefore(key, departed) })
+		_, kept := g.addOwn(key, e, taintedBy(func() bool { return changed() || g.changedBefore(key, departed) }))
 		if now, _ := g.handoffsSince(key); kept || now == since {
 			return
 		}
@@ -263,11 +263,11 @@ func (c *changedKeys) has(key string) bool {
 
 // addOwn puts an entry into the main cache. The view may have changed after the caller looked
 // at the rank. Then viewChanged may have missed this entry, and nothing would end its time. So
-// addOwn removes it again.
-func (g *Group) addOwn(key string, e Entry, tainted func() bool) bool {
-	kept := g.addMain(key, e, tainted)
+// addOwn removes it again. It returns what addMain does.
+func (g *Group) addOwn(key string, e Entry, t tainter) (own Entry, kept bool) {
+	own, kept = g.addMain(key, e, t)
 	if kept && e.Lease == 0 && g.rank(key) != asOwner {
 		g.main.Remove(key)
 	}
-	return kept
+	return own, kept
 }
