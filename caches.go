@@ -255,6 +255,7 @@ func (c *caches) addCopy(key string, e Entry, asked clock.Instant, have Entry, f
 		s.addCopy(key, e, c.taint(flight).Tainted)
 		return
 	}
+	e.View = ViewOf(e.View.bytes()) // that of a batch is part of something larger
 	c.hot.Add(strings.Clone(key), e, c.taint(flight).Tainted)
 }
 

@@ -142,3 +142,6 @@ func (g *Group) drain(ctx context.Context) error {
 	}
 	return g.loads.Drain(ctx)
 }
+
+// worthACopy reports whether a copy of what is fetched of key may be kept.
+func (g *Group) worthACopy(key string) bool { return g.hot != nil }

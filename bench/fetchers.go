@@ -130,7 +130,7 @@ func (b *peersBench) addPeercache() error {
 		nameAll: "peercache Group.GetMulti",
 		getAll: func(keys []string) error {
 			for _, r := range b.groups[batch].GetMulti(ctx, keys) {
-				if err := check(batch, r.View.Len(), r.Err); err != nil {
+				if err := check(batch, len(r.View.ByteSlice()), r.Err); err != nil {
 					return err
 				}
 			}
