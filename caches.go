@@ -189,7 +189,7 @@ func (c *caches) loaded(item Item) (Entry, error) {
 		return Entry{}, fmt.Errorf("%w: the getter returned %d bytes, want at most %d", ErrValueSize, len(item.Value), c.maxValue)
 	}
 	e := Entry{View: viewOfOwn(item.Value)}
-	c.times.expire(&e, clock.Now(), item.TTL)
+	c.times.expire(&e, item.TTL)
 	return e, nil
 }
 

@@ -153,7 +153,7 @@ func (p *placement) handoffsSince(key string) (since clock.Instant, ok bool) {
 // before does what previousOwner and handoffsSince do.
 func (p *placement) before(key string) (owner Peer, since clock.Instant, ok bool) {
 	owner, since = p.peers.Before(key)
-	if clock.Now() >= since.Plus(p.standIn) {
+	if since == 0 || clock.Now() >= since.Plus(p.standIn) { // there was no view before, or long ago
 		return owner, since, false
 	}
 	c := p.changed.Load()

@@ -198,7 +198,11 @@ func (l *loader) runGetter(ctx *inLoad, key string, c *caches) (e Entry, err err
 		return Entry{}, err
 	}
 	defer l.slots.release(acquired)
-	start, returned := clock.Now(), false
+	var start clock.Instant // for the log
+	if l.journal.logs(slog.LevelDebug) {
+		start = clock.Now()
+	}
+	returned := false
 	l.counts.loads.Add(1)
 	defer func() { l.countLoad(start, returned, key, err) }()
 	item, err := l.getter.Get(l.contexts.forGetter(ctx), key)

@@ -17,7 +17,7 @@ type run[V any] struct {
 	group   *Group[V]
 	one     [1]*Flight[V]   // flights, if it is one
 	values  context.Context // has the values of the first caller's context, and no end
-	until   time.Time       // when Timeout has passed; zero: no bound
+	began   time.Duration   // since start; only if there is a Timeout
 
 	// These are guarded by Group.mu. They are the run's place in Group.oldest.
 	older, younger *run[V]
@@ -46,7 +46,7 @@ func (g *Group[V]) begin(ctx context.Context, f *Flight[V], flights []*Flight[V]
 		r.values = context.WithoutCancel(ctx)
 	}
 	if g.Timeout > 0 {
-		r.until = time.Now().Add(g.Timeout)
+		r.began = time.Since(start)
 	}
 	g.mu.Lock()
 	if g.Timeout > 0 {
@@ -145,10 +145,10 @@ func (g *Group[V]) unlistRun(r *run[V]) {
 // timeOut ends the flights of the runs whose time is over. It does not end when the last run
 // does: there will be others, and stopping the timer would cost each of them more than it saves.
 func (g *Group[V]) timeOut() {
-	now := time.Now()
+	now := time.Since(start)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for r := g.oldest; r != nil && !r.until.After(now); r = g.oldest {
+	for r := g.oldest; r != nil && now-r.began >= g.Timeout; r = g.oldest {
 		g.unlistRun(r)
 		r.timeOut()
 		err := fmt.Errorf("singleflight: no result within %v: %w", g.Timeout, context.DeadlineExceeded)
@@ -158,7 +158,7 @@ func (g *Group[V]) timeOut() {
 		}
 	}
 	if g.timing = g.oldest != nil; g.timing {
-		g.timer.Reset(time.Until(g.oldest.until))
+		g.timer.Reset(g.Timeout - (now - g.oldest.began))
 	}
 }
 
@@ -195,10 +195,10 @@ func (r *run[V]) context() context.Context {
 		return w
 	}
 	w := new(whole)
-	if r.until.IsZero() {
+	if most := r.group.Timeout; most == 0 {
 		w.Context, w.cancel = context.WithCancel(r.values)
 	} else {
-		w.Context, w.cancel = context.WithDeadline(r.values, r.until)
+		w.Context, w.cancel = context.WithTimeout(r.values, most-(time.Since(start)-r.began))
 	}
 	if r.err == context.Canceled { // and of a DeadlineExceeded it knows
 		w.cancel()
@@ -208,7 +208,12 @@ func (r *run[V]) context() context.Context {
 }
 
 // Deadline implements context.Context.
-func (r *run[V]) Deadline() (time.Time, bool) { return r.until, !r.until.IsZero() }
+func (r *run[V]) Deadline() (time.Time, bool) {
+	if r.group.Timeout == 0 {
+		return time.Time{}, false
+	}
+	return r.context().Deadline() // which is always the same
+}
 
 // Done implements context.Context.
 func (r *run[V]) Done() <-chan struct{} { return r.context().Done() }

@@ -258,10 +258,15 @@ func (g *Group[V]) Wait(ctx context.Context, f *Flight[V]) (v V, err error) {
 	if f.ended.Load() {
 		return f.val, f.err
 	}
+	left := ctx.Done()
+	if left == nil {
+		<-g.done(f) // which takes less than a select
+		return f.val, f.err
+	}
 	select {
 	case <-g.done(f):
 		return f.val, f.err
-	case <-ctx.Done():
+	case <-left:
 		g.Leave(f)
 		return v, ctx.Err()
 	}
