@@ -12,6 +12,7 @@ import (
 
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/cluster"
+	"github.com/peercache/peercache/internal/failpoint"
 	"github.com/peercache/peercache/peer"
 	"github.com/peercache/peercache/singleflight"
 )
@@ -20,6 +21,9 @@ import (
 type fetcher struct {
 	// fetches are the questions to other peers that are in progress.
 	fetches singleflight.Group[fetched]
+	// questions has those that are in no use. They are kept by the group, because a channel that
+	// was made in a bubble of synctest must not leave it.
+	questions sync.Pool
 
 	answerTime  time.Duration // for how long callers wait for a peer that gives signs of life
 	peerTimeout time.Duration // of the pool, see WithPeerTimeout; may be zero
@@ -60,10 +64,11 @@ type unreached struct{ turn uint64 }
 
 func (unreached) Error() string { return "no peer that could have the key can be reached" }
 
-// query returns what a peer is asked. have is the copy of key that is there, if any.
-func (g *Group) query(ctx context.Context, key string, have Entry) Query {
+// query returns what a peer is asked. A zero lease means that the answer is for one caller. have
+// is the copy of key that is there, if any.
+func (g *Group) query(ctx context.Context, key string, lease time.Duration, have Entry) Query {
 	return Query{
-		Group: g.name, Key: key, Lease: g.times.lease, Digest: digestOf(have),
+		Group: g.name, Key: key, Lease: lease, Digest: digestOf(have),
 		Nested: nestingOf(ctx), Context: g.contexts.carried(ctx), MaxBytes: g.maxValue, Timeout: g.answerTime,
 	}
 }
@@ -86,15 +91,16 @@ const digestBytes = 16
 
 // askInTurn gets key from its owner or, where that cannot be reached, from the
 // next peer on the ring, which stands in for it. All processes try the same peers in
-// the same order, so that the key is still loaded by one of them. f may be nil.
-func (g *Group) askInTurn(ctx context.Context, key string, f *fetchFlight, have Entry) (fetched, error) {
+// the same order, so that the key is still loaded by one of them. A zero lease means that
+// nobody else gets the answer. If keep is not nil, a copy is kept unless keep is tainted.
+func (g *Group) askInTurn(ctx context.Context, key string, lease time.Duration, keep *fetchFlight, have Entry) (fetched, error) {
 	for n := range cluster.Candidates {
 		from := g.pick(key, n)
 		if from == nil {
 			e, err := g.load(ctx, key)
 			return fetched{Entry: e}, err
 		}
-		e, err := g.askOne(ctx, from, from.Get, key, f, have)
+		e, err := g.askOne(ctx, from, from.Get, key, lease, keep, have)
 		if !peer.Unreachable(err) {
 			return e, err
 		}
@@ -105,18 +111,18 @@ func (g *Group) askInTurn(ctx context.Context, key string, f *fetchFlight, have 
 	return fetched{}, unreached{g.past.Turn()}
 }
 
-// askOne asks one peer for key, and keeps a copy of the answer. f may be nil.
-func (g *Group) askOne(ctx context.Context, from Peer, get func(context.Context, Query) (Answer, error), key string, f *fetchFlight, have Entry) (fetched, error) {
+// askOne asks one peer for key, as askInTurn does.
+func (g *Group) askOne(ctx context.Context, from Peer, get func(context.Context, Query) (Answer, error), key string, lease time.Duration, keep *fetchFlight, have Entry) (fetched, error) {
 	asked := clock.Now()
 	limited, cancel := context.WithTimeout(ctx, g.answerTime)
 	defer cancel()
-	ans, err := get(limited, g.query(ctx, key, have))
+	ans, err := get(limited, g.query(ctx, key, lease, have))
 	if err != nil && limited.Err() != nil && ctx.Err() == nil && !peer.Unreachable(err) {
 		err = &peer.UnansweredError{Peer: from.Name(), Within: g.answerTime}
 	}
 	e, err := g.answered(from, key, have, asked, ans, err)
-	if f != nil && (err == nil || e.Missing) {
-		g.keepCopy(key, e, asked, have, f)
+	if keep != nil && (err == nil || e.Missing) {
+		g.keepCopy(key, e, asked, have, keep)
 	}
 	return e, err
 }
@@ -126,7 +132,7 @@ func (g *Group) askOne(ctx context.Context, from Peer, get func(context.Context,
 // counted from before it was asked for (P7).
 func (g *Group) answered(from Peer, key string, have Entry, asked clock.Instant, ans Answer, err error) (fetched, error) {
 	g.countAnswer(from, key, asked, err)
-	e := fetched{unshared: !ans.Noted}
+	e := fetched{unshared: !ans.Noted && g.planted != failpoint.UnleasedJoined}
 	switch {
 	case err != nil && ans.TTL > 0 && errors.Is(err, ErrNotFound):
 		e.Entry = g.missing(err)
@@ -191,8 +197,10 @@ type fetchRequest struct {
 	owner   Peer
 	asked   clock.Instant
 	have    Entry // if there is one key: the copy that is there
+	worth   bool  // the keys are worth copies
 	flights []*fetchFlight
-	many    *many // nil if there is one key
+	lease   time.Duration // that is asked for
+	many    *many         // nil if there is one key
 }
 
 // many is the part of a request for many keys. The owner must be asked for the keys of rest
@@ -220,7 +228,7 @@ type single struct {
 func (r *fetchRequest) start() {
 	n, crowded := 0, false
 	if p := starterOf(r.owner); p != nil && len(r.Keys) > 0 {
-		r.Query, r.Waiter, r.asked = r.of.query(r.ctx, "", r.have), r, clock.Now()
+		r.Query, r.Waiter, r.asked = r.of.query(r.ctx, "", r.lease, r.have), r, clock.Now()
 		if r.many != nil {
 			for _, have := range r.many.haves {
 				r.Digests = append(r.Digests, digestOf(have))
@@ -277,7 +285,7 @@ func (r *fetchRequest) end(i int, e fetched, err error) {
 		}
 		r.of.fetches.End(r.flights[i], e, err)
 	}()
-	if err == nil || e.Missing {
+	if (err == nil || e.Missing) && r.worth {
 		r.of.keepCopy(r.Keys[i], e, r.asked, r.haveOf(i), r.flights[i])
 	}
 }
@@ -322,16 +330,19 @@ func (r *fetchRequest) work() {
 // one asks for a key alone, and ends its flight with the result.
 func (r *fetchRequest) one(s single) {
 	g, key := r.of, r.Keys[s.i]
-	g.fetches.Run(r.ctx, r.flights[s.i], s.crowded || g.fetches.CancelAbandoned, func(ctx context.Context, f *fetchFlight) (fetched, error) {
+	g.fetches.Run(r.ctx, r.flights[s.i], s.crowded || g.fetches.CancelAbandoned, func(ctx context.Context, keep *fetchFlight) (fetched, error) {
+		if !r.worth {
+			keep = nil
+		}
 		if p := starterOf(r.owner); p != nil && s.plain {
 			get := func(ctx context.Context, q Query) (Answer, error) { return p.GetLarge(ctx, &q) }
-			if e, err := g.askOne(ctx, r.owner, get, key, f, r.haveOf(s.i)); !peer.Unreachable(err) {
+			if e, err := g.askOne(ctx, r.owner, get, key, r.lease, keep, r.haveOf(s.i)); !peer.Unreachable(err) {
 				return e, err
 			}
 			if ctx.Err() != nil {
 				return fetched{}, ctx.Err()
 			}
 		}
-		return g.askInTurn(ctx, key, f, r.haveOf(s.i))
+		return g.askInTurn(ctx, key, r.lease, keep, r.haveOf(s.i))
 	})
 }

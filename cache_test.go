@@ -145,6 +145,7 @@ func TestP5CopiesStayWithinTheirShare(t *testing.T) {
 	for i := range 1500 { // far more copies than there is room for
 		if key := fmt.Sprint("key", i); nodes[0].pool.Pick(key, 0) != nil {
 			nodes[0].get(t, key)
+			nodes[0].get(t, key)
 		}
 	}
 	s := nodes[0].group.Stats()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/doorkeeper"
 	"github.com/peercache/peercache/internal/failpoint"
 	"github.com/peercache/peercache/internal/lease"
 	"github.com/peercache/peercache/internal/quote"
@@ -26,6 +27,8 @@ type caches struct {
 	// does not make its owner a bottleneck. It is nil where there are no peers
 	// or copies are not wanted.
 	hot Cache
+	// door decides which values are worth a copy. It is nil where there are no peers.
+	door *doorkeeper.Door
 	// holders are the peers that may have copies of what is in main. It is nil
 	// where there are no peers.
 	holders *lease.Table
@@ -60,16 +63,26 @@ func (c *caches) makeCaches(bytes int64, peers bool, evicted func(key string, e 
 	mainBytes := bytes
 	if peers {
 		forHolders, forHot := int64(float64(bytes)*lease.Share), int64(float64(bytes)*c.hotShare)
+		forDoor := int64(float64(max(forHot, bytes/8)) * doorkeeper.Share) // without copies, it still says what callers share
 		c.holders = lease.New(forHolders, c.times.lease)
+		var look func() doorkeeper.Figures
 		if forHot > 0 {
 			if c.hot, err = c.newCache(forHot, evicted); err != nil {
 				return err
 			}
+			look = func() doorkeeper.Figures { return c.hotFigures(forHot) }
 		}
-		mainBytes -= forHolders + forHot
+		c.door = doorkeeper.New(forDoor, look)
+		mainBytes -= forHolders + forHot + forDoor
 	}
 	c.main, err = c.newCache(mainBytes, evicted)
 	return err
+}
+
+// hotFigures returns what the door wants to know of the hot cache, which may take so many bytes.
+func (c *caches) hotFigures(most int64) doorkeeper.Figures {
+	s := c.hot.Stats()
+	return doorkeeper.Figures{Room: s.Bytes < most-most/8, Items: s.Items, Evictions: s.Evictions}
 }
 
 // verdict says what a look into a cache has found.
@@ -242,13 +255,18 @@ func (c *caches) addCopy(key string, e Entry, asked clock.Instant, have Entry, f
 	if c.planted == failpoint.LeaseFromAnswer {
 		asked = now
 	}
-	e.Lease = c.leaseOf(e, asked)
+	e.Lease = c.leaseOf(e, asked) &^ onTrial
 	if e.Lease <= now || e.Expires != 0 && e.Expires <= now {
 		return
 	}
 	if have.Lease != 0 && e.View.Same(have.View) {
-		c.hot.Renew(key, e)
+		if c.hot.Renew(key, e) && have.Lease&onTrial != 0 {
+			c.door.Pass()
+		}
 		return
+	}
+	if c.door.Trial() {
+		e.Lease-- // which is onTrial
 	}
 	c.hits.Grow()
 	if s, ok := c.hot.(storeCache); ok {
@@ -257,6 +275,18 @@ func (c *caches) addCopy(key string, e Entry, asked clock.Instant, have Entry, f
 	}
 	e.View = ViewOf(e.View.bytes()) // that of a batch is part of something larger
 	c.hot.Add(strings.Clone(key), e, c.taint(flight).Tainted)
+}
+
+// onTrial is set in the Lease of a copy on trial: the door is told when it is hit for the first
+// time. A nanosecond of a lease does not matter.
+const onTrial clock.Instant = 1
+
+// passTrial ends the trial of a copy that was hit.
+func (c *caches) passTrial(key string, e Entry) {
+	e.Lease-- // never up: the owner has not said so
+	if c.hot.Renew(key, e) {
+		c.door.Pass()
+	}
 }
 
 // dropHot drops the copies of other peers' values that a change ends.

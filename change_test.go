@@ -158,8 +158,7 @@ func cutOff(t *testing.T, net *simnet.Network, opts ...peercache.GroupOption) (n
 	key = keyOwnedBy(t, nodes, 0, 1)
 	candidates, others := roles(t, nodes, key)
 	holder = others[0]
-	nodes[holder].brings(t, key, "1")
-	nodes[holder].wants(t, key, "1")
+	nodes[holder].copies(t, key, "1")
 	net.Isolate(host(holder))
 	t.Cleanup(net.HealAll)
 	return nodes, key, candidates, holder

@@ -154,8 +154,10 @@ func TestContextTravelsWithRenewals(t *testing.T) {
 	simulate(t, func(t *testing.T, net *simnet.Network) {
 		nodes := newSimCluster(t, net, 2, simConfig{getter: &seen{}, group: []peercache.GroupOption{peercache.WithContextCodec(tenants())}})
 		key := keysOwnedBy(t, nodes, 0, 1, 1)[0]
-		if _, err := nodes[0].group.Get(of("Ann"), key); err != nil {
-			t.Fatal(err)
+		for range 2 { // or it is not worth a copy
+			if _, err := nodes[0].group.Get(of("Ann"), key); err != nil {
+				t.Fatal(err)
+			}
 		}
 		time.Sleep(peercache.DefaultLease - time.Second)
 		nodes[1].group.Forget(key) // so that the renewal has it loaded
@@ -208,6 +210,7 @@ func TestContextTravelsInTheBackgroundOfManyKeys(t *testing.T) {
 			}
 		}
 		get("Ann", "Ann")
+		get("Ann", "Ann") // or they are not worth copies
 		time.Sleep(peercache.DefaultLease - time.Second)
 		for _, key := range keys {
 			nodes[1].group.Forget(key) // so that the renewal has it loaded

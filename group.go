@@ -154,8 +154,11 @@ func (g *Group) hit(ctx context.Context, key string, later *due) (view ByteView,
 		}
 	} else if e, v = g.copied(key); v != miss {
 		g.hits.Mine().Hot.Add(1)
-		if v != fresh {
+		switch {
+		case v != fresh:
 			g.startRenewal(ctx, key, e, later)
+		case e.Lease&onTrial != 0:
+			g.passTrial(key, e)
 		}
 	}
 	ok = v != miss

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/failpoint"
 	"github.com/peercache/peercache/peer"
 	"github.com/peercache/peercache/singleflight"
 )
@@ -29,7 +30,6 @@ type Result struct {
 // (ByteView.ByteSlice).
 func (g *Group) GetMulti(ctx context.Context, keys []string) []Result {
 	m := multi{g: g, ctx: ctx, keys: keys, results: make([]Result, len(keys))}
-	alone := within(ctx) == nil
 	var twins twins
 	twins.init(keys)
 	misses := int64(0)
@@ -52,7 +52,7 @@ func (g *Group) GetMulti(ctx context.Context, keys []string) []Result {
 		if g.lapsed() {
 			owner = nil
 		}
-		m.add(i, owner, alone && owner != nil && !g.worthACopy(key))
+		m.add(i, partID{owner, owner != nil && g.worthACopy(key)})
 	}
 	g.caches.counts.misses.Add(misses)
 	g.startDue(ctx, &later)
@@ -79,10 +79,11 @@ type part struct {
 	partID
 	peer.Request // Keys, and what else the owner is asked
 	of           *multi
-	places       []int32 // of Keys, among all keys; inverted (^) once a key that was asked alone is answered
+	places       []int32 // of Keys, among all keys; inverted (^) once a key of a part that is alone is answered
 	asked        clock.Instant
+	alone        bool // it is asked without flights; written before there are answers
 
-	// These are of a part that is asked alone, and guarded by mu.
+	// These are of a part that is alone, and guarded by mu.
 	mu     sync.Mutex
 	open   int     // keys that are not answered
 	left   bool    // the caller waits no more: the results are its own
@@ -90,16 +91,15 @@ type part struct {
 	worker bool    // a goroutine asks for them
 }
 
-// partID says which way a part goes: to a peer, or to the loader if that is nil. A part of a peer
-// that is alone is of keys that are not worth a copy.
+// partID says which way a part goes: to a peer, or to the loader if that is nil.
 type partID struct {
 	owner Peer
-	alone bool
+	worth bool // the keys are worth copies
 }
 
 // add adds the i-th key to a part.
-func (m *multi) add(i int, owner Peer, alone bool) {
-	p := m.part(partID{owner, alone})
+func (m *multi) add(i int, id partID) {
+	p := m.part(id)
 	p.Keys, p.places = append(p.Keys, m.keys[i]), append(p.places, int32(i))
 }
 
@@ -138,7 +138,7 @@ func (m *multi) run() {
 	m.open.Store(1) // for run itself, until all parts are asked
 	var slow []*part
 	for _, p := range m.parts {
-		if !p.alone || !p.ask() {
+		if !p.ask() {
 			slow = append(slow, p)
 		}
 	}
@@ -172,7 +172,7 @@ func (p *part) fill() {
 	if p.owner == nil {
 		g.loadAll(ctx, p.Keys, got)
 	} else {
-		g.fetchAll(ctx, p.owner, p.Keys, got)
+		g.fetchAll(ctx, p.owner, p.Keys, p.worth, got)
 	}
 }
 
@@ -184,22 +184,22 @@ func (g *Group) result(key string, e Entry, err error) Result {
 	return Result{View: e.View}
 }
 
-// ask asks the owner for the keys on its link, for no lease, and reports whether it could. It does
-// not wait.
+// ask asks the owner for keys that are not worth copies, on its link and for no lease, and reports
+// whether it did. It does not wait.
 //
-// The owner tells nobody of changes who has no lease. So what it answers is for this caller alone
-// (P8): there are no flights that a later one could join, and nothing is kept. At their owner callers
-// share loads (P1).
+// What the owner answers is for this caller alone: see askAlone. A load may have to be told that
+// somebody waits for it who must not (see within): it asks with flights.
 func (p *part) ask() bool {
 	m := p.of
-	starter := starterOf(p.owner)
-	if starter == nil || m.ctx.Err() != nil {
-		p.alone = false
+	if p.owner == nil || p.worth || within(m.ctx) != nil || m.g.planted == failpoint.UnleasedJoined {
 		return false
 	}
-	p.Query, p.Waiter, p.asked = m.g.query(m.ctx, "", Entry{}), p, clock.Now()
-	p.Lease = 0
-	p.open = len(p.Keys)
+	starter := starterOf(p.owner)
+	if starter == nil || m.ctx.Err() != nil {
+		return false
+	}
+	p.Query, p.Waiter, p.asked = m.g.query(m.ctx, "", 0, Entry{}), p, clock.Now()
+	p.alone, p.open = true, len(p.Keys)
 	m.open.Add(1)
 	n, _, _ := starter.Start(&p.Request)
 	if n == 0 {
@@ -272,7 +272,7 @@ func (p *part) work() {
 		for i, place := range places {
 			keys[i] = p.Keys[place]
 		}
-		p.of.g.fetchAll(p.of.ctx, p.owner, keys, func(i int, e Entry, err error) {
+		p.of.g.fetchAll(p.of.ctx, p.owner, keys, false, func(i int, e Entry, err error) {
 			p.mu.Lock()
 			p.set(int(places[i]), e, err)
 		})

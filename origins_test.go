@@ -69,6 +69,14 @@ func local(t testing.TB, getter peercache.Getter, opts ...peercache.GroupOption)
 	return &node{group: group}
 }
 
+// copies has a node fetch a key until it has a copy of the value, which is want.
+func (n *node) copies(t testing.TB, key, want string) {
+	t.Helper()
+	n.brings(t, key, want) // once is not worth a copy
+	n.brings(t, key, want)
+	n.wants(t, key, want)
+}
+
 // wants checks what a node answers for key now, without the passing of time.
 func (n *node) wants(t testing.TB, key, want string) {
 	t.Helper()

@@ -72,8 +72,7 @@ func TestLoggerPanicHarmsNothing(t *testing.T) {
 		nodes := newSimCluster(t, net, 2, simConfig{getter: &editions{}, group: []peercache.GroupOption{peercache.WithLogger(logger)},
 			pool: func(int) []peercache.PoolOption { return []peercache.PoolOption{peercache.WithPoolLogger(logger)} }})
 		key := keyOwnedBy(t, nodes, 0, 1)
-		nodes[0].brings(t, key, "1")
-		nodes[0].wants(t, key, "1")
+		nodes[0].copies(t, key, "1")
 		nodes[1].wants(t, key, "1")
 		net.Isolate(host(1)) // the breaker logs
 		time.Sleep(10 * time.Second)

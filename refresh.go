@@ -170,7 +170,7 @@ func (g *Group) startRenewal(ctx context.Context, key string, have Entry, later 
 		if have.Missing {
 			have = Entry{}
 		}
-		g.startFetch(outside(ctx), key, owner, f, have)
+		g.startFetch(outside(ctx), key, owner, f, have, true)
 	}
 }
 
@@ -195,7 +195,7 @@ func (g *Group) renewCopies(ctx context.Context, keys []string, haves []Entry) {
 			if isCrowded(owner) {
 				continue
 			}
-			r = &fetchRequest{of: g, ctx: ctx, owner: owner, many: new(many)}
+			r = &fetchRequest{of: g, ctx: ctx, owner: owner, lease: g.times.lease, worth: true, many: new(many)}
 			requests[owner] = r
 		}
 		f := g.fetches.Start(key)

@@ -38,10 +38,10 @@ var valueKinds = []struct {
 	bytes int
 	keys  int
 }{
-	small:  {"small", 1 << 10, 8192},
+	small:  {"small", 1 << 10, 20_000},
 	medium: {"medium", 16 << 10, 1024},
 	tiny:   {"tiny", 100, 512},
-	batch:  {"batch", 1 << 10, 8 * batchKeys},
+	batch:  {"batch", 1 << 10, batchCallers * batchesEach * batchKeys},
 	large:  {"large", 4 << 20, 1},
 	huge:   {"huge", 64 << 20, 1},
 }
@@ -112,25 +112,54 @@ func (b *peersBench) addPeercache() error {
 		b.pool.Shutdown(context.Background())
 		server.Close()
 	})
-	ctx := context.Background()
+	groups, err := b.askersGroups("")
+	if err != nil {
+		return err
+	}
+	withoutCopies, err := b.askersGroups(withoutCopiesName, peercache.WithHotShare(0))
+	if err != nil {
+		return err
+	}
+	view := func(v peercache.ByteView) int { return v.Len() }
+	copied := func(v peercache.ByteView) int { return len(v.ByteSlice()) }
+	b.addAsker("peercache", groups, view, t, d)
+	b.addAsker("peercache, copied out", groups, copied, t, d)
+	b.addAsker("peercache, WithHotShare(0)", withoutCopies, view, t, d)
+	return nil
+}
+
+// askerBytes is what each group of the asker may take.
+const askerBytes = 8 << 20
+
+// withoutCopiesName ends the names of the groups whose asker makes no copies.
+const withoutCopiesName = ", without copies"
+
+// askersGroups makes a group for each kind of values, whose names end as given.
+func (b *peersBench) askersGroups(suffix string, opts ...peercache.GroupOption) (groups []*peercache.Group, err error) {
 	fail := func(context.Context, string) ([]byte, error) { return nil, errAsked }
 	for _, k := range valueKinds {
-		g, err := peercache.NewGroup(k.name, 1<<20, peercache.GetterFunc(fail), peercache.WithPeers(b.pool), peercache.WithHotShare(0))
+		g, err := peercache.NewGroup(k.name+suffix, askerBytes, peercache.GetterFunc(fail), append(opts, peercache.WithPeers(b.pool))...)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		b.groups = append(b.groups, g)
+		groups = append(groups, g)
 	}
+	return groups, nil
+}
+
+// addAsker adds a way to use groups of peercache. use looks at a value, and returns its length.
+func (b *peersBench) addAsker(name string, groups []*peercache.Group, use func(peercache.ByteView) int, t *http.Transport, d *dials) {
+	ctx := context.Background()
 	b.fetchers = append(b.fetchers, &fetcher{
-		name: "peercache Group.Get",
+		name: name,
 		get: func(of valueKind, key string) error {
-			view, err := b.groups[of].Get(ctx, key)
-			return check(of, view.Len(), err)
+			view, err := groups[of].Get(ctx, key)
+			return check(of, use(view), err)
 		},
-		nameAll: "peercache Group.GetMulti",
+		nameAll: name + ", GetMulti",
 		getAll: func(keys []string) error {
-			for _, r := range b.groups[batch].GetMulti(ctx, keys) {
-				if err := check(batch, len(r.View.ByteSlice()), r.Err); err != nil {
+			for _, r := range groups[batch].GetMulti(ctx, keys) {
+				if err := check(batch, use(r.View), r.Err); err != nil {
 					return err
 				}
 			}
@@ -139,7 +168,6 @@ func (b *peersBench) addPeercache() error {
 		closeIdle: t.CloseIdleConnections, // of large values
 		dials:     d,
 	})
-	return nil
 }
 
 // nobody is the URL that stands for this process with groupcache, which is not asked.

@@ -19,8 +19,10 @@ var peers = command{
 }
 
 const (
-	batchKeys = 1000 // of one GetMulti
-	owners    = 3    // that those keys are of
+	batchKeys    = 1000 // of one GetMulti
+	batchCallers = 8
+	batchesEach  = 3 // of different keys
+	owners       = 3 // that those keys are of
 )
 
 func runPeers(w io.Writer, m measuring) error {
@@ -30,13 +32,15 @@ func runPeers(w io.Writer, m measuring) error {
 	}
 	defer b.close()
 	fmt.Fprintf(w, `
-Processes on one machine, over loopback. The owner has all keys cached, the asker caches nothing: peercache
-by WithHotShare(0), groupcache by a group of 0 bytes. c goroutines ask, each for one key at a time; median of
-%d turns of %v each, in turns. groupcache, as it comes, keeps 2 idle connections; tuned, as many as it uses,
-like net/http, which gets bare values.
-`, m.repeats, m.turn)
+Processes on one machine, over loopback. The owner has all keys cached. peercache is as it comes, in groups of
+%d MiB: it keeps copies where they pay. What is copied out is a slice of the caller's own (ByteSlice), as what
+Redis' client returns; otherwise a view of the value that came. WithHotShare(0) is peercache without copies, and
+golang/groupcache has groups of 0 bytes: it keeps none. c goroutines ask, each for one key at a time, all of
+them equally often unless it says otherwise; median of %d turns of %v each, in turns. groupcache, as it comes,
+keeps 2 idle connections; tuned, as many as it uses, like net/http, which gets bare values.
+`, askerBytes>>20, m.repeats, m.turn)
 	for _, run := range []func(*peersBench) error{
-		(*peersBench).small, (*peersBench).medium, (*peersBench).beside, (*peersBench).batches,
+		(*peersBench).copies, (*peersBench).small, (*peersBench).medium, (*peersBench).beside, (*peersBench).batches,
 	} {
 		if err := run(b); err != nil {
 			return err
@@ -51,13 +55,12 @@ type peersBench struct {
 	w        io.Writer
 	m        measuring
 	nodes    []*node    // the owners
-	fetchers []*fetcher // peercache first, and golang/groupcache second
+	fetchers []*fetcher // first those that have places: see byDefault
 	keys     [][]string // by kind: those that the owners own, whatever way they are fetched
 	targets  targets
 	closers  []func()
 
 	pool       *peercache.HTTPPool
-	groups     []*peercache.Group // by kind
 	groupcache *groupcache.HTTPPool
 	asker      string // URL of this process
 }
@@ -116,7 +119,7 @@ func (b *peersBench) foreignKeys(of valueKind) (keys []string) {
 	n := valueKinds[of].keys
 	switch {
 	case b.m.quick && of == batch:
-		n = batchKeys
+		n = batchesEach * batchKeys
 	case b.m.quick:
 		n = max(1, n/32)
 	}
@@ -160,18 +163,41 @@ func (b *peersBench) close() {
 	}
 }
 
-// first and second are the places of those in fetchers that targets name.
+// The places in fetchers of those that targets name.
 const (
-	first = iota
-	second
+	byDefault = iota
+	copiedOut
+	withoutCopies
+	byGroupcache
 )
 
 // callers is how many there are of GetMulti at one time.
-func (b *peersBench) callers() int { return len(b.keys[batch]) / batchKeys }
+func (b *peersBench) callers() int { return len(b.keys[batch]) / batchKeys / batchesEach }
 
 // redis returns Redis's place in fetchers, or -1.
 func (b *peersBench) redis() int {
 	return slices.IndexFunc(b.fetchers, func(f *fetcher) bool { return f.name == redisName })
+}
+
+// copies compares fetches with copies and without them.
+func (b *peersBench) copies() error {
+	both := []*fetcher{b.fetchers[byDefault], b.fetchers[withoutCopies]}
+	uniform, err := b.inTurns(both, small, load{workers: 64})
+	if err != nil {
+		return err
+	}
+	skewed, err := b.inTurns(both, small, load{workers: 64, skewed: true})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(b.w, "\n%d keys of 1 KiB, c=64, equally often and skewed (Zipf %v); Gets in a second:\n", len(b.keys[small]), skew)
+	t := newTable("", "uniform", "× ours", "skewed", "× ours")
+	for i, f := range both {
+		t.add(f.name, uniform[i].rate, uniform[i].rate/uniform[0].rate, skewed[i].rate, skewed[i].rate/skewed[0].rate)
+	}
+	b.targets.add("1 KiB, uniform, c=64, Gets/s, to WithHotShare(0)", uniform[0].rate/uniform[1].rate, false, 0.95)
+	b.targets.add(fmt.Sprintf("1 KiB, Zipf %v, c=64, Gets/s, to WithHotShare(0)", skew), skewed[0].rate/skewed[1].rate, false, 3)
+	return t.print(b.w)
 }
 
 // small compares the fetches of single keys, and what they cost.
@@ -194,18 +220,18 @@ func (b *peersBench) small() error {
 	fmt.Fprintf(b.w, "\n1 KiB values, keys fetched in a second:\n")
 	t := newTable("", "c=1 p50 µs", "× ours", "c=64", "× ours", "c=512", "× ours")
 	for i, f := range b.fetchers {
-		t.add(f.name, us(alone[i].p50), alone[i].p50/alone[first].p50,
-			some[i].rate, some[i].rate/some[first].rate, many[i].rate, many[i].rate/many[first].rate)
+		t.add(f.name, us(alone[i].p50), alone[i].p50/alone[byDefault].p50,
+			some[i].rate, some[i].rate/some[byDefault].rate, many[i].rate, many[i].rate/many[byDefault].rate)
 	}
 	if err := t.print(b.w); err != nil {
 		return err
 	}
-	b.targets.add("1 KiB, c=1, p50, to groupcache", alone[first].p50/alone[second].p50, true, 0.6)
-	b.targets.add("1 KiB, c=64, keys/s, to groupcache", some[first].rate/some[second].rate, false, 12)
-	b.targets.add("1 KiB, c=512, keys/s, to groupcache", many[first].rate/many[second].rate, false, 25)
+	b.targets.add("1 KiB, c=1, p50, to groupcache", alone[byDefault].p50/alone[byGroupcache].p50, true, 0.6)
+	b.targets.add("1 KiB, c=64, keys/s, to groupcache", some[byDefault].rate/some[byGroupcache].rate, false, 12)
+	b.targets.add("1 KiB, c=512, keys/s, to groupcache", many[byDefault].rate/many[byGroupcache].rate, false, 25)
 	if r := b.redis(); r >= 0 {
-		b.targets.add("1 KiB, c=64, keys/s, to Redis", some[first].rate/some[r].rate, false, 1.3)
-		b.targets.add("1 KiB, c=512, keys/s, to Redis", many[first].rate/many[r].rate, false, 1.3)
+		b.targets.add("1 KiB, copied out, c=64, keys/s, to Redis", some[copiedOut].rate/some[r].rate, false, 1.3)
+		b.targets.add("1 KiB, copied out, c=512, keys/s, to Redis", many[copiedOut].rate/many[r].rate, false, 1.3)
 	}
 
 	fmt.Fprintf(b.w, "\nWhat that costs: processor time a key, of asker and owner together, and connections of the asker at once:\n")
@@ -214,11 +240,11 @@ func (b *peersBench) small() error {
 		if f.foreign {
 			continue
 		}
-		t.add(f.name, us(some[i].cpu), some[i].cpu/some[first].cpu, us(many[i].cpu), many[i].cpu/many[first].cpu, many[i].conns)
+		t.add(f.name, us(some[i].cpu), some[i].cpu/some[byDefault].cpu, us(many[i].cpu), many[i].cpu/many[byDefault].cpu, many[i].conns)
 	}
-	b.targets.add("1 KiB, c=64, processor time, to groupcache", some[first].cpu/some[second].cpu, true, 0.1)
-	b.targets.add("1 KiB, c=512, processor time, to groupcache", many[first].cpu/many[second].cpu, true, 0.1)
-	b.targets.add("1 KiB, c=512, connections", many[first].conns, true, 2)
+	b.targets.add("1 KiB, c=64, processor time, to groupcache", some[byDefault].cpu/some[byGroupcache].cpu, true, 0.1)
+	b.targets.add("1 KiB, c=512, processor time, to groupcache", many[byDefault].cpu/many[byGroupcache].cpu, true, 0.1)
+	b.targets.add("1 KiB, c=512, connections", many[byDefault].conns, true, 2)
 	return t.print(b.w)
 }
 
@@ -234,10 +260,10 @@ func (b *peersBench) medium() error {
 	fmt.Fprintf(b.w, "\n16 KiB values, keys fetched in a second:\n")
 	t := newTable("", "c=64", "× ours")
 	for i, f := range b.fetchers {
-		t.add(f.name, some[i].rate, some[i].rate/some[first].rate)
+		t.add(f.name, some[i].rate, some[i].rate/some[byDefault].rate)
 	}
 	if r := b.redis(); r >= 0 {
-		b.targets.add("16 KiB, c=64, keys/s, to Redis", some[first].rate/some[r].rate, false, 1)
+		b.targets.add("16 KiB, copied out, c=64, keys/s, to Redis", some[copiedOut].rate/some[r].rate, false, 1)
 	}
 	return t.print(b.w)
 }
@@ -267,10 +293,10 @@ func (b *peersBench) batches() error {
 	fmt.Fprintf(b.w, "\nCalls for %d keys of 1 KiB, which %d other processes own (Redis: one has them); keys fetched in a second:\n", batchKeys, owners)
 	t := newTable("", "1 caller", "× ours", fmt.Sprintf("%d callers", b.callers()), "× ours")
 	for i, f := range able {
-		t.add(f.nameAll, one[i].rate, one[i].rate/one[first].rate, eight[i].rate, eight[i].rate/eight[first].rate)
+		t.add(f.nameAll, one[i].rate, one[i].rate/one[byDefault].rate, eight[i].rate, eight[i].rate/eight[byDefault].rate)
 		if f.name == redisName {
-			b.targets.add("GetMulti of 1,000, 1 caller, keys/s, to Redis", one[first].rate/one[i].rate, false, 1)
-			b.targets.add("GetMulti of 1,000, 8 callers, keys/s, to Redis", eight[first].rate/eight[i].rate, false, 1)
+			b.targets.add("GetMulti of 1,000, copied out, 1 caller, keys/s, to Redis", one[copiedOut].rate/one[i].rate, false, 1)
+			b.targets.add("GetMulti of 1,000, copied out, 8 callers, keys/s, to Redis", eight[copiedOut].rate/eight[i].rate, false, 1)
 		}
 	}
 	return t.print(b.w)
@@ -279,7 +305,7 @@ func (b *peersBench) batches() error {
 // beside compares how long small values take while large ones are fetched.
 func (b *peersBench) beside() error {
 	var able []*fetcher
-	for _, f := range b.fetchers {
+	for _, f := range b.fetchers[withoutCopies:] { // copies of so few values would answer all
 		if f.takes(b.huge()) {
 			able = append(able, f)
 		}
@@ -295,7 +321,7 @@ func (b *peersBench) beside() error {
 	fmt.Fprintf(b.w, "\n100-byte values, c=1, alone and beside another goroutine that gets values of %d MiB, one after the other; p99:\n", valueKinds[b.huge()].bytes>>20)
 	t := newTable("", "alone µs", "× ours", "beside µs", "× ours")
 	for i, f := range able {
-		t.add(f.name, us(alone[i].p99), alone[i].p99/alone[first].p99, us(beside[i].p99), beside[i].p99/beside[first].p99)
+		t.add(f.name, us(alone[i].p99), alone[i].p99/alone[byDefault].p99, us(beside[i].p99), beside[i].p99/beside[byDefault].p99)
 	}
 	return t.print(b.w)
 }
@@ -305,7 +331,7 @@ func us(ns float64) float64 { return ns / float64(time.Microsecond) }
 
 // inTurns measures the fetchers with one load, as sideBySide does.
 func (b *peersBench) inTurns(fetchers []*fetcher, of valueKind, l load) ([]cost, error) {
-	costs := make([][]cost, len(fetchers))
+	costs, l := make([][]cost, len(fetchers)), l.ordered(len(b.keys[of]))
 	for turn := range b.m.repeats + 1 {
 		for i := range fetchers {
 			i := (i + turn) % len(fetchers) // nobody always follows the same one

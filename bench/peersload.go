@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"math/rand/v2"
 	"net"
 	"runtime"
 	"slices"
@@ -17,6 +18,27 @@ type load struct {
 	workers int
 	timed   bool // take the time of each fetch: p50 and p99
 	beside  bool // while one more worker gets huge values
+	skewed  bool // some keys are asked for much more often than others: Zipf with skew
+
+	order []uint32 // places of keys: each worker goes through all of it, from a place of its own
+}
+
+// skew is how skewed a load is: the n-th key is asked for 1/n^skew as often as the first.
+const skew = 1.1
+
+// ordered returns l with an order of so many keys.
+func (l load) ordered(keys int) load {
+	r := rand.New(rand.NewPCG(1, 1))
+	zipf := rand.NewZipf(r, skew, 1, uint64(keys-1))
+	l.order = make([]uint32, 1<<18)
+	for i := range l.order {
+		if l.skewed {
+			l.order[i] = uint32(zipf.Uint64())
+		} else {
+			l.order[i] = r.Uint32N(uint32(keys))
+		}
+	}
+	return l
 }
 
 // cost is what fetching keys takes.
@@ -119,23 +141,23 @@ func (b *peersBench) fetch(f *fetcher, of valueKind, l load, during time.Duratio
 // how many keys it got.
 func (b *peersBench) work(f *fetcher, of valueKind, worker int, l load, stop *atomic.Bool) (n int, times []time.Duration, err error) {
 	keys := b.keys[of]
-	if of == batch { // each caller has keys of its own, so that none shares an answer
-		keys = keys[worker*batchKeys:][:batchKeys]
+	at := worker * len(l.order) / l.workers
+	if of == batch {
+		at = worker * batchKeys
 	}
-	// Of single keys, workers seldom ask for the same at one time: each has a step
-	// of its own, which is odd and so leads to all of them.
-	at, step := worker*len(keys)/l.workers, 2*worker+1
 	for n == 0 || !stop.Load() {
 		var start time.Time
 		if l.timed {
 			start = time.Now()
 		}
 		if of == batch {
-			err = f.getAll(keys)
-			n += len(keys)
+			// Each caller has keys of its own, so that none shares an answer.
+			err = f.getAll(keys[at:][:batchKeys])
+			at = (at + l.workers*batchKeys) % len(keys)
+			n += batchKeys
 		} else {
-			err = f.get(of, keys[at%len(keys)])
-			at += step
+			err = f.get(of, keys[l.order[at%len(l.order)]])
+			at++
 			n++
 		}
 		if err != nil {

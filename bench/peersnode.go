@@ -134,8 +134,10 @@ func ownPeercache(mux *http.ServeMux, url string) (*peercache.HTTPPool, error) {
 	mux.Handle(pool.BasePath(), pool)
 	for of, k := range valueKinds {
 		load := func(context.Context, string) ([]byte, error) { return valueKind(of).value(), nil }
-		if _, err := peercache.NewGroup(k.name, ownerBytes, peercache.GetterFunc(load), peercache.WithPeers(pool)); err != nil {
-			return nil, err
+		for _, suffix := range []string{"", withoutCopiesName} {
+			if _, err := peercache.NewGroup(k.name+suffix, ownerBytes, peercache.GetterFunc(load), peercache.WithPeers(pool)); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return pool, nil

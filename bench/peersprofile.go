@@ -55,7 +55,7 @@ func (b *peersBench) profile(name string, of valueKind, l load) error {
 	if err := pprof.StartCPUProfile(ours); err != nil {
 		return err
 	}
-	_, err = m.measure(b.fetchers[first], of, l)
+	_, err = m.measure(b.fetchers[byDefault], of, l.ordered(len(b.keys[of])))
 	pprof.StopCPUProfile()
 	if err == nil {
 		err = both.Wait()

@@ -15,6 +15,7 @@ const (
 	OfferWins           // an offered value is cached although its key was removed meanwhile
 	LogsIgnored         // a value is restored although it was changed while the process was down
 	AbsentForgotten     // a peer that has left is not told of changes, although it may be back
+	UnleasedJoined      // a caller gets the answer to an earlier question that asked for no lease
 )
 
 var planted atomic.Int32

@@ -21,6 +21,7 @@ var packages = []string{
 	"discovery",
 	"peer",
 	"internal/lease",
+	"internal/doorkeeper",
 	"internal/breaker",
 	"internal/stream",
 	"internal/httppeer",

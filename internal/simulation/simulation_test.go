@@ -145,6 +145,7 @@ var plantedBugs = map[string]failpoint.Bug{
 	"copies first":           failpoint.CopiesFirst,
 	"change logs ignored":    failpoint.LogsIgnored,
 	"absentees forgotten":    failpoint.AbsentForgotten,
+	"no lease, and joined":   failpoint.UnleasedJoined,
 }
 
 // TestSimulationFindsPlantedBugs plants bugs into the groups, and sees that the
