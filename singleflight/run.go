@@ -31,7 +31,8 @@ type run[V any] struct {
 // whole is the context that does for a run what a run does not do itself.
 type whole struct {
 	context.Context
-	cancel context.CancelFunc
+	cancel   context.CancelFunc
+	deadline time.Time // zero: none
 }
 
 // begin returns a run for flights that a caller with ctx starts: the run of f, if flights is nil.
@@ -185,7 +186,7 @@ func (r *run[V]) end(err error) {
 }
 
 // context returns the whole context.
-func (r *run[V]) context() context.Context {
+func (r *run[V]) context() *whole {
 	if w := r.whole.Load(); w != nil {
 		return w
 	}
@@ -195,12 +196,15 @@ func (r *run[V]) context() context.Context {
 		return w
 	}
 	w := new(whole)
-	if most := r.group.Timeout; most == 0 {
+	if most := r.group.Timeout; most > 0 {
+		w.deadline = time.Now().Add(most - (time.Since(start) - r.began))
+	}
+	if w.deadline.IsZero() || r.err == context.Canceled {
 		w.Context, w.cancel = context.WithCancel(r.values)
 	} else {
-		w.Context, w.cancel = context.WithTimeout(r.values, most-(time.Since(start)-r.began))
+		w.Context, w.cancel = context.WithDeadline(r.values, w.deadline)
 	}
-	if r.err == context.Canceled { // and of a DeadlineExceeded it knows
+	if r.err == context.Canceled { // it may have been before a deadline that has passed by now
 		w.cancel()
 	}
 	r.whole.Store(w)
@@ -212,7 +216,7 @@ func (r *run[V]) Deadline() (time.Time, bool) {
 	if r.group.Timeout == 0 {
 		return time.Time{}, false
 	}
-	return r.context().Deadline() // which is always the same
+	return r.context().deadline, true // always the same
 }
 
 // Done implements context.Context.
