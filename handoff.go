@@ -261,6 +261,30 @@ func (c *changedKeys) has(key string) bool {
 	return word.Load()&mask != 0
 }
 
+// keep puts what a load found into the main cache: for good if this process owns the
+// key, and for a time if it stands in for the owner. The time is counted from when the
+// load began, because that is what a change which does not reach this process waits
+// for. It returns e with that time, which bounds what peers are told of it, and with a value that
+// is not in the getter's memory.
+func (g *Group) keep(key string, e Entry, began clock.Instant, f *flight) Entry {
+	switch g.rank(key) {
+	case asOwner:
+	case asStandIn:
+		e.Lease = began.Plus(g.times.standIn)
+	case asNonReplica:
+		return e.clone()
+	}
+	if e.Expires != 0 && e.Expires <= clock.Now() {
+		if _, there := g.main.Get(key); !there {
+			return e.clone()
+		}
+		// What is cached is older than this one: it is replaced, although this one has expired
+		// too.
+	}
+	own, _ := g.addOwn(key, e, g.taint(f))
+	return own
+}
+
 // addOwn puts an entry into the main cache. The view may have changed after the caller looked
 // at the rank. Then viewChanged may have missed this entry, and nothing would end its time. So
 // addOwn removes it again. It returns what addMain does.

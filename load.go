@@ -123,30 +123,6 @@ func (g *Group) conclude(key string, e Entry, err error, began clock.Instant, f 
 	return Entry{}, err
 }
 
-// keep puts what a load found into the main cache: for good if this process owns the
-// key, and for a time if it stands in for the owner. The time is counted from when the
-// load began, because that is what a change which does not reach this process waits
-// for. It returns e with that time, which bounds what peers are told of it, and with a value that
-// is not in the getter's memory.
-func (g *Group) keep(key string, e Entry, began clock.Instant, f *flight) Entry {
-	switch g.rank(key) {
-	case asOwner:
-	case asStandIn:
-		e.Lease = began.Plus(g.times.standIn)
-	case asNonReplica:
-		return e.clone()
-	}
-	if e.Expires != 0 && e.Expires <= clock.Now() {
-		if _, there := g.main.Get(key); !there {
-			return e.clone()
-		}
-		// What is cached is older than this one: it is replaced, although this one has expired
-		// too.
-	}
-	own, _ := g.addOwn(key, e, g.taint(f))
-	return own
-}
-
 // loadPast loads key and keeps nothing. It is for a process that may not hear of changes
 // of the key, such as one that has lapsed: it shares only loads that began after the given
 // turn, which was taken after the caller asked.
