@@ -28,9 +28,29 @@ func TestAllocsOfALoad(t *testing.T) {
 		}
 		i++
 	})
-	t.Log(n)
 	if n > 10 {
 		t.Errorf("a load takes %v allocations, want at most 10", n)
+	}
+}
+
+// An add takes the entry, and its value if that is large.
+func TestAllocsOfAnAdd(t *testing.T) {
+	c, err := NewStore(16<<20, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const runs = 4000
+	keys := make([]string, runs+1)
+	for i := range keys {
+		keys[i] = fmt.Sprintf("key%06d", i)
+	}
+	e, i := Entry{View: ViewOf(make([]byte, 1<<10))}, 0
+	n := testing.AllocsPerRun(runs, func() {
+		c.Add(keys[i], e, func() bool { return false })
+		i++
+	})
+	if n > 2 {
+		t.Errorf("an add takes %v allocations, want at most 2", n)
 	}
 }
 

@@ -123,3 +123,29 @@ func TestP8MultiAloneIsNotJoined(t *testing.T) {
 		}
 	})
 }
+
+// A GetMulti takes few pieces of memory for each key that another process has, on both sides
+// together: values share blocks, and no key needs a flight, a question or an answer of its own.
+func TestAllocsOfAGetMulti(t *testing.T) {
+	value := make([]byte, 256) // the group has 1 MiB
+	nodes := newCluster(t, 2, config{
+		getter: func(int) peercache.Getter {
+			return peercache.GetterFunc(func(context.Context, string) ([]byte, error) { return value, nil })
+		},
+		group: []peercache.GroupOption{peercache.WithHotShare(0)},
+	})
+	keys := keysOwnedBy(t, nodes, 0, 1, 1000)
+	get := func() {
+		for i, r := range nodes[0].group.GetMulti(t.Context(), keys) {
+			if r.Err != nil || r.View.Len() != len(value) {
+				t.Fatalf("%s: %d bytes, error %v", keys[i], r.View.Len(), r.Err)
+			}
+		}
+	}
+	get()
+	if n := testing.AllocsPerRun(2, get) / float64(len(keys)); n > 0.5 {
+		t.Errorf("a GetMulti takes %.2f allocations a key, want at most 0.5", n)
+	} else {
+		t.Logf("%.2f allocations a key", n)
+	}
+}
