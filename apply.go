@@ -61,7 +61,8 @@ func (g *Group) put(key string, item Item) bool {
 	if err != nil || g.rank(key) != asOwner || e.Expires != 0 && e.Expires <= clock.Now() {
 		return false
 	}
-	return g.addOwn(key, e, func() bool { return false })
+	_, kept := g.addOwn(key, e, taintedBy(func() bool { return false }))
+	return kept
 }
 
 // invalidateHolders tells the holders of copies to drop them. It returns those that could not be

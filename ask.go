@@ -197,7 +197,7 @@ type fetchRequest struct {
 	owner   Peer
 	asked   clock.Instant
 	have    Entry // if there is one key: the copy that is there
-	worth   bool  // if there is one key: it is worth a copy
+	worth   bool  // the keys are worth copies
 	flights []*fetchFlight
 	lease   time.Duration // that is asked for
 	many    *many         // nil if there is one key
@@ -208,7 +208,6 @@ type fetchRequest struct {
 // however many keys there are.
 type many struct {
 	haves []Entry // the copies that are there of all keys, or nil
-	worth []bool  // which of the keys are worth a copy; nil: all
 
 	mu      sync.Mutex
 	rest    []single // guarded by mu
@@ -277,14 +276,6 @@ func (r *fetchRequest) haveOf(i int) Entry {
 	return r.have
 }
 
-// worthACopy reports whether the i-th key is.
-func (r *fetchRequest) worthACopy(i int) bool {
-	if r.many == nil {
-		return r.worth
-	}
-	return r.many.worth == nil || r.many.worth[i]
-}
-
 func (r *fetchRequest) end(i int, e fetched, err error) {
 	// The flight ends last, and also if a Cache of the user's panics: that must neither end
 	// the goroutine that reads the link nor keep callers waiting.
@@ -294,7 +285,7 @@ func (r *fetchRequest) end(i int, e fetched, err error) {
 		}
 		r.of.fetches.End(r.flights[i], e, err)
 	}()
-	if (err == nil || e.Missing) && r.worthACopy(i) {
+	if (err == nil || e.Missing) && r.worth {
 		r.of.keepCopy(r.Keys[i], e, r.asked, r.haveOf(i), r.flights[i])
 	}
 }
@@ -340,7 +331,7 @@ func (r *fetchRequest) work() {
 func (r *fetchRequest) one(s single) {
 	g, key := r.of, r.Keys[s.i]
 	g.fetches.Run(r.ctx, r.flights[s.i], s.crowded || g.fetches.CancelAbandoned, func(ctx context.Context, keep *fetchFlight) (fetched, error) {
-		if !r.worthACopy(s.i) {
+		if !r.worth {
 			keep = nil
 		}
 		if p := starterOf(r.owner); p != nil && s.plain {

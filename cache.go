@@ -88,6 +88,12 @@ type Entry struct {
 	Missing bool
 }
 
+// clone returns e with a copy of its value, in memory of its own.
+func (e Entry) clone() Entry {
+	e.View = ViewOf(e.View.bytes())
+	return e
+}
+
 // CacheStats are the figures of one cache. A cache of the user's own may leave
 // some of them at zero; Hits and Misses are the group's.
 type CacheStats struct {
@@ -180,8 +186,15 @@ func (c storeCache) Get(key string) (Entry, bool) {
 }
 
 func (c storeCache) Add(key string, e Entry, tainted func() bool) bool {
-	_, kept := c.AddUnless(tainted, key, e.View.bytes(), int64(e.Expires), metaOf(e))
+	_, kept := c.addCopy(key, e, tainted)
 	return kept
+}
+
+// addCopy does what Add does, and returns the entry with the store's own copy of its value. So
+// neither key nor e.View need be in memory of their own.
+func (c storeCache) addCopy(key string, e Entry, tainted func() bool) (own Entry, kept bool) {
+	stored, kept := c.AddUnless(tainted, key, e.View.bytes(), int64(e.Expires), metaOf(e))
+	return entryOf(stored), kept
 }
 
 func (c storeCache) Renew(key string, e Entry) bool {

@@ -230,13 +230,13 @@ func (c *caches) leaseOf(e Entry, asked clock.Instant) clock.Instant {
 	return lease
 }
 
-// loaded makes an entry of what the getter returned.
+// loaded makes an entry of what the getter returned. Its value is in the getter's own memory.
 func (c *caches) loaded(item Item) (Entry, error) {
 	if len(item.Value) > c.maxValue {
 		return Entry{}, fmt.Errorf("%w: the getter returned %d bytes, want at most %d", ErrValueSize, len(item.Value), c.maxValue)
 	}
-	e := Entry{View: ViewOf(item.Value)}
-	c.times.expire(&e, clock.Now(), item.TTL)
+	e := Entry{View: viewOfOwn(item.Value)}
+	c.times.expire(&e, item.TTL)
 	return e, nil
 }
 
@@ -250,15 +250,38 @@ func (c *caches) missing(err error) Entry {
 	}
 }
 
-// addMain puts an entry into the main cache, unless tainted returns true.
-func (c *caches) addMain(key string, e Entry, tainted func() bool) (kept bool) {
+// tainter says whether a value must not be cached any more: the flight that got it, or a taintedBy.
+type tainter interface{ Tainted() bool }
+
+// taintedBy makes a tainter of a func.
+type taintedBy func() bool
+
+// Tainted implements tainter.
+func (t taintedBy) Tainted() bool { return t() }
+
+// taint returns what says whether a value of f must not be cached any more.
+func (c *caches) taint(f tainter) tainter {
+	if c.planted == failpoint.NoTaint {
+		return taintedBy(func() bool { return false })
+	}
+	return f
+}
+
+// addMain puts an entry into the main cache, unless t is tainted, and reports whether it is kept.
+// e.View may be of memory that a getter writes to later. The Entry that addMain returns is not,
+// whether or not it is kept: a value is copied once, to where it stays.
+func (c *caches) addMain(key string, e Entry, t tainter) (own Entry, kept bool) {
 	c.hits.Grow()
-	return c.main.Add(keyFor(c.main, key), e, tainted)
+	if s, ok := c.main.(storeCache); ok {
+		return s.addCopy(key, e, t.Tainted)
+	}
+	e.View = ViewOf(e.View.bytes())
+	return e, c.main.Add(strings.Clone(key), e, t.Tainted)
 }
 
 // addCopy offers what a peer answered to the hot cache, unless a change has tainted its flight.
 // have is the copy that was there when the peer was asked.
-func (c *caches) addCopy(key string, e Entry, asked clock.Instant, have Entry, flight interface{ Tainted() bool }) {
+func (c *caches) addCopy(key string, e Entry, asked clock.Instant, have Entry, flight tainter) {
 	if c.hot == nil {
 		return
 	}
@@ -280,16 +303,12 @@ func (c *caches) addCopy(key string, e Entry, asked clock.Instant, have Entry, f
 		e.Lease-- // which is onTrial
 	}
 	c.hits.Grow()
-	c.hot.Add(keyFor(c.hot, key), e, c.planted.Taint(flight.Tainted))
-}
-
-// keyFor returns key as it is given to a cache that keeps it: a key of the caller's may be a part of
-// something larger. The store copies it anyway.
-func keyFor(cache Cache, key string) string {
-	if _, copies := cache.(storeCache); copies {
-		return key
+	if s, ok := c.hot.(storeCache); ok {
+		s.addCopy(key, e, c.taint(flight).Tainted)
+		return
 	}
-	return strings.Clone(key)
+	e.View = ViewOf(e.View.bytes()) // that of a batch is part of something larger
+	c.hot.Add(strings.Clone(key), e, c.taint(flight).Tainted)
 }
 
 // onTrial is set in the Lease of a copy on trial: the door is told when it is hit for the first

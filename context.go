@@ -20,6 +20,16 @@ type inLoad struct {
 	slot    bool                       // as InSlot, from the beginning
 }
 
+// loadOf returns the context of the load of one flight of a group.
+func loadOf(ctx context.Context, of *singleflight.Group[Entry], f *flight) *inLoad {
+	c := &struct { // in one piece of memory
+		inLoad
+		flights [1]*flight
+	}{flights: [1]*flight{f}}
+	c.inLoad = inLoad{Context: ctx, of: of, flights: c.flights[:]}
+	return &c.inLoad
+}
+
 type inLoadKey struct{}
 
 // Value implements context.Context.

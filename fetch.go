@@ -180,8 +180,9 @@ func (g *Group) arrived(ctx context.Context, key string, first bool, e fetched, 
 	return e.Entry, err
 }
 
-// fetchAll gets keys from their owner and calls got with the place of each.
-func (g *Group) fetchAll(ctx context.Context, owner Peer, keys []string, got func(i int, e Entry, err error)) {
+// fetchAll gets keys from their owner, or joins the fetches that are in progress, and calls got with
+// the place of each. worth says that copies are to be kept.
+func (g *Group) fetchAll(ctx context.Context, owner Peer, keys []string, worth bool, got func(i int, e Entry, err error)) {
 	if p := starterOf(owner); p != nil {
 		p.Connect(ctx) // or all keys would be asked for one by one
 	}
@@ -192,15 +193,17 @@ func (g *Group) fetchAll(ctx context.Context, owner Peer, keys []string, got fun
 		return
 	}
 	flights, first := g.fetches.JoinAll(keys)
-	r := &fetchRequest{of: g, ctx: ctx, owner: owner, lease: g.times.lease, many: new(many)}
-	r.Keys, r.flights, r.many.worth = make([]string, 0, len(keys)), make([]*fetchFlight, 0, len(keys)), make([]bool, 0, len(keys))
+	r := &fetchRequest{of: g, ctx: ctx, owner: owner, lease: g.times.lease, worth: worth, many: new(many)}
+	if !worth && g.planted == failpoint.UnleasedJoined {
+		r.lease = 0
+	}
+	r.Keys, r.flights = make([]string, 0, len(keys)), make([]*fetchFlight, 0, len(keys))
 	for i, f := range flights {
 		if first[i] {
-			worth := g.worthACopy(keys[i])
 			if worth {
 				g.door.Admit()
 			}
-			r.Keys, r.flights, r.many.worth = append(r.Keys, keys[i]), append(r.flights, f), append(r.many.worth, worth)
+			r.Keys, r.flights = append(r.Keys, keys[i]), append(r.flights, f)
 		}
 	}
 	if nestingOf(ctx) == InSlot {

@@ -46,10 +46,14 @@ func (t *lifetimes) fresh(e Entry, now clock.Instant) time.Duration {
 
 // expire sets when a value that is loaded now expires, by its TTL in the sense of
 // Item.TTL.
-func (t *lifetimes) expire(e *Entry, now clock.Instant, ttl time.Duration) {
+func (t *lifetimes) expire(e *Entry, ttl time.Duration) {
 	if ttl == 0 {
 		ttl = t.ttl
 	}
+	if ttl == 0 { // never
+		return
+	}
+	now := clock.Now()
 	if ttl > 0 && ttl < clock.Endless && t.jitter > 0 {
 		ttl -= time.Duration(rand.Float64() * t.jitter * float64(ttl))
 	}

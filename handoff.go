@@ -80,7 +80,7 @@ func (g *Group) pullOffered(ctx context.Context, key string, from Peer, departed
 			return
 		}
 		changed := g.changedSince(key, since)
-		kept := g.addOwn(key, e, func() bool { return changed() || g.changedBefore(key, departed) })
+		_, kept := g.addOwn(key, e, taintedBy(func() bool { return changed() || g.changedBefore(key, departed) }))
 		if now, _ := g.handoffsSince(key); kept || now == since {
 			return
 		}
@@ -153,7 +153,7 @@ func (p *placement) handoffsSince(key string) (since clock.Instant, ok bool) {
 // before does what previousOwner and handoffsSince do.
 func (p *placement) before(key string) (owner Peer, since clock.Instant, ok bool) {
 	owner, since = p.peers.Before(key)
-	if clock.Now() >= since.Plus(p.standIn) {
+	if since == 0 || clock.Now() >= since.Plus(p.standIn) { // there was no view before, or long ago
 		return owner, since, false
 	}
 	c := p.changed.Load()
@@ -261,13 +261,37 @@ func (c *changedKeys) has(key string) bool {
 	return word.Load()&mask != 0
 }
 
+// keep puts what a load found into the main cache: for good if this process owns the
+// key, and for a time if it stands in for the owner. The time is counted from when the
+// load began, because that is what a change which does not reach this process waits
+// for. It returns e with that time, which bounds what peers are told of it, and with a value that
+// is not in the getter's memory.
+func (g *Group) keep(key string, e Entry, began clock.Instant, f *flight) Entry {
+	switch g.rank(key) {
+	case asOwner:
+	case asStandIn:
+		e.Lease = began.Plus(g.times.standIn)
+	case asNonReplica:
+		return e.clone()
+	}
+	if e.Expires != 0 && e.Expires <= clock.Now() {
+		if _, there := g.main.Get(key); !there {
+			return e.clone()
+		}
+		// What is cached is older than this one: it is replaced, although this one has expired
+		// too.
+	}
+	own, _ := g.addOwn(key, e, g.taint(f))
+	return own
+}
+
 // addOwn puts an entry into the main cache. The view may have changed after the caller looked
 // at the rank. Then viewChanged may have missed this entry, and nothing would end its time. So
-// addOwn removes it again.
-func (g *Group) addOwn(key string, e Entry, tainted func() bool) bool {
-	kept := g.addMain(key, e, tainted)
+// addOwn removes it again. It returns what addMain does.
+func (g *Group) addOwn(key string, e Entry, t tainter) (own Entry, kept bool) {
+	own, kept = g.addMain(key, e, t)
 	if kept && e.Lease == 0 && g.rank(key) != asOwner {
 		g.main.Remove(key)
 	}
-	return kept
+	return own, kept
 }

@@ -105,7 +105,7 @@ func (g *Group) reload(ctx context.Context, key string, f *flight) (Entry, error
 			return e, nil
 		}
 	}
-	e, err := g.runGetter(&inLoad{Context: ctx, of: &g.loads, flights: []*flight{f}}, key, &g.caches)
+	e, err := g.runGetter(loadOf(ctx, &g.loads, f), key, &g.caches)
 	return g.conclude(key, e, err, began, f)
 }
 
@@ -121,29 +121,6 @@ func (g *Group) conclude(key string, e Entry, err error, began clock.Instant, f 
 		g.keep(key, g.missing(err), began, f)
 	}
 	return Entry{}, err
-}
-
-// keep puts what a load found into the main cache: for good if this process owns the
-// key, and for a time if it stands in for the owner. The time is counted from when the
-// load began, because that is what a change which does not reach this process waits
-// for. It returns e with that time, which bounds what peers are told of it.
-func (g *Group) keep(key string, e Entry, began clock.Instant, f *flight) Entry {
-	switch g.rank(key) {
-	case asOwner:
-	case asStandIn:
-		e.Lease = began.Plus(g.times.standIn)
-	case asNonReplica:
-		return e
-	}
-	if e.Expires != 0 && e.Expires <= clock.Now() {
-		if _, there := g.main.Get(key); !there {
-			return e
-		}
-		// What is cached is older than this one: it is replaced, although this one has expired
-		// too.
-	}
-	g.addOwn(key, e, g.planted.Taint(f.Tainted))
-	return e
 }
 
 // loadPast loads key and keeps nothing. It is for a process that may not hear of changes
@@ -162,7 +139,8 @@ func (g *Group) loadPast(ctx context.Context, key string, after uint64) (Entry, 
 						return e, nil
 					}
 				}
-				return g.runGetter(&inLoad{Context: ctx, of: &g.past, flights: []*flight{f}}, key, &g.caches)
+				e, err := g.runGetter(loadOf(ctx, &g.past, f), key, &g.caches)
+				return e.clone(), err
 			})
 		}
 		e, err := await(ctx, &g.past, f)
@@ -187,22 +165,39 @@ func (g *Group) orExpired(ctx context.Context, key string, e Entry, err error) (
 }
 
 // runGetter calls the user's getter when there is a slot for it. c makes an entry of what the
-// getter returns.
+// getter returns. The value is in the getter's memory, and so must be copied: see keep. Where
+// there are slots it is a copy already, because a getter that is called again when its slot is free
+// may use its memory again.
 func (l *loader) runGetter(ctx *inLoad, key string, c *caches) (e Entry, err error) {
 	acquired, err := l.slots.acquire(ctx)
 	if err != nil {
 		return Entry{}, err
 	}
 	defer l.slots.release(acquired)
-	start, returned := clock.Now(), false
+	var start clock.Instant // for the log
+	if l.journal.logs(slog.LevelDebug) {
+		start = clock.Now()
+	}
+	returned := false
 	l.counts.loads.Add(1)
-	defer func() { l.countLoads(start, returned, []string{key}, []error{err}) }()
+	defer func() { l.countLoad(start, returned, key, err) }()
 	item, err := l.getter.Get(l.contexts.forGetter(ctx), key)
 	returned = true
 	if err != nil {
 		return Entry{}, err
 	}
-	return c.loaded(item)
+	if e, err = c.loaded(item); l.slots != nil {
+		e = e.clone()
+	}
+	return e, err
+}
+
+// countLoad does what countLoads does, for one key.
+func (l *loader) countLoad(start clock.Instant, returned bool, key string, err error) {
+	if returned && err == nil && !l.journal.logs(slog.LevelDebug) {
+		return // as a rule
+	}
+	l.countLoads(start, returned, []string{key}, []error{err})
 }
 
 // countLoads counts and logs the result of a run of the getter for keys: an error for each, or
@@ -390,7 +385,9 @@ func (l *loader) runBatchGetter(ctx *inLoad, getter BatchGetter, keys []string, 
 			errs[i] = err
 		}
 		if errs[i] == nil {
-			entries[i], errs[i] = c.loaded(items[i])
+			if entries[i], errs[i] = c.loaded(items[i]); l.slots != nil {
+				entries[i] = entries[i].clone() // see runGetter
+			}
 		}
 	}
 	return entries, errs

@@ -195,7 +195,7 @@ func (g *Group) renewCopies(ctx context.Context, keys []string, haves []Entry) {
 			if isCrowded(owner) {
 				continue
 			}
-			r = &fetchRequest{of: g, ctx: ctx, owner: owner, lease: g.times.lease, many: new(many)}
+			r = &fetchRequest{of: g, ctx: ctx, owner: owner, lease: g.times.lease, worth: true, many: new(many)}
 			requests[owner] = r
 		}
 		f := g.fetches.Start(key)

@@ -394,5 +394,6 @@ func (g *Group) resume(r snapshot.Record, age time.Duration, v validation) bool 
 	if _, there := g.main.Get(r.Key); there {
 		return false // it is newer
 	}
-	return g.addOwn(r.Key, e, changed)
+	_, kept := g.addOwn(r.Key, e, taintedBy(changed))
+	return kept
 }

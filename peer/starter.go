@@ -35,7 +35,8 @@ type Request struct {
 // A Waiter gets the answers to a Request.
 type Waiter interface {
 	// Answer is called with the answer for the key at place i of Request.Keys: what Conn.Get
-	// would return, or ErrLarge. It must not block.
+	// would return, or ErrLarge. It must not block. Values of one Request may share pieces of memory
+	// of at most 16 KiB.
 	Answer(i int, a Answer, err error)
 }
 

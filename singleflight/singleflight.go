@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,7 +38,8 @@ func (e *PanicError) Unwrap() error {
 // Group is a set of flights, at most one per key. The zero Group is ready for use. Its exported
 // fields must not be changed after the first Do.
 type Group[V any] struct {
-	// Timeout bounds a flight. When it has passed, the context of the function ends, and all
+	// Timeout bounds a flight, from when it was given to Go, Run, GoAll or RunAll. When it has
+	// passed, the context of the function ends, and all
 	// callers get an error that is a context.DeadlineExceeded, whether or not the function has
 	// returned. Zero means no bound.
 	Timeout time.Duration
@@ -60,6 +60,11 @@ type Group[V any] struct {
 	running int                          // guarded by mu; flights whose function has not returned
 	idle    chan struct{}                // guarded by mu; closed when running becomes 0; nil if nobody waits for that
 	turn    uint64                       // guarded by mu; the Turn of the flight that started last
+
+	// These are guarded by mu. All runs have the same Timeout, so one timer does for all of them.
+	oldest, youngest *run[V] // a list of the runs that may time out, in the order of their deadlines
+	timer            *time.Timer
+	timing           bool // timer runs; it fires when oldest times out, or before
 }
 
 // Flight is one call in progress.
@@ -143,10 +148,16 @@ func (g *Group[V]) Start(key string) *Flight[V] {
 // StartAll does for each of keys what Start does. It returns the new flights, and the places of
 // their keys.
 func (g *Group[V]) StartAll(keys []string) (flights []*Flight[V], places []int) {
+	now := g.now()
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	for i, key := range keys {
-		if f := g.Start(key); f != nil {
-			flights, places = append(flights, f), append(places, i)
+		if g.present(key, now) != nil {
+			continue
 		}
+		f := new(Flight[V])
+		g.list(f, key, now)
+		flights, places = append(flights, f), append(places, i)
 	}
 	return flights, places
 }
@@ -247,10 +258,15 @@ func (g *Group[V]) Wait(ctx context.Context, f *Flight[V]) (v V, err error) {
 	if f.ended.Load() {
 		return f.val, f.err
 	}
+	left := ctx.Done()
+	if left == nil {
+		<-g.done(f) // which takes less than a select
+		return f.val, f.err
+	}
 	select {
 	case <-g.done(f):
 		return f.val, f.err
-	case <-ctx.Done():
+	case <-left:
 		g.Leave(f)
 		return v, ctx.Err()
 	}
@@ -289,13 +305,14 @@ func (g *Group[V]) Leave(f *Flight[V]) {
 // OnAbandon sets the func that is called when the last caller of f has left, if CancelAbandoned is
 // set. It replaces an earlier one. If the last caller has left already, cancel is called at once.
 func (g *Group[V]) OnAbandon(f *Flight[V], cancel func()) {
-	g.onAbandon(&call[V]{cancel: cancel, flights: []*Flight[V]{f}})
+	c := &call[V]{cancel: cancel, flights: []*Flight[V]{f}}
+	g.mu.Lock()
+	g.unlockWithdrawable(c)
 }
 
-// onAbandon does what OnAbandon does, for a call that ends several flights. It is withdrawn when
-// nobody waits for any of them.
-func (g *Group[V]) onAbandon(c *call[V]) {
-	g.mu.Lock()
+// unlockWithdrawable makes c the call of its flights, and unlocks g.mu. If nobody waits for any of
+// them, c is withdrawn at once. The caller holds g.mu.
+func (g *Group[V]) unlockWithdrawable(c *call[V]) {
 	for _, f := range c.flights {
 		f.call = c
 		if f.waiters > 0 {
@@ -323,84 +340,29 @@ func (g *Group[V]) unlockAbandoned(c *call[V]) {
 
 // Go runs fn in a goroutine and ends f with its result, as Do describes. It does not wait.
 func (g *Group[V]) Go(ctx context.Context, f *Flight[V], fn func(context.Context, *Flight[V]) (V, error)) {
-	go g.Run(ctx, f, g.CancelAbandoned, fn)
+	r := g.begin(ctx, f, nil, g.CancelAbandoned)
+	go func() {
+		growStack()
+		r.do(fn)
+	}()
 }
 
 // Run does what Go does in the goroutine of the caller. If cancelAbandoned is true, the context of
 // fn ends when the last caller of f has left.
 func (g *Group[V]) Run(ctx context.Context, f *Flight[V], cancelAbandoned bool, fn func(context.Context, *Flight[V]) (V, error)) {
-	ctx, cancel := g.context(ctx)
-	flights := []*Flight[V]{f}
-	if cancelAbandoned {
-		g.onAbandon(&call[V]{cancel: cancel, flights: flights, always: true})
-	}
-	g.run(ctx, cancel, flights, func(ctx context.Context) ([]V, []error) {
-		v, err := fn(ctx, f)
-		return []V{v}, []error{err}
-	})
+	g.begin(ctx, f, nil, cancelAbandoned).do(fn)
 }
 
 // GoAll does what Go does for several flights, which end with the results of one run of fn: a value
 // and an error for each, in their order. If CancelAbandoned is set, the context of fn ends when the
 // last caller of all the flights has left.
 func (g *Group[V]) GoAll(ctx context.Context, flights []*Flight[V], fn func(context.Context) ([]V, []error)) {
-	go g.RunAll(ctx, flights, fn)
+	go g.begin(ctx, nil, flights, g.CancelAbandoned).doAll(fn)
 }
 
 // RunAll does what GoAll does in the goroutine of the caller.
 func (g *Group[V]) RunAll(ctx context.Context, flights []*Flight[V], fn func(context.Context) ([]V, []error)) {
-	ctx, cancel := g.context(ctx)
-	if g.CancelAbandoned {
-		g.onAbandon(&call[V]{cancel: cancel, flights: flights})
-	}
-	g.run(ctx, cancel, flights, fn)
-}
-
-// context returns the context for a run that a caller with ctx starts.
-func (g *Group[V]) context(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx = context.WithoutCancel(ctx)
-	if g.Timeout > 0 {
-		return context.WithTimeout(ctx, g.Timeout)
-	}
-	return context.WithCancel(ctx)
-}
-
-// run calls fn and ends the flights with its results, or with an error when Timeout has passed.
-func (g *Group[V]) run(ctx context.Context, cancel func(), flights []*Flight[V], fn func(context.Context) ([]V, []error)) {
-	stop := func() bool { return true }
-	if g.Timeout > 0 {
-		stop = context.AfterFunc(ctx, func() {
-			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return
-			}
-			g.mu.Lock()
-			defer g.mu.Unlock()
-			for _, f := range flights {
-				var zero V
-				g.settle(f, zero, fmt.Errorf("singleflight: no result within %v: %w", g.Timeout, ctx.Err()))
-			}
-		})
-	}
-	var vals []V
-	var errs []error
-	failure := ErrGoexit // if fn neither returns nor panics
-	defer func() {
-		if r := recover(); r != nil {
-			failure = &PanicError{Value: r, Stack: debug.Stack()}
-		}
-		stop()
-		for i, f := range flights {
-			var v V
-			err := failure
-			if failure == nil {
-				v, err = vals[i], errs[i]
-			}
-			g.End(f, v, err)
-		}
-		cancel()
-	}()
-	vals, errs = fn(ctx)
-	failure = nil
+	g.begin(ctx, nil, flights, g.CancelAbandoned).doAll(fn)
 }
 
 // End gives v and err to all callers who wait for f. It is called once for each flight that was not
@@ -409,7 +371,28 @@ func (g *Group[V]) End(f *Flight[V], v V, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.settle(f, v, err)
-	g.running--
+	g.over(1)
+}
+
+// EndAll does what End does for many flights at once: the i-th ends with vals[i] and errs[i].
+// Whoever waits for several of them is woken once, as a rule.
+func (g *Group[V]) EndAll(flights []*Flight[V], vals []V, errs []error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.endAll(flights, vals, errs)
+}
+
+// endAll does what EndAll does. The caller holds g.mu.
+func (g *Group[V]) endAll(flights []*Flight[V], vals []V, errs []error) {
+	for i, f := range flights {
+		g.settle(f, vals[i], errs[i])
+	}
+	g.over(len(flights))
+}
+
+// over counts n flights that are not in progress any more. The caller holds g.mu.
+func (g *Group[V]) over(n int) {
+	g.running -= n
 	if g.running == 0 && g.idle != nil {
 		close(g.idle)
 		g.idle = nil

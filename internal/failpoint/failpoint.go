@@ -29,11 +29,3 @@ func Plant(b Bug) (remove func()) {
 
 // Planted returns the bug that is planted into a group that is made now.
 func Planted() Bug { return Bug(planted.Load()) }
-
-// Taint returns tainted, or for NoTaint a func that always returns false.
-func (b Bug) Taint(tainted func() bool) func() bool {
-	if b == NoTaint {
-		return func() bool { return false }
-	}
-	return tainted
-}

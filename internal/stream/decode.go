@@ -59,6 +59,7 @@ type frame struct {
 	// is the rest of the frame.
 	value     []byte
 	valueSize int
+	owned     bool // value is in memory of its own
 	ttl       time.Duration
 	plain     bool
 	noted     bool

@@ -20,8 +20,10 @@ type Link struct {
 	name string // the peer's
 	nc   net.Conn
 	r    reader // of the reading goroutine
-	w    writer
-	done chan struct{} // closed when the link has ended; err is set, and all Waiters have their answers, before
+	// block has room for values of batches. It is of the reading goroutine.
+	block block
+	w     writer
+	done  chan struct{} // closed when the link has ended; err is set, and all Waiters have their answers, before
 
 	running sync.WaitGroup // the goroutines that read and write
 	waiters sync.Pool      // of *waiter, that are in no use
@@ -102,7 +104,7 @@ func (l *Link) greet() error {
 //
 // w is called by the goroutine that reads the connection, or by one that watches or ends it. It
 // must not block, nor ask anything of the Link but Cancel, Stats and new requests. The Value that
-// it gets is its own.
+// it gets is its own. That of a batch may share a piece of memory of at most 16 KiB with others.
 func (l *Link) Ask(w peer.Waiter, q *peer.Query) (ID, error) {
 	if !utf8.ValidString(q.Group) {
 		return 0, ErrInvalid
@@ -307,21 +309,62 @@ func (l *Link) answer(f *frame) error {
 		return protocolError("an answer to no request (id %d)", f.id)
 	}
 	w, index, start := s.waiter, s.base+int(f.index), s.start
+	together := 0
+	if s.keys > 1 {
+		together = s.awaited // with this one
+	}
 	if !l.pending.answer(s, f.index) {
 		l.mu.Unlock()
 		return protocolError("an answer to no key of a request (id %d, index %d)", f.id, f.index)
 	}
 	l.stats.Latency.Observe(l.r.src.now - start)
 	var err error
-	if l.pending.open == 0 && l.draining != nil {
+	idle := l.pending.open == 0
+	if idle && l.draining != nil {
 		err = l.draining // it was the last
 	}
 	l.mu.Unlock()
 	if w != nil {
+		if !f.owned {
+			f.value = l.block.own(f.value, together)
+		}
 		a, answer := l.decode(f)
 		w.Answer(index, a, answer)
 	}
+	if idle {
+		l.block = nil
+	}
 	return err
+}
+
+// block is memory for values that come together. What is left of it is its capacity.
+type block []byte
+
+const (
+	// blockBytes is the most that values which come together share, in bytes: what a holder of one
+	// of them may keep others from being freed.
+	blockBytes = 16 << 10
+	// blockShare is how large a value may be to share memory. An allocation costs little beside
+	// the copy of a larger one.
+	blockShare = blockBytes / 4
+)
+
+// own returns a copy of value. It is one of so many that come together, and are of about the same
+// size; zero says that it comes alone.
+func (b *block) own(value []byte, together int) []byte {
+	n := len(value)
+	if n == 0 {
+		return nil
+	}
+	if n > blockShare || together == 0 {
+		return append([]byte(nil), value...)
+	}
+	if cap(*b)-len(*b) < n {
+		*b = make([]byte, 0, min(blockBytes, together*n))
+	}
+	from := len(*b)
+	*b = append(*b, value...)
+	return (*b)[from:len(*b):len(*b)]
 }
 
 // decode returns the answer in a frame.

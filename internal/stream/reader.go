@@ -76,7 +76,7 @@ func (r *reader) init(nc net.Conn, br *bufio.Reader) {
 }
 
 // next returns the next frame, which is valid until the following call, and its
-// size. Only the value of an answer is in memory of its own. The error is io.EOF
+// size. A large value is in memory of its own: see frame.owned. The error is io.EOF
 // if the connection ended between two frames.
 func (r *reader) next() (*frame, int, error) {
 	if r.src.rested && r.buf.buffered() == 0 {
@@ -131,9 +131,6 @@ func (r *reader) buffered(size int) error {
 	if err := r.f.decode(b, size, r.maxKeys); err != nil {
 		return err
 	}
-	if r.f.valueSize > 0 {
-		r.f.value = append([]byte(nil), r.f.value...)
-	}
 	r.buf.discard(size) // the bytes stay until the next read
 	return nil
 }
@@ -157,6 +154,7 @@ func (r *reader) long(size int) error {
 		return err
 	}
 	r.f.value, err = r.value(r.f.valueSize)
+	r.f.owned = true
 	return err
 }
 

@@ -12,7 +12,7 @@ const (
 	// gatherCopies is the size of a value, in bytes, up to which it is copied to
 	// where the frames are gathered. A larger one is written from where it is,
 	// which costs the kernel an entry of a vector for it and one for what follows.
-	gatherCopies = 512
+	gatherCopies = 2 << 10
 	// keptBuffer is how large a buffer may be to be used again, and restingBuffer that of a stream
 	// that has nothing to do.
 	keptBuffer    = 512 << 10
