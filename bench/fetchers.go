@@ -123,8 +123,8 @@ func (b *peersBench) addPeercache() error {
 	view := func(v peercache.ByteView) int { return v.Len() }
 	copied := func(v peercache.ByteView) int { return len(v.ByteSlice()) }
 	b.addAsker("peercache", groups, view, t, d)
-	b.addAsker("peercache, copied out", groups, copied, t, d)
-	b.addAsker("peercache, WithHotShare(0)", withoutCopies, view, t, d)
+	b.addAsker("ours, copied out", groups, copied, t, d)
+	b.addAsker("ours, WithHotShare(0)", withoutCopies, view, t, d)
 	return nil
 }
 

@@ -129,6 +129,10 @@ func (g *generator) call(at time.Duration) {
 		g.invalidation(&s, k)
 	}
 	g.steps = append(g.steps, s)
+	if s.do == doGet && g.IntN(2) == 0 { // once is not worth a copy
+		s.at += g.between(0, 20*time.Millisecond)
+		g.steps = append(g.steps, s)
+	}
 }
 
 // invalidation makes s a write and the call that tells the cache.
