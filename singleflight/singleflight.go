@@ -341,10 +341,7 @@ func (g *Group[V]) unlockAbandoned(c *call[V]) {
 // Go runs fn in a goroutine and ends f with its result, as Do describes. It does not wait.
 func (g *Group[V]) Go(ctx context.Context, f *Flight[V], fn func(context.Context, *Flight[V]) (V, error)) {
 	r := g.begin(ctx, f, nil, g.CancelAbandoned)
-	go func() {
-		growStack()
-		r.do(fn)
-	}()
+	go r.do(fn)
 }
 
 // Run does what Go does in the goroutine of the caller. If cancelAbandoned is true, the context of
