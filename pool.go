@@ -87,7 +87,7 @@ func (p *Pool) made() bool { return p != nil && p.cluster != nil }
 // cannot reach each other.
 //
 // A process should take no requests of users before its first Set: until then it
-// is alone, loads every key by itself, and hears of no Remove. When the first list with
+// is alone, loads every key by itself, hears of no Remove, and tells nobody of its own. When the first list with
 // other peers comes, it drops what it has cached.
 func (p *Pool) Set(peers ...string) error {
 	if !p.made() {

@@ -61,8 +61,10 @@ func messagesOf(c *direct.Cluster, key string, peers, holders int) (direct.Messa
 	// Who removes is the last that holds, and who stands in the last but one.
 	order := slices.Concat(inTurn[min(candidatesOfAKey, peers-1):peers-1], inTurn[1:min(candidatesOfAKey, peers-1)], []int{remover})
 	for _, i := range order[:holders] {
-		if _, err := c.Group(i).Get(ctx, key); err != nil {
-			return direct.Messages{}, err
+		for range 2 { // once is not worth a copy
+			if _, err := c.Group(i).Get(ctx, key); err != nil {
+				return direct.Messages{}, err
+			}
 		}
 		if copies := c.Group(i).Stats().Hot.Items; copies == 0 {
 			return direct.Messages{}, fmt.Errorf("peer %d holds no copy", i)

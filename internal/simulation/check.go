@@ -170,13 +170,13 @@ func (c *checker) failedSince(s *source, r *read) bool {
 // host that the newest list lacks. A list that is older has its address, from the process
 // before it, and so has i.view, but not the process: who has that list cannot know of it
 // before they have spoken, and a change goes to the candidates of its keys alone. A user
-// should not ask such a process (HTTPPool.Set). What it loaded counts all the same where
-// others get it, and when it has a list.
+// should not ask such a process (HTTPPool.Set), and what it changes nobody hears of either. What it
+// loaded counts all the same where others get it, and when it has a list.
 func (c *checker) binds(i *invalidation, r *read) bool {
 	if !i.end.before(r.begin) || i.who.died.before(i.end) || !slices.Contains(i.view, r.who.url) {
 		return false
 	}
-	if !r.who.listed.before(r.begin) {
+	if !i.who.listed.before(i.begin) || !r.who.listed.before(r.begin) {
 		return false
 	}
 	if i.err != nil && !i.named {

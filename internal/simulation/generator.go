@@ -59,6 +59,7 @@ func newScenario(seed uint64) *scenario {
 	g.settled = g.calls(g.heal, 20)
 	g.settled = max(g.settled, g.heal+settleTime)
 	g.end = g.calls(g.settled, 50)
+	g.steps = append(g.steps, g.repeats()...)
 	g.steps = append(g.steps, g.forges()...)
 	slices.SortStableFunc(g.steps, func(a, b step) int { return cmp.Compare(a.at, b.at) })
 	return &g.scenario
@@ -129,10 +130,19 @@ func (g *generator) call(at time.Duration) {
 		g.invalidation(&s, k)
 	}
 	g.steps = append(g.steps, s)
-	if s.do == doGet && g.IntN(2) == 0 { // once is not worth a copy
-		s.at += g.between(0, 20*time.Millisecond)
-		g.steps = append(g.steps, s)
+}
+
+// repeats returns all Gets once more, a little later: a key that is fetched once is not
+// worth a copy. What they draw changes nothing of the rest.
+func (g *generator) repeats() (again []step) {
+	r := generator{Rand: rand.New(rand.NewPCG(g.seed, 1))}
+	for _, s := range g.steps {
+		if s.do == doGet {
+			s.at += r.between(0, 20*time.Millisecond)
+			again = append(again, s)
+		}
 	}
+	return again
 }
 
 // invalidation makes s a write and the call that tells the cache.
