@@ -9,12 +9,13 @@ import "sync/atomic"
 // The invariant: free, the grants of all shards, and what is on its way from one to another, are
 // max together. Bytes are subtracted where they come from before they are added where they go.
 type budget struct {
-	max   int64 // Config.MaxBytes
-	share int64 // of max, for one shard, if all have the same
-	first int64 // what a shard is granted from the start
-	step  int64 // what a shard takes at a time, and may have without use
-	least int64 // a shard with less may take from another one
-	spare int64 // what a shard that must evict makes free at once; zero in a small store
+	shards int   // a power of two
+	max    int64 // Config.MaxBytes
+	share  int64 // of max, for one shard, if all have the same
+	first  int64 // what a shard is granted from the start
+	step   int64 // what a shard takes at a time, and may have without use
+	least  int64 // a shard with less may take from another one
+	spare  int64 // what a shard that must evict makes free at once; zero in a small store
 
 	_    [128]byte    // keeps free, which writers write, away from what they only read
 	free atomic.Int64 // see the invariant
@@ -36,7 +37,7 @@ const (
 )
 
 func (b *budget) init(max int64, shards int) {
-	b.max, b.share = max, max/int64(shards)
+	b.shards, b.max, b.share = shards, max, max/int64(shards)
 	b.step, b.first = max, max // one shard has it all
 	if b.share >= shardBytes {
 		b.spare = b.share / sparePart
@@ -79,8 +80,9 @@ func (s *shard) grow(over, now int64, gone *departures) bool {
 // to wait for one shard with another one locked could wait for ever. The caller holds s.mu.
 func (s *shard) takeFromLargest(want, now int64, gone *departures) int64 {
 	largest := s
-	for i := range s.store.shards {
-		if other := &s.store.shards[i]; other.grant.Load() > largest.grant.Load() {
+	shards := s.store.all()
+	for i := range shards {
+		if other := &shards[i]; other.grant.Load() > largest.grant.Load() {
 			largest = other
 		}
 	}
@@ -115,7 +117,7 @@ func (s *shard) give(want, now int64, gone *departures) int64 {
 // s.mu.
 func (s *shard) returnSpare() {
 	step := s.store.budget.step
-	if spare := s.grant.Load() - s.used(); len(s.store.shards) > 1 && spare > 2*step {
+	if spare := s.grant.Load() - s.used(); spare/2 > step {
 		s.grant.Add(step - spare)
 		s.store.budget.free.Add(spare - step)
 	}
@@ -133,8 +135,9 @@ func (s *Store) reserve(bytes, now int64, gone *departures) (got int64) {
 		if got += b.take(bytes - got); got >= bytes {
 			return got
 		}
-		for i := range s.shards {
-			shard := &s.shards[i]
+		shards := s.begun()
+		for i := range shards {
+			shard := &shards[i]
 			missing := bytes - got
 			part := scale(missing, shard.grant.Load(), b.max) + b.step
 			shard.mu.Lock()

@@ -28,7 +28,7 @@ func newPlainCache(entries int) *plainCache {
 		h = (h ^ h>>32) * spread
 		return (h ^ h>>29) * spread
 	})
-	return &plainCache{eviction: newEviction(t, room), room: room}
+	return &plainCache{eviction: newEviction(t, room, room), room: room}
 }
 
 // get reports whether the key of a number is there, and adds it if not.
@@ -197,7 +197,7 @@ func TestShadowsFollowTheSize(t *testing.T) {
 			}
 		}
 		check(t, s)
-		v := s.eviction
+		v := first(s).eviction
 		part := float64(v.sample.size) / float64(v.items())
 		limit := float64(v.sample.limit) / everyKey
 		if v.sample.size > v.sample.max || v.sample.size < v.sample.max*2/5 || part < limit*0.9 || part > limit*1.1 {

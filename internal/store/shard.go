@@ -31,8 +31,8 @@ type shard struct {
 	_ [128]byte // keeps the next shard's words away
 }
 
-func (s *shard) init(of *Store, t *table) {
-	s.store, s.leader = of, s == &of.shards[0]
+func (s *shard) init(of *Store, leader bool, t *table) {
+	s.store, s.leader = of, leader
 	s.grant.Store(of.budget.first)
 	s.empty(t)
 	s.base = s.metadata()
@@ -47,7 +47,7 @@ func (s *shard) empty(t *table) {
 		s.eviction = newEviction(t, of.budget.share, 0)
 		s.eviction.advised = &of.advice
 	}
-	if s.leader && len(of.shards) > 1 {
+	if s.leader && of.budget.shards > 1 {
 		s.eviction.advises = &of.advice
 	}
 	s.table = t

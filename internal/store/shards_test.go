@@ -51,16 +51,17 @@ func TestP5ShardsTogetherAreWithinTheBound(t *testing.T) {
 		})
 	}
 	for running.Load() > 0 {
-		s.lockAll()
+		shards := s.all()
+		lock(shards)
 		used, granted := int64(0), s.budget.free.Load()
-		for i := range s.shards {
-			if s.shards[i].used() > s.shards[i].grant.Load() {
-				t.Errorf("shard %d takes %d of %d", i, s.shards[i].used(), s.shards[i].grant.Load())
+		for i := range shards {
+			if shards[i].used() > shards[i].grant.Load() {
+				t.Errorf("shard %d takes %d of %d", i, shards[i].used(), shards[i].grant.Load())
 			}
-			used += s.shards[i].used()
-			granted += s.shards[i].grant.Load()
+			used += shards[i].used()
+			granted += shards[i].grant.Load()
 		}
-		s.unlockAll()
+		unlock(shards)
 		if used > max || granted > max {
 			t.Fatalf("%d bytes used, %d granted or free, of %d", used, granted, max)
 		}
@@ -103,11 +104,11 @@ func TestLargeValueTakesFromAllShards(t *testing.T) {
 func TestEmptyShardTakesFromTheLargest(t *testing.T) {
 	const max = 8 << 20
 	s := newSharded(Config{MaxBytes: max}, 8)
-	late := &s.shards[3]
+	late := &s.begun()[3]
 	add := func(mine bool, n int) {
 		for i := 0; n > 0; i++ {
 			key := fmt.Sprint(mine, i)
-			if (s.shardOf(first(s).table.hash(key)) == late) == mine {
+			if (shardOf(s.begun(), first(s).table.hash(key)) == late) == mine {
 				s.Add(key, make([]byte, 400), 0, 0)
 				n--
 			}
@@ -196,8 +197,8 @@ func TestShardsFollowTheLeader(t *testing.T) {
 			s.Add(key, make([]byte, 2000), 0, 0)
 		}
 	}
-	for i := range s.shards {
-		v := s.shards[i].eviction
+	for i := range s.begun() {
+		v := s.begun()[i].eviction
 		if v.policy != first(s).eviction.policy || v.policy != frequent {
 			t.Errorf("shard %d has policy %d, the leader %d, want %d", i, v.policy, first(s).eviction.policy, frequent)
 		}
