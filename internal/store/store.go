@@ -58,8 +58,9 @@ const (
 	shardBits = 5
 	maxShards = 1 << shardBits
 	// shardBytes is the least that a shard has. In a smaller one, chance would give some keys
-	// much less room than others.
-	shardBytes = 4 << 20
+	// much less room than others, above all where values are large. With larger ones, there
+	// would be too few of them for those who add to a store of medium size.
+	shardBytes = 2 << 20
 )
 
 // Store is a cache. Its methods may be called concurrently. It is made by New.
