@@ -34,10 +34,8 @@ func TestP5EmptyGroupIsSmall(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				// A large store has up to 32 shards, of about 10 KiB each while they are empty.
-				most := 40<<10 + min(bytes/1000, 360<<10)
-				if took := (heap() - before) / n; took > most {
-					t.Errorf("GOMAXPROCS %d, groups of %d bytes, %s: %d KiB each, empty, want at most %d", procs, bytes, name, took>>10, most>>10)
+				if took := (heap() - before) / n; took > 40<<10 {
+					t.Errorf("GOMAXPROCS %d, groups of %d bytes, %s: %d KiB each, empty, want at most 40", procs, bytes, name, took>>10)
 				}
 				runtime.KeepAlive(pool)
 			}

@@ -64,8 +64,9 @@ func (s *Store) setAlarm(due, now int64) {
 // due later than those that were added meanwhile changes nothing.
 func (s *Store) sweep() {
 	for s.alarm.begin() {
-		for i := range s.shards {
-			for s.shards[i].sweepSome(s.Now(), s) {
+		shards := s.all()
+		for i := range shards {
+			for shards[i].sweepSome(s.Now(), s) {
 				runtime.Gosched()
 			}
 		}

@@ -9,12 +9,13 @@ import "sync/atomic"
 // The invariant: free, the grants of all shards, and what is on its way from one to another, are
 // max together. Bytes are subtracted where they come from before they are added where they go.
 type budget struct {
-	max   int64 // Config.MaxBytes
-	share int64 // of max, for one shard, if all have the same
-	first int64 // what a shard is granted from the start
-	step  int64 // what a shard takes at a time, and may have without use
-	least int64 // a shard with less may take from another one
-	spare int64 // what a shard that must evict makes free at once; zero in a small store
+	shards int   // a power of two
+	max    int64 // Config.MaxBytes
+	share  int64 // of max, for one shard, if all have the same
+	first  int64 // what a shard is granted from the start
+	step   int64 // what a shard takes at a time, and may have without use
+	least  int64 // a shard with less may take from another one
+	large  int64 // an entry of more takes its room from several shards
 
 	_    [128]byte    // keeps free, which writers write, away from what they only read
 	free atomic.Int64 // see the invariant
@@ -28,23 +29,21 @@ const (
 	// and large entries are not spread evenly over the shards, and a shard that was empty when
 	// the others took everything must not stay so. It must not be much more, or large values
 	// that the bound has room for would make the shards take from each other all the time.
-	leastPart = 8
-	// A shard of at least shardBytes makes 1/sparePart of its share free when it must evict.
-	sparePart = 1024
-	// reserveRounds is how often a large value asks all shards for room.
-	reserveRounds = 8
+	leastPart = 2
+	// largePart: an entry of more than 1/largePart of a shard's share takes its room from others.
+	largePart = 4
+	// reserveRounds is how often such an entry asks for room, for each shard.
+	reserveRounds = 4
 )
 
 func (b *budget) init(max int64, shards int) {
-	b.max, b.share = max, max/int64(shards)
-	b.step, b.first = max, max // one shard has it all
-	if b.share >= shardBytes {
-		b.spare = b.share / sparePart
-	}
+	b.shards, b.max, b.share = shards, max, max/int64(shards)
+	b.step, b.first, b.large = max, max, max // one shard has it all
 	if shards > 1 {
 		b.step = b.share / stepPart
 		b.first = b.step
 		b.least = b.share / leastPart
+		b.large = b.share / largePart
 	}
 	b.free.Store(max - int64(shards)*b.first)
 }
@@ -78,22 +77,29 @@ func (s *shard) grow(over, now int64, gone *departures) bool {
 // takeFromLargest takes bytes from the shard that has the most. It returns zero if that is in use:
 // to wait for one shard with another one locked could wait for ever. The caller holds s.mu.
 func (s *shard) takeFromLargest(want, now int64, gone *departures) int64 {
-	largest := s
-	for i := range s.store.shards {
-		if other := &s.store.shards[i]; other.grant.Load() > largest.grant.Load() {
-			largest = other
-		}
-	}
+	largest := s.store.largest()
 	if largest == s || !largest.mu.TryLock() {
 		return 0
 	}
 	defer largest.mu.Unlock()
-	if some := largest.give(want, now, gone); some >= want {
-		return some
-	} else {
+	some := largest.give(want, now, gone)
+	if some < want {
 		s.store.budget.free.Add(some)
 		return 0
 	}
+	return some
+}
+
+// largest returns the shard with the largest grant.
+func (s *Store) largest() *shard {
+	shards := s.begun()
+	largest := &shards[0]
+	for i := range shards {
+		if shard := &shards[i]; shard.grant.Load() > largest.grant.Load() {
+			largest = shard
+		}
+	}
+	return largest
 }
 
 // give evicts entries until it can return want bytes of the grant, and returns them, or less if
@@ -115,34 +121,30 @@ func (s *shard) give(want, now int64, gone *departures) int64 {
 // s.mu.
 func (s *shard) returnSpare() {
 	step := s.store.budget.step
-	if spare := s.grant.Load() - s.used(); len(s.store.shards) > 1 && spare > 2*step {
+	if spare := s.grant.Load() - s.used(); spare/2 > step {
 		s.grant.Add(step - spare)
 		s.store.budget.free.Add(spare - step)
 	}
 }
 
-// reserve takes bytes for a large entry from the budget and from all shards, each by what it has:
-// one shard might not have so many, and would lose all its other entries. It returns zero for other
-// entries, and if there is not enough. The caller holds no lock.
+// reserve takes bytes for an entry that is large for one shard, which would lose most of its other
+// entries for it. It takes them from the shards that have the most, whose grants so stay alike. It
+// returns zero for other entries, and if there is not enough. The caller holds no lock.
 func (s *Store) reserve(bytes, now int64, gone *departures) (got int64) {
 	b := &s.budget
-	if bytes <= b.step {
+	if bytes <= b.large {
 		return 0
 	}
-	for range reserveRounds {
+	for range reserveRounds * b.shards {
 		if got += b.take(bytes - got); got >= bytes {
 			return got
 		}
-		for i := range s.shards {
-			shard := &s.shards[i]
-			missing := bytes - got
-			part := scale(missing, shard.grant.Load(), b.max) + b.step
-			shard.mu.Lock()
-			got += shard.give(min(part, missing), now, gone)
-			shard.mu.Unlock()
-			if got >= bytes {
-				return got
-			}
+		shard := s.largest()
+		shard.mu.Lock()
+		got += shard.give(min(bytes-got, shard.grant.Load()/2), now, gone)
+		shard.mu.Unlock()
+		if got >= bytes {
+			return got
 		}
 	}
 	b.free.Add(got)

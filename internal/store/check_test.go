@@ -42,8 +42,12 @@ func check(t testing.TB, s *Store) {
 		t.Fatalf("%d bytes are free", granted)
 	}
 	tables := *s.tables.Load()
-	for i := range s.shards {
-		shard := &s.shards[i]
+	shards := s.all()
+	if shards == nil {
+		granted = s.config.MaxBytes // of which nobody has taken anything
+	}
+	for i := range shards {
+		shard := &shards[i]
 		if shard.table != &tables[i] {
 			t.Fatalf("shard %d has another table than readers", i)
 		}
@@ -75,7 +79,7 @@ func checkShard(t testing.TB, s *shard) {
 		t.Fatalf("%d bytes, granted %d", used, s.grant.Load())
 	}
 	for _, e := range seen {
-		if s.store.shardOf(tab.hash(e.key())) != s {
+		if shardOf(s.store.begun(), tab.hash(e.key())) != s {
 			t.Fatalf("key %q is in another shard than its own", e.key())
 		}
 	}
@@ -92,8 +96,8 @@ func newTable(maxBytes int64, hash func(string) uint64) *table {
 	return t
 }
 
-// first returns the first shard of a store, which has no other one as a rule.
-func first(s *Store) *shard { return &s.shards[0] }
+// first returns the first shard of a store, which has no other one as a rule. It makes the shards.
+func first(s *Store) *shard { return &s.begun()[0] }
 
 // checkTable returns the entries of a table by id.
 func checkTable(t testing.TB, tab *table) map[uint32]*entry {

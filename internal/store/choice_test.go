@@ -184,11 +184,34 @@ func TestShadowSeesRequestsInOrder(t *testing.T) {
 	}
 }
 
+// An add comes after the hits before it. Here each add is preceded by a hit of the entry that LRU
+// would evict for it otherwise: if the shadow saw the add first, it would have lost that entry.
+func TestShadowSeesHitsBeforeTheNextAdd(t *testing.T) {
+	const entries = 16 // so few that LRU is exact
+	cache := newPlainCache(entries)
+	var order []uint64 // from the oldest
+	for n := range uint64(entries) {
+		cache.get(n)
+		order = append(order, n)
+	}
+	for n := uint64(entries); n < 100*entries; n++ {
+		cache.policy = recent
+		if !cache.get(order[0]) {
+			t.Fatalf("%d is not in the cache", order[0])
+		}
+		cache.get(n)
+		order = append(order[2:], order[0], n)
+	}
+	if got, want := cache.selection.score[recent][1], float64(longSpan*entries)/2; got < 0.9*want {
+		t.Errorf("LRU's shadow has %.1f hits of the last %.0f, want about half", got, 2*want)
+	}
+}
+
 // The shadows are a part of the cache, whatever size its entries have: when they become smaller,
 // there are more of them, and the sample has a smaller part of the keys.
 func TestShadowsFollowTheSize(t *testing.T) {
 	r := random(t)
-	s := newStore(t, Config{MaxBytes: 8 << 20})
+	s := newSharded(Config{MaxBytes: 8 << 20}, 1)
 	for _, bytes := range []int{4000, 100, 1000, 20, 8000} {
 		for range 100_000 {
 			key := fmt.Sprint(bytes, r.IntN(200_000))
@@ -197,7 +220,7 @@ func TestShadowsFollowTheSize(t *testing.T) {
 			}
 		}
 		check(t, s)
-		v := s.shards[0].eviction
+		v := first(s).eviction
 		part := float64(v.sample.size) / float64(v.items())
 		limit := float64(v.sample.limit) / everyKey
 		if v.sample.size > v.sample.max || v.sample.size < v.sample.max*2/5 || part < limit*0.9 || part > limit*1.1 {

@@ -57,6 +57,11 @@ func (e *entry) setMark(epoch, count uint32) {
 
 func (e *entry) setCount(n uint32) { e.change(^uint32(maxCount<<countShift), n<<countShift) }
 
+// arrive sets the mark of an entry without hits, and its queue.
+func (e *entry) arrive(epoch, q uint32) {
+	e.change(1<<queueShift-1|isLong, epoch<<epochShift|q<<queueShift)
+}
+
 func (e *entry) copyMark(from *entry) { e.change(1<<countShift-1, from.mark()<<countShift) }
 
 func (e *entry) queue() uint32 { return e.state.Load() & queueMask >> queueShift }

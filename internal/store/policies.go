@@ -101,12 +101,12 @@ func (c *core) smallMax() int64 {
 // add adds a new entry, and reports whether an epoch has ended.
 func (c *core) add(hash uint64, e *entry) bool {
 	known := c.ghost.take(hash)
-	e.setMark(c.now, 0)
+	place := inSmall
 	if c.policy == recent || c.policy == fifo && known {
-		c.enter(inMain, e)
-	} else {
-		c.enter(inSmall, e)
+		place = inMain
 	}
+	e.arrive(c.now, place)
+	c.enter(place, e)
 	c.sketch.fit(c.items())
 	c.sketch.add(hash, 1, c.items())
 	c.settle()
@@ -163,9 +163,9 @@ func (c *core) advance() {
 	c.old++
 }
 
-// enter puts e, which is in no queue, into small, or into main at the segment of its last hit.
+// enter puts e, which is in no queue and says that it is in place, into small, or into main at the
+// segment of its last hit.
 func (c *core) enter(place uint32, e *entry) {
-	e.setQueue(place)
 	c.held[place].items++
 	c.held[place].cost += c.costOf(e)
 	c.requeue(place, e)
@@ -190,7 +190,6 @@ func (c *core) remove(e *entry) {
 	c.unlink(e)
 	c.held[place].items--
 	c.held[place].cost -= c.costOf(e)
-	e.setQueue(inNone)
 }
 
 // replace puts e in the place of old. The table gives e the id and the neighbours of old.
@@ -204,6 +203,7 @@ func (c *core) replace(old, e *entry) {
 // promote moves e from small to main.
 func (c *core) promote(e *entry) {
 	c.remove(e)
+	e.setQueue(inMain)
 	c.enter(inMain, e)
 }
 

@@ -21,8 +21,8 @@ func TestP7RenewedExpiresAtItsNewTime(t *testing.T) {
 				var left atomic.Int64
 				s := newStore(t, Config{MaxBytes: 1 << 20, OnLeave: func(string, Entry, Reason) { left.Add(1) }})
 				checkLocked := func() {
-					s.lockAll()
-					defer s.unlockAll()
+					lock(s.begun())
+					defer unlock(s.begun())
 					check(t, s)
 				}
 				at := func(d time.Duration) int64 {

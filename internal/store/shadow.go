@@ -76,6 +76,7 @@ func (s *shadow) take() uint32 {
 // give takes back the node of e, which has left.
 func (s *shadow) give(e *entry) {
 	s.known.take(e.valLen)
+	e.setQueue(inNone)
 	e.next = s.free
 	s.free = e.id
 }

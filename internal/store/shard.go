@@ -31,8 +31,8 @@ type shard struct {
 	_ [128]byte // keeps the next shard's words away
 }
 
-func (s *shard) init(of *Store, t *table) {
-	s.store, s.leader = of, s == &of.shards[0]
+func (s *shard) init(of *Store, leader bool, t *table) {
+	s.store, s.leader = of, leader
 	s.grant.Store(of.budget.first)
 	s.empty(t)
 	s.base = s.metadata()
@@ -47,7 +47,7 @@ func (s *shard) empty(t *table) {
 		s.eviction = newEviction(t, of.budget.share, 0)
 		s.eviction.advised = &of.advice
 	}
-	if s.leader && len(of.shards) > 1 {
+	if s.leader && of.budget.shards > 1 {
 		s.eviction.advises = &of.advice
 	}
 	s.table = t
@@ -73,6 +73,7 @@ func (s *shard) add(refused func() bool, hash uint64, key string, e *entry, rese
 	if refused != nil && refused() {
 		return false
 	}
+	s.eviction.warm(hash)
 	if old := s.table.find(hash, key); old != nil {
 		s.replace(old, e, now)
 		s.left(old, Replaced, now, gone)
@@ -155,27 +156,22 @@ func (s *shard) expire(e *entry, now int64) {
 }
 
 // makeRoom removes entries until the others are within the grant and the table can take one more.
-// It asks for a larger grant first. If it must evict, it does so for several adds: what a processor
-// needs for that, it has then brought into its own cache. The caller holds s.mu.
+// It asks for a larger grant first. The caller holds s.mu.
 func (s *shard) makeRoom(now int64, gone *departures) {
-	steps, asked, evicts := addSteps, false, false
-	spare := s.store.budget.spare
+	steps, asked := addSteps, false
 	for {
 		grant, metadata := s.grant.Load(), s.metadata()-s.base
 		over := s.bytes + metadata - grant
 		switch {
-		case !s.table.full() && (over <= 0 && !evicts || over+spare <= 0):
+		case over <= 0 && !s.table.full():
 			return
 		case over > 0 && !asked:
 			asked = !s.grow(over, now, gone)
 			continue
 		}
-		// The policy must know of no other bound, or it would take what is spare for room that
-		// even a new key may have.
-		if !s.evict(max(grant-metadata-spare, 0), &steps, now, gone) {
+		if !s.evict(max(grant-metadata, 0), &steps, now, gone) {
 			return
 		}
-		evicts = true
 	}
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -15,7 +16,7 @@ func TestShardsForBytes(t *testing.T) {
 	for _, c := range []struct {
 		bytes int64
 		want  int
-	}{{1, 1}, {8<<20 - 1, 1}, {8 << 20, 2}, {24 << 20, 4}, {64 << 20, 16}, {127 << 20, 16}, {128 << 20, 32}, {1 << 40, 32}} {
+	}{{1, 1}, {4<<20 - 1, 1}, {4 << 20, 2}, {24 << 20, 8}, {32 << 20, 16}, {63 << 20, 16}, {64 << 20, 32}, {1 << 40, 32}} {
 		if got := shardsFor(c.bytes); got != c.want {
 			t.Errorf("%d bytes: %d shards, want %d", c.bytes, got, c.want)
 		}
@@ -51,16 +52,17 @@ func TestP5ShardsTogetherAreWithinTheBound(t *testing.T) {
 		})
 	}
 	for running.Load() > 0 {
-		s.lockAll()
+		shards := s.all()
+		lock(shards)
 		used, granted := int64(0), s.budget.free.Load()
-		for i := range s.shards {
-			if s.shards[i].used() > s.shards[i].grant.Load() {
-				t.Errorf("shard %d takes %d of %d", i, s.shards[i].used(), s.shards[i].grant.Load())
+		for i := range shards {
+			if shards[i].used() > shards[i].grant.Load() {
+				t.Errorf("shard %d takes %d of %d", i, shards[i].used(), shards[i].grant.Load())
 			}
-			used += s.shards[i].used()
-			granted += s.shards[i].grant.Load()
+			used += shards[i].used()
+			granted += shards[i].grant.Load()
 		}
-		s.unlockAll()
+		unlock(shards)
 		if used > max || granted > max {
 			t.Fatalf("%d bytes used, %d granted or free, of %d", used, granted, max)
 		}
@@ -99,15 +101,48 @@ func TestLargeValueTakesFromAllShards(t *testing.T) {
 	check(t, s)
 }
 
+// Values that are large for a shard take their room from all in turn. They must not drain a few
+// shards, or the keys of those would have no room. The grants stay alike, and there are about as
+// many hits as in a store of one shard.
+func TestLargeValuesDrainNoShard(t *testing.T) {
+	const max = 32 << 20
+	for _, size := range []int{40 << 10, 100 << 10, 300 << 10} {
+		var part [2]float64
+		for i, shards := range []int{1, 16} {
+			s := newSharded(Config{MaxBytes: max}, shards)
+			z := rand.NewZipf(randomOf(1), 1.01, 1, uint64(4*max/size))
+			value := make([]byte, size)
+			const n = 20_000
+			for k := range 2 * n {
+				key := fmt.Sprint(z.Uint64())
+				if _, ok := s.Get(key); !ok {
+					s.Add(key, value, 0, 0)
+				} else if k >= n {
+					part[i] += 1. / n
+				}
+			}
+			for k := range s.all() {
+				if got := s.all()[k].grant.Load(); got < s.budget.share/4 || got > s.budget.share*3 {
+					t.Errorf("values of %d: shard %d has %d bytes, its share is %d", size, k, got, s.budget.share)
+				}
+			}
+			check(t, s)
+		}
+		if part[1] < 0.85*part[0] {
+			t.Errorf("values of %d: %.3f are hits, with one shard %.3f", size, part[1], part[0])
+		}
+	}
+}
+
 // A shard that comes when the others have taken everything gets something.
 func TestEmptyShardTakesFromTheLargest(t *testing.T) {
 	const max = 8 << 20
 	s := newSharded(Config{MaxBytes: max}, 8)
-	late := &s.shards[3]
+	late := &s.begun()[3]
 	add := func(mine bool, n int) {
 		for i := 0; n > 0; i++ {
 			key := fmt.Sprint(mine, i)
-			if (s.shardOf(first(s).table.hash(key)) == late) == mine {
+			if (shardOf(s.begun(), first(s).table.hash(key)) == late) == mine {
 				s.Add(key, make([]byte, 400), 0, 0)
 				n--
 			}
@@ -196,8 +231,8 @@ func TestShardsFollowTheLeader(t *testing.T) {
 			s.Add(key, make([]byte, 2000), 0, 0)
 		}
 	}
-	for i := range s.shards {
-		v := s.shards[i].eviction
+	for i := range s.begun() {
+		v := s.begun()[i].eviction
 		if v.policy != first(s).eviction.policy || v.policy != frequent {
 			t.Errorf("shard %d has policy %d, the leader %d, want %d", i, v.policy, first(s).eviction.policy, frequent)
 		}

@@ -156,9 +156,9 @@ func simulate(t *testing.T, shards int) {
 		all.Go(func() { m.run(g, ops/simGoroutines, own) })
 	}
 	all.Wait()
-	m.store.lockAll()
+	lock(m.store.begun())
 	check(t, m.store)
-	m.store.unlockAll()
+	unlock(m.store.begun())
 	m.settle()
 	m.account()
 	st := m.store.Stats()
@@ -174,11 +174,11 @@ func (m *simulation) settle() {
 	s := m.store
 	for since := time.Now(); ; runtime.Gosched() {
 		unswept := int64(0)
-		s.lockAll()
-		for i := range s.shards {
-			unswept += s.shards[i].wheel.items
+		lock(s.begun())
+		for i := range s.begun() {
+			unswept += s.begun()[i].wheel.items
 		}
-		s.unlockAll()
+		unlock(s.begun())
 		if unswept == 0 && m.left.Load() == m.gone() {
 			return
 		}

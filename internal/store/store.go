@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math/bits"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -34,8 +35,8 @@ type Entry struct {
 // Config says how a store behaves.
 type Config struct {
 	// MaxBytes bounds the heap that the store takes: keys, values and bookkeeping, as the
-	// allocator rounds them. What New allocates, at most 40 KiB and a thousandth of MaxBytes,
-	// comes on top.
+	// allocator rounds them. What is there before the first entry comes on top: 1 KiB, and with
+	// the first Add 12 KiB, and 6 KiB for each further shard.
 	MaxBytes int64
 	// Now is the clock, in nanoseconds. It must not go back, and should go as fast as time.Now.
 	// Nil means the monotonic time since New.
@@ -57,8 +58,9 @@ const (
 	shardBits = 5
 	maxShards = 1 << shardBits
 	// shardBytes is the least that a shard has. In a smaller one, chance would give some keys
-	// much less room than others.
-	shardBytes = 4 << 20
+	// much less room than others, above all where values are large. With larger ones, there
+	// would be too few of them for those who add to a store of medium size.
+	shardBytes = 2 << 20
 )
 
 // Store is a cache. Its methods may be called concurrently. It is made by New.
@@ -67,9 +69,13 @@ type Store struct {
 	seed   maphash.Seed
 	start  time.Time
 	config Config
-	shards []shard
 
-	// tables are those of the shards. Clear replaces them all at once, with all shards locked.
+	// shards is nil until the first Add, so that a store without entries is small, whatever its
+	// bound.
+	shards atomic.Pointer[[]shard]
+	making sync.Once
+	// tables are those of the shards, or nothing. Clear replaces them all at once, with all shards
+	// locked.
 	tables atomic.Pointer[[]table]
 
 	_      [128]byte // keeps writers' words away from what every Get reads
@@ -94,23 +100,50 @@ func shardsFor(maxBytes int64) int {
 
 // newSharded returns an empty store with n shards, a power of two.
 func newSharded(c Config, n int) *Store {
-	s := &Store{seed: maphash.MakeSeed(), start: time.Now(), config: c, shards: make([]shard, n)}
+	s := &Store{seed: maphash.MakeSeed(), start: time.Now(), config: c}
 	classOf() // now, so that no Add has to wait for it
 	s.budget.init(c.MaxBytes, n)
 	s.alarm.init()
-	tables := s.newTables()
-	for i := range s.shards {
-		s.shards[i].init(s, &tables[i])
-	}
-	s.tables.Store(&tables)
+	s.tables.Store(nothing())
 	return s
+}
+
+// nothing is the table of all stores that have no shards yet. Nobody writes to it.
+var nothing = sync.OnceValue(func() *[]table {
+	tables := make([]table, 1)
+	tables[0].init(0, nil)
+	return &tables
+})
+
+// all returns the shards, none before the first Add.
+func (s *Store) all() []shard {
+	if shards := s.shards.Load(); shards != nil {
+		return *shards
+	}
+	return nil
+}
+
+// begun returns the shards, and makes them if there are none.
+func (s *Store) begun() []shard {
+	if shards := s.shards.Load(); shards != nil {
+		return *shards
+	}
+	s.making.Do(func() {
+		shards, tables := make([]shard, s.budget.shards), s.newTables()
+		for i := range shards {
+			shards[i].init(s, i == 0, &tables[i])
+		}
+		s.tables.Store(&tables) // first: whoever finds the shards finds their tables
+		s.shards.Store(&shards)
+	})
+	return *s.shards.Load()
 }
 
 // newTables returns empty tables for all shards.
 func (s *Store) newTables() []table {
 	seed := s.seed
 	hash := func(key string) uint64 { return maphash.String(seed, key) }
-	tables := make([]table, len(s.shards))
+	tables := make([]table, s.budget.shards)
 	for i := range tables {
 		tables[i].init(s.budget.share, hash)
 	}
@@ -125,18 +158,23 @@ func (s *Store) Now() int64 {
 	return int64(time.Since(s.start))
 }
 
-// shardOf returns the number of the shard, of n, that has the key of a hash. The product depends on
+// partOf returns the number of the shard, of n, that has the key of a hash. The product depends on
 // all bits of the hash, so that the other uses of single bits find them as random in each shard.
-func shardOf(hash uint64, n int) uint64 { return hash * spread >> (64 - shardBits) & uint64(n-1) }
+func partOf(hash uint64, n int) uint64 { return hash * spread >> (64 - shardBits) & uint64(n-1) }
 
 // tableOf returns the table that has the key of a hash. The caller need not hold a lock.
 func (s *Store) tableOf(hash uint64) *table {
 	tables := *s.tables.Load()
-	return &tables[shardOf(hash, len(tables))]
+	return &tables[partOf(hash, len(tables))]
 }
 
-// shardOf returns the shard that has the key of a hash.
-func (s *Store) shardOf(hash uint64) *shard { return &s.shards[shardOf(hash, len(s.shards))] }
+// shardOf returns the shard, of some, that has the key of a hash, or nil if there are none.
+func shardOf(shards []shard, hash uint64) *shard {
+	if len(shards) == 0 {
+		return nil
+	}
+	return &shards[partOf(hash, len(shards))]
+}
 
 // Get returns the entry of key. It takes no lock and reads no clock: it also returns an entry that
 // has expired and was not swept yet. The caller checks Entry.Expires.
@@ -188,7 +226,7 @@ func (s *Store) AddUnless(refused func() bool, key string, value []byte, expires
 	bytes := cost(len(key), len(value), expires, meta)
 	tooLarge := len(key) > maxKeyLen || uint64(len(value)) > maxValLen || bytes > s.config.MaxBytes/maxPart
 	hash := maphash.String(s.seed, key)
-	shard := s.shardOf(hash)
+	shard := shardOf(s.begun(), hash)
 	now := s.Now()
 	var gone departures
 	if tooLarge || expires != 0 && expires <= now {
@@ -213,7 +251,8 @@ func (s *Store) Renew(key string, old Entry, expires int64, meta uint64) bool {
 	e := renewed(key, old, expires, meta)
 	hash := maphash.String(s.seed, key)
 	var gone departures
-	same := s.shardOf(hash).renew(hash, key, old, e, now, &gone)
+	shard := shardOf(s.all(), hash)
+	same := shard != nil && shard.renew(hash, key, old, e, now, &gone)
 	s.announce(gone)
 	return same
 }
@@ -222,7 +261,8 @@ func (s *Store) Renew(key string, old Entry, expires int64, meta uint64) bool {
 func (s *Store) Remove(key string) bool {
 	hash := maphash.String(s.seed, key)
 	var gone departures
-	fresh := s.shardOf(hash).removeKey(hash, key, &gone)
+	shard := shardOf(s.all(), hash)
+	fresh := shard != nil && shard.removeKey(hash, key, &gone)
 	s.announce(gone)
 	return fresh
 }
@@ -231,10 +271,11 @@ func (s *Store) Remove(key string) bool {
 // Range may miss what is added or removed meanwhile, and an entry may come twice.
 func (s *Store) Range(f func(key string, e Entry) bool) {
 	var some []*entry
-	for i := range s.shards {
+	shards := s.all()
+	for i := range shards {
 		t := &(*s.tables.Load())[i]
 		for from := uint32(0); from < t.buckets(); from += rangeBuckets {
-			some = s.shards[i].appendBuckets(some[:0], t, from)
+			some = shards[i].appendBuckets(some[:0], t, from)
 			for _, e := range some {
 				if !f(e.key(), e.view()) {
 					return
@@ -250,14 +291,18 @@ const rangeBuckets = 64
 // Clear removes all entries at once: no Get sees one of them after another Get has seen that they
 // are gone. Apart from the calls of OnLeave, its time does not depend on their number.
 func (s *Store) Clear() {
+	shards := s.all()
+	if shards == nil {
+		return // nothing was ever added
+	}
 	tables := s.newTables()
-	s.lockAll()
+	lock(shards)
 	old := *s.tables.Load()
-	for i := range s.shards {
-		s.shards[i].clear(&tables[i])
+	for i := range shards {
+		shards[i].clear(&tables[i])
 	}
 	s.tables.Store(&tables)
-	s.unlockAll()
+	unlock(shards)
 	if s.config.OnLeave == nil {
 		return
 	}
@@ -272,26 +317,27 @@ func (s *Store) Clear() {
 	}
 }
 
-// lockAll locks all shards. Nobody else waits for a shard while it holds another one's lock.
-func (s *Store) lockAll() {
-	for i := range s.shards {
-		s.shards[i].mu.Lock()
+// lock locks all shards. Nobody else waits for a shard while it holds another one's lock.
+func lock(shards []shard) {
+	for i := range shards {
+		shards[i].mu.Lock()
 	}
 }
 
-func (s *Store) unlockAll() {
-	for i := range s.shards {
-		s.shards[i].mu.Unlock()
+func unlock(shards []shard) {
+	for i := range shards {
+		shards[i].mu.Unlock()
 	}
 }
 
 // Stats returns the store's figures, all of the same moment.
 func (s *Store) Stats() (sum Stats) {
-	s.lockAll()
-	defer s.unlockAll()
+	shards := s.all()
+	lock(shards)
+	defer unlock(shards)
 	now := s.Now()
-	for i := range s.shards {
-		sum.add(s.shards[i].stats(now))
+	for i := range shards {
+		sum.add(shards[i].stats(now))
 	}
 	return sum
 }
