@@ -22,6 +22,9 @@ func newScenario(seed uint64) *scenario {
 	if seed%3 == 0 {
 		g.transport = overHTTP
 	}
+	if seed/6%2 == 1 { // whatever the transport
+		g.relayFrom = 2 + int(seed/12%2)
+	}
 	g.hosts = 3 + g.IntN(5)
 	g.members = g.Perm(g.hosts)[:3+g.IntN(g.hosts-2)]
 	for i := range 3 + g.IntN(8) {

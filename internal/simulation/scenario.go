@@ -39,6 +39,7 @@ type scenario struct {
 	keys       []string
 	link       simnet.Link
 	detect     time.Duration // the pools' detection time
+	relayFrom  int           // of how many peers a view has a coordinator; 0: as a rule
 	cacheBytes int64
 	failing    float64 // share of loads that fail
 	lasting    float64 // share of values without a TTL of their own

@@ -145,6 +145,9 @@ var plantedBugs = map[string]failpoint.Bug{
 	"copies first":           failpoint.CopiesFirst,
 	"change logs ignored":    failpoint.LogsIgnored,
 	"absentees forgotten":    failpoint.AbsentForgotten,
+	"settled, none told":     failpoint.RelayUnheard,
+	"a roll before its time": failpoint.RelayEarly,
+	"relays out of order":    failpoint.RelayUnordered,
 }
 
 // TestSimulationFindsPlantedBugs plants bugs into the groups, and sees that the
