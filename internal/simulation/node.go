@@ -60,7 +60,7 @@ func (c *player) build(p *node, host int) (err error) {
 	if c.batches {
 		getter = batchOrigin{origin{c.scenario, c.history, p.process}}
 	}
-	options := []peercache.GroupOption{peercache.WithLoadTimeout(loadTimeout), peercache.WithStandIn(standIn)}
+	options := []peercache.GroupOption{peercache.WithLoadTimeout(loadTimeout), peercache.WithStandIn(c.standIn)}
 	options = append(options, c.freshness.options()...)
 	if c.dir != "" {
 		options = append(options, peercache.WithSnapshot(c.path(p), time.Hour))
