@@ -290,7 +290,7 @@ func (c *Cluster) refreshView() {
 }
 
 // viewRate bounds how often the view changes because of what peers say. A change costs each
-// process a message to all others. The mu of the cluster guards it.
+// process some messages, or one to each of the others if they are few. The mu of the cluster guards it.
 type viewRate struct {
 	perSecond int
 	available float64       // changes that may happen at once
