@@ -29,7 +29,7 @@ type command struct {
 
 // commands are run in this order. To add one, write it in a file of its own and
 // name it here: the flags, the printing and the test are there already.
-var commands = []command{local, memory, bound, hitRatio, ring, peers, invalidation, faults, scale}
+var commands = []command{local, memory, bound, hitRatio, ring, peers, invalidation, faults, scale, idleCosts}
 
 func main() {
 	serveAsNode()
@@ -71,6 +71,7 @@ func parse(args []string) (measuring, error) {
 	flags.DurationVar(&m.turn, "duration", 300*time.Millisecond, "how long each is measured at a time")
 	flags.IntVar(&m.repeats, "repeats", 9, "how many times; the median counts")
 	flags.BoolVar(&m.quick, "quick", false, "with little data and short turns: shows that it works, not how well")
+	flags.IntVar(&m.peers, "peers", 0, "the size of the cluster, by scale; 0: several")
 	flags.StringVar(&m.profile, "profile", "", "a directory for CPU profiles of our side, by peers")
 	flags.Usage = func() {
 		fmt.Fprintf(flags.Output(), "usage: bench [comparison] [flags]\ncomparisons:%s\nflags:\n", list())

@@ -12,6 +12,7 @@ type measuring struct {
 	turn    time.Duration // of one subject at a time
 	repeats int           // turns of each
 	quick   bool          // with little data: only whether it works
+	peers   int           // of the only cluster, where there are several; 0: all of them
 	profile string        // where to write profiles to; empty: nowhere
 }
 

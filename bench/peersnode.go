@@ -23,7 +23,8 @@ import (
 )
 
 // nodeVariable is set in the environment of processes that bench starts of itself,
-// and says what they are: "owner", "member", "cluster", "namespace", or the command line of a
+// and says what they are: "owner", "member", "cluster", "namespace", "virtual",
+// "idle", "idle peers" or "socket pools" and their number, or the command line of a
 // server to guard.
 const nodeVariable = "PEERCACHE_BENCH_NODE"
 
@@ -35,7 +36,17 @@ func serveAsNode() {
 		return
 	}
 	run := runGuard
+	var peers int
+	if n, err := fmt.Sscanf(what, "idle peers %d", &peers); n == 1 && err == nil {
+		what, run = "idle peers", func(string) error { return idlePeers(peers) }
+	}
+	if n, err := fmt.Sscanf(what, "socket pools %d", &peers); n == 1 && err == nil {
+		what, run = "socket pools", func(string) error { return runSocketPools(peers) }
+	}
 	switch what {
+	case "socket pools", "idle peers":
+	case "idle":
+		run = func(string) error { return idleProcess() }
 	case "owner":
 		run = func(string) error { return runOwner() }
 	case "member":
@@ -44,6 +55,8 @@ func serveAsNode() {
 		run = func(string) error { return runClusterNode() }
 	case "namespace":
 		run = func(string) error { return runNamespace() }
+	case "virtual":
+		run = runVirtual
 	}
 	if err := run(what); err != nil {
 		fmt.Fprintln(os.Stderr, "bench: "+what+":", err)

@@ -21,7 +21,8 @@ var ring = command{
 
 const (
 	ringKeyBytes = 16
-	ringFleets   = 3 // shares are those of the middle one of so many sets of names
+	mostLookupNS = 40 // the target
+	ringFleets   = 3  // shares are those of the middle one of so many sets of names
 )
 
 func runRing(w io.Writer, m measuring) error {
@@ -36,6 +37,7 @@ func runRing(w io.Writer, m measuring) error {
 	fmt.Fprintf(w, "The counting alone makes the largest of 1,000 equal shares about %.2f.\n", countedEvenShare(1000, keysOfPeer))
 
 	t := newTable("peers", "our max/mean", "groupcache", "× ours", "our ns/lookup", "groupcache", "× ours", "our allocs", "groupcache")
+	var goals targets
 	for _, peers := range sizes {
 		shares, err := ringShares(peers, max(leastKeys, peers*keysOfPeer))
 		if err != nil {
@@ -47,8 +49,13 @@ func runRing(w io.Writer, m measuring) error {
 		}
 		t.add(peers, shares[0], shares[1], shares[1]/shares[0],
 			lookups[0].ns, lookups[1].ns, lookups[1].ns/lookups[0].ns, lookups[0].allocs, lookups[1].allocs)
+		goals.add(fmt.Sprintf("%d peers: ns a lookup", peers), lookups[0].ns, true, mostLookupNS)
 	}
-	return t.print(w)
+	if err := t.print(w); err != nil {
+		return err
+	}
+	goals.print(w, "Targets")
+	return nil
 }
 
 // countedEvenShare returns about what the largest share over the mean comes out

@@ -7,13 +7,11 @@ import (
 	"io"
 	"runtime/debug"
 	"time"
-
-	"github.com/peercache/peercache"
 )
 
 var scale = command{
 	name:  "scale",
-	about: "what a change of the view, a Remove and a deploy cost a peer, of 10, 100 and 1,000",
+	about: "what a change of the view, a Remove and a deploy cost a peer, of 10 to 3,000",
 	alone: true,
 	run:   runScale,
 }
@@ -23,77 +21,91 @@ const removesCounted = 10
 
 // scaled are the costs in a cluster of one size.
 type scaled struct {
-	peers                      int
-	joins, leaves              price
-	settled, oneHolder, during price // of removesCounted Removes
-	deployed
+	Peers                      int
+	Cold                       price // all begin at once
+	Joins, Leaves              price
+	Settled, OneHolder, During price // of removesCounted Removes
+	Restart                    restart
+	Wave, Rolling              restarts
 }
 
-// deployed is what the restart of one process takes.
-type deployed struct {
-	ends, begins price
-	keys         int   // that it kept
-	loads        int64 // of these, by anybody, when they were asked for after it ended and after it began
-}
+// mostChange is the processor time of a change of the view from which on larger clusters, and
+// many restarts, are not measured: they would take all day.
+const mostChange = 10 * time.Second
 
 func runScale(w io.Writer, m measuring) error {
-	sizes := []int{10, 100, 1000}
+	sizes := []int{10, 100, 1000, 3000}
 	if m.quick {
 		sizes = []int{10, 30}
 	}
+	if m.peers > 0 {
+		sizes = []int{max(m.peers, 10)} // a tenth of them is restarted
+	}
 	fmt.Fprintf(w, `
-Clusters of real pools and groups in one process, %d keys a peer. A request is a call of the other pool's ServeHTTP:
-no connections, no time on the way. Messages are requests, each of which has one answer, and are counted with the peer
-that sends them; bytes are those of the bodies of both, without the headers of HTTP. Processor time is that of the
-whole process, its garbage collection included, divided by the peers. One machine does the work of all peers: what
-passes until they agree is more than with a machine each. 1,000 peers take some 10 GB of memory, most of it rings.
-`, scaleKeys)
-	all := make([]scaled, 0, len(sizes))
+Clusters of pools and groups as they are by default, in one process and in virtual time: whatever the machine has to do for
+all of them, none is late. %d keys a peer. A request is a call of the other pool's ServeHTTP, and takes %v: no connections.
+Messages are requests, each of which has one answer, and are counted with the peer that sends them; bytes are those of the
+bodies of both, without the headers of HTTP. Processor time is real. It is that of the whole process, its garbage collection
+included, divided by the peers. All is counted until there was one message a peer or less in %v.
+`, scaleKeys, callLatency, quietFor)
+	var all []scaled
 	for _, n := range sizes {
-		s, err := measureScale(n)
+		s, err := virtually[scaled]("scale", n)
 		if err != nil {
-			return fmt.Errorf("%d peers: %w", n, err)
+			return err
 		}
 		all = append(all, s)
+		if s.Joins.CPU > mostChange {
+			fmt.Fprintf(w, "\nA change of the view of %d peers took %v of processor time: larger clusters are left out.\n", n, s.Joins.CPU.Round(time.Second))
+			break
+		}
 	}
-	for _, print := range []func(io.Writer, []scaled) error{printViews, printRemoves, printDeploys} {
+	for _, print := range []func(io.Writer, []scaled) error{printViews, printRemoves, printRestart, printDeploys} {
 		if err := print(w, all); err != nil {
 			return err
 		}
 	}
-	return nil
+	printScaleTargets(w, all)
+	if m.peers > 0 {
+		return nil
+	}
+	if err := runSockets(w, m); err != nil {
+		return fmt.Errorf("sockets: %w", err)
+	}
+	return runIdle(w, m)
 }
 
 // measureScale has all happen to a cluster of n peers.
 func measureScale(n int) (s scaled, err error) {
-	s.peers = n
+	s.Peers = n
 	if n >= 1000 {
-		// Each process has rings of its own, 2.4 MB each. Let little garbage stand beside.
+		// A million pairs of processes have state of their own. Let little garbage stand beside.
 		defer debug.SetGCPercent(debug.SetGCPercent(25))
 	}
-	f, err := newFleet(n)
+	f, cold, err := newFleet(n)
 	if err != nil {
 		return s, err
 	}
+	s.Cold = cold
 	defer func() { err = errors.Join(err, f.close()) }()
-	if s.deployed, err = f.deploy(); err != nil {
+	time.Sleep(scaleSettled)
+	if s.Joins, err = f.join(); err != nil {
+		return s, fmt.Errorf("one joins: %w", err)
+	}
+	if s.During, err = f.removes(f.removeUnheld); err != nil {
 		return s, err
 	}
-	if s.joins, err = f.join(); err != nil {
+	if s.Leaves, err = f.leave(); err != nil {
+		return s, fmt.Errorf("one leaves: %w", err)
+	}
+	time.Sleep(scaleSettled)
+	if s.Settled, err = f.removes(f.removeUnheld); err != nil {
 		return s, err
 	}
-	if s.during, err = f.removes(f.removeKept); err != nil {
+	if s.OneHolder, err = f.removes(f.removeHeld); err != nil {
 		return s, err
 	}
-	if s.leaves, err = f.leave(); err != nil {
-		return s, err
-	}
-	time.Sleep(2 * briefly) // no change of the view counts any more, nor a lease
-	if s.settled, err = f.removes(f.removeUnheld); err != nil {
-		return s, err
-	}
-	s.oneHolder, err = f.removes(f.removeHeld)
-	return s, err
+	return s, f.deploys(&s)
 }
 
 // join has one more process come, of which all hear.
@@ -101,50 +113,16 @@ func (f *fleet) join() (price, error) {
 	if err := f.grow(); err != nil {
 		return price{}, err
 	}
-	return f.costUntilQuiet(f.announcements(), func() error { return f.introduce(f.processes) })
+	return f.cost(func() error { return f.introduce(f.processes) })
 }
 
 // leave takes the process that came last from the views of the others, and ends it.
 func (f *fleet) leave() (price, error) {
 	last := f.processes[len(f.processes)-1]
 	f.processes = f.processes[:len(f.processes)-1]
-	c, err := f.costUntilQuiet(f.announcements(), func() error { return f.introduce(f.processes) })
+	f.net.pools.Delete(last.host)
+	c, err := f.cost(func() error { return f.introduce(f.processes) })
 	return c, errors.Join(err, f.stop(last))
-}
-
-// deploy has one process end and another one begin at its address, after which the keys
-// that it kept are asked for.
-func (f *fleet) deploy() (d deployed, err error) {
-	keys, err := f.fill()
-	if err != nil {
-		return d, err
-	}
-	p, asker := f.processes[0], f.processes[1]
-	d.keys = len(keys[p])
-	loads := f.loads.Load()
-	if d.ends, err = f.costUntilQuiet(0, func() error { return f.stop(p) }); err != nil {
-		return d, err
-	}
-	if err := ask(asker, keys[p]); err != nil {
-		return d, err
-	}
-	d.begins, err = f.costUntilQuiet(int64(len(f.processes)-1), func() error {
-		if err := f.start(p); err != nil {
-			return err
-		}
-		if err := f.introduce([]*process{p}); err != nil {
-			return err
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), scalePatience)
-		defer cancel()
-		return p.pool.Ready(ctx)
-	})
-	if err != nil {
-		return d, err
-	}
-	err = ask(asker, keys[p])
-	d.loads = f.loads.Load() - loads
-	return d, err
 }
 
 // removes has some keys removed, one after the other, and returns what all took.
@@ -154,37 +132,31 @@ func (f *fleet) removes(remove func(key string) (price, error)) (all price, err 
 		if err != nil {
 			return all, err
 		}
-		all.traffic, all.took = all.plus(c.traffic), all.took+c.took
+		all.traffic, all.Took = all.plus(c.traffic), all.Took+c.Took
 	}
 	return all, nil
 }
 
-// remove has the process of a group remove a key.
-func (f *fleet) remove(g *peercache.Group, key string) (price, error) {
-	return f.cost(func() (time.Time, error) {
-		err := g.Remove(context.Background(), key)
-		return time.Now(), err
-	})
+// removeUnheld has a key removed that nobody has a copy of, by a process that has nothing of it.
+func (f *fleet) removeUnheld(key string) (price, error) {
+	p := f.stranger(key, nil)
+	return f.count(func() error { return p.group.Remove(context.Background(), key) })
 }
 
-// removeUnheld has a key removed that nobody has a copy of.
-func (f *fleet) removeUnheld(key string) (price, error) {
-	return f.remove(f.stranger(key, nil).soon, key)
-}
+// mostGets is how often a key is asked for, to have it copied.
+const mostGets = 100
 
 // removeHeld has a key removed that one process has a copy of.
 func (f *fleet) removeHeld(key string) (price, error) {
 	holder := f.stranger(key, nil)
-	if _, err := holder.soon.Get(context.Background(), key); err != nil {
-		return price{}, err
+	for before, i := holder.group.Stats().Hot.Items, 0; holder.group.Stats().Hot.Items == before; i++ {
+		if _, err := holder.group.Get(context.Background(), key); err != nil {
+			return price{}, err
+		}
+		if i == mostGets {
+			return price{}, fmt.Errorf("%s holds no copy of %s", holder.host, key)
+		}
 	}
-	if holder.soon.Stats().Hot.Items == 0 {
-		return price{}, fmt.Errorf("%s holds no copy of %s", holder.host, key)
-	}
-	return f.remove(f.stranger(key, holder).soon, key)
-}
-
-// removeKept has a key removed while values may be where they were under another view.
-func (f *fleet) removeKept(key string) (price, error) {
-	return f.remove(f.stranger(key, nil).kept, key)
+	p := f.stranger(key, holder)
+	return f.count(func() error { return p.group.Remove(context.Background(), key) })
 }

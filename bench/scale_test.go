@@ -17,15 +17,15 @@ func TestScale(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				checkView(t, "one joins", s.joins, n+1, 2*scaleKeys)
-				checkView(t, "one leaves", s.leaves, n, 2*scaleKeys)
-				checkView(t, "one ends", s.ends, n, s.keys)
-				checkView(t, "one begins", s.begins, n, s.keys)
-				checkRemoves(t, "nobody has a copy", s.settled, candidatesOfAKey)
-				checkRemoves(t, "one has a copy", s.oneHolder, candidatesOfAKey+1)
-				checkRemoves(t, "the view has changed", s.during, 2*n)
-				if s.keys < scaleKeys/2 || s.loads != 0 {
-					t.Errorf("a deploy of a peer with %d keys took %d loads, want none", s.keys, s.loads)
+				checkView(t, "one joins", s.Joins, n+1, 2*scaleKeys)
+				checkView(t, "one leaves", s.Leaves, n, 2*scaleKeys)
+				checkView(t, "one ends", s.Restart.Ends, n, s.Restart.Keys)
+				checkView(t, "one begins", s.Restart.Begins, n, s.Restart.Keys)
+				checkRemoves(t, "nobody has a copy", s.Settled, candidatesOfAKey)
+				checkRemoves(t, "one has a copy", s.OneHolder, candidatesOfAKey+1)
+				checkRemoves(t, "the view has changed", s.During, 2*n)
+				if s.Restart.Keys < scaleKeys/2 || s.Restart.Loads != 0 {
+					t.Errorf("a deploy of a peer with %d keys took %d loads, want none", s.Restart.Keys, s.Restart.Loads)
 				}
 			})
 		})
@@ -38,17 +38,17 @@ func TestScale(t *testing.T) {
 // once for each message at most.
 func checkView(t *testing.T, what string, p price, peers, keys int) {
 	t.Helper()
-	n, told := int64(peers), p.requests-p.gets
+	n, told := int64(peers), p.Requests-p.Gets
 	if least, most := (n-1)*(n-1), 2*n*(n-1)+4*n; told < least || told > most {
 		t.Errorf("%s of %d: %d messages besides the Gets, want %d to %d", what, peers, told, least, most)
 	}
-	if p.gets > int64(keys) {
-		t.Errorf("%s of %d: %d Gets, want %d at most", what, peers, p.gets, keys)
+	if p.Gets > int64(keys) {
+		t.Errorf("%s of %d: %d Gets, want %d at most", what, peers, p.Gets, keys)
 	}
-	if most := 4*n + int64(keys); p.most > most {
-		t.Errorf("%s of %d: %d messages of one of them, want %d at most", what, peers, p.most, most)
+	if most := 4*n + int64(keys); p.Most > most {
+		t.Errorf("%s of %d: %d messages of one of them, want %d at most", what, peers, p.Most, most)
 	}
-	if mean := p.bytes / p.requests; mean > 120 {
+	if mean := p.Bytes / p.Requests; mean > 120 {
 		t.Errorf("%s of %d: %d bytes in a message, want 120 at most", what, peers, mean)
 	}
 }
@@ -56,7 +56,7 @@ func checkView(t *testing.T, what string, p price, peers, keys int) {
 // checkRemoves checks that each of the Removes took so many messages.
 func checkRemoves(t *testing.T, what string, p price, each int) {
 	t.Helper()
-	if want := int64(each) * removesCounted; p.requests != want {
-		t.Errorf("%d Removes where %s took %d messages, want %d", removesCounted, what, p.requests, want)
+	if want := int64(each) * removesCounted; p.Requests != want {
+		t.Errorf("%d Removes where %s took %d messages, want %d", removesCounted, what, p.Requests, want)
 	}
 }

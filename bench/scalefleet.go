@@ -18,44 +18,40 @@ const (
 	scaleKeys, scaleValue = 100, 32
 	// scaleBytes is room for so many keys more than once, so that none is evicted.
 	scaleBytes = 256 << 10
-	// briefly is for how long a change of the view counts in the groups that settle soon, and
-	// longs for how long in the others: longer than the simulation takes.
-	briefly, long = time.Second, 30 * time.Minute
-	// scalePatience is how long a process may take to tell all others something, or to hand
-	// over what it has. One machine does the work of all of them.
+	// scalePatience is how long a process may take to end, or to be ready.
 	scalePatience = 5 * time.Minute
+	// scaleSettled is longer than a change of the view counts, and than a lease.
+	scaleSettled = 2 * time.Minute
 )
 
-// fleet is a cluster of processes with real pools and groups, which all are in this one.
+// fleet is a cluster of processes with real pools and groups, as they are by default, which all
+// are in this one. They are connected by calls. Time is meant to be virtual.
 type fleet struct {
 	net       *callNet
 	processes []*process
-	loads     atomic.Int64 // by the getters of the groups that keep
+	loads     atomic.Int64 // by the getters of the groups
 }
 
 // process is one of a fleet.
 type process struct {
-	host string
-	port *port // the same for all that come one after the other at this address
-	pool *peercache.HTTPPool
-	// kept is full of keys, and values are handed over in it all the time.
-	kept *peercache.Group
-	// soon is for changes in a settled cluster.
-	soon *peercache.Group
+	host  string
+	port  *port // the same for all that come one after the other at this address
+	pool  *peercache.HTTPPool
+	group *peercache.Group
 }
 
 func (p *process) url() string { return "http://" + p.host }
 
-// newFleet starts n processes that know each other.
-func newFleet(n int) (*fleet, error) {
-	f := &fleet{net: new(callNet)}
+// newFleet starts n processes that know each other. cold is what that took.
+func newFleet(n int) (f *fleet, cold price, err error) {
+	f = &fleet{net: new(callNet)}
 	for range n {
 		if err := f.grow(); err != nil {
-			return nil, err
+			return nil, cold, err
 		}
 	}
-	_, err := f.costUntilQuiet(f.announcements(), func() error { return f.introduce(f.processes) })
-	return f, err
+	cold, err = f.cost(func() error { return f.introduce(f.processes) })
+	return f, cold, err
 }
 
 // grow adds a process that knows nobody, nor is known.
@@ -67,23 +63,15 @@ func (f *fleet) grow() error {
 
 // start starts a process at its address, with nothing cached.
 func (f *fleet) start(p *process) (err error) {
-	p.pool, err = peercache.NewHTTPPool(p.url(), peercache.WithTransport(p.port), peercache.WithoutStream(),
-		peercache.WithDetectionTime(scalePatience), peercache.WithPeerTimeout(scalePatience),
-		peercache.WithHandover(peercache.DefaultHandoverBytes, scalePatience))
+	p.pool, err = peercache.NewHTTPPool(p.url(), peercache.WithTransport(p.port), peercache.WithoutStream())
 	if err != nil {
 		return err
 	}
 	value := make([]byte, scaleValue)
-	p.kept, err = peercache.NewGroup("kept", scaleBytes, peercache.GetterFunc(func(context.Context, string) ([]byte, error) {
+	p.group, err = peercache.NewGroup("scale", scaleBytes, peercache.GetterFunc(func(context.Context, string) ([]byte, error) {
 		f.loads.Add(1)
 		return value, nil
-	}), peercache.WithPeers(p.pool), peercache.WithStandIn(long), peercache.WithHotShare(0))
-	if err != nil {
-		return err
-	}
-	p.soon, err = peercache.NewGroup("soon", scaleBytes, peercache.GetterFunc(func(context.Context, string) ([]byte, error) {
-		return value, nil
-	}), peercache.WithPeers(p.pool), peercache.WithStandIn(briefly), peercache.WithLease(briefly))
+	}), peercache.WithPeers(p.pool))
 	if err != nil {
 		return err
 	}
@@ -106,7 +94,7 @@ func (f *fleet) close() error {
 	f.net.pools.Clear()
 	ended, end := context.WithCancel(context.Background())
 	end()
-	return f.atOnce(f.processes, func(p *process) error {
+	return f.atOnce(f.processes, runtime.GOMAXPROCS(0), func(p *process) error {
 		if err := p.pool.Shutdown(ended); !errors.Is(err, context.Canceled) {
 			return err
 		}
@@ -114,11 +102,10 @@ func (f *fleet) close() error {
 	})
 }
 
-// atOnce does something for each of the processes, for as many at once as there are
-// processors.
-func (f *fleet) atOnce(processes []*process, do func(*process) error) error {
+// atOnce does something for each of the processes, for so many at once.
+func (f *fleet) atOnce(processes []*process, limit int, do func(*process) error) error {
 	var all errgroup.Group
-	all.SetLimit(runtime.GOMAXPROCS(0))
+	all.SetLimit(limit)
 	for _, p := range processes {
 		all.Go(func() error { return do(p) })
 	}
@@ -131,11 +118,8 @@ func (f *fleet) introduce(to []*process) error {
 	for i, p := range f.processes {
 		urls[i] = p.url()
 	}
-	return f.atOnce(to, func(p *process) error { return p.pool.Set(urls...) })
+	return f.atOnce(to, runtime.GOMAXPROCS(0), func(p *process) error { return p.pool.Set(urls...) })
 }
-
-// announcements is how many messages it takes that all tell all of their view.
-func (f *fleet) announcements() int64 { return int64(len(f.processes)) * int64(len(f.processes)-1) }
 
 // fill has all keys loaded by those that own them, and returns the keys of each.
 func (f *fleet) fill() (map[*process][]string, error) {
@@ -151,13 +135,13 @@ func (f *fleet) fill() (map[*process][]string, error) {
 		}
 		keys[owner] = append(keys[owner], key)
 	}
-	return keys, f.atOnce(f.processes, func(p *process) error { return ask(p, keys[p]) })
+	return keys, f.atOnce(f.processes, runtime.GOMAXPROCS(0), func(p *process) error { return ask(p, keys[p]) })
 }
 
-// ask has a process Get keys that are kept.
+// ask has a process Get keys.
 func ask(p *process, keys []string) error {
 	for _, key := range keys {
-		if _, err := p.kept.Get(context.Background(), key); err != nil {
+		if _, err := p.group.Get(context.Background(), key); err != nil {
 			return err
 		}
 	}
@@ -181,9 +165,9 @@ func (f *fleet) stranger(key string, p *process) *process {
 // price is what something took in a fleet.
 type price struct {
 	traffic
-	most int64         // requests of the process that sent most of them
-	cpu  time.Duration // of this process, which is all of them
-	took time.Duration // until the last request was answered
+	Most int64         // requests of the process that sent most of them
+	CPU  time.Duration // of this process, which is all of them
+	Took time.Duration // until all was said
 }
 
 // sent is what went through all ports so far, and by each process.
@@ -196,32 +180,68 @@ func (f *fleet) sent() (all traffic, each map[*process]traffic) {
 	return all, each
 }
 
-// cost does something, which returns when the last of it was done, and counts meanwhile.
-func (f *fleet) cost(do func() (last time.Time, err error)) (c price, err error) {
+// count does something, which returns when the last of it was done, and counts meanwhile.
+func (f *fleet) count(do func() error) (c price, err error) {
+	runtime.GC() // what came before is not this one's to clean up
 	all, each := f.sent()
 	cpu, start := cpuTime(), time.Now()
-	last, err := do()
-	c.cpu, c.took = cpuTime()-cpu, last.Sub(start)
+	err = do()
+	c.CPU, c.Took = cpuTime()-cpu, time.Since(start)
 	now, by := f.sent()
 	c.traffic = now.minus(all)
 	for p, t := range by {
-		c.most = max(c.most, t.minus(each[p]).requests)
+		c.Most = max(c.Most, t.minus(each[p]).Requests)
 	}
 	return c, err
 }
 
-// costUntilQuiet is cost of something that goes on after do has returned: until there have
-// been so many requests, and no more are on their way.
-func (f *fleet) costUntilQuiet(least int64, do func() error) (price, error) {
-	runtime.GC() // what came before is not this one's to clean up
-	before, _ := f.sent()
-	return f.cost(func() (last time.Time, err error) {
+// cost is count of something that goes on after do has returned, until the fleet is quiet.
+func (f *fleet) cost(do func() error) (price, error) {
+	var quiet time.Duration
+	c, err := f.count(func() (err error) {
 		if err := do(); err != nil {
-			return last, err
+			return err
 		}
-		return f.net.quiet(func() bool {
-			now, _ := f.sent()
-			return now.requests-before.requests >= least
-		})
+		quiet, err = f.quiet()
+		return err
 	})
+	c.Took -= quiet
+	return c, err
+}
+
+const (
+	// quietFor is for how long a fleet sends no more than one message a process when all that was
+	// to be said has been.
+	quietFor  = 3 * time.Second
+	quietLook = quietFor / 12
+)
+
+// quiet waits until all processes have all others in their views, and have been quiet. It returns
+// for how long they have been.
+func (f *fleet) quiet() (time.Duration, error) {
+	sent := []int64{} // up to each of the last looks
+	for began := time.Now(); time.Since(began) < scalePatience; time.Sleep(quietLook) {
+		all, _ := f.sent()
+		sent = append(sent, all.Requests)
+		before := len(sent) - 1 - int(quietFor/quietLook)
+		if before >= 0 && sent[len(sent)-1]-sent[before] <= int64(len(f.processes)) && f.whole() {
+			return quietFor, nil
+		}
+	}
+	return 0, fmt.Errorf("the peers do not agree after %v", scalePatience)
+}
+
+// whole reports whether each process that answers has all others in its view.
+func (f *fleet) whole() bool {
+	alive := 0
+	f.net.pools.Range(func(_, _ any) bool {
+		alive++
+		return true
+	})
+	for _, p := range f.processes {
+		if _, ok := f.net.pools.Load(p.host); ok && len(p.pool.Peers()) != alive-1 {
+			return false
+		}
+	}
+	return true
 }

@@ -7,16 +7,16 @@ import (
 
 func printViews(w io.Writer, all []scaled) error {
 	fmt.Fprint(w, "\nA change of the view, which all peers are given at once:\n")
-	t := newTable("", "messages a peer", "KiB a peer", "CPU ms a peer", "s until all agree")
+	t := newTable("", "messages a peer", "most of one", "KiB a peer", "CPU ms a peer", "s until all agree")
 	for _, s := range all {
 		for _, v := range []struct {
 			what  string
 			peers int
 			cost  price
-		}{{"one joins", s.peers + 1, s.joins}, {"one leaves", s.peers, s.leaves}} {
+		}{{"all begin", s.Peers, s.Cold}, {"one joins", s.Peers + 1, s.Joins}, {"one leaves", s.Peers, s.Leaves}} {
 			n := float64(v.peers)
-			t.add(fmt.Sprintf("%d peers, %s", s.peers, v.what), float64(v.cost.requests)/n, float64(v.cost.bytes)/1024/n,
-				v.cost.cpu.Seconds()*1000/n, v.cost.took.Seconds())
+			t.add(fmt.Sprintf("%d peers, %s", s.Peers, v.what), float64(v.cost.Requests)/n, v.cost.Most, float64(v.cost.Bytes)/1024/n,
+				v.cost.CPU.Seconds()*1000/n, v.cost.Took.Seconds())
 		}
 	}
 	return t.print(w)
@@ -32,28 +32,63 @@ after a change of the view it goes to all, twice.
 		for _, r := range []struct {
 			what string
 			cost price
-		}{{"no copies", s.settled}, {"one copy", s.oneHolder}, {"after a change of the view", s.during}} {
-			t.add(fmt.Sprintf("%d peers, %s", s.peers, r.what),
-				float64(r.cost.requests)/removesCounted, float64(r.cost.bytes)/removesCounted, r.cost.took.Seconds()*1000/removesCounted)
+		}{{"no copies", s.Settled}, {"one copy", s.OneHolder}, {"after a change of the view", s.During}} {
+			t.add(fmt.Sprintf("%d peers, %s", s.Peers, r.what),
+				float64(r.cost.Requests)/removesCounted, float64(r.cost.Bytes)/removesCounted, r.cost.Took.Seconds()*1000/removesCounted)
 		}
 	}
 	return t.print(w)
 }
 
-func printDeploys(w io.Writer, all []scaled) error {
+func printRestart(w io.Writer, all []scaled) error {
 	fmt.Fprint(w, `
-A deploy: one process ends by Shutdown, and another one begins at its address with the same list of peers; the keys that
+A restart: one process ends by Shutdown, and another one begins at its address with the same list of peers; the keys that
 it kept are asked for after each, and loads are those of the getter. All else is a peer's share, but for the most
-messages that one has sent. Pulls are the messages that ask for values. A rolling deploy is as many restarts as there
-are peers.
+messages that one has sent. Pulls are the messages that ask for values.
 `)
-	t := newTable("", "messages", "of these pulls", "KiB", "CPU ms", "keys kept", "loads", "most messages of one",
-		"rolling: messages", "rolling: KiB", "rolling: CPU s")
+	t := newTable("", "messages", "of these pulls", "KiB", "CPU ms", "keys kept", "loads", "most messages of one", "s to end", "s to begin")
 	for _, s := range all {
-		n, sum := float64(s.peers), s.ends.plus(s.begins.traffic)
-		messages, kib, cpu := float64(sum.requests)/n, float64(sum.bytes)/1024/n, (s.ends.cpu+s.begins.cpu).Seconds()/n
-		t.add(fmt.Sprintf("%d peers", s.peers), messages, float64(sum.gets)/n, kib, 1000*cpu, s.keys, s.loads, s.ends.most+s.begins.most,
-			n*messages, n*kib, n*cpu)
+		r := s.Restart
+		n, sum := float64(s.Peers), r.Ends.plus(r.Begins.traffic)
+		t.add(fmt.Sprintf("%d peers", s.Peers), float64(sum.Requests)/n, float64(sum.Gets)/n, float64(sum.Bytes)/1024/n,
+			1000*(r.Ends.CPU+r.Begins.CPU).Seconds()/n, r.Keys, r.Loads, r.Ends.Most+r.Begins.Most, r.Ends.Took.Seconds(), r.Begins.Took.Seconds())
 	}
 	return t.print(w)
+}
+
+func printDeploys(w io.Writer, all []scaled) error {
+	fmt.Fprintf(w, `
+A deploy: all processes are restarted in order, each when the one before is ready; %v are between the end of one and the
+beginning of the next. Of large clusters, so many are restarted as take %v of processor time, and the figures are
+multiplied. A tenth: so many are restarted, all at the same time.
+`, startingTime, mostRolling)
+	t := newTable("", "restarted", "all: messages a peer", "all: MiB a peer", "all: CPU s a peer",
+		"a tenth: messages a peer", "a tenth: KiB a peer", "a tenth: CPU ms a peer", "a tenth: s")
+	for _, s := range all {
+		messages, kib, seconds, measured := s.rolling()
+		n, c := float64(s.Peers), s.Wave.Price
+		t.add(fmt.Sprintf("%d peers", s.Peers), measured, messages, kib/1024, seconds,
+			float64(c.Requests)/n, float64(c.Bytes)/1024/n, c.CPU.Seconds()*1000/n, c.Took.Seconds())
+	}
+	return t.print(w)
+}
+
+// The targets, for clusters of any size.
+const (
+	mostMessages      = 40 // a peer, a change of the view
+	mostDeploySeconds = 5  // of processor time, a peer, with 1,000 peers
+)
+
+func printScaleTargets(w io.Writer, all []scaled) {
+	var t targets
+	for _, s := range all {
+		n := float64(s.Peers)
+		t.add(fmt.Sprintf("%d peers: messages a peer when one joins", s.Peers), float64(s.Joins.Requests)/(n+1), true, mostMessages)
+		t.add(fmt.Sprintf("%d peers: messages a peer when one leaves", s.Peers), float64(s.Leaves.Requests)/n, true, mostMessages)
+		r := s.Restart.Ends.plus(s.Restart.Begins.traffic)
+		t.add(fmt.Sprintf("%d peers: messages a peer when one restarts, which is two changes", s.Peers), float64(r.Requests)/n, true, 2*mostMessages)
+		_, _, seconds, _ := s.rolling()
+		t.add(fmt.Sprintf("%d peers: processor seconds a peer when all restart in order", s.Peers), seconds, true, mostDeploySeconds)
+	}
+	t.print(w, "Targets")
 }

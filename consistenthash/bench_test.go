@@ -44,6 +44,7 @@ func BenchmarkAppendSuccessors(b *testing.B) {
 	}
 }
 
+// BenchmarkNew makes rings as the first in a process.
 func BenchmarkNew(b *testing.B) {
 	for _, n := range []int{3, 10, 100, 1000} {
 		members := peers(n)
@@ -51,9 +52,26 @@ func BenchmarkNew(b *testing.B) {
 			b.ReportAllocs()
 			var r *Ring
 			for b.Loop() {
+				clear(recent.rings[:])
 				r = mustNew(b, members...)
 			}
 			b.ReportMetric(float64(4*cap(r.slots)+2*cap(r.owners)), "ring-bytes")
+		})
+	}
+}
+
+// BenchmarkOneJoins makes the ring after one member more has come.
+func BenchmarkOneJoins(b *testing.B) {
+	for _, n := range []int{10, 100, 1000} {
+		members := peers(n + 1)
+		b.Run(fmt.Sprintf("members=%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			before := mustNew(b, members[:n]...)
+			for b.Loop() {
+				clear(recent.rings[:])
+				recent.add(before)
+				mustNew(b, members...)
+			}
 		})
 	}
 }

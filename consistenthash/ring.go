@@ -36,7 +36,8 @@ type Member struct {
 // Ring chooses the owners of keys. It is made by New or NewGroupcache, never changes, and may be
 // used concurrently.
 type Ring struct {
-	names []string // as given to the constructor
+	names   []string // as given to the constructor
+	weights []uint16 // of the names; nil: made by NewGroupcache
 
 	// slots has the positions of the points in ascending order, and owners the indices of their
 	// members, in the same order. Each point is at its home slot (see home) or after it. Slots
@@ -55,14 +56,13 @@ type Ring struct {
 // fails if there are no members, if a name is empty or given twice, if a weight is negative, or if
 // the weights add up to more than MaxWeight.
 func New(members ...Member) (*Ring, error) {
-	names := make([]string, len(members))
-	byName := make([]int, len(members))
+	names, weights := make([]string, len(members)), make([]uint16, len(members))
 	total := 0
 	for i, m := range members {
-		names[i], byName[i] = m.Name, i
 		if m.Weight < 0 || m.Weight > MaxWeight {
 			return nil, fmt.Errorf("consistenthash: member %q has weight %d, want 0 to %d", m.Name, m.Weight, MaxWeight)
 		}
+		names[i], weights[i] = m.Name, uint16(max(m.Weight, 1))
 		total += max(m.Weight, 1)
 	}
 	if err := checkNames(names); err != nil {
@@ -71,20 +71,38 @@ func New(members ...Member) (*Ring, error) {
 	if total > MaxWeight {
 		return nil, fmt.Errorf("consistenthash: weights add up to %d, want at most %d", total, MaxWeight)
 	}
-	slices.SortFunc(byName, func(a, b int) int { return strings.Compare(names[a], names[b]) })
-
-	points := make([]uint64, 0, total*pointsPerWeight)
-	var buf []byte
-	for rank, i := range byName {
-		buf = append(buf[:0], names[i]...)
-		for n := range max(members[i].Weight, 1) * pointsPerWeight {
-			buf = binary.LittleEndian.AppendUint32(buf[:len(names[i])], uint32(n))
-			points = append(points, point(uint32(xxhash.Sum64(buf)>>32), rank))
+	rings := recent.inUse()
+	for _, r := range rings {
+		if slices.Equal(r.names, names) && slices.Equal(r.weights, weights) {
+			return r, nil
 		}
 	}
-	r := &Ring{names: names, accept: math.MaxUint32 / acceptOneIn}
-	r.place(points, byName)
+	r := &Ring{names: names, weights: weights, accept: math.MaxUint32 / acceptOneIn}
+	r.reserve(total * pointsPerWeight)
+	r.merge(r.nearest(rings))
+	recent.add(r)
 	return r, nil
+}
+
+// pointsOf returns the points of some of the members, given by their indices, in the order in which
+// a walk meets them. It sorts the indices.
+func (r *Ring) pointsOf(members []int) []uint64 {
+	slices.SortFunc(members, func(a, b int) int { return strings.Compare(r.names[a], r.names[b]) })
+	total := 0
+	for _, i := range members {
+		total += int(r.weights[i])
+	}
+	points := make([]uint64, 0, total*pointsPerWeight)
+	var buf []byte
+	for _, i := range members {
+		name := r.names[i]
+		buf = append(buf[:0], name...)
+		for n := range int(r.weights[i]) * pointsPerWeight {
+			buf = binary.LittleEndian.AppendUint32(buf[:len(name)], uint32(n))
+			points = append(points, point(uint32(xxhash.Sum64(buf)>>32), i))
+		}
+	}
+	return byPosition(points)
 }
 
 // NewGroupcache makes exactly the ring that golang/groupcache makes of names, added in this order,
@@ -99,21 +117,21 @@ func NewGroupcache(replicas int, names ...string) (*Ring, error) {
 	if most := maxPoints / len(names); replicas < 1 || replicas > most {
 		return nil, fmt.Errorf("consistenthash: %d replicas, want 1 to %d for %d members", replicas, most, len(names))
 	}
-	lastFirst := make([]int, len(names)) // of points at one position, groupcache has the last one that was added
-	for rank := range lastFirst {
-		lastFirst[rank] = len(names) - 1 - rank
-	}
-
+	// Of points at one position, groupcache has the last one that was added.
 	points := make([]uint64, 0, replicas*len(names))
 	var buf []byte
-	for rank, i := range lastFirst {
+	for i, name := range slices.Backward(names) {
 		for n := range replicas {
-			buf = append(strconv.AppendInt(buf[:0], int64(n), 10), names[i]...)
-			points = append(points, point(crc32.ChecksumIEEE(buf), rank))
+			buf = append(strconv.AppendInt(buf[:0], int64(n), 10), name...)
+			points = append(points, point(crc32.ChecksumIEEE(buf), i))
 		}
 	}
 	r := &Ring{names: names, accept: math.MaxUint32, groupcache: true}
-	r.place(points, lastFirst)
+	r.reserve(len(points))
+	for _, p := range byPosition(points) {
+		r.put(uint32(p>>32), uint16(p))
+	}
+	r.fill(int(r.homes))
 	return r, nil
 }
 
@@ -138,15 +156,12 @@ func checkNames(names []string) error {
 	return nil
 }
 
-// point packs a position and the rank of its member. The rank decides between points at one
-// position, so that points sort in the order in which a walk meets them.
-func point(position uint32, rank int) uint64 {
-	return uint64(position)<<32 | uint64(rank)
-}
+// point packs a position and the index of its member.
+func point(position uint32, member int) uint64 { return uint64(position)<<32 | uint64(member) }
 
-// byPosition returns points in the order in which a walk meets them, and uses their memory. They
-// are given in the order of their ranks. It is a radix sort, stable, from the lowest digit to the
-// highest: positions are hashes, and a sort that compares 320,000 of them would take most of the
+// byPosition returns points in the order of their positions, and uses their memory. Those at one
+// position stay in the order in which they are given. It is a radix sort, stable, from the lowest
+// digit to the highest: positions are hashes, and a sort that compares 320,000 of them would take most of the
 // time that New takes.
 func byPosition(points []uint64) []uint64 {
 	const digit = 11 // bits; three digits are enough for a position
@@ -169,23 +184,30 @@ func byPosition(points []uint64) []uint64 {
 	return points
 }
 
-// place fills the slots with points. members has the index of a point's member by its rank.
-func (r *Ring) place(points []uint64, members []int) {
-	points = byPosition(points)
+// reserve makes room for so many points.
+func (r *Ring) reserve(points int) {
 	// A fifth of the slots stays free, which keeps most points within a few slots of home.
-	r.homes = uint64(len(points) + len(points)/4)
+	r.homes = uint64(points + points/4)
 	r.slots = make([]uint32, 0, r.homes)
 	r.owners = make([]uint16, 0, r.homes)
-	fill := func(p uint64, until int) {
-		for len(r.slots) < until {
-			r.slots = append(r.slots, uint32(p>>32))
-			r.owners = append(r.owners, uint16(members[uint32(p)]))
-		}
+}
+
+// put places the next point at its home slot, or at the first free one.
+func (r *Ring) put(position uint32, owner uint16) {
+	n := len(r.slots)
+	if n > 0 && r.slots[n-1] == position && r.owners[n-1] == owner {
+		return // it would change nothing, and merge could not tell it from a repeat
 	}
-	for _, p := range points {
-		fill(p, max(len(r.slots), r.home(uint32(p>>32)))+1)
+	for range max(0, r.home(position)-n) + 1 {
+		r.slots, r.owners = append(r.slots, position), append(r.owners, owner)
 	}
-	fill(points[len(points)-1], int(r.homes))
+}
+
+// fill fills the slots up to a number of them with the last point.
+func (r *Ring) fill(slots int) {
+	for last := len(r.slots) - 1; len(r.slots) < slots; {
+		r.slots, r.owners = append(r.slots, r.slots[last]), append(r.owners, r.owners[last])
+	}
 }
 
 // home returns the slot at which a walk from a position starts.

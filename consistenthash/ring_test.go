@@ -310,7 +310,7 @@ func TestMembersInOnePlace(t *testing.T) {
 // TestSecondTurn: where no point accepts in the first turn, the ring is one on which every
 // point does. Such keys are too rare to find, so the test has all points refuse.
 func TestSecondTurn(t *testing.T) {
-	refusing, accepting := mustNew(t, peers(5)...), mustNew(t, peers(5)...)
+	refusing, accepting := *mustNew(t, peers(5)...), *mustNew(t, peers(5)...)
 	refusing.accept, accepting.accept = 0, math.MaxUint32
 	for _, key := range keys(5000) {
 		want := accepting.Successors(key, 5)

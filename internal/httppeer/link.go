@@ -42,7 +42,7 @@ type link struct {
 	closed     bool          // guarded by mu; no more attempts are made
 	plainUntil clock.Instant // guarded by mu; after errNoStream, when the next attempt is made; otherwise 0
 	opened     int64         // guarded by mu; how many streams were opened
-	ended      stream.Stats  // guarded by mu; the sum of the figures of streams that have ended
+	ended      *stream.Stats // guarded by mu; the sum of the figures of streams that have ended; nil: none has
 }
 
 // current returns the stream, or nil if there is none. A stream that has ended just now refuses
@@ -143,10 +143,8 @@ func (l *link) plain() bool {
 	return l.closed || l.plainUntil != 0
 }
 
-// onLinkEnd waits until live has ended, and discards it then. So the next attempt starts before
-// somebody asks.
+// onLinkEnd discards live, which has ended. So the next attempt starts before somebody asks.
 func (l *link) onLinkEnd(live *stream.Link) {
-	<-live.Done()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.live == live {
@@ -159,7 +157,7 @@ func (l *link) onLinkEnd(live *stream.Link) {
 // requests. The caller holds l.mu.
 func (l *link) discard() {
 	err, s := l.live.Err(), l.live.Stats()
-	l.ended.Add(&s)
+	l.addEnded(&s)
 	l.live = nil
 	answered := s.Latency != peer.Histogram{}
 	broke := errors.Is(err, stream.ErrProtocol)
@@ -205,7 +203,7 @@ func (l *link) open(ctx context.Context, cancel context.CancelFunc, over chan st
 		l.live, l.process, l.plainUntil = live, process, 0
 		l.conn.breaker.Reset()
 		l.opened++
-		go l.onLinkEnd(live)
+		live.AfterEnd(func() { l.onLinkEnd(live) })
 	}
 }
 
@@ -293,7 +291,7 @@ func (l *link) replaced(now uint32) {
 		return
 	}
 	s := live.Stats()
-	l.ended.Add(&s)
+	l.addEnded(&s)
 	l.live = nil
 	go func() { // what is in flight is answered
 		ctx, cancel := context.WithTimeout(l.conn.inUse, longestFormer)
@@ -319,11 +317,21 @@ func (l *link) close(ctx context.Context) {
 	}
 }
 
+// addEnded adds the figures of a stream that has ended. The caller holds l.mu.
+func (l *link) addEnded(s *stream.Stats) {
+	if l.ended == nil {
+		l.ended = new(stream.Stats)
+	}
+	l.ended.Add(s)
+}
+
 // stats returns the sum of the figures of all streams to the peer, and how many were opened.
 func (l *link) stats() (s stream.Stats, opened int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s = l.ended
+	if l.ended != nil {
+		s = *l.ended
+	}
 	if l.live != nil {
 		live := l.live.Stats()
 		s.Add(&live)

@@ -202,13 +202,16 @@ func (c *conn) checkResponse(resp *http.Response, body []byte) error {
 // plainCalls has the figures of the plain requests to one peer.
 type plainCalls struct {
 	mu  sync.Mutex
-	sum stream.Stats // guarded by mu
+	sum *stream.Stats // guarded by mu; nil before the first request: most peers are never asked so
 }
 
 // begin counts a request for a path below the base path. Its body has so many bytes.
 func (c *plainCalls) begin(path string, bytes int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.sum == nil {
+		c.sum = new(stream.Stats)
+	}
 	c.sum.Requests++
 	c.sum.InFlight++
 	c.sum.BytesOut += int64(bytes)
@@ -231,5 +234,8 @@ func (c *plainCalls) end(bytes int, took time.Duration) {
 func (c *plainCalls) stats() stream.Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.sum
+	if c.sum == nil {
+		return stream.Stats{}
+	}
+	return *c.sum
 }

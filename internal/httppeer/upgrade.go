@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -49,8 +51,9 @@ func checkUpgrade(r *http.Request) error {
 // noStreamsHere is the answer of a pool WithoutStream to a request for a stream.
 const noStreamsHere = "this process uses no streams (WithoutStream)"
 
-// serveStream answers a request of the peer from for a stream, and then serves the stream until it
-// ends.
+// serveStream answers a request of the peer from for a stream, and has the stream served until it
+// ends. That is in a goroutine of its own: this one and what it has, the request and the buffers of
+// net/http among it, would cost as much as the rest of a stream that has nothing to do.
 func (s *Server) serveStream(w http.ResponseWriter, r *http.Request, h peer.Handler, from string) {
 	if !s.cfg.Streams {
 		refuse(w, r, noStreamsHere, http.StatusNotFound)
@@ -69,7 +72,12 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request, h peer.Hand
 		http.Error(w, "peercache: "+err.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	defer leave()
+	serves := false
+	defer func() {
+		if !serves {
+			leave()
+		}
+	}()
 	nc, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		http.Error(w, "peercache: "+err.Error(), http.StatusNotImplemented)
@@ -85,8 +93,21 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request, h peer.Hand
 		nc.Close()
 		return
 	}
-	defer s.remove(served)
-	served.Run() // its error concerns the peer that asks
+	serves = true
+	go func() {
+		defer leave()
+		defer s.remove(served)
+		defer s.recovered(nc, from)
+		served.Run() // its error concerns the peer that asks
+	}()
+}
+
+// recovered ends a stream on which the handler has panicked, as net/http does with a request.
+func (s *Server) recovered(nc net.Conn, from string) {
+	if r := recover(); r != nil {
+		s.cfg.Log.Error("a panic while a peer was answered", "peer", from, "panic", r, "stack", string(debug.Stack()))
+		nc.Close()
+	}
 }
 
 // writeSwitching writes the response to a request for an upgrade.

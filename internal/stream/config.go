@@ -20,7 +20,7 @@ const (
 	DefaultMaxLoads        = 1024
 	DefaultMaxChanges      = 256
 	DefaultDetect          = 500 * time.Millisecond
-	DefaultIdleTimeout     = 60 * time.Second
+	DefaultIdleTimeout     = 150 * time.Second
 	DefaultHelloTimeout    = 5 * time.Second
 	DefaultFrameTimeout    = 10 * time.Second
 )

@@ -21,6 +21,7 @@ type pending struct {
 	limit hello         // what the peer takes
 	every time.Duration // from one tick of the watch to the next
 	now   int64         // ticks of the watch
+	used  uint64        // the most uses of a slot that was given back
 	due   int64         // before this tick no request is overdue; 0: none has a timeout
 
 	// waiting are the Rooms that wait, each a chan struct{} that is closed when it
@@ -57,7 +58,7 @@ func (p *pending) hasRoom() bool {
 // request is the only one in flight, and the one before it was too: where many
 // were, more will follow at once.
 func (p *pending) add(s slot, size int) (id uint64, alone bool, err error) {
-	place, uses := uint32(len(p.slots)), uint64(1)
+	place, uses := uint32(len(p.slots)), p.used+1
 	if n := len(p.free); n > 0 {
 		place = p.free[n-1]
 		uses = p.slots[place].uses + 1

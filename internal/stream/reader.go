@@ -42,6 +42,7 @@ type source struct {
 	start  time.Time     // when the clock of the stream started
 	now    time.Duration // when the last read returned, on that clock
 	err    error         // of the last read
+	rested bool          // before the last read nothing had come for restAfter
 	count  atomic.Int64  // bytes read
 }
 
@@ -55,7 +56,9 @@ func (s *source) Read(p []byte) (n int, err error) {
 		}
 		n, err = s.nc.Read(p)
 	}
-	s.now, s.err = time.Since(s.start), err
+	now := time.Since(s.start)
+	s.rested = now-s.now >= restAfter
+	s.now, s.err = now, err
 	s.count.Add(int64(n))
 	return n, err
 }
@@ -76,6 +79,9 @@ func (r *reader) init(nc net.Conn, br *bufio.Reader) {
 // size. Only the value of an answer is in memory of its own. The error is io.EOF
 // if the connection ended between two frames.
 func (r *reader) next() (*frame, int, error) {
+	if r.src.rested && r.buf.buffered() == 0 {
+		r.rest()
+	}
 	v, err := r.buf.uvarint()
 	if err == io.EOF {
 		return nil, 0, err

@@ -74,6 +74,7 @@ func NewServer(nc net.Conn, br *bufio.Reader, h peer.Handler, cfg Config) *Serve
 // must be called exactly once.
 func (s *Server) Run() error {
 	defer close(s.done)
+	defer s.cancel(io.EOF) // also if the handler panics
 	watch := s.endWhenIdle()
 	s.running.Go(func() {
 		if s.w.run(s.ctx.Done()) != nil {
@@ -358,6 +359,9 @@ func (s *Server) endWhenIdle() *time.Timer {
 			return
 		}
 		silent, stuck = silent+1, stuck+1
+		if silent > 1 {
+			s.rest()
+		}
 		if n := s.r.src.count.Load(); n != bytes {
 			bytes, silent = n, 0
 		}

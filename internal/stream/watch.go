@@ -23,12 +23,20 @@ type watch struct {
 	pinged bool  // since a byte came
 }
 
+// pingGrid is the time between two moments at which the idle links of a process ping, and
+// leastOnGrid how rarely a link pings that pings then. To wake a process that has nothing to do
+// costs more than a ping: so those of a thousand links come some at a time, but not all.
+const pingGrid, leastOnGrid = 250 * time.Millisecond, 40 * pingGrid
+
 // watchIdle sets the timer for the next ping of an idle link. The caller holds l.mu.
 func (l *Link) watchIdle() {
 	l.watch.fast = false
 	every := time.Hour
 	if t := l.pending.limit.idleTimeout; t > 0 {
 		every = max(t/3, l.cfg.Detect) // no peer has us ping all the time
+	}
+	if every >= leastOnGrid {
+		every -= time.Duration(time.Now().Add(every).UnixNano()) % pingGrid
 	}
 	if l.watch.timer == nil {
 		l.watch.timer = time.AfterFunc(every, l.tick)
@@ -44,6 +52,16 @@ func (l *Link) watchFast() {
 	l.watch.timer.Reset(l.pending.every)
 }
 
+// answeredPing is called when the peer has answered a ping. If nothing else is awaited, there is
+// nothing to look for until the next one.
+func (l *Link) answeredPing() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err == nil && l.watch.fast && l.pending.open == 0 {
+		l.watchIdle()
+	}
+}
+
 // tick is called by the timer.
 func (l *Link) tick() {
 	l.mu.Lock()
@@ -56,6 +74,8 @@ func (l *Link) tick() {
 	ping := false
 	switch {
 	case !w.fast: // idle for long
+		l.pending.rest()
+		l.w.rest()
 		l.watchFast()
 		w.pinged, ping = true, true
 	case bytes != w.seen:

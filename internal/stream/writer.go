@@ -13,8 +13,10 @@ const (
 	// where the frames are gathered. A larger one is written from where it is,
 	// which costs the kernel an entry of a vector for it and one for what follows.
 	gatherCopies = 512
-	// keptBuffer is how large a buffer may be to be used again.
-	keptBuffer = 512 << 10
+	// keptBuffer is how large a buffer may be to be used again, and restingBuffer that of a stream
+	// that has nothing to do.
+	keptBuffer    = 512 << 10
+	restingBuffer = 1 << 10
 )
 
 // writer gathers frames and writes them, many at once. Frames may be put by many
