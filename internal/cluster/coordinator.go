@@ -30,7 +30,8 @@ const (
 type relay struct {
 	c       *Cluster
 	view    uint64
-	members []*Member // all but this process; never written to
+	since   clock.Instant // when this process got the view
+	members []*Member     // all but this process; never written to
 
 	// mu guards the fields below. It is taken after all others, see Cluster.
 	mu       sync.Mutex
@@ -52,7 +53,7 @@ type announcement struct {
 }
 
 func newRelay(c *Cluster, v *view) *relay {
-	r := &relay{c: c, view: v.id, members: make([]*Member, len(v.others)), hung: make(map[*Member]bool)}
+	r := &relay{c: c, view: v.id, since: v.since, members: make([]*Member, len(v.others)), hung: make(map[*Member]bool)}
 	for i, p := range v.others {
 		r.members[i] = p.(*Member)
 	}
