@@ -680,13 +680,13 @@ type ChangeResponse struct {
 	// With since_departure, and without unbroken: stands for all who may have made changes while
 	// nobody at the answering peer's address took note of them. Absent if these are not known.
 	Circle uint64 `protobuf:"fixed64,23,opt,name=circle,proto3" json:"circle,omitempty"`
-	// Answers a request with a roll: the peer believes it, but for what stands at the places
-	// untold, counted from 0. Answers a request with relay: the peer has told those in its own
-	// roll, which says what they have answered.
-	Relayed       bool     `protobuf:"varint,24,opt,name=relayed,proto3" json:"relayed,omitempty"`
-	Untold        []uint32 `protobuf:"varint,25,rep,packed,name=untold,proto3" json:"untold,omitempty"`
-	RollView      uint64   `protobuf:"fixed64,26,opt,name=roll_view,json=rollView,proto3" json:"roll_view,omitempty"`
-	Roll          []byte   `protobuf:"bytes,27,opt,name=roll,proto3" json:"roll,omitempty"`
+	// Answers a request with a roll: the peer believes it, but for what untold has a bit for,
+	// the lowest of each byte first, in the order of the roll. Answers a request with relay: the
+	// peer has told those in its own roll, which says what they have answered.
+	Relayed       bool   `protobuf:"varint,24,opt,name=relayed,proto3" json:"relayed,omitempty"`
+	Untold        []byte `protobuf:"bytes,25,opt,name=untold,proto3" json:"untold,omitempty"`
+	RollView      uint64 `protobuf:"fixed64,26,opt,name=roll_view,json=rollView,proto3" json:"roll_view,omitempty"`
+	Roll          []byte `protobuf:"bytes,27,opt,name=roll,proto3" json:"roll,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -861,7 +861,7 @@ func (x *ChangeResponse) GetRelayed() bool {
 	return false
 }
 
-func (x *ChangeResponse) GetUntold() []uint32 {
+func (x *ChangeResponse) GetUntold() []byte {
 	if x != nil {
 		return x.Untold
 	}
@@ -1823,7 +1823,7 @@ const file_peercache_proto_rawDesc = "" +
 	"\x05began\x18\x16 \x01(\x04R\x05began\x12\x16\n" +
 	"\x06circle\x18\x17 \x01(\x06R\x06circle\x12\x18\n" +
 	"\arelayed\x18\x18 \x01(\bR\arelayed\x12\x16\n" +
-	"\x06untold\x18\x19 \x03(\rR\x06untold\x12\x1b\n" +
+	"\x06untold\x18\x19 \x01(\fR\x06untold\x12\x1b\n" +
 	"\troll_view\x18\x1a \x01(\x06R\brollView\x12\x12\n" +
 	"\x04roll\x18\x1b \x01(\fR\x04roll\"h\n" +
 	"\bFarewell\x12\x14\n" +

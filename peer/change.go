@@ -127,9 +127,9 @@ type Changed struct {
 	Circle                   uint64
 
 	// Relayed answers a Change with a Roll or with Relay: the peer has recorded the Roll, but for
-	// the Statements at the places Untold; or it has told all in its own Roll that the sender has
+	// the Statements that Untold has a bit for, the lowest of each byte first; or it has told all in its own Roll that the sender has
 	// its view, and the Roll says what they answered.
 	Relayed bool
-	Untold  []uint32
+	Untold  []byte
 	Roll    Roll
 }

@@ -280,7 +280,7 @@ func changedIsWhole(t testing.TB, h Harness) {
 		State:   peer.State{Process: 5, Number: 1<<64 - 1, View: 3, Began: 2, Leaving: true, Departure: 4, Offering: true, Absent: []string{name}},
 		Unheard: true, Groups: 1 << 63, GroupNames: []string{"g"}, Members: []string{name}, Size: 70000,
 		Log: []byte{1, 0, 255}, SinceDeparture: true, Unbroken: true, Circle: 1<<63 + 7,
-		Relayed: true, Untold: []uint32{0, 1<<32 - 1}, Roll: peer.Roll{View: 1, Packed: []byte{255, 0}},
+		Relayed: true, Untold: []byte{0, 255}, Roll: peer.Roll{View: 1, Packed: []byte{255, 0}},
 	}
 	var refuse error
 	p := newPair(t, h, &script{change: func(context.Context, *peer.Change) (peer.Changed, error) { return whole, refuse }})

@@ -241,32 +241,22 @@ func (r *relay) tell(ctx context.Context, m *Member, change peer.Change, stateme
 // conclude answers the announcements of a batch. Each gets a roll of the peers that were told of
 // it. stated are those that were in the roll, by their places.
 func (r *relay) conclude(batch, stated []*announcement, answers []*peer.Changed) {
-	untold := make([]map[int]bool, len(stated)) // by the place of the announcement: places of members
-	all := peer.Roll{View: r.view}
+	all, partly := peer.Roll{View: r.view}, false
 	for i, changed := range answers {
-		if changed == nil {
-			continue
-		}
-		all.Add(r.statement(i, changed))
-		for _, place := range changed.Untold {
-			if int(place) >= len(stated) {
-				continue
-			}
-			if untold[place] == nil {
-				untold[place] = make(map[int]bool)
-			}
-			untold[place][i] = true
+		if changed != nil {
+			all.Add(r.statement(i, changed))
+			partly = partly || len(changed.Untold) > 0
 		}
 	}
 	ok := r.c.life.Err() == nil
 	for place, a := range stated {
 		a.roll, a.ok = all, ok
-		if untold[place] == nil {
+		if !partly {
 			continue
 		}
 		a.roll = peer.Roll{View: r.view}
 		for i, changed := range answers {
-			if changed != nil && !untold[place][i] {
+			if changed != nil && !hasBit(changed.Untold, place) {
 				a.roll.Add(r.statement(i, changed))
 			}
 		}

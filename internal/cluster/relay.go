@@ -183,7 +183,7 @@ func (c *Cluster) askToRelay(v *view, name string, told map[string]bool) bool {
 // observedRoll is what observeRoll has made of a Roll.
 type observedRoll struct {
 	told   []string // names of those whose statements were observed, or are outdated
-	untold []uint32 // places of the others
+	untold []byte   // a bit for each of the others, see peer.Changed; nil: there are none
 }
 
 // observeRoll observes the statements of a roll. announced says that they are announcements. The
@@ -192,12 +192,12 @@ func (c *Cluster) observeRoll(roll *peer.Roll, announced bool) (r observedRoll) 
 	a := &c.agreement
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	v, place, begin := c.view.Load(), uint32(0), false
+	v, place, begin := c.view.Load(), 0, false
 	for s := range roll.All() {
 		name := a.byID[s.ID]
 		m := v.member(name)
 		if place++; m == nil || place > mostStatements {
-			r.untold = append(r.untold, place-1) // absent ones are back by their own word alone
+			r.untold = setBit(r.untold, place-1) // absent ones are back by their own word alone
 			continue
 		}
 		r.told = append(r.told, name)
@@ -219,6 +219,20 @@ func (c *Cluster) observeRoll(roll *peer.Roll, announced bool) (r observedRoll) 
 		a.beginEpoch()
 	}
 	return r
+}
+
+// setBit sets a bit, and returns the bits with as many bytes as they need.
+func setBit(bits []byte, place int) []byte {
+	for len(bits) <= place/8 {
+		bits = append(bits, 0)
+	}
+	bits[place/8] |= 1 << (place % 8)
+	return bits
+}
+
+// hasBit reports whether a bit is set.
+func hasBit(bits []byte, place int) bool {
+	return place/8 < len(bits) && bits[place/8]&(1<<(place%8)) != 0
 }
 
 // mostStatements is how many statements of one roll are looked at.

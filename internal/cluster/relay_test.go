@@ -58,7 +58,7 @@ func TestP8RelayedStatements(t *testing.T) {
 			epoch := c.Agreement().Epoch
 			got := c.observeRoll(step.roll, true)
 			now := c.Agreement()
-			if (len(got.told) == 1) != step.told || (len(got.untold) == 1) == step.told || now.Dissenter != step.dissenter || (now.Epoch != epoch) != step.begins {
+			if (len(got.told) == 1) != step.told || hasBit(got.untold, 0) == step.told || now.Dissenter != step.dissenter || (now.Epoch != epoch) != step.begins {
 				wrong = fmt.Sprintf("%s: told %v, untold %v, dissenter %q, epoch %d after %d", step.what, got.told, got.untold, now.Dissenter, now.Epoch, epoch)
 				break
 			}
