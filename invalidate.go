@@ -94,7 +94,7 @@ func (g *Group) round(ctx context.Context, called clock.Instant, c Change) (*rou
 		state.Absent = nil
 	}
 	r := &round{g: g, called: called, change: c, pending: make(map[string]Pending), failed: make(map[Peer]error), next: state.Next}
-	if c.All || state.Changing(g.times.standIn) {
+	if c.All || state.Changing(g.changing()) {
 		r.tellEveryone(ctx, state)
 	} else {
 		r.tellReplicas(ctx, state)
@@ -102,6 +102,10 @@ func (g *Group) round(ctx context.Context, called clock.Instant, c Change) (*rou
 	g.dropCopies(&c)
 	return r, state
 }
+
+// changing returns for how long after a change of the view values may be where the view does not
+// tell: with former owners and stand-ins, and as copies that one of these gave away before.
+func (g *Group) changing() time.Duration { return max(g.times.standIn, g.times.lease) }
 
 // patience returns the contexts that bound how long a change waits for peers that hang, and how
 // long it goes on at all. Both are ctx if that has a deadline. Else they get one here, whatever
@@ -179,7 +183,7 @@ func (r *round) tellEveryone(ctx context.Context, state cluster.Agreement) {
 	c := r.change
 	c.Item = nil
 	departed := state.Departed // who cannot be reached is no peer of the view
-	if !state.Changing(r.g.times.standIn) {
+	if !state.Changing(r.g.changing()) {
 		departed = nil // nobody takes anything over from them any more
 	}
 	told := r.g.peers.TellDeparted(ctx, departed, c)

@@ -383,7 +383,17 @@ type ChangeRequest struct {
 	// The token that the sender was given last by the peer. With it, what the sender says of
 	// itself is believed. Without it, it is a hint: the peer asks who answers at the
 	// sender's address.
-	Proof         uint64 `protobuf:"fixed64,21,opt,name=proof,proto3" json:"proof,omitempty"`
+	Proof uint64 `protobuf:"fixed64,21,opt,name=proof,proto3" json:"proof,omitempty"`
+	// With announced: the peer is to tell all in the view that the sender has it, and to answer
+	// with what they say. The answer may take wait_ns.
+	Relay bool `protobuf:"varint,22,opt,name=relay,proto3" json:"relay,omitempty"`
+	// What other processes have said of themselves to the sender, which the peer believes if the
+	// sender gives a proof. For each of them: the XXH64 of its base URL and of its process in 4
+	// bytes, the lowest first, as 8 bytes, the lowest first; its turn, as a varint; its turn less
+	// began, times 2, as a varint. It has the view roll_view, or 1 is added to the latter, and
+	// the 8 bytes of its view follow.
+	RollView      uint64 `protobuf:"fixed64,23,opt,name=roll_view,json=rollView,proto3" json:"roll_view,omitempty"`
+	Roll          []byte `protobuf:"bytes,24,opt,name=roll,proto3" json:"roll,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -551,6 +561,27 @@ func (x *ChangeRequest) GetProof() uint64 {
 	return 0
 }
 
+func (x *ChangeRequest) GetRelay() bool {
+	if x != nil {
+		return x.Relay
+	}
+	return false
+}
+
+func (x *ChangeRequest) GetRollView() uint64 {
+	if x != nil {
+		return x.RollView
+	}
+	return 0
+}
+
+func (x *ChangeRequest) GetRoll() []byte {
+	if x != nil {
+		return x.Roll
+	}
+	return nil
+}
+
 // Item is a value that was set.
 type Item struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -648,7 +679,14 @@ type ChangeResponse struct {
 	Began uint64 `protobuf:"varint,22,opt,name=began,proto3" json:"began,omitempty"`
 	// With since_departure, and without unbroken: stands for all who may have made changes while
 	// nobody at the answering peer's address took note of them. Absent if these are not known.
-	Circle        uint64 `protobuf:"fixed64,23,opt,name=circle,proto3" json:"circle,omitempty"`
+	Circle uint64 `protobuf:"fixed64,23,opt,name=circle,proto3" json:"circle,omitempty"`
+	// Answers a request with a roll: the peer believes it, but for what untold has a bit for,
+	// the lowest of each byte first, in the order of the roll. Answers a request with relay: the
+	// peer has told those in its own roll, which says what they have answered.
+	Relayed       bool   `protobuf:"varint,24,opt,name=relayed,proto3" json:"relayed,omitempty"`
+	Untold        []byte `protobuf:"bytes,25,opt,name=untold,proto3" json:"untold,omitempty"`
+	RollView      uint64 `protobuf:"fixed64,26,opt,name=roll_view,json=rollView,proto3" json:"roll_view,omitempty"`
+	Roll          []byte `protobuf:"bytes,27,opt,name=roll,proto3" json:"roll,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -814,6 +852,34 @@ func (x *ChangeResponse) GetCircle() uint64 {
 		return x.Circle
 	}
 	return 0
+}
+
+func (x *ChangeResponse) GetRelayed() bool {
+	if x != nil {
+		return x.Relayed
+	}
+	return false
+}
+
+func (x *ChangeResponse) GetUntold() []byte {
+	if x != nil {
+		return x.Untold
+	}
+	return nil
+}
+
+func (x *ChangeResponse) GetRollView() uint64 {
+	if x != nil {
+		return x.RollView
+	}
+	return 0
+}
+
+func (x *ChangeResponse) GetRoll() []byte {
+	if x != nil {
+		return x.Roll
+	}
+	return nil
 }
 
 // Farewell is what a process knows of its end. It is never sent, but stands in the
@@ -1706,7 +1772,7 @@ const file_peercache_proto_rawDesc = "" +
 	"\x05error\x18\x04 \x01(\v2\x10.peercache.ErrorR\x05error\x12\x14\n" +
 	"\x05plain\x18\x05 \x01(\bR\x05plain\x12\x14\n" +
 	"\x05noted\x18\x06 \x01(\bR\x05noted\x12\x1c\n" +
-	"\tunchanged\x18\a \x01(\bR\tunchanged\"\xe5\x03\n" +
+	"\tunchanged\x18\a \x01(\bR\tunchanged\"\xac\x04\n" +
 	"\rChangeRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
 	"\x04keys\x18\x02 \x03(\fR\x04keys\x12\x10\n" +
@@ -1727,10 +1793,13 @@ const file_peercache_proto_rawDesc = "" +
 	"\x05since\x18\x10 \x03(\x06R\x05since\x12\x18\n" +
 	"\amembers\x18\x11 \x01(\bR\amembers\x12\x14\n" +
 	"\x05token\x18\x14 \x01(\x06R\x05token\x12\x14\n" +
-	"\x05proof\x18\x15 \x01(\x06R\x05proof\"3\n" +
+	"\x05proof\x18\x15 \x01(\x06R\x05proof\x12\x14\n" +
+	"\x05relay\x18\x16 \x01(\bR\x05relay\x12\x1b\n" +
+	"\troll_view\x18\x17 \x01(\x06R\brollView\x12\x12\n" +
+	"\x04roll\x18\x18 \x01(\fR\x04roll\"3\n" +
 	"\x04Item\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\fR\x05value\x12\x15\n" +
-	"\x06ttl_ns\x18\x02 \x01(\x03R\x05ttlNs\"\xa1\x04\n" +
+	"\x06ttl_ns\x18\x02 \x01(\x03R\x05ttlNs\"\x84\x05\n" +
 	"\x0eChangeResponse\x12&\n" +
 	"\x05error\x18\x01 \x01(\v2\x10.peercache.ErrorR\x05error\x12+\n" +
 	"\apending\x18\x02 \x03(\v2\x11.peercache.HolderR\apending\x12\x12\n" +
@@ -1752,7 +1821,11 @@ const file_peercache_proto_rawDesc = "" +
 	"\aunheard\x18\x14 \x01(\bR\aunheard\x12\x1c\n" +
 	"\tdeparture\x18\x15 \x01(\x06R\tdeparture\x12\x14\n" +
 	"\x05began\x18\x16 \x01(\x04R\x05began\x12\x16\n" +
-	"\x06circle\x18\x17 \x01(\x06R\x06circle\"h\n" +
+	"\x06circle\x18\x17 \x01(\x06R\x06circle\x12\x18\n" +
+	"\arelayed\x18\x18 \x01(\bR\arelayed\x12\x16\n" +
+	"\x06untold\x18\x19 \x01(\fR\x06untold\x12\x1b\n" +
+	"\troll_view\x18\x1a \x01(\x06R\brollView\x12\x12\n" +
+	"\x04roll\x18\x1b \x01(\fR\x04roll\"h\n" +
 	"\bFarewell\x12\x14\n" +
 	"\x05peers\x18\x01 \x03(\tR\x05peers\x12\x1c\n" +
 	"\twitnesses\x18\x02 \x03(\tR\twitnesses\x12(\n" +

@@ -15,6 +15,7 @@ import "time"
 //   - Since: a process that restarts asks what was changed meanwhile.
 //   - Members: the sender asks for the peer's list, to say how it differs.
 //   - Question: the sender asks who the peer is.
+//   - Relay: the peer tells all others of the sender's view, and Roll is what it tells them.
 type Change struct {
 	Group string
 	Keys  []string
@@ -47,6 +48,13 @@ type Change struct {
 	Since []uint64
 	// Members asks for the members of the peer's view, and for the names of its groups.
 	Members bool
+	// Relay asks the peer to tell all members of the view that the sender has it, and to answer
+	// with the Roll of those that were told. It comes with Announced, and Wait is how long that may
+	// take.
+	Relay bool
+	// Roll is what other processes have said of themselves to the sender, who was asked to tell
+	// the peer. It counts only with a proof.
+	Roll Roll
 
 	// The fields below are not sent.
 
@@ -117,4 +125,11 @@ type Changed struct {
 	Log                      []byte
 	SinceDeparture, Unbroken bool
 	Circle                   uint64
+
+	// Relayed answers a Change with a Roll or with Relay: the peer has recorded the Roll, but for
+	// the Statements that Untold has a bit for, the lowest of each byte first; or it has told all in its own Roll that the sender has
+	// its view, and the Roll says what they answered.
+	Relayed bool
+	Untold  []byte
+	Roll    Roll
 }

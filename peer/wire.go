@@ -21,6 +21,7 @@ func EncodeChange(c *Change) ([]byte, error) {
 		Group: c.Group, Keys: bytesOf(c.Keys), All: c.All, Holders: c.Holders, WaitNs: int64(c.Wait), Announced: c.Announced,
 		View: s.View, Leaving: s.Leaving, Offering: s.Offering, Absent: s.Absent, Process: s.Process, Turn: s.Number, Departure: s.Departure,
 		Offered: bytesOf(c.Offered), Since: c.Since, Members: c.Members, Token: c.Token, Proof: c.Proof,
+		Relay: c.Relay, RollView: c.Roll.View, Roll: c.Roll.Packed,
 	}
 	if c.Item != nil {
 		req.Item = &pb.Item{Value: c.Item.Value, TtlNs: int64(c.Item.TTL)}
@@ -43,6 +44,7 @@ func DecodeChange(raw []byte) (*Change, error) {
 			Offering: req.GetOffering(), Absent: req.GetAbsent(),
 		},
 		Offered: req.offered, Since: req.GetSince(), Members: req.GetMembers(), Token: req.GetToken(), Proof: req.GetProof(),
+		Relay: req.GetRelay(), Roll: Roll{req.GetRollView(), req.GetRoll()},
 	}
 	if item := req.GetItem(); item != nil {
 		c.Item = &Item{Value: item.GetValue(), TTL: time.Duration(item.GetTtlNs())}
@@ -58,6 +60,7 @@ func EncodeChanged(r *Changed, answer error) ([]byte, error) {
 		View: s.View, Leaving: s.Leaving, Offering: s.Offering, Absent: s.Absent, Process: s.Process, Turn: s.Number, Departure: s.Departure, Began: s.Began,
 		Unheard: r.Unheard, Groups: r.Groups, GroupNames: r.GroupNames, Members: r.Members, Size: uint32(r.Size),
 		Changed: r.Log, SinceDeparture: r.SinceDeparture, Unbroken: r.Unbroken, Circle: r.Circle,
+		Relayed: r.Relayed, Untold: r.Untold, RollView: r.Roll.View, Roll: r.Roll.Packed,
 	}
 	for _, h := range r.Holders {
 		reason := h.Reason[:min(len(h.Reason), MaxReason)]
@@ -85,6 +88,7 @@ func DecodeChanged(raw []byte, from string) (r Changed, answer, err error) {
 		},
 		Unheard: resp.GetUnheard(), Groups: resp.GetGroups(), GroupNames: resp.GetGroupNames(), Members: resp.GetMembers(), Size: int(resp.GetSize()),
 		Log: resp.GetChanged(), SinceDeparture: resp.GetSinceDeparture(), Unbroken: resp.GetUnbroken(), Circle: resp.GetCircle(),
+		Relayed: resp.GetRelayed(), Untold: resp.GetUntold(), Roll: Roll{resp.GetRollView(), resp.GetRoll()},
 	}
 	r.Holders = slices.Grow(r.Holders, len(resp.GetPending()))
 	for _, h := range resp.GetPending() {

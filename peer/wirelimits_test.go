@@ -169,7 +169,7 @@ func FuzzDecodeChange(f *testing.F) {
 		}
 		least := wire.ForNobody
 		switch {
-		case holders || len(want.Offered) > 0:
+		case holders || want.GetRelay() || len(want.Offered) > 0:
 			least = wire.ForOthers
 		case view != 0:
 			least = wire.ForSender
@@ -187,6 +187,8 @@ func FuzzChangeMemory(f *testing.F) {
 		f.Add(repeated(num, "", 10_000))
 		f.Add(repeated(num, "12345678", 1_000))
 	}
+	f.Add(repeated(25, "\x00", 1_000)) // untold
+	f.Add(repeated(25, strings.Repeat("\x00", 1_000), 10))
 	f.Add(repeated(wire.FieldPending, string(repeated(1, "http://a", 1)), 1_000))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		most := 8*uint64(len(raw)) + smallChange

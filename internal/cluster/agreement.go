@@ -44,6 +44,8 @@ type viewAgreement struct {
 	number      uint64                    // the sequence number of what this process has said last
 	began       uint64                    // the one with which it begins to have the view
 	observed    map[string]observation    // what is known of each peer
+	byID        map[uint64]string         // names of the peers in observed, by the StatementID of name and process
+	relays      []*relay                  // of the last views; see keepRelay
 	unconfirmed map[string]bool           // peers that could not confirm what this process said last
 	tokens      map[string]token          // what each peer expects as a proof
 }
@@ -136,8 +138,8 @@ func (c *Cluster) observe(name string, s *peerState) {
 	case outdated && s.announced:
 		a.beginEpoch() // the peer had another view for a while
 	}
-	if !outdated && m != nil {
-		c.compareView(v, m, s, anew)
+	if !outdated && m != nil && c.compareView(v, m, s, anew) {
+		a.beginEpoch()
 	}
 }
 
@@ -153,8 +155,9 @@ func (c *Cluster) observeLeaving(name string, s *peerState) {
 }
 
 // compareView records whether a peer of the view has this view. anew says that the peer is
-// another process, or has begun to have its view. The caller holds c.agreement.mu.
-func (c *Cluster) compareView(v *view, m *Member, s *peerState, anew bool) {
+// another process, or has begun to have its view. It reports whether an epoch has to begin. The
+// caller holds c.agreement.mu.
+func (c *Cluster) compareView(v *view, m *Member, s *peerState, anew bool) (begin bool) {
 	a, name := &c.agreement, m.name
 	was, dissented := a.dissent[name]
 	agrees := s.View == v.id && !a.unconfirmed[name]
@@ -175,12 +178,10 @@ func (c *Cluster) compareView(v *view, m *Member, s *peerState, anew bool) {
 		a.disputed.Store(int64(clock.Now()))
 		c.watch.begin()
 	}
-	if anew || dissented == agrees || was != 0 && was != s.View {
-		a.beginEpoch()
-	}
 	if anew {
 		m.conn.Wake()
 	}
+	return anew || dissented == agrees || was != 0 && was != s.View
 }
 
 // isOutdated reports whether a peer has said something with a higher sequence number. Answers
@@ -196,6 +197,10 @@ func (a *viewAgreement) isOutdated(name string, s sequence) bool {
 func (a *viewAgreement) record(name string, s *peerState) (anew bool) {
 	last, known := a.observed[name]
 	same := known && last.process == s.Process
+	if !same {
+		delete(a.byID, peer.StatementID(name, last.process))
+		a.byID[peer.StatementID(name, s.Process)] = name
+	}
 	anew = s.announced || s.Process != 0 && known && (!same || s.Began > last.number)
 	a.observed[name] = observation{sequenceOf(&s.State), s.View, s.Leaving, s.Offering, anew || same && last.counted}
 	return anew

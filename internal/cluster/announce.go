@@ -9,9 +9,9 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// A new view is announced to all peers. Their answers say which views they have. Until the
-// peers that can be reached were told, this process caches nothing of what it loads: a peer
-// that does not know of it would not tell it of changes.
+// A new view is announced to all peers, by a coordinator if they are many (relay.go). Their answers
+// say which views they have. Until the peers that can be reached were told, this process caches
+// nothing of what it loads: a peer that does not know of it would not tell it of changes.
 
 const (
 	// announceAtOnce is how many peers are told of the view at the same time.
@@ -31,11 +31,17 @@ func (c *Cluster) announce(v *view, announced chan struct{}) {
 	if len(v.others) > 0 {
 		c.own.lookAgain()
 	}
+	left := v.others
+	if c.stateless {
+		left = nil
+	} else if c.isRelayed(v) {
+		var wait func()
+		left, wait = c.announceByRelay(v)
+		defer wait()
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), longestAnnouncing*c.detectionTime())
 	defer cancel()
-	if !c.stateless {
-		forEach(slices.Values(v.others), announceAtOnce, func(p peer.Peer) { c.announceTo(ctx, p) })
-	}
+	forEach(slices.Values(left), announceAtOnce, func(p peer.Peer) { c.announceTo(ctx, p) })
 	c.own.wait(ctx) // nothing is cached before it is known whose keys these are
 }
 

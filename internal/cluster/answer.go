@@ -16,9 +16,16 @@ import (
 // Answer does what a peer's Change says, and answers it. What the Change says of its sender is
 // observed if it has a proof, else it is a hint.
 func (c *Cluster) Answer(ctx context.Context, from string, change *peer.Change) (peer.Changed, error) {
-	confirmed, waits, done := c.observeRequest(ctx, from, change, c.proven(from, change))
+	proven := c.proven(from, change)
+	confirmed, waits, done := c.observeRequest(ctx, from, change, proven)
 	defer done()
 	answer := peer.Changed{Unheard: !confirmed}
+	if len(change.Roll.Packed) > 0 {
+		c.answerRoll(from, &change.Roll, proven, &answer)
+	}
+	if change.Relay && proven {
+		c.answerRelay(ctx, from, &change.State, &answer)
+	}
 	g := (*c.groups.Load())[change.Group] // nil: nothing is cached here
 	if g != nil && waits && len(change.Offered) > 0 {
 		c.takeOver(ctx, g, from, change.Offered)

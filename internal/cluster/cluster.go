@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	crand "crypto/rand"
 	"errors"
@@ -17,6 +18,7 @@ import (
 	"github.com/peercache/peercache/discovery"
 	"github.com/peercache/peercache/internal/breaker"
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/failpoint"
 	"github.com/peercache/peercache/peer"
 )
 
@@ -65,6 +67,8 @@ type Config struct {
 	Discovery      discovery.Discovery // nil: Set gives the lists
 	Pace           *breaker.Pace
 	Log            *slog.Logger
+	// RelayFrom is of how many peers a view has a coordinator, at least; 0: the default.
+	RelayFrom int
 	// Ring makes a ring of the names of peers.
 	Ring func(names []string) (*consistenthash.Ring, error)
 	// Stateless says that peers send no peer state, such as golang/groupcache's.
@@ -81,6 +85,8 @@ type Cluster struct {
 	transport peer.Transport
 	stateless bool
 	detection time.Duration
+	relayFrom int // see Config
+	planted   failpoint.Bug
 	ring      func(names []string) (*consistenthash.Ring, error)
 	handler   func(from string) peer.Handler
 
@@ -111,7 +117,7 @@ type Cluster struct {
 	//	mu
 	//	agreement.mu
 	//	watch.mu, own.mu
-	//	the mu of each answerer, problems.mu, logs.mu
+	//	the mu of each answerer, problems.mu, logs.mu, the mu of each relay
 	//
 	// Nobody holds two of one row. Under these locks no request is sent, and no callback of the
 	// user is called but the handler of the logger, which must not use the pool.
@@ -156,6 +162,7 @@ type Cluster struct {
 func New(self string, t peer.Transport, cfg Config) (*Cluster, error) {
 	c := &Cluster{
 		self: self, name: cfg.Name, transport: t, stateless: cfg.Stateless, detection: cfg.Detection, ring: cfg.Ring, handler: cfg.Handler,
+		relayFrom: cmp.Or(cfg.RelayFrom, int(relayTests.from.Load()), defaultRelayFrom), planted: failpoint.Planted(),
 		maxPeers: cfg.MaxPeers, filters: cfg.Filters,
 		viewed:        make(chan struct{}),
 		absent:        make(map[string]*absentMember),
@@ -175,6 +182,7 @@ func New(self string, t peer.Transport, cfg Config) (*Cluster, error) {
 	c.markViewed = sync.OnceFunc(func() { close(c.viewed) })
 	crand.Read(c.secret[:])
 	c.agreement.process, c.agreement.observed = max(1, rand.Uint32()), make(map[string]observation)
+	c.agreement.byID = make(map[uint64]string)
 	c.agreement.tokens, c.agreement.departed = make(map[string]token), make(map[*Member]clock.Instant)
 	c.life, c.cancelLife = context.WithCancel(context.Background())
 	c.handover.bytes, c.handover.time = cfg.HandoverBytes, cfg.HandoverTime

@@ -91,7 +91,8 @@ func (c *Cluster) memberFor(name string) *Member {
 }
 
 // forgetDeparted forgets a member that left the view so long ago that it is told of no changes
-// any more, and the owners of the view before, if this one has been in place for as long.
+// any more, the coordinators of views that are as old, and the owners of the view before, if this
+// one has been in place for as long.
 func (c *Cluster) forgetDeparted(m *Member) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -101,7 +102,9 @@ func (c *Cluster) forgetDeparted(m *Member) {
 	if at, ok := c.agreement.departed[m]; ok && at <= long {
 		delete(c.agreement.departed, m)
 	}
-	if v := c.view.Load(); v.before != nil && v.since <= long {
+	v := c.view.Load()
+	c.agreement.relays = slices.DeleteFunc(c.agreement.relays, func(r *relay) bool { return r.view != v.id && r.since <= long })
+	if v.before != nil && v.since <= long {
 		same := *v
 		same.before = &view{id: v.before.id, since: v.before.since, handedOver: v.before.handedOver}
 		c.view.Store(&same)

@@ -26,6 +26,7 @@ type view struct {
 	peers  []peer.Peer        // by the ring's index; nil is this process
 	others []peer.Peer        // all but this process
 	named  map[string]*Member // the others, by name
+	names  []string           // of all, in order
 	id     uint64             // see viewID
 	since  clock.Instant
 	// before is the view before, without its own before. nil means that this process was alone,
@@ -184,7 +185,7 @@ func (c *Cluster) setView(anew bool) error {
 // c.mu.
 func (c *Cluster) viewAfter(old *view, known map[string]*Member, peers []string, ring *consistenthash.Ring) *view {
 	v := &view{
-		ring: ring, peers: make([]peer.Peer, len(peers)), named: make(map[string]*Member, len(peers)), id: viewID(peers),
+		ring: ring, peers: make([]peer.Peer, len(peers)), named: make(map[string]*Member, len(peers)), names: slices.Sorted(slices.Values(peers)), id: viewID(peers),
 		newcomers: make(map[string]*Member), handedOver: make(chan struct{}),
 	}
 	v.absent, v.absentNames = c.absentPeers()
@@ -253,6 +254,10 @@ func (c *Cluster) replaceView(v *view, departed []*Member) (announced chan struc
 	}
 	c.logs.recordDeparted(names)
 	maps.DeleteFunc(a.observed, func(name string, _ observation) bool { return !v.lists(name) })
+	maps.DeleteFunc(a.byID, func(_ uint64, name string) bool { return !v.lists(name) })
+	if len(v.peers) >= c.relayFrom {
+		a.keepRelay(newRelay(c, v))
+	}
 	maps.DeleteFunc(a.tokens, func(name string, _ token) bool { return !v.lists(name) })
 	return a.announced
 }
@@ -285,7 +290,7 @@ func (c *Cluster) refreshView() {
 }
 
 // viewRate bounds how often the view changes because of what peers say. A change costs each
-// process a message to all others. The mu of the cluster guards it.
+// process some messages, or one to each of the others if they are few. The mu of the cluster guards it.
 type viewRate struct {
 	perSecond int
 	available float64       // changes that may happen at once

@@ -16,6 +16,9 @@ const (
 	LogsIgnored         // a value is restored although it was changed while the process was down
 	AbsentForgotten     // a peer that has left is not told of changes, although it may be back
 	UnleasedJoined      // a caller gets the answer to an earlier question that asked for no lease
+	RelayUnheard        // a view counts as announced before the coordinator has told the peers
+	RelayEarly          // the coordinator answers before it has told them
+	RelayUnordered      // what it tells counts, although its subject has said something else since
 )
 
 var planted atomic.Int32

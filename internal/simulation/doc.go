@@ -1,7 +1,7 @@
 // Package simulation plays random scenarios of a cluster in virtual time, each drawn from a seed, and
 // checks what the processes have returned against the promises.
 //
-//   - scenario.go and generator.go: what is going to happen, and how it is drawn.
+//   - scenario.go, generator.go and sweeps.go: what is going to happen, and how it is drawn.
 //   - player.go, node.go, calls.go, origin.go, forger.go: a scenario is played, and all that
 //     happens is recorded in a history.
 //   - network.go: what it is played over. Two of three scenarios take peertest.Network, the others

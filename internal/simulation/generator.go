@@ -22,8 +22,14 @@ func newScenario(seed uint64) *scenario {
 	if seed%3 == 0 {
 		g.transport = overHTTP
 	}
-	g.hosts = 3 + g.IntN(5)
+	if seed/6%2 == 1 { // whatever the transport
+		g.relayFrom, g.sweeping = 2+int(seed/12%2), seed/24%2 == 1
+	}
+	g.hosts, g.standIn = 3+g.IntN(5), 3*time.Second
 	g.members = g.Perm(g.hosts)[:3+g.IntN(g.hosts-2)]
+	if g.sweeping {
+		g.beginSweeps()
+	}
 	for i := range 3 + g.IntN(8) {
 		g.keys = append(g.keys, fmt.Sprintf("k%d", i))
 	}
@@ -53,8 +59,12 @@ func newScenario(seed uint64) *scenario {
 	now = g.calls(now, 50)
 	g.storm = now
 	g.finally = slices.Clone(g.members)
-	g.heal = g.calls(now, 240)
-	g.faults(now, g.heal)
+	if g.sweeping {
+		g.heal = g.sweeps(now)
+	} else {
+		g.heal = g.calls(now, 240)
+		g.faults(now, g.heal)
+	}
 	g.steps = append(g.steps, step{at: g.heal, do: doEndStorm})
 	g.settled = g.calls(g.heal, 20)
 	g.settled = max(g.settled, g.heal+settleTime)
@@ -148,6 +158,9 @@ func (g *generator) repeats() (again []step) {
 // invalidation makes s a write and the call that tells the cache.
 func (g *generator) invalidation(s *step, k int) {
 	s.do, s.absent = doRemove, g.IntN(5) == 0
+	if g.sweeping {
+		s.host %= core
+	}
 	s.pause = g.maybe(0, 5*time.Millisecond)
 	if g.IntN(3) == 0 { // it gives up before it knows of a peer that it is lost
 		s.patience = g.between(50*time.Millisecond, 300*time.Millisecond)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache"
+	"github.com/peercache/peercache/internal/cluster"
 )
 
 // node is a process that runs, or has run.
@@ -59,14 +60,16 @@ func (c *player) build(p *node, host int) (err error) {
 	if c.batches {
 		getter = batchOrigin{origin{c.scenario, c.history, p.process}}
 	}
-	options := []peercache.GroupOption{peercache.WithLoadTimeout(loadTimeout), peercache.WithStandIn(standIn)}
+	options := []peercache.GroupOption{peercache.WithLoadTimeout(loadTimeout), peercache.WithStandIn(c.standIn)}
 	options = append(options, c.freshness.options()...)
 	if c.dir != "" {
 		options = append(options, peercache.WithSnapshot(c.path(p), time.Hour))
 	}
-	p.pool, p.stop, err = c.net.start(host, pools, func(pool pool) (err error) {
-		p.group, err = peercache.NewGroup("test", c.cacheBytes, getter, append(options, peercache.WithPeers(pool))...)
-		return err
+	cluster.RelayFrom(c.relayFrom, func() {
+		p.pool, p.stop, err = c.net.start(host, pools, func(pool pool) (err error) {
+			p.group, err = peercache.NewGroup("test", c.cacheBytes, getter, append(options, peercache.WithPeers(pool))...)
+			return err
+		})
 	})
 	return err
 }

@@ -12,7 +12,6 @@ import (
 const (
 	peerTimeout = 700 * time.Millisecond
 	loadTimeout = 2 * time.Second
-	standIn     = 3 * time.Second
 	longestLoad = 150 * time.Millisecond
 
 	// largeValue is the size, in bytes, from which a value takes a request of its own.
@@ -39,6 +38,9 @@ type scenario struct {
 	keys       []string
 	link       simnet.Link
 	detect     time.Duration // the pools' detection time
+	standIn    time.Duration // the groups'
+	relayFrom  int           // of how many peers a view has a coordinator; 0: as a rule
+	sweeping   bool          // see sweeps
 	cacheBytes int64
 	failing    float64 // share of loads that fail
 	lasting    float64 // share of values without a TTL of their own

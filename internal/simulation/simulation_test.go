@@ -76,6 +76,7 @@ type campaign struct {
 	most        int    // scenarios that break promises, then it is over
 	promise     string // the one that counts; none: all do
 	transport   string // the one whose scenarios are played; none: those of all
+	sweeping    bool   // of these, the sweeping ones alone
 	rules       rules
 	// If not nil, those of all scenarios are added.
 	handovers, breaks, restored *atomic.Int64
@@ -117,7 +118,7 @@ func (c campaign) play(t *testing.T) []*breach {
 func (c campaign) playOne(t *testing.T, seed uint64) (b *breach) {
 	t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
 		s := newScenario(seed)
-		if c.transport != "" && c.transport != s.transport {
+		if c.transport != "" && c.transport != s.transport || c.sweeping && !s.sweeping {
 			return
 		}
 		synctest.Test(t, func(t *testing.T) {
@@ -148,6 +149,12 @@ var plantedBugs = map[string]failpoint.Bug{
 	"no lease, and joined":   failpoint.UnleasedJoined,
 }
 
+// plantedInSweeps are those that sweeping scenarios must find.
+var plantedInSweeps = map[string]failpoint.Bug{
+	"settled before others are told":    failpoint.RelayUnheard,
+	"a roll before the others are told": failpoint.RelayEarly,
+}
+
 // TestSimulationFindsPlantedBugs plants bugs into the groups, and sees that the
 // checker finds each of them, over each transport.
 func TestSimulationFindsPlantedBugs(t *testing.T) {
@@ -157,6 +164,18 @@ func TestSimulationFindsPlantedBugs(t *testing.T) {
 			t.Run(name+" over "+transport, func(t *testing.T) {
 				defer failpoint.Plant(bug)()
 				broken := campaign{first: 1, last: most, most: 1, promise: "P8", transport: transport}.play(t)
+				if len(broken) == 0 {
+					t.Fatalf("%d seeds, and the bug was not found", most)
+				}
+				t.Logf("found: %v", broken[0])
+			})
+		}
+	}
+	for name, bug := range plantedInSweeps {
+		for _, transport := range []string{overMemory, overHTTP} {
+			t.Run(name+" over "+transport, func(t *testing.T) {
+				defer failpoint.Plant(bug)()
+				broken := campaign{first: 1, last: most, most: 1, promise: "P8", transport: transport, sweeping: true}.play(t)
 				if len(broken) == 0 {
 					t.Fatalf("%d seeds, and the bug was not found", most)
 				}

@@ -57,6 +57,8 @@ func TestChangeWaits(t *testing.T) {
 		{"keys of a peer that says nothing of itself", &pb.ChangeRequest{Keys: [][]byte{[]byte("Tom")}}, ForNobody},
 		{"a view", &pb.ChangeRequest{Keys: [][]byte{[]byte("Tom")}, View: 7}, ForSender},
 		{"holders", &pb.ChangeRequest{Keys: [][]byte{[]byte("Tom")}, View: 7, Holders: true}, ForOthers},
+		{"what others are told", &pb.ChangeRequest{View: 7, Roll: []byte("123456789")}, ForSender},
+		{"one that others are to be told of", &pb.ChangeRequest{View: 7, Relay: true}, ForOthers},
 		{"an offer", &pb.ChangeRequest{View: 7, Offered: [][]byte{[]byte("Tom")}}, ForOthers},
 	} {
 		raw, err := proto.Marshal(tt.req)
