@@ -202,13 +202,66 @@ func (r *relay) relay(batch []*announcement) {
 		change.Roll.Add(a.statement)
 		stated = append(stated, a)
 	}
-	answers := make([]*peer.Changed, len(r.members)) // nil: it was not told
-	forEach(slices.Values(r.places()), announceAtOnce, func(i int) {
-		if ctx.Err() == nil {
-			answers[i] = r.tell(ctx, r.members[i], change, len(stated))
-		}
+	places := r.places()
+	got := &batchAnswers{answers: make([]*peer.Changed, len(r.members)), most: len(places) - len(places)/4, enough: make(chan struct{})}
+	began, all := clock.Now(), make(chan struct{})
+	r.c.background.Go(func() {
+		defer close(all)
+		forEach(slices.Values(places), announceAtOnce, func(i int) {
+			if ctx.Err() == nil {
+				got.set(i, r.tell(ctx, r.members[i], change, len(stated)))
+			}
+		})
 	})
-	r.conclude(batch, stated, answers)
+	select {
+	case <-all:
+	case <-got.enough:
+		late := time.NewTimer(time.Duration(clock.Now()-began) + leastLate)
+		defer late.Stop()
+		select {
+		case <-all:
+		case <-late.C:
+		}
+	}
+	r.conclude(batch, stated, got.end())
+	<-all
+}
+
+// leastLate is the least time that peers have to answer after most of the others have. They have as
+// long again as these took. Who takes longer may be cut off from the coordinator, and those that can
+// reach it must not wait for that: they tell it directly.
+const leastLate = 5 * time.Millisecond
+
+// batchAnswers are what the peers that are told of a batch answer.
+type batchAnswers struct {
+	most   int           // of how many answers there are enough
+	enough chan struct{} // closed when there are
+
+	mu      sync.Mutex
+	answers []*peer.Changed // guarded by mu; by the places of the members; nil: it was not told
+	count   int             // guarded by mu
+	ended   bool            // guarded by mu; what comes later does not count
+}
+
+// set records an answer. nil means that the peer was not told.
+func (b *batchAnswers) set(i int, changed *peer.Changed) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ended {
+		return
+	}
+	b.answers[i] = changed
+	if b.count++; b.count == b.most {
+		close(b.enough)
+	}
+}
+
+// end returns the answers. There will be no others.
+func (b *batchAnswers) end() []*peer.Changed {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ended = true
+	return b.answers
 }
 
 // places returns the places of the members that are to be told.
