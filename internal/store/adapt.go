@@ -13,7 +13,7 @@ type selection struct {
 // size requests. The short span follows loads that change, the long one finds small differences.
 const (
 	shortSpan, shortLead = 4, 0.05
-	longSpan, longLead   = 16, 0.005
+	longSpan, longLead   = 16, 0.003
 	leadHits             = 2 // hits in addition, so that a tiny cache does not change by chance
 )
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -71,7 +72,7 @@ func TestP5ShardsTogetherAreWithinTheBound(t *testing.T) {
 	all.Wait()
 	check(t, s)
 	// A large value that has left lately leaves a hole.
-	if st := s.Stats(); st.Bytes < max/2 {
+	if st := s.Stats(); st.Bytes < max*2/3 {
 		t.Errorf("%d bytes of %d are used", st.Bytes, max)
 	}
 }
@@ -106,7 +107,7 @@ func TestLargeValueTakesFromAllShards(t *testing.T) {
 // many hits as in a store of one shard.
 func TestLargeValuesDrainNoShard(t *testing.T) {
 	const max = 32 << 20
-	for _, size := range []int{40 << 10, 100 << 10, 300 << 10} {
+	for _, size := range []int{40 << 10, 300 << 10, 600 << 10} {
 		var part [2]float64
 		for i, shards := range []int{1, 16} {
 			s := newSharded(Config{MaxBytes: max}, shards)
@@ -231,16 +232,32 @@ func TestShardsFollowTheLeader(t *testing.T) {
 			s.Add(key, make([]byte, 2000), 0, 0)
 		}
 	}
-	for i := range s.begun() {
-		v := s.begun()[i].eviction
-		if v.policy != first(s).eviction.policy || v.policy != frequent {
-			t.Errorf("shard %d has policy %d, the leader %d, want %d", i, v.policy, first(s).eviction.policy, frequent)
+	follow := func(want ...policy) {
+		t.Helper()
+		leader := first(s).eviction.policy
+		if !slices.Contains(want, leader) {
+			t.Errorf("the leader has policy %d, want one of %v", leader, want)
 		}
-		if (v.selection != nil) != (i == 0) {
-			t.Errorf("shard %d has shadows: %t", i, v.selection != nil)
+		for i := range s.all() {
+			v := s.all()[i].eviction
+			if v.policy != leader {
+				t.Errorf("shard %d has policy %d, the leader %d", i, v.policy, leader)
+			}
+			if (v.selection != nil) != (i == 0) {
+				t.Errorf("shard %d has shadows: %t", i, v.selection != nil)
+			}
+		}
+		check(t, s)
+	}
+	follow(frequent)
+	next := burstLoad(1, 1000)
+	for range 200_000 {
+		key := fmt.Sprint(next())
+		if _, ok := s.Get(key); !ok {
+			s.Add(key, make([]byte, 2000), 0, 0)
 		}
 	}
-	check(t, s)
+	follow(recent, balanced)
 }
 
 // S3-FIFO's share comes through the advice as it is in the shadow.

@@ -140,9 +140,9 @@ func TestSimulation(t *testing.T) {
 }
 
 func simulate(t *testing.T, shards int) {
-	ops := 6_000_000
+	ops := 10_000_000
 	if testing.Short() || raceEnabled {
-		ops = 300_000
+		ops = 400_000
 	}
 	r := random(t)
 	m := &simulation{t: t, keys: make([]simulatedKey, simKeys), leave: make([]atomic.Int32, ops+1)}
