@@ -187,25 +187,26 @@ func TestShadowSeesRequestsInOrder(t *testing.T) {
 // An add comes after the hits before it. Here each entry is hit once, when it is the one that LRU
 // would evict for the add that follows: if the shadow saw the add first, it would see no hit.
 func TestShadowSeesHitsBeforeTheNextAdd(t *testing.T) {
-	const entries = 16 // so few that LRU is exact
+	const entries = 15 // so few that LRU is exact: each add begins an epoch
 	cache := newPlainCache(entries)
 	var order []uint64 // from the oldest
 	hits, want := map[uint64]bool{}, 0.0
 	for n := range uint64(100 * entries) {
+		var again []uint64
 		if len(order) == entries {
 			if oldest := order[0]; !hits[oldest] {
 				if !cache.get(oldest) {
 					t.Fatalf("%d is not in the cache", oldest)
 				}
-				hits[oldest] = true
-				order = append(order[1:], oldest)
+				hits[oldest], again = true, order[:1]
+				order = order[1:]
 				want = want*cache.selection.fade[1] + 1
 			}
 			order = order[1:]
 		}
-		cache.policy = recent
+		cache.policy, cache.selection.lead = recent, [2]float64{100 * entries, 100 * entries} // no other one
 		cache.get(n)
-		order = append(order, n)
+		order = append(append(order, n), again...) // both are of one epoch
 		want *= cache.selection.fade[1]
 		if n == entries {
 			cache.selection.resize(entries) // not one more, which there is while an add looks for room
