@@ -11,6 +11,7 @@ import (
 
 	"github.com/peercache/peercache/internal/httppeer"
 	"github.com/peercache/peercache/peer"
+	"github.com/peercache/peercache/peertls"
 )
 
 const (
@@ -260,6 +261,24 @@ func DefaultTransport() *http.Transport {
 
 		MaxResponseHeaderBytes: httppeer.MaxHeaderBytes,
 	}
+}
+
+// WithTLS makes peers verify each other by certificates: see package peertls, whose Files, New and
+// Configs make a source. All base URLs begin with https:// then, this process's and those of its
+// peers. Whoever asks must have a certificate that is accepted, and may call itself only what that
+// says. New certificates and new CAs are used without a restart: the pool opens its streams to the
+// peers anew, one after the other, and ends those of peers whose certificate is not accepted any
+// more. Serve the pool by Server, or by a server that has the source's configuration as its
+// TLSConfig. All processes need the option: with some of them without, those are refused. It takes
+// the place of a WithTransport.
+func WithTLS(source *peertls.Source) PoolOption {
+	return httpOption("WithTLS", func(o *poolOptions) error {
+		if source == nil {
+			return errors.New("WithTLS(nil): want a source, such as that of peertls.Files")
+		}
+		o.tls = source
+		return nil
+	})
 }
 
 // WithTransport makes the pool send its requests by rt, for instance one that

@@ -43,6 +43,7 @@ func newConn(t *Transport, l peer.Local, url string) *conn {
 
 // Close implements peer.Conn.
 func (c *conn) Close(ctx context.Context) {
+	c.t.forget(c)
 	c.breaker.End()
 	c.release()
 	if c.link != nil {

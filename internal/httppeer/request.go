@@ -68,8 +68,11 @@ func (c *conn) Ping(ctx context.Context) (peer.Identity, error) {
 	}
 	defer resp.Body.Close()
 	who := identityOf(resp.Header)
-	if who.Name == "" {
+	switch {
+	case who.Name == "":
 		return who, foreign(resp)
+	case resp.StatusCode == http.StatusForbidden:
+		return who, unauthenticated(resp)
 	}
 	return who, nil
 }

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/peercache/peercache/internal/peerurl"
+	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/internal/stream"
 	"github.com/peercache/peercache/internal/wire"
 	"github.com/peercache/peercache/pb"
@@ -29,20 +30,22 @@ type Server struct {
 	identities identities
 
 	inbound  inbound // counts the streams on which peers ask this process
-	requests budget  // for the bodies of plain requests
-	answers  budget  // for the values of plain answers
+	refusals *logLimit
+	requests budget // for the bodies of plain requests
+	answers  budget // for the values of plain answers
 
 	mu      sync.Mutex
 	closed  bool                        // guarded by mu; no more streams are served
-	streams map[*stream.Server]struct{} // guarded by mu; those on which peers ask this process
+	streams map[*stream.Server]verified // guarded by mu; those on which peers ask this process
 }
 
 // NewServer returns a Server that answers for p. own is the base URL of this process.
 func NewServer(cfg Config, p peer.Process, own string) *Server {
-	s := &Server{cfg: cfg, process: p, streams: make(map[*stream.Server]struct{})}
+	s := &Server{cfg: cfg, process: p, streams: make(map[*stream.Server]verified)}
 	if u, err := url.Parse(own); err == nil {
 		s.cfg.Hosts = append(slices.Clone(cfg.Hosts), HostName(u.Host))
 	}
+	s.refusals = newLogLimit(cfg.Log)
 	s.inbound.init(cfg.Limits)
 	s.requests.most, s.answers.most = cfg.RequestBytes, cfg.AnswerBytes
 	return s
@@ -76,6 +79,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	from := identityOf(r.Header)
+	if err := s.authenticate(r, from.Name); err != nil {
+		s.refusals.say(err.Error(), "a request was refused", "from", quote.Key(from.Name), "address", r.RemoteAddr, "err", err)
+		refuse(w, r, err.Error(), http.StatusForbidden)
+		return
+	}
 	h, err := s.process.Accept(from, r.Header.Get(toHeader))
 	if err != nil {
 		refuse(w, r, err.Error(), http.StatusMisdirectedRequest)

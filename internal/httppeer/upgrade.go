@@ -81,7 +81,7 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request, h peer.Hand
 		return
 	}
 	served := stream.NewServer(nc, rw.Reader, h, s.cfg.Stream)
-	if !s.add(served) {
+	if !s.add(served, verified{r.TLS, from}) {
 		nc.Close()
 		return
 	}
@@ -108,13 +108,13 @@ func (s *Server) isClosed() bool {
 }
 
 // add records a stream that is being served. It reports false if the server is closed.
-func (s *Server) add(one *stream.Server) bool {
+func (s *Server) add(one *stream.Server, by verified) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return false
 	}
-	s.streams[one] = struct{}{}
+	s.streams[one] = by
 	return true
 }
 
