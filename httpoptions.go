@@ -281,6 +281,36 @@ func WithTLS(source *peertls.Source) PoolOption {
 	})
 }
 
+// WithSecrets makes peers prove to each other that they have a secret in common: at the start of
+// each stream, and with each request by the plain way. The secret is never sent, and a proof is of no
+// use to somebody who overhears it. Whoever has no secret of this process gets nothing. current is
+// what all processes should have; previous ones are accepted too. To replace a secret, deploy the
+// new one as a previous one first, then as the current one with the old one as a previous one, then
+// without the old one. A secret has at least 16 bytes, best 32 random ones, as from "openssl rand
+// -base64 32". There are at most 4.
+//
+// A secret keeps strangers out. It does not hide what peers say from those who can read the network,
+// nor stops those who can change what is on its way: that takes a WithTLS, alone or beside it.
+func WithSecrets(current string, previous ...string) PoolOption {
+	return httpOption("WithSecrets", func(o *poolOptions) error {
+		all := append([]string{current}, previous...)
+		if len(all) > httppeer.MaxSecrets {
+			return fmt.Errorf("WithSecrets: %d secrets: want at most %d", len(all), httppeer.MaxSecrets)
+		}
+		o.secrets = nil
+		for i, text := range all {
+			if len(text) < leastSecret {
+				return fmt.Errorf("WithSecrets: secret %d has %d bytes: want at least %d", i, len(text), leastSecret)
+			}
+			o.secrets = append(o.secrets, httppeer.NewSecret(text))
+		}
+		return nil
+	})
+}
+
+// leastSecret is the least that a secret has, in bytes.
+const leastSecret = 16
+
 // WithTransport makes the pool send its requests by rt, for instance one that
 // speaks TLS with certificates of the user's own. Start from DefaultTransport: the pool
 // adds nothing to rt. If rt is an http.Transport that dials without a timeout, sends

@@ -40,6 +40,7 @@ type poolOptions struct {
 	largeRequests  int
 	roundTripper   http.RoundTripper
 	tls            *peertls.Source // see WithTLS; may be nil
+	secrets        []httppeer.Secret
 	streams        bool
 	limits         httppeer.Limits
 	hosts          []string
@@ -97,6 +98,9 @@ func (o *poolOptions) check() error {
 	}
 	if o.tls != nil && o.roundTripper != nil {
 		return errors.New("WithTLS and WithTransport: want one of them: WithTLS makes the transport")
+	}
+	if len(o.secrets) > 0 && o.compat {
+		return errors.New("WithSecrets and WithGroupcacheCompat: want one of them: golang/groupcache proves nothing")
 	}
 	if o.tls != nil && o.compat {
 		return errors.New("WithTLS and WithGroupcacheCompat: want one of them: golang/groupcache does not say who asks")

@@ -14,6 +14,7 @@ import (
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/internal/stream"
+	"github.com/peercache/peercache/peer"
 	"github.com/peercache/peercache/peertls"
 )
 
@@ -69,12 +70,18 @@ type verified struct {
 	from string               // the base URL by which the peer calls itself
 }
 
-// authenticate returns an error if the sender of r is not who it says.
-func (s *Server) authenticate(r *http.Request, from string) error {
-	if s.cfg.TLS == nil {
+// authenticate returns an error if the sender of r is not who it says. A request for a stream, and
+// one for a sign of life, prove nothing yet (serveStream).
+func (s *Server) authenticate(w http.ResponseWriter, r *http.Request, path string, from peer.Identity) error {
+	if s.cfg.TLS != nil {
+		if err := s.verify(r.TLS, from.Name); err != nil {
+			return err
+		}
+	}
+	if len(s.cfg.Secrets) == 0 || path == "" {
 		return nil
 	}
-	return s.verify(r.TLS, from)
+	return s.checkPlain(w, r, from)
 }
 
 // verify returns an error if a peer may not call itself by the base URL from over that connection.
@@ -93,7 +100,7 @@ func (s *Server) verify(cs *tls.ConnectionState, from string) error {
 func (s *Server) Recheck() {
 	ended := make(map[*stream.Server]error)
 	s.mu.Lock()
-	for one, by := range s.streams {
+	for one, by := range s.streams { // cfg.TLS is not nil, or there would be no rotation
 		if err := s.verify(by.tls, by.from); err != nil {
 			ended[one] = err
 		}

@@ -12,8 +12,8 @@ import (
 	"github.com/peercache/peercache/peertls"
 )
 
-// Config says how a Transport and a Server behave. All fields are required but Hosts, TLS
-// and PeerTimeout.
+// Config says how a Transport and a Server behave. All fields are required but Hosts, TLS,
+// Secrets and PeerTimeout.
 type Config struct {
 	BasePath string // the path under which peers answer
 	// Groupcache says that the peers are golang/groupcache's, or speak as they do.
@@ -27,6 +27,9 @@ type Config struct {
 	// TLS has the certificates of this process and the CAs of its peers. Nil means that the pool
 	// verifies nobody.
 	TLS *peertls.Source
+	// Secrets are shared by all processes of the cluster, the present one first. Without any,
+	// nothing is proven.
+	Secrets []Secret
 
 	// The fields below concern the side that asks.
 

@@ -38,7 +38,7 @@ func (c *conn) plainly() bool { return c.link == nil || c.link.plain() }
 // request was sent.
 func (c *conn) checkAnswerer(resp *http.Response, asked clock.Instant) error {
 	switch who := identityOf(resp.Header); {
-	case who.Name != "" && resp.StatusCode == http.StatusForbidden:
+	case who.Name != "" && (resp.StatusCode == http.StatusForbidden || resp.StatusCode == http.StatusUnauthorized):
 		err := unauthenticated(resp)
 		c.reportProblem(peer.Unauthenticated, err)
 		return err

@@ -223,6 +223,7 @@ func (l *link) upgrade(ctx context.Context) (live *stream.Link, process uint32, 
 	}
 	req.Header.Set("Connection", "Upgrade")
 	req.Header.Set("Upgrade", protocolName)
+	x := l.conn.challengeStream(req)
 	asked := clock.Now()
 	resp, err := l.conn.t.upgrades.RoundTrip(req)
 	if err != nil {
@@ -230,7 +231,13 @@ func (l *link) upgrade(ctx context.Context) (live *stream.Link, process uint32, 
 		return nil, 0, l.refused(ctx, err)
 	}
 	body, ok := resp.Body.(io.ReadWriteCloser)
-	err = l.conn.checkAnswerer(resp, asked)
+	var proof []byte
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		proof, err = l.conn.proveStream(x, resp)
+	}
+	if err == nil {
+		err = l.conn.checkAnswerer(resp, asked)
+	}
 	switch {
 	case err != nil:
 	case identityOf(resp.Header).Name == "":
@@ -242,6 +249,11 @@ func (l *link) upgrade(ctx context.Context) (live *stream.Link, process uint32, 
 		resp.Body.Close()
 		cancel()
 		return nil, 0, err
+	}
+	if _, err := body.Write(proof); err != nil {
+		resp.Body.Close()
+		cancel()
+		return nil, 0, lost(ctx, err)
 	}
 	live, err = stream.Open(ctx, &upgraded{body, cancel}, nil, l.conn.url, l.conn.t.cfg.Stream)
 	return live, identityOf(resp.Header).Process, err

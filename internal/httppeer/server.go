@@ -34,6 +34,8 @@ type Server struct {
 	requests budget // for the bodies of plain requests
 	answers  budget // for the values of plain answers
 
+	challenges challenges
+
 	mu      sync.Mutex
 	closed  bool                        // guarded by mu; no more streams are served
 	streams map[*stream.Server]verified // guarded by mu; those on which peers ask this process
@@ -79,9 +81,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	from := identityOf(r.Header)
-	if err := s.authenticate(r, from.Name); err != nil {
-		s.refusals.say(err.Error(), "a request was refused", "from", quote.Key(from.Name), "address", r.RemoteAddr, "err", err)
-		refuse(w, r, err.Error(), http.StatusForbidden)
+	switch err := s.authenticate(w, r, path, from); {
+	case err == errStale:
+		refuse(w, r, err.Error(), http.StatusUnauthorized)
+		return
+	case err != nil:
+		s.refuseStranger(w, r, from, err)
 		return
 	}
 	h, err := s.process.Accept(from, r.Header.Get(toHeader))
@@ -93,7 +98,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case len(from.Name) > peerurl.Longest:
 		refuse(w, r, fmt.Sprintf("a %s of more than %d bytes", peerHeader, peerurl.Longest), http.StatusBadRequest)
 	case r.Method == http.MethodGet && path == "" && isUpgrade(r):
-		s.serveStream(w, r, h, from.Name)
+		s.serveStream(w, r, h, from)
 	case r.Method == http.MethodGet && r.ContentLength != 0:
 		refuse(w, r, "want a GET without a body", http.StatusBadRequest)
 	case r.Method == http.MethodGet:
@@ -113,6 +118,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", "GET, POST")
 		http.Error(w, "peercache: want GET or POST", http.StatusMethodNotAllowed)
 	}
+}
+
+// refuseStranger refuses a request, and logs why.
+func (s *Server) refuseStranger(w http.ResponseWriter, r *http.Request, from peer.Identity, err error) {
+	s.refusals.say(err.Error(), "a request was refused", "from", quote.Key(from.Name), "address", r.RemoteAddr, "err", err)
+	refuse(w, r, err.Error(), http.StatusForbidden)
 }
 
 // postGet answers a POST of a GetRequest.

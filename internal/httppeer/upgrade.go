@@ -51,7 +51,7 @@ const noStreamsHere = "this process uses no streams (WithoutStream)"
 
 // serveStream answers a request of the peer from for a stream, and then serves the stream until it
 // ends.
-func (s *Server) serveStream(w http.ResponseWriter, r *http.Request, h peer.Handler, from string) {
+func (s *Server) serveStream(w http.ResponseWriter, r *http.Request, h peer.Handler, from peer.Identity) {
 	if !s.cfg.Streams {
 		refuse(w, r, noStreamsHere, http.StatusNotFound)
 		return
@@ -64,7 +64,13 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request, h peer.Hand
 		http.Error(w, "peercache: "+peer.ErrClosed.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	leave, err := s.inbound.enter(from, s.cfg.Knows(from))
+	header := http.Header{"Connection": {"Upgrade"}, "Upgrade": {protocolName}}
+	x, err := s.answerChallenge(r, header)
+	if err != nil {
+		s.refuseStranger(w, r, from, err)
+		return
+	}
+	leave, err := s.inbound.enter(from.Name, s.cfg.Knows(from.Name))
 	if err != nil {
 		http.Error(w, "peercache: "+err.Error(), http.StatusServiceUnavailable)
 		return
@@ -75,13 +81,20 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request, h peer.Hand
 		http.Error(w, "peercache: "+err.Error(), http.StatusNotImplemented)
 		return
 	}
-	nc.SetDeadline(time.Time{}) // removes the http.Server's, which was for the request
-	if err := s.writeSwitching(nc); err != nil {
+	nc.SetDeadline(time.Now().Add(s.cfg.Limits.HelloTimeout)) // in place of the http.Server's, which was for the request
+	if err = s.writeSwitching(nc, header); err == nil {
+		err = s.readProof(x, rw.Reader)
+	}
+	if err != nil {
+		if err == errNoSecret {
+			s.refusals.say(err.Error(), "a stream was refused", "from", quote.Key(from.Name), "address", r.RemoteAddr, "err", err)
+		}
 		nc.Close()
 		return
 	}
+	nc.SetDeadline(time.Time{})
 	served := stream.NewServer(nc, rw.Reader, h, s.cfg.Stream)
-	if !s.add(served, verified{r.TLS, from}) {
+	if !s.add(served, verified{r.TLS, from.Name}) {
 		nc.Close()
 		return
 	}
@@ -90,8 +103,7 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request, h peer.Hand
 }
 
 // writeSwitching writes the response to a request for an upgrade.
-func (s *Server) writeSwitching(nc io.Writer) error {
-	header := http.Header{"Connection": {"Upgrade"}, "Upgrade": {protocolName}}
+func (s *Server) writeSwitching(nc io.Writer, header http.Header) error {
 	s.identities.set(header, s.process.Identity())
 	var b bytes.Buffer
 	b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
