@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/internal/httppeer"
+	"github.com/peercache/peercache/internal/peerurl"
 	"github.com/peercache/peercache/peer"
 	"github.com/peercache/peercache/peertls"
 )
@@ -310,6 +311,44 @@ func WithSecrets(current string, previous ...string) PoolOption {
 
 // leastSecret is the least that a secret has, in bytes.
 const leastSecret = 16
+
+// WithAuthenticator makes f say who sends a request, for instance by a header that a proxy of a mesh
+// sets after it has verified the sender. It returns the peer's name, its base URL, or "" for a peer
+// that may call itself by any name. An error refuses the request, and is logged, not sent. f is
+// called for each request by the plain way and once for each stream, concurrently.
+func WithAuthenticator(f func(r *http.Request) (name string, err error)) PoolOption {
+	return httpOption("WithAuthenticator", func(o *poolOptions) error {
+		if f == nil {
+			return errors.New("WithAuthenticator(nil): want a func")
+		}
+		o.authenticator = f
+		return nil
+	})
+}
+
+// WithInsecure says that nothing but the network keeps strangers out: whoever reaches the pool can
+// read, change and clear what is cached. Without it a pool whose base URL is not one of its machine
+// alone needs a WithSecrets, a WithTLS or a WithAuthenticator. A fleet with golang/groupcache
+// (WithGroupcacheCompat) needs it, because groupcache proves nothing.
+func WithInsecure() PoolOption {
+	return httpOption("WithInsecure", func(o *poolOptions) error {
+		o.insecure = true
+		return nil
+	})
+}
+
+// checkOpen returns an error if strangers could reach a process at the base URL self, and nobody has
+// said that they may.
+func (o *poolOptions) checkOpen(self string) error {
+	closed := o.tls != nil || len(o.secrets) > 0 || o.authenticator != nil
+	switch {
+	case closed && o.insecure:
+		return errors.New("peercache: WithInsecure beside WithSecrets, WithTLS or WithAuthenticator: want it alone, or one of them without it")
+	case !closed && !o.insecure && peerurl.ReachOf(self) != peerurl.OneMachine:
+		return fmt.Errorf("peercache: whoever reaches %s could read, change and clear what is cached there: want WithSecrets, a secret that all processes share, or WithTLS, or, where the network lets in peers alone, WithInsecure", peerurl.Shown(self))
+	}
+	return nil
+}
 
 // WithTransport makes the pool send its requests by rt, for instance one that
 // speaks TLS with certificates of the user's own. Start from DefaultTransport: the pool

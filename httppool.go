@@ -41,6 +41,9 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 	cfg.Knows = func(name string) bool { return p.cluster.Knows(name) }
 	cfg.LargestValue = func() int64 { return p.largestValue() }
 	p.transport = httppeer.NewTransport(cfg, self)
+	if err := o.checkOpen(self); err != nil && p.transport.Check(self) == nil { // else self is what is wrong
+		return nil, err
+	}
 	if p.Pool, err = newPool(self, p.transport, o); err != nil {
 		return nil, err
 	}
@@ -104,7 +107,7 @@ func (p *HTTPPool) Shutdown(ctx context.Context) error {
 // httpConfig returns how the transport behaves.
 func (o *poolOptions) httpConfig() httppeer.Config {
 	cfg := httppeer.Config{
-		BasePath: o.basePath, TLS: o.tls, Secrets: o.secrets, Groupcache: o.compat, Log: o.cluster.Log, Detection: o.detection(),
+		BasePath: o.basePath, TLS: o.tls, Secrets: o.secrets, Authenticator: o.authenticator, Groupcache: o.compat, Log: o.cluster.Log, Detection: o.detection(),
 		RoundTripper: o.roundTripper, PeerTimeout: o.peerTimeout, LargeRequests: o.largeRequests, Pace: o.cluster.Pace,
 		Streams: o.streams, Stream: o.stream,
 		Limits: o.limits.WithDefaults(), Hosts: o.hosts, RequestBytes: o.requestBytes, AnswerBytes: o.answerBytes, RequestTimeout: o.requestTimeout,

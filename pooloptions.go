@@ -41,6 +41,8 @@ type poolOptions struct {
 	roundTripper   http.RoundTripper
 	tls            *peertls.Source // see WithTLS; may be nil
 	secrets        []httppeer.Secret
+	authenticator  func(*http.Request) (string, error)
+	insecure       bool
 	streams        bool
 	limits         httppeer.Limits
 	hosts          []string

@@ -164,3 +164,74 @@ func TestSecretsOptions(t *testing.T) {
 		t.Error("with golang/groupcache: want an error")
 	}
 }
+
+// TestClosedByDefault has pools that nothing keeps strangers from.
+func TestClosedByDefault(t *testing.T) {
+	authenticator := peercache.WithAuthenticator(func(*http.Request) (string, error) { return "", nil })
+	for _, tt := range []struct {
+		self, want string
+		opts       []peercache.PoolOption
+	}{
+		{"http://10.0.0.1:8001", "want WithSecrets, a secret that all processes share, or WithTLS", nil},
+		{"http://cache.example", "could read, change and clear", nil},
+		{"http://10.0.0.1:8001", "could read, change and clear", []peercache.PoolOption{peercache.WithGroupcacheCompat()}},
+		{"http://10.0.0.1:8001", "", []peercache.PoolOption{peercache.WithSecrets(theSecret)}},
+		{"http://10.0.0.1:8001", "", []peercache.PoolOption{authenticator}},
+		{"http://10.0.0.1:8001", "", []peercache.PoolOption{peercache.WithInsecure()}},
+		{"http://10.0.0.1:8001", "", []peercache.PoolOption{peercache.WithInsecure(), peercache.WithGroupcacheCompat()}},
+		{"http://10.0.0.1:8001", "want it alone", []peercache.PoolOption{peercache.WithInsecure(), peercache.WithSecrets(theSecret)}},
+		{"http://127.0.0.1:8001", "", nil},
+		{"http://localhost:8001", "", nil},
+		{"http://[::1]:8001", "", nil},
+		{"http://10.0.0.1:8001/", "http://10.0.0.1:8001", nil}, // the spelling is what is wrong
+	} {
+		pool, err := peercache.NewHTTPPool(tt.self, tt.opts...)
+		switch {
+		case tt.want == "" && err != nil, tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
+			t.Errorf("%s: %v, want an error with %q", tt.self, err, tt.want)
+		case err == nil:
+			pool.Shutdown(inside(t))
+		}
+	}
+}
+
+// TestAuthenticator has a proxy in front of an owner, which says who has sent a request.
+func TestAuthenticator(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		answer func(self string) (string, error)
+		want   string // in the log of the owner; "": the asker is let in
+	}{
+		{"the sender's name", func(asker string) (string, error) { return asker, nil }, ""},
+		{"any name", func(string) (string, error) { return "", nil }, ""},
+		{"another name", func(string) (string, error) { return "http://10.0.0.9:8001", nil }, "may not call itself"},
+		{"nobody", func(string) (string, error) { return "", errors.New("no header of the proxy") }, "no header of the proxy"},
+		{"a panic", func(string) (string, error) { panic("broken") }, "broken"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			simulate(t, func(t *testing.T, net *simnet.Network) {
+				var o edition
+				asker := place(t, net, 0, at(0), &o, nil)
+				owner := place(t, net, 1, at(1), &o, nil, peercache.WithAuthenticator(func(*http.Request) (string, error) { return tt.answer(at(0)) }))
+				for _, n := range []*placed{asker, owner} {
+					if err := n.pool.Set(at(0), at(1)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				key := ownedByOther(t, asker.pool)
+				if _, err := asker.group.Get(t.Context(), key); err != nil {
+					t.Error(err)
+				}
+				if got := asker.group.Stats().PeerLoads == 1; got != (tt.want == "") {
+					t.Errorf("the asker got the value from the owner: %v", got)
+				}
+				if tt.want != "" && len(owner.log.with("a request was refused", tt.want)) == 0 {
+					t.Errorf("the owner does not log %q", tt.want)
+				}
+				if p := asker.pool.Stats()[0].Problem; strings.Contains(p, "proxy") || strings.Contains(p, "broken") {
+					t.Errorf("the asker learns why: %s", p)
+				}
+			})
+		})
+	}
+}

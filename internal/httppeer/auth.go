@@ -78,10 +78,36 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request, path strin
 			return err
 		}
 	}
+	if s.cfg.Authenticator != nil {
+		if err := s.askAuthenticator(r, from.Name); err != nil {
+			return err
+		}
+	}
 	if len(s.cfg.Secrets) == 0 || path == "" {
 		return nil
 	}
 	return s.checkPlain(w, r, from)
+}
+
+// unnamed is an error of the user's Authenticator, which is not sent to strangers.
+type unnamed struct{ error }
+
+// askAuthenticator returns an error if the user's Authenticator says that the sender of r is nobody,
+// or somebody else. A panic of it is an error.
+func (s *Server) askAuthenticator(r *http.Request, from string) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = unnamed{fmt.Errorf("the func of WithAuthenticator panicked: %v", p)}
+		}
+	}()
+	name, err := s.cfg.Authenticator(r)
+	switch {
+	case err != nil:
+		return unnamed{err}
+	case name != "" && name != from:
+		return fmt.Errorf("the sender may not call itself %s", quote.Key(from))
+	}
+	return nil
 }
 
 // verify returns an error if a peer may not call itself by the base URL from over that connection.

@@ -13,7 +13,7 @@ import (
 )
 
 // Config says how a Transport and a Server behave. All fields are required but Hosts, TLS,
-// Secrets and PeerTimeout.
+// Secrets, Authenticator and PeerTimeout.
 type Config struct {
 	BasePath string // the path under which peers answer
 	// Groupcache says that the peers are golang/groupcache's, or speak as they do.
@@ -30,6 +30,9 @@ type Config struct {
 	// Secrets are shared by all processes of the cluster, the present one first. Without any,
 	// nothing is proven.
 	Secrets []Secret
+	// Authenticator returns the name of the sender of a request, "" for any; see
+	// peercache.WithAuthenticator. It may be nil.
+	Authenticator func(*http.Request) (name string, err error)
 
 	// The fields below concern the side that asks.
 

@@ -2,6 +2,7 @@ package httppeer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -123,7 +124,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // refuseStranger refuses a request, and logs why.
 func (s *Server) refuseStranger(w http.ResponseWriter, r *http.Request, from peer.Identity, err error) {
 	s.refusals.say(err.Error(), "a request was refused", "from", quote.Key(from.Name), "address", r.RemoteAddr, "err", err)
-	refuse(w, r, err.Error(), http.StatusForbidden)
+	text := err.Error()
+	if _, ok := errors.AsType[unnamed](err); ok {
+		text = "the sender is not known here"
+	}
+	refuse(w, r, text, http.StatusForbidden)
 }
 
 // postGet answers a POST of a GetRequest.
