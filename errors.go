@@ -66,6 +66,9 @@ const (
 	// MissingGroup: a peer lacks a group that this process has. The group's keys that the
 	// peer owns go to the next peer.
 	MissingGroup = peer.MissingGroup
+	// Unauthenticated: a peer does not accept the certificate of this process, or this
+	// process not that of what answers at the peer's address.
+	Unauthenticated = peer.Unauthenticated
 )
 
 // InvalidationError says that a Remove, a Set or a Clear has not reached everybody.

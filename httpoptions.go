@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/internal/httppeer"
+	"github.com/peercache/peercache/internal/peerurl"
 	"github.com/peercache/peercache/peer"
+	"github.com/peercache/peercache/peertls"
 )
 
 const (
@@ -260,6 +262,92 @@ func DefaultTransport() *http.Transport {
 
 		MaxResponseHeaderBytes: httppeer.MaxHeaderBytes,
 	}
+}
+
+// WithTLS makes peers verify each other by certificates: see package peertls, whose Files, New and
+// Configs make a source. All base URLs begin with https:// then, this process's and those of its
+// peers. Whoever asks must have a certificate that is accepted, and may call itself only what that
+// says. New certificates and new CAs are used without a restart: the pool opens its streams to the
+// peers anew, one after the other, and ends those of peers whose certificate is not accepted any
+// more. Serve the pool by Server, or by a server that has the source's configuration as its
+// TLSConfig. All processes need the option: with some of them without, those are refused. It takes
+// the place of a WithTransport.
+func WithTLS(source *peertls.Source) PoolOption {
+	return httpOption("WithTLS", func(o *poolOptions) error {
+		if source == nil {
+			return errors.New("WithTLS(nil): want a source, such as that of peertls.Files")
+		}
+		o.tls = source
+		return nil
+	})
+}
+
+// WithSecrets makes peers prove to each other that they have a secret in common: at the start of
+// each stream, and with each request by the plain way. The secret is never sent, and a proof is of no
+// use to somebody who overhears it. Whoever has no secret of this process gets nothing. current is
+// what all processes should have; previous ones are accepted too. To replace a secret, deploy the
+// new one as a previous one first, then as the current one with the old one as a previous one, then
+// without the old one. A secret has at least 16 bytes, best 32 random ones, as from "openssl rand
+// -base64 32". There are at most 4.
+//
+// A secret keeps strangers out. It does not hide what peers say from those who can read the network,
+// nor stops those who can change what is on its way: that takes a WithTLS, alone or beside it.
+func WithSecrets(current string, previous ...string) PoolOption {
+	return httpOption("WithSecrets", func(o *poolOptions) error {
+		all := append([]string{current}, previous...)
+		if len(all) > httppeer.MaxSecrets {
+			return fmt.Errorf("WithSecrets: %d secrets: want at most %d", len(all), httppeer.MaxSecrets)
+		}
+		o.secrets = nil
+		for i, text := range all {
+			if len(text) < leastSecret {
+				return fmt.Errorf("WithSecrets: secret %d has %d bytes: want at least %d", i, len(text), leastSecret)
+			}
+			o.secrets = append(o.secrets, httppeer.NewSecret(text))
+		}
+		return nil
+	})
+}
+
+// leastSecret is the least that a secret has, in bytes.
+const leastSecret = 16
+
+// WithAuthenticator makes f say who sends a request, for instance by a header that a proxy of a mesh
+// sets after it has verified the sender. It returns the peer's name, its base URL, or "" for a peer
+// that may call itself by any name. An error refuses the request, and is logged, not sent. f is
+// called for each request by the plain way and once for each stream, concurrently.
+func WithAuthenticator(f func(r *http.Request) (name string, err error)) PoolOption {
+	return httpOption("WithAuthenticator", func(o *poolOptions) error {
+		if f == nil {
+			return errors.New("WithAuthenticator(nil): want a func")
+		}
+		o.authenticator = f
+		return nil
+	})
+}
+
+// WithInsecure says that nothing but the network keeps strangers out: whoever reaches the pool can
+// read, change and clear what is cached. Without it a pool whose base URL is not one of its machine
+// alone needs a WithSecrets, a WithTLS or a WithAuthenticator. A fleet with golang/groupcache
+// (WithGroupcacheCompat) needs it, because groupcache proves nothing.
+func WithInsecure() PoolOption {
+	return httpOption("WithInsecure", func(o *poolOptions) error {
+		o.insecure = true
+		return nil
+	})
+}
+
+// checkOpen returns an error if strangers could reach a process at the base URL self, and nobody has
+// said that they may.
+func (o *poolOptions) checkOpen(self string) error {
+	closed := o.tls != nil || len(o.secrets) > 0 || o.authenticator != nil
+	switch {
+	case closed && o.insecure:
+		return errors.New("peercache: WithInsecure beside WithSecrets, WithTLS or WithAuthenticator: want it alone, or one of them without it")
+	case !closed && !o.insecure && peerurl.ReachOf(self) != peerurl.OneMachine:
+		return fmt.Errorf("peercache: whoever reaches %s could read, change and clear what is cached there: want WithSecrets, a secret that all processes share, or WithTLS, or, where the network lets in peers alone, WithInsecure", peerurl.Shown(self))
+	}
+	return nil
 }
 
 // WithTransport makes the pool send its requests by rt, for instance one that

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/peercache/peercache/internal/httppeer"
+	"github.com/peercache/peercache/peertls"
 )
 
 // HTTPPool is a Pool over HTTP: it connects the groups of a process with those of its peers. It is
@@ -16,6 +17,9 @@ type HTTPPool struct {
 	basePath  string
 	transport *httppeer.Transport
 	server    *httppeer.Server
+
+	tls       *peertls.Source    // see WithTLS; may be nil
+	stopWatch context.CancelFunc // ends the watch for new certificates
 }
 
 // NewHTTPPool makes a pool for this process, whose base URL, as all its peers write it, is
@@ -32,17 +36,36 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &HTTPPool{basePath: o.basePath}
+	p := &HTTPPool{basePath: o.basePath, tls: o.tls}
 	cfg := o.httpConfig()
 	cfg.Knows = func(name string) bool { return p.cluster.Knows(name) }
 	cfg.LargestValue = func() int64 { return p.largestValue() }
 	p.transport = httppeer.NewTransport(cfg, self)
+	if err := o.checkOpen(self); err != nil && p.transport.Check(self) == nil { // else self is what is wrong
+		return nil, err
+	}
 	if p.Pool, err = newPool(self, p.transport, o); err != nil {
 		return nil, err
 	}
 	p.server = httppeer.NewServer(cfg, p.Pool, self)
 	p.close = p.server.Close
+	ctx, stop := context.WithCancel(context.Background())
+	p.stopWatch = stop
+	if p.tls != nil {
+		go p.tls.Watch(ctx, cfg.Log, func() {
+			p.server.Recheck()
+			p.transport.Renew(ctx)
+		})
+	}
 	return p, nil
+}
+
+// Server returns an http.Server that serves the pool alone, with the timeouts that it needs, and
+// with the certificates of a WithTLS: use ListenAndServe or Serve without that option, and
+// ListenAndServeTLS or ServeTLS with it, whose files are "". Its errors go to the logger of
+// WithPoolLogger, a few at a time. The caller may change it before it serves. Addr is empty.
+func (p *HTTPPool) Server() *http.Server {
+	return p.server.HTTPServer(p)
 }
 
 // BasePath returns the path under which the pool answers, for a mux:
@@ -75,6 +98,7 @@ func (p *HTTPPool) Register(g *Group) error {
 func (p *HTTPPool) Shutdown(ctx context.Context) error {
 	err := p.Pool.Shutdown(ctx)
 	if err == nil {
+		p.stopWatch()
 		p.transport.CloseIdle()
 	}
 	return err
@@ -83,7 +107,7 @@ func (p *HTTPPool) Shutdown(ctx context.Context) error {
 // httpConfig returns how the transport behaves.
 func (o *poolOptions) httpConfig() httppeer.Config {
 	cfg := httppeer.Config{
-		BasePath: o.basePath, Groupcache: o.compat, Log: o.cluster.Log, Detection: o.detection(),
+		BasePath: o.basePath, TLS: o.tls, Secrets: o.secrets, Authenticator: o.authenticator, Groupcache: o.compat, Log: o.cluster.Log, Detection: o.detection(),
 		RoundTripper: o.roundTripper, PeerTimeout: o.peerTimeout, LargeRequests: o.largeRequests, Pace: o.cluster.Pace,
 		Streams: o.streams, Stream: o.stream,
 		Limits: o.limits.WithDefaults(), Hosts: o.hosts, RequestBytes: o.requestBytes, AnswerBytes: o.answerBytes, RequestTimeout: o.requestTimeout,

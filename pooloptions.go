@@ -19,6 +19,7 @@ import (
 	"github.com/peercache/peercache/internal/cluster"
 	"github.com/peercache/peercache/internal/httppeer"
 	"github.com/peercache/peercache/internal/stream"
+	"github.com/peercache/peercache/peertls"
 )
 
 // A PoolOption changes what NewHTTPPool makes. NewHTTPPool returns its error.
@@ -38,6 +39,10 @@ type poolOptions struct {
 	basePath       string
 	largeRequests  int
 	roundTripper   http.RoundTripper
+	tls            *peertls.Source // see WithTLS; may be nil
+	secrets        []httppeer.Secret
+	authenticator  func(*http.Request) (string, error)
+	insecure       bool
 	streams        bool
 	limits         httppeer.Limits
 	hosts          []string
@@ -76,7 +81,11 @@ func readPoolOptions(opts []PoolOption) (*poolOptions, error) {
 	}
 	o.basePath = cmp.Or(o.basePath, basePath)
 	if o.roundTripper == nil {
-		o.roundTripper = DefaultTransport()
+		t := DefaultTransport()
+		if o.tls != nil {
+			t.DialTLSContext = httppeer.DialTLS(o.tls, t.DialContext, t.TLSHandshakeTimeout)
+		}
+		o.roundTripper = t
 	}
 	return o, nil
 }
@@ -88,6 +97,15 @@ func (o *poolOptions) check() error {
 	}
 	if !o.streams && o.stream.LargeValue > 0 {
 		return errors.New("WithoutStream and WithLargeValue: want one of them: without streams, all values take the plain way")
+	}
+	if o.tls != nil && o.roundTripper != nil {
+		return errors.New("WithTLS and WithTransport: want one of them: WithTLS makes the transport")
+	}
+	if len(o.secrets) > 0 && o.compat {
+		return errors.New("WithSecrets and WithGroupcacheCompat: want one of them: golang/groupcache proves nothing")
+	}
+	if o.tls != nil && o.compat {
+		return errors.New("WithTLS and WithGroupcacheCompat: want one of them: golang/groupcache does not say who asks")
 	}
 	if o.compat && o.handoverGiven {
 		return errors.New("WithGroupcacheCompat and WithHandover: want one of them: golang/groupcache takes nothing over")

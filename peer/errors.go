@@ -91,7 +91,7 @@ var ErrNotCached = errors.New("not cached")
 
 // Misconfigured reports whether err comes from a wrong configuration, and not from a failure.
 func Misconfigured(err error) bool {
-	return errors.Is(err, ErrWrongPeer) || errors.Is(err, ErrNotAPeer) && !errors.Is(err, ErrGateway)
+	return errors.Is(err, ErrWrongPeer) || errors.Is(err, ErrUnauthenticated) || errors.Is(err, ErrNotAPeer) && !errors.Is(err, ErrGateway)
 }
 
 // Silent reports whether err says that a peer, or something on the way to it, hangs. Such a peer
@@ -112,11 +112,15 @@ func Silent(err error) bool {
 // Gone reports whether err says that the peer does not listen at its address: nothing does, or
 // something else.
 func Gone(err error) bool {
-	return errors.Is(err, ErrRefused) || Misconfigured(err)
+	return errors.Is(err, ErrRefused) || Misconfigured(err) && !errors.Is(err, ErrUnauthenticated)
 }
 
 // ErrWrongPeer says that another process answers at the address of a peer.
 var ErrWrongPeer = errors.New("not the peer that was asked for")
+
+// ErrUnauthenticated says that a peer does not accept the credentials of this process, or this
+// process not those of what answers at the peer's address.
+var ErrUnauthenticated = errors.New("not authenticated")
 
 // ErrSilent says that nothing came from a peer for the detection time (peercache.WithDetectionTime)
 // while a request waited for it.

@@ -38,11 +38,15 @@ const (
 	// MissingGroup: a peer lacks a group that this process has. The group's keys that the
 	// peer owns go to the next peer.
 	MissingGroup
+	// Unauthenticated: a peer does not accept the certificate of this process, or this
+	// process not that of what answers at the peer's address.
+	Unauthenticated
 )
 
 var configProblems = [...]string{
 	WrongProcess: "wrong process", NotAPeer: "not a peer", NotListening: "not listening",
 	DifferentLists: "different lists", MissingGroup: "missing group",
+	Unauthenticated: "unauthenticated",
 }
 
 // String returns the kind in lower case, such as "wrong process".

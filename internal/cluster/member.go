@@ -55,7 +55,7 @@ func (m *Member) Identity() peer.Identity { return m.cluster.Identity() }
 func (m *Member) Answered(by peer.Identity, sent clock.Instant) error {
 	err := m.checkIdentity(by, sent)
 	if err == nil {
-		m.cluster.problems.solved(m.name, peer.WrongProcess, peer.NotAPeer)
+		m.cluster.problems.solved(m.name, peer.WrongProcess, peer.NotAPeer, peer.Unauthenticated)
 	} else {
 		m.Misconfigured(peer.WrongProcess, err)
 	}

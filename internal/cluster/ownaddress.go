@@ -169,7 +169,7 @@ func (o *ownAddress) conclude(err error) (drop bool) {
 	switch {
 	case err == nil:
 		o.since = 0
-		c.problems.solved(c.self, peer.WrongProcess, peer.NotAPeer, peer.NotListening)
+		c.problems.solved(c.self, peer.WrongProcess, peer.NotAPeer, peer.NotListening, peer.Unauthenticated)
 		o.wrong.Store(false)
 		return false
 	case errors.Is(err, peer.ErrWrongPeer):
@@ -181,6 +181,8 @@ func (o *ownAddress) conclude(err error) (drop bool) {
 		if !shared {
 			return false
 		}
+	case errors.Is(err, peer.ErrUnauthenticated):
+		c.problems.found(c.self, peer.Unauthenticated, err)
 	case errors.Is(err, peer.ErrNotAPeer) && !errors.Is(err, peer.ErrGateway):
 		c.problems.found(c.self, peer.NotAPeer, err)
 	case o.since == 0:

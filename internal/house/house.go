@@ -19,6 +19,8 @@ var packages = []string{
 	"singleflight",
 	"consistenthash",
 	"discovery",
+	"peertls",
+	"internal/testca",
 	"peer",
 	"internal/lease",
 	"internal/doorkeeper",

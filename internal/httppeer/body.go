@@ -167,6 +167,11 @@ func (s *Server) readRequest(w http.ResponseWriter, r *http.Request, l limit) (*
 		// Otherwise the deadline would end the load. After an error it stays, so that the
 		// http.Server does not wait for the rest of the body.
 		deadlines.SetReadDeadline(time.Time{})
+		if err := s.checkBody(r, b.bytes); err != nil {
+			b.release()
+			s.refuseStranger(w, r, identityOf(r.Header), err)
+			return nil, false
+		}
 		return b, true
 	}
 	return nil, false

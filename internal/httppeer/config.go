@@ -9,10 +9,11 @@ import (
 
 	"github.com/peercache/peercache/internal/breaker"
 	"github.com/peercache/peercache/internal/stream"
+	"github.com/peercache/peercache/peertls"
 )
 
-// Config says how a Transport and a Server behave. All fields are required but Hosts and
-// PeerTimeout.
+// Config says how a Transport and a Server behave. All fields are required but Hosts, TLS,
+// Secrets, Authenticator and PeerTimeout.
 type Config struct {
 	BasePath string // the path under which peers answer
 	// Groupcache says that the peers are golang/groupcache's, or speak as they do.
@@ -23,6 +24,15 @@ type Config struct {
 	Detection time.Duration
 	Streams   bool // false: every question takes a plain request
 	Stream    stream.Config
+	// TLS has the certificates of this process and the CAs of its peers. Nil means that the pool
+	// verifies nobody.
+	TLS *peertls.Source
+	// Secrets are shared by all processes of the cluster, the present one first. Without any,
+	// nothing is proven.
+	Secrets []Secret
+	// Authenticator returns the name of the sender of a request, "" for any; see
+	// peercache.WithAuthenticator. It may be nil.
+	Authenticator func(*http.Request) (name string, err error)
 
 	// The fields below concern the side that asks.
 

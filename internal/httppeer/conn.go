@@ -3,6 +3,7 @@ package httppeer
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"sync/atomic"
 
 	"github.com/peercache/peercache/internal/breaker"
@@ -25,6 +26,7 @@ type conn struct {
 	keepalive keepalive
 	trying    atomic.Bool // an attempt to reach the peer by the plain way is in progress
 	calls     plainCalls
+	prover    prover
 	inUse     context.Context    // ends when the conn is closed
 	release   context.CancelFunc // ends inUse
 }
@@ -32,6 +34,7 @@ type conn struct {
 // newConn returns a conn of l to the peer at url.
 func newConn(t *Transport, l peer.Local, url string) *conn {
 	c := &conn{t: t, local: l, url: url, large: make(chan struct{}, t.cfg.LargeRequests)}
+	c.prover.asker = rand.Uint64()
 	c.inUse, c.release = context.WithCancel(context.Background())
 	c.breaker = breaker.Breaker{Peer: url, Log: t.cfg.Log, Probe: c.tryAgain, Counts: l.Counts, Pace: t.cfg.Pace, Born: clock.Now()}
 	c.keepalive = keepalive{detect: t.cfg.Detection, ask: c.signOfLife, onSilent: c.failedPlainly}
@@ -43,6 +46,7 @@ func newConn(t *Transport, l peer.Local, url string) *conn {
 
 // Close implements peer.Conn.
 func (c *conn) Close(ctx context.Context) {
+	c.t.forget(c)
 	c.breaker.End()
 	c.release()
 	if c.link != nil {

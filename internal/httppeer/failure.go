@@ -38,6 +38,10 @@ func (c *conn) plainly() bool { return c.link == nil || c.link.plain() }
 // request was sent.
 func (c *conn) checkAnswerer(resp *http.Response, asked clock.Instant) error {
 	switch who := identityOf(resp.Header); {
+	case who.Name != "" && (resp.StatusCode == http.StatusForbidden || resp.StatusCode == http.StatusUnauthorized):
+		err := unauthenticated(resp)
+		c.reportProblem(peer.Unauthenticated, err)
+		return err
 	case who.Name != "":
 		return c.local.Answered(who, asked)
 	case c.t.cfg.Groupcache: // golang/groupcache does not say who it is
@@ -54,29 +58,49 @@ func (c *conn) checkAnswerer(resp *http.Response, asked clock.Instant) error {
 // configuration.
 func (c *conn) noResponse(ctx context.Context, err error) error {
 	err = connectionError(ctx, err)
-	if errors.Is(err, peer.ErrNotAPeer) {
+	switch {
+	case errors.Is(err, peer.ErrUnauthenticated):
+		c.reportProblem(peer.Unauthenticated, err)
+	case errors.Is(err, peer.ErrNotAPeer):
 		c.reportProblem(peer.NotAPeer, err)
 	}
 	return err
 }
 
-// connectionError returns why a request had no response: an ErrNotAPeer if something at the address
-// does not speak as it should, otherwise an errLost.
+// unauthenticated returns the error for a response by which a peer refuses this process. It reads
+// the beginning of the body, which says why.
+func unauthenticated(resp *http.Response) error {
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, mostStatusText))
+	return fmt.Errorf("%w: the peer refuses this process: %w", peer.ErrUnauthenticated, statusError(resp, string(text)))
+}
+
+// connectionError returns why a request had no response: an ErrUnauthenticated if one side does not
+// accept the other's certificate, an ErrNotAPeer if something at the address does not speak as it
+// should, otherwise an errLost.
 func connectionError(ctx context.Context, err error) error {
 	_, noTLS := errors.AsType[tls.RecordHeaderError](err)
 	_, badCertificate := errors.AsType[*tls.CertificateVerificationError](err)
 	want := ""
 	switch {
+	case badCertificate:
+		return fmt.Errorf("%w: the certificate of what answers there is not accepted: want the CA of the peers in WithTLS, or in the transport of WithTransport, and the host of its base URL in the certificate: %w", peer.ErrUnauthenticated, err)
+	case refusedCertificate(err):
+		return fmt.Errorf("%w: the peer does not accept the certificate of this process: want one that is signed by a CA of the peer's, and for clients too: %w", peer.ErrUnauthenticated, err)
 	case noTLS, errors.Is(err, http.ErrSchemeMismatch):
 		want = "it does not speak TLS: want http:// in its base URL, or a server with a certificate"
-	case badCertificate:
-		want = "want a WithTransport that trusts its certificate"
 	case notHTTP1(err):
 		want = "it does not speak HTTP/1.1: want a server that does, or a WithTransport that speaks what it does"
 	default:
 		return lost(ctx, err)
 	}
 	return fmt.Errorf("%w: %w: %s", peer.ErrNotAPeer, err, want)
+}
+
+// refusedCertificate reports whether the other side of a connection has refused the certificate of
+// this one. The errors of crypto/tls for that have no type.
+func refusedCertificate(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "remote error: tls: ") && (strings.Contains(text, "certificate") || strings.Contains(text, "unknown ca"))
 }
 
 // notHTTP1 reports whether a request failed because the peer speaks only HTTP/2, or no HTTP at all.
@@ -130,7 +154,7 @@ func (c *conn) judge(err error) {
 	switch {
 	case !peer.Unreachable(err):
 		c.breaker.Answered()
-	case errors.Is(err, peer.ErrNotAPeer), errors.Is(err, peer.ErrWrongPeer), errors.Is(err, peer.ErrClosed):
+	case errors.Is(err, peer.ErrNotAPeer), errors.Is(err, peer.ErrWrongPeer), errors.Is(err, peer.ErrUnauthenticated), errors.Is(err, peer.ErrClosed):
 		c.failedPlainly(err)
 	case errors.Is(err, errLost) && c.plainly():
 		c.tryPlainly() // a connection may break, or a server may end it because a load took long

@@ -221,6 +221,7 @@ func (l *link) upgrade(ctx context.Context) (live *stream.Link, process uint32, 
 	}
 	req.Header.Set("Connection", "Upgrade")
 	req.Header.Set("Upgrade", protocolName)
+	x := l.conn.challengeStream(req)
 	asked := clock.Now()
 	resp, err := l.conn.t.upgrades.RoundTrip(req)
 	if err != nil {
@@ -228,7 +229,13 @@ func (l *link) upgrade(ctx context.Context) (live *stream.Link, process uint32, 
 		return nil, 0, l.refused(ctx, err)
 	}
 	body, ok := resp.Body.(io.ReadWriteCloser)
-	err = l.conn.checkAnswerer(resp, asked)
+	var proof []byte
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		proof, err = l.conn.proveStream(x, resp)
+	}
+	if err == nil {
+		err = l.conn.checkAnswerer(resp, asked)
+	}
 	switch {
 	case err != nil:
 	case identityOf(resp.Header).Name == "":
@@ -240,6 +247,11 @@ func (l *link) upgrade(ctx context.Context) (live *stream.Link, process uint32, 
 		resp.Body.Close()
 		cancel()
 		return nil, 0, err
+	}
+	if _, err := body.Write(proof); err != nil {
+		resp.Body.Close()
+		cancel()
+		return nil, 0, lost(ctx, err)
 	}
 	live, err = stream.Open(ctx, &upgraded{body, cancel}, nil, l.conn.url, l.conn.t.cfg.Stream)
 	return live, identityOf(resp.Header).Process, err
@@ -277,7 +289,7 @@ func noUpgrade(resp *http.Response) error {
 	return fmt.Errorf("%w: %s: %w", errNoStream, want, err)
 }
 
-// longestFormer bounds how long a stream to a former process waits for the answers in flight.
+// longestFormer bounds how long a stream that is not in use any more waits for the answers in flight.
 const longestFormer = time.Minute
 
 // replaced closes the stream if its other end is another process than now, the one that answers at
@@ -286,18 +298,49 @@ const longestFormer = time.Minute
 func (l *link) replaced(now uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	live := l.live
-	if live == nil || l.process == now {
-		return
+	if l.live != nil && l.process != now {
+		l.retire()
 	}
+}
+
+// retire takes the stream out of use, and closes it when what is in flight on it is answered. The
+// caller holds l.mu.
+func (l *link) retire() {
+	live := l.live
 	s := live.Stats()
 	l.addEnded(&s)
 	l.live = nil
-	go func() { // what is in flight is answered
+	go func() {
 		ctx, cancel := context.WithTimeout(l.conn.inUse, longestFormer)
 		defer cancel()
 		live.Close(ctx)
 	}()
+}
+
+// renew opens another stream in place of the one in use, for instance with a new certificate. If it
+// cannot, the one in use stays.
+func (l *link) renew(ctx context.Context) error {
+	l.mu.Lock()
+	old := l.live
+	l.mu.Unlock()
+	if old == nil { // the next one to be opened is new anyway
+		return nil
+	}
+	next, process, err := l.upgrade(ctx)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || l.live != old { // another one was opened meanwhile
+		go next.Close(context.Background()) // nothing is in flight
+		return nil
+	}
+	l.retire()
+	l.live, l.process = next, process
+	l.opened++
+	go l.onLinkEnd(next)
+	return nil
 }
 
 // close makes the link refuse requests, and waits for those in flight until ctx ends.

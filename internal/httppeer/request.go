@@ -68,8 +68,11 @@ func (c *conn) Ping(ctx context.Context) (peer.Identity, error) {
 	}
 	defer resp.Body.Close()
 	who := identityOf(resp.Header)
-	if who.Name == "" {
+	switch {
+	case who.Name == "":
 		return who, foreign(resp)
+	case resp.StatusCode == http.StatusForbidden:
+		return who, unauthenticated(resp)
 	}
 	return who, nil
 }
@@ -93,6 +96,9 @@ func (c *conn) call(ctx context.Context, timeout time.Duration, method, path str
 	defer cancel()
 	for try := 1; ; try++ {
 		err := c.callOnce(ctx, method, path, body, maxValue, decode)
+		if errors.Is(err, errUnproven) { // now there is a challenge
+			err = c.callOnce(ctx, method, path, body, maxValue, decode)
+		}
 		if !errors.Is(err, errPeerBusy) || try == busyTries {
 			return err
 		}
@@ -117,6 +123,7 @@ func (c *conn) callOnce(ctx context.Context, method, path string, body []byte, m
 		// peer has closed an idle connection.
 		req.Header["Idempotency-Key"] = nil
 	}
+	proof := c.prove(req, body)
 	asked := clock.Now()
 	received := 0
 	c.calls.begin(path, len(body))
@@ -126,7 +133,14 @@ func (c *conn) callOnce(ctx context.Context, method, path string, body []byte, m
 		return &peer.PeerError{Peer: c.url, Err: c.noResponse(ctx, err)}
 	}
 	defer httpResp.Body.Close()
-	if err := c.checkAnswerer(httpResp, asked); err != nil {
+	err = c.checkProof(httpResp, proof)
+	if err == nil || httpResp.StatusCode == http.StatusForbidden { // then the peer says why
+		err = c.checkAnswerer(httpResp, asked)
+	}
+	if err != nil {
+		if errors.Is(err, errNoSecret) {
+			c.reportProblem(peer.Unauthenticated, err)
+		}
 		return &peer.PeerError{Peer: c.url, Err: err}
 	}
 	c.keepalive.observe()

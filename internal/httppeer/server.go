@@ -2,6 +2,7 @@ package httppeer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/peercache/peercache/internal/peerurl"
+	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/internal/stream"
 	"github.com/peercache/peercache/internal/wire"
 	"github.com/peercache/peercache/pb"
@@ -29,20 +31,24 @@ type Server struct {
 	identities identities
 
 	inbound  inbound // counts the streams on which peers ask this process
-	requests budget  // for the bodies of plain requests
-	answers  budget  // for the values of plain answers
+	refusals *logLimit
+	requests budget // for the bodies of plain requests
+	answers  budget // for the values of plain answers
+
+	challenges challenges
 
 	mu      sync.Mutex
 	closed  bool                        // guarded by mu; no more streams are served
-	streams map[*stream.Server]struct{} // guarded by mu; those on which peers ask this process
+	streams map[*stream.Server]verified // guarded by mu; those on which peers ask this process
 }
 
 // NewServer returns a Server that answers for p. own is the base URL of this process.
 func NewServer(cfg Config, p peer.Process, own string) *Server {
-	s := &Server{cfg: cfg, process: p, streams: make(map[*stream.Server]struct{})}
+	s := &Server{cfg: cfg, process: p, streams: make(map[*stream.Server]verified)}
 	if u, err := url.Parse(own); err == nil {
 		s.cfg.Hosts = append(slices.Clone(cfg.Hosts), HostName(u.Host))
 	}
+	s.refusals = newLogLimit(cfg.Log)
 	s.inbound.init(cfg.Limits)
 	s.requests.most, s.answers.most = cfg.RequestBytes, cfg.AnswerBytes
 	return s
@@ -76,6 +82,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	from := identityOf(r.Header)
+	switch err := s.authenticate(w, r, path, from); {
+	case err == errStale:
+		refuse(w, r, err.Error(), http.StatusUnauthorized)
+		return
+	case err != nil:
+		s.refuseStranger(w, r, from, err)
+		return
+	}
 	h, err := s.process.Accept(from, r.Header.Get(toHeader))
 	if err != nil {
 		refuse(w, r, err.Error(), http.StatusMisdirectedRequest)
@@ -85,7 +99,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case len(from.Name) > peerurl.Longest:
 		refuse(w, r, fmt.Sprintf("a %s of more than %d bytes", peerHeader, peerurl.Longest), http.StatusBadRequest)
 	case r.Method == http.MethodGet && path == "" && isUpgrade(r):
-		s.serveStream(w, r, h, from.Name)
+		s.serveStream(w, r, h, from)
 	case r.Method == http.MethodGet && r.ContentLength != 0:
 		refuse(w, r, "want a GET without a body", http.StatusBadRequest)
 	case r.Method == http.MethodGet:
@@ -105,6 +119,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", "GET, POST")
 		http.Error(w, "peercache: want GET or POST", http.StatusMethodNotAllowed)
 	}
+}
+
+// refuseStranger refuses a request, and logs why.
+func (s *Server) refuseStranger(w http.ResponseWriter, r *http.Request, from peer.Identity, err error) {
+	s.refusals.say(err.Error(), "a request was refused", "from", quote.Key(from.Name), "address", r.RemoteAddr, "err", err)
+	text := err.Error()
+	if _, ok := errors.AsType[unnamed](err); ok {
+		text = "the sender is not known here"
+	}
+	refuse(w, r, text, http.StatusForbidden)
 }
 
 // postGet answers a POST of a GetRequest.

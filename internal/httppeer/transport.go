@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/peercache/peercache/internal/peerurl"
 	"github.com/peercache/peercache/peer"
@@ -18,12 +19,15 @@ type Transport struct {
 	pings    http.RoundTripper // cfg.RoundTripper with a new connection for each request
 
 	identities identities
+
+	mu    sync.Mutex
+	conns map[*conn]struct{} // guarded by mu; those that are not closed
 }
 
 // NewTransport returns a Transport. It warns if cfg.RoundTripper is not good for peers. self is the
 // base URL of this process.
 func NewTransport(cfg Config, self string) *Transport {
-	t := &Transport{cfg: cfg, upgrades: withoutHTTP2(cfg.RoundTripper), signs: forSigns(cfg.RoundTripper), pings: forPings(cfg.RoundTripper)}
+	t := &Transport{cfg: cfg, upgrades: withoutHTTP2(cfg.RoundTripper), signs: forSigns(cfg.RoundTripper), pings: forPings(cfg.RoundTripper), conns: make(map[*conn]struct{})}
 	warnOfRoundTripper(&cfg, self)
 	return t
 }
@@ -31,6 +35,9 @@ func NewTransport(cfg Config, self string) *Transport {
 // Check implements peer.Transport. In a fleet of golang/groupcache, a name is what the processes
 // have on their ring, which may spell the host or the port in another way.
 func (t *Transport) Check(name string) error {
+	if t.cfg.TLS != nil && !strings.HasPrefix(name, "https://") {
+		return fmt.Errorf("peer %s: want https:// in its base URL, because of WithTLS", peerurl.Shown(name))
+	}
 	if !t.cfg.Groupcache {
 		return peerurl.Check(name)
 	}
@@ -44,7 +51,20 @@ func (t *Transport) Check(name string) error {
 }
 
 // Dial implements peer.Transport.
-func (t *Transport) Dial(l peer.Local, name string) peer.Conn { return newConn(t, l, name) }
+func (t *Transport) Dial(l peer.Local, name string) peer.Conn {
+	c := newConn(t, l, name)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.conns[c] = struct{}{}
+	return c
+}
+
+// forget removes a conn that is closed.
+func (t *Transport) forget(c *conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.conns, c)
+}
 
 // Stateless implements peer.Stateless: golang/groupcache knows of no views.
 func (t *Transport) Stateless() bool { return t.cfg.Groupcache }

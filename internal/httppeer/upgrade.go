@@ -54,7 +54,7 @@ const noStreamsHere = "this process uses no streams (WithoutStream)"
 // serveStream answers a request of the peer from for a stream, and has the stream served until it
 // ends. That is in a goroutine of its own: this one and what it has, the request and the buffers of
 // net/http among it, would cost as much as the rest of a stream that has nothing to do.
-func (s *Server) serveStream(w http.ResponseWriter, r *http.Request, h peer.Handler, from string) {
+func (s *Server) serveStream(w http.ResponseWriter, r *http.Request, h peer.Handler, from peer.Identity) {
 	if !s.cfg.Streams {
 		refuse(w, r, noStreamsHere, http.StatusNotFound)
 		return
@@ -67,7 +67,13 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request, h peer.Hand
 		http.Error(w, "peercache: "+peer.ErrClosed.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	leave, err := s.inbound.enter(from, s.cfg.Knows(from))
+	header := http.Header{"Connection": {"Upgrade"}, "Upgrade": {protocolName}}
+	x, err := s.answerChallenge(r, header)
+	if err != nil {
+		s.refuseStranger(w, r, from, err)
+		return
+	}
+	leave, err := s.inbound.enter(from.Name, s.cfg.Knows(from.Name))
 	if err != nil {
 		http.Error(w, "peercache: "+err.Error(), http.StatusServiceUnavailable)
 		return
@@ -83,13 +89,20 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request, h peer.Hand
 		http.Error(w, "peercache: "+err.Error(), http.StatusNotImplemented)
 		return
 	}
-	nc.SetDeadline(time.Time{}) // removes the http.Server's, which was for the request
-	if err := s.writeSwitching(nc); err != nil {
+	nc.SetDeadline(time.Now().Add(s.cfg.Limits.HelloTimeout)) // in place of the http.Server's, which was for the request
+	if err = s.writeSwitching(nc, header); err == nil {
+		err = s.readProof(x, rw.Reader)
+	}
+	if err != nil {
+		if err == errNoSecret {
+			s.refusals.say(err.Error(), "a stream was refused", "from", quote.Key(from.Name), "address", r.RemoteAddr, "err", err)
+		}
 		nc.Close()
 		return
 	}
+	nc.SetDeadline(time.Time{})
 	served := stream.NewServer(nc, rw.Reader, h, s.cfg.Stream)
-	if !s.add(served) {
+	if !s.add(served, verified{r.TLS, from.Name}) {
 		nc.Close()
 		return
 	}
@@ -97,7 +110,7 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request, h peer.Hand
 	go func() {
 		defer leave()
 		defer s.remove(served)
-		defer s.recovered(nc, from)
+		defer s.recovered(nc, from.Name)
 		served.Run() // its error concerns the peer that asks
 	}()
 }
@@ -111,8 +124,7 @@ func (s *Server) recovered(nc net.Conn, from string) {
 }
 
 // writeSwitching writes the response to a request for an upgrade.
-func (s *Server) writeSwitching(nc io.Writer) error {
-	header := http.Header{"Connection": {"Upgrade"}, "Upgrade": {protocolName}}
+func (s *Server) writeSwitching(nc io.Writer, header http.Header) error {
 	s.identities.set(header, s.process.Identity())
 	var b bytes.Buffer
 	b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
@@ -129,13 +141,13 @@ func (s *Server) isClosed() bool {
 }
 
 // add records a stream that is being served. It reports false if the server is closed.
-func (s *Server) add(one *stream.Server) bool {
+func (s *Server) add(one *stream.Server, by verified) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return false
 	}
-	s.streams[one] = struct{}{}
+	s.streams[one] = by
 	return true
 }
 
