@@ -6,8 +6,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -98,15 +96,6 @@ type config struct {
 	second http.Handler                                   // served by nodes[1] in place of its pool; may be nil
 }
 
-// openPool makes a pool. Where nothing keeps strangers out, it says that they may come.
-func openPool(self string, opts ...peercache.PoolOption) (*peercache.HTTPPool, error) {
-	pool, err := peercache.NewHTTPPool(self, opts...)
-	if err != nil && strings.Contains(err.Error(), "want WithSecrets, ") {
-		return peercache.NewHTTPPool(self, append(slices.Clip(opts), peercache.WithInsecure())...)
-	}
-	return pool, err
-}
-
 // newCluster starts n nodes, each with a pool and a group named "test", that
 // know each other. They are gone when the test ends.
 func newCluster(t testing.TB, n int, c config) []*node {
@@ -127,7 +116,7 @@ func newCluster(t testing.TB, n int, c config) []*node {
 			}
 		}
 		url := nodes[i].url
-		pool, err := openPool(url, append([]peercache.PoolOption{
+		pool, err := peercache.NewHTTPPool(url, append([]peercache.PoolOption{
 			peercache.WithDetectionTime(10 * time.Second), // the machine may be busy
 		}, c.pool...)...)
 		if err != nil {

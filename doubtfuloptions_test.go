@@ -28,7 +28,7 @@ func TestDoubtfulOptionsAreOneWarning(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
 			logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
-			pool, err := openPool("http://127.0.0.1:1", append(c.pool, peercache.WithPoolLogger(logger))...)
+			pool, err := peercache.NewHTTPPool("http://127.0.0.1:1", append(c.pool, peercache.WithPoolLogger(logger))...)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -23,7 +23,7 @@ func TestP5EmptyGroupIsSmall(t *testing.T) {
 		for _, bytes := range []int64{4 << 10, 64 << 20, 64 << 30} {
 			for name, newCache := range map[string]peercache.NewCache{"store": peercache.NewStore, "lru": peercache.NewLRU} {
 				runtime.GOMAXPROCS(procs)
-				pool, err := openPool("http://127.0.0.1:1")
+				pool, err := peercache.NewHTTPPool("http://127.0.0.1:1")
 				if err != nil {
 					t.Fatal(err)
 				}

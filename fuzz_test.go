@@ -27,7 +27,7 @@ func FuzzHandler(f *testing.F) {
 		if compat {
 			opts = append(opts, peercache.WithGroupcacheCompat())
 		}
-		pool, err := openPool("http://127.0.0.1:1", opts...)
+		pool, err := peercache.NewHTTPPool("http://127.0.0.1:1", opts...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,7 +94,7 @@ func FuzzChange(f *testing.F) {
 		f.Add(body, "http://127.0.0.1:2")
 	}
 	f.Fuzz(func(t *testing.T, body []byte, from string) {
-		pool, err := openPool("http://127.0.0.1:1", peercache.WithTransport(notFound{}))
+		pool, err := peercache.NewHTTPPool("http://127.0.0.1:1", peercache.WithTransport(notFound{}))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -50,7 +50,7 @@ func TestGroupWithoutPeersIsALocalCache(t *testing.T) {
 
 func TestNewGroupSaysWhatIsWrong(t *testing.T) {
 	getter := peercache.GetterFunc(func(context.Context, string) ([]byte, error) { return nil, nil })
-	pool, err := openPool("http://127.0.0.1:8001")
+	pool, err := peercache.NewHTTPPool("http://127.0.0.1:8001")
 	if err != nil {
 		t.Fatal(err)
 	}

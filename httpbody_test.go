@@ -29,7 +29,7 @@ func plainly(opts ...peercache.PoolOption) func(int) []peercache.PoolOption {
 
 // Whatever a change holds, a request with it takes a small multiple of its bytes.
 func TestP10RequestTakesASmallMultipleOfItsBytes(t *testing.T) {
-	pool, err := openPool("http://10.0.0.1:8001")
+	pool, err := peercache.NewHTTPPool("http://10.0.0.1:8001")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,7 +250,7 @@ func TestP10SlowBodiesOfHTTP2HaveATime(t *testing.T) {
 	server.EnableHTTP2 = true
 	server.StartTLS()
 	defer server.Close()
-	pool, err := openPool(server.URL, peercache.WithRequestTimeout(50*time.Millisecond))
+	pool, err := peercache.NewHTTPPool(server.URL, peercache.WithRequestTimeout(50*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,7 +284,7 @@ func TestP10SlowBodiesOfHTTP2HaveATime(t *testing.T) {
 
 // The body of a GET is not read.
 func TestP10GetHasNoBody(t *testing.T) {
-	pool, err := openPool("http://10.0.0.1:8001")
+	pool, err := peercache.NewHTTPPool("http://10.0.0.1:8001")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -311,7 +311,7 @@ func TestRequestOptionsAreChecked(t *testing.T) {
 		"WithRequestTimeout(0s)":     peercache.WithRequestTimeout(0),
 		"WithRequestTimeout(1h0m1s)": peercache.WithRequestTimeout(time.Hour + time.Second),
 	} {
-		if _, err := openPool("http://10.0.0.1:8001", opt); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := peercache.NewHTTPPool("http://10.0.0.1:8001", opt); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want an error with %q, got %v", want, err)
 		}
 	}

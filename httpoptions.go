@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/internal/httppeer"
-	"github.com/peercache/peercache/internal/peerurl"
 	"github.com/peercache/peercache/peer"
 	"github.com/peercache/peercache/peertls"
 )
@@ -324,30 +323,6 @@ func WithAuthenticator(f func(r *http.Request) (name string, err error)) PoolOpt
 		o.authenticator = f
 		return nil
 	})
-}
-
-// WithInsecure says that nothing but the network keeps strangers out: whoever reaches the pool can
-// read, change and clear what is cached. Without it a pool whose base URL is not one of its machine
-// alone needs a WithSecrets, a WithTLS or a WithAuthenticator. A fleet with golang/groupcache
-// (WithGroupcacheCompat) needs it, because groupcache proves nothing.
-func WithInsecure() PoolOption {
-	return httpOption("WithInsecure", func(o *poolOptions) error {
-		o.insecure = true
-		return nil
-	})
-}
-
-// checkOpen returns an error if strangers could reach a process at the base URL self, and nobody has
-// said that they may.
-func (o *poolOptions) checkOpen(self string) error {
-	closed := o.tls != nil || len(o.secrets) > 0 || o.authenticator != nil
-	switch {
-	case closed && o.insecure:
-		return errors.New("peercache: WithInsecure beside WithSecrets, WithTLS or WithAuthenticator: want it alone, or one of them without it")
-	case !closed && !o.insecure && peerurl.ReachOf(self) != peerurl.OneMachine:
-		return fmt.Errorf("peercache: whoever reaches %s could read, change and clear what is cached there: want WithSecrets, a secret that all processes share, or WithTLS, or, where the network lets in peers alone, WithInsecure", peerurl.Shown(self))
-	}
-	return nil
 }
 
 // WithTransport makes the pool send its requests by rt, for instance one that

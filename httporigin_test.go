@@ -40,7 +40,7 @@ func TestRequestsOfForeignPagesAreRefused(t *testing.T) {
 		"same site":                   {"10.0.0.1:8001", http.Header{"Sec-Fetch-Site": {"same-site"}}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			pool, err := openPool(self, peercache.WithHosts("proxy.example"))
+			pool, err := peercache.NewHTTPPool(self, peercache.WithHosts("proxy.example"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -70,7 +70,7 @@ func TestRequestsOfForeignPagesAreRefused(t *testing.T) {
 		})
 	}
 	for _, bad := range []string{"", "http://a.example", "a.example:80", "a/b", "a b"} {
-		if _, err := openPool(self, peercache.WithHosts(bad)); err == nil || !strings.Contains(err.Error(), "WithHosts") {
+		if _, err := peercache.NewHTTPPool(self, peercache.WithHosts(bad)); err == nil || !strings.Contains(err.Error(), "WithHosts") {
 			t.Errorf("WithHosts(%q): %v", bad, err)
 		}
 	}

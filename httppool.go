@@ -41,9 +41,6 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 	cfg.Knows = func(name string) bool { return p.cluster.Knows(name) }
 	cfg.LargestValue = func() int64 { return p.largestValue() }
 	p.transport = httppeer.NewTransport(cfg, self)
-	if err := o.checkOpen(self); err != nil && p.transport.Check(self) == nil { // else self is what is wrong
-		return nil, err
-	}
 	if p.Pool, err = newPool(self, p.transport, o); err != nil {
 		return nil, err
 	}

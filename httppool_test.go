@@ -98,12 +98,12 @@ func TestPoolSaysWhatIsWrong(t *testing.T) {
 		"http://10.0.0.1:8001\x00/": "invalid",
 	}
 	const self = "http://10.0.0.1:8001"
-	pool, err := openPool(self)
+	pool, err := peercache.NewHTTPPool(self)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for url, want := range bad {
-		if _, err := openPool(url); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "peercache: ") {
+		if _, err := peercache.NewHTTPPool(url); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "peercache: ") {
 			t.Errorf("NewHTTPPool(%q): %v", url, err)
 		}
 		if err := pool.Set(self, url); err == nil || !strings.Contains(err.Error(), want) {
@@ -137,7 +137,7 @@ func TestPoolSaysWhatIsWrong(t *testing.T) {
 		"WithMaxUnproven(-1): want at least 1":   peercache.WithMaxUnproven(-1),
 	}
 	for want, opt := range options {
-		if _, err := openPool(self, opt); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := peercache.NewHTTPPool(self, opt); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want an error with %q, got %v", want, err)
 		}
 	}

@@ -29,7 +29,7 @@ func (withdraw withdrawing) Run(ctx context.Context, self string, report func(di
 // newWithdrawing makes a pool that has joined by such a Discovery, and a group.
 func newWithdrawing(t *testing.T, withdraw func()) (*peercache.HTTPPool, *peercache.Group) {
 	t.Helper()
-	pool, err := openPool(selfURL, peercache.WithTransport(nowhere{}), peercache.WithDiscovery(withdrawing(withdraw)))
+	pool, err := peercache.NewHTTPPool(selfURL, peercache.WithTransport(nowhere{}), peercache.WithDiscovery(withdrawing(withdraw)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,10 +92,10 @@ func TestShutdownInTime(t *testing.T) {
 }
 
 func TestJoinErrors(t *testing.T) {
-	if _, err := openPool(selfURL, peercache.WithDiscovery(nil)); err == nil || !strings.Contains(err.Error(), "WithDiscovery(nil): want") {
+	if _, err := peercache.NewHTTPPool(selfURL, peercache.WithDiscovery(nil)); err == nil || !strings.Contains(err.Error(), "WithDiscovery(nil): want") {
 		t.Errorf("WithDiscovery(nil): error %v", err)
 	}
-	pool, err := openPool(selfURL, peercache.WithTransport(nowhere{}), peercache.WithPoolLogger(nil))
+	pool, err := peercache.NewHTTPPool(selfURL, peercache.WithTransport(nowhere{}), peercache.WithPoolLogger(nil))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -325,7 +325,7 @@ func TestStreamOverTLS(t *testing.T) {
 					rt = struct{ http.RoundTripper }{transport}
 				}
 				var err error
-				if pools[i], err = openPool(server.URL, peercache.WithTransport(rt)); err != nil {
+				if pools[i], err = peercache.NewHTTPPool(server.URL, peercache.WithTransport(rt)); err != nil {
 					t.Fatal(err)
 				}
 				if groups[i], err = peercache.NewGroup("test", 1<<20, &o, peercache.WithPeers(pools[i]), peercache.WithHotShare(0)); err != nil {

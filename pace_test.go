@@ -93,7 +93,7 @@ func TestPeersThatHaveLeftAreVisitedAtARate(t *testing.T) {
 
 func TestReconnectRateIsChecked(t *testing.T) {
 	for _, rate := range []int{0, -1} {
-		if _, err := openPool("http://10.0.0.1:8001", peercache.WithReconnectRate(rate)); err == nil {
+		if _, err := peercache.NewHTTPPool("http://10.0.0.1:8001", peercache.WithReconnectRate(rate)); err == nil {
 			t.Errorf("WithReconnectRate(%d): no error", rate)
 		}
 	}

@@ -31,12 +31,12 @@ func spellings(t *testing.T) map[string]string {
 func TestOneSpellingOfAPeer(t *testing.T) {
 	const self = "http://self.example:8001"
 	for name, want := range spellings(t) {
-		pool, err := openPool(self, peercache.WithTransport(nowhere{}))
+		pool, err := peercache.NewHTTPPool(self, peercache.WithTransport(nowhere{}))
 		if err != nil {
 			t.Fatal(err)
 		}
 		asPeer := pool.Set(self, name)
-		_, asSelf := openPool(name, peercache.WithTransport(nowhere{}))
+		_, asSelf := peercache.NewHTTPPool(name, peercache.WithTransport(nowhere{}))
 		pool.Shutdown(t.Context())
 		for _, err := range []error{asPeer, asSelf} {
 			switch {
@@ -66,13 +66,13 @@ func TestSchemeIsMissing(t *testing.T) {
 		"a.example:99999":    "http://10.0.0.1:8001", // the example: nobody knows what is meant
 		"file:///etc/passwd": "http://10.0.0.1:8001",
 	} {
-		pool, err := openPool("http://self.example:8001", peercache.WithTransport(nowhere{}))
+		pool, err := peercache.NewHTTPPool("http://self.example:8001", peercache.WithTransport(nowhere{}))
 		if err != nil {
 			t.Fatal(err)
 		}
 		asPeer := pool.Set("http://self.example:8001", name)
 		pool.Shutdown(t.Context())
-		_, asSelf := openPool(name)
+		_, asSelf := peercache.NewHTTPPool(name)
 		for _, err := range []error{asPeer, asSelf} {
 			if err == nil || !strings.HasSuffix(err.Error(), want) {
 				t.Errorf("%s: %v: want an error that ends with %s", name, err, want)
@@ -101,7 +101,7 @@ func TestSchemeIsMissingInADiscovery(t *testing.T) {
 					}
 					var log warnings
 					opts := append([]peercache.PoolOption{peercache.WithTransport(nowhere{}), peercache.WithDiscovery(d), peercache.WithPoolLogger(log.logger())}, opts...)
-					pool, err := openPool(selfURL, opts...)
+					pool, err := peercache.NewHTTPPool(selfURL, opts...)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -122,7 +122,7 @@ func TestSchemeIsMissingInADiscovery(t *testing.T) {
 // One process in a list is one peer, whatever ways there are to write it.
 func TestSamePeerTwice(t *testing.T) {
 	for _, self := range []string{"http://a.example:80", "http://a.example:", "http://a.example:080"} {
-		p, err := openPool(self)
+		p, err := peercache.NewHTTPPool(self)
 		if err == nil || !strings.Contains(err.Error(), "spelled http://a.example,") {
 			t.Errorf("NewHTTPPool(%q): %v, want an error with http://a.example", self, err)
 		}
@@ -130,7 +130,7 @@ func TestSamePeerTwice(t *testing.T) {
 			t.Error("Set on no pool: no error")
 		}
 	}
-	p, err := openPool("http://a.example")
+	p, err := peercache.NewHTTPPool("http://a.example")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func TestSamePeerTwice(t *testing.T) {
 		t.Errorf("Set takes one process for %d", 1+len(p.Peers()))
 	}
 	// Peers of golang/groupcache are named as they are, but not twice.
-	p, err = openPool("http://a.example:80", peercache.WithGroupcacheCompat())
+	p, err = peercache.NewHTTPPool("http://a.example:80", peercache.WithGroupcacheCompat())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestSamePeerTwice(t *testing.T) {
 // A password in a URL is no secret of the log.
 func TestPasswordIsNotShown(t *testing.T) {
 	for _, url := range []string{"http://u:secret@a.example", "http://u:secret@a.example:x", "http://u:secret@é"} {
-		if _, err := openPool(url); err == nil || strings.Contains(err.Error(), "secret") {
+		if _, err := peercache.NewHTTPPool(url); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%v: want an error without the password", err)
 		}
 	}

@@ -43,7 +43,7 @@ func (w *partWriter) Write(b []byte) (int, error) {
 
 // An answer by the plain way has the value from where it is cached.
 func TestPlainAnswerDoesNotCopyTheValue(t *testing.T) {
-	pool, err := openPool("http://127.0.0.1:1")
+	pool, err := peercache.NewHTTPPool("http://127.0.0.1:1")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,7 @@ func TestNewPoolRefusesOptionsOfHTTP(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "NewHTTPPool") {
 			t.Errorf("NewPool with %s: error %v, want one that names the option and NewHTTPPool", name, err)
 		}
-		if _, err := openPool("http://127.0.0.1:1", opt); err != nil {
+		if _, err := peercache.NewHTTPPool("http://127.0.0.1:1", opt); err != nil {
 			t.Errorf("NewHTTPPool with %s: %v", name, err)
 		}
 	}

@@ -42,7 +42,6 @@ type poolOptions struct {
 	tls            *peertls.Source // see WithTLS; may be nil
 	secrets        []httppeer.Secret
 	authenticator  func(*http.Request) (string, error)
-	insecure       bool
 	streams        bool
 	limits         httppeer.Limits
 	hosts          []string

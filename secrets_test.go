@@ -165,36 +165,6 @@ func TestSecretsOptions(t *testing.T) {
 	}
 }
 
-// TestClosedByDefault has pools that nothing keeps strangers from.
-func TestClosedByDefault(t *testing.T) {
-	authenticator := peercache.WithAuthenticator(func(*http.Request) (string, error) { return "", nil })
-	for _, tt := range []struct {
-		self, want string
-		opts       []peercache.PoolOption
-	}{
-		{"http://10.0.0.1:8001", "want WithSecrets, a secret that all processes share, or WithTLS", nil},
-		{"http://cache.example", "could read, change and clear", nil},
-		{"http://10.0.0.1:8001", "could read, change and clear", []peercache.PoolOption{peercache.WithGroupcacheCompat()}},
-		{"http://10.0.0.1:8001", "", []peercache.PoolOption{peercache.WithSecrets(theSecret)}},
-		{"http://10.0.0.1:8001", "", []peercache.PoolOption{authenticator}},
-		{"http://10.0.0.1:8001", "", []peercache.PoolOption{peercache.WithInsecure()}},
-		{"http://10.0.0.1:8001", "", []peercache.PoolOption{peercache.WithInsecure(), peercache.WithGroupcacheCompat()}},
-		{"http://10.0.0.1:8001", "want it alone", []peercache.PoolOption{peercache.WithInsecure(), peercache.WithSecrets(theSecret)}},
-		{"http://127.0.0.1:8001", "", nil},
-		{"http://localhost:8001", "", nil},
-		{"http://[::1]:8001", "", nil},
-		{"http://10.0.0.1:8001/", "http://10.0.0.1:8001", nil}, // the spelling is what is wrong
-	} {
-		pool, err := peercache.NewHTTPPool(tt.self, tt.opts...)
-		switch {
-		case tt.want == "" && err != nil, tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
-			t.Errorf("%s: %v, want an error with %q", tt.self, err, tt.want)
-		case err == nil:
-			pool.Shutdown(inside(t))
-		}
-	}
-}
-
 // TestAuthenticator has a proxy in front of an owner, which says who has sent a request.
 func TestAuthenticator(t *testing.T) {
 	for _, tt := range []struct {

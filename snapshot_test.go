@@ -397,7 +397,7 @@ func TestSnapshotWithinTheNewLimits(t *testing.T) {
 
 func TestSnapshotBadOptions(t *testing.T) {
 	dir := t.TempDir()
-	pool, err := openPool("http://127.0.0.1:1", peercache.WithGroupcacheCompat())
+	pool, err := peercache.NewHTTPPool("http://127.0.0.1:1", peercache.WithGroupcacheCompat())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -434,7 +434,7 @@ func TestSnapshotBadOptions(t *testing.T) {
 // A group that cannot be made does not cost the file of the one that can.
 func TestSnapshotOfAGroupThatIsRefused(t *testing.T) {
 	path := snapshotPath(t)
-	pool, err := openPool("http://127.0.0.1:1")
+	pool, err := peercache.NewHTTPPool("http://127.0.0.1:1")
 	if err != nil {
 		t.Fatal(err)
 	}

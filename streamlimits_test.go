@@ -122,12 +122,12 @@ func TestStreamLimitsThatCannotBeRight(t *testing.T) {
 		{Changes: 5, ChangesPerStream: 6}, {ChangesPerStream: -1}, {RequestBytes: 4 << 20}, {AnswerBytes: -1},
 		{HelloTimeout: -1}, {HelloTimeout: time.Microsecond}, {FrameTimeout: 1<<63 - 1}, {Streams: 1 << 30},
 	} {
-		if _, err := openPool("http://127.0.0.1:1", peercache.WithStreamLimits(l)); err == nil || !strings.Contains(err.Error(), "want ") {
+		if _, err := peercache.NewHTTPPool("http://127.0.0.1:1", peercache.WithStreamLimits(l)); err == nil || !strings.Contains(err.Error(), "want ") {
 			t.Errorf("%+v: error %v", l, err)
 		}
 	}
 	for _, l := range []peercache.StreamLimits{{}, {Streams: 1}, {Loads: 1}, {Changes: 1}} {
-		if _, err := openPool("http://127.0.0.1:1", peercache.WithStreamLimits(l)); err != nil {
+		if _, err := peercache.NewHTTPPool("http://127.0.0.1:1", peercache.WithStreamLimits(l)); err != nil {
 			t.Errorf("%+v: %v", l, err)
 		}
 	}

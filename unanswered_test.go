@@ -155,7 +155,7 @@ func TestLargeValuesOfAGetMultiAreAskedForAFewAtATime(t *testing.T) {
 }
 
 func TestMaxLargeRequestsOption(t *testing.T) {
-	if _, err := openPool("http://10.0.0.1:8001", peercache.WithMaxLargeRequests(0)); err == nil {
+	if _, err := peercache.NewHTTPPool("http://10.0.0.1:8001", peercache.WithMaxLargeRequests(0)); err == nil {
 		t.Error("WithMaxLargeRequests(0) is taken")
 	}
 }

@@ -39,7 +39,7 @@ func (n *httpNetwork) start(i int, opts []peercache.PoolOption, join func(pool) 
 	} else {
 		opts = append(opts, peercache.WithLargeValue(largeValue))
 	}
-	p, err := peercache.NewHTTPPool(nameOf(i), append(opts, peercache.WithPeerTimeout(peerTimeout), peercache.WithInsecure())...)
+	p, err := peercache.NewHTTPPool(nameOf(i), append(opts, peercache.WithPeerTimeout(peerTimeout))...)
 	if err != nil {
 		return nil, nil, err
 	}
