@@ -122,7 +122,9 @@ func (s *Server) verify(cs *tls.ConnectionState, from string) error {
 	return nil
 }
 
-// Recheck ends the streams of peers whose certificate is not accepted any more.
+// Recheck ends the streams of peers whose certificate is not accepted any more. They take no more
+// requests, and what is in flight has the detection time: a stream that its peer has just opened
+// anew may not be closed yet.
 func (s *Server) Recheck() {
 	ended := make(map[*stream.Server]error)
 	s.mu.Lock()
@@ -135,9 +137,9 @@ func (s *Server) Recheck() {
 	for one, err := range ended {
 		s.cfg.Log.Warn("the stream of a peer is ended: its certificate is not accepted any more", "err", err)
 		go func() {
-			now, cancel := context.WithCancel(context.Background())
-			cancel() // it gets no more answers
-			one.Close(now)
+			soon, cancel := context.WithTimeout(context.Background(), s.cfg.Detection)
+			defer cancel()
+			one.Close(soon)
 		}()
 	}
 }

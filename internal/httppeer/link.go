@@ -339,7 +339,7 @@ func (l *link) renew(ctx context.Context) error {
 	l.retire()
 	l.live, l.process = next, process
 	l.opened++
-	go l.onLinkEnd(next)
+	next.AfterEnd(func() { l.onLinkEnd(next) })
 	return nil
 }
 
