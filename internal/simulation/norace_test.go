@@ -4,3 +4,5 @@ package simulation
 
 // defaultSeeds is how many scenarios TestSimulation plays unless told.
 const defaultSeeds = 1000
+
+const raceEnabled = false
