@@ -155,6 +155,7 @@ const (
 // certificate. A stream that cannot be opened anew stays, and is tried again for a while: the peer
 // may get its new CAs a little later.
 func (t *Transport) Renew(ctx context.Context) {
+	t.CloseIdle()
 	t.mu.Lock()
 	left := make(map[*conn]error, len(t.conns))
 	for c := range t.conns {
@@ -177,7 +178,6 @@ func (t *Transport) Renew(ctx context.Context) {
 				"peer", c.url, "err", err)
 		}
 	}
-	t.CloseIdle()
 }
 
 // renew opens the stream to the peer anew, if there is one.
