@@ -84,11 +84,11 @@ type part struct {
 	alone        bool // it is asked without flights; written before there are answers
 
 	// These are of a part that is alone, and guarded by mu.
-	mu     sync.Mutex
-	open   int     // keys that are not answered
-	left   bool    // the caller waits no more: the results are its own
-	shared []int32 // places in Keys, to be asked for with flights
-	worker bool    // a goroutine asks for them
+	mu        sync.Mutex
+	open      int     // keys that are not answered
+	left      bool    // the caller waits no more: the results are its own
+	shared    []int32 // places in Keys, to be asked for with flights
+	gathering bool    // a goroutine is about to ask for those
 }
 
 // partID says which way a part goes: to a peer, or to the loader if that is nil.
@@ -250,39 +250,35 @@ func (p *part) set(i int, e Entry, err error) {
 // share asks for a key with a flight. The caller holds p.mu.
 func (p *part) share(i int) {
 	p.shared = append(p.shared, int32(i))
-	if !p.worker {
-		p.worker = true
+	if !p.gathering {
+		p.gathering = true
 		go p.work()
 	}
 }
 
-// work asks for the keys that have to be asked for with flights: if one has, others follow.
+// work asks for the keys that have to be asked for with flights: if one has, others follow. It does
+// not wait for those of an earlier work. Another caller's flights for these keys could end meanwhile,
+// and the values would be asked for twice.
 func (p *part) work() {
-	for {
-		runtime.Gosched()
+	runtime.Gosched()
+	p.mu.Lock()
+	places := p.shared
+	p.shared, p.gathering = nil, false
+	p.mu.Unlock()
+	keys := make([]string, len(places))
+	for i, place := range places {
+		keys[i] = p.Keys[place]
+	}
+	p.of.g.fetchAll(p.of.ctx, p.owner, keys, false, func(i int, e Entry, err error) {
 		p.mu.Lock()
-		places := p.shared
-		p.shared = nil
-		if p.worker = len(places) > 0; !p.worker {
-			p.mu.Unlock()
-			return
+		p.set(int(places[i]), e, err)
+	})
+	for _, place := range places { // that a Peer did not return for
+		if p.mu.Lock(); p.places[place] >= 0 {
+			p.set(int(place), Entry{}, singleflight.ErrGoexit)
+			continue
 		}
 		p.mu.Unlock()
-		keys := make([]string, len(places))
-		for i, place := range places {
-			keys[i] = p.Keys[place]
-		}
-		p.of.g.fetchAll(p.of.ctx, p.owner, keys, false, func(i int, e Entry, err error) {
-			p.mu.Lock()
-			p.set(int(places[i]), e, err)
-		})
-		for _, place := range places { // that a Peer did not return for
-			if p.mu.Lock(); p.places[place] >= 0 {
-				p.set(int(place), Entry{}, singleflight.ErrGoexit)
-				continue
-			}
-			p.mu.Unlock()
-		}
 	}
 }
 
