@@ -46,7 +46,7 @@ var apart = [][2]string{
 
 const (
 	// mostFiles is how many files the root has at most, and mostLines how many lines each.
-	mostFiles = 30
+	mostFiles = 33
 	mostLines = 400
 )
 
