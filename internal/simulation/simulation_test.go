@@ -153,6 +153,8 @@ var plantedBugs = map[string]failpoint.Bug{
 var plantedInSweeps = map[string]failpoint.Bug{
 	"settled before others are told":    failpoint.RelayUnheard,
 	"a roll before the others are told": failpoint.RelayEarly,
+	"nobody passes a view on":           failpoint.Unwitnessed,
+	"a lease of a non-replica":          failpoint.LeaseOfNonReplica,
 }
 
 // TestSimulationFindsPlantedBugs plants bugs into the groups, and sees that the
