@@ -38,7 +38,7 @@ func (c *Cluster) Answer(ctx context.Context, from string, change *peer.Change) 
 		if !waits {
 			do.Wait = 0
 		}
-		answer.Holders = g.ServeChange(ctx, do)
+		answer.Holders = g.ServeChange(ctx, do, c.order.record(change))
 	}
 	if len(change.Since) > 0 {
 		c.answerLog(change.Since, &answer)

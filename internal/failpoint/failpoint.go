@@ -18,6 +18,7 @@ const (
 	UnleasedJoined        // a caller gets the answer to an earlier question that asked for no lease
 	RelayUnheard          // a view counts as announced before the coordinator has told the peers
 	RelayEarly            // the coordinator answers before it has told them
+	LateSet               // a value counts that was set before another change, and comes after it
 	LeaseOfNonReplica     // a process gives a lease of a key of which others do not tell it
 	Unwitnessed           // nobody is asked to tell those of a view that cannot be reached
 	RelayUnordered        // what it tells counts, although its subject has said something else since
