@@ -12,9 +12,15 @@ import (
 
 // ServeChange does what a peer's Change says, for the transport behind a PeerPicker.
 func (g *Group) ServeChange(ctx context.Context, c Change) []Holder {
+	return g.serveChange(ctx, c, never)
+}
+
+// serveChange does what a peer's Change says. late reports whether another one of the same peer has
+// overtaken it: then its Item is not kept.
+func (g *Group) serveChange(ctx context.Context, c Change, late func() bool) []Holder {
 	g.recordChange(&c)
 	if g.planted != failpoint.CopiesFirst {
-		g.apply(&c)
+		g.apply(&c, late)
 	}
 	if !c.Holders {
 		return nil
@@ -23,37 +29,40 @@ func (g *Group) ServeChange(ctx context.Context, c Change) []Holder {
 	defer cancel()
 	held := g.invalidateHolders(ctx, &c)
 	if g.planted == failpoint.CopiesFirst {
-		g.apply(&c)
+		g.apply(&c, late)
 	}
 	return held
 }
 
 // apply drops the values that a change ends in this process, and refuses to take them over from
 // their previous owners.
-func (g *Group) apply(c *Change) {
+func (g *Group) apply(c *Change, late func() bool) {
 	g.refuseHandoffs(c)
-	g.drop(c)
+	g.drop(c, late)
 }
+
+// never is for a change that cannot be late.
+func never() bool { return false }
 
 // drop drops the values that a change ends. It forgets their flights first: a flight that ends
 // before that has put its value where the next lines remove it.
-func (g *Group) drop(c *Change) {
+func (g *Group) drop(c *Change, late func() bool) {
 	if c.All {
 		g.loads.ForgetAll()
 		g.main.Clear()
 	}
 	for _, key := range c.Keys {
 		g.loads.Forget(key)
-		if c.Item == nil || len(c.Keys) > 1 || !g.put(key, *c.Item) {
+		if c.Item == nil || len(c.Keys) > 1 || !g.put(key, *c.Item, late) {
 			g.main.Remove(key)
 		}
 	}
 	g.dropCopies(c)
 }
 
-// put puts a value that was set into the main cache, if this process owns its key. It may come
-// from a peer, so it is checked as a loaded value is.
-func (g *Group) put(key string, item Item) bool {
+// put puts a value that was set into the main cache, if this process owns its key, and it is not
+// late. It may come from a peer, so it is checked as a loaded value is.
+func (g *Group) put(key string, item Item, late func() bool) bool {
 	if g.checkKey(key) != nil {
 		return false
 	}
@@ -61,7 +70,7 @@ func (g *Group) put(key string, item Item) bool {
 	if err != nil || g.rank(key) != asOwner || e.Expires != 0 && e.Expires <= clock.Now() {
 		return false
 	}
-	_, kept := g.addOwn(key, e, taintedBy(func() bool { return false }))
+	_, kept := g.addOwn(key, e, taintedBy(late))
 	return kept
 }
 

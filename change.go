@@ -67,7 +67,7 @@ func (g *Group) Clear(ctx context.Context) error {
 // change drops the values that a change ends, here and at the peers.
 func (g *Group) change(ctx context.Context, c Change) error {
 	if g.alone() {
-		g.apply(&c)
+		g.apply(&c, never)
 		return g.outdateSnapshot()
 	}
 	err := g.invalidate(ctx, c)

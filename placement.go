@@ -174,6 +174,8 @@ type topology interface {
 	// Settled returns when the peers that can be reached have heard of the view, or ctx has
 	// ended.
 	Settled(ctx context.Context) error
+	// IsSettled reports whether they have.
+	IsSettled() bool
 	// Agreement returns how far the peers agree now.
 	Agreement() cluster.Agreement
 	// DisputedSince returns since when a peer has been known to have another view. Zero means
@@ -221,6 +223,7 @@ func (o overridden) Peers() []Peer               { return o.picker.Peers() }
 type agreeing struct{}
 
 func (agreeing) Settled(context.Context) error                              { return nil }
+func (agreeing) IsSettled() bool                                            { return true }
 func (agreeing) DisputedSince() clock.Instant                               { return 0 }
 func (agreeing) Reconcile(context.Context, string) string                   { return "" }
 func (agreeing) Lapsed() bool                                               { return false }

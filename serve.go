@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/peercache/peercache/internal/failpoint"
 	"github.com/peercache/peercache/peer"
 )
 
@@ -29,10 +30,17 @@ type served struct {
 	err       error
 }
 
-// recordLease records that a peer may hold what it asks for, unless this process has lapsed: then
-// nobody may hold its values.
+// recordLease records that a peer may hold what it asks for, and reports whether it may.
+//
+// It may not if this process has lapsed: then nobody may hold its values. And whoever changes the
+// key must tell this process, which tells the holders (P8). So this process is on the key's
+// preference list by its own view, and the peers know that it has that view.
 func (g *Group) recordLease(q *Query, key string) bool {
-	return !g.lapsed() && g.recordHolder(q.From, key, q.Lease, g.peers.Knows)
+	if q.Lease <= 0 || g.lapsed() {
+		return false
+	}
+	told := g.peers.IsSettled() && g.rank(key) != asNonReplica || g.planted == failpoint.LeaseOfNonReplica
+	return told && g.recordHolder(q.From, key, q.Lease, g.peers.Knows)
 }
 
 // serveHit answers a peer's request from the main cache. It starts the refresh of what must be

@@ -392,8 +392,12 @@ type ChangeRequest struct {
 	// bytes, the lowest first, as 8 bytes, the lowest first; its turn, as a varint; its turn less
 	// began, times 2, as a varint. It has the view roll_view, or 1 is added to the latter, and
 	// the 8 bytes of its view follow.
-	RollView      uint64 `protobuf:"fixed64,23,opt,name=roll_view,json=rollView,proto3" json:"roll_view,omitempty"`
-	Roll          []byte `protobuf:"bytes,24,opt,name=roll,proto3" json:"roll,omitempty"`
+	RollView uint64 `protobuf:"fixed64,23,opt,name=roll_view,json=rollView,proto3" json:"roll_view,omitempty"`
+	Roll     []byte `protobuf:"bytes,24,opt,name=roll,proto3" json:"roll,omitempty"`
+	// With announced: the sender cannot reach some peers. The peer is to tell them that the sender has
+	// its view, in a roll, and to answer with what they say, as for relay. For each of them: the
+	// XXH64 of its base URL, as 8 bytes, the lowest first.
+	PassOn        []byte `protobuf:"bytes,25,opt,name=pass_on,json=passOn,proto3" json:"pass_on,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -578,6 +582,13 @@ func (x *ChangeRequest) GetRollView() uint64 {
 func (x *ChangeRequest) GetRoll() []byte {
 	if x != nil {
 		return x.Roll
+	}
+	return nil
+}
+
+func (x *ChangeRequest) GetPassOn() []byte {
+	if x != nil {
+		return x.PassOn
 	}
 	return nil
 }
@@ -1772,7 +1783,7 @@ const file_peercache_proto_rawDesc = "" +
 	"\x05error\x18\x04 \x01(\v2\x10.peercache.ErrorR\x05error\x12\x14\n" +
 	"\x05plain\x18\x05 \x01(\bR\x05plain\x12\x14\n" +
 	"\x05noted\x18\x06 \x01(\bR\x05noted\x12\x1c\n" +
-	"\tunchanged\x18\a \x01(\bR\tunchanged\"\xac\x04\n" +
+	"\tunchanged\x18\a \x01(\bR\tunchanged\"\xc5\x04\n" +
 	"\rChangeRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
 	"\x04keys\x18\x02 \x03(\fR\x04keys\x12\x10\n" +
@@ -1796,7 +1807,8 @@ const file_peercache_proto_rawDesc = "" +
 	"\x05proof\x18\x15 \x01(\x06R\x05proof\x12\x14\n" +
 	"\x05relay\x18\x16 \x01(\bR\x05relay\x12\x1b\n" +
 	"\troll_view\x18\x17 \x01(\x06R\brollView\x12\x12\n" +
-	"\x04roll\x18\x18 \x01(\fR\x04roll\"3\n" +
+	"\x04roll\x18\x18 \x01(\fR\x04roll\x12\x17\n" +
+	"\apass_on\x18\x19 \x01(\fR\x06passOn\"3\n" +
 	"\x04Item\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\fR\x05value\x12\x15\n" +
 	"\x06ttl_ns\x18\x02 \x01(\x03R\x05ttlNs\"\x84\x05\n" +

@@ -15,7 +15,8 @@ import "time"
 //   - Since: a process that restarts asks what was changed meanwhile.
 //   - Members: the sender asks for the peer's list, to say how it differs.
 //   - Question: the sender asks who the peer is.
-//   - Relay: the peer tells all others of the sender's view, and Roll is what it tells them.
+//   - Relay: the peer tells all others of the sender's view, and Roll is what it tells them. PassOn:
+//     it tells some of them.
 type Change struct {
 	Group string
 	Keys  []string
@@ -52,6 +53,10 @@ type Change struct {
 	// with the Roll of those that were told. It comes with Announced, and Wait is how long that may
 	// take.
 	Relay bool
+	// PassOn asks the peer to tell some peers that the sender has its view, because the sender
+	// cannot reach them, and to answer with the Roll of those that were told. It is a list of
+	// NameIDs, each in 8 bytes, the lowest first. It comes with Announced.
+	PassOn []byte
 	// Roll is what other processes have said of themselves to the sender, who was asked to tell
 	// the peer. It counts only with a proof.
 	Roll Roll
@@ -126,7 +131,7 @@ type Changed struct {
 	SinceDeparture, Unbroken bool
 	Circle                   uint64
 
-	// Relayed answers a Change with a Roll or with Relay: the peer has recorded the Roll, but for
+	// Relayed answers a Change with a Roll, with Relay or with PassOn: the peer has recorded the Roll, but for
 	// the Statements that Untold has a bit for, the lowest of each byte first; or it has told all in its own Roll that the sender has
 	// its view, and the Roll says what they answered.
 	Relayed bool

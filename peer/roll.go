@@ -36,6 +36,9 @@ func StatementID(name string, process uint32) uint64 {
 	return h.Sum64()
 }
 
+// NameID returns a hash that stands for the name of a peer.
+func NameID(name string) uint64 { return xxhash.Sum64String(name) }
+
 // Add adds a Statement.
 func (r *Roll) Add(s Statement) {
 	r.Packed = binary.LittleEndian.AppendUint64(r.Packed, s.ID)

@@ -169,7 +169,7 @@ func FuzzDecodeChange(f *testing.F) {
 		}
 		least := wire.ForNobody
 		switch {
-		case holders || want.GetRelay() || len(want.Offered) > 0:
+		case holders || want.GetRelay() || len(want.PassOn) > 0 || len(want.Offered) > 0:
 			least = wire.ForOthers
 		case view != 0:
 			least = wire.ForSender

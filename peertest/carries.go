@@ -222,7 +222,7 @@ func wholeChange(absent string) peer.Change {
 		Group: "g", Keys: []string{"a", "\xff/..", strings.Repeat("k", 5000)}, Item: &peer.Item{Value: []byte("v\x00"), TTL: -time.Second},
 		Holders: true, Wait: 1234 * time.Millisecond, Announced: true, Token: 1<<64 - 1, Proof: 1 << 63,
 		State: peer.State{Process: 1<<32 - 1, Number: 7, View: 1<<64 - 2, Leaving: true, Departure: 99, Offering: true, Absent: []string{absent}},
-		Relay: true, Roll: peer.Roll{View: 1<<64 - 3, Packed: []byte{0, 1, 255}},
+		Relay: true, PassOn: []byte{1, 0, 255}, Roll: peer.Roll{View: 1<<64 - 3, Packed: []byte{0, 1, 255}},
 	}
 }
 

@@ -27,6 +27,9 @@ type viewAgreement struct {
 	// disputed is the Instant since when there was a dissenter all the time; 0: there is none.
 	// It is written with mu held.
 	disputed atomic.Int64
+	// announcing is the Instant since when the view is in place that the peers are being told of;
+	// 0: they were told.
+	announcing atomic.Int64
 
 	// mu guards the fields below, and is held while a view is put in place.
 	mu    sync.Mutex

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/peercache/peercache/internal/clock"
@@ -27,7 +28,10 @@ const (
 
 // announce tells the peers of the view, and learns which they have. Then it closes announced.
 func (c *Cluster) announce(v *view, announced chan struct{}) {
-	defer close(announced)
+	defer func() {
+		c.agreement.announcing.CompareAndSwap(int64(v.since), 0)
+		close(announced)
+	}()
 	if len(v.others) > 0 {
 		c.own.lookAgain()
 	}
@@ -41,23 +45,33 @@ func (c *Cluster) announce(v *view, announced chan struct{}) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), longestAnnouncing*c.detectionTime())
 	defer cancel()
-	forEach(slices.Values(left), announceAtOnce, func(p peer.Peer) { c.announceTo(ctx, p) })
+	var mu sync.Mutex
+	var untold []peer.Peer // guarded by mu
+	forEach(slices.Values(left), announceAtOnce, func(p peer.Peer) {
+		if !c.announceTo(ctx, p) {
+			mu.Lock()
+			defer mu.Unlock()
+			untold = append(untold, p)
+		}
+	})
+	c.announceByWitnesses(ctx, v, untold)
 	c.own.wait(ctx) // nothing is cached before it is known whose keys these are
 }
 
 // announceTo tells one peer of the view, again if the peer could not confirm it: a process that
-// has just started may not listen yet. A peer that cannot be reached is told once.
-func (c *Cluster) announceTo(ctx context.Context, p peer.Peer) {
+// has just started may not listen yet. A peer that cannot be reached is told once. It reports
+// whether the peer has recorded it, or has ended.
+func (c *Cluster) announceTo(ctx context.Context, p peer.Peer) bool {
 	for {
 		once, cancel := context.WithTimeout(ctx, c.detectionTime())
 		_, err := p.Change(once, peer.Change{Announced: true})
 		cancel()
 		if err != nil || !c.isUnconfirmed(p.Name()) {
-			return
+			return err == nil || peer.Gone(err)
 		}
 		clock.Pause(c.life, clock.Jitter(clock.RetryAfter)) // a process that ends tells each peer once
 		if ctx.Err() != nil || c.life.Err() != nil {
-			return
+			return false
 		}
 	}
 }
@@ -101,6 +115,9 @@ func (c *Cluster) Settled(ctx context.Context) error {
 		return ctx.Err()
 	}
 }
+
+// IsSettled reports whether the peers that can be reached were told of the view.
+func (c *Cluster) IsSettled() bool { return c.agreement.announcing.Load() == 0 }
 
 // Agree waits until the peers that can be reached were told of the view, and none is known to
 // have another one. It waits no longer than that takes as a rule, because the peers may never

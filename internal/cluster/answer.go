@@ -26,6 +26,9 @@ func (c *Cluster) Answer(ctx context.Context, from string, change *peer.Change) 
 	if change.Relay && proven {
 		c.answerRelay(ctx, from, &change.State, &answer)
 	}
+	if len(change.PassOn) > 0 && proven {
+		c.answerWitness(ctx, from, change, &answer)
+	}
 	g := (*c.groups.Load())[change.Group] // nil: nothing is cached here
 	if g != nil && waits && len(change.Offered) > 0 {
 		c.takeOver(ctx, g, from, change.Offered)
@@ -35,7 +38,7 @@ func (c *Cluster) Answer(ctx context.Context, from string, change *peer.Change) 
 		if !waits {
 			do.Wait = 0
 		}
-		answer.Holders = g.ServeChange(ctx, do)
+		answer.Holders = g.ServeChange(ctx, do, c.order.record(change))
 	}
 	if len(change.Since) > 0 {
 		c.answerLog(change.Since, &answer)

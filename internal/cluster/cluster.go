@@ -5,6 +5,7 @@ import (
 	"context"
 	crand "crypto/rand"
 	"errors"
+	"hash/maphash"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -36,8 +37,9 @@ type Group interface {
 	// view changed at that instant. It returns those that can be handed over.
 	ViewChanged(at clock.Instant) []Moved
 	// ServeChange does what a peer's Change says. It returns the holders of copies that it
-	// could not tell.
-	ServeChange(ctx context.Context, change peer.Change) []peer.Holder
+	// could not tell. late reports whether another change of the same peer has overtaken this
+	// one, see changeOrder. Then its Item is not kept.
+	ServeChange(ctx context.Context, change peer.Change, late func() bool) []peer.Holder
 	// TakeOver asks a peer for a value that it offers, unless there is one here. The peer left
 	// the view at that instant. Zero means that it is in the view.
 	TakeOver(ctx context.Context, key string, from peer.Peer, left clock.Instant)
@@ -104,6 +106,8 @@ type Cluster struct {
 	takeOverSlots *semaphore.Weighted // offers that are taken over, see offersAtOnce
 	logSlots      chan struct{}       // filled by answers with a change log, see logsAtOnce
 
+	order changeOrder
+
 	own      *ownAddress
 	problems problems
 	watch    *configWatch
@@ -117,7 +121,7 @@ type Cluster struct {
 	//	mu
 	//	agreement.mu
 	//	watch.mu, own.mu
-	//	the mu of each answerer, problems.mu, logs.mu, the mu of each relay
+	//	the mu of each answerer, problems.mu, logs.mu, order.mu, the mu of each relay
 	//
 	// Nobody holds two of one row. Under these locks no request is sent, and no callback of the
 	// user is called but the handler of the logger, which must not use the pool.
@@ -168,6 +172,7 @@ func New(self string, t peer.Transport, cfg Config) (*Cluster, error) {
 		absent:        make(map[string]*absentMember),
 		lingering:     make(map[string]*lingering),
 		viewRate:      viewRate{perSecond: cfg.ViewChangeRate},
+		order:         changeOrder{seed: maphash.MakeSeed(), planted: failpoint.Planted()},
 		unproven:      semaphore.NewWeighted(int64(cfg.MaxUnproven)),
 		questionSlots: semaphore.NewWeighted(questionsAtOnce),
 		takeOverSlots: semaphore.NewWeighted(offersAtOnce),

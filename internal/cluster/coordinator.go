@@ -69,7 +69,7 @@ func (c *Cluster) answerRelay(ctx context.Context, from string, s *peer.State, a
 	}
 	a := &announcement{
 		name: from, done: make(chan struct{}),
-		statement: peer.Statement{ID: peer.StatementID(from, s.Process), Number: s.Number, View: s.View, Began: s.Number},
+		statement: statementOf(from, s),
 	}
 	if c.planted == failpoint.RelayEarly {
 		c.answerEarly(r, a, answer)
@@ -297,7 +297,7 @@ func (r *relay) conclude(batch, stated []*announcement, answers []*peer.Changed)
 	all, partly := peer.Roll{View: r.view}, false
 	for i, changed := range answers {
 		if changed != nil {
-			all.Add(r.statement(i, changed))
+			all.Add(statementInAnswer(r.members[i], changed))
 			partly = partly || len(changed.Untold) > 0
 		}
 	}
@@ -310,7 +310,7 @@ func (r *relay) conclude(batch, stated []*announcement, answers []*peer.Changed)
 		a.roll = peer.Roll{View: r.view}
 		for i, changed := range answers {
 			if changed != nil && !hasBit(changed.Untold, place) {
-				a.roll.Add(r.statement(i, changed))
+				a.roll.Add(statementInAnswer(r.members[i], changed))
 			}
 		}
 	}
@@ -327,10 +327,15 @@ func (r *relay) conclude(batch, stated []*announcement, answers []*peer.Changed)
 	}
 }
 
-// statement is what the i-th member has said in its answer.
-func (r *relay) statement(i int, changed *peer.Changed) peer.Statement {
+// statementOf returns what a process says of itself by an announcement.
+func statementOf(name string, s *peer.State) peer.Statement {
+	return peer.Statement{ID: peer.StatementID(name, s.Process), Number: s.Number, View: s.View, Began: s.Number}
+}
+
+// statementInAnswer returns what a peer says of itself in an answer.
+func statementInAnswer(m *Member, changed *peer.Changed) peer.Statement {
 	s := &changed.State
-	return peer.Statement{ID: peer.StatementID(r.members[i].name, s.Process), Number: s.Number, View: s.View, Began: s.Began}
+	return peer.Statement{ID: peer.StatementID(m.name, s.Process), Number: s.Number, View: s.View, Began: s.Began}
 }
 
 // answerEarly is the bug RelayEarly: it answers as if all had been told.

@@ -5,12 +5,12 @@
 // Begin with cluster.go (what a Cluster is made of, and in which order its locks are taken) and
 // view.go (a view and its ring). Names come from Set or from discovery.go; members.go checks
 // them. agreement.go, announce.go and hint.go keep the views of all processes the same, relay.go and
-// coordinator.go among many; answer.go is the answering side. absent.go, departed.go, departure.go and handoff.go are for
+// coordinator.go among many, witness.go with those that cannot be reached; answer.go is the answering side. absent.go, departed.go, departure.go and handoff.go are for
 // processes that leave, changelog.go and restore.go for those that start again with a snapshot.
 // ready.go, problems.go, ownaddress.go, identity.go, configwatch.go and difference.go find what
 // is wrong.
 //
-// Fourteen words:
+// Fifteen words:
 //
 //   - list: the names of all processes, from Set or from a discovery.
 //   - view: the listed peers that are not leaving, with the ring over them.
@@ -25,6 +25,7 @@
 //   - dissent: a peer has another view. The view is disputed as long as one does.
 //   - coordinator: the peer that tells the others who has a view, so that not each has to tell each.
 //   - roll: what a coordinator tells of others, as statements. In its answer: who was told.
+//   - witness: a peer that passes a view on to another one which its process cannot reach.
 //   - newcomer: a peer that this process hands its values over to.
 //   - lapsed: the discovery may have given this process up, and peers may change keys without it.
 package cluster

@@ -96,15 +96,15 @@ func (g *fakeGroup) DropAll() {
 		g.dropAll()
 	}
 }
-func (g *fakeGroup) Consistent() bool                                           { return true }
-func (g *fakeGroup) ViewChanged(clock.Instant) []Moved                          { return nil }
-func (g *fakeGroup) ServeChange(context.Context, peer.Change) []peer.Holder     { return nil }
-func (g *fakeGroup) TakeOver(context.Context, string, peer.Peer, clock.Instant) {}
-func (g *fakeGroup) Drain(context.Context) error                                { return nil }
-func (g *fakeGroup) HasSnapshot() bool                                          { return false }
-func (g *fakeGroup) Restored() <-chan struct{}                                  { return nil }
-func (g *fakeGroup) Save(uint64, func() ([]byte, error)) error                  { return nil }
-func (g *fakeGroup) OutdateSnapshot() error                                     { return nil }
+func (g *fakeGroup) Consistent() bool                                                    { return true }
+func (g *fakeGroup) ViewChanged(clock.Instant) []Moved                                   { return nil }
+func (g *fakeGroup) ServeChange(context.Context, peer.Change, func() bool) []peer.Holder { return nil }
+func (g *fakeGroup) TakeOver(context.Context, string, peer.Peer, clock.Instant)          {}
+func (g *fakeGroup) Drain(context.Context) error                                         { return nil }
+func (g *fakeGroup) HasSnapshot() bool                                                   { return false }
+func (g *fakeGroup) Restored() <-chan struct{}                                           { return nil }
+func (g *fakeGroup) Save(uint64, func() ([]byte, error)) error                           { return nil }
+func (g *fakeGroup) OutdateSnapshot() error                                              { return nil }
 
 // fakeConfig returns a Config with the default options of a pool, and no limits that a test
 // reaches.

@@ -238,6 +238,7 @@ func (c *Cluster) replaceView(v *view, departed []*Member) (announced chan struc
 	a.unconfirmed = make(map[string]bool)
 	a.disputed.Store(0)
 	a.announced = make(chan struct{})
+	a.announcing.Store(int64(v.since))
 	if a.offered != nil {
 		close(a.offered)
 	}

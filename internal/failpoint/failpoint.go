@@ -8,17 +8,20 @@ import "sync/atomic"
 type Bug int32
 
 const (
-	None            Bug = iota
-	NoTaint             // a value that is on its way when its key is removed is cached
-	LeaseFromAnswer     // a holder counts its lease from the answer, not from the question
-	CopiesFirst         // the owner drops its value after the holders dropped their copies
-	OfferWins           // an offered value is cached although its key was removed meanwhile
-	LogsIgnored         // a value is restored although it was changed while the process was down
-	AbsentForgotten     // a peer that has left is not told of changes, although it may be back
-	UnleasedJoined      // a caller gets the answer to an earlier question that asked for no lease
-	RelayUnheard        // a view counts as announced before the coordinator has told the peers
-	RelayEarly          // the coordinator answers before it has told them
-	RelayUnordered      // what it tells counts, although its subject has said something else since
+	None              Bug = iota
+	NoTaint               // a value that is on its way when its key is removed is cached
+	LeaseFromAnswer       // a holder counts its lease from the answer, not from the question
+	CopiesFirst           // the owner drops its value after the holders dropped their copies
+	OfferWins             // an offered value is cached although its key was removed meanwhile
+	LogsIgnored           // a value is restored although it was changed while the process was down
+	AbsentForgotten       // a peer that has left is not told of changes, although it may be back
+	UnleasedJoined        // a caller gets the answer to an earlier question that asked for no lease
+	RelayUnheard          // a view counts as announced before the coordinator has told the peers
+	RelayEarly            // the coordinator answers before it has told them
+	LateSet               // a value counts that was set before another change, and comes after it
+	LeaseOfNonReplica     // a process gives a lease of a key of which others do not tell it
+	Unwitnessed           // nobody is asked to tell those of a view that cannot be reached
+	RelayUnordered        // what it tells counts, although its subject has said something else since
 )
 
 var planted atomic.Int32

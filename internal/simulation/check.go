@@ -208,6 +208,7 @@ func (c *checker) checkRemoved(i *invalidation, r *read, s *source) {
 	case !s.set && i.begin.before(s.begin):
 	case !c.views && !slices.Contains(i.view, s.who.url):
 	case !c.views && s.set && c.outsider(i):
+	case !s.set && r.begin.before(s.end) && c.announcing(s):
 	default:
 		what := "which returned nil"
 		if i.err != nil {
@@ -216,6 +217,17 @@ func (c *checker) checkRemoved(i *invalidation, r *read, s *source) {
 		c.broken("P8", r.key, r.end, "the %v returned %s, of %v; but it began after the %v, %s", r, r.answer(), s, i, what)
 	}
 }
+
+// announcing reports whether a load began at a process that may still have been telling its peers of
+// a view. What it finds is not kept there, but who asks while it runs gets it.
+func (c *checker) announcing(s *source) bool {
+	return slices.ContainsFunc(s.who.viewed, func(m moment) bool {
+		return m.before(s.begin) && s.begin.at < m.at+longestAnnouncing*c.detect
+	})
+}
+
+// longestAnnouncing is how many detection times a process takes to tell its peers of a view.
+const longestAnnouncing = 4
 
 // outsider reports whether a process lived on outside of the view in which i was done: it
 // may keep what another one has set, and bring it back.

@@ -28,8 +28,9 @@ func (m moment) String() string {
 type process struct {
 	url    string
 	life   int
-	listed moment // got its first list; before, it is alone
-	died   moment // or began to shut down
+	listed moment   // got its first list; before, it is alone
+	viewed []moment // got a view
+	died   moment   // or began to shut down
 }
 
 func (p *process) String() string {

@@ -39,6 +39,7 @@ func (p *node) set(h *history, view []string, news int) error {
 	}
 	p.news = news
 	p.views = append(p.views, view)
+	h.record(func(now moment) { p.viewed = append(p.viewed, now) })
 	h.note("", "%v: view %v", p, view)
 	err := p.pool.Set(view...)
 	if len(p.views) == 2 { // the first is that of the process alone

@@ -21,7 +21,8 @@ func (g *generator) beginSweeps() {
 
 // sweeps adds views from an instant on that most hosts are not in, and returns when the last one has
 // come. Some processes get a view long before the others do, and load keys that they own now. Then
-// those that have heard nothing change these. P8 takes that they have heard.
+// those that have heard nothing change these, and some cannot be reached by the early ones. P8 takes
+// that they have heard.
 func (g *generator) sweeps(at time.Duration) time.Duration {
 	for range 5 {
 		at += g.between(2*g.standIn, 3*g.standIn) // it counts no more that the view has changed
@@ -40,8 +41,10 @@ func (g *generator) sweeps(at time.Duration) time.Duration {
 			at = back + g.between(0, 150*time.Millisecond)
 			g.bring(at, g.finally, early, end)
 		}
-		if len(early) > 1 && g.IntN(2) == 0 { // the other ones can still tell all
-			g.fault(step{at: at, host: early[0], other: g.IntN(core)}, doCut, doHeal, end)
+		for _, i := range early {
+			if g.IntN(2) == 0 { // others can still tell all
+				g.fault(step{at: at, host: i, other: g.IntN(core)}, doCut, doHeal, end)
+			}
 		}
 		g.reads(at, early)
 		at = end + g.between(0, g.standIn)

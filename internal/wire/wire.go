@@ -18,6 +18,7 @@ const (
 	FieldOffered = 12 // of ChangeRequest
 	FieldSince   = 16 // of ChangeRequest
 	FieldRelay   = 22 // of ChangeRequest
+	FieldPassOn  = 25 // of ChangeRequest
 
 	FieldPending     = 2  // of ChangeResponse
 	FieldStillAbsent = 5  // of ChangeResponse
@@ -72,11 +73,11 @@ const (
 
 // ChangeWaits returns for what the answer to an encoded pb.ChangeRequest may wait. A change with a
 // view may have to be confirmed at its sender. One with holders or offers makes the peer ask
-// others, and one with relay makes it tell them.
+// others, and one with relay or pass_on makes it tell them.
 func ChangeWaits(raw []byte) (waits Waits) {
 	EachField(raw, func(num protowire.Number, typ protowire.Type, _, in []byte) error {
 		switch {
-		case (num == FieldHolders || num == FieldRelay) && typ == protowire.VarintType, num == FieldOffered && len(in) > 0:
+		case (num == FieldHolders || num == FieldRelay) && typ == protowire.VarintType, (num == FieldOffered || num == FieldPassOn) && len(in) > 0:
 			waits = ForOthers
 		case num == FieldView:
 			waits = max(waits, ForSender)
