@@ -61,6 +61,7 @@ var rootFiles = []string{
 	"cache.go",
 	"errors.go",
 	"log.go",
+	"events.go",
 	"freshness.go",
 	"placement.go",
 	"caches.go",
