@@ -186,6 +186,43 @@ func (p *Pool) Join(ctx context.Context) error { return p.cluster.Join(ctx) }
 // the error is ErrClosed.
 func (p *Pool) Ready(ctx context.Context) error { return p.cluster.Ready(ctx) }
 
+// Groups returns the groups of the pool, in the order of their names.
+func (p *Pool) Groups() []*Group {
+	all := slices.Collect(maps.Values(*p.groups.Load()))
+	slices.SortFunc(all, func(a, b *Group) int { return cmp.Compare(a.name, b.name) })
+	return all
+}
+
+// Logger returns the logger of the pool, for what belongs to it. It passes all on to that of
+// WithPoolLogger. What is of level info or above is one of Events.
+func (p *Pool) Logger() *slog.Logger { return p.log }
+
+// Ring is what the view of a pool is at one moment.
+type Ring struct {
+	View    uint64        // the same number in all processes with the same peers
+	Age     time.Duration // since this process has had the view
+	Shares  []Share       // of all processes of the view, in the order of their names
+	Leaving []string      // those that are on the list and leave, this process perhaps among them
+}
+
+// Share is the part of all keys that one process owns.
+type Share struct {
+	Peer string // its base URL
+	Part float64
+}
+
+// Ring returns who owns what part of the keys. It is meant for people: it takes milliseconds if there
+// are thousands of peers.
+func (p *Pool) Ring() Ring {
+	ring, names, id, since, leaving := p.cluster.Ring()
+	r := Ring{View: id, Age: max(0, time.Duration(clock.Now()-since)), Leaving: leaving}
+	for i, part := range ring.Shares() {
+		r.Shares = append(r.Shares, Share{names[i], part})
+	}
+	slices.SortFunc(r.Shares, func(a, b Share) int { return cmp.Compare(a.Peer, b.Peer) })
+	return r
+}
+
 // Shutdown ends the pool's part in the cluster so that nobody notices:
 //
 //  1. It tells the peers, which take this process out of their views, also where they
@@ -228,43 +265,6 @@ func (p *Pool) drain(ctx context.Context) error {
 	}
 	defer p.serving.Release(math.MaxInt64) // closed refuses requests from now on
 	return p.cluster.Drain(ctx)
-}
-
-// Groups returns the groups of the pool, in the order of their names.
-func (p *Pool) Groups() []*Group {
-	all := slices.Collect(maps.Values(*p.groups.Load()))
-	slices.SortFunc(all, func(a, b *Group) int { return cmp.Compare(a.name, b.name) })
-	return all
-}
-
-// Logger returns the logger of the pool, for what belongs to it. It passes all on to that of
-// WithPoolLogger. What is of level info or above is one of Events.
-func (p *Pool) Logger() *slog.Logger { return p.log }
-
-// Ring is what the view of a pool is at one moment.
-type Ring struct {
-	View    uint64        // the same number in all processes with the same peers
-	Age     time.Duration // since this process has had the view
-	Shares  []Share       // of all processes of the view, in the order of their names
-	Leaving []string      // those that are on the list and leave, this process perhaps among them
-}
-
-// Share is the part of all keys that one process owns.
-type Share struct {
-	Peer string // its base URL
-	Part float64
-}
-
-// Ring returns who owns what part of the keys. It is meant for people: it takes milliseconds if there
-// are thousands of peers.
-func (p *Pool) Ring() Ring {
-	ring, names, id, since, leaving := p.cluster.Ring()
-	r := Ring{View: id, Age: max(0, time.Duration(clock.Now()-since)), Leaving: leaving}
-	for i, part := range ring.Shares() {
-		r.Shares = append(r.Shares, Share{names[i], part})
-	}
-	slices.SortFunc(r.Shares, func(a, b Share) int { return cmp.Compare(a.Peer, b.Peer) })
-	return r
 }
 
 // PeerStats are the figures of what this process asked one peer, since the peer came into

@@ -35,8 +35,11 @@ var packages = []string{
 	"internal/owners",
 	"internal/simulation",
 	"internal/house",
+	"admin",
 	"example/node",
 	"example",
+	"example/operations/show",
+	"example/operations",
 }
 
 // apart are packages that do not import each other, though the order would allow it.
