@@ -57,7 +57,8 @@ func (a *handler) action(do func(r *http.Request) (outcome, int, error)) http.Ha
 		switch {
 		case err == nil && byPage:
 			done.form.Set("done", done.done)
-			http.Redirect(w, r, "../../?"+done.form.Encode(), http.StatusSeeOther)
+			w.Header().Set("Location", "../../?"+done.form.Encode()) // relative: where this is mounted is not known here
+			w.WriteHeader(http.StatusSeeOther)
 		case err == nil:
 			reply(w, map[string]any{"done": done.done, "tookSeconds": time.Since(start).Seconds()})
 		case byPage:

@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"time"
 )
 
-// Charts are drawn here, so that they are there without scripts. A chart is mostPoints wide and 100
-// high; the page stretches it.
+// Charts are drawn here, so that they are there without scripts. The page stretches them.
+
+// fewestPoints is how many points a chart has room for at least: two minutes.
+const fewestPoints = 24
 
 // chart is one picture of the last 15 minutes.
 type chart struct {
@@ -16,6 +19,9 @@ type chart struct {
 	Top   string // what the upper end of the chart stands for
 	Label string // for those who do not see it
 	Lines []line
+	Width int    // of the SVG, whose height is 100: the time of Since in points
+	Since string // how long ago the left end is
+	Span  int    // the same in seconds
 	// Texts has what stands for each point, from the oldest to the newest, separated by "|". The page
 	// shows that of the point under the pointer.
 	Texts string
@@ -23,9 +29,10 @@ type chart struct {
 
 // line is one line of a chart.
 type line struct {
-	Name string // the class of its style
-	Path string // of an SVG; empty: there are no values
-	Area string // below it
+	Name  string // the class of its style
+	Title string // what it shows; empty: what the chart does
+	Path  string // of an SVG; empty: there are no values
+	Area  string // below it
 }
 
 // curve is the values of one line. NaN stands for none.
@@ -37,7 +44,10 @@ type curve struct {
 // newChart draws curves, which are equally long. top is the value at the upper end; zero means what
 // fits. format makes text of a value.
 func newChart(title, of string, top float64, format func(float64) string, curves ...curve) chart {
-	c := chart{Title: title}
+	n := len(curves[0].values)
+	c := chart{Title: title, Width: min(mostPoints, max(fewestPoints, n)) - 1}
+	c.Span = c.Width * int(sampleEvery/time.Second)
+	c.Since = fmt.Sprintf("%d min ago", (c.Span+59)/60)
 	if top == 0 {
 		for _, one := range curves {
 			top = max(top, highest(one.values))
@@ -45,7 +55,6 @@ func newChart(title, of string, top float64, format func(float64) string, curves
 		top = rounded(top)
 	}
 	c.Top = format(top)
-	n := len(curves[0].values)
 	texts := make([]string, n)
 	for i := range n {
 		texts[i] = textAt(curves, i, format)
@@ -55,9 +64,9 @@ func newChart(title, of string, top float64, format func(float64) string, curves
 		c.Now = texts[n-1]
 	}
 	for _, one := range curves {
-		c.Lines = append(c.Lines, draw(one, top))
+		c.Lines = append(c.Lines, draw(one, top, c.Width))
 	}
-	c.Label = fmt.Sprintf("%s of %s, last 15 minutes; now: %s; upper end: %s", title, of, c.Now, c.Top)
+	c.Label = fmt.Sprintf("%s of %s since %s; now: %s; upper end: %s", title, of, c.Since, c.Now, c.Top)
 	return c
 }
 
@@ -84,13 +93,13 @@ func highest(values []float64) (top float64) {
 	return top
 }
 
-// rounded returns the least of 1, 2 or 5 times a power of ten that is no less than v.
+// rounded returns a round number that is no less than v, and less than one and a half times as much.
 func rounded(v float64) float64 {
 	if v <= 0 {
 		return 1
 	}
 	unit := math.Pow(10, math.Floor(math.Log10(v)))
-	for _, n := range [...]float64{1, 2, 5, 10} {
+	for _, n := range [...]float64{1, 1.5, 2, 3, 4, 5, 6, 8, 10} {
 		if n*unit >= v {
 			return n * unit
 		}
@@ -99,7 +108,7 @@ func rounded(v float64) float64 {
 }
 
 // draw draws a curve, the newest value at the right end.
-func draw(c curve, top float64) line {
+func draw(c curve, top float64, width int) line {
 	var path, area strings.Builder
 	first := -1.0 // the place where the present part of the line begins; less than 0: there is none
 	end := func(last float64) {
@@ -109,7 +118,7 @@ func draw(c curve, top float64) line {
 		}
 	}
 	for i, v := range c.values {
-		x := float64(mostPoints - len(c.values) + i)
+		x := float64(width + 1 - len(c.values) + i)
 		if math.IsNaN(v) {
 			end(x - 1)
 			continue
@@ -122,8 +131,8 @@ func draw(c curve, top float64) line {
 		fmt.Fprintf(&path, "%s%g %.1f", command, x, y)
 		fmt.Fprintf(&area, "%s%g %.1f", command, x, y)
 	}
-	end(mostPoints - 1)
-	return line{Name: c.name, Path: path.String(), Area: area.String()}
+	end(float64(width))
+	return line{Name: c.name, Title: c.title, Path: path.String(), Area: area.String()}
 }
 
 // arc is a peer's part of the ring, of a circle that is 100 round.

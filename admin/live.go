@@ -20,8 +20,10 @@ const (
 	// between two times, if there are events.
 	liveEvery = time.Second
 	leastLive = 200 * time.Millisecond
-	// peersASecond is how many peers the page shows anew in a second. With more, it is slower.
-	peersASecond = 500
+	// peersASecond and groupsASecond are how many of them the page shows anew in a second. With
+	// more, it is slower.
+	peersASecond  = 500
+	groupsASecond = 50
 	// longestWrite is how long a viewer may take for what it is sent.
 	longestWrite = 10 * time.Second
 )
@@ -76,9 +78,10 @@ func pause(a, b context.Context, d time.Duration, news <-chan struct{}) bool {
 	return true
 }
 
-// liveInterval is longer if there are many peers.
+// liveInterval is longer if there are many peers, or many groups.
 func (a *handler) liveInterval() time.Duration {
-	return liveEvery + liveEvery*time.Duration(len(a.pool.Stats()))/peersASecond
+	peers, groups := time.Duration(len(a.pool.Ring().Shares)), time.Duration(len(a.pool.Groups()))
+	return liveEvery + liveEvery*peers/peersASecond + liveEvery*groups/groupsASecond
 }
 
 // untilShutdown returns a context that ends when the server of r is shut down: a Shutdown waits for

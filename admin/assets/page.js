@@ -67,8 +67,8 @@ let shown = null; // where the pointer is: the place of the chart, and the part 
 function readOut() {
   const figure = document.querySelectorAll("figure")[shown.chart];
   if (!figure) return;
-  const texts = figure.dataset.texts.split("|"), most = 180;
-  const i = Math.round(shown.part * (most - 1)) - (most - texts.length);
+  const texts = figure.dataset.texts.split("|"), width = Number(figure.dataset.width);
+  const i = Math.round(shown.part * width) - (width + 1 - texts.length);
   let cursor = figure.querySelector(".cursor");
   if (!cursor) {
     cursor = document.createElement("span");
@@ -76,7 +76,7 @@ function readOut() {
     figure.querySelector(".plot").append(cursor);
   }
   cursor.style.left = 100 * shown.part + "%";
-  const now = figure.querySelector(".now"), ago = Math.round((1 - shown.part) * 15 * 60);
+  const now = figure.querySelector(".now"), ago = Math.round((1 - shown.part) * figure.dataset.span);
   now.textContent = (texts[i] || "–") + ", " + (ago < 60 ? ago + " s" : Math.floor(ago / 60) + " min") + " ago";
   now.classList.add("past");
 }

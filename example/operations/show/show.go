@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -162,7 +163,7 @@ func (p *Process) play(ctx context.Context) {
 		case <-tick.C:
 		}
 		if p.isKilled() {
-			return
+			continue
 		}
 		busy := 10 + int(6*math.Sin(float64(time.Now().Unix()%300)/300*2*math.Pi)) // it comes and goes
 		for range busy {
@@ -186,6 +187,21 @@ func (p *Process) Kill() {
 	for _, c := range p.streams {
 		c.Close()
 	}
+}
+
+// Revive serves p again at the address where it was before Kill.
+func (p *Process) Revive() error {
+	l, err := net.Listen("tcp", strings.TrimPrefix(p.Name, "http://"))
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.killed, p.streams = false, nil
+	p.peers = p.Pool.Server()
+	p.peers.ConnState = p.note
+	go p.peers.Serve(l)
+	return nil
 }
 
 func (p *Process) isKilled() bool {
