@@ -8,6 +8,7 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/peercache/peercache"
@@ -124,15 +125,15 @@ func (a *handler) send(v *viewer) error {
 			return err
 		}
 	}
+	var say []string
 	for _, e := range a.pool.Events() {
-		if e.Seq <= v.told {
-			continue
+		if e.Seq > v.told && e.Level >= slog.LevelWarn && e.Times == 1 {
+			say = append(say, eventText(&e))
 		}
-		v.told = e.Seq
-		if e.Level < slog.LevelWarn || e.Times > 1 {
-			continue
-		}
-		if err := v.event("say", map[string]string{"text": eventText(&e)}); err != nil {
+		v.told = max(v.told, e.Seq)
+	}
+	if len(say) > 0 {
+		if err := v.event("say", map[string]string{"text": strings.Join(say, "; ")}); err != nil {
 			return err
 		}
 	}

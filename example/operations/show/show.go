@@ -204,6 +204,9 @@ func (p *Process) Revive() error {
 	return nil
 }
 
+// ClosePage ends the server of the page of p, and its connections.
+func (p *Process) ClosePage() error { return p.page.Close() }
+
 func (p *Process) isKilled() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
