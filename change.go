@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-
-	"github.com/peercache/peercache/internal/quote"
 )
 
 // Remove drops the values of keys everywhere, or of none of them if one cannot be a key
@@ -74,23 +71,10 @@ func (g *Group) change(ctx context.Context, c Change) error {
 		return g.outdateSnapshot()
 	}
 	err := g.changeEverywhere(ctx, c)
-	if err != nil && warnsNow(&g.warnedOfChange) {
-		g.tell(slog.LevelWarn, "a change is incomplete: old values may still be served", keysOf(&c), problem(err))
+	if err != nil {
+		g.tellIncomplete(c.Keys, err)
 	}
 	return err
-}
-
-// keysOf returns an attribute for what a change is of.
-func keysOf(c *Change) slog.Attr {
-	if c.All {
-		return slog.String("key", "(all)")
-	}
-	first := c.Keys[:min(len(c.Keys), quote.MostNamed)]
-	text := quote.Some(quote.All(first))
-	if more := len(c.Keys) - len(first); more > 0 {
-		text = fmt.Sprintf("%s and %d more", text, more)
-	}
-	return slog.String("key", text)
 }
 
 // changeEverywhere drops the values that a change ends, here and at the peers. The group has peers.

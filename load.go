@@ -175,7 +175,7 @@ func (l *loader) runGetter(ctx *inLoad, key string, c *caches) (e Entry, err err
 	}
 	defer l.slots.release(acquired)
 	var start clock.Instant // for the log
-	if l.journal.debugs() {
+	if l.journal.logs(slog.LevelDebug) {
 		start = clock.Now()
 	}
 	returned := false
@@ -194,7 +194,7 @@ func (l *loader) runGetter(ctx *inLoad, key string, c *caches) (e Entry, err err
 
 // countLoad does what countLoads does, for one key.
 func (l *loader) countLoad(start clock.Instant, returned bool, key string, err error) {
-	if returned && err == nil && !l.journal.debugs() {
+	if returned && err == nil && !l.journal.logs(slog.LevelDebug) {
 		return // as a rule
 	}
 	l.countLoads(start, returned, []string{key}, []error{err})
@@ -217,7 +217,7 @@ func (l *loader) countLoads(start clock.Instant, returned bool, keys []string, e
 	switch {
 	case !returned && l.journal.logs(slog.LevelError): // the flight makes an error of it
 		l.journal.say(slog.LevelError, "the getter panicked", keys[0], slog.Int("keys", len(keys)), slog.String("stack", string(debug.Stack())))
-	case returned && l.journal.debugs():
+	case returned && l.journal.logs(slog.LevelDebug):
 		for i, key := range keys {
 			l.journal.say(slog.LevelDebug, "load", key, took(start), problem(errs[i]))
 		}

@@ -59,6 +59,23 @@ func (j *journal) say(level slog.Level, what, key string, attrs ...slog.Attr) {
 	j.logger(level).LogAttrs(context.Background(), level, what, attrs...)
 }
 
+// tellIncomplete warns of a change of keys that is incomplete, at most once in warnEvery. No keys stand
+// for all.
+func (j *journal) tellIncomplete(keys []string, err error) {
+	if !warnsNow(&j.warnedOfChange) {
+		return
+	}
+	first := keys[:min(len(keys), quote.MostNamed)]
+	text := quote.Some(quote.All(first))
+	switch more := len(keys) - len(first); {
+	case more > 0:
+		text = fmt.Sprintf("%s and %d more", text, more)
+	case len(keys) == 0:
+		text = "(all)"
+	}
+	j.tell(slog.LevelWarn, "a change is incomplete: old values may still be served", slog.String("key", text), problem(err))
+}
+
 // failureLevel returns the level at which the group logs that a peer could not be reached: the
 // first time in warnEvery is a warning. While a breaker is open, each Get of the peer's keys
 // fails to reach it.
