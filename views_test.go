@@ -163,7 +163,7 @@ func (f *fleet) rest(t *testing.T, keys string) (stacks []string) {
 	all := make([]byte, 4<<20)
 	all = all[:runtime.Stack(all, true)]
 	for stack := range strings.SplitSeq(string(all), "\n\n") {
-		if strings.Contains(stack, "synctest bubble") { // else it is the runtime's own, or of another test
+		if strings.Contains(stack, "peercache") { // else it is the runtime's own
 			stacks = append(stacks, stack)
 		}
 	}
