@@ -63,7 +63,7 @@ type handler struct {
 // http.StripPrefix at a path with a slash at its end.
 //
 // From then on it keeps figures of the last 15 minutes, for at most 256 groups, until nothing in
-// memory holds the handler any more. That takes about 4 KiB a group.
+// memory holds the handler any more. That takes about 8 KiB a group.
 func Handler(pool Pool, opts ...Option) (http.Handler, error) {
 	if v := reflect.ValueOf(pool); pool == nil || v.Kind() == reflect.Pointer && v.IsNil() {
 		return nil, errors.New("peercache: admin.Handler without a pool: want one that NewHTTPPool or NewPool made")
