@@ -232,9 +232,10 @@ func newGroupView(g *peercache.Group, points []point) groupView {
 	}
 	v.Charts = []chart{
 		newChart("Hit ratio", g.Name(), 1, percent, curve{"first", "", values(points, func(p *point) float32 { return p.HitRatio })}),
-		newChart("Gets and loads", g.Name(), 0, rate,
-			curve{"first", "gets", values(points, func(p *point) float32 { return p.Gets })},
-			curve{"second", "loads", values(points, func(p *point) float32 { return p.Loads })}),
+		newChart("Gets", g.Name(), 0, rate, curve{"first", "", values(points, func(p *point) float32 { return p.Gets })}),
+		newChart("Loads", g.Name(), 0, rate,
+			curve{"first", "all", values(points, func(p *point) float32 { return p.Loads })},
+			curve{"second", "failed", values(points, func(p *point) float32 { return p.Errors })}),
 	}
 	if _, ok := loadTimeOf(&s); ok {
 		v.Charts = append(v.Charts, newChart("Load latency", g.Name(), 0, seconds,
