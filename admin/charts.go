@@ -66,11 +66,16 @@ func newChart(title, of string, top float64, format func(float64) string, curves
 	for _, one := range curves {
 		c.Lines = append(c.Lines, draw(one, top, c.Width))
 	}
-	c.Label = fmt.Sprintf("%s of %s since %s; now: %s; upper end: %s", title, of, c.Since, c.Now, c.Top)
+	var names []string
+	for _, one := range curves {
+		names = append(names, one.title)
+	}
+	c.Label = fmt.Sprintf("%s (%s) of %s since %s; now: %s; upper end: %s", title, strings.Join(names, ", "), of, c.Since, c.Now, c.Top)
+	c.Label = strings.Replace(c.Label, " ()", "", 1)
 	return c
 }
 
-// textAt returns the values of curves at a point, as text.
+// textAt returns the values of curves at a point, as text, in the order of the legend.
 func textAt(curves []curve, i int, format func(float64) string) string {
 	var parts []string
 	for _, one := range curves {
@@ -78,7 +83,7 @@ func textAt(curves []curve, i int, format func(float64) string) string {
 		if v := one.values[i]; !math.IsNaN(v) {
 			text = format(v)
 		}
-		parts = append(parts, strings.TrimSpace(one.title+" "+text))
+		parts = append(parts, text)
 	}
 	return strings.Join(parts, " · ")
 }

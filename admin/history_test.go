@@ -90,13 +90,13 @@ func TestSince(t *testing.T) {
 
 func TestChart(t *testing.T) {
 	c := newChart("Title", "group", 0, rate, curve{"first", "a", []float64{1, 7, math.NaN(), 3}}, curve{"second", "b", []float64{0, 0, 0, 0}})
-	if c.Top != "8/s" || c.Now != "a 3/s · b 0/s" || c.Width != 23 || c.Span != 115 || c.Since != "2 min ago" {
+	if c.Top != "8/s" || c.Now != "3/s · 0/s" || c.Width != 23 || c.Span != 115 || c.Since != "2 min ago" {
 		t.Errorf("%+v", c)
 	}
 	if want := "M20 88.0L21 16.0M23 64.0"; c.Lines[0].Path != want {
 		t.Errorf("path %q, want %q: a gap where there is no value", c.Lines[0].Path, want)
 	}
-	if n := strings.Count(c.Texts, "|"); n != 3 || !strings.Contains(c.Texts, "a – · b 0/s") {
+	if n := strings.Count(c.Texts, "|"); n != 3 || !strings.Contains(c.Texts, "– · 0/s") {
 		t.Errorf("texts %q", c.Texts)
 	}
 	if empty := newChart("Title", "group", 1, percent, curve{"first", "", nil}); empty.Now != "no values yet" || empty.Lines[0].Path != "" {
