@@ -185,6 +185,12 @@ func (c storeCache) Get(key string) (Entry, bool) {
 	return entryOf(e), ok
 }
 
+// peek does what Get does, and does not count as a use of the entry.
+func (c storeCache) peek(key string) (Entry, bool) {
+	e, ok := c.Peek(key)
+	return entryOf(e), ok
+}
+
 func (c storeCache) Add(key string, e Entry, tainted func() bool) bool {
 	_, kept := c.addCopy(key, e, tainted)
 	return kept

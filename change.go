@@ -70,6 +70,15 @@ func (g *Group) change(ctx context.Context, c Change) error {
 		g.apply(&c, never)
 		return g.outdateSnapshot()
 	}
+	err := g.changeEverywhere(ctx, c)
+	if err != nil {
+		g.tellIncomplete(c.Keys, err)
+	}
+	return err
+}
+
+// changeEverywhere drops the values that a change ends, here and at the peers. The group has peers.
+func (g *Group) changeEverywhere(ctx context.Context, c Change) error {
 	err := g.invalidate(ctx, c)
 	if g.home != nil {
 		if err != nil && g.home.Closed() { // the peers may well have gone since

@@ -175,8 +175,8 @@ func (c *contexts) fitting(text string) string {
 
 // warn says once that something of a context does not reach the getter.
 func (c *contexts) warn(what string) {
-	if !c.warned.Swap(true) && c.journal.logs(slog.LevelWarn) {
-		c.journal.log.LogAttrs(context.Background(), slog.LevelWarn, what, slog.String("group", c.journal.name))
+	if !c.warned.Swap(true) {
+		c.journal.tell(slog.LevelWarn, what)
 	}
 }
 

@@ -15,14 +15,38 @@ import (
 // journal is what a group tells of itself to the logger. The parts of the group share it.
 type journal struct {
 	name   string       // of the group
-	log    *slog.Logger // nil says nothing
+	log    *slog.Logger // of WithLogger; nil says nothing
+	events *slog.Logger // log, and the events of the pool; nil without a pool
 	warned atomic.Int64 // the Instant of the last failureLevel that was a warning
 	panics atomic.Int64 // see Stats.Panics
+	// warnedOfChange is the Instant of the last warning of a change that is incomplete.
+	warnedOfChange atomic.Int64
+}
+
+// logger returns where what is of that level goes; nil: nowhere.
+func (j *journal) logger(level slog.Level) *slog.Logger {
+	if level >= slog.LevelInfo && j.events != nil {
+		return j.events
+	}
+	return j.log
 }
 
 // logs reports whether the group logs what is of that level.
 func (j *journal) logs(level slog.Level) bool {
-	return j.log != nil && j.log.Enabled(context.Background(), level)
+	l := j.logger(level)
+	return l != nil && l.Enabled(context.Background(), level)
+}
+
+// debugs is logs of what happens at each Get, and no call where there is no WithLogger.
+func (j *journal) debugs() bool {
+	return j.log != nil && j.log.Enabled(context.Background(), slog.LevelDebug)
+}
+
+// tell logs what is of the group, and not of a key.
+func (j *journal) tell(level slog.Level, what string, attrs ...slog.Attr) {
+	if j.logs(level) {
+		j.logger(level).LogAttrs(context.Background(), level, what, append([]slog.Attr{slog.String("group", j.name)}, attrs...)...)
+	}
 }
 
 // say logs what happened to a key. Call it only if the group logs the level: to
@@ -32,21 +56,43 @@ func (j *journal) say(level slog.Level, what, key string, attrs ...slog.Attr) {
 		key = key[:quote.LongestKey] + "…"
 	}
 	attrs = append([]slog.Attr{slog.String("group", j.name), slog.String("key", key)}, attrs...)
-	j.log.LogAttrs(context.Background(), level, what, attrs...)
+	j.logger(level).LogAttrs(context.Background(), level, what, attrs...)
+}
+
+// tellIncomplete warns of a change of keys that is incomplete, at most once in warnEvery. No keys stand
+// for all.
+func (j *journal) tellIncomplete(keys []string, err error) {
+	if !warnsNow(&j.warnedOfChange) {
+		return
+	}
+	first := keys[:min(len(keys), quote.MostNamed)]
+	text := quote.Some(quote.All(first))
+	switch more := len(keys) - len(first); {
+	case more > 0:
+		text = fmt.Sprintf("%s and %d more", text, more)
+	case len(keys) == 0:
+		text = "(all)"
+	}
+	j.tell(slog.LevelWarn, "a change is incomplete: old values may still be served", slog.String("key", text), problem(err))
 }
 
 // failureLevel returns the level at which the group logs that a peer could not be reached: the
 // first time in warnEvery is a warning. While a breaker is open, each Get of the peer's keys
 // fails to reach it.
 func (j *journal) failureLevel() slog.Level {
-	last, now := j.warned.Load(), int64(clock.Now())
-	if last != 0 && now < last+int64(warnEvery) || !j.warned.CompareAndSwap(last, now) {
-		return slog.LevelDebug
+	if warnsNow(&j.warned) {
+		return slog.LevelWarn
 	}
-	return slog.LevelWarn
+	return slog.LevelDebug
 }
 
-// warnEvery is the time between two warnings that peers cannot be reached.
+// warnsNow reports whether there is a warning again. warned has the Instant of the last one.
+func warnsNow(warned *atomic.Int64) bool {
+	last, now := warned.Load(), int64(clock.Now())
+	return (last == 0 || now >= last+int64(warnEvery)) && warned.CompareAndSwap(last, now)
+}
+
+// warnEvery is the time between two warnings of one kind, such as that peers cannot be reached.
 const warnEvery = time.Second
 
 func took(start clock.Instant) slog.Attr {

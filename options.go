@@ -292,8 +292,9 @@ func WithContextCodec(c ContextCodec) GroupOption {
 // WithLogger makes the group log, at level
 //
 //   - error: the getter or another callback panicked;
-//   - warn: a peer could not be reached, at most once a second; a snapshot is ignored; an option
-//     looks wrong; what WithContextCodec encodes is too large, once;
+//   - warn: a peer could not be reached, or a Remove, Set or Clear is incomplete, each at most once
+//     a second; a snapshot is ignored; an option looks wrong; what WithContextCodec encodes is too
+//     large, once;
 //   - info: a snapshot was restored;
 //   - debug: where each Get was answered from.
 //

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"math"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -32,6 +34,9 @@ type Pool struct {
 	// groups, by name, is never written to, but swapped whole.
 	groups atomic.Pointer[map[string]*Group]
 
+	log    *slog.Logger // of WithPoolLogger, and events
+	events *events
+
 	peerTimeout time.Duration                   // see WithPeerTimeout; may be zero
 	close       func(ctx context.Context) error // ends what the transport serves; may be nil
 }
@@ -55,7 +60,7 @@ func NewPool(self string, t peer.Transport, opts ...PoolOption) (*Pool, error) {
 
 func newPool(self string, t peer.Transport, o *poolOptions) (*Pool, error) {
 	stateless, ok := t.(peer.Stateless)
-	p := &Pool{serving: semaphore.NewWeighted(math.MaxInt64), stateless: ok && stateless.Stateless(), peerTimeout: o.peerTimeout}
+	p := &Pool{serving: semaphore.NewWeighted(math.MaxInt64), stateless: ok && stateless.Stateless(), peerTimeout: o.peerTimeout, log: o.cluster.Log, events: o.events}
 	p.groups.Store(&map[string]*Group{})
 	o.cluster.Stateless = p.stateless
 	o.cluster.Ring = o.ring()
@@ -107,6 +112,7 @@ func (p *Pool) Register(g *Group) error {
 		}
 		groups := maps.Clone(*p.groups.Load())
 		groups[g.name], g.home = g, p.cluster
+		g.journal.events = p.events.logger(g.log)
 		g.peerTimeout, g.answerTime = p.peerTimeout, max(g.answerTime, p.peerTimeout) // of the plain way
 		p.groups.Store(&groups)
 		return nil
@@ -179,6 +185,43 @@ func (p *Pool) Join(ctx context.Context) error { return p.cluster.Join(ctx) }
 // all processes see could take all of them away from their users. From Shutdown on
 // the error is ErrClosed.
 func (p *Pool) Ready(ctx context.Context) error { return p.cluster.Ready(ctx) }
+
+// Groups returns the groups of the pool, in the order of their names.
+func (p *Pool) Groups() []*Group {
+	all := slices.Collect(maps.Values(*p.groups.Load()))
+	slices.SortFunc(all, func(a, b *Group) int { return cmp.Compare(a.name, b.name) })
+	return all
+}
+
+// Logger returns the logger of the pool, for what belongs to it. It passes all on to that of
+// WithPoolLogger. What is of level info or above is one of Events.
+func (p *Pool) Logger() *slog.Logger { return p.log }
+
+// Ring is what the view of a pool is at one moment.
+type Ring struct {
+	View    uint64        // the same number in all processes with the same peers
+	Age     time.Duration // since this process has had the view
+	Shares  []Share       // of all processes of the view, in the order of their names
+	Leaving []string      // those that are on the list and leave, this process perhaps among them
+}
+
+// Share is the part of all keys that one process owns.
+type Share struct {
+	Peer string // its base URL
+	Part float64
+}
+
+// Ring returns who owns what part of the keys. It is meant for people: it takes milliseconds if there
+// are thousands of peers.
+func (p *Pool) Ring() Ring {
+	ring, names, id, since, leaving := p.cluster.Ring()
+	r := Ring{View: id, Age: max(0, time.Duration(clock.Now()-since)), Leaving: leaving}
+	for i, part := range ring.Shares() {
+		r.Shares = append(r.Shares, Share{names[i], part})
+	}
+	slices.SortFunc(r.Shares, func(a, b Share) int { return cmp.Compare(a.Peer, b.Peer) })
+	return r
+}
 
 // Shutdown ends the pool's part in the cluster so that nobody notices:
 //

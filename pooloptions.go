@@ -31,6 +31,7 @@ type poolOptions struct {
 	handoverGiven bool
 	peerTimeout   time.Duration
 	compat        bool // speak as golang/groupcache does
+	events        *events
 	stream        stream.Config
 
 	// What follows is of HTTP.
@@ -74,6 +75,8 @@ func readPoolOptions(opts []PoolOption) (*poolOptions, error) {
 	if err := o.check(); err != nil {
 		return nil, fmt.Errorf("peercache: %w", err)
 	}
+	o.events = new(events)
+	o.cluster.Log = o.events.logger(o.cluster.Log)
 	basePath := DefaultBasePath
 	if o.compat {
 		basePath = groupcacheBasePath
@@ -345,7 +348,7 @@ func WithDiscovery(d discovery.Discovery) PoolOption {
 //     of the discovery, and which members are left out; a loopback address in the list of Set
 //     that other machines cannot reach; not all values were handed over to their new owners; a
 //     snapshot could not be written;
-//   - info: values were handed over; a breaker has closed after a warning that it opened; a
+//   - info: the process is ready; its registration is valid again; values were handed over; a breaker has closed after a warning that it opened; a
 //     breaker has opened because of a wrong configuration, which has a warning of its own;
 //   - debug: the breaker of a peer that leaves, or has not answered since it came into the view.
 //     If such a new peer does not answer within ten seconds, that is a warning.

@@ -71,7 +71,7 @@ func (g *Group) serveHit(q *Query, later *due) (served, bool) {
 		stripe.Served.Add(1)
 		stripe.Main.Add(1)
 	}
-	if g.logs(slog.LevelDebug) {
+	if g.debugs() {
 		g.say(slog.LevelDebug, "hit for a peer", q.Key)
 	}
 	s.give(e, g.times.remaining(e))

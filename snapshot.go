@@ -2,7 +2,6 @@ package peercache
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -262,12 +261,11 @@ func (v validated) validate(key string) (changed func() bool, ok bool) {
 
 // sayRestored logs how many values were restored, or why not all were.
 func (g *Group) sayRestored(n int, err error) {
-	group, path := slog.String("group", g.name), slog.String("path", g.snapshot.path)
 	switch {
-	case err != nil && g.logs(slog.LevelWarn):
-		g.log.LogAttrs(context.Background(), slog.LevelWarn, "the snapshot is ignored", group, path, problem(err))
-	case n > 0 && g.logs(slog.LevelInfo):
-		g.log.LogAttrs(context.Background(), slog.LevelInfo, "the snapshot is restored", group, slog.Int("values", n))
+	case err != nil:
+		g.tell(slog.LevelWarn, "the snapshot is ignored", slog.String("path", g.snapshot.path), problem(err))
+	case n > 0:
+		g.tell(slog.LevelInfo, "the snapshot is restored", slog.Int("values", n))
 	}
 }
 

@@ -102,24 +102,9 @@ func TestP9GoldenVectors(t *testing.T) {
 // keys independently of each other: of each gap, the point at its end gets 1/C, the next
 // (1-1/C)/C, and so on.
 func sharesOf(r *Ring) []float64 {
-	const accept = 1.0 / acceptOneIn
-	shares := make([]float64, r.Len())
-	passing := 0.0 // keys that walk up to a point, in positions
-	for range 2 {  // the first turn only finds how many keys come round past the end
-		clear(shares)
-		previous := r.slots[len(r.slots)-1]
-		for i, p := range r.slots {
-			if p == previous {
-				continue // a repeat
-			}
-			passing += float64(p - previous)
-			shares[r.owners[i]] += passing * accept
-			passing *= 1 - accept
-			previous = p
-		}
-	}
+	shares := r.Shares()
 	for i := range shares {
-		shares[i] *= float64(r.Len()) / (1 << 32)
+		shares[i] *= float64(r.Len())
 	}
 	return shares
 }
@@ -152,6 +137,24 @@ func TestShares(t *testing.T) {
 				t.Errorf("sampled max/mean share is %.4f, want at most 1.05", most)
 			}
 		})
+	}
+}
+
+// TestSharesOfGroupcache checks the computed shares of rings whose points own one gap each.
+func TestSharesOfGroupcache(t *testing.T) {
+	if got := mustNewGroupcache(t, 1, "alone").Shares(); len(got) != 1 || got[0] != 1 {
+		t.Errorf("the share of one member with one point is %v, want 1", got)
+	}
+	const samples, n = 200_000, 5
+	r := mustNewGroupcache(t, 50, namesOf(peers(n))...)
+	counts := make([]float64, n)
+	for i := range samples {
+		counts[r.OwnerIndex(strconv.Itoa(i*7919))]++
+	}
+	for i, share := range r.Shares() {
+		if got := counts[i] / samples; math.Abs(got-share) > 0.02 {
+			t.Errorf("member %d has %.3f of the keys, want %.3f", i, got, share)
+		}
 	}
 }
 

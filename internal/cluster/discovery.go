@@ -155,12 +155,13 @@ func (m *membership) receive(v discovery.View) {
 		m.lapsed.Store(true)
 	}
 	problem := m.setMembers(v.Peers, back)
-	if back && m.registered { // it may have missed changes
+	again := back && m.registered
+	if again { // it may have missed changes
 		m.cluster.logs.discard(true)
 	}
 	m.registered = m.registered || !lapsed
 	if back {
-		m.endLapse()
+		m.endLapse(again)
 	}
 	if problem == nil && v.Lapsed {
 		problem = errors.New("the registration of this process has run out, or may have: its peers may know it no more")
@@ -188,13 +189,18 @@ func (m *membership) receive(v discovery.View) {
 //     before the lapse comes into the caches any more. Values that peers hand over may: these
 //     peers heard of all changes.
 //  3. The caches are used again.
-func (m *membership) endLapse() {
+//
+// again says that the process was registered before.
+func (m *membership) endLapse(again bool) {
 	for _, g := range *m.cluster.groups.Load() {
 		if g.Consistent() {
 			g.DropAll()
 		}
 	}
 	m.lapsed.Store(false)
+	if again {
+		m.cluster.log.Info("the registration of this process is valid again")
+	}
 }
 
 // setMembers makes peers the list, with this process in any case, or leaves the present one in

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/peercache/peercache/consistenthash"
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/peerurl"
 	"github.com/peercache/peercache/internal/quote"
@@ -35,6 +36,19 @@ func (c *Cluster) Members() []*Member {
 		all[i] = p.(*Member)
 	}
 	return all
+}
+
+// Ring returns the ring of the view, its number, since when it has been in place, and who is listed
+// and is leaving, this process perhaps among them.
+func (c *Cluster) Ring() (ring *consistenthash.Ring, names []string, id uint64, since clock.Instant, leaving []string) {
+	v := c.view.Load()
+	names = make([]string, len(v.peers))
+	for i, p := range v.peers {
+		if names[i] = c.self; p != nil {
+			names[i] = p.Name()
+		}
+	}
+	return v.ring, names, v.id, v.since, slices.Sorted(slices.Values(v.absentNames))
 }
 
 // Knows reports whether the peer of that name is in the view.

@@ -27,7 +27,9 @@ func (c *Cluster) Ready(ctx context.Context) error {
 		}
 		next, most, missing := c.awaited()
 		if missing == nil {
-			c.ready.Store(true)
+			if c.ready.CompareAndSwap(false, true) {
+				c.log.Info("this process is ready", "peers", len(c.view.Load().names))
+			}
 			return nil
 		}
 		patience := time.NewTimer(most)

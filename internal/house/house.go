@@ -35,8 +35,11 @@ var packages = []string{
 	"internal/owners",
 	"internal/simulation",
 	"internal/house",
+	"admin",
 	"example/node",
 	"example",
+	"example/operations/show",
+	"example/operations",
 }
 
 // apart are packages that do not import each other, though the order would allow it.
@@ -61,6 +64,7 @@ var rootFiles = []string{
 	"cache.go",
 	"errors.go",
 	"log.go",
+	"events.go",
 	"freshness.go",
 	"placement.go",
 	"caches.go",
