@@ -3,9 +3,11 @@ package peercache
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/peercache/peercache/internal/httppeer"
+	"github.com/peercache/peercache/internal/peerurl"
 	"github.com/peercache/peercache/peertls"
 )
 
@@ -31,6 +33,9 @@ type HTTPPool struct {
 // WithGroupcacheCompat: the pool sees a request only after all its headers have come. It
 // limits bodies and answers itself, see WithRequestMemory, WithAnswerMemory and
 // WithRequestTimeout.
+//
+// Unless self is a loopback address, the pool needs an option that says whom it lets in: WithSecrets,
+// WithTLS or WithAuthenticator, or WithInsecure, which lets in everybody.
 func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 	o, err := readPoolOptions(opts)
 	if err != nil {
@@ -43,6 +48,9 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 	p.transport = httppeer.NewTransport(cfg, self)
 	if p.Pool, err = newPool(self, p.transport, o); err != nil {
 		return nil, err
+	}
+	if err := o.checkOpen(self); err != nil {
+		return nil, fmt.Errorf("peercache: %w", err)
 	}
 	p.server = httppeer.NewServer(cfg, p.Pool, self)
 	p.close = p.server.Close
@@ -99,6 +107,27 @@ func (p *HTTPPool) Shutdown(ctx context.Context) error {
 		p.transport.CloseIdle()
 	}
 	return err
+}
+
+// openWarning is what the log has of a pool that lets in everybody.
+const openWarning = "whoever reaches this process can read, change and clear what is cached, because of WithInsecure"
+
+// checkOpen returns an error if strangers can reach the pool at self, and nothing keeps them out,
+// unless WithInsecure says that it is meant so. That is one warning.
+func (o *poolOptions) checkOpen(self string) error {
+	switch {
+	case o.letsIn() != "" || peerurl.ReachOf(self) == peerurl.OneMachine:
+		return nil
+	case o.insecure:
+		o.cluster.Log.Warn(openWarning, "self", self)
+		return nil
+	case o.compat:
+		return fmt.Errorf("%s is no loopback address, so that whoever reaches it could read, change and clear what is cached, and golang/groupcache cannot prove who it is by WithSecrets or WithTLS: "+
+			"want WithInsecure() beside WithGroupcacheCompat, in a network that lets in nobody else, or WithAuthenticator, behind a proxy that verifies the peers", self)
+	}
+	return fmt.Errorf("%s is no loopback address, so that whoever reaches it could read, change and clear what is cached: "+
+		"want WithSecrets(secret) with one secret in all processes (openssl rand -base64 32), or WithTLS with a certificate for each, or WithAuthenticator behind a proxy that verifies the peers; "+
+		"or WithInsecure(), in a network that lets in nobody else", self)
 }
 
 // httpConfig returns how the transport behaves.

@@ -232,6 +232,7 @@ func TestRole(t *testing.T) {
 // What is wrong with the flags is said, and ends the program.
 func TestFlags(t *testing.T) {
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")
+	t.Setenv("PEERCACHE_SECRET", "a secret of a test")
 	for _, test := range []struct {
 		args []string
 		want string
