@@ -9,7 +9,6 @@ import (
 )
 
 // Processes with a secret in the environment are one cache, and a stranger gets nothing from them.
-
 func TestSecret(t *testing.T) {
 	t.Setenv(secretVariable, testSecret)
 	client, dir := newClient(t, 1), t.TempDir()
