@@ -251,7 +251,7 @@ type StreamLimits struct {
 //
 //	t := peercache.DefaultTransport()
 //	t.TLSClientConfig = &tls.Config{RootCAs: ours}
-//	pool, err := peercache.NewHTTPPool(self, peercache.WithTransport(t))
+//	pool, err := peercache.NewHTTPPool(self, peercache.WithTransport(t), peercache.WithSecrets(secret))
 func DefaultTransport() *http.Transport {
 	return &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 15 * time.Second}).DialContext,

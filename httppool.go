@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"net/http"
+	"sync"
 
 	"github.com/peercache/peercache/internal/httppeer"
 	"github.com/peercache/peercache/internal/peerurl"
@@ -19,6 +22,11 @@ type HTTPPool struct {
 	basePath  string
 	transport *httppeer.Transport
 	server    *httppeer.Server
+	log       *slog.Logger // see WithPoolLogger
+
+	// onlyHere is true if nothing but the loopback address of the process keeps strangers out.
+	onlyHere bool
+	outside  sync.Once // the warning that one has come all the same
 
 	tls       *peertls.Source    // see WithTLS; may be nil
 	stopWatch context.CancelFunc // ends the watch for new certificates
@@ -41,7 +49,7 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &HTTPPool{basePath: o.basePath, tls: o.tls}
+	p := &HTTPPool{basePath: o.basePath, tls: o.tls, log: o.cluster.Log}
 	cfg := o.httpConfig()
 	cfg.Knows = func(name string) bool { return p.cluster.Knows(name) }
 	cfg.LargestValue = func() int64 { return p.largestValue() }
@@ -52,6 +60,7 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 	if err := o.checkOpen(self); err != nil {
 		return nil, fmt.Errorf("peercache: %w", err)
 	}
+	p.onlyHere = o.letsIn() == "" && !o.insecure
 	p.server = httppeer.NewServer(cfg, p.Pool, self)
 	p.close = p.server.Close
 	ctx, stop := context.WithCancel(context.Background())
@@ -79,8 +88,25 @@ func (p *HTTPPool) Server() *http.Server {
 func (p *HTTPPool) BasePath() string { return p.basePath }
 
 // ServeHTTP answers the peers. Requests for paths outside BasePath get 404, and those that a
-// browser may send for a page of somebody else get 403 (WithHosts).
-func (p *HTTPPool) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.server.ServeHTTP(w, r) }
+// browser may send for a page of somebody else get 403 (WithHosts). So do those that come from
+// another machine, if the pool has a loopback address and no option that says whom it lets in.
+func (p *HTTPPool) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if p.onlyHere && fromOutside(r) {
+		p.outside.Do(func() {
+			p.log.Warn("a request from outside was refused: this process has a loopback address, and listens on others as well: "+
+				"want WithSecrets, or another option that says whom it lets in, or a server that listens on that address alone", "address", r.RemoteAddr)
+		})
+		http.Error(w, "peercache: this process answers its own machine alone", http.StatusForbidden)
+		return
+	}
+	p.server.ServeHTTP(w, r)
+}
+
+// fromOutside reports whether a request has come in at an address that other machines reach.
+func fromOutside(r *http.Request) bool {
+	at, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	return ok && !at.IP.IsLoopback()
+}
 
 // Set replaces the view, as that of a Pool does.
 func (p *HTTPPool) Set(peers ...string) error {

@@ -1,7 +1,10 @@
 package peercache_test
 
 import (
+	"context"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -83,6 +86,53 @@ func TestClosedByDefault(t *testing.T) {
 			}
 			if got := len(log.with("level=WARN")); got != want || tt.warns && len(log.with("because of WithInsecure", tt.self)) != 1 {
 				t.Errorf("%d warnings, want %d: %s", got, want, log.with("level="))
+			}
+		})
+	}
+}
+
+// TestAnswersItsOwnMachineAlone has a pool with a loopback address whose server listens on all
+// interfaces: what comes in at another address is refused, unless an option says that it may.
+func TestAnswersItsOwnMachineAlone(t *testing.T) {
+	for name, tt := range map[string]struct {
+		opts []peercache.PoolOption
+		at   net.Addr // where the request has come in
+		want int
+	}{
+		"loopback":             {nil, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8001}, http.StatusOK},
+		"IPv6 loopback":        {nil, &net.TCPAddr{IP: net.IPv6loopback, Port: 8001}, http.StatusOK},
+		"a socket in a file":   {nil, &net.UnixAddr{Name: "/run/cache", Net: "unix"}, http.StatusOK},
+		"another address":      {nil, &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 8001}, http.StatusForbidden},
+		"another IPv6 address": {nil, &net.TCPAddr{IP: net.ParseIP("fd00::1"), Port: 8001}, http.StatusForbidden},
+		"groupcache":           {[]peercache.PoolOption{peercache.WithGroupcacheCompat()}, &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 8001}, http.StatusForbidden},
+		"WithInsecure":         {[]peercache.PoolOption{peercache.WithInsecure()}, &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 8001}, http.StatusOK},
+		"WithSecrets":          {[]peercache.PoolOption{peercache.WithSecrets(theSecret)}, &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 8001}, http.StatusUnauthorized},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log warnings
+			pool, err := peercache.NewHTTPPool("http://127.0.0.1:8001", append(tt.opts, peercache.WithPoolLogger(log.logger()))...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer pool.Shutdown(inside(t))
+			if _, err := peercache.NewGroup("test", 1<<20, &origin{}, peercache.WithPeers(pool)); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				r := httptest.NewRequest("GET", "http://127.0.0.1:8001"+pool.BasePath()+"test/key", nil)
+				r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, tt.at))
+				w := httptest.NewRecorder()
+				pool.ServeHTTP(w, r)
+				if w.Code != tt.want {
+					t.Errorf("status %d, %s: want %d", w.Code, w.Body, tt.want)
+				}
+			}
+			want := 0
+			if tt.want == http.StatusForbidden {
+				want = 1
+			}
+			if got := log.with("from outside was refused"); len(got) != want {
+				t.Errorf("%d warnings, want %d: %s", len(got), want, got)
 			}
 		})
 	}
