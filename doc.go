@@ -7,6 +7,7 @@
 // computation.
 //
 //	pool, err := peercache.NewHTTPPool("http://10.0.0.1:8001", // this process, as its peers reach it
+//		peercache.WithSecrets(os.Getenv("PEERCACHE_SECRET")), // one secret for all: openssl rand -base64 32
 //		peercache.WithPoolLogger(slog.Default()))
 //	if err != nil {
 //		log.Fatal(err)
@@ -19,7 +20,7 @@
 //	if err != nil {
 //		log.Fatal(err)
 //	}
-//	server := &http.Server{Handler: pool, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 64 << 10}
+//	server := pool.Server()
 //	go server.Serve(listener) // before Set: the peers ask as soon as they know of this process
 //	if err := pool.Set("http://10.0.0.1:8001", "http://10.0.0.2:8001", "http://10.0.0.3:8001"); err != nil {
 //		log.Fatal(err)
@@ -38,6 +39,8 @@
 //
 // # Options to know first
 //
+//   - WithSecrets makes peers prove that they belong to the cluster, WithTLS which of them they
+//     are. A pool whose address others reach needs one of them, or a WithInsecure.
 //   - WithPeers makes a group part of the cluster. Without it the group is a local cache.
 //   - WithTTL sets how long a value may be served. The default is without end.
 //   - WithPoolLogger logs what is wrong with the configuration and the peers of a pool.

@@ -186,7 +186,7 @@ func TestPoolDurationsAreRefusedOrBehave(t *testing.T) {
 	} {
 		for _, d := range extremes {
 			t.Run(fmt.Sprintf("%s(%d)", name, d), func(t *testing.T) {
-				_, err := peercache.NewHTTPPool("http://"+host(0)+":8001", c.option(d))
+				_, err := peercache.NewHTTPPool("http://"+host(0)+":8001", peercache.WithInsecure(), c.option(d))
 				if (err != nil) != c.refused(d) {
 					t.Fatalf("error %v, want one: %v", err, c.refused(d))
 				}

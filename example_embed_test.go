@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/peercache/peercache"
@@ -19,6 +20,7 @@ func Example() {
 	load := func(ctx context.Context, key string) ([]byte, error) { return []byte("value of " + key), nil }
 
 	pool, err := peercache.NewHTTPPool("http://10.0.0.1:8001", // this process, as its peers reach it
+		peercache.WithSecrets(os.Getenv("PEERCACHE_SECRET")), // one secret for all: openssl rand -base64 32
 		peercache.WithPoolLogger(slog.Default()))
 	if err != nil {
 		log.Fatal(err)
@@ -31,7 +33,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	server := &http.Server{Handler: pool, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 64 << 10}
+	server := pool.Server()
 	go server.Serve(listener) // before Set: the peers ask as soon as they know of this process
 	if err := pool.Set("http://10.0.0.1:8001", "http://10.0.0.2:8001", "http://10.0.0.3:8001"); err != nil {
 		log.Fatal(err)
@@ -55,6 +57,7 @@ func ExampleHTTPPool_Shutdown() {
 	ctx, db := context.Background(), database{}
 
 	pool, err := peercache.NewHTTPPool("http://10.0.0.1:8001", // this process, as its peers reach it
+		peercache.WithSecrets(os.Getenv("PEERCACHE_SECRET")), // one secret for all: openssl rand -base64 32
 		peercache.WithPoolLogger(slog.Default()))
 	if err != nil {
 		log.Fatal(err)
@@ -74,7 +77,7 @@ func ExampleHTTPPool_Shutdown() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	server := &http.Server{Handler: pool, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 64 << 10}
+	server := pool.Server() // with the limits that it needs
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) { // as after Shutdown
 			log.Fatal(err)

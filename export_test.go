@@ -2,6 +2,7 @@ package peercache
 
 import (
 	"context"
+	"log/slog"
 	"runtime"
 
 	"github.com/peercache/peercache/internal/cluster"
@@ -32,4 +33,22 @@ func BytesOf(v ByteView) []byte { return v.bytes() }
 // OnForgotten has f called when nothing in memory holds a peer any more.
 func OnForgotten(p Peer, f func()) {
 	runtime.AddCleanup(p.(*cluster.Member), func(struct{}) { f() }, struct{}{})
+}
+
+// OrInsecure is WithInsecure without its warning, unless another option lets in peers alone. It
+// comes last.
+func OrInsecure(o *poolOptions) error {
+	o.insecure = o.letsIn() == ""
+	o.cluster.Log = slog.New(exceptOpen{o.cluster.Log.Handler()})
+	return nil
+}
+
+// exceptOpen leaves out the warning of a WithInsecure.
+type exceptOpen struct{ slog.Handler }
+
+func (h exceptOpen) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == openWarning {
+		return nil
+	}
+	return h.Handler.Handle(ctx, r)
 }

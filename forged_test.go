@@ -292,7 +292,7 @@ func TestP8ProcessThatDoesNotListenYet(t *testing.T) {
 		time.Sleep(settling)
 
 		h, url := net.Host(host(1)), c.nodes[1].url
-		pool, err := peercache.NewHTTPPool(url, peercache.WithTransport(h.Transport()))
+		pool, err := peercache.NewHTTPPool(url, peercache.WithInsecure(), peercache.WithTransport(h.Transport()))
 		if err != nil {
 			t.Fatal(err)
 		}

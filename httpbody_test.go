@@ -29,7 +29,7 @@ func plainly(opts ...peercache.PoolOption) func(int) []peercache.PoolOption {
 
 // Whatever a change holds, a request with it takes a small multiple of its bytes.
 func TestP10RequestTakesASmallMultipleOfItsBytes(t *testing.T) {
-	pool, err := peercache.NewHTTPPool("http://10.0.0.1:8001")
+	pool, err := peercache.NewHTTPPool("http://10.0.0.1:8001", peercache.WithInsecure())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,7 +284,7 @@ func TestP10SlowBodiesOfHTTP2HaveATime(t *testing.T) {
 
 // The body of a GET is not read.
 func TestP10GetHasNoBody(t *testing.T) {
-	pool, err := peercache.NewHTTPPool("http://10.0.0.1:8001")
+	pool, err := peercache.NewHTTPPool("http://10.0.0.1:8001", peercache.WithInsecure())
 	if err != nil {
 		t.Fatal(err)
 	}

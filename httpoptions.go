@@ -117,7 +117,8 @@ func WithoutStream() PoolOption {
 // HTTPPool with its default options: the base path is /_groupcache/, unless there is a
 // WithBasePath, and the ring is groupcache's, 50 replicas and CRC-32. So a fleet may be
 // changed over one process at a time. Base URLs may be spelled as they are on the ring of the
-// others, also with the port of their scheme. It cannot be combined with WithHandover.
+// others, also with the port of their scheme. golang/groupcache proves nothing, so the pool needs a
+// WithInsecure as well. It cannot be combined with WithHandover.
 func WithGroupcacheCompat() PoolOption {
 	return httpOption("WithGroupcacheCompat", func(o *poolOptions) error {
 		o.compat = true
@@ -250,7 +251,7 @@ type StreamLimits struct {
 //
 //	t := peercache.DefaultTransport()
 //	t.TLSClientConfig = &tls.Config{RootCAs: ours}
-//	pool, err := peercache.NewHTTPPool(self, peercache.WithTransport(t))
+//	pool, err := peercache.NewHTTPPool(self, peercache.WithTransport(t), peercache.WithSecrets(secret))
 func DefaultTransport() *http.Transport {
 	return &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
@@ -299,6 +300,9 @@ func WithSecrets(current string, previous ...string) PoolOption {
 		}
 		o.secrets = nil
 		for i, text := range all {
+			if text == "" {
+				return fmt.Errorf("WithSecrets: secret %d is empty: want at least %d bytes, such as those of openssl rand -base64 32", i, leastSecret)
+			}
 			if len(text) < leastSecret {
 				return fmt.Errorf("WithSecrets: secret %d has %d bytes: want at least %d", i, len(text), leastSecret)
 			}
@@ -321,6 +325,19 @@ func WithAuthenticator(f func(r *http.Request) (name string, err error)) PoolOpt
 			return errors.New("WithAuthenticator(nil): want a func")
 		}
 		o.authenticator = f
+		return nil
+	})
+}
+
+// WithInsecure lets in whoever reaches the pool: they can read, change and clear what is cached. It
+// is for a network that lets in nobody but the peers, for a server that verifies them itself, and
+// for WithGroupcacheCompat, since golang/groupcache proves nothing. Without it, and without
+// WithSecrets, WithTLS or WithAuthenticator, NewHTTPPool takes only a loopback address. It cannot be
+// combined with any of these. The logger of WithPoolLogger gets one warning, unless the pool's own
+// address is a loopback one.
+func WithInsecure() PoolOption {
+	return httpOption("WithInsecure", func(o *poolOptions) error {
+		o.insecure = true
 		return nil
 	})
 }

@@ -40,7 +40,7 @@ func TestRequestsOfForeignPagesAreRefused(t *testing.T) {
 		"same site":                   {"10.0.0.1:8001", http.Header{"Sec-Fetch-Site": {"same-site"}}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			pool, err := peercache.NewHTTPPool(self, peercache.WithHosts("proxy.example"))
+			pool, err := peercache.NewHTTPPool(self, peercache.WithInsecure(), peercache.WithHosts("proxy.example"))
 			if err != nil {
 				t.Fatal(err)
 			}

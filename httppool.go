@@ -3,9 +3,14 @@ package peercache
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"net"
 	"net/http"
+	"sync"
 
 	"github.com/peercache/peercache/internal/httppeer"
+	"github.com/peercache/peercache/internal/peerurl"
 	"github.com/peercache/peercache/peertls"
 )
 
@@ -17,6 +22,11 @@ type HTTPPool struct {
 	basePath  string
 	transport *httppeer.Transport
 	server    *httppeer.Server
+	log       *slog.Logger // see WithPoolLogger
+
+	// onlyHere is true if nothing but the loopback address of the process keeps strangers out.
+	onlyHere bool
+	outside  sync.Once // the warning that one has come all the same
 
 	tls       *peertls.Source    // see WithTLS; may be nil
 	stopWatch context.CancelFunc // ends the watch for new certificates
@@ -31,12 +41,15 @@ type HTTPPool struct {
 // WithGroupcacheCompat: the pool sees a request only after all its headers have come. It
 // limits bodies and answers itself, see WithRequestMemory, WithAnswerMemory and
 // WithRequestTimeout.
+//
+// Unless self is a loopback address, the pool needs an option that says whom it lets in: WithSecrets,
+// WithTLS or WithAuthenticator, or WithInsecure, which lets in everybody.
 func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 	o, err := readPoolOptions(opts)
 	if err != nil {
 		return nil, err
 	}
-	p := &HTTPPool{basePath: o.basePath, tls: o.tls}
+	p := &HTTPPool{basePath: o.basePath, tls: o.tls, log: o.cluster.Log}
 	cfg := o.httpConfig()
 	cfg.Knows = func(name string) bool { return p.cluster.Knows(name) }
 	cfg.LargestValue = func() int64 { return p.largestValue() }
@@ -44,6 +57,10 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 	if p.Pool, err = newPool(self, p.transport, o); err != nil {
 		return nil, err
 	}
+	if err := o.checkOpen(self); err != nil {
+		return nil, fmt.Errorf("peercache: %w", err)
+	}
+	p.onlyHere = o.letsIn() == "" && !o.insecure
 	p.server = httppeer.NewServer(cfg, p.Pool, self)
 	p.close = p.server.Close
 	ctx, stop := context.WithCancel(context.Background())
@@ -71,8 +88,25 @@ func (p *HTTPPool) Server() *http.Server {
 func (p *HTTPPool) BasePath() string { return p.basePath }
 
 // ServeHTTP answers the peers. Requests for paths outside BasePath get 404, and those that a
-// browser may send for a page of somebody else get 403 (WithHosts).
-func (p *HTTPPool) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.server.ServeHTTP(w, r) }
+// browser may send for a page of somebody else get 403 (WithHosts). So do those that come from
+// another machine, if the pool has a loopback address and no option that says whom it lets in.
+func (p *HTTPPool) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if p.onlyHere && fromOutside(r) {
+		p.outside.Do(func() {
+			p.log.Warn("a request from outside was refused: this process has a loopback address, and listens on others as well: "+
+				"want WithSecrets, or another option that says whom it lets in, or a server that listens on that address alone", "address", r.RemoteAddr)
+		})
+		http.Error(w, "peercache: this process answers its own machine alone", http.StatusForbidden)
+		return
+	}
+	p.server.ServeHTTP(w, r)
+}
+
+// fromOutside reports whether a request has come in at an address that other machines reach.
+func fromOutside(r *http.Request) bool {
+	at, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	return ok && !at.IP.IsLoopback()
+}
 
 // Set replaces the view, as that of a Pool does.
 func (p *HTTPPool) Set(peers ...string) error {
@@ -99,6 +133,27 @@ func (p *HTTPPool) Shutdown(ctx context.Context) error {
 		p.transport.CloseIdle()
 	}
 	return err
+}
+
+// openWarning is what the log has of a pool that lets in everybody.
+const openWarning = "whoever reaches this process can read, change and clear what is cached, because of WithInsecure"
+
+// checkOpen returns an error if strangers can reach the pool at self, and nothing keeps them out,
+// unless WithInsecure says that it is meant so. That is one warning.
+func (o *poolOptions) checkOpen(self string) error {
+	switch {
+	case o.letsIn() != "" || peerurl.ReachOf(self) == peerurl.OneMachine:
+		return nil
+	case o.insecure:
+		o.cluster.Log.Warn(openWarning, "self", self)
+		return nil
+	case o.compat:
+		return fmt.Errorf("%s is no loopback address, so that whoever reaches it could read, change and clear what is cached, and golang/groupcache cannot prove who it is by WithSecrets or WithTLS: "+
+			"want WithInsecure() beside WithGroupcacheCompat, in a network that lets in nobody else, or WithAuthenticator, behind a proxy that verifies the peers", self)
+	}
+	return fmt.Errorf("%s is no loopback address, so that whoever reaches it could read, change and clear what is cached: "+
+		"want WithSecrets(secret) with one secret in all processes (openssl rand -base64 32), or WithTLS with a certificate for each, or WithAuthenticator behind a proxy that verifies the peers; "+
+		"or WithInsecure(), in a network that lets in nobody else", self)
 }
 
 // httpConfig returns how the transport behaves.

@@ -98,7 +98,7 @@ func TestPoolSaysWhatIsWrong(t *testing.T) {
 		"http://10.0.0.1:8001\x00/": "invalid",
 	}
 	const self = "http://10.0.0.1:8001"
-	pool, err := peercache.NewHTTPPool(self)
+	pool, err := peercache.NewHTTPPool(self, peercache.WithInsecure())
 	if err != nil {
 		t.Fatal(err)
 	}

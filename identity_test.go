@@ -69,7 +69,7 @@ func placeOn(t *testing.T, net *simnet.Network, i int, self string, getter peerc
 	t.Helper()
 	p := &placed{node: &node{url: self}}
 	var err error
-	if p.pool, err = peercache.NewHTTPPool(self, append(opts, peercache.WithPoolLogger(p.log.logger()))...); err != nil {
+	if p.pool, err = peercache.NewHTTPPool(self, append(opts, peercache.WithPoolLogger(p.log.logger()), peercache.OrInsecure)...); err != nil {
 		t.Fatal(err)
 	}
 	if p.group, err = peercache.NewGroup("test", 1<<20, getter, peercache.WithPeers(p.pool)); err != nil {

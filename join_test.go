@@ -29,7 +29,7 @@ func (withdraw withdrawing) Run(ctx context.Context, self string, report func(di
 // newWithdrawing makes a pool that has joined by such a Discovery, and a group.
 func newWithdrawing(t *testing.T, withdraw func()) (*peercache.HTTPPool, *peercache.Group) {
 	t.Helper()
-	pool, err := peercache.NewHTTPPool(selfURL, peercache.WithTransport(nowhere{}), peercache.WithDiscovery(withdrawing(withdraw)))
+	pool, err := peercache.NewHTTPPool(selfURL, peercache.WithInsecure(), peercache.WithTransport(nowhere{}), peercache.WithDiscovery(withdrawing(withdraw)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestJoinErrors(t *testing.T) {
 	if _, err := peercache.NewHTTPPool(selfURL, peercache.WithDiscovery(nil)); err == nil || !strings.Contains(err.Error(), "WithDiscovery(nil): want") {
 		t.Errorf("WithDiscovery(nil): error %v", err)
 	}
-	pool, err := peercache.NewHTTPPool(selfURL, peercache.WithTransport(nowhere{}), peercache.WithPoolLogger(nil))
+	pool, err := peercache.NewHTTPPool(selfURL, peercache.WithInsecure(), peercache.WithTransport(nowhere{}), peercache.WithPoolLogger(nil))
 	if err != nil {
 		t.Fatal(err)
 	}

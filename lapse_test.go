@@ -259,7 +259,7 @@ func (c *clearing) Clear() {
 func TestP8EndOfLapse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		views := make(dictated)
-		pool, err := peercache.NewHTTPPool("http://10.0.0.1:8001", peercache.WithDiscovery(views))
+		pool, err := peercache.NewHTTPPool("http://10.0.0.1:8001", peercache.WithInsecure(), peercache.WithDiscovery(views))
 		if err != nil {
 			t.Fatal(err)
 		}

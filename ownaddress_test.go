@@ -12,7 +12,7 @@ import (
 // When another process is found at the own address, what is cached leaves. A callback that
 // hears of it may use the group and the pool.
 func TestWhatLeavesForAWrongSelfIsToldWithNoLockHeld(t *testing.T) {
-	pool, err := peercache.NewHTTPPool("http://self", peercache.WithTransport(pretender{}))
+	pool, err := peercache.NewHTTPPool("http://self", peercache.WithInsecure(), peercache.WithTransport(pretender{}))
 	if err != nil {
 		t.Fatal(err)
 	}

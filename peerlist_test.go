@@ -28,7 +28,7 @@ func TestMostPeersOfASet(t *testing.T) {
 			if most > 0 {
 				opts, want = []peercache.PoolOption{peercache.WithMaxPeers(most)}, most
 			}
-			p, err := peercache.NewHTTPPool(selfURL, append(opts, peercache.WithTransport(nowhere{}), peercache.WithHandover(0, 1))...)
+			p, err := peercache.NewHTTPPool(selfURL, append(opts, peercache.WithInsecure(), peercache.WithTransport(nowhere{}), peercache.WithHandover(0, 1))...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -47,7 +47,7 @@ func TestMostPeersOfASet(t *testing.T) {
 
 // What one of several filters refuses, Set refuses. A panic is a refusal.
 func TestPeerFilter(t *testing.T) {
-	p, err := peercache.NewHTTPPool(selfURL, peercache.WithPeerFilter(peercache.FilterPorts(8001)), peercache.WithPeerFilter(func(url string) error {
+	p, err := peercache.NewHTTPPool(selfURL, peercache.WithInsecure(), peercache.WithPeerFilter(peercache.FilterPorts(8001)), peercache.WithPeerFilter(func(url string) error {
 		if strings.Contains(url, "10.0.0.66") {
 			panic("a filter of the user's")
 		}

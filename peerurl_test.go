@@ -31,12 +31,12 @@ func spellings(t *testing.T) map[string]string {
 func TestOneSpellingOfAPeer(t *testing.T) {
 	const self = "http://self.example:8001"
 	for name, want := range spellings(t) {
-		pool, err := peercache.NewHTTPPool(self, peercache.WithTransport(nowhere{}))
+		pool, err := peercache.NewHTTPPool(self, peercache.WithInsecure(), peercache.WithTransport(nowhere{}))
 		if err != nil {
 			t.Fatal(err)
 		}
 		asPeer := pool.Set(self, name)
-		_, asSelf := peercache.NewHTTPPool(name, peercache.WithTransport(nowhere{}))
+		_, asSelf := peercache.NewHTTPPool(name, peercache.WithInsecure(), peercache.WithTransport(nowhere{}))
 		pool.Shutdown(t.Context())
 		for _, err := range []error{asPeer, asSelf} {
 			switch {
@@ -66,7 +66,7 @@ func TestSchemeIsMissing(t *testing.T) {
 		"a.example:99999":    "http://10.0.0.1:8001", // the example: nobody knows what is meant
 		"file:///etc/passwd": "http://10.0.0.1:8001",
 	} {
-		pool, err := peercache.NewHTTPPool("http://self.example:8001", peercache.WithTransport(nowhere{}))
+		pool, err := peercache.NewHTTPPool("http://self.example:8001", peercache.WithInsecure(), peercache.WithTransport(nowhere{}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,7 +100,7 @@ func TestSchemeIsMissingInADiscovery(t *testing.T) {
 						t.Fatal(err)
 					}
 					var log warnings
-					opts := append([]peercache.PoolOption{peercache.WithTransport(nowhere{}), peercache.WithDiscovery(d), peercache.WithPoolLogger(log.logger())}, opts...)
+					opts := append([]peercache.PoolOption{peercache.WithInsecure(), peercache.WithTransport(nowhere{}), peercache.WithDiscovery(d), peercache.WithPoolLogger(log.logger())}, opts...)
 					pool, err := peercache.NewHTTPPool(selfURL, opts...)
 					if err != nil {
 						t.Fatal(err)
@@ -130,7 +130,7 @@ func TestSamePeerTwice(t *testing.T) {
 			t.Error("Set on no pool: no error")
 		}
 	}
-	p, err := peercache.NewHTTPPool("http://a.example")
+	p, err := peercache.NewHTTPPool("http://a.example", peercache.WithInsecure())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func TestSamePeerTwice(t *testing.T) {
 		t.Errorf("Set takes one process for %d", 1+len(p.Peers()))
 	}
 	// Peers of golang/groupcache are named as they are, but not twice.
-	p, err = peercache.NewHTTPPool("http://a.example:80", peercache.WithGroupcacheCompat())
+	p, err = peercache.NewHTTPPool("http://a.example:80", peercache.WithInsecure(), peercache.WithGroupcacheCompat())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,6 +43,7 @@ type poolOptions struct {
 	tls            *peertls.Source // see WithTLS; may be nil
 	secrets        []httppeer.Secret
 	authenticator  func(*http.Request) (string, error)
+	insecure       bool // see WithInsecure
 	streams        bool
 	limits         httppeer.Limits
 	hosts          []string
@@ -109,10 +110,26 @@ func (o *poolOptions) check() error {
 	if o.tls != nil && o.compat {
 		return errors.New("WithTLS and WithGroupcacheCompat: want one of them: golang/groupcache does not say who asks")
 	}
+	if how := o.letsIn(); o.insecure && how != "" {
+		return fmt.Errorf("WithInsecure and %s: want one of them: WithInsecure lets in everybody", how)
+	}
 	if o.compat && o.handoverGiven {
 		return errors.New("WithGroupcacheCompat and WithHandover: want one of them: golang/groupcache takes nothing over")
 	}
 	return nil
+}
+
+// letsIn returns the name of the option by which the pool lets in peers alone, "" if there is none.
+func (o *poolOptions) letsIn() string {
+	switch {
+	case o.tls != nil:
+		return "WithTLS"
+	case len(o.secrets) > 0:
+		return "WithSecrets"
+	case o.authenticator != nil:
+		return "WithAuthenticator"
+	}
+	return ""
 }
 
 // detection is for how long a caller waits for a peer that is silent.

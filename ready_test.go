@@ -16,7 +16,7 @@ func TestReadyBeforeItListens(t *testing.T) {
 		c := newCrew(t, net, 3, simConfig{})
 		c.warm(t, 300)
 		c.nodes[1].stop(t)
-		pool, err := peercache.NewHTTPPool(c.nodes[1].url, peercache.WithTransport(net.Host(host(1)).Transport()))
+		pool, err := peercache.NewHTTPPool(c.nodes[1].url, peercache.WithInsecure(), peercache.WithTransport(net.Host(host(1)).Transport()))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -212,7 +212,7 @@ func TestWhoIsToldTheTextOfAnError(t *testing.T) {
 
 // The name of who asks has a bound, by the plain way and on a stream.
 func TestP10NameOfAPeerIsBounded(t *testing.T) {
-	pool, err := peercache.NewHTTPPool("http://10.0.0.1:8001")
+	pool, err := peercache.NewHTTPPool("http://10.0.0.1:8001", peercache.WithInsecure())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -153,7 +153,7 @@ func TestSecretsOptions(t *testing.T) {
 		want string
 	}{
 		{peercache.WithSecrets("short"), "want at least 16"},
-		{peercache.WithSecrets(theSecret, ""), "secret 1 has 0 bytes"},
+		{peercache.WithSecrets(theSecret, ""), "secret 1 is empty: want at least 16 bytes"},
 		{peercache.WithSecrets(theSecret, theSecret, theSecret, theSecret, theSecret), "want at most 4"},
 	} {
 		if _, err := peercache.NewHTTPPool("http://127.0.0.1:1", tt.opt); err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "short") {

@@ -77,7 +77,7 @@ func startSimNode(t *testing.T, net *simnet.Network, i int, c simConfig) *node {
 	if c.discovery != nil {
 		opts = append(opts, peercache.WithDiscovery(c.discovery(i)))
 	}
-	pool, err := peercache.NewHTTPPool(url, opts...)
+	pool, err := peercache.NewHTTPPool(url, append(opts, peercache.OrInsecure)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func TestTransportThatLacksSomething(t *testing.T) {
 			transport := peercache.DefaultTransport()
 			c.change(transport)
 			// The logger comes last: the order of the options says nothing.
-			pool, err := peercache.NewHTTPPool("http://10.0.0.1:8001", peercache.WithTransport(transport),
+			pool, err := peercache.NewHTTPPool("http://127.0.0.1:8001", peercache.WithTransport(transport),
 				peercache.WithPoolLogger(slog.New(slog.NewTextHandler(&log, nil))))
 			if err != nil {
 				t.Fatal(err)
@@ -84,7 +84,7 @@ func TestPoolOptionsThatContradict(t *testing.T) {
 		{options{peercache.WithTransport((*http.Transport)(nil)), peercache.WithoutStream()}, "WithTransport(nil): want"},
 	} {
 		for _, opts := range []options{c.opts, {c.opts[1], c.opts[0]}} {
-			pool, err := peercache.NewHTTPPool("http://10.0.0.1:8001", opts...)
+			pool, err := peercache.NewHTTPPool("http://127.0.0.1:8001", opts...)
 			if (err == nil) != (c.says == "") || err != nil && (!strings.Contains(err.Error(), c.says) || !strings.HasPrefix(err.Error(), "peercache: ")) {
 				t.Errorf("%v, want an error that says %q", err, c.says)
 			}
@@ -101,7 +101,7 @@ func TestPoolOptionsThatContradict(t *testing.T) {
 		{nil, peercache.DefaultBasePath}, {options{compat}, "/_groupcache/"}, {options{path}, "/cache/"},
 		{options{compat, path}, "/cache/"}, {options{path, compat}, "/cache/"},
 	} {
-		pool, err := peercache.NewHTTPPool("http://10.0.0.1:8001", c.opts...)
+		pool, err := peercache.NewHTTPPool("http://127.0.0.1:8001", c.opts...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -81,7 +81,7 @@ func (f *fleet) grow(t *testing.T) {
 		f.dials.Add(1)
 		return dial(ctx, network, addr)
 	}
-	pool, err := peercache.NewHTTPPool(url, peercache.WithTransport(transport), peercache.WithDiscovery(f.registry))
+	pool, err := peercache.NewHTTPPool(url, peercache.WithInsecure(), peercache.WithTransport(transport), peercache.WithDiscovery(f.registry))
 	if err != nil {
 		t.Fatal(err)
 	}

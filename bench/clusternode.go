@@ -122,7 +122,7 @@ func (o *clusterOrders) cache() (*clusterCache, error) {
 }
 
 func (o *clusterOrders) peercache(load func(context.Context, string) ([]byte, error)) (*clusterCache, error) {
-	pool, err := peercache.NewHTTPPool(o.Self)
+	pool, err := peercache.NewHTTPPool(o.Self, peercache.WithInsecure())
 	if err != nil {
 		return nil, err
 	}

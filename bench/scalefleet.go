@@ -63,7 +63,7 @@ func (f *fleet) grow() error {
 
 // start starts a process at its address, with nothing cached.
 func (f *fleet) start(p *process) (err error) {
-	p.pool, err = peercache.NewHTTPPool(p.url(), peercache.WithTransport(p.port), peercache.WithoutStream())
+	p.pool, err = peercache.NewHTTPPool(p.url(), peercache.WithInsecure(), peercache.WithTransport(p.port), peercache.WithoutStream())
 	if err != nil {
 		return err
 	}

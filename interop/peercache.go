@@ -23,7 +23,7 @@ type peercacheNode struct {
 }
 
 func newPeercache(c config, o *origin) (*peercacheNode, error) {
-	pool, err := peercache.NewHTTPPool(c.self, peercache.WithGroupcacheCompat(),
+	pool, err := peercache.NewHTTPPool(c.self, peercache.WithGroupcacheCompat(), peercache.WithInsecure(),
 		peercache.WithDetectionTime(10*time.Second)) // the machine may be busy
 	if err != nil {
 		return nil, err

@@ -34,8 +34,8 @@ type Gossip struct {
 	bind      netip.AddrPort // port 0 picks a free one
 	advertise netip.AddrPort // the zero AddrPort: found out by Run; port 0: the bound one
 	join      []string       // host:port
-	key       []byte
-	name      string // "": the base URL
+	keys      [][]byte       // the first encrypts, each decrypts; none: gossip is in the clear
+	name      string         // "": the base URL
 	cluster   string
 	profile   Profile
 
@@ -103,6 +103,9 @@ func (g *Gossip) Run(ctx context.Context, self string, report func(discovery.Vie
 	addr := list.LocalNode().Address()
 	g.addr.Store(&addr)
 	g.log.Info("gossip: listening", "addr", addr)
+	if len(g.keys) == 0 && !g.bind.Addr().IsLoopback() {
+		g.log.Warn("gossip: without a key, whoever reaches this process can join, and gets a share of the keys: want WithKey", "addr", addr)
+	}
 
 	j := &joiner{list: list, members: m, addrs: g.join, own: addr, pace: g.profile.joinPace(), log: g.log}
 	tried := make(chan struct{}) // the first attempt to join is over
@@ -135,7 +138,13 @@ func (g *Gossip) listen(ctx context.Context, self string, m *members) (*memberli
 		c.Name = self
 	}
 	c.Label = g.cluster
-	c.SecretKey = g.key
+	if len(g.keys) > 0 {
+		keyring, err := memberlist.NewKeyring(g.keys, g.keys[0])
+		if err != nil {
+			return nil, err
+		}
+		c.Keyring = keyring
+	}
 	c.Logger = newLog(g.log)
 	c.Delegate = metadata(self)
 	c.Events, c.Alive = m, m

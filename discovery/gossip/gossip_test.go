@@ -3,6 +3,7 @@ package gossip
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -184,6 +185,44 @@ func TestKey(t *testing.T) {
 		if log := p.log.String(); !strings.Contains(log, "nobody lets this process join") {
 			t.Errorf("%s: the log lacks a warning:\n%s", p.self, log)
 		}
+	}
+}
+
+// A key is replaced in three deploys, at each moment of which the processes are one cluster.
+func TestKeyIsReplaced(t *testing.T) {
+	t.Parallel()
+	before, after := bytes.Repeat([]byte{1}, 16), bytes.Repeat([]byte{2}, 32)
+	steps := []Option{WithKey(before), WithKey(before, after), WithKey(after, before), WithKey(after)}
+	for i, step := range steps[1:] {
+		t.Run(fmt.Sprint("step ", i+1), func(t *testing.T) {
+			t.Parallel()
+			a := run(t, urlA, steps[i])
+			b := run(t, urlB, step, WithJoin(a.Addr()))
+			c := run(t, urlC, steps[i], WithJoin(b.Addr()))
+			await(t, []string{urlA, urlB, urlC}, a, b, c)
+		})
+	}
+}
+
+// Without a key one warning says what that means, unless only this machine reaches the process.
+func TestWithoutAKey(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		opts []Option
+		want int
+	}{
+		"all interfaces":            {[]Option{WithBind(":0"), WithAdvertise("127.0.0.1:0")}, 1},
+		"all interfaces, and a key": {[]Option{WithBind(":0"), WithAdvertise("127.0.0.1:0"), WithKey(make([]byte, 32))}, 0},
+		"loopback":                  {nil, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := run(t, urlA, tt.opts...)
+			p.leave(t)
+			if log := p.log.String(); strings.Count(log, "want WithKey") != tt.want || strings.Count(log, "level=WARN") != tt.want {
+				t.Errorf("the log is\n%s\nwant %d warnings that there is no key", log, tt.want)
+			}
+		})
 	}
 }
 

@@ -77,14 +77,20 @@ func WithJoin(addrs ...string) Option {
 
 // WithKey encrypts all gossip with a key of 16, 24 or 32 bytes (AES-128, -192 or
 // -256), the same in all processes. A process without it neither joins nor hears
-// anything. The default is none: gossip is in the clear, and open to everybody
-// who can reach the port.
-func WithKey(key []byte) Option {
+// anything. What is encrypted with one of the previous keys is understood too. To replace a key,
+// deploy the new one as a previous one first, then as the key with the old one as a previous one,
+// then without the old one. The default is none: gossip is in the clear, and open to everybody
+// who can reach the port. That is one warning, unless WithBind has a loopback address.
+func WithKey(key []byte, previous ...[]byte) Option {
 	return func(g *Gossip) error {
-		if err := memberlist.ValidateKey(key); err != nil {
-			return fmt.Errorf("WithKey: a key of %d bytes: want 16, 24 or 32", len(key))
+		keys := append([][]byte{key}, previous...)
+		g.keys = nil
+		for i, key := range keys {
+			if err := memberlist.ValidateKey(key); err != nil {
+				return fmt.Errorf("WithKey: key %d has %d bytes: want 16, 24 or 32", i, len(key))
+			}
+			g.keys = append(g.keys, slices.Clone(key))
 		}
-		g.key = slices.Clone(key)
 		return nil
 	}
 }

@@ -36,8 +36,15 @@
 //
 // It needs the verbs get, list and watch on endpointslices of the group
 // discovery.k8s.io in the namespace of the service, and a token of its service
-// account. The directory deploy has that and all else, for a StatefulSet and for a
-// Deployment.
+// account, which New uses, and which Kubernetes renews. WithClient asks with other credentials: a
+// kubeconfig, a certificate, a token, whatever the rest.Config of client-go takes. The directory
+// deploy has that and all else, for a StatefulSet and for a Deployment.
+//
+// # Who may ask a pod
+//
+// Any pod of the cluster reaches the port of the peers, as long as no NetworkPolicy keeps it from
+// that. So the pool needs peercache.WithSecrets or peercache.WithTLS: deploy takes the secret
+// from a Secret, and has a NetworkPolicy besides.
 //
 // While the API server does not answer, or refuses, the last view stands, and Run
 // logs it and tries again after up to half a minute.

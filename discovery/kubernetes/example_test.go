@@ -12,13 +12,14 @@ import (
 	"github.com/peercache/peercache/discovery/kubernetes"
 )
 
-// A pod of the service peercache. The downward API gives it POD_IP.
+// A pod of the service peercache. The downward API gives it POD_IP, and a Secret the other variable.
 func Example() {
 	d, err := kubernetes.New("peercache")
 	if err != nil {
 		log.Fatal(err)
 	}
-	pool, err := peercache.NewHTTPPool("http://"+os.Getenv("POD_IP")+":8001", peercache.WithDiscovery(d))
+	pool, err := peercache.NewHTTPPool("http://"+os.Getenv("POD_IP")+":8001",
+		peercache.WithSecrets(os.Getenv("PEERCACHE_SECRET")), peercache.WithDiscovery(d))
 	if err != nil {
 		log.Fatal(err)
 	}

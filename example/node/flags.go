@@ -36,7 +36,8 @@ type config struct {
 	originDelay time.Duration
 	detection   time.Duration
 	cacheBytes  int64
-	consistent  bool // see peercache.WithConsistency
+	consistent  bool   // see peercache.WithConsistency
+	secret      string // what all processes have in common; "": nothing
 	logLevel    slog.Level
 }
 
@@ -52,6 +53,10 @@ Flags:
 // defaultAPI is where the front end of the three processes is served.
 const defaultAPI = "127.0.0.1:9999"
 
+// secretVariable names where the secret of the cluster comes from: everybody on the machine can read
+// what the flags of a process are.
+const secretVariable = "PEERCACHE_SECRET"
+
 // parseFlags returns what args say, or an error that says what is wrong with
 // them. If they ask for help it writes that to out and returns flag.ErrHelp.
 func parseFlags(args []string, out io.Writer, sources []Source) (config, error) {
@@ -64,7 +69,8 @@ func parseFlags(args []string, out io.Writer, sources []Source) (config, error) 
 		"or - to read such lists from standard input, a line each, and stop when it ends")
 	f.StringVar(&kind, "discovery", static, "`how` to find the peers: "+strings.Join(sourceNames(sources), ", "))
 	f.StringVar(&c.self, "self", "", "base `URL` of this process, as its peers write it (default http://127.0.0.1:PORT);\n"+
-		"if it is given, the peers may be on other machines: there is no access control")
+		"if it is given, this process listens for other machines, so it takes a secret that all\n"+
+		"processes have, from "+secretVariable+" in the environment")
 	f.StringVar(&c.api, "api", "", "`address` of the API, such as :9999 (default "+defaultAPI+" without -port, else none)")
 	f.StringVar(&ports, "nodes", "8001,8002,8003", "without -port: the `ports` of the processes to start; 0 picks a free one")
 	f.StringVar(&c.dir, "dir", "", "serve the files of this `directory`, not the scores; a key is a relative path,\n"+
@@ -85,6 +91,7 @@ func parseFlags(args []string, out io.Writer, sources []Source) (config, error) 
 		}
 		return c, err
 	}
+	c.secret = os.Getenv(secretVariable)
 	given := make(map[string]bool)
 	f.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	c.oneNode = given["port"]
@@ -205,6 +212,10 @@ func (c *config) setPeers(port int, list string) error {
 	if c.self != "" {
 		c.listen = net.JoinHostPort("", strconv.Itoa(port))
 	}
+	if c.self != "" && c.secret == "" {
+		return errors.New("-self lets other machines in: want a secret in the environment, as " + secretVariable +
+			", the same for all processes, such as that of: openssl rand -base64 32")
+	}
 	if port == 0 {
 		return nil
 	}
@@ -214,7 +225,7 @@ func (c *config) setPeers(port int, list string) error {
 	if self == "" {
 		self = "http://" + c.listen
 	}
-	pool, err := peercache.NewHTTPPool(self)
+	pool, err := peercache.NewHTTPPool(self, c.letsIn()...)
 	if err != nil {
 		return fmt.Errorf("-self: %w", err)
 	}
@@ -225,4 +236,13 @@ func (c *config) setPeers(port int, list string) error {
 		return fmt.Errorf("-peers: %w (-self says how the others write this process)", err)
 	}
 	return nil
+}
+
+// letsIn returns the options that say who may ask this process: those who have its secret. Without
+// one, on the loopback interface, everybody may.
+func (c *config) letsIn() []peercache.PoolOption {
+	if c.secret == "" {
+		return nil
+	}
+	return []peercache.PoolOption{peercache.WithSecrets(c.secret)}
 }

@@ -16,9 +16,13 @@ import (
 	"github.com/peercache/peercache/discovery"
 )
 
+// testSecret is what processes of a test have in common.
+const testSecret = "a secret of a test"
+
 func TestFlags(t *testing.T) {
 	dir := t.TempDir()
-	defaults := config{detection: 500 * time.Millisecond, cacheBytes: 64 << 20, logLevel: slog.LevelDebug}
+	t.Setenv(secretVariable, testSecret)
+	defaults := config{secret: testSecret, detection: 500 * time.Millisecond, cacheBytes: 64 << 20, logLevel: slog.LevelDebug}
 	tests := []struct {
 		args string
 		want func(*config)
@@ -59,6 +63,7 @@ func TestDiscoveryFlags(t *testing.T) {
 		loft := f.String("loft", "", "where the pigeons live")
 		return func(*slog.Logger) (discovery.Discovery, error) { return discovery.Static(*loft) }
 	}}
+	t.Setenv(secretVariable, testSecret)
 	tests := map[string]string{
 		"": "<nil>",
 		"-peers http://127.0.0.1:1,http://127.0.0.1:2": "discovery.static",
@@ -125,9 +130,16 @@ func TestFlagErrors(t *testing.T) {
 		{"-origin-delay -1s", "-origin-delay -1s: want 0 or more"},
 		{"-cache-bytes 0", "-cache-bytes 0: want more than 0"},
 		{"-log-level loud", "loud"},
+		{"-port 1 -self http://10.0.0.1:1", "want a secret in the environment, as " + secretVariable},
+		{"-port 1 -self http://127.0.0.1:1", "want a secret in the environment"}, // it listens for all
+		{"-port 1 -discovery file -peers-file x -self http://10.0.0.1:1", "want a secret in the environment"},
 	}
 	for _, test := range tests {
 		t.Run(test.args, func(t *testing.T) {
+			t.Setenv(secretVariable, testSecret)
+			if strings.Contains(test.want, "a secret") {
+				t.Setenv(secretVariable, "")
+			}
 			var stdout, stderr bytes.Buffer
 			status := Main(strings.Fields(test.args), strings.NewReader(""), &stdout, &stderr)
 			if status != exitUsage || stdout.Len() > 0 || !strings.Contains(stderr.String(), test.want) {
@@ -143,7 +155,7 @@ func TestHelp(t *testing.T) {
 	if status := Main([]string{"-h"}, nil, &stdout, &stderr); status != exitOK || stderr.Len() > 0 {
 		t.Errorf("status %d, stderr %q: want %d and nothing", status, &stderr, exitOK)
 	}
-	for _, want := range []string{"-port", "-peers", "-api", "-dir", "-origin-delay", "-discovery", "-peers-file", "-dns"} {
+	for _, want := range []string{"-port", "-peers", "-api", "-dir", "-origin-delay", "-discovery", "-peers-file", "-dns", secretVariable} {
 		if !strings.Contains(stdout.String(), want) {
 			t.Errorf("the help does not mention %s", want)
 		}

@@ -31,7 +31,7 @@ type node struct {
 // pool at self, and to tell it who the peers are: pool.Join, or without a
 // discovery pool.Set.
 func newNode(c config, name string, getter peercache.Getter, log *slog.Logger) (*node, error) {
-	opts := []peercache.PoolOption{peercache.WithDetectionTime(c.detection), peercache.WithPoolLogger(log)}
+	opts := append(c.letsIn(), peercache.WithDetectionTime(c.detection), peercache.WithPoolLogger(log))
 	if c.discovery != nil {
 		opts = append(opts, peercache.WithDiscovery(c.discovery))
 	}

@@ -57,7 +57,7 @@ func newCluster(t testing.TB, n *simnet.Network, size int, takes time.Duration, 
 	for i := range nodes {
 		name := fmt.Sprintf("10.0.0.%d", i+1)
 		host, url := n.Host(name), "http://"+name+":8001"
-		pool, err := peercache.NewHTTPPool(url, append(opts, peercache.WithTransport(host.Transport()))...)
+		pool, err := peercache.NewHTTPPool(url, append(opts, peercache.WithInsecure(), peercache.WithTransport(host.Transport()))...)
 		must(t, err)
 		group, err := peercache.NewGroup("test", 1<<20, o.getter(name), peercache.WithPeers(pool))
 		must(t, err)

@@ -33,7 +33,7 @@ func (n *httpNetwork) close() {
 
 func (n *httpNetwork) start(i int, opts []peercache.PoolOption, join func(pool) error) (pool, func(), error) {
 	h := n.Host(host(i))
-	opts = append(opts, peercache.WithTransport(h.Transport()))
+	opts = append(opts, peercache.WithTransport(h.Transport()), peercache.WithInsecure())
 	if n.plain {
 		opts = append(opts, peercache.WithoutStream())
 	} else {

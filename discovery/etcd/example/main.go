@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"os"
 
+	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/peercache/peercache/discovery"
@@ -41,8 +42,18 @@ func flags(f *flag.FlagSet) func(*slog.Logger) (discovery.Discovery, error) {
 	prefix := f.String("etcd-prefix", "/peercache/example/", "-discovery etcd: where the processes of this cluster have their `keys`")
 	ttl := f.Duration("etcd-lease", etcd.DefaultLeaseTTL, "-discovery etcd: for how long a process that died stays in the views")
 	user := f.String("etcd-user", "", "-discovery etcd: the `name` of the user; the password is taken from "+passwordVariable)
+	ca := f.String("etcd-cacert", "", "-discovery etcd: the `file` of the CAs that sign etcd's certificates (default those of the system)")
+	cert := f.String("etcd-cert", "", "-discovery etcd: the `file` of this process's certificate, where etcd wants one")
+	key := f.String("etcd-cert-key", "", "-discovery etcd: the `file` of its key")
 	return func(log *slog.Logger) (discovery.Discovery, error) {
 		config := clientv3.Config{Endpoints: discovery.SplitList(*endpoints), Username: *user}
+		if *ca != "" || *cert != "" || *key != "" {
+			tls, err := transport.TLSInfo{CertFile: *cert, KeyFile: *key, TrustedCAFile: *ca}.ClientConfig()
+			if err != nil {
+				return nil, fmt.Errorf("-etcd-cacert, -etcd-cert, -etcd-cert-key: %w", err)
+			}
+			config.TLS = tls
+		}
 		if *user != "" {
 			if config.Password = os.Getenv(passwordVariable); config.Password == "" {
 				return nil, errors.New("-etcd-user: want the password in the environment, as " + passwordVariable)

@@ -18,6 +18,8 @@ func TestFlags(t *testing.T) {
 		{"-etcd-prefix /x", "ends with a slash"},
 		{"-etcd-lease 1ms", "whole seconds"},
 		{"-etcd-user shop", "want the password"},
+		{"-etcd-cacert /no/such/file", "-etcd-cacert"},
+		{"-etcd-cert main.go", "-etcd-cert-key"},
 	} {
 		var stderr bytes.Buffer
 		args := append([]string{"-port", "0", "-discovery", "etcd"}, strings.Fields(tc.args)...)

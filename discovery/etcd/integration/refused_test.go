@@ -114,6 +114,10 @@ type lines struct {
 	written chan struct{}
 }
 
+func newLines() *lines { return &lines{written: make(chan struct{}, 1)} }
+
+func (l *lines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
 func (l *lines) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -136,9 +140,9 @@ func TestNobodyListens(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	s.stop()
-	log := &lines{written: make(chan struct{}, 1)}
+	log := newLines()
 	d, err := etcd.NewFromConfig(clientv3.Config{Endpoints: []string{s.endpoint}}, prefix,
-		etcd.WithLeaseTTL(ttl), etcd.WithLogger(slog.New(slog.NewTextHandler(log, nil))))
+		etcd.WithLeaseTTL(ttl), etcd.WithLogger(log.logger()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,10 +168,10 @@ func TestSilence(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	log := &lines{written: make(chan struct{}, 1)}
+	log := newLines()
 	d, err := etcd.NewFromConfig(clientv3.Config{
 		Endpoints: []string{l.Addr().String()}, Username: "shop", Password: "shop", DialTimeout: ttl,
-	}, prefix, etcd.WithLeaseTTL(ttl), etcd.WithLogger(slog.New(slog.NewTextHandler(log, nil))))
+	}, prefix, etcd.WithLeaseTTL(ttl), etcd.WithLogger(log.logger()))
 	if err != nil {
 		t.Fatal(err)
 	}

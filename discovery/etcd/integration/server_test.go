@@ -24,6 +24,15 @@ type server struct {
 
 func startServer(t *testing.T) *server {
 	t.Helper()
+	s := newServer(t, "unix")
+	s.start(t)
+	t.Cleanup(s.stop)
+	return s
+}
+
+// newServer makes one that is to be started. The scheme is unix, or unixs for one with TLS.
+func newServer(t *testing.T, scheme string) *server {
+	t.Helper()
 	dir := t.TempDir()
 	c := embed.NewConfig()
 	c.Dir = filepath.Join(dir, "data")
@@ -32,15 +41,12 @@ func startServer(t *testing.T) *server {
 	c.TickMs, c.ElectionMs = 20, 200
 	c.UnsafeNoFsync = true
 	c.BcryptCost = 4 // the least
-	client := url.URL{Scheme: "unix", Path: filepath.Join(dir, "client")}
+	client := url.URL{Scheme: scheme, Path: filepath.Join(dir, "client")}
 	peer := url.URL{Scheme: "unix", Path: filepath.Join(dir, "peer")}
 	c.ListenClientUrls, c.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
 	c.ListenPeerUrls, c.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
 	c.InitialCluster = c.InitialClusterFromName(c.Name)
-	s := &server{endpoint: client.String(), config: c}
-	s.start(t)
-	t.Cleanup(s.stop)
-	return s
+	return &server{endpoint: client.String(), config: c}
 }
 
 func (s *server) start(t *testing.T) {

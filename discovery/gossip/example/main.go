@@ -34,12 +34,16 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 // profiles are what -gossip-profile takes.
 var profiles = map[string]gossip.Profile{"lan": gossip.LAN, "wan": gossip.WAN, "local": gossip.Local}
 
+// keyVariable names where the key comes from, because everybody on the machine can read what the
+// flags of a process are.
+const keyVariable = "GOSSIP_KEY"
+
 // flags defines the flags of gossip.
 func flags(f *flag.FlagSet) func(*slog.Logger) (discovery.Discovery, error) {
 	join := f.String("join", "", "-discovery gossip: `host:port` of some processes' gossip, with commas between;\n"+
 		"without it the process waits for others")
-	bind := f.String("gossip-bind", gossip.DefaultBind, "-discovery gossip: `address` to listen on, by TCP and UDP; port 0 picks a free one")
-	key := f.String("gossip-key", "", "-discovery gossip: encrypt with this key of 16, 24 or 32 bytes, as hexadecimal `digits`")
+	bind := f.String("gossip-bind", gossip.DefaultBind, "-discovery gossip: `address` to listen on, by TCP and UDP; port 0 picks a free one;\n"+
+		"gossip is encrypted with the key of "+keyVariable+" in the environment, hexadecimal digits")
 	profile := f.String("gossip-profile", "lan", "-discovery gossip: `timing`: lan, wan, or local for one machine")
 	return func(log *slog.Logger) (discovery.Discovery, error) {
 		p, ok := profiles[*profile]
@@ -50,10 +54,10 @@ func flags(f *flag.FlagSet) func(*slog.Logger) (discovery.Discovery, error) {
 		if *join != "" {
 			opts = append(opts, gossip.WithJoin(discovery.SplitList(*join)...))
 		}
-		if *key != "" {
-			b, err := hex.DecodeString(*key)
+		if key := os.Getenv(keyVariable); key != "" {
+			b, err := hex.DecodeString(key)
 			if err != nil {
-				return nil, errors.New("-gossip-key: want 32, 48 or 64 hexadecimal digits") // without the key
+				return nil, errors.New(keyVariable + ": want 32, 48 or 64 hexadecimal digits") // without the key
 			}
 			opts = append(opts, gossip.WithKey(b))
 		}

@@ -266,9 +266,11 @@ func (c *cluster) check(t *testing.T, p *process, key string, status int, want s
 // Nodes come, are killed, come back and leave. Within the detection time each
 // view is those that live, and each key is answered throughout.
 func TestNodesComeAndGo(t *testing.T) {
+	t.Setenv(keyVariable, strings.Repeat("0a", 16))
+	t.Setenv("PEERCACHE_SECRET", "a secret of a test")
 	meet := freeAddrs(t, 2)
 	args := []string{"-port", "0", "-api", "127.0.0.1:0", "-log-level", "INFO", "-discovery", "gossip",
-		"-gossip-profile", "local", "-gossip-key", strings.Repeat("0a", 16), "-join", strings.Join(meet, ",")}
+		"-gossip-profile", "local", "-join", strings.Join(meet, ",")}
 	free := append(slices.Clone(args), "-gossip-bind", "127.0.0.1:0")
 
 	transport := &http.Transport{}
@@ -321,12 +323,19 @@ func TestFlags(t *testing.T) {
 	for _, test := range []struct{ arg, value, want string }{
 		{"-gossip-bind", "localhost", "WithBind"},
 		{"-join", "localhost", "WithJoin"},
-		{"-gossip-key", "secret", "hexadecimal digits"},
-		{"-gossip-key", "0a0a", "a key of 2 bytes"},
+		{keyVariable, "secret", "hexadecimal digits"},
+		{keyVariable, "0a0a", "key 0 has 2 bytes"},
 		{"-gossip-profile", "man", "want lan, wan or local"},
 	} {
+		args := []string{"-port", "0", "-discovery", "gossip"}
+		if test.arg == keyVariable {
+			t.Setenv(keyVariable, test.value)
+		} else {
+			t.Setenv(keyVariable, "")
+			args = append(args, test.arg, test.value)
+		}
 		var stderr bytes.Buffer
-		code := run([]string{"-port", "0", "-discovery", "gossip", test.arg, test.value}, nil, io.Discard, &stderr)
+		code := run(args, nil, io.Discard, &stderr)
 		if code != 2 || !strings.Contains(stderr.String(), test.want) {
 			t.Errorf("%s %s: status %d, %q: want 2, %q", test.arg, test.value, code, &stderr, test.want)
 		}

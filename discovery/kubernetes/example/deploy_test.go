@@ -14,7 +14,10 @@ import (
 	"go.uber.org/goleak"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
@@ -100,6 +103,90 @@ func TestManifests(t *testing.T) {
 	}
 }
 
+// secretName is the Secret with what the pods have in common. The commands that say how to try the
+// example make it.
+const secretName = "peercache"
+
+// Wherever the manifests are applied, the secret is made before that, and of random bytes.
+func TestSecretIsMade(t *testing.T) {
+	const want = `kubectl create secret generic ` + secretName + ` --from-literal=secret="$(openssl rand -base64 32)"`
+	for _, file := range []string{"main.go", "../deploy/statefulset.yaml", "../deploy/deployment.yaml", "../../../docs/discovery.md"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made, applied := strings.Index(string(text), want), strings.Index(string(text), "kubectl apply")
+		if made < 0 || applied >= 0 && applied < made {
+			t.Errorf("%s: want %s, before what needs it", file, want)
+		}
+	}
+}
+
+// The port of the peers is for the pods alone, and that of the API for everybody.
+func TestNetworkPolicy(t *testing.T) {
+	policy := object[networkingv1.NetworkPolicy](t, readManifests(t, "networkpolicy.yaml"), "NetworkPolicy peercache").Spec
+	for _, file := range []string{"statefulset.yaml", "deployment.yaml"} {
+		pod := podOf(t, file)
+		if !selects(t, &policy.PodSelector, pod.Labels) || !slices.Equal(policy.PolicyTypes, []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}) {
+			t.Fatalf("%s: it is for %v of the pods %v: want Ingress of those of the example", file, policy.PolicyTypes, policy.PodSelector)
+		}
+		stranger := map[string]string{"app": "shop"}
+		for _, tt := range []struct {
+			who  map[string]string
+			port string
+			want bool
+		}{
+			{pod.Labels, "peers", true}, {stranger, "peers", false}, {nil, "peers", false},
+			{pod.Labels, "api", true}, {stranger, "api", true}, {nil, "api", true},
+			{stranger, "", false},
+		} {
+			number := int32(1)
+			if tt.port != "" {
+				number = portOf(t, pod.Spec, tt.port)
+			}
+			if got := letsIn(t, policy, tt.who, tt.port, number); got != tt.want {
+				t.Errorf("%s: whoever has the labels %v reaches the port %q: %v, want %v", file, tt.who, tt.port, got, tt.want)
+			}
+		}
+	}
+}
+
+// podOf returns the template of the pods of a manifest.
+func podOf(t *testing.T, file string) corev1.PodTemplateSpec {
+	t.Helper()
+	m := readManifests(t, file)
+	if file == "statefulset.yaml" {
+		return object[appsv1.StatefulSet](t, m, "StatefulSet peercache").Spec.Template
+	}
+	return object[appsv1.Deployment](t, m, "Deployment peercache").Spec.Template
+}
+
+// letsIn reports whether a policy lets in a pod of the same namespace that has some labels, or
+// with none somebody who is no pod, to a port.
+func letsIn(t *testing.T, policy networkingv1.NetworkPolicySpec, who map[string]string, name string, number int32) bool {
+	t.Helper()
+	return slices.ContainsFunc(policy.Ingress, func(rule networkingv1.NetworkPolicyIngressRule) bool {
+		return (len(rule.Ports) == 0 || slices.ContainsFunc(rule.Ports, func(p networkingv1.NetworkPolicyPort) bool {
+			return p.Port == nil || p.EndPort != nil || p.Port.StrVal != "" && p.Port.StrVal == name || p.Port.IntVal == number
+		})) && (len(rule.From) == 0 || slices.ContainsFunc(rule.From, func(from networkingv1.NetworkPolicyPeer) bool {
+			if from.IPBlock != nil || from.NamespaceSelector != nil {
+				return true // others than pods of the namespace
+			}
+			return who != nil && selects(t, from.PodSelector, who)
+		}))
+	})
+}
+
+// selects reports whether a selector selects what has the labels.
+func selects(t *testing.T, s *metav1.LabelSelector, with map[string]string) bool {
+	t.Helper()
+	selector, err := metav1.LabelSelectorAsSelector(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return selector.Matches(labels.Set(with))
+}
+
 // checkAccount checks that the account of the pods is bound to the role.
 func checkAccount(t *testing.T, m manifests, pod corev1.PodSpec) {
 	t.Helper()
@@ -142,8 +229,12 @@ func portOf(t *testing.T, pod corev1.PodSpec, name string) int32 {
 func checkContainer(t *testing.T, pod corev1.PodSpec, headless corev1.Service) {
 	t.Helper()
 	c := pod.Containers[0]
-	if len(c.Env) != 1 || c.Env[0].Name != "POD_IP" || c.Env[0].ValueFrom.FieldRef.FieldPath != "status.podIP" {
-		t.Errorf("the environment is %v: want POD_IP, which is status.podIP", c.Env)
+	if len(c.Env) != 2 || c.Env[0].Name != "POD_IP" || c.Env[0].ValueFrom.FieldRef.FieldPath != "status.podIP" {
+		t.Errorf("the environment is %v: want POD_IP, which is status.podIP, and the secret", c.Env)
+	}
+	if s := c.Env[1]; s.Name != "PEERCACHE_SECRET" || s.Value != "" || s.ValueFrom.SecretKeyRef == nil ||
+		s.ValueFrom.SecretKeyRef.Name != secretName || s.ValueFrom.SecretKeyRef.Key != "secret" || s.ValueFrom.SecretKeyRef.Optional != nil {
+		t.Errorf("the environment has %v: want PEERCACHE_SECRET of the Secret, without which no pod starts", s)
 	}
 	peers := portOf(t, pod, "peers")
 	told := make(map[string]string)
@@ -232,6 +323,7 @@ func TestRole(t *testing.T) {
 // What is wrong with the flags is said, and ends the program.
 func TestFlags(t *testing.T) {
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")
+	t.Setenv("PEERCACHE_SECRET", "a secret of a test")
 	for _, test := range []struct {
 		args []string
 		want string

@@ -2,7 +2,9 @@
 // The directory deploy has its Dockerfile, and the manifests that run it:
 //
 //	docker build -f discovery/kubernetes/deploy/Dockerfile -t peercache-example .
-//	kubectl apply -f discovery/kubernetes/deploy/rbac.yaml -f discovery/kubernetes/deploy/statefulset.yaml
+//	kubectl create secret generic peercache --from-literal=secret="$(openssl rand -base64 32)"
+//	kubectl apply -f discovery/kubernetes/deploy/rbac.yaml -f discovery/kubernetes/deploy/networkpolicy.yaml \
+//		-f discovery/kubernetes/deploy/statefulset.yaml
 //	kubectl port-forward service/peercache-api 9999
 //
 //	curl localhost:9999/api/peers          the peers, as one of the pods sees them
