@@ -22,6 +22,7 @@ var packages = []string{
 	"peertls",
 	"internal/testca",
 	"peer",
+	"internal/durations",
 	"internal/lease",
 	"internal/doorkeeper",
 	"internal/breaker",
