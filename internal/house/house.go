@@ -30,6 +30,7 @@ var packages = []string{
 	"internal/httppeer",
 	"internal/cluster",
 	".",
+	"metrics",
 	"cachetest",
 	"peertest",
 	"internal/direct",
