@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"strings"
+
 	"github.com/peercache/peercache"
 )
 
@@ -73,13 +75,16 @@ var groupRows = labelled("group", []row[group]{
 	count(Counter, "peercache.panics", "{panic}", "Panics of callbacks, see the log.", func(s *group) int64 { return s.Panics }),
 })
 
+// method returns the name of a method of Group: "Remove".
+func method(what string) string { return strings.ToUpper(what[:1]) + what[1:] }
+
 func changes(what string, of func(s *group) *peercache.ChangeStats) row[group] {
-	return by("result", count[group](Counter, "peercache."+what+"s", "{call}", "Calls of "+what+" here: incomplete if somebody may still serve an older value.", nil),
+	return by("result", count[group](Counter, "peercache."+what+"s", "{call}", "Calls of "+method(what)+" here: incomplete if somebody may still serve an older value.", nil),
 		is("ok", func(s *group) int64 { return of(s).Done }), is("incomplete", func(s *group) int64 { return of(s).Incomplete }))
 }
 
 func changeTime(what string, of func(s *group) *peercache.ChangeStats) row[group] {
-	return distribution("peercache."+what+".duration", "Duration of a call of "+what+".", coarse, func(s *group) *peercache.Histogram { return &of(s).Time })
+	return distribution("peercache."+what+".duration", "Duration of a call of "+method(what)+".", coarse, func(s *group) *peercache.Histogram { return &of(s).Time })
 }
 
 // cacheRows are the figures of each cache of a group.
