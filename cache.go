@@ -41,7 +41,7 @@ type Cache interface {
 	// added or removed meanwhile may be missed, and an entry may come twice. f may
 	// use the cache.
 	Range(f func(key string, e Entry) bool)
-	// Stats returns the cache's figures, but for Hits and Misses.
+	// Stats returns the cache's figures, but for Capacity, Hits and Misses.
 	Stats() CacheStats
 }
 
@@ -95,10 +95,12 @@ func (e Entry) clone() Entry {
 }
 
 // CacheStats are the figures of one cache. A cache of the user's own may leave
-// some of them at zero; Hits and Misses are the group's.
+// some of them at zero; Capacity, Hits and Misses are the group's.
 type CacheStats struct {
 	Items int64 // entries now
 	Bytes int64 // what they cost now: values, keys and bookkeeping
+	// Capacity is what they may cost: this cache's part of the group's bytes.
+	Capacity int64
 
 	Hits   int64 // Gets and peers' requests that this cache answered
 	Misses int64 // those for which it was looked into in vain

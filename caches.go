@@ -43,7 +43,9 @@ type caches struct {
 
 	newCache NewCache
 	hotShare float64
-	onEvict  func(key string, view ByteView, reason Reason) // nil if nobody wants to know
+	// mainBytes and hotBytes are what main and hot may take.
+	mainBytes, hotBytes int64
+	onEvict             func(key string, view ByteView, reason Reason) // nil if nobody wants to know
 
 	hits    stripe.Counters
 	counts  cacheCounts
@@ -56,6 +58,7 @@ type cacheCounts struct {
 	servedMisses atomic.Int64 // peers' requests that the main cache did not answer
 	staleHits    atomic.Int64
 	handovers    atomic.Int64
+	handedOver   atomic.Int64 // see Stats.HandoversGiven
 	restored     atomic.Int64
 }
 
@@ -71,6 +74,7 @@ func (c *caches) makeCaches(bytes int64, peers bool, evicted func(key string, e 
 		c.holders = lease.New(forHolders, c.times.lease)
 		var look func() doorkeeper.Figures
 		if forHot > 0 {
+			c.hotBytes = forHot
 			if c.hot, err = c.newCache(forHot, evicted); err != nil {
 				return err
 			}
@@ -79,6 +83,7 @@ func (c *caches) makeCaches(bytes int64, peers bool, evicted func(key string, e 
 		c.door = doorkeeper.New(forDoor, look)
 		mainBytes -= forHolders + forHot + forDoor
 	}
+	c.mainBytes = mainBytes
 	c.main, err = c.newCache(mainBytes, evicted)
 	if s, ok := c.main.(storeCache); ok {
 		c.stored = s.Store

@@ -4,6 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/durations"
 )
 
 // Remove drops the values of keys everywhere, or of none of them if one cannot be a key
@@ -35,7 +40,7 @@ func (g *Group) Remove(ctx context.Context, keys ...string) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	return g.change(ctx, Change{Group: g.name, Keys: keys})
+	return g.changes.removes.of(func() error { return g.change(ctx, Change{Group: g.name, Keys: keys}) })
 }
 
 // Set gives key a value at its owner and drops all others, with the promise and the
@@ -54,14 +59,36 @@ func (g *Group) Set(ctx context.Context, key string, item Item) error {
 	if len(item.Value) > g.maxValue {
 		return g.keyError(key, fmt.Errorf("%w: %d bytes, want at most %d", ErrValueSize, len(item.Value), g.maxValue))
 	}
-	return g.change(ctx, Change{Group: g.name, Keys: []string{key}, Item: &item})
+	return g.changes.sets.of(func() error { return g.change(ctx, Change{Group: g.name, Keys: []string{key}, Item: &item}) })
 }
 
 // Clear drops all values of the group everywhere, with the promise and the errors of
 // Remove. It costs two messages a peer, and a time there that does not depend on how
 // many values there are.
 func (g *Group) Clear(ctx context.Context) error {
-	return g.change(ctx, Change{Group: g.name, All: true})
+	return g.changes.clears.of(func() error { return g.change(ctx, Change{Group: g.name, All: true}) })
+}
+
+// changeCounts are the counts of the changes that were called here.
+type changeCounts struct{ removes, sets, clears changeCount }
+
+// changeCount counts calls of one kind.
+type changeCount struct {
+	done, incomplete atomic.Int64
+	times            durations.Recorder
+}
+
+// of counts a call of change.
+func (c *changeCount) of(change func() error) error {
+	start := clock.Now()
+	err := change()
+	c.times.Observe(time.Duration(clock.Now() - start))
+	if err == nil {
+		c.done.Add(1)
+	} else {
+		c.incomplete.Add(1)
+	}
+	return err
 }
 
 // change drops the values that a change ends, here and at the peers.

@@ -29,6 +29,7 @@ type Group struct {
 	fetcher   // values from other peers
 
 	refreshes refreshQueue // values that are loaded again in the background
+	changes   changeCounts
 
 	valueLimited bool               // WithMaxValueBytes was given
 	errorText    func(error) string // see WithErrorText; may be nil

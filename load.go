@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/peercache/peercache/internal/clock"
+	"github.com/peercache/peercache/internal/durations"
 	"github.com/peercache/peercache/singleflight"
 )
 
@@ -31,8 +32,9 @@ type loader struct {
 
 	slots slots // see WithMaxLoads
 
-	counts  loadCounts
-	journal *journal
+	counts    loadCounts
+	loadTimes durations.Recorder // of the runs of the getter
+	journal   *journal
 }
 
 // loadCounts are the counts of the loader.
@@ -174,11 +176,7 @@ func (l *loader) runGetter(ctx *inLoad, key string, c *caches) (e Entry, err err
 		return Entry{}, err
 	}
 	defer l.slots.release(acquired)
-	var start clock.Instant // for the log
-	if l.journal.logs(slog.LevelDebug) {
-		start = clock.Now()
-	}
-	returned := false
+	start, returned := clock.Now(), false
 	l.counts.loads.Add(1)
 	defer func() { l.countLoad(start, returned, key, err) }()
 	item, err := l.getter.Get(l.contexts.forGetter(ctx), key)
@@ -194,8 +192,9 @@ func (l *loader) runGetter(ctx *inLoad, key string, c *caches) (e Entry, err err
 
 // countLoad does what countLoads does, for one key.
 func (l *loader) countLoad(start clock.Instant, returned bool, key string, err error) {
-	if returned && err == nil && !l.journal.logs(slog.LevelDebug) {
-		return // as a rule
+	if returned && err == nil && !l.journal.logs(slog.LevelDebug) { // as a rule
+		l.loadTimes.Observe(time.Duration(clock.Now() - start))
+		return
 	}
 	l.countLoads(start, returned, []string{key}, []error{err})
 }
@@ -203,6 +202,7 @@ func (l *loader) countLoad(start clock.Instant, returned bool, key string, err e
 // countLoads counts and logs the result of a run of the getter for keys: an error for each, or
 // a panic, if it has not returned.
 func (l *loader) countLoads(start clock.Instant, returned bool, keys []string, errs []error) {
+	l.loadTimes.Observe(time.Duration(clock.Now() - start))
 	failed, missing := 0, 0
 	for _, err := range errs {
 		switch {

@@ -136,9 +136,9 @@ func TestServerRequestsAreCounted(t *testing.T) {
 	for range 3 {
 		nodes[0].get(t, key)
 	}
-	want := peercache.Stats{Gets: 3, Hits: 2, Loads: 1, ServerRequests: 3, ServerHits: 2}
+	want := peercache.Stats{Gets: 3, Hits: 2, Loads: 1, ServerRequests: 3, ServerHits: 2, ServerMisses: 1}
 	s := nodes[1].group.Stats()
-	s.Main = peercache.CacheStats{}
+	s.Main, s.LoadTime = peercache.CacheStats{}, peercache.Histogram{}
 	if s != want {
 		t.Errorf("the owner: %+v, want %+v", s, want)
 	}

@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
-	"github.com/peercache/peercache/internal/breaker"
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/cluster"
 	"github.com/peercache/peercache/peer"
@@ -266,73 +265,6 @@ func (p *Pool) drain(ctx context.Context) error {
 	defer p.serving.Release(math.MaxInt64) // closed refuses requests from now on
 	return p.cluster.Drain(ctx)
 }
-
-// PeerStats are the figures of what this process asked one peer, since the peer came into
-// the view, and was not out of it for less than 30 seconds before: on streams and by the
-// plain way together.
-type PeerStats struct {
-	Peer string // its base URL
-	// Transport is how the peer is asked now: "stream" or "plain". Large values take the
-	// plain way in any case.
-	Transport string
-	// Problem is what is wrong with the configuration of the peer, as far as it is known;
-	// empty, if nothing is. See ConfigError.
-	Problem    string
-	Requests   int64 // of all kinds
-	Plain      int64 // those of them by the plain way: an HTTP request each
-	Keys       int64 // that were asked for
-	Batches    int64 // requests for many keys
-	BytesIn    int64
-	BytesOut   int64
-	InFlight   int   // requests now
-	Reconnects int64 // connections after the first
-	// Disagreements counts how often the peer said that it has another view.
-	Disagreements int64
-	Breaker       BreakerState // whether the peer is asked, by either way
-	BreakerOpened int64        // times it failed, so that its keys went to the next peer
-	Latency       Histogram    // from a request to its answer, a load included
-}
-
-// Stats returns the figures of all peers in the view, in the order of Set.
-func (p *Pool) Stats() []PeerStats {
-	others := p.cluster.Members()
-	all := make([]PeerStats, 0, len(others))
-	for _, m := range others {
-		s := PeerStats{Peer: m.Name(), Problem: p.cluster.ProblemOf(m.Name()), Disagreements: m.Disagreements()}
-		if conn, ok := m.Conn().(interface{ Stats() peer.Stats }); ok {
-			s.add(conn.Stats())
-		}
-		all = append(all, s)
-	}
-	return all
-}
-
-// add adds the figures of a connection.
-func (s *PeerStats) add(c peer.Stats) {
-	s.Transport, s.Requests, s.Plain, s.Keys, s.Batches = c.Transport, c.Requests, c.Plain, c.Keys, c.Batches
-	s.BytesIn, s.BytesOut, s.InFlight, s.Reconnects, s.Latency = c.BytesIn, c.BytesOut, c.InFlight, max(0, c.Opened-1), c.Latency
-	s.BreakerOpened = c.Failures
-	switch {
-	case c.Trying:
-		s.Breaker = BreakerHalfOpen
-	case c.Failing:
-		s.Breaker = BreakerOpen
-	}
-}
-
-// A BreakerState is what a process makes of a peer: see PeerStats.
-type BreakerState = breaker.State
-
-// The states of a breaker.
-const (
-	// BreakerClosed: the peer is asked.
-	BreakerClosed = breaker.Closed
-	// BreakerOpen: the peer has failed. Its keys go to the next peer at once.
-	BreakerOpen = breaker.Open
-	// BreakerHalfOpen: as BreakerOpen, while an attempt to reach the peer is in progress
-	// in the background.
-	BreakerHalfOpen = breaker.HalfOpen
-)
 
 // clustered is a Group as its cluster sees it. See cluster.Group.
 type clustered struct{ *Group }

@@ -66,6 +66,9 @@ func (g *Group) serveHit(q *Query, later *due) (served, bool) {
 		if e.Former {
 			e.Lease = 0 // that is of this process; the new owner has the value for good
 		}
+		if !e.Missing {
+			g.caches.counts.handedOver.Add(1)
+		}
 	} else {
 		stripe := g.hits.Mine()
 		stripe.Served.Add(1)

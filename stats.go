@@ -1,6 +1,12 @@
 package peercache
 
-import "github.com/peercache/peercache/peer"
+import (
+	"time"
+
+	"github.com/peercache/peercache/internal/breaker"
+	"github.com/peercache/peercache/internal/cluster"
+	"github.com/peercache/peercache/peer"
+)
 
 // Histogram counts durations.
 type Histogram = peer.Histogram
@@ -14,10 +20,20 @@ type Stats struct {
 	LoadErrors int64 // those that failed, but for those of NotFound
 	NotFound   int64 // those whose answer was ErrNotFound
 
+	// LoadTime counts how long the runs of the getter took, without the wait for a slot
+	// (WithMaxLoads). A run of a BatchGetter is one, however many keys it loads.
+	LoadTime Histogram
+
+	// Shared are the Gets that waited for a load or a fetch which another one had started: what
+	// the group has spared the origin and the peers, beside Hits.
+	Shared int64
+
 	Refreshes int64 // those of Loads that ran in the background, before a value expired or after
 	StaleHits int64 // expired values that were served, see WithStaleWhileRevalidate and WithStaleIfError
 	Handovers int64 // values got from their previous owners after a change of the view, in place of a load
-	Restored  int64 // values got from the process before this one, see WithSnapshot
+	// HandoversGiven are values that their new owners got from this process.
+	HandoversGiven int64
+	Restored       int64 // values got from the process before this one, see WithSnapshot
 
 	PeerLoads  int64 // values got from peers
 	Renewals   int64 // copies whose leases were renewed in the background
@@ -25,6 +41,9 @@ type Stats struct {
 
 	ServerRequests int64 // keys that peers asked this process for
 	ServerHits     int64 // those of Hits that were peers' requests; the others were callers' here
+	ServerMisses   int64 // those of ServerRequests that no cache here answered
+
+	Removes, Sets, Clears ChangeStats // what was called here
 
 	// Panics counts the panics of callbacks other than the getter: the function of
 	// WithOnEvict, a ContextCodec, a Codec, the handler of a logger. All but the last are logged.
@@ -32,6 +51,18 @@ type Stats struct {
 
 	Main CacheStats // values that were loaded here: of keys this process owns, as a rule
 	Hot  CacheStats // copies of values that other peers own
+}
+
+// ChangeStats are the figures of calls of Remove, Set or Clear, but for those that were refused
+// because of their arguments.
+type ChangeStats struct {
+	Done       int64 // returned nil
+	Incomplete int64 // returned an error: somebody may still serve an older value
+	Time       Histogram
+}
+
+func (c *changeCount) stats() ChangeStats {
+	return ChangeStats{Done: c.done.Load(), Incomplete: c.incomplete.Load(), Time: c.times.Histogram()}
 }
 
 // Stats returns the group's figures. They are read one after the other while
@@ -43,24 +74,149 @@ func (g *Group) Stats() Stats {
 		Gets:           mainHits + hotHits + misses + servedMisses,
 		Hits:           mainHits + hotHits,
 		Loads:          g.loader.counts.loads.Load(),
+		LoadTime:       g.loadTimes.Histogram(),
+		Shared:         g.loads.Joined() + g.past.Joined() + g.fetches.Joined(),
 		LoadErrors:     g.loader.counts.loadErrors.Load(),
 		NotFound:       g.loader.counts.notFound.Load(),
 		Refreshes:      g.loader.counts.refreshes.Load(),
 		StaleHits:      g.caches.counts.staleHits.Load(),
 		Handovers:      g.caches.counts.handovers.Load(),
+		HandoversGiven: g.caches.counts.handedOver.Load(),
 		Restored:       g.caches.counts.restored.Load(),
 		Renewals:       g.fetcher.counts.renewals.Load(),
 		PeerLoads:      g.fetcher.counts.peerLoads.Load(),
 		PeerErrors:     g.fetcher.counts.peerErrors.Load(),
 		ServerRequests: served,
 		ServerHits:     max(0, served-servedMisses),
+		ServerMisses:   servedMisses,
+		Removes:        g.changes.removes.stats(),
+		Sets:           g.changes.sets.stats(),
+		Clears:         g.changes.clears.stats(),
 		Panics:         g.panics.Load(),
 		Main:           g.main.Stats(),
 	}
-	s.Main.Hits, s.Main.Misses = mainHits, hotHits+misses+servedMisses
+	s.Main.Capacity, s.Main.Hits, s.Main.Misses = g.mainBytes, mainHits, hotHits+misses+servedMisses
 	if g.hot != nil {
 		s.Hot = g.hot.Stats()
-		s.Hot.Hits, s.Hot.Misses = hotHits, misses
+		s.Hot.Capacity, s.Hot.Hits, s.Hot.Misses = g.hotBytes, hotHits, misses
 	}
+	return s
+}
+
+// PeerStats are the figures of what this process asked one peer, since the peer came into
+// the view, and was not out of it for less than 30 seconds before: on streams and by the
+// plain way together.
+type PeerStats struct {
+	Peer string // its base URL
+	// Transport is how the peer is asked now: "stream" or "plain". Large values take the
+	// plain way in any case.
+	Transport string
+	// Problem is what is wrong with the configuration of the peer, as far as it is known;
+	// empty, if nothing is. See ConfigError.
+	Problem    string
+	Requests   int64 // of all kinds
+	Keys       int64 // that were asked for
+	Batches    int64 // requests for many keys
+	BytesIn    int64
+	BytesOut   int64
+	Plain      int64 // those of Requests by the plain way: an HTTP request each
+	PlainIn    int64 // those of BytesIn by the plain way
+	PlainOut   int64 // those of BytesOut by the plain way
+	InFlight   int   // requests now
+	Reconnects int64 // connections after the first
+	// Disagreements counts how often the peer said that it has another view.
+	Disagreements int64
+	Breaker       BreakerState // whether the peer is asked, by either way
+	BreakerOpened int64        // times it failed, so that its keys went to the next peer
+	Latency       Histogram    // from a request to its answer, a load included
+}
+
+// Stats returns the figures of all peers in the view, in the order of Set.
+func (p *Pool) Stats() []PeerStats {
+	others := p.cluster.Members()
+	all := make([]PeerStats, 0, len(others))
+	for _, m := range others {
+		s := PeerStats{Peer: m.Name(), Problem: p.cluster.ProblemOf(m.Name())}
+		t := m.Traffic()
+		s.add(&t)
+		s.Transport = t.Transport
+		switch {
+		case t.Trying:
+			s.Breaker = BreakerHalfOpen
+		case t.Failing:
+			s.Breaker = BreakerOpen
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// add adds what was asked of a peer.
+func (s *PeerStats) add(t *cluster.Traffic) {
+	s.Requests += t.Requests
+	s.Keys += t.Keys
+	s.Batches += t.Batches
+	s.BytesIn += t.BytesIn
+	s.BytesOut += t.BytesOut
+	s.Plain += t.Plain
+	s.PlainIn += t.PlainIn
+	s.PlainOut += t.PlainOut
+	s.InFlight += t.InFlight
+	s.Reconnects += t.Reconnects
+	s.Disagreements += t.Disagreements
+	s.BreakerOpened += t.Failures
+	s.Latency.Add(&t.Latency)
+}
+
+// A BreakerState is what a process makes of a peer: see PeerStats.
+type BreakerState = breaker.State
+
+// The states of a breaker.
+const (
+	// BreakerClosed: the peer is asked.
+	BreakerClosed = breaker.Closed
+	// BreakerOpen: the peer has failed. Its keys go to the next peer at once.
+	BreakerOpen = breaker.Open
+	// BreakerHalfOpen: as BreakerOpen, while an attempt to reach the peer is in progress
+	// in the background.
+	BreakerHalfOpen = breaker.HalfOpen
+)
+
+// PoolStatus is where a process stands among its peers.
+type PoolStatus struct {
+	Ready   bool   // Ready would return nil
+	Lapsed  bool   // the registration of the process may have run out, see WithConsistency
+	Problem string // what is wrong at its own address; empty, if nothing is known to be
+
+	Peers       int           // in the view, this process among them
+	ViewAge     time.Duration // since the view was last replaced
+	ViewChanges int64         // how often it was
+
+	Disagreeing   int // peers that have another view now
+	Failing       int // peers whose breakers are not closed
+	Misconfigured int // peers that have a Problem
+
+	// All has the sums of the figures of all peers there have been, since the process began. None
+	// of its counts ever goes back, because what was asked of peers that have left stays in it.
+	All PeerStats
+}
+
+// Status returns where this process stands among its peers.
+func (p *Pool) Status() PoolStatus {
+	s := PoolStatus{Ready: p.cluster.IsReady(), Lapsed: p.cluster.Lapsed()}
+	if err := p.cluster.OwnProblem(); err != nil {
+		s.Problem = err.Error()
+	}
+	s.Peers, s.ViewAge, s.ViewChanges, s.Disagreeing = p.cluster.ViewStats()
+	for _, m := range p.cluster.Members() {
+		if t := m.Traffic(); t.Failing {
+			s.Failing++
+		}
+		if p.cluster.ProblemOf(m.Name()) != "" {
+			s.Misconfigured++
+		}
+	}
+	total := p.cluster.Traffic()
+	s.All.add(&total)
 	return s
 }

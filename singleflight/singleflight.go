@@ -60,6 +60,7 @@ type Group[V any] struct {
 	running int                          // guarded by mu; flights whose function has not returned
 	idle    chan struct{}                // guarded by mu; closed when running becomes 0; nil if nobody waits for that
 	turn    uint64                       // guarded by mu; the Turn of the flight that started last
+	joined  int64                        // guarded by mu; see Joined
 
 	// These are guarded by mu. All runs have the same Timeout, so one timer does for all of them.
 	oldest, youngest *run[V] // a list of the runs that may time out, in the order of their deadlines
@@ -124,6 +125,7 @@ func (g *Group[V]) Join(key string) (f *Flight[V], first bool) {
 	defer g.mu.Unlock()
 	if f := g.present(key, now); f != nil {
 		f.join()
+		g.joined++
 		return f, false
 	}
 	f = new(Flight[V])
@@ -192,6 +194,7 @@ func (g *Group[V]) JoinAll(keys []string) (flights []*Flight[V], first []bool) {
 	for i, key := range keys {
 		if f := g.present(key, now); f != nil {
 			f.join()
+			g.joined++
 			flights[i] = f
 			continue
 		}
@@ -240,6 +243,13 @@ func (g *Group[V]) Turn() uint64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.turn
+}
+
+// Joined returns how often Join and JoinAll have returned a flight that somebody else had started.
+func (g *Group[V]) Joined() int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.joined
 }
 
 // Turn returns a number that is higher for flights that started later.

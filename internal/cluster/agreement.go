@@ -45,6 +45,7 @@ type viewAgreement struct {
 	offering    map[string]bool           // peers that have this view and may still offer values
 	offered     chan struct{}             // closed, and replaced, when offering gets smaller
 	number      uint64                    // the sequence number of what this process has said last
+	views       int64                     // how many views there were, but for that of a process alone, made by New
 	began       uint64                    // the one with which it begins to have the view
 	observed    map[string]observation    // what is known of each peer
 	byID        map[uint64]string         // names of the peers in observed, by the StatementID of name and process

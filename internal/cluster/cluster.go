@@ -110,6 +110,7 @@ type Cluster struct {
 
 	own      *ownAddress
 	problems problems
+	traffic  traffic
 	watch    *configWatch
 
 	// groups are by name. The map is never written to, but replaced as a whole.
@@ -121,7 +122,7 @@ type Cluster struct {
 	//	mu
 	//	agreement.mu
 	//	watch.mu, own.mu
-	//	the mu of each answerer, problems.mu, logs.mu, order.mu, the mu of each relay
+	//	the mu of each answerer, problems.mu, logs.mu, order.mu, the mu of each relay, traffic.mu
 	//
 	// Nobody holds two of one row. Under these locks no request is sent, and no callback of the
 	// user is called but the handler of the logger, which must not use the pool.

@@ -63,6 +63,7 @@ func (c *Cluster) closeLater(m *Member) {
 		cancel()
 		clock.Pause(c.life, longestDeparted-closeAfter)
 		c.forgetDeparted(m)
+		c.traffic.retire(m)
 	})
 }
 
@@ -82,7 +83,9 @@ func (c *Cluster) stopLingering(l *lingering) bool {
 func (c *Cluster) memberFor(name string) *Member {
 	l := c.lingering[name]
 	if l == nil {
-		return newMember(c, name)
+		m := newMember(c, name)
+		c.traffic.add(m)
+		return m
 	}
 	delete(c.lingering, name)
 	l.stay()

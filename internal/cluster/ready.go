@@ -45,6 +45,20 @@ func (c *Cluster) Ready(ctx context.Context) error {
 	}
 }
 
+// IsReady reports whether Ready would return nil at once.
+func (c *Cluster) IsReady() bool {
+	if c.leaving.Load() || c.closed.Load() {
+		return false
+	}
+	if !c.ready.Load() {
+		if _, _, missing := c.awaited(); missing != nil {
+			return false
+		}
+		c.ready.Store(true)
+	}
+	return true
+}
+
 // awaited returns what Ready waits for, as an error; nil, if for nothing. The channel is closed
 // when that may have changed, and Ready asks again after the time most in any case.
 func (c *Cluster) awaited() (next <-chan struct{}, most time.Duration, err error) {

@@ -232,6 +232,9 @@ func (c *Cluster) replaceView(v *view, departed []*Member) (announced chan struc
 	defer a.mu.Unlock()
 	a.beginEpoch()
 	a.began = a.number + 1
+	if c.view.Load() != nil {
+		a.views++
+	}
 	v.since = a.since
 	c.view.Store(v)
 	a.dissent, a.agreed, a.snapshot = make(map[string]uint64), make(map[string]bool), nil

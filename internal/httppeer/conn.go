@@ -233,7 +233,7 @@ func (c *conn) Stats() peer.Stats {
 		s.Transport = "plain"
 	}
 	all := c.calls.stats()
-	s.Plain = all.Requests
+	s.Plain, s.PlainIn, s.PlainOut = all.Requests, all.BytesIn, all.BytesOut
 	if c.link != nil {
 		linked, opened := c.link.stats()
 		all.Add(&linked)
