@@ -36,11 +36,12 @@ type batches struct {
 // wait returns how long the next batch has to wait.
 func (b *batches) wait() time.Duration { return max(0, time.Duration(b.next-clock.Now())) }
 
-// begin records that a batch begins. longest is the longest time until the next one.
-func (b *batches) begin(longest time.Duration) {
+// begin records that a batch begins. The time until the second is the shortest, and none is longer
+// than the longest.
+func (b *batches) begin(shortest, longest time.Duration) {
 	now := clock.Now()
 	if now > b.next.Plus(2*longest) {
-		b.interval = firstBatch / 2
+		b.interval = shortest / 2
 	}
 	b.interval = min(2*b.interval, longest)
 	b.next = now.Plus(b.interval)
@@ -201,7 +202,7 @@ func (r *relay) run() {
 			r.mu.Unlock()
 			return
 		}
-		r.batches.begin(longest)
+		r.batches.begin(firstBatch, longest)
 		r.mu.Unlock()
 		r.c.background.Go(func() { r.relay(batch) })
 	}

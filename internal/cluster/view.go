@@ -303,6 +303,10 @@ func (c *Cluster) refreshView() {
 	}
 }
 
+// gatherFrom is by how much the shortest time between two changes that are gathered is shorter than
+// the longest: a process needs a while to tell all that it leaves.
+const gatherFrom = 8
+
 // viewRate bounds how often the view changes because of what peers say. A change costs each
 // process some messages, or one to each of the others if they are few. The mu of the cluster guards it.
 //
@@ -333,7 +337,7 @@ func (r *viewRate) reserve(gather time.Duration) time.Duration {
 	r.updated = now
 	if r.available >= 1 {
 		r.available--
-		r.gathered.begin(gather)
+		r.gathered.begin(max(firstBatch, gather/gatherFrom), gather)
 		return 0
 	}
 	return time.Duration((1 - r.available) / most * float64(time.Second))
