@@ -33,3 +33,6 @@ func BytesOf(v ByteView) []byte { return v.bytes() }
 func OnForgotten(p Peer, f func()) {
 	runtime.AddCleanup(p.(*cluster.Member), func(struct{}) { f() }, struct{}{})
 }
+
+// Digest is what a peer that has a value sends when it renews its lease.
+func Digest(v ByteView) string { return digest(v) }
