@@ -30,3 +30,27 @@ func TestViewChangesWait(t *testing.T) {
 		}
 	})
 }
+
+// In a large view, changes that follow each other are gathered: the first one is made at once, and
+// the others wait for longer and longer, up to a bound. When it has been quiet, the next is made at once.
+func TestChangesOfALargeViewAreGathered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const longest = 80 * time.Millisecond
+		r := viewRate{perSecond: 1000}
+		for _, want := range []time.Duration{0, longest / 8, longest / 4, longest / 2, longest, longest} {
+			if wait := r.reserve(longest); wait != want {
+				t.Errorf("a change waits for %v, want %v", wait, want)
+			}
+			if want > 0 {
+				time.Sleep(want)
+				if wait := r.reserve(longest); wait != 0 {
+					t.Errorf("after %v a change waits for %v more", want, wait)
+				}
+			}
+		}
+		time.Sleep(4 * longest)
+		if wait := r.reserve(longest); wait != 0 {
+			t.Errorf("the first change in a while waits for %v", wait)
+		}
+	})
+}
