@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/peercache/peercache/internal/failpoint"
@@ -43,15 +44,27 @@ func (g *Group) recordLease(q *Query, key string) bool {
 	return told && g.recordHolder(q.From, key, q.Lease, g.peers.Knows)
 }
 
+// mostHashed is the size, in bytes, of the largest value whose digest serveHit computes. Transports
+// call it on the goroutine that reads a connection. The renewal of a larger one is background work,
+// and serveLoad does it in a goroutine of its own.
+const mostHashed = 4 << 10
+
 // serveHit answers a peer's request from the main cache. It starts the refresh of what must be
 // loaded again. If later is not nil, it leaves that to startDue.
 func (g *Group) serveHit(q *Query, later *due) (served, bool) {
+	return g.serveOwn(q, later, mostHashed)
+}
+
+// serveOwn is serveHit that computes the digest of a value of so many bytes at most, and does not
+// answer the renewal of a larger one.
+func (g *Group) serveOwn(q *Query, later *due, mostHashed int) (served, bool) {
 	s := served{recorded: g.recordLease(q, q.Key)}
 	if g.lapsed() {
 		return s, false
 	}
 	e, v := g.own(q.Key)
-	if v == miss {
+	large := q.Digest != "" && e.View.Len() > mostHashed
+	if v == miss || large && !q.CachedOnly {
 		return s, false
 	}
 	if v != fresh {
@@ -78,7 +91,7 @@ func (g *Group) serveHit(q *Query, later *due) (served, bool) {
 		g.say(slog.LevelDebug, "hit for a peer", q.Key)
 	}
 	s.give(e, g.times.remaining(e))
-	if q.Digest != "" && s.err == nil && digest(e.View) == q.Digest {
+	if q.Digest != "" && !large && s.err == nil && digest(e.View) == q.Digest {
 		s.view, s.unchanged = ByteView{}, true
 	}
 	return s, true
@@ -99,6 +112,11 @@ func (g *Group) serveLoad(ctx context.Context, q *Query) (s served) {
 	if q.CachedOnly {
 		s.err = peer.ErrNotCached
 		return s
+	}
+	if q.Digest != "" {
+		if s, ok := g.serveOwn(q, nil, math.MaxInt); ok {
+			return s
+		}
 	}
 	g.hits.Mine().Served.Add(1)
 	g.caches.counts.servedMisses.Add(1)

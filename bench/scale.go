@@ -11,7 +11,7 @@ import (
 
 var scale = command{
 	name:  "scale",
-	about: "what a change of the view, a Remove and a deploy cost a peer, of 10 to 300",
+	about: "what a change of the view, a Remove and a deploy cost a peer, of 10 to 1,000",
 	alone: true,
 	run:   runScale,
 }
@@ -34,7 +34,7 @@ type scaled struct {
 const mostChange = 10 * time.Second
 
 func runScale(w io.Writer, m measuring) error {
-	sizes := []int{10, 100, 300} // a thousand take more than 24 GB of memory, and many minutes: -peers
+	sizes := []int{10, 100, 1000}
 	if m.quick {
 		sizes = []int{10, 30}
 	}
@@ -79,8 +79,8 @@ included, divided by the peers. All is counted until there was one message a pee
 func measureScale(n int) (s scaled, err error) {
 	s.Peers = n
 	if n >= 1000 {
-		// A million pairs of processes have state of their own. Let little garbage stand beside.
-		defer debug.SetGCPercent(debug.SetGCPercent(25))
+		// A million pairs of processes have state of their own. Let less garbage stand beside.
+		defer debug.SetGCPercent(debug.SetGCPercent(50))
 	}
 	f, cold, err := newFleet(n)
 	if err != nil {

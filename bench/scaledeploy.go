@@ -92,7 +92,7 @@ func (f *fleet) restartTenth() (r restarts, err error) {
 }
 
 // mostRolling bounds the processor time of the restarts in order: the rest of them takes as much.
-const mostRolling = 30 * time.Second
+const mostRolling = 20 * time.Second
 
 // restartInOrder has one process after the other restarted, each when the one before is ready.
 func (f *fleet) restartInOrder() (r restarts, err error) {

@@ -182,7 +182,6 @@ func (f *fleet) sent() (all traffic, each map[*process]traffic) {
 
 // count does something, which returns when the last of it was done, and counts meanwhile.
 func (f *fleet) count(do func() error) (c price, err error) {
-	runtime.GC() // what came before is not this one's to clean up
 	all, each := f.sent()
 	cpu, start := cpuTime(), time.Now()
 	err = do()
@@ -197,6 +196,7 @@ func (f *fleet) count(do func() error) (c price, err error) {
 
 // cost is count of something that goes on after do has returned, until the fleet is quiet.
 func (f *fleet) cost(do func() error) (price, error) {
+	runtime.GC() // what came before is not this one's to clean up
 	var quiet time.Duration
 	c, err := f.count(func() (err error) {
 		if err := do(); err != nil {

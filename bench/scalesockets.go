@@ -188,7 +188,30 @@ func (s *sockets) sum() (all socketReport, err error) {
 	return all, nil
 }
 
-// cost does something, waits until the pools are quiet, and returns what it took all of them.
+// socketsQuiet is the processor time that all pools take at most while they are quiet, for quietFor.
+// Connections that are being opened take more.
+const socketsQuiet = quietFor / 10
+
+// quiet waits until each pool has all others in its view, and all have sent no more than one message
+// each, and taken little processor time, for quietFor. It returns the counts before that, and after.
+func (s *sockets) quiet() (from, to socketReport, err error) {
+	if to, err = s.sum(); err != nil {
+		return from, to, err
+	}
+	for began := time.Now(); time.Since(began) < scalePatience; {
+		time.Sleep(quietFor)
+		from = to
+		if to, err = s.sum(); err != nil {
+			return from, to, err
+		}
+		if to.Peers == len(s.urls)-1 && to.Messages-from.Messages <= int64(len(s.urls)) && to.CPU-from.CPU <= socketsQuiet {
+			return from, to, nil
+		}
+	}
+	return from, to, fmt.Errorf("the pools are not quiet after %v", scalePatience)
+}
+
+// cost does something, and returns what it took all pools until they were quiet. They have to be quiet before.
 func (s *sockets) cost(do func() error) (took socketReport, err error) {
 	before, err := s.sum()
 	if err != nil {
@@ -197,17 +220,24 @@ func (s *sockets) cost(do func() error) (took socketReport, err error) {
 	if err := do(); err != nil {
 		return took, err
 	}
-	for now, began := before, time.Now(); time.Since(began) < time.Minute; {
-		time.Sleep(quietFor)
-		last := now
-		if now, err = s.sum(); err != nil {
-			return took, err
-		}
-		if now.Messages-last.Messages <= int64(len(s.urls)) {
-			return socketReport{CPU: now.CPU - before.CPU, Messages: now.Messages - before.Messages, Bytes: now.Bytes - before.Bytes}, nil
-		}
+	after, _, err := s.quiet()
+	return after.minus(before), err
+}
+
+// idle returns what the pools take in a while in which nothing happens.
+func (s *sockets) idle(look time.Duration) (took socketReport, err error) {
+	before, err := s.sum()
+	if err != nil {
+		return took, err
 	}
-	return took, fmt.Errorf("the pools are not quiet after a minute")
+	time.Sleep(look)
+	after, err := s.sum()
+	return after.minus(before), err
+}
+
+// minus returns what was counted since an earlier report.
+func (r socketReport) minus(earlier socketReport) socketReport {
+	return socketReport{CPU: r.CPU - earlier.CPU, Messages: r.Messages - earlier.Messages, Bytes: r.Bytes - earlier.Bytes}
 }
 
 // runSockets measures changes of the view over TCP.
@@ -223,23 +253,28 @@ func runSockets(w io.Writer, m measuring) error {
 	}
 	fmt.Fprintf(w, `
 %d pools as they are by default, in %d processes, with TCP connections between all of them, in real time. A restart
-is a Shutdown, and a new pool at the same address.
-`, peers, socketNodes)
+is a Shutdown, and a new pool at the same address. Each row ends when all pools have all others in their views and are
+quiet: one message a pool or less, and %v of processor time, in %v.
+`, peers, socketNodes, socketsQuiet, quietFor)
 	t := newTable("", "messages a peer", "KiB a peer", "CPU ms a peer")
 	n := float64(peers)
 	first, list := s.nodes[:1], slices.Clone(s.urls)
 	for _, step := range []struct {
 		what string
-		do   func() error
+		cost func() (socketReport, error)
 	}{
-		{"all begin", func() error { return s.tell(s.nodes, socketOrders{"set", list}) }},
-		// Counts are kept of a peer that is back soon.
-		{"one restarts", func() error {
-			return errors.Join(s.tell(first, socketOrders{Do: "end"}), s.tell(first, socketOrders{"begin", list}))
+		{"all begin", func() (socketReport, error) {
+			return s.cost(func() error { return s.tell(s.nodes, socketOrders{"set", list}) })
 		}},
-		{fmt.Sprintf("nothing, in %v", look), func() error { time.Sleep(look); return nil }},
+		// Counts are kept of a peer that is back soon.
+		{"one restarts", func() (socketReport, error) {
+			return s.cost(func() error {
+				return errors.Join(s.tell(first, socketOrders{Do: "end"}), s.tell(first, socketOrders{"begin", list}))
+			})
+		}},
+		{fmt.Sprintf("nothing, in %v", look), func() (socketReport, error) { return s.idle(look) }},
 	} {
-		c, err := s.cost(step.do)
+		c, err := step.cost()
 		if err != nil {
 			return fmt.Errorf("%s: %w", step.what, err)
 		}

@@ -13,11 +13,15 @@ import (
 var recent recentRings
 
 // recentRings has the latest rings first: so many that a process finds the ring of before a restart
-// again. They are weak, so it keeps no memory.
+// again, and that many pools of one process, each of which hears of changes in another order, share
+// the rings of all that they know in between. They are weak, so it keeps no memory.
 type recentRings struct {
 	mu    sync.Mutex
-	rings [4]weak.Pointer[Ring]
+	rings [128]weak.Pointer[Ring]
 }
+
+// looksFor is how many of the latest rings are looked at for one to merge with.
+const looksFor = 4
 
 // inUse returns the rings that somebody uses.
 func (c *recentRings) inUse() (rings []*Ring) {
@@ -57,7 +61,7 @@ func (r *Ring) nearest(rings []*Ring) common {
 	for i, name := range r.names {
 		byName[name], all[i] = i, i
 	}
-	for _, other := range rings {
+	for _, other := range rings[:min(len(rings), looksFor)] {
 		c := common{ring: other, index: make([]int32, len(other.names))}
 		had := make([]bool, len(r.names))
 		differing := len(r.names)

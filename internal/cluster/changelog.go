@@ -38,11 +38,24 @@ type changeLog struct {
 	// have made changes then. It is 0 if these are not the same for all such times.
 	broken bool
 	circle uint64
-	bits   [logBits / 64]atomic.Uint64
+	// bits are nil before the first change: a process with many peers has many logs, and most of
+	// them stay empty.
+	bits atomic.Pointer[logWords]
 	// departed are the peers that left the view after this log began, and before the next did.
 	// full says that there were more of them, which are not known.
 	departed []string
 	full     bool
+}
+
+// logWords are the bits of a log.
+type logWords [logBits / 64]atomic.Uint64
+
+// words returns the bits, to be written to.
+func (log *changeLog) words() *logWords {
+	if log.bits.Load() == nil {
+		log.bits.CompareAndSwap(nil, new(logWords))
+	}
+	return log.bits.Load()
 }
 
 const (
@@ -85,8 +98,8 @@ func (l *changeLogs) record(change *peer.Change) {
 	defer l.mu.RUnlock()
 	if change.All { // nobody knows which keys that are
 		for _, log := range l.all {
-			for i := range log.bits {
-				log.bits[i].Store(^uint64(0))
+			for i, words := 0, log.words(); i < len(words); i++ {
+				words[i].Store(^uint64(0))
 			}
 		}
 		return
@@ -95,7 +108,7 @@ func (l *changeLogs) record(change *peer.Change) {
 	for _, key := range change.Keys {
 		bit := logBit(seed, key)
 		for _, log := range l.all {
-			if word, mask := &log.bits[bit/64], uint64(1)<<(bit%64); word.Load()&mask == 0 {
+			if word, mask := &log.words()[bit/64], uint64(1)<<(bit%64); word.Load()&mask == 0 {
 				word.Or(mask)
 			}
 		}
@@ -214,9 +227,11 @@ func (l *changeLogs) since(departures []uint64, inView map[string]bool, answer *
 
 // bytes returns the bits of a log as they are on the wire.
 func (log *changeLog) bytes() []byte {
-	b := make([]byte, 0, logBytes)
-	for i := range log.bits {
-		b = binary.LittleEndian.AppendUint64(b, log.bits[i].Load())
+	b := make([]byte, logBytes)
+	if words := log.bits.Load(); words != nil {
+		for i := range words {
+			binary.LittleEndian.PutUint64(b[8*i:], words[i].Load())
+		}
 	}
 	return b
 }
@@ -257,8 +272,8 @@ func (l *changeLogs) adopt(logs []*pb.ChangeLog, circle uint64) {
 			l.all = slices.Insert(l.all, slices.Index(l.all, l.find(0)), log)
 		}
 		log.addDeparted(saved.GetLeft())
-		for i := range log.bits {
-			log.bits[i].Or(binary.LittleEndian.Uint64(saved.GetChanged()[8*i:]))
+		for i, words := 0, log.words(); i < len(words); i++ {
+			words[i].Or(binary.LittleEndian.Uint64(saved.GetChanged()[8*i:]))
 		}
 	}
 }

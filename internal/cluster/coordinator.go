@@ -26,6 +26,32 @@ const (
 	relaysKept = 8
 )
 
+// batches says when the next batch may begin: the first at once, and each twice as long after the
+// one before as that was, up to the longest time, as long as they follow each other.
+type batches struct {
+	interval time.Duration
+	next     clock.Instant // when the next batch may begin
+}
+
+// wait returns how long the next batch has to wait.
+func (b *batches) wait() time.Duration { return max(0, time.Duration(b.next-clock.Now())) }
+
+// begin records that a batch begins. The time until the second is the shortest, and none is longer
+// than the longest.
+func (b *batches) begin(shortest, longest time.Duration) {
+	now := clock.Now()
+	if now > b.next.Plus(2*longest) {
+		b.interval = shortest / 2
+	}
+	b.interval = min(2*b.interval, longest)
+	b.next = now.Plus(b.interval)
+}
+
+// longestBatch is the longest time between two batches of a view of that many peers.
+func (c *Cluster) longestBatch(peers int) time.Duration {
+	return max(firstBatch, min(time.Duration(peers)*batchForPeer, c.detectionTime()/2))
+}
+
 // relay is what this process does as the coordinator of one view.
 type relay struct {
 	c       *Cluster
@@ -34,12 +60,11 @@ type relay struct {
 	members []*Member     // all but this process; never written to
 
 	// mu guards the fields below. It is taken after all others, see Cluster.
-	mu       sync.Mutex
-	pending  []*announcement
-	running  bool // run is in progress
-	interval time.Duration
-	next     clock.Instant    // when the next batch may begin
-	hung     map[*Member]bool // those that did not answer the last batch in time: others tell them directly
+	mu      sync.Mutex
+	pending []*announcement
+	running bool // run is in progress
+	batches batches
+	hung    map[*Member]bool // those that did not answer the last batch in time: others tell them directly
 }
 
 // announcement is that of one process, which waits until all peers were told.
@@ -161,10 +186,10 @@ func (r *relay) add(a *announcement) bool {
 
 // run relays batches as long as there are announcements.
 func (r *relay) run() {
-	longest := max(firstBatch, min(time.Duration(len(r.members))*batchForPeer, r.c.detectionTime()/2))
+	longest := r.c.longestBatch(len(r.members))
 	for {
 		r.mu.Lock()
-		wait := time.Duration(r.next - clock.Now())
+		wait := r.batches.wait()
 		r.mu.Unlock()
 		if wait > 0 {
 			clock.Pause(r.c.life, wait)
@@ -177,12 +202,7 @@ func (r *relay) run() {
 			r.mu.Unlock()
 			return
 		}
-		now := clock.Now()
-		if now > r.next.Plus(2*longest) {
-			r.interval = firstBatch / 2
-		}
-		r.interval = min(2*r.interval, longest)
-		r.next = now.Plus(r.interval)
+		r.batches.begin(firstBatch, longest)
 		r.mu.Unlock()
 		r.c.background.Go(func() { r.relay(batch) })
 	}

@@ -109,7 +109,7 @@ func (c *Cluster) forgetDeparted(m *Member) {
 	c.agreement.relays = slices.DeleteFunc(c.agreement.relays, func(r *relay) bool { return r.view != v.id && r.since <= long })
 	if v.before != nil && v.since <= long {
 		same := *v
-		same.before = &view{id: v.before.id, since: v.before.since, handedOver: v.before.handedOver}
+		same.before = v.before.forgotten()
 		c.view.Store(&same)
 	}
 }

@@ -131,7 +131,7 @@ func (c *Cluster) checkHint(ctx context.Context, name string, s *peerState, wait
 
 // alreadyObserved reports whether a hint says what was observed of the peer already.
 func (c *Cluster) alreadyObserved(name string, s *peerState) bool {
-	if slices.ContainsFunc(s.Absent[:min(len(s.Absent), mostAbsent)], c.Knows) {
+	if len(c.presentOf(s.Absent)) > 0 {
 		return false
 	}
 	c.agreement.mu.Lock()
@@ -270,9 +270,23 @@ func (c *Cluster) stateWhenAsked(name string, changed *peer.Changed, hint *peerS
 // checkAbsent asks those peers of the view that another one names as absent. This process may
 // have missed that they leave.
 func (c *Cluster) checkAbsent(names []string) {
-	for _, name := range names[:min(len(names), mostAbsent)] { // no lock is held
+	for _, name := range c.presentOf(names) { // no lock is held
+		c.startQuestion(name, nil, true)
+	}
+}
+
+// presentOf returns those of the names, which another peer says are absent, that are peers of the
+// view and not known to leave. Names of others take no lock.
+func (c *Cluster) presentOf(names []string) (present []string) {
+	for _, name := range names[:min(len(names), mostAbsent)] {
 		if c.Knows(name) {
-			c.startQuestion(name, nil, true)
+			present = append(present, name)
 		}
 	}
+	if len(present) == 0 {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.DeleteFunc(present, func(name string) bool { return c.absent[name] != nil })
 }

@@ -172,11 +172,12 @@ func (c *Cluster) setView(anew bool) error {
 	maps.DeleteFunc(c.asked, func(name string, _ clock.Instant) bool { return !v.lists(name) })
 	announced := c.replaceView(v, departed)
 	c.problems.forget(func(name string) bool { return name == c.self || v.member(name) != nil })
+	told := v.withoutRings() // it may take longer to tell all of the view than it lasts
 	c.background.Go(func() {
-		c.announce(v, announced)
-		c.announceAgain(v)
+		c.announce(told, announced)
+		c.announceAgain(told)
 	})
-	c.background.Go(func() { c.handOver(v) })
+	c.background.Go(func() { c.handOver(told) })
 	return nil
 }
 
@@ -217,6 +218,19 @@ func (c *Cluster) viewAfter(old *view, known map[string]*Member, peers []string,
 	}
 	return v
 }
+
+// withoutRings returns v without its ring and that of the view before, which are large.
+func (v *view) withoutRings() *view {
+	same := *v
+	same.ring = nil
+	if v.before != nil {
+		same.before = v.before.forgotten()
+	}
+	return &same
+}
+
+// forgotten returns what stays of a view before: when it was, and whether all was handed over then.
+func (v *view) forgotten() *view { return &view{id: v.id, since: v.since, handedOver: v.handedOver} }
 
 // Candidates is how many peers keep values of a key that are not copies: its owner, and
 // those that stand in for it. A fetch tries them one after the other, each of which may
@@ -293,17 +307,31 @@ func (c *Cluster) refreshView() {
 	}
 }
 
+// gatherFrom is by how much the shortest time between two changes that are gathered is shorter than
+// the longest: a process needs a while to tell all that it leaves.
+const gatherFrom = 8
+
 // viewRate bounds how often the view changes because of what peers say. A change costs each
 // process some messages, or one to each of the others if they are few. The mu of the cluster guards it.
+//
+// Where many restart at the same time, each process hears of them in another order. In a view that
+// only one process has, all the others have to be told directly. So in large views what follows a
+// change is gathered as announcements are: a wave of restarts is few views, and the last of them is
+// the same one everywhere.
 type viewRate struct {
 	perSecond int
 	available float64       // changes that may happen at once
 	updated   clock.Instant // when available was computed; 0: never
 	waiting   bool          // a goroutine waits to make the next change
+	gathered  batches
 }
 
 // reserve returns how long a change has to wait. Zero means that it may happen now, and counts.
-func (r *viewRate) reserve() time.Duration {
+// gather is the longest time between two changes that follow each other; 0: they are not gathered.
+func (r *viewRate) reserve(gather time.Duration) time.Duration {
+	if wait := r.gathered.wait(); gather > 0 && wait > 0 {
+		return wait
+	}
 	now, most := clock.Now(), float64(r.perSecond)
 	if r.updated == 0 {
 		r.available = most
@@ -313,6 +341,7 @@ func (r *viewRate) reserve() time.Duration {
 	r.updated = now
 	if r.available >= 1 {
 		r.available--
+		r.gathered.begin(max(firstBatch, gather/gatherFrom), gather)
 		return 0
 	}
 	return time.Duration((1 - r.available) / most * float64(time.Second))
@@ -324,7 +353,11 @@ func (c *Cluster) refreshViewSoon() {
 	if c.viewRate.waiting || c.closed.Load() {
 		return
 	}
-	wait := c.viewRate.reserve()
+	gather := time.Duration(0)
+	if n := len(c.view.Load().peers); n >= c.relayFrom {
+		gather = c.longestBatch(n)
+	}
+	wait := c.viewRate.reserve(gather)
 	if wait == 0 {
 		c.refreshView()
 		return
