@@ -61,6 +61,9 @@ func (g *Group) Set(ctx context.Context, key string, item Item) error {
 // Remove. It costs two messages a peer, and a time there that does not depend on how
 // many values there are.
 func (g *Group) Clear(ctx context.Context) error {
+	if g.home != nil {
+		auditClear(g.home, g.home.Self(), g.name)
+	}
 	return g.change(ctx, Change{Group: g.name, All: true})
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/peercache/peercache/consistenthash"
 	"github.com/peercache/peercache/discovery"
+	"github.com/peercache/peercache/internal/audit"
 	"github.com/peercache/peercache/internal/breaker"
 	"github.com/peercache/peercache/internal/cluster"
 	"github.com/peercache/peercache/internal/httppeer"
@@ -31,6 +32,8 @@ type poolOptions struct {
 	handoverGiven bool
 	peerTimeout   time.Duration
 	compat        bool // speak as golang/groupcache does
+	allow         func(Access) error
+	events        *audit.Log // made by the method audit
 	stream        stream.Config
 
 	// What follows is of HTTP.
