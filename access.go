@@ -97,7 +97,7 @@ type AccessStats struct {
 	// proven who it is, Unauthorized requests because it may not do that.
 	Unauthenticated, Unauthorized int64
 	Leaves                        int64 // peers that have left
-	Clears                        int64 // of groups: those of this process, and requests of peers, who tell of each twice
+	Clears                        int64 // of groups: those of this process, and requests of peers, who tell of one at least twice
 	Views                         int64 // changes of the view
 }
 
