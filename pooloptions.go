@@ -347,8 +347,9 @@ func WithDiscovery(d discovery.Discovery) PoolOption {
 //     not good for peers; the breaker of a peer has opened, and why; what is wrong with the views
 //     of the discovery, and which members are left out; a loopback address in the list of Set
 //     that other machines cannot reach; not all values were handed over to their new owners; a
-//     snapshot could not be written;
-//   - info: values were handed over; a breaker has closed after a warning that it opened; a
+//     snapshot could not be written; a request was refused, and of whom;
+//   - info: a peer leaves, a group is cleared, the view has changed, and because of whom (all these
+//     have an attribute "event", see docs/security.md); values were handed over; a breaker has closed after a warning that it opened; a
 //     breaker has opened because of a wrong configuration, which has a warning of its own;
 //   - debug: the breaker of a peer that leaves, or has not answered since it came into the view.
 //     If such a new peer does not answer within ten seconds, that is a warning.

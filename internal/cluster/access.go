@@ -14,8 +14,8 @@ import (
 //
 // A process that starts, and one whose list is older, may not be listed here yet. What it says of
 // itself counts for nothing here before it is, whoever it is. But it has to know that this process
-// has another view: else it would keep what it loads, and its changes would be complete without this
-// process. So a refusal carries the state of this process, as any answer to a Change does.
+// has another view: it is not ready then, keeps values for a shorter time, and waits with its
+// changes. So a refusal carries the state of this process, as any answer to a Change does.
 
 // Listing remembers that a name is listed, as long as the view stays the same. The zero value knows
 // nothing.
