@@ -66,7 +66,12 @@ func (g *Group) Set(ctx context.Context, key string, item Item) error {
 // Remove. It costs two messages a peer, and a time there that does not depend on how
 // many values there are.
 func (g *Group) Clear(ctx context.Context) error {
-	return g.changes.clears.of(func() error { return g.change(ctx, Change{Group: g.name, All: true}) })
+	return g.changes.clears.of(func() error {
+		if g.home != nil {
+			auditClear(g.home, g.home.Self(), g.name)
+		}
+		return g.change(ctx, Change{Group: g.name, All: true})
+	})
 }
 
 // changeCounts are the counts of the changes that were called here.

@@ -25,6 +25,9 @@ var (
 	ErrValueSize = peer.ErrValueSize
 	// ErrClosed says that a pool was shut down.
 	ErrClosed = peer.ErrClosed
+	// ErrUnauthorized says that a peer does not let this process do what it asks for: see
+	// WithAccess. It is the cause of a PeerError.
+	ErrUnauthorized = peer.ErrUnauthorized
 	// ErrDecode says that a Typed group's codec could not make a value of the
 	// cached bytes.
 	ErrDecode = errors.New("the cached value cannot be decoded")
@@ -69,6 +72,9 @@ const (
 	// Unauthenticated: a peer does not accept the certificate of this process, or this
 	// process not that of what answers at the peer's address.
 	Unauthenticated = peer.Unauthenticated
+	// Unauthorized: a peer does not let this process do what it asks for, for some time: this
+	// process is not on the peer's list, or its WithAccess says so.
+	Unauthorized = peer.Unauthorized
 )
 
 // InvalidationError says that a Remove, a Set or a Clear has not reached everybody.

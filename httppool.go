@@ -159,7 +159,7 @@ func (o *poolOptions) checkOpen(self string) error {
 // httpConfig returns how the transport behaves.
 func (o *poolOptions) httpConfig() httppeer.Config {
 	cfg := httppeer.Config{
-		BasePath: o.basePath, TLS: o.tls, Secrets: o.secrets, Authenticator: o.authenticator, Groupcache: o.compat, Log: o.cluster.Log, Detection: o.detection(),
+		BasePath: o.basePath, TLS: o.tls, Secrets: o.secrets, Authenticator: o.authenticator, Groupcache: o.compat, Log: o.cluster.Log, Audit: o.audit(), Detection: o.detection(),
 		RoundTripper: o.roundTripper, PeerTimeout: o.peerTimeout, LargeRequests: o.largeRequests, Pace: o.cluster.Pace,
 		Streams: o.streams, Stream: o.stream,
 		Limits: o.limits.WithDefaults(), Hosts: o.hosts, RequestBytes: o.requestBytes, AnswerBytes: o.answerBytes, RequestTimeout: o.requestTimeout,

@@ -336,16 +336,20 @@ func (r *round) errChanging(ctx context.Context, now cluster.Agreement) error {
 	return r.err()
 }
 
-// revived waits for the pending peers whose values do not end, if they all hang, until they
-// answer or views change. It reports whether that came while ctx lasted: then all peers must
+// revived waits for the pending peers whose values do not end, if they all hang, or do not list this
+// process yet, until they answer or views change. It reports whether that came while ctx lasted: then all peers must
 // be told again.
 func (r *round) revived(ctx context.Context) bool {
+	now := r.g.peers.Agreement()
+	isUnlisted := func(p Peer, err error) bool { // that changes with its list: if it has the view already, it does not
+		return errors.Is(err, peer.ErrUnauthorized) && !now.Confirmed(p)
+	}
 	var hang []Peer
 	for p, err := range r.failed {
 		if !r.pending[p.Name()].Until.IsZero() {
 			continue
 		}
-		if !peer.Silent(err) {
+		if !peer.Silent(err) && !isUnlisted(p, err) {
 			return false
 		}
 		hang = append(hang, p)
@@ -355,7 +359,7 @@ func (r *round) revived(ctx context.Context) bool {
 	back := make(chan struct{}, len(hang))
 	for _, p := range hang {
 		go func() {
-			for err := error(peer.ErrSilent); peer.Silent(err) && ctx.Err() == nil; {
+			for err := error(peer.ErrSilent); (peer.Silent(err) || isUnlisted(p, err)) && ctx.Err() == nil; {
 				clock.Pause(ctx, clock.Jitter(clock.RetryAfter))
 				_, err = p.Change(ctx, Change{Group: r.change.Group}) // of nothing: all is told again when it answers
 			}

@@ -36,6 +36,8 @@ type Pool struct {
 	log    *slog.Logger // of WithPoolLogger, and events
 	events *events
 
+	allow func(Access) error // see WithAccess; may be nil
+
 	peerTimeout time.Duration                   // see WithPeerTimeout; may be zero
 	close       func(ctx context.Context) error // ends what the transport serves; may be nil
 }
@@ -61,10 +63,16 @@ func newPool(self string, t peer.Transport, o *poolOptions) (*Pool, error) {
 	stateless, ok := t.(peer.Stateless)
 	p := &Pool{serving: semaphore.NewWeighted(math.MaxInt64), stateless: ok && stateless.Stateless(), peerTimeout: o.peerTimeout, log: o.cluster.Log, events: o.events}
 	p.groups.Store(&map[string]*Group{})
+	p.allow = o.allow
 	o.cluster.Stateless = p.stateless
 	o.cluster.Ring = o.ring()
 	o.cluster.Detection = o.detection()
-	o.cluster.Handler = func(from string) peer.Handler { return &handler{pool: p, from: from} }
+	o.cluster.Handler = func(from peer.Identity) peer.Handler {
+		h := new(handler)
+		h.init(p, from)
+		return h
+	}
+	o.cluster.Audit = o.audit()
 	var err error
 	p.cluster, err = cluster.New(self, t, o.cluster)
 	return p, err

@@ -9,15 +9,14 @@ import (
 
 // handler answers the requests of one peer for the groups of a pool.
 type handler struct {
-	pool *Pool
-	from string // the peer that asks
-	due  due    // the keys to refresh of the batch whose hits are being served
+	sender     // the peer that asks
+	due    due // the keys to refresh of the batch whose hits are being served
 }
 
 // Hit implements peer.Handler.
 func (h *handler) Hit(q *peer.Query) (a Answer, err error) {
 	g := h.pool.group(q.Group)
-	if g == nil || h.pool.cluster.Closed() {
+	if g == nil || h.pool.cluster.Closed() || !h.open && h.forbids(g.name, OpGet) != nil {
 		return Answer{}, peer.ErrNotCached // Load says so
 	}
 	defer func() {
@@ -78,12 +77,21 @@ func (h *handler) LoadBatch(ctx context.Context, q *peer.Query, keys []string, a
 // Change implements peer.Handler. It is obeyed after Shutdown too, because the groups of this
 // process are still used then.
 func (h *handler) Change(ctx context.Context, c *Change) (peer.Changed, error) {
+	if err := h.authorizeChange(c); err != nil {
+		return h.pool.cluster.Refused(h.from), err
+	}
+	if c.All && h.pool.group(c.Group) != nil {
+		auditClear(h.pool.cluster, h.from, c.Group)
+	}
 	return h.pool.cluster.Answer(ctx, h.from, c)
 }
 
 // enter returns the group that a query is for. Shutdown waits until done is called.
 func (h *handler) enter(q *peer.Query) (g *Group, done func(), err error) {
 	p := h.pool
+	if err := h.authorize(q.Group, OpGet); err != nil {
+		return nil, nil, err
+	}
 	if !p.serving.TryAcquire(1) {
 		return nil, nil, peer.RefuseClosed(p.cluster.Self())
 	}

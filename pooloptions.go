@@ -15,6 +15,7 @@ import (
 
 	"github.com/peercache/peercache/consistenthash"
 	"github.com/peercache/peercache/discovery"
+	"github.com/peercache/peercache/internal/audit"
 	"github.com/peercache/peercache/internal/breaker"
 	"github.com/peercache/peercache/internal/cluster"
 	"github.com/peercache/peercache/internal/httppeer"
@@ -32,6 +33,8 @@ type poolOptions struct {
 	peerTimeout   time.Duration
 	compat        bool // speak as golang/groupcache does
 	events        *events
+	allow         func(Access) error
+	audits        *audit.Log // made by the method audit
 	stream        stream.Config
 
 	// What follows is of HTTP.
@@ -364,8 +367,9 @@ func WithDiscovery(d discovery.Discovery) PoolOption {
 //     not good for peers; the breaker of a peer has opened, and why; what is wrong with the views
 //     of the discovery, and which members are left out; a loopback address in the list of Set
 //     that other machines cannot reach; not all values were handed over to their new owners; a
-//     snapshot could not be written;
-//   - info: the process is ready; its registration is valid again; values were handed over; a breaker has closed after a warning that it opened; a
+//     snapshot could not be written; a request was refused, and of whom;
+//   - info: the process is ready; its registration is valid again; a peer leaves, a group is cleared, the view has
+//     changed, and because of whom (these three have an attribute "event", see docs/security.md); values were handed over; a breaker has closed after a warning that it opened; a
 //     breaker has opened because of a wrong configuration, which has a warning of its own;
 //   - debug: the breaker of a peer that leaves, or has not answered since it came into the view.
 //     If such a new peer does not answer within ten seconds, that is a warning.

@@ -55,6 +55,8 @@ const (
 	Error_KIND_VALUE_SIZE Error_Kind = 7
 	// The key is not cached at the peer, and it was asked for no more than that.
 	Error_KIND_NOT_CACHED Error_Kind = 8
+	// The peer does not let the asker do that: see peercache.WithAccess.
+	Error_KIND_UNAUTHORIZED Error_Kind = 9
 )
 
 // Enum value maps for Error_Kind.
@@ -69,6 +71,7 @@ var (
 		6: "KIND_SHUTTING_DOWN",
 		7: "KIND_VALUE_SIZE",
 		8: "KIND_NOT_CACHED",
+		9: "KIND_UNAUTHORIZED",
 	}
 	Error_Kind_value = map[string]int32{
 		"KIND_UNKNOWN":       0,
@@ -80,6 +83,7 @@ var (
 		"KIND_SHUTTING_DOWN": 6,
 		"KIND_VALUE_SIZE":    7,
 		"KIND_NOT_CACHED":    8,
+		"KIND_UNAUTHORIZED":  9,
 	}
 )
 
@@ -1852,10 +1856,10 @@ const file_peercache_proto_rawDesc = "" +
 	"\x06Holder\x12\x12\n" +
 	"\x04peer\x18\x01 \x01(\tR\x04peer\x12\x17\n" +
 	"\aleft_ns\x18\x02 \x01(\x03R\x06leftNs\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\fR\x06reason\"\x8c\x02\n" +
+	"\x06reason\x18\x03 \x01(\fR\x06reason\"\xa3\x02\n" +
 	"\x05Error\x12)\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x15.peercache.Error.KindR\x04kind\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\fR\amessage\"\xbd\x01\n" +
+	"\amessage\x18\x02 \x01(\fR\amessage\"\xd4\x01\n" +
 	"\x04Kind\x12\x10\n" +
 	"\fKIND_UNKNOWN\x10\x00\x12\x12\n" +
 	"\x0eKIND_NOT_FOUND\x10\x01\x12\x10\n" +
@@ -1865,7 +1869,8 @@ const file_peercache_proto_rawDesc = "" +
 	"\fKIND_INVALID\x10\x05\x12\x16\n" +
 	"\x12KIND_SHUTTING_DOWN\x10\x06\x12\x13\n" +
 	"\x0fKIND_VALUE_SIZE\x10\a\x12\x13\n" +
-	"\x0fKIND_NOT_CACHED\x10\b\"\x8b\x04\n" +
+	"\x0fKIND_NOT_CACHED\x10\b\x12\x15\n" +
+	"\x11KIND_UNAUTHORIZED\x10\t\"\x8b\x04\n" +
 	"\x05Frame\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\rR\x05index\x120\n" +

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/internal/quote"
+	"github.com/peercache/peercache/pb"
 )
 
 // errors.Is finds these in the errors of peers and of groups.
@@ -91,7 +92,7 @@ var ErrNotCached = errors.New("not cached")
 
 // Misconfigured reports whether err comes from a wrong configuration, and not from a failure.
 func Misconfigured(err error) bool {
-	return errors.Is(err, ErrWrongPeer) || errors.Is(err, ErrUnauthenticated) || errors.Is(err, ErrNotAPeer) && !errors.Is(err, ErrGateway)
+	return errors.Is(err, ErrWrongPeer) || errors.Is(err, ErrUnauthenticated) || errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrNotAPeer) && !errors.Is(err, ErrGateway)
 }
 
 // Silent reports whether err says that a peer, or something on the way to it, hangs. Such a peer
@@ -112,7 +113,7 @@ func Silent(err error) bool {
 // Gone reports whether err says that the peer does not listen at its address: nothing does, or
 // something else.
 func Gone(err error) bool {
-	return errors.Is(err, ErrRefused) || Misconfigured(err) && !errors.Is(err, ErrUnauthenticated)
+	return errors.Is(err, ErrRefused) || Misconfigured(err) && !errors.Is(err, ErrUnauthenticated) && !errors.Is(err, ErrUnauthorized)
 }
 
 // ErrWrongPeer says that another process answers at the address of a peer.
@@ -121,6 +122,16 @@ var ErrWrongPeer = errors.New("not the peer that was asked for")
 // ErrUnauthenticated says that a peer does not accept the credentials of this process, or this
 // process not those of what answers at the peer's address.
 var ErrUnauthenticated = errors.New("not authenticated")
+
+// ErrUnauthorized says that a peer knows who this process is, and does not let it do what it asks
+// for: as a rule because this process is not on the peer's list. See peercache.WithAccess.
+var ErrUnauthorized = errors.New("not authorized")
+
+// IsUnauthorized reports whether the error of a Handler is one of RefuseUnauthorized.
+func IsUnauthorized(err error) bool {
+	r, ok := err.(*Refusal) // not one that a getter wraps
+	return ok && r.kind == pb.Error_KIND_UNAUTHORIZED
+}
 
 // ErrSilent says that nothing came from a peer for the detection time (peercache.WithDetectionTime)
 // while a request waited for it.

@@ -41,12 +41,15 @@ const (
 	// Unauthenticated: a peer does not accept the certificate of this process, or this
 	// process not that of what answers at the peer's address.
 	Unauthenticated
+	// Unauthorized: a peer does not let this process do what it asks for, for some time: this
+	// process is not on the peer's list, or its WithAccess says so.
+	Unauthorized
 )
 
 var configProblems = [...]string{
 	WrongProcess: "wrong process", NotAPeer: "not a peer", NotListening: "not listening",
 	DifferentLists: "different lists", MissingGroup: "missing group",
-	Unauthenticated: "unauthenticated",
+	Unauthenticated: "unauthenticated", Unauthorized: "unauthorized",
 }
 
 // String returns the kind in lower case, such as "wrong process".

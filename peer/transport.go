@@ -17,7 +17,24 @@ type Identity struct {
 	Process uint32
 	// Cluster is the name of the cluster, or empty if it has none: see peercache.WithCluster.
 	Cluster string
+	// Trust is what the server of a transport has verified of the sender of a request. It is not
+	// sent.
+	Trust Trust
 }
+
+// Trust is what is known of the sender of a request, apart from what it says.
+type Trust uint8
+
+const (
+	// Claimed: nothing was verified. The name is what the sender says.
+	Claimed Trust = iota
+	// Named: the sender may call itself by its name. It may be a process of another service: a pool
+	// looks whether it is on the list.
+	Named
+	// Vouched: the sender is a process of the cluster. It has something that only these have, such
+	// as a secret. It may not be the one that it says.
+	Vouched
+)
 
 // A Transport carries the questions of this process to its peers. Its methods are called
 // concurrently.

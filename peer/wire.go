@@ -133,6 +133,7 @@ var errorKinds = []struct {
 var refusals = map[pb.Error_Kind]error{
 	pb.Error_KIND_UNKNOWN_GROUP: errUnknownGroup,
 	pb.Error_KIND_SHUTTING_DOWN: ErrClosed,
+	pb.Error_KIND_UNAUTHORIZED:  ErrUnauthorized,
 }
 
 // errUnknownGroup says that a peer has no group of the name that was asked for.
@@ -155,9 +156,9 @@ func EncodeError(err error) *pb.Error {
 	return e
 }
 
-// A Refusal is the error of a Handler that refuses a request. At the peer that asked, RefuseClosed
-// and RefuseGroup become a *PeerError, so that it asks another peer. The others become a
-// *RemoteError, which is an answer.
+// A Refusal is the error of a Handler that refuses a request. At the peer that asked, RefuseClosed,
+// RefuseGroup and RefuseUnauthorized become a *PeerError, so that it asks another peer. The others
+// become a *RemoteError, which is an answer.
 type Refusal struct {
 	kind pb.Error_Kind
 	text string
@@ -172,6 +173,11 @@ func RefuseClosed(name string) *Refusal { return &Refusal{pb.Error_KIND_SHUTTING
 // quotes it.
 func RefuseGroup(name string) *Refusal {
 	return &Refusal{pb.Error_KIND_UNKNOWN_GROUP, name[:min(len(name), MaxGroupName)]}
+}
+
+// RefuseUnauthorized says why the peer that asks may not do that (ErrUnauthorized).
+func RefuseUnauthorized(text string) *Refusal {
+	return &Refusal{pb.Error_KIND_UNAUTHORIZED, text[:min(len(text), MaxErrorText)]}
 }
 
 // RefuseInvalid says that a request breaks a limit or a rule of the protocol (ErrKeySize).

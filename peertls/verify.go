@@ -40,14 +40,29 @@ func WithIdentity(pattern string) Option {
 // holds returns nil if the holder of a certificate may call itself by a host: the certificate has
 // it, as a DNS name or an IP address, or a URI that is accepted.
 func (a *accepts) holds(leaf *x509.Certificate, host string) error {
+	if a.vouches(leaf) {
+		return nil
+	}
+	return leaf.VerifyHostname(host)
+}
+
+// Vouches reports whether the other end of a connection, which Verify has accepted, has a URI of
+// WithIdentity: it is a process of the cluster. Else the host in its certificate says who it is, and
+// not that.
+func (s *Source) Vouches(cs *tls.ConnectionState) bool {
+	return cs != nil && len(cs.PeerCertificates) > 0 && s.vouches(cs.PeerCertificates[0])
+}
+
+// vouches reports whether a certificate has a URI that is accepted.
+func (a *accepts) vouches(leaf *x509.Certificate) bool {
 	for _, u := range leaf.URIs {
 		for _, pattern := range a.patterns {
 			if ok, err := path.Match(pattern, u.String()); ok && err == nil {
-				return nil
+				return true
 			}
 		}
 	}
-	return leaf.VerifyHostname(host)
+	return false
 }
 
 // verifyChain returns an error if the chain of a peer does not lead to one of the roots, or is not

@@ -37,6 +37,8 @@ func (c *Cluster) markAbsent(name string, process uint32) {
 	ctx, cancel := context.WithCancel(c.life)
 	a := &absentMember{newDetachedMember(c, name), process, cancel}
 	c.absent[name] = a
+	c.auditLeave(name, process)
+	c.causes[name] = true
 	c.refreshViewSoon()
 	c.background.Go(func() { a.poll(ctx) })
 }
@@ -50,6 +52,7 @@ func (c *Cluster) markPresent(name string, process uint32) {
 	if a := c.absent[name]; a != nil && (process == 0 || process != a.process) {
 		a.end()
 		delete(c.absent, name)
+		c.causes[name] = true
 		c.refreshViewSoon()
 	}
 }

@@ -168,6 +168,7 @@ func (c *Cluster) compareView(v *view, m *Member, s *peerState, anew bool) (begi
 	if agrees {
 		if !a.agreed[name] {
 			a.agreed[name], a.snapshot = true, nil
+			c.watch.forgetRefusals(name) // it has listed this process
 		}
 		delete(a.dissent, name)
 		a.setOffering(name, s.Offering)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/peercache/peercache/consistenthash"
 	"github.com/peercache/peercache/discovery"
+	"github.com/peercache/peercache/internal/audit"
 	"github.com/peercache/peercache/internal/breaker"
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/failpoint"
@@ -69,6 +70,7 @@ type Config struct {
 	Discovery      discovery.Discovery // nil: Set gives the lists
 	Pace           *breaker.Pace
 	Log            *slog.Logger
+	Audit          *audit.Log // nil: nobody asks, and Log has it
 	// RelayFrom is of how many peers a view has a coordinator, at least; 0: the default.
 	RelayFrom int
 	// Ring makes a ring of the names of peers.
@@ -76,7 +78,7 @@ type Config struct {
 	// Stateless says that peers send no peer state, such as golang/groupcache's.
 	Stateless bool
 	// Handler returns what answers the requests of a peer.
-	Handler func(from string) peer.Handler
+	Handler func(from peer.Identity) peer.Handler
 }
 
 // Cluster knows the peers of this process, and whether they agree on who they are. It does what
@@ -90,7 +92,7 @@ type Cluster struct {
 	relayFrom int // see Config
 	planted   failpoint.Bug
 	ring      func(names []string) (*consistenthash.Ring, error)
-	handler   func(from string) peer.Handler
+	handler   func(from peer.Identity) peer.Handler
 
 	maxPeers      int
 	filters       []func(name string) error
@@ -122,7 +124,8 @@ type Cluster struct {
 	//	mu
 	//	agreement.mu
 	//	watch.mu, own.mu
-	//	the mu of each answerer, problems.mu, logs.mu, order.mu, the mu of each relay, traffic.mu
+	//	the mu of each answerer, problems.mu, logs.mu, order.mu, the mu of each relay, traffic.mu,
+	//	that of audit
 	//
 	// Nobody holds two of one row. Under these locks no request is sent, and no callback of the
 	// user is called but the handler of the logger, which must not use the pool.
@@ -136,6 +139,7 @@ type Cluster struct {
 	absent    map[string]*absentMember // by name; all are listed, or are removed with the next view
 	lingering map[string]*lingering    // by name; departed members whose connections are kept
 	viewRate  viewRate
+	causes    viewCauses
 	questions map[string]*question     // by name; those in progress
 	asked     map[string]clock.Instant // by name; when the last question was sent
 	departure ownDeparture
@@ -161,6 +165,7 @@ type Cluster struct {
 	markViewed func() // closes viewed, once
 	ready      atomic.Bool
 	log        *slog.Logger
+	audit      *audit.Log
 }
 
 // New makes a cluster of this process alone. Its peers know it by the name self.
@@ -174,6 +179,7 @@ func New(self string, t peer.Transport, cfg Config) (*Cluster, error) {
 		lingering:     make(map[string]*lingering),
 		viewRate:      viewRate{perSecond: cfg.ViewChangeRate},
 		order:         changeOrder{seed: maphash.MakeSeed(), planted: failpoint.Planted()},
+		causes:        make(viewCauses),
 		unproven:      semaphore.NewWeighted(int64(cfg.MaxUnproven)),
 		questionSlots: semaphore.NewWeighted(questionsAtOnce),
 		takeOverSlots: semaphore.NewWeighted(offersAtOnce),
@@ -184,6 +190,7 @@ func New(self string, t peer.Transport, cfg Config) (*Cluster, error) {
 		problems:      newProblems(self, cfg.Log),
 		pace:          cfg.Pace,
 		log:           cfg.Log,
+		audit:         cmp.Or(cfg.Audit, audit.New(cfg.Log)),
 	}
 	c.markViewed = sync.OnceFunc(func() { close(c.viewed) })
 	crand.Read(c.secret[:])

@@ -13,8 +13,8 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// configWatch looks for peers that have another list than this process for long, or lack one of
-// its groups. It begins to look when the view changes, or the groups, or what a peer says of
+// configWatch looks for peers that have another list than this process for long, lack one of its
+// groups, or do not let this process do something (refusals.go). It begins to look when the view changes, or the groups, or what a peer says of
 // itself. It ends when there are no such peers: as a rule it costs nothing.
 type configWatch struct {
 	cluster *Cluster
@@ -28,6 +28,7 @@ type configWatch struct {
 	differ  map[string]mismatch   // peers that are known to have another list
 	lacking map[string]mismatch   // peers that are known to lack groups
 	groups  map[string]uint64     // the groupsID that each peer has said last
+	refused map[string]refusal    // peers that have refused this process lately
 	asked   map[string]bothGroups // the groupsIDs for which each peer has answered with the names
 }
 
@@ -54,7 +55,7 @@ const (
 func newConfigWatch(c *Cluster) *configWatch {
 	return &configWatch{
 		cluster: c, looked: make(chan struct{}), differ: make(map[string]mismatch), lacking: make(map[string]mismatch),
-		groups: make(map[string]uint64), asked: make(map[string]bothGroups),
+		groups: make(map[string]uint64), asked: make(map[string]bothGroups), refused: make(map[string]refusal),
 	}
 }
 
@@ -121,7 +122,8 @@ func (w *configWatch) look() {
 	close(w.looked)
 	w.looked = make(chan struct{})
 	dissent := slices.Contains(slices.Collect(maps.Values(others)), true)
-	if dissent || len(w.differ)+len(w.lacking)+len(w.unasked()) > 0 {
+	w.checkRefusals()
+	if dissent || len(w.differ)+len(w.lacking)+len(w.refused)+len(w.unasked()) > 0 {
 		w.lookIn(watchEvery)
 	}
 }

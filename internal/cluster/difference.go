@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,6 +27,9 @@ func (c *Cluster) askDifference(ctx context.Context, name string) (difference st
 		return "", nil
 	}
 	answer, err := m.send(ctx, peer.Change{Members: true})
+	if errors.Is(err, peer.ErrUnauthorized) {
+		return fmt.Sprintf("it does not tell this process which peers it has: %v", err), nil
+	}
 	if err != nil {
 		return "", nil
 	}

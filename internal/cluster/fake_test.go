@@ -121,7 +121,7 @@ func fakeConfig() Config {
 			}
 			return consistenthash.New(members...)
 		},
-		Handler: func(string) peer.Handler { return nil },
+		Handler: func(peer.Identity) peer.Handler { return nil },
 	}
 }
 

@@ -193,7 +193,11 @@ func (c *Cluster) sendQuestion(name string, q *question) {
 		defer cancel()
 		question := peer.Change{Question: true, Token: c.token(name), Apart: c.anotherProcess(name, q.hint)}
 		var changed peer.Changed
-		if changed, err = m.conn.Change(ctx, &question); err == nil {
+		changed, err = m.conn.Change(ctx, &question)
+		if errors.Is(err, peer.ErrUnauthorized) && changed.State.View != 0 {
+			err = nil // it does not list this process, but it has said which view it has
+		}
+		if err == nil {
 			q.process = changed.State.Process
 			c.observe(name, c.stateWhenAsked(name, &changed, q.hint))
 		}

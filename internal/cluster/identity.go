@@ -35,7 +35,7 @@ func (c *Cluster) Accept(from peer.Identity, to string) (peer.Handler, error) {
 	case to == c.self && c.view.Load().lists(from.Name):
 		c.own.markReached()
 	}
-	return c.handler(from.Name), nil
+	return c.handler(from), nil
 }
 
 // checkIdentity returns an error if the process that has answered is not this peer. The request

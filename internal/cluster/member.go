@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -130,10 +131,14 @@ func (m *Member) send(ctx context.Context, change peer.Change) (peer.Changed, er
 	change.State = c.stateFor(m.name)
 	change.Token, change.Proof = c.token(m.name), c.proofFor(m.name)
 	changed, err := m.conn.Change(ctx, &change)
+	refused := errors.Is(err, peer.ErrUnauthorized)
+	if refused {
+		m.Refuses(err)
+	}
 	if changed.State.View == 0 && err != nil { // there was no answer
 		return peer.Changed{}, err
 	}
-	if change.State.Leaving && !changed.Unheard {
+	if change.State.Leaving && !changed.Unheard && !refused {
 		c.recordWitness(m.name)
 	}
 	c.observe(m.name, stateInAnswer(&changed))

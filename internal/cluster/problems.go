@@ -122,7 +122,7 @@ func (p *problems) of(name string, kind peer.ConfigProblem) *peer.ConfigError {
 	if kind != 0 {
 		return p.all[problemKey{name, kind.String()}]
 	}
-	for kind := peer.WrongProcess; kind <= peer.Unauthenticated; kind++ {
+	for kind := peer.WrongProcess; kind <= peer.Unauthorized; kind++ {
 		if e := p.all[problemKey{name, kind.String()}]; e != nil {
 			return e
 		}

@@ -96,7 +96,8 @@ func (c *Cluster) setList(peers []string, anew bool) (first bool, err error) {
 	}
 	before, listed := c.view.Load(), c.listed
 	c.listed = slices.Clone(peers)
-	if err := c.setView(anew); err != nil {
+	by, who := c.changedBy()
+	if err := c.setView(anew, by, who); err != nil {
 		c.listed = listed
 		return false, err
 	}
@@ -139,11 +140,12 @@ func (c *Cluster) absentPeers() (absent []peer.Peer, names []string) {
 }
 
 // setView replaces the view by that of the peers that are present. anew says that this process
-// may have missed changes: then it is treated as one that has just started. The caller holds
-// c.mu.
-func (c *Cluster) setView(anew bool) error {
+// may have missed changes: then it is treated as one that has just started. by and who say because
+// of whom, for the audit. The caller holds c.mu.
+func (c *Cluster) setView(anew bool, by string, who []string) error {
 	peers := c.present()
 	old := c.view.Load() // nil in New
+	replaced := old
 	var known map[string]*Member
 	if old != nil {
 		known = old.named
@@ -171,6 +173,7 @@ func (c *Cluster) setView(anew bool) error {
 	}
 	maps.DeleteFunc(c.asked, func(name string, _ clock.Instant) bool { return !v.lists(name) })
 	announced := c.replaceView(v, departed)
+	c.auditView(replaced, v, by, who)
 	c.problems.forget(func(name string) bool { return name == c.self || v.member(name) != nil })
 	told := v.withoutRings() // it may take longer to tell all of the view than it lasts
 	c.background.Go(func() {
@@ -302,7 +305,11 @@ func (c *Cluster) refreshView() {
 	if c.closed.Load() {
 		return
 	}
-	if err := c.setView(false); err != nil { // the names were checked when they were listed
+	by, who := byPeers, slices.Sorted(maps.Keys(c.causes))
+	if clear(c.causes); len(who) == 0 {
+		by, who = byShutdown, []string{c.self}
+	}
+	if err := c.setView(false, by, who); err != nil { // the names were checked when they were listed
 		c.log.Error("a peer has left or is back, and the last view stands", "err", err)
 	}
 }

@@ -70,44 +70,56 @@ type verified struct {
 	from string               // the base URL by which the peer calls itself
 }
 
-// authenticate returns an error if the sender of r is not who it says. A request for a stream, and
-// one for a sign of life, prove nothing yet (serveStream).
-func (s *Server) authenticate(w http.ResponseWriter, r *http.Request, path string, from peer.Identity) error {
+// authenticate returns an error if the sender of r is not who it says, else what is known of it. A
+// request for a stream, and one for a sign of life, prove nothing yet (serveStream): they are let in
+// no further without the proof of a secret.
+func (s *Server) authenticate(w http.ResponseWriter, r *http.Request, path string, from peer.Identity) (trust peer.Trust, err error) {
 	if s.cfg.TLS != nil {
 		if err := s.verify(r.TLS, from.Name); err != nil {
-			return err
+			return 0, err
+		}
+		trust = peer.Named
+		if s.cfg.TLS.Vouches(r.TLS) {
+			trust = peer.Vouched
 		}
 	}
 	if s.cfg.Authenticator != nil {
-		if err := s.askAuthenticator(r, from.Name); err != nil {
-			return err
+		name, err := s.askAuthenticator(r, from.Name)
+		if err != nil {
+			return 0, err
+		}
+		if trust = max(trust, peer.Named); name == "" {
+			trust = peer.Vouched
 		}
 	}
-	if len(s.cfg.Secrets) == 0 || path == "" {
-		return nil
+	if len(s.cfg.Secrets) == 0 {
+		return trust, nil
 	}
-	return s.checkPlain(w, r, from)
+	if path != "" {
+		err = s.checkPlain(w, r, from)
+	}
+	return peer.Vouched, err
 }
 
 // unnamed is an error of the user's Authenticator, which is not sent to strangers.
 type unnamed struct{ error }
 
-// askAuthenticator returns an error if the user's Authenticator says that the sender of r is nobody,
-// or somebody else. A panic of it is an error.
-func (s *Server) askAuthenticator(r *http.Request, from string) (err error) {
+// askAuthenticator returns the name of the sender of r by the user's Authenticator, and an error if
+// that is nobody, or somebody else. A panic of it is an error.
+func (s *Server) askAuthenticator(r *http.Request, from string) (name string, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = unnamed{fmt.Errorf("the func of WithAuthenticator panicked: %v", p)}
 		}
 	}()
-	name, err := s.cfg.Authenticator(r)
+	name, err = s.cfg.Authenticator(r)
 	switch {
 	case err != nil:
-		return unnamed{err}
+		return "", unnamed{err}
 	case name != "" && name != from:
-		return fmt.Errorf("the sender may not call itself %s", quote.Key(from))
+		return "", fmt.Errorf("the sender may not call itself %s", quote.Key(from))
 	}
-	return nil
+	return name, nil
 }
 
 // verify returns an error if a peer may not call itself by the base URL from over that connection.

@@ -7,18 +7,21 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/peercache/peercache/internal/audit"
 	"github.com/peercache/peercache/internal/breaker"
 	"github.com/peercache/peercache/internal/stream"
 	"github.com/peercache/peercache/peertls"
 )
 
-// Config says how a Transport and a Server behave. All fields are required but Hosts, TLS,
-// Secrets, Authenticator and PeerTimeout.
+// Config says how a Transport and a Server behave. All fields are required but Audit, Hosts,
+// TLS, Secrets, Authenticator and PeerTimeout.
 type Config struct {
 	BasePath string // the path under which peers answer
 	// Groupcache says that the peers are golang/groupcache's, or speak as they do.
 	Groupcache bool
 	Log        *slog.Logger
+	// Audit records whom this process refuses. Nil: nobody asks, and Log has it.
+	Audit *audit.Log
 	// Detection is the detection time: how long a peer that owes an answer may send nothing
 	// before it counts as failed.
 	Detection time.Duration

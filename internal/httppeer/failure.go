@@ -38,7 +38,7 @@ func (c *conn) plainly() bool { return c.link == nil || c.link.plain() }
 // request was sent.
 func (c *conn) checkAnswerer(resp *http.Response, asked clock.Instant) error {
 	switch who := identityOf(resp.Header); {
-	case who.Name != "" && (resp.StatusCode == http.StatusForbidden || resp.StatusCode == http.StatusUnauthorized):
+	case who.Name != "" && refusesSender(resp):
 		err := unauthenticated(resp)
 		c.reportProblem(peer.Unauthenticated, err)
 		return err
@@ -52,6 +52,18 @@ func (c *conn) checkAnswerer(resp *http.Response, asked clock.Instant) error {
 		c.reportProblem(peer.NotAPeer, err)
 	}
 	return err
+}
+
+// refusesSender reports whether a peer does not accept who this process is. A response that is one
+// of the protocol's messages is an answer, also with the status 403 (peer.ErrUnauthorized).
+func refusesSender(resp *http.Response) bool {
+	switch resp.StatusCode {
+	case http.StatusForbidden:
+		return resp.Header.Get("Content-Type") != contentType
+	case http.StatusUnauthorized:
+		return true
+	}
+	return false
 }
 
 // noResponse returns why a request had no response, and reports reasons that are a wrong

@@ -114,5 +114,6 @@ var statusOf = map[pb.Error_Kind]int{
 	pb.Error_KIND_UNKNOWN_GROUP: http.StatusNotFound,
 	pb.Error_KIND_INVALID:       http.StatusBadRequest,
 	pb.Error_KIND_SHUTTING_DOWN: http.StatusServiceUnavailable,
+	pb.Error_KIND_UNAUTHORIZED:  http.StatusForbidden,
 	pb.Error_KIND_TIMEOUT:       http.StatusGatewayTimeout,
 }

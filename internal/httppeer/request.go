@@ -134,7 +134,7 @@ func (c *conn) callOnce(ctx context.Context, method, path string, body []byte, m
 	}
 	defer httpResp.Body.Close()
 	err = c.checkProof(httpResp, proof)
-	if err == nil || httpResp.StatusCode == http.StatusForbidden { // then the peer says why
+	if err == nil || httpResp.StatusCode == http.StatusForbidden && refusesSender(httpResp) { // then the peer says why
 		err = c.checkAnswerer(httpResp, asked)
 	}
 	if err != nil {

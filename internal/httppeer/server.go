@@ -1,6 +1,7 @@
 package httppeer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,8 +16,8 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/peercache/peercache/internal/audit"
 	"github.com/peercache/peercache/internal/peerurl"
-	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/internal/stream"
 	"github.com/peercache/peercache/internal/wire"
 	"github.com/peercache/peercache/pb"
@@ -48,7 +49,7 @@ func NewServer(cfg Config, p peer.Process, own string) *Server {
 	if u, err := url.Parse(own); err == nil {
 		s.cfg.Hosts = append(slices.Clone(cfg.Hosts), HostName(u.Host))
 	}
-	s.refusals = newLogLimit(cfg.Log)
+	s.refusals = &logLimit{cmp.Or(cfg.Audit, audit.New(cfg.Log))}
 	s.inbound.init(cfg.Limits)
 	s.requests.most, s.answers.most = cfg.RequestBytes, cfg.AnswerBytes
 	return s
@@ -82,7 +83,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	from := identityOf(r.Header)
-	switch err := s.authenticate(w, r, path, from); {
+	trust, err := s.authenticate(w, r, path, from)
+	switch {
 	case err == errStale:
 		refuse(w, r, err.Error(), http.StatusUnauthorized)
 		return
@@ -90,6 +92,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuseStranger(w, r, from, err)
 		return
 	}
+	from.Trust = trust
 	h, err := s.process.Accept(from, r.Header.Get(toHeader))
 	if err != nil {
 		refuse(w, r, err.Error(), http.StatusMisdirectedRequest)
@@ -123,7 +126,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // refuseStranger refuses a request, and logs why.
 func (s *Server) refuseStranger(w http.ResponseWriter, r *http.Request, from peer.Identity, err error) {
-	s.refusals.say(err.Error(), "a request was refused", "from", quote.Key(from.Name), "address", r.RemoteAddr, "err", err)
+	s.refusals.refuse("a request was refused", from, r.RemoteAddr, err)
 	text := err.Error()
 	if _, ok := errors.AsType[unnamed](err); ok {
 		text = "the sender is not known here"
@@ -182,5 +185,9 @@ func (s *Server) postChange(w http.ResponseWriter, r *http.Request, h peer.Handl
 		http.Error(w, "peercache: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
-	s.write(w, http.StatusOK, body, nil)
+	status := http.StatusOK
+	if peer.IsUnauthorized(answer) {
+		status = http.StatusForbidden // the body says what this process would, too
+	}
+	s.write(w, status, body, nil)
 }

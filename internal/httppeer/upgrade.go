@@ -95,7 +95,7 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request, h peer.Hand
 	}
 	if err != nil {
 		if err == errNoSecret {
-			s.refusals.say(err.Error(), "a stream was refused", "from", quote.Key(from.Name), "address", r.RemoteAddr, "err", err)
+			s.refusals.refuse("a stream was refused", from, r.RemoteAddr, err)
 		}
 		nc.Close()
 		return

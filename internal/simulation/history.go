@@ -122,6 +122,7 @@ type history struct {
 	notes         []note
 	bound         moment // by then all calls before it must have ended
 	restored      int64  // values that processes got from the ones before them
+	refused       int64  // requests of those who were not listed
 	handovers     int64  // values that peers got from those who owned them
 	breaks        int64  // times that a breaker opened
 }
@@ -135,6 +136,7 @@ func (h *history) happened(p *node) {
 		h.breaks += s.BreakerOpened
 	}
 	h.restored += p.group.Stats().Restored
+	h.refused += p.pool.AccessStats().Unauthorized
 }
 
 // note is an event that the checker does not look at: a fault, a change of view.

@@ -40,6 +40,7 @@ type pool interface {
 	Set(peers ...string) error
 	Shutdown(ctx context.Context) error
 	Stats() []peercache.PeerStats
+	AccessStats() peercache.AccessStats
 }
 
 // newNetwork makes the network of a scenario.

@@ -51,11 +51,22 @@ func (p *node) set(h *history, view []string, news int) error {
 	return nil
 }
 
+// errNotListed is what a process says to those that are not on its list.
+var errNotListed = errors.New("not listed")
+
 // build makes the pool and the group of a process on a host, and serves them.
 func (c *player) build(p *node, host int) (err error) {
 	pools := []peercache.PoolOption{peercache.WithDetectionTime(c.detect)}
 	if c.snapshots && c.seed%4 == 0 { // then a value is restored, or loaded
 		pools = append(pools, peercache.WithHandover(0, peercache.DefaultHandoverTime))
+	}
+	if c.listedOnly() {
+		pools = append(pools, peercache.WithAccess(func(a peercache.Access) error {
+			if !a.Member {
+				return errNotListed
+			}
+			return nil
+		}))
 	}
 	getter := peercache.Getter(origin{c.scenario, c.history, p.process})
 	if c.batches {

@@ -108,6 +108,10 @@ type step struct {
 	arrival     []time.Duration // when each host hears of it, after at
 }
 
+// listedOnly reports whether a process lets in only those that are on its list, as if certificates
+// said who asks. It is drawn apart, so that a seed has the same scenario as without.
+func (s *scenario) listedOnly() bool { return s.seed%3 != 0 }
+
 // host returns the name of the i-th host.
 func host(i int) string { return fmt.Sprintf("10.0.0.%d", i+1) }
 
