@@ -133,7 +133,11 @@ type GetRequest struct {
 	// others wait for who wait for a slot (WithMaxLoads). What is asked inside of a load does
 	// not wait for those that are not to end, 2 not for a slot either: each could be waiting
 	// for the other. What a reader does not know counts as 2.
-	Nested        uint32 `protobuf:"varint,7,opt,name=nested,proto3" json:"nested,omitempty"`
+	Nested uint32 `protobuf:"varint,7,opt,name=nested,proto3" json:"nested,omitempty"`
+	// The span that the question is part of: its W3C traceparent and, if it has a tracestate,
+	// a space and that. It is on streams alone: a plain request has the headers of W3C Trace
+	// Context.
+	Trace         []byte `protobuf:"bytes,8,opt,name=trace,proto3" json:"trace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -215,6 +219,13 @@ func (x *GetRequest) GetNested() uint32 {
 		return x.Nested
 	}
 	return 0
+}
+
+func (x *GetRequest) GetTrace() []byte {
+	if x != nil {
+		return x.Trace
+	}
+	return nil
 }
 
 // GetResponse is the answer to a request for one key: a value or an error.
@@ -392,8 +403,10 @@ type ChangeRequest struct {
 	// bytes, the lowest first, as 8 bytes, the lowest first; its turn, as a varint; its turn less
 	// began, times 2, as a varint. It has the view roll_view, or 1 is added to the latter, and
 	// the 8 bytes of its view follow.
-	RollView      uint64 `protobuf:"fixed64,23,opt,name=roll_view,json=rollView,proto3" json:"roll_view,omitempty"`
-	Roll          []byte `protobuf:"bytes,24,opt,name=roll,proto3" json:"roll,omitempty"`
+	RollView uint64 `protobuf:"fixed64,23,opt,name=roll_view,json=rollView,proto3" json:"roll_view,omitempty"`
+	Roll     []byte `protobuf:"bytes,24,opt,name=roll,proto3" json:"roll,omitempty"`
+	// As in GetRequest, of who makes the change or passes it on; also in plain requests.
+	Trace         []byte `protobuf:"bytes,25,opt,name=trace,proto3" json:"trace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -578,6 +591,13 @@ func (x *ChangeRequest) GetRollView() uint64 {
 func (x *ChangeRequest) GetRoll() []byte {
 	if x != nil {
 		return x.Roll
+	}
+	return nil
+}
+
+func (x *ChangeRequest) GetTrace() []byte {
+	if x != nil {
+		return x.Trace
 	}
 	return nil
 }
@@ -1426,7 +1446,9 @@ type GetBatchRequest struct {
 	Context []byte `protobuf:"bytes,4,opt,name=context,proto3" json:"context,omitempty"`
 	Nested  uint32 `protobuf:"varint,5,opt,name=nested,proto3" json:"nested,omitempty"`
 	// As in GetRequest, one for each of the keys, in the same order; or none at all.
-	Digests       [][]byte `protobuf:"bytes,6,rep,name=digests,proto3" json:"digests,omitempty"`
+	Digests [][]byte `protobuf:"bytes,6,rep,name=digests,proto3" json:"digests,omitempty"`
+	// As in GetRequest, for all the keys.
+	Trace         []byte `protobuf:"bytes,7,opt,name=trace,proto3" json:"trace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1499,6 +1521,13 @@ func (x *GetBatchRequest) GetNested() uint32 {
 func (x *GetBatchRequest) GetDigests() [][]byte {
 	if x != nil {
 		return x.Digests
+	}
+	return nil
+}
+
+func (x *GetBatchRequest) GetTrace() []byte {
+	if x != nil {
+		return x.Trace
 	}
 	return nil
 }
@@ -1753,7 +1782,7 @@ var File_peercache_proto protoreflect.FileDescriptor
 
 const file_peercache_proto_rawDesc = "" +
 	"\n" +
-	"\x0fpeercache.proto\x12\tpeercache\"\xba\x01\n" +
+	"\x0fpeercache.proto\x12\tpeercache\"\xd0\x01\n" +
 	"\n" +
 	"GetRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x10\n" +
@@ -1763,7 +1792,8 @@ const file_peercache_proto_rawDesc = "" +
 	"\vcached_only\x18\x05 \x01(\bR\n" +
 	"cachedOnly\x12\x18\n" +
 	"\acontext\x18\x06 \x01(\fR\acontext\x12\x16\n" +
-	"\x06nested\x18\a \x01(\rR\x06nested\"\xcb\x01\n" +
+	"\x06nested\x18\a \x01(\rR\x06nested\x12\x14\n" +
+	"\x05trace\x18\b \x01(\fR\x05trace\"\xcb\x01\n" +
 	"\vGetResponse\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\fR\x05value\x12\x1d\n" +
 	"\n" +
@@ -1772,7 +1802,7 @@ const file_peercache_proto_rawDesc = "" +
 	"\x05error\x18\x04 \x01(\v2\x10.peercache.ErrorR\x05error\x12\x14\n" +
 	"\x05plain\x18\x05 \x01(\bR\x05plain\x12\x14\n" +
 	"\x05noted\x18\x06 \x01(\bR\x05noted\x12\x1c\n" +
-	"\tunchanged\x18\a \x01(\bR\tunchanged\"\xac\x04\n" +
+	"\tunchanged\x18\a \x01(\bR\tunchanged\"\xc2\x04\n" +
 	"\rChangeRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
 	"\x04keys\x18\x02 \x03(\fR\x04keys\x12\x10\n" +
@@ -1796,7 +1826,8 @@ const file_peercache_proto_rawDesc = "" +
 	"\x05proof\x18\x15 \x01(\x06R\x05proof\x12\x14\n" +
 	"\x05relay\x18\x16 \x01(\bR\x05relay\x12\x1b\n" +
 	"\troll_view\x18\x17 \x01(\x06R\brollView\x12\x12\n" +
-	"\x04roll\x18\x18 \x01(\fR\x04roll\"3\n" +
+	"\x04roll\x18\x18 \x01(\fR\x04roll\x12\x14\n" +
+	"\x05trace\x18\x19 \x01(\fR\x05trace\"3\n" +
 	"\x04Item\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\fR\x05value\x12\x15\n" +
 	"\x06ttl_ns\x18\x02 \x01(\x03R\x05ttlNs\"\x84\x05\n" +
@@ -1868,14 +1899,15 @@ const file_peercache_proto_rawDesc = "" +
 	" \x01(\v2\x0f.peercache.PongH\x00R\x04pong\x12,\n" +
 	"\ago_away\x18\v \x01(\v2\x11.peercache.GoAwayH\x00R\x06goAway\x12(\n" +
 	"\x05hello\x18\f \x01(\v2\x10.peercache.HelloH\x00R\x05helloB\x06\n" +
-	"\x04body\"\xa2\x01\n" +
+	"\x04body\"\xb8\x01\n" +
 	"\x0fGetBatchRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
 	"\x04keys\x18\x02 \x03(\fR\x04keys\x12\x19\n" +
 	"\blease_ns\x18\x03 \x01(\x03R\aleaseNs\x12\x18\n" +
 	"\acontext\x18\x04 \x01(\fR\acontext\x12\x16\n" +
 	"\x06nested\x18\x05 \x01(\rR\x06nested\x12\x18\n" +
-	"\adigests\x18\x06 \x03(\fR\adigests\"\b\n" +
+	"\adigests\x18\x06 \x03(\fR\adigests\x12\x14\n" +
+	"\x05trace\x18\a \x01(\fR\x05trace\"\b\n" +
 	"\x06Cancel\"\x06\n" +
 	"\x04Ping\"\x06\n" +
 	"\x04Pong\"0\n" +

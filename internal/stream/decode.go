@@ -52,6 +52,7 @@ type frame struct {
 	cachedOnly bool
 	nested     uint32
 	context    []byte
+	trace      []byte
 
 	message []byte // the body of a change and a changed, as it is
 
@@ -236,6 +237,8 @@ func (f *frame) decodeRequest(b []byte, maxKeys int) error {
 			f.digests = f.append(f.digests, b, in, n, maxKeys)
 		case num == nestedField(f.kind) && typ == protowire.VarintType:
 			f.nested = uint32(v)
+		case num == traceField(f.kind) && typ == protowire.BytesType:
+			f.trace = in
 		case num == 5 && typ == protowire.VarintType:
 			f.cachedOnly = v != 0
 		case num == 1 && typ == protowire.BytesType:
@@ -285,6 +288,14 @@ func contextField(kind body) protowire.Number {
 		return 4
 	}
 	return 6
+}
+
+// traceField is the number of the field trace in a GetRequest or a GetBatchRequest.
+func traceField(kind body) protowire.Number {
+	if kind == bodyBatch {
+		return 7
+	}
+	return 8
 }
 
 // decodeEnd decodes a message that holds nothing but possibly an error, in field 1.
