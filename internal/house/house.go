@@ -65,6 +65,7 @@ var rootFiles = []string{
 	"placement.go",
 	"caches.go",
 	"context.go",
+	"tracing.go",
 	"handoff.go",
 	"load.go",
 	"ask.go",

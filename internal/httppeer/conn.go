@@ -164,6 +164,15 @@ func (c *conn) Full() bool {
 	return l != nil && !l.HasRoom()
 }
 
+// Linked reports whether Start can ask now, as far as is known.
+func (c *conn) Linked() bool {
+	if c.link == nil {
+		return false
+	}
+	l := c.link.current()
+	return l != nil && l.Err() == nil && l.HasRoom()
+}
+
 // Change implements peer.Conn.
 func (c *conn) Change(ctx context.Context, ch *peer.Change) (peer.Changed, error) {
 	body, err := peer.EncodeChange(ch)
