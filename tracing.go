@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/peercache/peercache/peer"
+	"github.com/peercache/peercache/singleflight"
 )
 
 // A Tracer records spans of what a group does: see WithTracer. The module tracing/otel has one for
@@ -102,7 +103,7 @@ type spanKey struct{}
 var inBackground = new(span)
 
 // errNotReturned is the error of a span whose function has panicked or ended its goroutine.
-var errNotReturned = errors.New("it panicked, or called runtime.Goexit")
+var errNotReturned error = &singleflight.PanicError{Value: "or the end of the goroutine"}
 
 // background returns ctx for what begins because of a hit: see outside.
 func (g *Group) background(ctx context.Context) context.Context {
