@@ -266,10 +266,14 @@ func TestHitsAreNotTraced(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.kinds()
-	q := peer.Query{Group: "g", Key: key, Trace: someParent}
+	q := new(peer.Query)
 	for what, hit := range map[string]func() error{
 		"a hit":        func() error { _, err := groups[1].Get(context.Background(), key); return err },
-		"a served hit": func() error { ask := q; _, err := h.Hit(&ask); return err },
+		"a served hit": func() error {
+			*q = peer.Query{Group: "g", Key: key, Trace: someParent}
+			_, err := h.Hit(q)
+			return err
+		},
 	} {
 		n := testing.AllocsPerRun(100, func() {
 			if err := hit(); err != nil {
