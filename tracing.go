@@ -15,7 +15,8 @@ import (
 // read: they must not block.
 type Tracer interface {
 	// Start begins a span, which is inside of the one that ctx has. It returns ctx with the new
-	// span, and what ends that. The latter is called once, by any goroutine; it may be nil.
+	// span, and what ends that. The latter is called once, by any goroutine. It may be nil, if
+	// nothing is recorded.
 	Start(ctx context.Context, s Span) (context.Context, func(SpanEnd))
 	// Inject returns the span that ctx has as W3C Trace Context writes it, or nothing.
 	Inject(ctx context.Context) (traceparent, tracestate string)
@@ -87,8 +88,9 @@ type traced struct {
 	tracing *tracing // nil without a WithTracer
 }
 
-// span is a span in progress. A nil span is none.
+// span is a span in progress, and the context that has it. A nil span is none.
 type span struct {
+	context.Context
 	of     *tracing
 	end    func(SpanEnd)         // may be nil
 	shared atomic.Bool           // see SpanEnd
@@ -98,6 +100,20 @@ type span struct {
 
 // spanKey is that of the innermost span, in a context.
 type spanKey struct{}
+
+// Value implements context.Context.
+func (s *span) Value(key any) any {
+	if key == (spanKey{}) {
+		return s
+	}
+	return s.Context.Value(key)
+}
+
+// innermost returns the innermost span that ctx has, or nil.
+func innermost(ctx context.Context) *span {
+	s, _ := ctx.Value(spanKey{}).(*span)
+	return s
+}
 
 // inBackground stands for a span in the context of what nobody waits for.
 var inBackground = new(span)
@@ -119,13 +135,15 @@ func (t *tracing) start(ctx context.Context, of Span) (context.Context, *span) {
 	if t == nil {
 		return ctx, nil
 	}
-	if ctx.Value(spanKey{}) == inBackground {
-		of.Background = true
-	}
+	outer := innermost(ctx)
+	of.Background = of.Background || outer == inBackground
 	of.Group = t.journal.name
-	s := &span{of: t}
-	ctx, s.end = t.call(ctx, of)
-	return context.WithValue(ctx, spanKey{}, s), s
+	ctx, end := t.call(ctx, of)
+	if end == nil && outer == nil {
+		return ctx, nil
+	}
+	s := &span{Context: ctx, of: t, end: end} // also without an end, because ctx is not in outer any more
+	return s, s
 }
 
 func (t *tracing) call(ctx context.Context, of Span) (started context.Context, end func(SpanEnd)) {
@@ -177,7 +195,7 @@ func (t *tracing) joined(ctx context.Context, first bool) {
 	if t == nil || first {
 		return
 	}
-	if s, _ := ctx.Value(spanKey{}).(*span); s != nil && s != inBackground {
+	if s := innermost(ctx); s != nil && s != inBackground {
 		s.shared.Store(true)
 	}
 }
@@ -285,7 +303,7 @@ func (t *tracing) startLoad(load *inLoad, c *contexts, keys ...string) (context.
 	}
 	of := spanOf(SpanLoad, keys...)
 	if c != nil { // ctx has no values of load
-		of.Background = load.Value(spanKey{}) == inBackground
+		of.Background = innermost(load) == inBackground
 		ctx = t.extract(ctx, t.inject(load))
 	}
 	return t.start(ctx, of)

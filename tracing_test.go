@@ -268,7 +268,7 @@ func TestHitsAreNotTraced(t *testing.T) {
 	r.kinds()
 	q := new(peer.Query)
 	for what, hit := range map[string]func() error{
-		"a hit":        func() error { _, err := groups[1].Get(context.Background(), key); return err },
+		"a hit": func() error { _, err := groups[1].Get(context.Background(), key); return err },
 		"a served hit": func() error {
 			*q = peer.Query{Group: "g", Key: key, Trace: someParent}
 			_, err := h.Hit(q)

@@ -237,8 +237,6 @@ func (f *frame) decodeRequest(b []byte, maxKeys int) error {
 			f.digests = f.append(f.digests, b, in, n, maxKeys)
 		case num == nestedField(f.kind) && typ == protowire.VarintType:
 			f.nested = uint32(v)
-		case num == traceField(f.kind) && typ == protowire.BytesType:
-			f.trace = in
 		case num == 5 && typ == protowire.VarintType:
 			f.cachedOnly = v != 0
 		case num == 1 && typ == protowire.BytesType:
@@ -255,6 +253,8 @@ func (f *frame) decodeRequest(b []byte, maxKeys int) error {
 				return protocolError("a request with more than %d keys", maxKeys)
 			}
 			f.keys = f.append(f.keys, b, in, n, maxKeys)
+		case num == traceField(f.kind) && typ == protowire.BytesType:
+			f.trace = in
 		}
 		b = b[n:]
 	}

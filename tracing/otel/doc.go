@@ -33,7 +33,8 @@
 // Keys, and texts of errors, which may have keys in them, are personal data in many programs. They
 // are recorded only with WithKeys.
 //
-// The provider's sampler says what is recorded. Between processes spans travel as W3C Trace Context,
+// The provider's sampler says what is recorded. It is shown the name, the kind, peercache.group and
+// peercache.background. Between processes spans travel as W3C Trace Context,
 // so that a sampler that follows the parent's decision, such as sdktrace.ParentBased, has whole
 // traces or none. What peers send is believed. In a pool that strangers can reach, they can have
 // their requests sampled.

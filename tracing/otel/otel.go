@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -54,50 +56,68 @@ func New(tp trace.TracerProvider, opts ...Option) peercache.Tracer {
 }
 
 type tracer struct {
-	tracer trace.Tracer
-	keys   bool // see WithKeys
+	tracer     trace.Tracer
+	keys       bool     // see WithKeys
+	beginnings sync.Map // from beginning to *begun
 }
 
-// kinds are the names and the kinds of the spans. A span of a kind that this version does not know
-// is internal.
-var kinds = map[peercache.SpanKind]struct {
-	name string
-	kind trace.SpanKind
-}{
-	peercache.SpanMiss:   {"peercache.miss", trace.SpanKindInternal},
-	peercache.SpanFetch:  {"peercache.fetch", trace.SpanKindClient},
-	peercache.SpanServe:  {"peercache.serve", trace.SpanKindServer},
-	peercache.SpanLoad:   {"peercache.load", trace.SpanKindInternal},
-	peercache.SpanChange: {"peercache.change", trace.SpanKindInternal},
-	peercache.SpanTell:   {"peercache.tell", trace.SpanKindClient},
-	peercache.SpanApply:  {"peercache.apply", trace.SpanKindServer},
+// beginning says which spans begin in the same way.
+type beginning struct {
+	kind  peercache.SpanKind
+	group string
+}
+
+// begun is what a span begins with that all of a beginning share.
+type begun struct {
+	name    string
+	options []trace.SpanStartOption // not changed
+}
+
+// kinds are the kinds of the spans for OpenTelemetry. Those that are not here are internal.
+var kinds = map[peercache.SpanKind]trace.SpanKind{
+	peercache.SpanFetch: trace.SpanKindClient,
+	peercache.SpanServe: trace.SpanKindServer,
+	peercache.SpanTell:  trace.SpanKindClient,
+	peercache.SpanApply: trace.SpanKindServer,
 }
 
 // Start implements peercache.Tracer.
 func (t *tracer) Start(ctx context.Context, s peercache.Span) (context.Context, func(peercache.SpanEnd)) {
-	k, ok := kinds[s.Kind]
-	if !ok {
-		k.name, k.kind = "peercache."+string(s.Kind), trace.SpanKindInternal
-	}
-	opts := make([]trace.SpanStartOption, 0, 4)
-	opts = append(opts, trace.WithSpanKind(k.kind), trace.WithAttributes(t.attributes(&s, k.kind)...))
+	b := t.begun(s.Kind, s.Group)
+	opts := b.options
 	if s.Background {
-		opts = append(opts, trace.WithNewRoot())
+		opts = append(slices.Clip(opts), trace.WithNewRoot(), trace.WithAttributes(backgroundKey.Bool(true)))
 		if link := trace.LinkFromContext(ctx); link.SpanContext.IsValid() {
 			opts = append(opts, trace.WithLinks(link))
 		}
 	}
-	ctx, span := t.tracer.Start(ctx, k.name, opts...)
+	ctx, span := t.tracer.Start(ctx, b.name, opts...)
 	if !span.IsRecording() {
 		return ctx, nil
 	}
+	span.SetAttributes(t.attributes(&s)...)
 	return ctx, func(e peercache.SpanEnd) { t.end(span, &e) }
 }
 
-// attributes returns those that a span begins with, so that a sampler can look at them.
-func (t *tracer) attributes(s *peercache.Span, kind trace.SpanKind) []attribute.KeyValue {
-	all := make([]attribute.KeyValue, 0, 7)
-	all = append(all, groupKey.String(s.Group))
+// begun returns what spans of a kind and a group begin with.
+func (t *tracer) begun(kind peercache.SpanKind, group string) *begun {
+	id := beginning{kind, group}
+	if b, ok := t.beginnings.Load(id); ok {
+		return b.(*begun)
+	}
+	of, ok := kinds[kind]
+	if !ok {
+		of = trace.SpanKindInternal
+	}
+	b, _ := t.beginnings.LoadOrStore(id, &begun{"peercache." + string(kind), []trace.SpanStartOption{
+		trace.WithSpanKind(of), trace.WithAttributes(groupKey.String(group)),
+	}})
+	return b.(*begun)
+}
+
+// attributes returns those that a span gets if it is recorded.
+func (t *tracer) attributes(s *peercache.Span) []attribute.KeyValue {
+	all := make([]attribute.KeyValue, 0, 5)
 	if s.Keys > 0 {
 		all = append(all, keysKey.Int(s.Keys))
 	}
@@ -107,23 +127,17 @@ func (t *tracer) attributes(s *peercache.Span, kind trace.SpanKind) []attribute.
 	if s.Change != "" {
 		all = append(all, changeKey.String(s.Change))
 	}
-	if s.Background {
-		all = append(all, backgroundKey.Bool(true))
-	}
 	if s.Peer == "" {
 		return all
 	}
 	address, port := addressOf(s.Peer)
-	if kind == trace.SpanKindServer {
-		all = append(all, semconv.ClientAddress(address))
-		if port > 0 {
-			all = append(all, semconv.ClientPort(port))
-		}
-		return all
+	addressKey, portKey := semconv.ServerAddressKey, semconv.ServerPortKey
+	if kinds[s.Kind] == trace.SpanKindServer {
+		addressKey, portKey = semconv.ClientAddressKey, semconv.ClientPortKey
 	}
-	all = append(all, semconv.ServerAddress(address))
+	all = append(all, addressKey.String(address))
 	if port > 0 {
-		all = append(all, semconv.ServerPort(port))
+		all = append(all, portKey.Int(port))
 	}
 	return all
 }
