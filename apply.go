@@ -12,11 +12,24 @@ import (
 
 // ServeChange does what a peer's Change says, for the transport behind a PeerPicker.
 func (g *Group) ServeChange(ctx context.Context, c Change) []Holder {
-	return g.serveChange(ctx, c, never)
+	return g.servePeerChange(ctx, c, never)
 }
 
-// serveChange does what a peer's Change says. late reports whether another one of the same peer has
-// overtaken it: then its Item is not kept.
+// servePeerChange does what a peer's Change says. late reports whether another one of the same peer
+// has overtaken it: then its Item is not kept.
+func (g *Group) servePeerChange(ctx context.Context, c Change, late func() bool) []Holder {
+	if len(c.Keys) == 0 && !c.All { // it only asks whether this process answers
+		return g.serveChange(ctx, c, late)
+	}
+	ctx, span := g.tracing.startChange(g.tracing.extract(ctx, c.Trace), SpanApply, &c, c.From)
+	returned := false
+	defer func() { span.over(returned, nil) }()
+	held := g.serveChange(ctx, c, late)
+	returned = true
+	return held
+}
+
+// serveChange does what servePeerChange does, also for a change of this process.
 func (g *Group) serveChange(ctx context.Context, c Change, late func() bool) []Holder {
 	g.recordChange(&c)
 	if g.planted != failpoint.CopiesFirst {
@@ -103,7 +116,7 @@ func (g *Group) invalidateHolders(ctx context.Context, c *Change) []Holder {
 			continue
 		}
 		all.Go(func() {
-			_, err := tellPeer(ctx, ctx, peer, Change{Group: c.Group, Keys: l.keys}, l.until)
+			_, err := g.tellPeer(ctx, ctx, peer, Change{Group: c.Group, Keys: l.keys}, l.until)
 			if left := time.Duration(l.until - clock.Now()); err != nil && left > 0 {
 				mu.Lock()
 				defer mu.Unlock()
@@ -117,6 +130,15 @@ func (g *Group) invalidateHolders(ctx context.Context, c *Change) []Holder {
 
 // tellPeer tells a peer of a change. It tries again until the peer has heard, its values have
 // ended, or patience has. A zero until means that they do not end: then it tries once.
+func (g *Group) tellPeer(ctx, patience context.Context, p Peer, c Change, until clock.Instant) (held []Holder, err error) {
+	ctx, span := g.tracing.startChange(ctx, SpanTell, &c, p.Name())
+	returned := false
+	defer func() { span.over(returned, err) }()
+	held, err = tellPeer(ctx, patience, p, c, until)
+	returned = true
+	return held, err
+}
+
 func tellPeer(ctx, patience context.Context, p Peer, c Change, until clock.Instant) ([]Holder, error) {
 	if until != 0 {
 		var cancel context.CancelFunc

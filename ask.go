@@ -69,7 +69,7 @@ func (unreached) Error() string { return "no peer that could have the key can be
 func (g *Group) query(ctx context.Context, key string, lease time.Duration, have Entry) Query {
 	return Query{
 		Group: g.name, Key: key, Lease: lease, Digest: digestOf(have),
-		Nested: nestingOf(ctx), Context: g.contexts.carried(ctx), MaxBytes: g.maxValue, Timeout: g.answerTime,
+		Nested: nestingOf(ctx), Context: g.contexts.carried(ctx), Trace: g.tracing.inject(ctx), MaxBytes: g.maxValue, Timeout: g.answerTime,
 	}
 }
 
@@ -112,15 +112,19 @@ func (g *Group) askInTurn(ctx context.Context, key string, lease time.Duration, 
 }
 
 // askOne asks one peer for key, as askInTurn does.
-func (g *Group) askOne(ctx context.Context, from Peer, get func(context.Context, Query) (Answer, error), key string, lease time.Duration, keep *fetchFlight, have Entry) (fetched, error) {
+func (g *Group) askOne(ctx context.Context, from Peer, get func(context.Context, Query) (Answer, error), key string, lease time.Duration, keep *fetchFlight, have Entry) (e fetched, err error) {
+	inner, span := g.tracing.startFetch(ctx, from, key)
+	returned := false
+	defer func() { span.over(returned, err) }()
 	asked := clock.Now()
-	limited, cancel := context.WithTimeout(ctx, g.answerTime)
+	limited, cancel := context.WithTimeout(inner, g.answerTime)
 	defer cancel()
-	ans, err := get(limited, g.query(ctx, key, lease, have))
+	ans, err := get(limited, g.query(inner, key, lease, have))
+	returned = true
 	if err != nil && limited.Err() != nil && ctx.Err() == nil && !peer.Unreachable(err) {
 		err = &peer.UnansweredError{Peer: from.Name(), Within: g.answerTime}
 	}
-	e, err := g.answered(from, key, have, asked, ans, err)
+	e, err = g.answered(from, key, have, asked, ans, err)
 	if keep != nil && (err == nil || e.Missing) {
 		g.keepCopy(key, e, asked, have, keep)
 	}
@@ -192,6 +196,22 @@ func starterOf(p Peer) peer.Starter {
 	return nil
 }
 
+// errNotAsked says that a question was not sent. errUrged says that it was withdrawn, because a load
+// with a slot waits for the caller by now: the owner must be asked for a load that takes no slot.
+var (
+	errNotAsked = errors.New("the owner cannot be asked on its link now")
+	errUrged    = errors.New("the load must not wait for a slot")
+)
+
+// notAsked ends the span of some keys for those that were not asked for: all but the first n.
+func (s *span) notAsked(n, keys int) {
+	var err error
+	if n == 0 {
+		err = errNotAsked
+	}
+	s.ended(keys-n, err)
+}
+
 // fetchRequest is a request to an owner, and the flights that its answers end.
 type fetchRequest struct {
 	peer.Request
@@ -204,6 +224,7 @@ type fetchRequest struct {
 	flights []*fetchFlight
 	lease   time.Duration // that is asked for
 	many    *many         // nil if there is one key
+	span    *span         // of the keys that are asked for on the link; may be nil
 }
 
 // many is the part of a request for many keys. The owner must be asked for the keys of rest
@@ -230,35 +251,53 @@ type single struct {
 // in goroutines.
 func (r *fetchRequest) start() {
 	n, crowded := 0, false
-	if p := starterOf(r.owner); p != nil && len(r.Keys) > 0 {
-		r.Query, r.Waiter, r.asked = r.of.query(r.ctx, "", r.lease, r.have), r, clock.Now()
-		if r.many != nil {
-			for _, have := range r.many.haves {
-				r.Digests = append(r.Digests, digestOf(have))
-			}
-		}
-		var sent peer.Sent
-		n, sent, crowded = p.Start(&r.Request)
-		if n == 1 && len(r.Keys) == 1 && r.of.fetches.CancelAbandoned {
-			r.of.fetches.OnAbandon(r.flights[0], func() {
-				if sent.Cancel() {
-					r.of.fetches.End(r.flights[0], fetched{}, context.Canceled)
-				}
-			})
-		}
+	p := starterOf(r.owner)
+	switch {
+	case p == nil || len(r.Keys) == 0:
+	case !r.of.tracing.mayStart(p):
+		crowded = p.Full()
+	default:
+		n, crowded = r.send(p)
 	}
 	for i := n; i < len(r.Keys); i++ {
 		r.goOn(single{i: i, crowded: crowded})
 	}
 }
 
+// send asks the owner on its link for the first n keys, as many as it can now.
+func (r *fetchRequest) send(p peer.Starter) (n int, crowded bool) {
+	ctx, span := r.of.tracing.startFetch(r.ctx, r.owner, r.Keys...)
+	span.expect(len(r.Keys))
+	r.span = span
+	r.Query, r.Waiter, r.asked = r.of.query(ctx, "", r.lease, r.have), r, clock.Now()
+	if r.many != nil {
+		for _, have := range r.many.haves {
+			r.Digests = append(r.Digests, digestOf(have))
+		}
+	}
+	keys := len(r.Keys)
+	n, sent, crowded := p.Start(&r.Request)
+	span.notAsked(n, keys)
+	if n == 1 && keys == 1 && r.of.fetches.CancelAbandoned {
+		r.of.fetches.OnAbandon(r.flights[0], func() {
+			if sent.Cancel() {
+				span.ended(1, context.Canceled)
+				r.of.fetches.End(r.flights[0], fetched{}, context.Canceled)
+			}
+		})
+	}
+	return n, crowded
+}
+
 // Answer implements peer.Waiter.
 func (r *fetchRequest) Answer(i int, ans Answer, err error) {
 	if err == peer.ErrLarge {
+		r.span.ended(1, nil)
 		r.goOn(single{i: i, plain: true})
 		return
 	}
 	e, err := r.of.answered(r.owner, r.Keys[i], r.haveOf(i), r.asked, ans, err)
+	r.span.ended(1, err)
 	switch {
 	case peer.Unreachable(err):
 		r.goOn(single{i: i})

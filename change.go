@@ -97,7 +97,16 @@ func (c *changeCount) of(change func() error) error {
 }
 
 // change drops the values that a change ends, here and at the peers.
-func (g *Group) change(ctx context.Context, c Change) error {
+func (g *Group) change(ctx context.Context, c Change) (err error) {
+	ctx, span := g.tracing.startChange(ctx, SpanChange, &c, "")
+	returned := false
+	defer func() { span.over(returned, err) }()
+	err = g.changeAll(ctx, c)
+	returned = true
+	return err
+}
+
+func (g *Group) changeAll(ctx context.Context, c Change) error {
 	if g.alone() {
 		g.apply(&c, never)
 		return g.outdateSnapshot()

@@ -120,7 +120,7 @@ const DefaultContextBytes = 4 << 10
 const mostContextBytes = 16 << 10
 
 // ContextCodec says what of a caller's context reaches the getter, in whichever process it
-// runs, such as a tenant or a trace.
+// runs, such as a tenant. Spans travel by themselves: see WithTracer.
 type ContextCodec struct {
 	// Encode returns the bytes to send of the context of a Get or a GetMulti: nil for
 	// none. It runs when a load or a fetch begins, also one in the background, and for no

@@ -47,6 +47,7 @@ func (g *Group) worthACopy(key string) bool {
 // is to be kept.
 func (g *Group) fetchShared(ctx context.Context, key string, owner Peer, worth bool) (Entry, error) {
 	f, first := g.fetches.Join(key)
+	g.tracing.joined(ctx, first)
 	if first {
 		if worth {
 			g.door.Admit()
@@ -87,13 +88,6 @@ func (g *Group) startFetch(ctx context.Context, key string, owner Peer, f *fetch
 	one.start()
 }
 
-// errNotAsked says that a question was not sent. errUrged says that it was withdrawn, because a load
-// with a slot waits for the caller by now: the owner must be asked for a load that takes no slot.
-var (
-	errNotAsked = errors.New("the owner cannot be asked on its link now")
-	errUrged    = errors.New("the load must not wait for a slot")
-)
-
 // question asks a peer for one key, on behalf of one caller.
 type question struct {
 	peer.Request
@@ -116,11 +110,19 @@ func (q *question) Answer(_ int, a Answer, err error) {
 // at the same time do not share a question. But they are counted when they begin, so that after a
 // few of them the key is worth a copy, and all others do share; and at its owner they share a load
 // (P1).
-func (g *Group) askAlone(ctx context.Context, key string, owner Peer) (fetched, error) {
+func (g *Group) askAlone(ctx context.Context, key string, owner Peer) (e fetched, err error) {
 	p := starterOf(owner)
-	if p == nil {
+	if p == nil || !g.tracing.mayStart(p) {
 		return fetched{}, errNotAsked
 	}
+	ctx, span := g.tracing.startFetch(ctx, owner, key)
+	defer func() {
+		if err == peer.ErrLarge || err == errUrged { // it is asked again, as it has to be
+			span.done(nil)
+			return
+		}
+		span.done(err)
+	}()
 	q, _ := g.questions.Get().(*question)
 	if q == nil {
 		q = &question{answered: make(chan struct{}, 1)}
@@ -199,7 +201,7 @@ func (g *Group) fetchAll(ctx context.Context, owner Peer, keys []string, worth b
 	}
 	r.Keys, r.flights = make([]string, 0, len(keys)), make([]*fetchFlight, 0, len(keys))
 	for i, f := range flights {
-		if first[i] {
+		if g.tracing.joined(ctx, first[i]); first[i] {
 			if worth {
 				g.door.Admit()
 			}

@@ -195,6 +195,19 @@ func (g *Group) fill(ctx context.Context, key string) (e Entry, err error) {
 	if err := g.checkKey(key); err != nil {
 		return e, err
 	}
+	if g.tracing == nil {
+		return g.fillFrom(ctx, key)
+	}
+	ctx, span := g.tracing.start(ctx, spanOf(SpanMiss, key))
+	returned := false
+	defer func() { span.over(returned, err) }()
+	e, err = g.fillFrom(ctx, key)
+	returned = true
+	return e, err
+}
+
+// fillFrom does what fill does, for a key that may be one.
+func (g *Group) fillFrom(ctx context.Context, key string) (e Entry, err error) {
 	if owner := g.pick(key, 0); owner != nil && !g.lapsed() {
 		e, err = g.fetch(ctx, key, owner)
 	} else {

@@ -239,10 +239,10 @@ func (r *round) tell(ctx context.Context, c Change, keys map[Peer][]string, endl
 		}
 		all.Go(func() {
 			if peer == nil {
-				r.addHolders(r.g.ServeChange(ctx, its))
+				r.addHolders(r.g.serveChange(ctx, its, never))
 				return
 			}
-			held, err := tellPeer(ctx, patience, peer, its, until)
+			held, err := r.g.tellPeer(ctx, patience, peer, its, until)
 			if err != nil {
 				r.fail(peer, until, err)
 				if until == 0 {

@@ -22,6 +22,7 @@ type loader struct {
 	getter      Getter
 	loadTimeout time.Duration
 	contexts    *contexts // nil without a WithContextCodec
+	traced
 
 	// loads are the runs of the getter whose values are kept. past are the others, see
 	// loadPast. They are apart from the fetcher's fetches, because a peer's request may
@@ -63,6 +64,7 @@ func (g *Group) load(ctx context.Context, key string) (Entry, error) {
 		return Entry{}, err
 	}
 	f, first := g.loads.Join(key)
+	g.tracing.joined(ctx, first)
 	if first {
 		g.loads.Go(ctx, f, func(ctx context.Context, f *flight) (Entry, error) { return g.loadMissed(ctx, key, f) })
 	}
@@ -134,6 +136,7 @@ func (g *Group) loadPast(ctx context.Context, key string, after uint64) (Entry, 
 	}
 	for {
 		f, first := g.past.Join(key)
+		g.tracing.joined(ctx, first)
 		if first {
 			g.past.Go(ctx, f, func(ctx context.Context, f *flight) (Entry, error) {
 				if !g.lapsed() {
@@ -177,9 +180,10 @@ func (l *loader) runGetter(ctx *inLoad, key string, c *caches) (e Entry, err err
 	}
 	defer l.slots.release(acquired)
 	start, returned := clock.Now(), false
+	inner, span := l.tracing.startLoad(ctx, l.contexts, key)
 	l.counts.loads.Add(1)
-	defer func() { l.countLoad(start, returned, key, err) }()
-	item, err := l.getter.Get(l.contexts.forGetter(ctx), key)
+	defer func() { l.countLoad(start, returned, key, err); span.over(returned, err) }()
+	item, err := l.getter.Get(inner, key)
 	returned = true
 	if err != nil {
 		return Entry{}, err
@@ -277,7 +281,7 @@ func (g *Group) loadBatches(ctx context.Context, getter BatchGetter, keys []stri
 	var newFlights []*flight
 	for i, f := range flights {
 		key := keys[i]
-		if !first[i] {
+		if g.tracing.joined(ctx, first[i]); !first[i] {
 			continue
 		}
 		if e, v := g.own(key); v != miss { // again: see loadMissed
@@ -364,10 +368,11 @@ func (l *loader) runBatchGetter(ctx *inLoad, getter BatchGetter, keys []string, 
 	}
 	defer l.slots.release(acquired)
 	start, returned := clock.Now(), false
+	inner, span := l.tracing.startLoad(ctx, l.contexts, keys...)
 	l.counts.loads.Add(int64(len(keys)))
-	defer func() { l.countLoads(start, returned, keys, errs) }()
+	defer func() { l.countLoads(start, returned, keys, errs); span.over(returned, failure(errs)) }()
 
-	items, err := getter.GetBatch(l.contexts.forGetter(ctx), slices.Clone(keys))
+	items, err := getter.GetBatch(inner, slices.Clone(keys))
 	returned = true
 	partial, ok := errors.AsType[BatchError](err)
 	switch {

@@ -56,7 +56,11 @@ func (g *Group) GetMulti(ctx context.Context, keys []string) []Result {
 	}
 	g.caches.counts.misses.Add(misses)
 	g.startDue(ctx, &later)
-	m.run()
+	if g.tracing != nil && len(m.parts) > 0 {
+		m.runTraced()
+	} else {
+		m.run()
+	}
 	return m.results
 }
 
@@ -81,7 +85,8 @@ type part struct {
 	of           *multi
 	places       []int32 // of Keys, among all keys; inverted (^) once a key of a part that is alone is answered
 	asked        clock.Instant
-	alone        bool // it is asked without flights; written before there are answers
+	span         *span // of a part that is alone; may be nil
+	alone        bool  // it is asked without flights; written before there are answers
 
 	// These are of a part that is alone, and guarded by mu.
 	mu        sync.Mutex
@@ -130,6 +135,29 @@ func (m *multi) part(id partID) *part {
 		m.byOwner[id] = p
 	}
 	return p
+}
+
+// runTraced does what run does, inside of a span.
+func (m *multi) runTraced() {
+	var missed []string
+	for _, p := range m.parts {
+		missed = append(missed, p.Keys...)
+	}
+	var span *span
+	m.ctx, span = m.g.tracing.start(m.ctx, spanOf(SpanMiss, missed...))
+	returned := false
+	defer func() { span.over(returned, m.failure()) }()
+	m.run()
+	returned = true
+}
+
+// failure returns the error of the span of m.
+func (m *multi) failure() error {
+	errs := make([]error, len(m.results))
+	for i, r := range m.results {
+		errs[i] = r.Err
+	}
+	return failure(errs)
 }
 
 // run gets what there is in the parts.
@@ -195,13 +223,17 @@ func (p *part) ask() bool {
 		return false
 	}
 	starter := starterOf(p.owner)
-	if starter == nil || m.ctx.Err() != nil {
+	if starter == nil || m.ctx.Err() != nil || !m.g.tracing.mayStart(starter) {
 		return false
 	}
-	p.Query, p.Waiter, p.asked = m.g.query(m.ctx, "", 0, Entry{}), p, clock.Now()
+	ctx, span := m.g.tracing.startFetch(m.ctx, p.owner, p.Keys...)
+	span.expect(len(p.Keys))
+	p.span = span
+	p.Query, p.Waiter, p.asked = m.g.query(ctx, "", 0, Entry{}), p, clock.Now()
 	p.alone, p.open = true, len(p.Keys)
 	m.open.Add(1)
 	n, _, _ := starter.Start(&p.Request)
+	span.notAsked(n, len(p.Keys))
 	if n == 0 {
 		m.open.Add(-1)
 		p.alone = false
@@ -223,6 +255,7 @@ func (p *part) Answer(i int, ans Answer, err error) {
 	if err != peer.ErrLarge {
 		e, err = p.of.g.answered(p.owner, p.Keys[i], Entry{}, p.asked, ans, err)
 	}
+	p.span.ended(1, err)
 	p.mu.Lock()
 	if err == peer.ErrLarge || peer.Unreachable(err) {
 		p.share(i)

@@ -281,7 +281,7 @@ func (g clustered) Name() string                { return g.name }
 func (g clustered) Pick(key string, n int) Peer { return g.pick(key, n) }
 func (g clustered) DropAll()                    { g.drop(&Change{All: true}, never) }
 func (g clustered) ServeChange(ctx context.Context, c Change, late func() bool) []Holder {
-	return g.serveChange(ctx, c, late)
+	return g.servePeerChange(ctx, c, late)
 }
 func (g clustered) Consistent() bool                             { return g.consistent }
 func (g clustered) ViewChanged(at clock.Instant) []cluster.Moved { return g.viewChanged(at) }

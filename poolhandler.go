@@ -30,8 +30,8 @@ func (h *handler) Hit(q *peer.Query) (a Answer, err error) {
 		return h.answer(g, &s, ok)
 	}
 	s, ok := g.serveHit(q, &h.due)
-	if !q.More {
-		g.startDue(g.contexts.carrying(context.Background(), q.Context), &h.due)
+	if !q.More && len(h.due.keys) > 0 {
+		g.startDue(g.begunBy(q), &h.due)
 	}
 	return h.answer(g, &s, ok)
 }

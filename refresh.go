@@ -27,14 +27,14 @@ func (g *Group) startDue(ctx context.Context, later *due) {
 		if _, ok := g.getter.(BatchGetter); ok {
 			size = mostInBatch
 		}
-		g.refreshes.add(outside(context.WithoutCancel(ctx)), later.keys, size, g.refreshBatch)
+		g.refreshes.add(g.background(context.WithoutCancel(ctx)), later.keys, size, g.refreshBatch)
 	}
 	switch len(later.copies) {
 	case 0:
 	case 1:
 		g.startRenewal(ctx, later.copies[0], later.haves[0], nil)
 	default:
-		g.renewCopies(outside(ctx), later.copies, later.haves)
+		g.renewCopies(g.background(ctx), later.copies, later.haves)
 	}
 	*later = due{}
 }
@@ -115,7 +115,7 @@ func (g *Group) startRefresh(ctx context.Context, key string, later *due) {
 	}
 	if f := g.loads.Start(key); f != nil {
 		g.loader.counts.refreshes.Add(1)
-		g.loads.Go(outside(ctx), f, func(ctx context.Context, f *flight) (Entry, error) { return g.reload(ctx, key, f) })
+		g.loads.Go(g.background(ctx), f, func(ctx context.Context, f *flight) (Entry, error) { return g.reload(ctx, key, f) })
 	}
 }
 
@@ -170,7 +170,7 @@ func (g *Group) startRenewal(ctx context.Context, key string, have Entry, later 
 		if have.Missing {
 			have = Entry{}
 		}
-		g.startFetch(outside(ctx), key, owner, f, have, true)
+		g.startFetch(g.background(ctx), key, owner, f, have, true)
 	}
 }
 

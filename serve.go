@@ -71,7 +71,7 @@ func (g *Group) serveOwn(q *Query, later *due, mostHashed int) (served, bool) {
 		g.countStale(v)
 		ctx := context.Background()
 		if later == nil { // else see startDue's caller
-			ctx = g.contexts.carrying(ctx, q.Context)
+			ctx = g.begunBy(q)
 		}
 		g.startRefresh(ctx, q.Key, later)
 	}
@@ -124,9 +124,18 @@ func (g *Group) serveLoad(ctx context.Context, q *Query) (s served) {
 		return s
 	}
 	s.recorded = g.recordLease(q, q.Key)
+	ctx, span := g.tracing.startServe(ctx, q, q.Key)
+	returned := false
+	defer func() { span.over(returned, s.err) }()
 	e, err := g.load(g.asked(ctx, q), q.Key)
 	g.loadedFor(&s, e, q.Key, err)
+	returned = true
 	return s
+}
+
+// begunBy returns the context of what a peer's request begins in the background.
+func (g *Group) begunBy(q *Query) context.Context {
+	return g.tracing.extract(g.contexts.carrying(context.Background(), q.Context), q.Trace)
 }
 
 // asked returns the context of a load that a peer asks for.
@@ -165,9 +174,14 @@ func (g *Group) serveLoads(ctx context.Context, q *Query, keys []string, got fun
 	for i, key := range keys {
 		recorded[i] = g.recordLease(q, key)
 	}
+	ctx, span := g.tracing.startServe(ctx, q, keys...)
+	returned := false
+	defer func() { span.over(returned, nil) }()
 	g.loadAll(g.asked(ctx, q), keys, func(i int, e Entry, err error) {
+		span.fail(err)
 		s := served{recorded: recorded[i]}
 		g.loadedFor(&s, e, keys[i], err)
 		got(i, s)
 	})
+	returned = true
 }

@@ -137,7 +137,11 @@ type GetRequest struct {
 	// others wait for who wait for a slot (WithMaxLoads). What is asked inside of a load does
 	// not wait for those that are not to end, 2 not for a slot either: each could be waiting
 	// for the other. What a reader does not know counts as 2.
-	Nested        uint32 `protobuf:"varint,7,opt,name=nested,proto3" json:"nested,omitempty"`
+	Nested uint32 `protobuf:"varint,7,opt,name=nested,proto3" json:"nested,omitempty"`
+	// The span that the question is part of: its W3C traceparent and, if it has a tracestate,
+	// a space and that. It is on streams alone: a plain request has the headers of W3C Trace
+	// Context.
+	Trace         []byte `protobuf:"bytes,8,opt,name=trace,proto3" json:"trace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -219,6 +223,13 @@ func (x *GetRequest) GetNested() uint32 {
 		return x.Nested
 	}
 	return 0
+}
+
+func (x *GetRequest) GetTrace() []byte {
+	if x != nil {
+		return x.Trace
+	}
+	return nil
 }
 
 // GetResponse is the answer to a request for one key: a value or an error.
@@ -401,7 +412,9 @@ type ChangeRequest struct {
 	// With announced: the sender cannot reach some peers. The peer is to tell them that the sender has
 	// its view, in a roll, and to answer with what they say, as for relay. For each of them: the
 	// XXH64 of its base URL, as 8 bytes, the lowest first.
-	PassOn        []byte `protobuf:"bytes,25,opt,name=pass_on,json=passOn,proto3" json:"pass_on,omitempty"`
+	PassOn []byte `protobuf:"bytes,25,opt,name=pass_on,json=passOn,proto3" json:"pass_on,omitempty"`
+	// As in GetRequest, of who makes the change or passes it on; also in plain requests.
+	Trace         []byte `protobuf:"bytes,26,opt,name=trace,proto3" json:"trace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -593,6 +606,13 @@ func (x *ChangeRequest) GetRoll() []byte {
 func (x *ChangeRequest) GetPassOn() []byte {
 	if x != nil {
 		return x.PassOn
+	}
+	return nil
+}
+
+func (x *ChangeRequest) GetTrace() []byte {
+	if x != nil {
+		return x.Trace
 	}
 	return nil
 }
@@ -1441,7 +1461,9 @@ type GetBatchRequest struct {
 	Context []byte `protobuf:"bytes,4,opt,name=context,proto3" json:"context,omitempty"`
 	Nested  uint32 `protobuf:"varint,5,opt,name=nested,proto3" json:"nested,omitempty"`
 	// As in GetRequest, one for each of the keys, in the same order; or none at all.
-	Digests       [][]byte `protobuf:"bytes,6,rep,name=digests,proto3" json:"digests,omitempty"`
+	Digests [][]byte `protobuf:"bytes,6,rep,name=digests,proto3" json:"digests,omitempty"`
+	// As in GetRequest, for all the keys.
+	Trace         []byte `protobuf:"bytes,7,opt,name=trace,proto3" json:"trace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1514,6 +1536,13 @@ func (x *GetBatchRequest) GetNested() uint32 {
 func (x *GetBatchRequest) GetDigests() [][]byte {
 	if x != nil {
 		return x.Digests
+	}
+	return nil
+}
+
+func (x *GetBatchRequest) GetTrace() []byte {
+	if x != nil {
+		return x.Trace
 	}
 	return nil
 }
@@ -1768,7 +1797,7 @@ var File_peercache_proto protoreflect.FileDescriptor
 
 const file_peercache_proto_rawDesc = "" +
 	"\n" +
-	"\x0fpeercache.proto\x12\tpeercache\"\xba\x01\n" +
+	"\x0fpeercache.proto\x12\tpeercache\"\xd0\x01\n" +
 	"\n" +
 	"GetRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x10\n" +
@@ -1778,7 +1807,8 @@ const file_peercache_proto_rawDesc = "" +
 	"\vcached_only\x18\x05 \x01(\bR\n" +
 	"cachedOnly\x12\x18\n" +
 	"\acontext\x18\x06 \x01(\fR\acontext\x12\x16\n" +
-	"\x06nested\x18\a \x01(\rR\x06nested\"\xcb\x01\n" +
+	"\x06nested\x18\a \x01(\rR\x06nested\x12\x14\n" +
+	"\x05trace\x18\b \x01(\fR\x05trace\"\xcb\x01\n" +
 	"\vGetResponse\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\fR\x05value\x12\x1d\n" +
 	"\n" +
@@ -1787,7 +1817,7 @@ const file_peercache_proto_rawDesc = "" +
 	"\x05error\x18\x04 \x01(\v2\x10.peercache.ErrorR\x05error\x12\x14\n" +
 	"\x05plain\x18\x05 \x01(\bR\x05plain\x12\x14\n" +
 	"\x05noted\x18\x06 \x01(\bR\x05noted\x12\x1c\n" +
-	"\tunchanged\x18\a \x01(\bR\tunchanged\"\xc5\x04\n" +
+	"\tunchanged\x18\a \x01(\bR\tunchanged\"\xdb\x04\n" +
 	"\rChangeRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
 	"\x04keys\x18\x02 \x03(\fR\x04keys\x12\x10\n" +
@@ -1812,7 +1842,8 @@ const file_peercache_proto_rawDesc = "" +
 	"\x05relay\x18\x16 \x01(\bR\x05relay\x12\x1b\n" +
 	"\troll_view\x18\x17 \x01(\x06R\brollView\x12\x12\n" +
 	"\x04roll\x18\x18 \x01(\fR\x04roll\x12\x17\n" +
-	"\apass_on\x18\x19 \x01(\fR\x06passOn\"3\n" +
+	"\apass_on\x18\x19 \x01(\fR\x06passOn\x12\x14\n" +
+	"\x05trace\x18\x1a \x01(\fR\x05trace\"3\n" +
 	"\x04Item\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\fR\x05value\x12\x15\n" +
 	"\x06ttl_ns\x18\x02 \x01(\x03R\x05ttlNs\"\x84\x05\n" +
@@ -1885,14 +1916,15 @@ const file_peercache_proto_rawDesc = "" +
 	" \x01(\v2\x0f.peercache.PongH\x00R\x04pong\x12,\n" +
 	"\ago_away\x18\v \x01(\v2\x11.peercache.GoAwayH\x00R\x06goAway\x12(\n" +
 	"\x05hello\x18\f \x01(\v2\x10.peercache.HelloH\x00R\x05helloB\x06\n" +
-	"\x04body\"\xa2\x01\n" +
+	"\x04body\"\xb8\x01\n" +
 	"\x0fGetBatchRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
 	"\x04keys\x18\x02 \x03(\fR\x04keys\x12\x19\n" +
 	"\blease_ns\x18\x03 \x01(\x03R\aleaseNs\x12\x18\n" +
 	"\acontext\x18\x04 \x01(\fR\acontext\x12\x16\n" +
 	"\x06nested\x18\x05 \x01(\rR\x06nested\x12\x18\n" +
-	"\adigests\x18\x06 \x03(\fR\adigests\"\b\n" +
+	"\adigests\x18\x06 \x03(\fR\adigests\x12\x14\n" +
+	"\x05trace\x18\a \x01(\fR\x05trace\"\b\n" +
 	"\x06Cancel\"\x06\n" +
 	"\x04Ping\"\x06\n" +
 	"\x04Pong\"0\n" +

@@ -60,6 +60,8 @@ type Change struct {
 	// Roll is what other processes have said of themselves to the sender, who was asked to tell
 	// the peer. It counts only with a proof.
 	Roll Roll
+	// Trace is the span that the change is part of, as in Query.
+	Trace string
 
 	// The fields below are not sent.
 

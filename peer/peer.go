@@ -49,6 +49,9 @@ type Query struct {
 	// Context has the values of the caller's context that travel: see
 	// peercache.WithContextCodec. It may have any bytes.
 	Context string
+	// Trace is the span that the question is part of: see JoinTrace. What a peer sends need not
+	// be one: see SplitTrace.
+	Trace string
 
 	// The fields below are not sent.
 

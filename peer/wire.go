@@ -21,7 +21,7 @@ func EncodeChange(c *Change) ([]byte, error) {
 		Group: c.Group, Keys: bytesOf(c.Keys), All: c.All, Holders: c.Holders, WaitNs: int64(c.Wait), Announced: c.Announced,
 		View: s.View, Leaving: s.Leaving, Offering: s.Offering, Absent: s.Absent, Process: s.Process, Turn: s.Number, Departure: s.Departure,
 		Offered: bytesOf(c.Offered), Since: c.Since, Members: c.Members, Token: c.Token, Proof: c.Proof,
-		Relay: c.Relay, PassOn: c.PassOn, RollView: c.Roll.View, Roll: c.Roll.Packed,
+		Relay: c.Relay, PassOn: c.PassOn, RollView: c.Roll.View, Roll: c.Roll.Packed, Trace: []byte(c.Trace),
 	}
 	if c.Item != nil {
 		req.Item = &pb.Item{Value: c.Item.Value, TtlNs: int64(c.Item.TTL)}
@@ -45,6 +45,7 @@ func DecodeChange(raw []byte) (*Change, error) {
 		},
 		Offered: req.offered, Since: req.GetSince(), Members: req.GetMembers(), Token: req.GetToken(), Proof: req.GetProof(),
 		Relay: req.GetRelay(), PassOn: req.GetPassOn(), Roll: Roll{req.GetRollView(), req.GetRoll()},
+		Trace: string(req.GetTrace()),
 	}
 	if item := req.GetItem(); item != nil {
 		c.Item = &Item{Value: item.GetValue(), TTL: time.Duration(item.GetTtlNs())}

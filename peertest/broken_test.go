@@ -373,6 +373,7 @@ func TestBrokenTransports(t *testing.T) {
 		"loses CachedOnly":              {[]string{"QueryIsWhole"}, &broken{query: func(q *peer.Query) { q.CachedOnly = false }}},
 		"loses Nested":                  {[]string{"QueryIsWhole"}, &broken{query: func(q *peer.Query) { q.Nested = peer.TopLevel }}},
 		"loses Context":                 {[]string{"QueryIsWhole", "ContextTravels"}, &broken{query: func(q *peer.Query) { q.Context = "" }}},
+		"loses Trace":                   {[]string{"QueryIsWhole"}, &broken{query: func(q *peer.Query) { q.Trace = "" }}},
 		"makes keys text":               {[]string{"KeysOfAnyBytes"}, &broken{query: func(q *peer.Query) { q.Key = string([]rune(q.Key)) }}},
 		"ignores MaxBytes":              {[]string{"BoundedValue"}, &broken{query: func(q *peer.Query) { q.MaxBytes = 0 }}},
 		"mixes up a batch":              {[]string{"Batches", "P1OneLoad"}, &broken{mixUp: true}},

@@ -33,9 +33,11 @@ func keysOfAnyBytes(t testing.TB, h Harness) {
 	}
 }
 
+var someTrace = peer.JoinTrace("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "vendor=1")
+
 // queryIsWhole checks that all of a Query comes to the Handler, in Hit and in Load.
 func queryIsWhole(t testing.TB, h Harness) {
-	base := peer.Query{Group: "g", Key: "k", Lease: 3 * time.Second, Digest: "\x00\xffdigest", Nested: peer.InSlot, Context: "\xfetenant"}
+	base := peer.Query{Group: "g", Key: "k", Lease: 3 * time.Second, Digest: "\x00\xffdigest", Nested: peer.InSlot, Context: "\xfetenant", Trace: someTrace}
 	queries := []peer.Query{base, {Group: "another group", Key: "k"}}
 	for _, nested := range []peer.Nesting{peer.TopLevel, peer.InLoad} {
 		q := base
@@ -222,7 +224,7 @@ func wholeChange(absent string) peer.Change {
 		Group: "g", Keys: []string{"a", "\xff/..", strings.Repeat("k", 5000)}, Item: &peer.Item{Value: []byte("v\x00"), TTL: -time.Second},
 		Holders: true, Wait: 1234 * time.Millisecond, Announced: true, Token: 1<<64 - 1, Proof: 1 << 63,
 		State: peer.State{Process: 1<<32 - 1, Number: 7, View: 1<<64 - 2, Leaving: true, Departure: 99, Offering: true, Absent: []string{absent}},
-		Relay: true, PassOn: []byte{1, 0, 255}, Roll: peer.Roll{View: 1<<64 - 3, Packed: []byte{0, 1, 255}},
+		Relay: true, PassOn: []byte{1, 0, 255}, Roll: peer.Roll{View: 1<<64 - 3, Packed: []byte{0, 1, 255}}, Trace: someTrace,
 	}
 }
 

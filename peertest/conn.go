@@ -64,7 +64,7 @@ func serveGet(q *peer.Query, name string, got func(peer.Answer, error)) serving 
 func carried(q *peer.Query) peer.Query {
 	return peer.Query{
 		Group: strings.Clone(q.Group), Key: strings.Clone(q.Key), Lease: q.Lease, Digest: strings.Clone(q.Digest),
-		CachedOnly: q.CachedOnly, Nested: q.Nested, Context: strings.Clone(q.Context),
+		CachedOnly: q.CachedOnly, Nested: q.Nested, Context: strings.Clone(q.Context), Trace: strings.Clone(q.Trace),
 	}
 }
 

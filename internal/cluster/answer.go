@@ -34,7 +34,7 @@ func (c *Cluster) Answer(ctx context.Context, from string, change *peer.Change) 
 		c.takeOver(ctx, g, from, change.Offered)
 	}
 	if g != nil {
-		do := peer.Change{Group: change.Group, Keys: change.Keys, All: change.All, Item: change.Item, From: from, Holders: change.Holders, Wait: max(0, min(change.Wait, lease.Longest))}
+		do := peer.Change{Group: change.Group, Keys: change.Keys, All: change.All, Item: change.Item, From: from, Holders: change.Holders, Wait: max(0, min(change.Wait, lease.Longest)), Trace: change.Trace}
 		if !waits {
 			do.Wait = 0
 		}

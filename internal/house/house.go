@@ -72,6 +72,7 @@ var rootFiles = []string{
 	"placement.go",
 	"caches.go",
 	"context.go",
+	"tracing.go",
 	"handoff.go",
 	"load.go",
 	"ask.go",

@@ -164,6 +164,15 @@ func (c *conn) Full() bool {
 	return l != nil && !l.HasRoom()
 }
 
+// Linked reports whether Start can ask now, as far as is known.
+func (c *conn) Linked() bool {
+	if c.link == nil {
+		return false
+	}
+	l := c.link.current()
+	return l != nil && l.Err() == nil && l.HasRoom()
+}
+
 // Change implements peer.Conn.
 func (c *conn) Change(ctx context.Context, ch *peer.Change) (peer.Changed, error) {
 	body, err := peer.EncodeChange(ch)
@@ -188,11 +197,11 @@ func (c *conn) Change(ctx context.Context, ch *peer.Change) (peer.Changed, error
 	case err != nil:
 		return peer.Changed{}, err
 	case plain:
-		changed, err = c.changePlain(ctx, ch.Wait, body)
+		changed, err = c.changePlain(ctx, ch, body)
 		if errors.Is(err, peer.ErrSilent) {
 			// A network that is slow for a moment looks the same. A Get would go to the
 			// next peer, but a change would fail: so it is sent once more.
-			changed, err = c.changePlain(ctx, ch.Wait, body)
+			changed, err = c.changePlain(ctx, ch, body)
 		}
 		return changed, err
 	}
@@ -223,7 +232,7 @@ func (c *conn) question(ctx context.Context, ch *peer.Change, body []byte) (peer
 			}
 		}
 	}
-	return c.callChange(ctx, c.t.cfg.handshakeTimeout(), body)
+	return c.callChange(ctx, c.t.cfg.handshakeTimeout(), body, ch.Trace)
 }
 
 // Stats returns the figures of the conn.

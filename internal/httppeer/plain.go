@@ -103,7 +103,7 @@ func (c *conn) exchangePlain(ctx context.Context, q *peer.Query) (peer.Answer, e
 	err := errRedirected
 	if c.t.cfg.Groupcache { // golang/groupcache knows only paths
 		path := escapeSegment(q.Group) + "/" + escapeSegment(q.Key)
-		err = c.call(ctx, timeout, http.MethodGet, path, nil, maxValue, decode)
+		err = c.call(ctx, timeout, http.MethodGet, path, nil, q.Trace, maxValue, decode)
 	}
 	if errors.Is(err, errRedirected) {
 		var body []byte
@@ -113,7 +113,7 @@ func (c *conn) exchangePlain(ctx context.Context, q *peer.Query) (peer.Answer, e
 		}); err != nil {
 			return peer.Answer{}, err
 		}
-		err = c.call(ctx, timeout, http.MethodPost, getPath, body, maxValue, decode)
+		err = c.call(ctx, timeout, http.MethodPost, getPath, body, q.Trace, maxValue, decode)
 	}
 	if err != nil {
 		return peer.Answer{}, err
@@ -130,10 +130,10 @@ func (c *conn) exchangePlain(ctx context.Context, q *peer.Query) (peer.Answer, e
 }
 
 // changePlain sends one change by the plain way, and waits for the answer as long as the peer gives
-// signs of life. wait is how long the peer may wait for others.
-func (c *conn) changePlain(ctx context.Context, wait time.Duration, body []byte) (changed peer.Changed, err error) {
+// signs of life. body is ch, encoded.
+func (c *conn) changePlain(ctx context.Context, ch *peer.Change, body []byte) (changed peer.Changed, err error) {
 	err = c.watched(ctx, func(ctx context.Context) error {
-		changed, err = c.callChange(ctx, clock.Sum(c.timeout(0), wait), body)
+		changed, err = c.callChange(ctx, clock.Sum(c.timeout(0), ch.Wait), body, ch.Trace)
 		return err
 	})
 	return changed, err
@@ -149,13 +149,13 @@ func (c *conn) changeUnlinked(ctx context.Context, ch *peer.Change) (peer.Change
 	if err != nil {
 		return peer.Changed{}, err
 	}
-	return c.callChange(ctx, c.t.cfg.handshakeTimeout()+short.Wait, body)
+	return c.callChange(ctx, c.t.cfg.handshakeTimeout()+short.Wait, body, ch.Trace)
 }
 
 // callChange sends one change, which is encoded in body, and decodes the answer.
-func (c *conn) callChange(ctx context.Context, timeout time.Duration, body []byte) (changed peer.Changed, err error) {
+func (c *conn) callChange(ctx context.Context, timeout time.Duration, body []byte, trace string) (changed peer.Changed, err error) {
 	var answer error
-	err = c.call(ctx, timeout, http.MethodPost, changePath, body, 0, func(data []byte) (err error) {
+	err = c.call(ctx, timeout, http.MethodPost, changePath, body, trace, 0, func(data []byte) (err error) {
 		changed, answer, err = peer.DecodeChanged(data, c.url)
 		return err
 	})

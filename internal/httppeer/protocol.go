@@ -43,7 +43,32 @@ const (
 	clusterHeader = "Peercache-Cluster"
 	// toHeader has the base URL that a request is for.
 	toHeader = "Peercache-To"
+
+	// These have the span that the request is part of, as W3C Trace Context says, so that what
+	// stands between the peers knows it too.
+	traceparentHeader = "Traceparent"
+	tracestateHeader  = "Tracestate"
 )
+
+// setTrace sets the headers for a peer.Query's Trace.
+func setTrace(header http.Header, trace string) {
+	parent, state := peer.SplitTrace(trace)
+	if parent != "" {
+		header[traceparentHeader] = []string{parent}
+	}
+	if state != "" {
+		header[tracestateHeader] = []string{state}
+	}
+}
+
+// traceOf returns the Trace of a request by its headers, or nothing if they have none that is valid.
+func traceOf(header http.Header) string {
+	parents := header[traceparentHeader]
+	if len(parents) != 1 {
+		return ""
+	}
+	return peer.JoinTrace(parents[0], strings.Join(header[tracestateHeader], ","))
+}
 
 // identityOf returns the identity that the headers of a request or a response tell.
 func identityOf(header http.Header) peer.Identity {

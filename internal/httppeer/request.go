@@ -91,13 +91,13 @@ const (
 
 // call sends a plain request, as callOnce does, and sends it again for a while if the peer is
 // busy.
-func (c *conn) call(ctx context.Context, timeout time.Duration, method, path string, body []byte, maxValue int, decode func([]byte) error) error {
+func (c *conn) call(ctx context.Context, timeout time.Duration, method, path string, body []byte, trace string, maxValue int, decode func([]byte) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	for try := 1; ; try++ {
-		err := c.callOnce(ctx, method, path, body, maxValue, decode)
+		err := c.callOnce(ctx, method, path, body, trace, maxValue, decode)
 		if errors.Is(err, errUnproven) { // now there is a challenge
-			err = c.callOnce(ctx, method, path, body, maxValue, decode)
+			err = c.callOnce(ctx, method, path, body, trace, maxValue, decode)
 		}
 		if !errors.Is(err, errPeerBusy) || try == busyTries {
 			return err
@@ -110,9 +110,9 @@ func (c *conn) call(ctx context.Context, timeout time.Duration, method, path str
 }
 
 // callOnce sends one plain request and calls decode with the body of the response, which may hold
-// a value of at most maxValue bytes. If there is no response, or not one of the protocol's, the
+// a value of at most maxValue bytes. trace is a peer.Query's Trace. If there is no response, or not one of the protocol's, the
 // error is a *PeerError. If the value is larger, the error is an ErrValueSize.
-func (c *conn) callOnce(ctx context.Context, method, path string, body []byte, maxValue int, decode func([]byte) error) error {
+func (c *conn) callOnce(ctx context.Context, method, path string, body []byte, trace string, maxValue int, decode func([]byte) error) error {
 	req, err := c.newRequest(ctx, method, path, body)
 	if err != nil {
 		return &peer.PeerError{Peer: c.url, Err: err}
@@ -123,6 +123,7 @@ func (c *conn) callOnce(ctx context.Context, method, path string, body []byte, m
 		// peer has closed an idle connection.
 		req.Header["Idempotency-Key"] = nil
 	}
+	setTrace(req.Header, trace)
 	proof := c.prove(req, body)
 	asked := clock.Now()
 	received := 0

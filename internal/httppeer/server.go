@@ -156,6 +156,7 @@ func (s *Server) postGet(w http.ResponseWriter, r *http.Request, h peer.Handler)
 
 // answerGet answers a request for a key. It asks no other peer (P2).
 func (s *Server) answerGet(w http.ResponseWriter, r *http.Request, h peer.Handler, q *peer.Query) {
+	q.Trace = traceOf(r.Header)
 	a, err := h.Hit(q)
 	if err == peer.ErrNotCached {
 		a, err = h.Load(r.Context(), q)
@@ -178,6 +179,9 @@ func (s *Server) postChange(w http.ResponseWriter, r *http.Request, h peer.Handl
 	if err != nil {
 		http.Error(w, "peercache: the body is no ChangeRequest: "+err.Error(), http.StatusBadRequest)
 		return
+	}
+	if trace := traceOf(r.Header); trace != "" {
+		c.Trace = trace
 	}
 	changed, answer := h.Change(r.Context(), c)
 	body, err := peer.EncodeChanged(&changed, answer)

@@ -46,6 +46,7 @@ func (f *frame) query(q *peer.Query) {
 		CachedOnly: f.cachedOnly,
 		Nested:     peer.Nesting(f.nested),
 		Context:    wire.StringOf(f.context),
+		Trace:      wire.StringOf(f.trace),
 	}
 }
 
@@ -53,6 +54,6 @@ func (f *frame) query(q *peer.Query) {
 func cloneQuery(q *peer.Query) peer.Query {
 	c := *q
 	c.Group, c.Key = strings.Clone(q.Group), strings.Clone(q.Key)
-	c.Digest, c.Context = strings.Clone(q.Digest), strings.Clone(q.Context)
+	c.Digest, c.Context, c.Trace = strings.Clone(q.Digest), strings.Clone(q.Context), strings.Clone(q.Trace)
 	return c
 }

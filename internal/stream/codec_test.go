@@ -46,9 +46,9 @@ func randomFrame(r *rand.Rand) *pb.Frame {
 	case 0:
 		f.Body = &pb.Frame_Answer{Answer: &pb.GetResponse{Value: bytesUpTo(3000), TtlNs: int64(number()), Error: someError(), Plain: r.IntN(2) == 0, Noted: r.IntN(2) == 0, Unchanged: r.IntN(2) == 0}}
 	case 1:
-		f.Body = &pb.Frame_Get{Get: &pb.GetRequest{Group: "gruppe ü", Key: bytesUpTo(300), LeaseNs: int64(number()), Digest: bytesUpTo(16), CachedOnly: r.IntN(2) == 0, Nested: uint32(r.IntN(3)), Context: bytesUpTo(20)}}
+		f.Body = &pb.Frame_Get{Get: &pb.GetRequest{Group: "gruppe ü", Key: bytesUpTo(300), LeaseNs: int64(number()), Digest: bytesUpTo(16), CachedOnly: r.IntN(2) == 0, Nested: uint32(r.IntN(3)), Context: bytesUpTo(20), Trace: bytesUpTo(60)}}
 	case 2:
-		f.Body = &pb.Frame_GetBatch{GetBatch: &pb.GetBatchRequest{Group: "g", Keys: keys(), LeaseNs: int64(number()), Nested: uint32(r.IntN(3)), Context: bytesUpTo(20)}}
+		f.Body = &pb.Frame_GetBatch{GetBatch: &pb.GetBatchRequest{Group: "g", Keys: keys(), LeaseNs: int64(number()), Nested: uint32(r.IntN(3)), Context: bytesUpTo(20), Trace: bytesUpTo(60)}}
 		if batch := f.GetGetBatch(); r.IntN(2) == 0 {
 			for range batch.Keys {
 				batch.Digests = append(batch.Digests, bytesUpTo(16))
@@ -95,9 +95,9 @@ func (f *frame) asMessage() *pb.Frame {
 	case bodyAnswer:
 		m.Body = &pb.Frame_Answer{Answer: &pb.GetResponse{Value: f.value, TtlNs: int64(f.ttl), Error: f.err, Plain: f.plain, Noted: f.noted, Unchanged: f.unchanged}}
 	case bodyGet:
-		m.Body = &pb.Frame_Get{Get: &pb.GetRequest{Group: group, Key: f.key, LeaseNs: int64(f.lease), Digest: f.digest, CachedOnly: f.cachedOnly, Nested: f.nested, Context: f.context}}
+		m.Body = &pb.Frame_Get{Get: &pb.GetRequest{Group: group, Key: f.key, LeaseNs: int64(f.lease), Digest: f.digest, CachedOnly: f.cachedOnly, Nested: f.nested, Context: f.context, Trace: f.trace}}
 	case bodyBatch:
-		m.Body = &pb.Frame_GetBatch{GetBatch: &pb.GetBatchRequest{Group: group, Keys: keys, LeaseNs: int64(f.lease), Nested: f.nested, Context: f.context, Digests: digests}}
+		m.Body = &pb.Frame_GetBatch{GetBatch: &pb.GetBatchRequest{Group: group, Keys: keys, LeaseNs: int64(f.lease), Nested: f.nested, Context: f.context, Trace: f.trace, Digests: digests}}
 	case bodyChange:
 		change := new(pb.ChangeRequest)
 		if err := (proto.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(f.message, change); err != nil {
@@ -143,11 +143,11 @@ func (f *frame) encode(t testing.TB) []byte {
 		a := response{peer.Answer{Item: peer.Item{Value: f.value, TTL: f.ttl}, Noted: f.noted, Unchanged: f.unchanged}, f.err, f.plain}
 		b = append(appendAnswer(nil, f.id, f.index, &a), a.Value...)
 	case bodyGet:
-		q := peer.Query{Group: string(f.group), Key: string(f.key), Lease: f.lease, Digest: string(f.digest), CachedOnly: f.cachedOnly, Nested: peer.Nesting(f.nested), Context: string(f.context)}
+		q := peer.Query{Group: string(f.group), Key: string(f.key), Lease: f.lease, Digest: string(f.digest), CachedOnly: f.cachedOnly, Nested: peer.Nesting(f.nested), Context: string(f.context), Trace: string(f.trace)}
 		b = appendGet(nil, f.id, sizeGet(&q), &q)
 	case bodyBatch:
-		q := peer.Query{Group: string(f.group), Lease: f.lease, Nested: peer.Nesting(f.nested), Context: string(f.context)}
-		size += sizeContext(&q)
+		q := peer.Query{Group: string(f.group), Lease: f.lease, Nested: peer.Nesting(f.nested), Context: string(f.context), Trace: string(f.trace)}
+		size += sizeCarried(&q)
 		for _, digest := range f.digests {
 			digests = append(digests, string(digest.of(f.body)))
 			size += sizeBytes(len(digest.of(f.body)))

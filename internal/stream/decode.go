@@ -52,6 +52,7 @@ type frame struct {
 	cachedOnly bool
 	nested     uint32
 	context    []byte
+	trace      []byte
 
 	message []byte // the body of a change and a changed, as it is
 
@@ -252,6 +253,8 @@ func (f *frame) decodeRequest(b []byte, maxKeys int) error {
 				return protocolError("a request with more than %d keys", maxKeys)
 			}
 			f.keys = f.append(f.keys, b, in, n, maxKeys)
+		case num == traceField(f.kind) && typ == protowire.BytesType:
+			f.trace = in
 		}
 		b = b[n:]
 	}
@@ -285,6 +288,14 @@ func contextField(kind body) protowire.Number {
 		return 4
 	}
 	return 6
+}
+
+// traceField is the number of the field trace in a GetRequest or a GetBatchRequest.
+func traceField(kind body) protowire.Number {
+	if kind == bodyBatch {
+		return 7
+	}
+	return 8
 }
 
 // decodeEnd decodes a message that holds nothing but possibly an error, in field 1.

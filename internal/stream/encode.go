@@ -52,15 +52,18 @@ func sizeGet(q *peer.Query) int {
 	if q.CachedOnly {
 		size += 2
 	}
-	return size + sizeUint(uint64(q.Nested)) + sizeContext(q)
+	return size + sizeUint(uint64(q.Nested)) + sizeCarried(q)
 }
 
-// sizeContext is the size of the field of a Query's Context, of which none is not sent.
-func sizeContext(q *peer.Query) int {
-	if q.Context == "" {
-		return 0
+// sizeCarried is the size of the fields of a Query's Context and Trace, of which none is not sent.
+func sizeCarried(q *peer.Query) (size int) {
+	if q.Context != "" {
+		size = sizeBytes(len(q.Context))
 	}
-	return sizeBytes(len(q.Context))
+	if q.Trace != "" {
+		size += sizeBytes(len(q.Trace))
+	}
+	return size
 }
 
 // sizeUint is the size of a field that holds v, of which 0 is not sent.
@@ -117,7 +120,11 @@ func appendGet(b []byte, id uint64, size int, q *peer.Query) []byte {
 	if q.Context != "" {
 		b = appendString(b, 6, q.Context)
 	}
-	return appendUint(b, 7, uint64(q.Nested))
+	b = appendUint(b, 7, uint64(q.Nested))
+	if q.Trace != "" {
+		b = appendString(b, 8, q.Trace)
+	}
+	return b
 }
 
 // appendBatch appends the frame of a batch, whose body has size bytes.
@@ -138,6 +145,9 @@ func appendBatch(b []byte, id uint64, size int, q *peer.Query, keys, digests []s
 		for _, digest := range digests[:len(keys)] {
 			b = appendString(b, 6, digest)
 		}
+	}
+	if q.Trace != "" {
+		b = appendString(b, 7, q.Trace)
 	}
 	return b
 }

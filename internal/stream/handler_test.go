@@ -86,7 +86,7 @@ func TestHandlersKeepWhatTheyLoad(t *testing.T) {
 	h := &scripted{hit: peer.ErrNotCached}
 	e := connect(t, h, Config{})
 	defer e.end()
-	q := peer.Query{Group: "group", Key: "one", Lease: time.Second, Digest: "digest", Context: "context", Nested: peer.InLoad}
+	q := peer.Query{Group: "group", Key: "one", Lease: time.Second, Digest: "digest", Context: "context", Trace: "trace", Nested: peer.InLoad}
 	if _, _, err := e.Get(t.Context(), &q); err != nil {
 		t.Fatal(err)
 	}

@@ -173,7 +173,7 @@ func (l *Link) askChange(w peer.Waiter, request []byte) (ID, error) {
 
 // batchSize returns how many of the keys go into one batch, and the size of its body.
 func (l *Link) batchSize(q *peer.Query, keys, digests []string) (n, size int) {
-	size = sizeUint(uint64(q.Lease)) + sizeUint(uint64(q.Nested)) + sizeContext(q)
+	size = sizeUint(uint64(q.Lease)) + sizeUint(uint64(q.Nested)) + sizeCarried(q)
 	if q.Group != "" {
 		size += sizeBytes(len(q.Group))
 	}
