@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
-	"fmt"
 	"html/template"
 	"io"
 	"io/fs"
@@ -165,7 +164,7 @@ func (a *handler) servePage(w http.ResponseWriter, r *http.Request) {
 	var n notice
 	switch r.FormValue("done") {
 	case doneRemoved:
-		n.Text = fmt.Sprintf("The key is removed everywhere.")
+		n.Text = "The key is removed everywhere."
 	case doneCleared:
 		n.Text = "The group is cleared everywhere."
 	case doneDrained:
