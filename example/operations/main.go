@@ -1,11 +1,10 @@
-// Operations runs three processes' worth of peercache in one, each with its page for operators, and
-// plays users that read from them.
+// Operations runs three processes' worth of peercache in one, each with its page for operators and
+// its /metrics for Prometheus, and plays users that read from them.
 //
 //	go run ./example/operations             on free ports
 //	go run ./example/operations -port 9001  the pages on 9001 to 9003
 //
-// Package show is all of it. With the module metrics/prometheus, each page has /metrics too: see the
-// Metrics of a show.Config.
+// Package show is all of it.
 package main
 
 import (
@@ -35,7 +34,7 @@ func run(ctx context.Context, port int) error {
 		return err
 	}
 	for _, p := range cluster.Processes {
-		fmt.Printf("%s has its page at %s\n", p.Name, p.Page)
+		fmt.Printf("%s has its page at %s, and its figures at %smetrics\n", p.Name, p.Page, p.Page)
 	}
 	fmt.Println("Users read from all of them. Stop with Ctrl-C.")
 	cluster.Play(ctx)

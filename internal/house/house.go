@@ -41,8 +41,6 @@ var packages = []string{
 	"admin",
 	"example/node",
 	"example",
-	"example/operations/show",
-	"example/operations",
 }
 
 // apart are packages that do not import each other, though the order would allow it.

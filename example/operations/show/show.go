@@ -15,17 +15,19 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
 	"github.com/peercache/peercache"
 	"github.com/peercache/peercache/admin"
+	peerprom "github.com/peercache/peercache/metrics/prometheus"
 )
 
 // Config says what Start starts.
 type Config struct {
 	Processes int
 	Port      int // of the first page; the others have the next ones; 0: free ones
-	// Metrics returns what is served at /metrics, beside the page. Nil: nothing is.
-	Metrics func(*peercache.HTTPPool) http.Handler
-	Admin   []admin.Option
+	Admin     []admin.Option
 }
 
 // Cluster is what Start has started.
@@ -88,11 +90,10 @@ func startProcess(c Config, i int) (*Process, error) {
 	if p.Avatar, err = peercache.NewGroup("avatars", 8<<20, origin(30*time.Millisecond, 6000), peercache.WithPeers(p.Pool)); err != nil {
 		return nil, err
 	}
-	opts := c.Admin
-	if c.Metrics != nil {
-		opts = append(opts[:len(opts):len(opts)], admin.Metrics(c.Metrics(p.Pool)))
-	}
-	handler, err := admin.Handler(p.Pool, opts...)
+	figures := prometheus.NewRegistry()
+	figures.MustRegister(peerprom.NewCollector(p.Pool, p.Scores, p.Avatar))
+	metrics := promhttp.HandlerFor(figures, promhttp.HandlerOpts{})
+	handler, err := admin.Handler(p.Pool, append([]admin.Option{admin.Metrics(metrics)}, c.Admin...)...)
 	if err != nil {
 		return nil, err
 	}
