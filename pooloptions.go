@@ -44,6 +44,7 @@ type poolOptions struct {
 	authenticator  func(*http.Request) (string, error)
 	streams        bool
 	limits         httppeer.Limits
+	connections    httppeer.Connections
 	hosts          []string
 	requestBytes   int64
 	answerBytes    int64
@@ -56,7 +57,7 @@ func readPoolOptions(opts []PoolOption) (*poolOptions, error) {
 	o := &poolOptions{
 		cluster: cluster.Config{
 			MaxPeers: DefaultMaxPeers, MaxUnproven: DefaultMaxUnproven, ViewChangeRate: DefaultViewChangeRate,
-			HandoverBytes: DefaultHandoverBytes, HandoverTime: DefaultHandoverTime,
+			ChangeRate: defaultChangesPerSecond, HandoverBytes: DefaultHandoverBytes, HandoverTime: DefaultHandoverTime,
 			Pace: &breaker.Pace{Rate: DefaultReconnectRate},
 			Log:  slog.New(slog.DiscardHandler),
 		},

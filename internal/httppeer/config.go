@@ -47,6 +47,7 @@ type Config struct {
 	// The fields below concern the side that answers.
 
 	Limits         Limits
+	Connections    Connections
 	Hosts          []string // names by which requests may call this process, see peercache.WithHosts
 	RequestBytes   int64    // bounds the bodies of plain requests, together
 	AnswerBytes    int64    // bounds the values of plain answers, together

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -30,10 +31,12 @@ type Server struct {
 	process    peer.Process
 	identities identities
 
-	inbound  inbound // counts the streams on which peers ask this process
+	visitors visitors // the connections that are no streams yet
+	inbound  inbound  // counts the streams on which peers ask this process
 	refusals *logLimit
-	requests budget // for the bodies of plain requests
-	answers  budget // for the values of plain answers
+	requests budget       // for the bodies of plain requests
+	answers  budget       // for the values of plain answers
+	gets     atomic.Int64 // plain requests for keys that are being answered
 
 	challenges challenges
 
@@ -49,6 +52,8 @@ func NewServer(cfg Config, p peer.Process, own string) *Server {
 		s.cfg.Hosts = append(slices.Clone(cfg.Hosts), HostName(u.Host))
 	}
 	s.refusals = newLogLimit(cfg.Log)
+	s.cfg.Connections = cfg.Connections.WithDefaults()
+	s.visitors.init(s.cfg.Connections, s.refusals)
 	s.inbound.init(cfg.Limits)
 	s.requests.most, s.answers.most = cfg.RequestBytes, cfg.AnswerBytes
 	return s
@@ -90,6 +95,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuseStranger(w, r, from, err)
 		return
 	}
+	if s.proves(path, from.Name) {
+		s.visitors.prove(r, from.Name)
+	}
 	h, err := s.process.Accept(from, r.Header.Get(toHeader))
 	if err != nil {
 		refuse(w, r, err.Error(), http.StatusMisdirectedRequest)
@@ -128,7 +136,21 @@ func (s *Server) refuseStranger(w http.ResponseWriter, r *http.Request, from pee
 	if _, ok := errors.AsType[unnamed](err); ok {
 		text = "the sender is not known here"
 	}
+	w.Header().Set("Connection", "close") // there is nothing more to ask
 	refuse(w, r, text, http.StatusForbidden)
+}
+
+// proves reports whether the sender of a request that was let in is a peer. With a secret, a request
+// for a stream has proven nothing yet. Where nobody has to prove anything, whoever has the name of a
+// peer counts as that peer.
+func (s *Server) proves(path, from string) bool {
+	switch {
+	case len(s.cfg.Secrets) > 0:
+		return path != ""
+	case s.cfg.TLS != nil || s.cfg.Authenticator != nil:
+		return true
+	}
+	return s.cfg.Groupcache || s.cfg.Knows(from)
 }
 
 // postGet answers a POST of a GetRequest.
@@ -151,8 +173,16 @@ func (s *Server) postGet(w http.ResponseWriter, r *http.Request, h peer.Handler)
 	})
 }
 
+// errTooManyGets says that the limit of requests for keys is reached. The status is 429.
+var errTooManyGets = errors.New("as many requests for keys are being answered as Limits.PlainGets allows")
+
 // answerGet answers a request for a key. It asks no other peer (P2).
 func (s *Server) answerGet(w http.ResponseWriter, r *http.Request, h peer.Handler, q *peer.Query) {
+	defer s.gets.Add(-1)
+	if s.gets.Add(1) > int64(s.cfg.Connections.PlainGets) {
+		s.refuseBusy(w, r, errTooManyGets)
+		return
+	}
 	a, err := h.Hit(q)
 	if err == peer.ErrNotCached {
 		a, err = h.Load(r.Context(), q)
