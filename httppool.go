@@ -119,7 +119,7 @@ func (o *poolOptions) httpConfig() httppeer.Config {
 // WithLimits bounds what connections and changes cost this process.
 func WithLimits(l Limits) PoolOption {
 	return func(o *poolOptions) error {
-		c := httppeer.Connections{Unproven: l.Unproven, UnprovenTime: l.UnprovenTime, IdlePerPeer: l.IdlePerPeer, PlainGets: l.PlainGets}
+		c := httppeer.Connections{Unproven: l.Unproven, UnprovenTime: l.UnprovenTime, IdlePerPeer: l.IdlePerPeer, PlainRequests: l.PlainRequests}
 		if err := c.WithDefaults().Check(); err != nil {
 			return fmt.Errorf("WithLimits: %w", err)
 		}
@@ -146,9 +146,10 @@ type Limits struct {
 	// closed. These three concern the server that HTTPPool.Server returns; on other servers, Unproven
 	// bounds requests for streams alone.
 	IdlePerPeer int
-	// PlainGets bounds the requests for keys by the plain way that are being answered: 8,192. One
-	// beyond it is refused with HTTP status 429, and a peer tries again a little later.
-	PlainGets int
+	// PlainRequests bounds the requests by the plain way that are in progress: 8,192 for keys, and as
+	// many with changes. One beyond it is refused with HTTP status 429, and a peer tries again a
+	// little later.
+	PlainRequests int
 	// ChangesPerSecond bounds the changes that one peer sends for its Removes, Sets and Clears: 50,000.
 	// Each 64 keys of one count as one more. Beyond it they wait, up to a second. Then they are
 	// refused: the peer's Remove returns an error that says so, and this process logs it. Senders that

@@ -36,7 +36,8 @@ type Server struct {
 	refusals *logLimit
 	requests budget       // for the bodies of plain requests
 	answers  budget       // for the values of plain answers
-	gets     atomic.Int64 // plain requests for keys that are being answered
+	gets     atomic.Int64 // plain requests for keys that are in progress
+	changes  atomic.Int64 // plain requests with changes that are in progress
 
 	challenges challenges
 
@@ -116,11 +117,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		s.answerGet(w, r, h, &peer.Query{Group: group, Key: key})
+		s.inProgress(w, r, &s.gets, func() { s.answerGet(w, r, h, &peer.Query{Group: group, Key: key}) })
 	case r.Method == http.MethodPost && path == getPath:
-		s.postGet(w, r, h)
+		s.inProgress(w, r, &s.gets, func() { s.postGet(w, r, h) })
 	case r.Method == http.MethodPost && path == changePath:
-		s.postChange(w, r, h)
+		s.inProgress(w, r, &s.changes, func() { s.postChange(w, r, h) })
 	case r.Method == http.MethodPost:
 		http.Error(w, fmt.Sprintf("peercache: POST %s: want %s or %s", path, getPath, changePath), http.StatusNotFound)
 	default:
@@ -153,6 +154,19 @@ func (s *Server) proves(path, from string) bool {
 	return s.cfg.Groupcache || s.cfg.Knows(from)
 }
 
+// errTooManyRequests says that the limit of plain requests is reached. The status is 429.
+var errTooManyRequests = errors.New("as many requests are in progress as Limits.PlainRequests allows")
+
+// inProgress answers a request, and counts it in count meanwhile. It refuses one that is too many.
+func (s *Server) inProgress(w http.ResponseWriter, r *http.Request, count *atomic.Int64, answer func()) {
+	defer count.Add(-1)
+	if count.Add(1) > int64(s.cfg.Connections.PlainRequests) {
+		s.refuseBusy(w, r, errTooManyRequests)
+		return
+	}
+	answer()
+}
+
 // postGet answers a POST of a GetRequest.
 func (s *Server) postGet(w http.ResponseWriter, r *http.Request, h peer.Handler) {
 	b, ok := s.readRequest(w, r, limit{most: mostGetBytes})
@@ -173,16 +187,8 @@ func (s *Server) postGet(w http.ResponseWriter, r *http.Request, h peer.Handler)
 	})
 }
 
-// errTooManyGets says that the limit of requests for keys is reached. The status is 429.
-var errTooManyGets = errors.New("as many requests for keys are being answered as Limits.PlainGets allows")
-
 // answerGet answers a request for a key. It asks no other peer (P2).
 func (s *Server) answerGet(w http.ResponseWriter, r *http.Request, h peer.Handler, q *peer.Query) {
-	defer s.gets.Add(-1)
-	if s.gets.Add(1) > int64(s.cfg.Connections.PlainGets) {
-		s.refuseBusy(w, r, errTooManyGets)
-		return
-	}
 	a, err := h.Hit(q)
 	if err == peer.ErrNotCached {
 		a, err = h.Load(r.Context(), q)

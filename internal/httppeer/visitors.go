@@ -17,18 +17,18 @@ import (
 
 // Connections bound the connections to this process that are no streams: see peercache.Limits.
 type Connections struct {
-	Unproven     int
-	UnprovenTime time.Duration
-	IdlePerPeer  int
-	PlainGets    int
+	Unproven      int
+	UnprovenTime  time.Duration
+	IdlePerPeer   int
+	PlainRequests int
 }
 
 // The defaults of Connections.
 const (
-	defaultUnproven     = 1024
-	defaultUnprovenTime = 10 * time.Second
-	defaultIdlePerPeer  = 256
-	defaultPlainGets    = 8192
+	defaultUnproven      = 1024
+	defaultUnprovenTime  = 10 * time.Second
+	defaultIdlePerPeer   = 256
+	defaultPlainRequests = 8192
 )
 
 // WithDefaults returns c with the default in place of each field that is zero.
@@ -36,7 +36,7 @@ func (c Connections) WithDefaults() Connections {
 	c.Unproven = cmp.Or(c.Unproven, defaultUnproven)
 	c.UnprovenTime = cmp.Or(c.UnprovenTime, defaultUnprovenTime)
 	c.IdlePerPeer = cmp.Or(c.IdlePerPeer, defaultIdlePerPeer)
-	c.PlainGets = cmp.Or(c.PlainGets, defaultPlainGets)
+	c.PlainRequests = cmp.Or(c.PlainRequests, defaultPlainRequests)
 	return c
 }
 
@@ -45,7 +45,7 @@ func (c Connections) Check() error {
 	for _, n := range []struct {
 		name string
 		is   int
-	}{{"Unproven", c.Unproven}, {"IdlePerPeer", c.IdlePerPeer}, {"PlainGets", c.PlainGets}} {
+	}{{"Unproven", c.Unproven}, {"IdlePerPeer", c.IdlePerPeer}, {"PlainRequests", c.PlainRequests}} {
 		if n.is < 1 || n.is > 1<<20 {
 			return fmt.Errorf("%s: %d: want 1 to %d", n.name, n.is, 1<<20)
 		}
@@ -141,7 +141,8 @@ func (v *visitors) enter(nc net.Conn) *visitor {
 	one.place = v.strangers.PushBack(one)
 	var closes *visitor
 	if v.strangers.Len() > v.limits.Unproven {
-		closes = v.longest()
+		// Also if a request on it is being answered: else those who keep theirs going would stay.
+		closes = v.strangers.Front().Value.(*visitor)
 		v.remove(closes)
 	}
 	v.startTimer()
@@ -152,17 +153,6 @@ func (v *visitors) enter(nc net.Conn) *visitor {
 			"address", closes.nc.RemoteAddr().String())
 	}
 	return one
-}
-
-// longest returns the stranger that makes room for the next one: of those whose request is not being
-// answered, if there are any, the one that has been there the longest. The caller holds v.mu.
-func (v *visitors) longest() *visitor {
-	for e := v.strangers.Front(); e != nil; e = e.Next() {
-		if one := e.Value.(*visitor); !one.busy {
-			return one
-		}
-	}
-	return v.strangers.Front().Value.(*visitor)
 }
 
 // prove says that the sender of a request has proven to be the peer name. It is no stranger any more.
