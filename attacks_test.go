@@ -2,14 +2,21 @@ package peercache_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/peercache/peercache"
+	"github.com/peercache/peercache/pb"
 )
 
 // The attacks of the table in SECURITY.md, each with 10,000 connections, while a peer goes on asking.
@@ -96,36 +103,140 @@ func clientHello(t *testing.T) []byte {
 	return bytes.Join([][]byte{head, body}, nil)
 }
 
-// TestAttackOnAnOpenPool has 10,000 streams of nobody in particular, where nobody has to prove anything.
-// Half of the streams are for those who are no peers.
-func TestAttackOnAnOpenPool(t *testing.T) {
-	part := append(protowire.AppendVarint(nil, 4<<20), make([]byte, 100<<10)...)
+// TestAttackOfStreams has 10,000 streams, where nobody has to prove anything, or whose senders have. Half
+// of the streams are for those who are no peers, and one peer has 32.
+func TestAttackOfStreams(t *testing.T) {
+	large := &pb.Frame{Body: &pb.Frame_Get{Get: &pb.GetRequest{Group: "test", Key: []byte("large")}}}
+	var asks []*pb.Frame
+	for id := range uint64(24) {
+		f := proto.CloneOf(large)
+		f.Id = id + 1
+		asks = append(asks, f)
+	}
+	var loads, changes []*pb.Frame
+	for id := range uint64(64) {
+		loads = append(loads, &pb.Frame{Id: id + 1, Body: &pb.Frame_Get{Get: &pb.GetRequest{Group: "test", Key: fmt.Append(nil, "hang", id)}}})
+		changes = append(changes, &pb.Frame{Id: id + 1, Body: &pb.Frame_Change{Change: &pb.ChangeRequest{Group: "test", Keys: [][]byte{[]byte("k")}}}})
+	}
 	for _, tt := range []struct {
 		name string
-		act  func(b *besieged, nc net.Conn) error
+		peer bool   // whether the attacker is a peer
+		says []byte // on each stream
 		most bound
 	}{
-		{"half a hello", func(_ *besieged, nc net.Conn) error {
-			code, err := status(nc, upgrade("stranger"))
-			if err == nil && code == 101 {
-				_, err = io.WriteString(nc, "\x02")
-			}
-			return err
-		}, bound{60 << 20, 6000}},
-		{"streams", func(_ *besieged, nc net.Conn) error { return openStream(nc, "stranger") }, bound{60 << 20, 6000}},
-		{"half a frame", func(_ *besieged, nc net.Conn) error {
-			err := openStream(nc, fmt.Sprint("stranger", nc.LocalAddr()))
-			if err == nil {
-				_, err = nc.Write(part)
-			}
-			return err
-		}, bound{300 << 20, 6000}},
+		{"strangers", false, nil, bound{60 << 20, 6000}},
+		{"half a hello", false, []byte("\x02"), bound{60 << 20, 6000}},
+		{"half a frame", false, append(protowire.AppendVarint(nil, 4<<20), make([]byte, 200<<10)...), bound{350 << 20, 6000}},
+		{"pings", false, bytes.Repeat([]byte("\x02\x4a\x00"), 1000), bound{150 << 20, 6000}},
+		{"answers that nobody reads", false, framesOf(t, asks...), bound{150 << 20, 20_000}},
+		{"loads without end", false, framesOf(t, loads...), bound{200 << 20, 30_000}},
+		{"changes", false, framesOf(t, changes...), bound{200 << 20, 30_000}},
+		{"a peer", true, nil, bound{60 << 20, 2500}},
+		{"half frames of a peer", true, append(protowire.AppendVarint(nil, 4<<20), make([]byte, 3<<20)...), bound{200 << 20, 2500}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := besiege(t, "")
-			b.attack(attackers(), func(_ int, nc net.Conn) error { return tt.act(b, nc) })
+			var admitted atomic.Int64
+			b.attack(attackers(), func(i int, nc net.Conn) error {
+				from := fmt.Sprint("stranger", i)
+				if tt.peer {
+					from = b.friendURL
+				}
+				nc.(*net.TCPConn).SetReadBuffer(4 << 10)
+				err := openStream(nc, from)
+				if err == nil {
+					admitted.Add(1)
+					_, err = nc.Write(tt.says)
+				}
+				return err
+			})
+			t.Logf("%d streams", admitted.Load())
 			b.withstood(tt.most)
 			b.over()
 		})
 	}
+}
+
+// TestAttackOfRequests has 10,000 connections for requests by the plain way, of strangers where nobody
+// has to prove anything, and in the name of a peer.
+func TestAttackOfRequests(t *testing.T) {
+	request := func(what string) func(from string) string {
+		return func(from string) string {
+			return strings.Replace(what, "\n", " HTTP/1.1\nHost: 127.0.0.1\nContent-Type: application/x-protobuf\nPeercache-Peer: "+from+"\n", 1)
+		}
+	}
+	slow := request("POST /_peercache/change\nContent-Length: 4000000\n\nslow")
+	chunked := request("POST /_peercache/change\nTransfer-Encoding: chunked\n\n4\nslow\n")
+	hang := request("GET /_peercache/test/hang\n\n")
+	for _, tt := range []struct {
+		name    string
+		peer    bool
+		text    func(from string) string
+		answers bool // each is answered
+		most    bound
+	}{
+		{"slow bodies of strangers", false, slow, false, bound{80 << 20, 3000}},
+		{"slow bodies of a peer", true, slow, false, bound{500 << 20, 18_000}},
+		{"bodies in chunks of a peer", true, chunked, false, bound{500 << 20, 18_000}},
+		{"keys that hang, of a peer", true, hang, false, bound{500 << 20, 27_000}},
+		{"idle connections of a peer", true, request("GET /_peercache/test/k\n\n"), true, bound{60 << 20, 2500}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := besiege(t, "")
+			b.attack(attackers(), func(i int, nc net.Conn) error {
+				from := "stranger"
+				if tt.peer {
+					from = b.friendURL
+				}
+				if tt.answers {
+					_, err := status(nc, tt.text(from))
+					return err
+				}
+				return write(nc, tt.text(from))
+			})
+			b.withstood(tt.most)
+			b.over()
+		})
+	}
+}
+
+// TestAttackOfChanges has a peer send changes as fast as it can, on as many streams as it may have, and a
+// peer whose Removes are more than it may send. Those of the others are not held up, and a Remove that is
+// refused returns an error that says so: it is never dropped silently (P8).
+func TestAttackOfChanges(t *testing.T) {
+	b := besiege(t, "", peercache.WithLimits(peercache.Limits{ChangesPerSecond: 1000}))
+	var many []byte
+	for id := range uint64(1000) {
+		many = append(many, framesOf(t, &pb.Frame{Id: id + 1, Body: &pb.Frame_Change{Change: &pb.ChangeRequest{Group: "test", Keys: [][]byte{[]byte("k")}}}})...)
+	}
+	b.attack(attackers(), func(i int, nc net.Conn) error {
+		err := openStream(nc, fmt.Sprint("stranger", i%200)) // whoever is not admitted is answered at once
+		if err == nil {
+			_, err = nc.Write(many)
+		}
+		return err
+	})
+	b.withstood(bound{200 << 20, 30_000})
+	var done, refused atomic.Int64
+	var removing sync.WaitGroup
+	for n := range 4000 {
+		removing.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), mostPatient)
+			defer cancel()
+			switch err := b.friend.Remove(ctx, b.keyOf(b.friendly, n)); {
+			case err == nil:
+				done.Add(1)
+			case strings.Contains(err.Error(), "more than 1000 changes a second of one peer") && strings.Contains(err.Error(), b.url):
+				refused.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	removing.Wait()
+	t.Logf("of 4,000 Removes at once %d returned nil and %d an error", done.Load(), refused.Load())
+	if done.Load() < 1000 || refused.Load() == 0 {
+		t.Errorf("%d Removes returned nil, %d an error: want 1,000 at least, and some", done.Load(), refused.Load())
+	}
+	b.over()
 }

@@ -153,7 +153,7 @@ type Limits struct {
 	// ChangesPerSecond bounds the changes that one peer sends for its Removes, Sets and Clears: 50,000.
 	// Each 64 keys of one count as one more. Beyond it they wait, up to a second. Then they are
 	// refused: the peer's Remove returns an error that says so, and this process logs it. Senders that
-	// are not in the view share one such number.
+	// are not in the view share one such number, and do not wait.
 	ChangesPerSecond int
 }
 

@@ -46,6 +46,7 @@ type besieged struct {
 	accepted     atomic.Int64
 	newcomer     func() error // a process that is not in the view asks for a key
 	hang         chan struct{}
+	endHanging   func() // closes hang
 	slowest      atomic.Int64 // of the friend's Gets, in nanoseconds
 	answered     atomic.Int64
 	before       usage
@@ -78,13 +79,14 @@ func measure() usage {
 }
 
 // mostPatient is how long the friend waits for a value, at most.
-const mostPatient = 5 * time.Second
+const mostPatient = 10 * time.Second
 
 // besiege starts a process to attack, and its friend. secure is "" for an open pool, or "secret", or
 // "tls".
 func besiege(t *testing.T, secure string, opts ...peercache.PoolOption) *besieged {
 	b := &besieged{T: t, hang: make(chan struct{})}
-	t.Cleanup(func() { close(b.hang) }) // last
+	b.endHanging = sync.OnceFunc(func() { close(b.hang) })
+	t.Cleanup(b.endHanging)
 	getter := peercache.GetterFunc(func(ctx context.Context, key string) ([]byte, error) {
 		switch {
 		case strings.HasPrefix(key, "hang"):
@@ -199,6 +201,10 @@ func (b *besieged) ask() {
 	asking.Go(func() {
 		for n := 0; ctx.Err() == nil; n += 1 + n%7 {
 			b.get(ctx, b.keyOf(b.friendly, n%20_000))
+		}
+	})
+	asking.Go(func() {
+		for tick := time.NewTicker(time.Millisecond); ctx.Err() == nil; <-tick.C {
 			b.mostRoutines.Store(max(b.mostRoutines.Load(), int64(runtime.NumGoroutine())))
 		}
 	})
@@ -288,6 +294,7 @@ func (b *besieged) over() {
 		nc.Close()
 	}
 	b.conns = nil
+	b.endHanging()
 	until(b.T, "all goroutines end", func() bool { return runtime.NumGoroutine() <= b.before.goroutines+20 })
 }
 

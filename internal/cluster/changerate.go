@@ -12,7 +12,7 @@ import (
 )
 
 // changeRate bounds how many changes of values a second each peer may send. A peer that sends more is
-// slowed down first: its changes wait. One that would have to wait for longer than mostChangeDelay is
+// slowed down first: its changes wait. One of a stranger, and one that would have to wait for longer than mostChangeDelay is
 // refused, and then its sender's Remove returns an error. It is never dropped silently (P8).
 type changeRate struct {
 	perSecond int // 0: any number
@@ -28,15 +28,15 @@ const (
 	// changeBurst is for how long a peer's unused time is kept.
 	changeBurst = time.Second
 	// mostChangeDelay is how long a change waits at most.
-	mostChangeDelay = time.Second
+	mostChangeDelay time.Duration = time.Second
 	// keysOfOneChange is how many keys count as one more change.
 	keysOfOneChange = 64
 	// fewestPaid is how many entries are not looked through.
 	fewestPaid = 64
 )
 
-// reserve returns how long a change of a peer has to wait. It reports false if that is too long.
-func (r *changeRate) reserve(name string, keys int) (wait time.Duration, ok bool) {
+// reserve returns how long a change of a peer has to wait. It reports false if that is longer than most.
+func (r *changeRate) reserve(name string, keys int, most time.Duration) (wait time.Duration, ok bool) {
 	if r.perSecond <= 0 {
 		return 0, true
 	}
@@ -45,7 +45,7 @@ func (r *changeRate) reserve(name string, keys int) (wait time.Duration, ok bool
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	paid := max(r.paid[name], now.Plus(-changeBurst)).Plus(time.Duration(n) * time.Second / time.Duration(r.perSecond))
-	if wait = time.Duration(paid - now); wait > mostChangeDelay {
+	if wait = time.Duration(paid - now); wait > most {
 		return 0, false
 	}
 	if r.paid == nil {
@@ -65,11 +65,11 @@ func (c *Cluster) admitChange(ctx context.Context, from string, change *peer.Cha
 	if len(change.Keys) == 0 && !change.All {
 		return 0, nil
 	}
-	name, shown := from, from
-	if !c.view.Load().lists(from) {
-		name, shown = "", c.self
+	name, shown, most := from, from, mostChangeDelay
+	if !c.view.Load().lists(from) { // nothing waits for strangers: there may be thousands of them
+		name, shown, most = "", c.self, 0
 	}
-	wait, ok := c.changeRate.reserve(name, len(change.Keys))
+	wait, ok := c.changeRate.reserve(name, len(change.Keys), most)
 	if !ok {
 		err = fmt.Errorf("more than %d changes a second of one peer, which is what this process takes (Limits.ChangesPerSecond)", c.changeRate.perSecond)
 		c.problems.degraded(shown, "changes of a peer are refused, and its Removes fail", err)

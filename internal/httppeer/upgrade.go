@@ -108,7 +108,9 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request, h peer.Hand
 		nc.Close()
 		return
 	}
-	served := stream.NewServer(nc, rw.Reader, h, s.cfg.Stream)
+	cfg := s.cfg.Stream
+	cfg.Stranger = !known
+	served := stream.NewServer(nc, rw.Reader, h, cfg)
 	if !s.add(served, verified{r.TLS, from.Name}) {
 		nc.Close()
 		return

@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"sync"
@@ -263,7 +264,8 @@ func (s *Server) shed() {
 	}
 	if len(refused) > 0 {
 		s.running.Go(func() { // it may have to wait for room
-			for _, j := range refused {
+			for i, j := range refused {
+				refused[i] = nil // the queue goes on in the same array
 				s.refuse(j, "as many loads are running as the peer has at once, and none ends")
 			}
 		})
@@ -416,20 +418,20 @@ func (s *Server) reply(j *job, i int, a peer.Answer, err error) {
 		place = j.places[i]
 	}
 	r := s.respond(a, err)
-	s.w.answerInTurn(j.id, place, &r, s.hold, s.release)
+	s.w.answerInTurn(j.id, place, &r)
 }
 
 // replyChange answers a change with a pb.ChangeResponse.
 func (s *Server) replyChange(id uint64, changed []byte) {
-	if s.w.waitRoom() != nil {
-		return // there is nobody to answer
-	}
-	s.w.put(func(b []byte) []byte {
+	if !s.w.putInTurn(func(b []byte) []byte {
 		return append(appendFrame(b, id, bodyChanged, len(changed)), changed...)
-	})
+	}) {
+		s.cancel(fmt.Errorf("stream: %w: it sends changes and does not read the answers", ErrProtocol))
+		s.nc.Close()
+	}
 }
 
-// hold counts a value of n bytes that waits for room, and reports whether it may.
+// hold counts n bytes of what is not written yet, and reports whether there may be as many.
 func (s *Server) hold(n int) bool {
 	if !s.held.acquire(n) {
 		return false
