@@ -1,3 +1,5 @@
+//go:build unix
+
 package peercache_test
 
 import (
@@ -25,7 +27,7 @@ import (
 // hold is that of Limits.Unproven connections, and a process that nobody knows, but that has the secret,
 // gets in.
 func TestAttackOfStrangers(t *testing.T) {
-	hello := clientHello(t)
+	hello, usual := clientHello(t), bound{80 << 20, 2500}
 	post := func(more string) string {
 		return "POST /_peercache/get HTTP/1.1\nHost: 127.0.0.1\nContent-Type: application/x-protobuf\nPeercache-Peer: http://127.0.0.1:1\n" + more
 	}
@@ -44,18 +46,19 @@ func TestAttackOfStrangers(t *testing.T) {
 	for _, tt := range []struct {
 		name, secure string
 		act          func(b *besieged, nc net.Conn) error
+		most         bound
 	}{
-		{"silent", "secret", say("")},
-		{"silent before TLS", "tls", say("")},
+		{"silent", "secret", say(""), usual},
+		{"silent before TLS", "tls", say(""), usual},
 		{"half a TLS handshake", "tls", func(_ *besieged, nc net.Conn) error {
 			if _, err := nc.Write(hello); err != nil {
 				return err
 			}
 			_, err := io.ReadFull(nc, make([]byte, 5)) // the server has begun
 			return err
-		}},
-		{"half a header", "secret", say("GET /_peercache/ HTTP/1.1\nHost: 127.0.0.1\nX: ")},
-		{"a long header", "secret", say("GET /_peercache/ HTTP/1.1\nHost: 127.0.0.1\nX: " + strings.Repeat("x", 16<<10))},
+		}, usual},
+		{"half a header", "secret", say("GET /_peercache/ HTTP/1.1\nHost: 127.0.0.1\nX: "), usual},
+		{"a long header", "secret", say("GET /_peercache/ HTTP/1.1\nHost: 127.0.0.1\nX: " + strings.Repeat("x", 16<<10)), usual},
 		{"half a proof", "secret", func(b *besieged, nc net.Conn) error {
 			code, err := status(nc, upgrade(b.friendURL)) // the name of a peer
 			if err == nil && code != 101 {
@@ -65,19 +68,19 @@ func TestAttackOfStrangers(t *testing.T) {
 				err = write(nc, strings.Repeat("p", 16))
 			}
 			return err
-		}},
+		}, usual},
 		{"a wrong proof", "secret", func(b *besieged, nc net.Conn) error {
 			_, err := status(nc, upgrade(b.friendURL)+strings.Repeat("p", 32))
 			return err
-		}},
-		{"no proof of a request", "secret", expect(401, post("Content-Length: 0\n\n"))},
-		{"a wrong proof of a request", "secret", expect(403, post("Content-Length: 0\nPeercache-Auth: x\n\n"))},
-		{"a body without a proof", "secret", expect(401, post("Content-Length: 4000000\n\nslow"))},
+		}, usual},
+		{"no proof of a request", "secret", expect(401, post("Content-Length: 0\n\n")), usual},
+		{"a wrong proof of a request", "secret", expect(403, post("Content-Length: 0\nPeercache-Auth: x\n\n")), usual},
+		{"a body without a proof", "secret", expect(401, post("Content-Length: 4000000\n\nslow")), bound{90 << 20, 9000}}, // net/http closes slowly then
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := besiege(t, tt.secure)
-			b.attack(attackers(), func(_ int, nc net.Conn) error { return tt.act(b, nc) })
-			b.withstood(bound{60 << 20, 2500})
+			b.attack(attackers(t, 1024), func(_ int, nc net.Conn) error { return tt.act(b, nc) })
+			b.withstood(tt.most)
 			if err := b.newcomer(); err != nil {
 				t.Errorf("a process that has proven itself is not answered: %v", err)
 			}
@@ -116,6 +119,8 @@ func TestAttackOfStreams(t *testing.T) {
 	var loads, changes []*pb.Frame
 	for id := range uint64(64) {
 		loads = append(loads, &pb.Frame{Id: id + 1, Body: &pb.Frame_Get{Get: &pb.GetRequest{Group: "test", Key: fmt.Append(nil, "hang", id)}}})
+	}
+	for id := range uint64(200) {
 		changes = append(changes, &pb.Frame{Id: id + 1, Body: &pb.Frame_Change{Change: &pb.ChangeRequest{Group: "test", Keys: [][]byte{[]byte("k")}}}})
 	}
 	for _, tt := range []struct {
@@ -130,14 +135,14 @@ func TestAttackOfStreams(t *testing.T) {
 		{"pings", false, bytes.Repeat([]byte("\x02\x4a\x00"), 1000), bound{150 << 20, 6000}},
 		{"answers that nobody reads", false, framesOf(t, asks...), bound{150 << 20, 20_000}},
 		{"loads without end", false, framesOf(t, loads...), bound{200 << 20, 30_000}},
-		{"changes", false, framesOf(t, changes...), bound{200 << 20, 30_000}},
+		{"changes", false, framesOf(t, changes...), bound{250 << 20, 30_000}},
 		{"a peer", true, nil, bound{60 << 20, 2500}},
 		{"half frames of a peer", true, append(protowire.AppendVarint(nil, 4<<20), make([]byte, 3<<20)...), bound{200 << 20, 2500}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := besiege(t, "")
 			var admitted atomic.Int64
-			b.attack(attackers(), func(i int, nc net.Conn) error {
+			b.attack(attackers(t, 2048+1024), func(i int, nc net.Conn) error {
 				from := fmt.Sprint("stranger", i)
 				if tt.peer {
 					from = b.friendURL
@@ -175,15 +180,15 @@ func TestAttackOfRequests(t *testing.T) {
 		answers bool // each is answered
 		most    bound
 	}{
-		{"slow bodies of strangers", false, slow, false, bound{80 << 20, 3000}},
+		{"slow bodies of strangers", false, slow, false, bound{80 << 20, 6000}},
+		{"bodies in chunks of strangers", false, chunked, false, bound{80 << 20, 6000}},
 		{"slow bodies of a peer", true, slow, false, bound{500 << 20, 18_000}},
-		{"bodies in chunks of a peer", true, chunked, false, bound{500 << 20, 18_000}},
-		{"keys that hang, of a peer", true, hang, false, bound{500 << 20, 27_000}},
+		{"keys that hang, of a peer", true, hang, false, bound{400 << 20, 18_500}},
 		{"idle connections of a peer", true, request("GET /_peercache/test/k\n\n"), true, bound{60 << 20, 2500}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := besiege(t, "")
-			b.attack(attackers(), func(i int, nc net.Conn) error {
+			b.attack(attackers(t, 8192), func(i int, nc net.Conn) error {
 				from := "stranger"
 				if tt.peer {
 					from = b.friendURL
@@ -200,33 +205,20 @@ func TestAttackOfRequests(t *testing.T) {
 	}
 }
 
-// TestAttackOfChanges has a peer send changes as fast as it can, on as many streams as it may have, and a
-// peer whose Removes are more than it may send. Those of the others are not held up, and a Remove that is
-// refused returns an error that says so: it is never dropped silently (P8).
-func TestAttackOfChanges(t *testing.T) {
-	b := besiege(t, "", peercache.WithLimits(peercache.Limits{ChangesPerSecond: 1000}))
-	var many []byte
-	for id := range uint64(1000) {
-		many = append(many, framesOf(t, &pb.Frame{Id: id + 1, Body: &pb.Frame_Change{Change: &pb.ChangeRequest{Group: "test", Keys: [][]byte{[]byte("k")}}}})...)
-	}
-	b.attack(attackers(), func(i int, nc net.Conn) error {
-		err := openStream(nc, fmt.Sprint("stranger", i%200)) // whoever is not admitted is answered at once
-		if err == nil {
-			_, err = nc.Write(many)
-		}
-		return err
-	})
-	b.withstood(bound{200 << 20, 30_000})
+// TestTooManyChangesAreRefused has a peer send more Removes than it may. A Remove that is refused returns an
+// error that says so: it is never dropped silently (P8). Those that the process can take a little later wait.
+func TestTooManyChangesAreRefused(t *testing.T) {
+	b := besiege(t, "", peercache.WithLimits(peercache.Limits{ChangesPerSecond: 100}))
 	var done, refused atomic.Int64
 	var removing sync.WaitGroup
-	for n := range 4000 {
+	for n := range 400 {
 		removing.Go(func() {
 			ctx, cancel := context.WithTimeout(t.Context(), mostPatient)
 			defer cancel()
-			switch err := b.friend.Remove(ctx, b.keyOf(b.friendly, n)); {
+			switch err := b.friend.Remove(ctx, b.keyOf(b.friendly, 100*n)); {
 			case err == nil:
 				done.Add(1)
-			case strings.Contains(err.Error(), "more than 1000 changes a second of one peer") && strings.Contains(err.Error(), b.url):
+			case strings.Contains(err.Error(), "more than 100 changes a second of one peer") && strings.Contains(err.Error(), b.url):
 				refused.Add(1)
 			default:
 				t.Error(err)
@@ -234,9 +226,11 @@ func TestAttackOfChanges(t *testing.T) {
 		})
 	}
 	removing.Wait()
-	t.Logf("of 4,000 Removes at once %d returned nil and %d an error", done.Load(), refused.Load())
-	if done.Load() < 1000 || refused.Load() == 0 {
-		t.Errorf("%d Removes returned nil, %d an error: want 1,000 at least, and some", done.Load(), refused.Load())
+	t.Logf("of 400 Removes at once %d returned nil and %d an error", done.Load(), refused.Load())
+	if done.Load() < 100 || refused.Load() == 0 {
+		t.Errorf("%d Removes returned nil, %d an error: want 100 at least, and some", done.Load(), refused.Load())
 	}
-	b.over()
+	if b.lines.n.Load() == 0 {
+		t.Error("the process that refuses says nothing")
+	}
 }

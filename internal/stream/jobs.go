@@ -56,6 +56,7 @@ type lane struct {
 // jobs are the requests in flight that are not answered from a cache.
 type jobs struct {
 	open  map[uint64]*job
+	peak  int // the most that were in open since it was made
 	bytes int // of all in open
 	over  bool
 
@@ -85,6 +86,9 @@ type jobs struct {
 	closing    bool // see Close
 	afterClose int  // the open jobs that came since
 }
+
+// restingJobs is for how many jobs a stream keeps memory that has none in flight.
+const restingJobs = 64
 
 // mostQuick bounds the goroutines of one stream that do changes which wait for nobody.
 const mostQuick = 64
@@ -119,6 +123,7 @@ func (s *Server) start(j *job) error {
 	}
 	j.ctx, j.cancel = context.WithCancel(s.ctx)
 	o.open[j.id] = j
+	o.peak = max(o.peak, len(o.open))
 	o.bytes += j.size
 	if j.afterClose = o.closing; j.afterClose {
 		o.afterClose++
@@ -326,6 +331,9 @@ func (s *Server) endJobs() {
 // forget ends j. The caller holds s.mu.
 func (s *Server) forget(j *job) {
 	delete(s.jobs.open, j.id)
+	if len(s.jobs.open) == 0 && s.jobs.peak > restingJobs {
+		s.jobs.open, s.jobs.peak = make(map[uint64]*job), 0 // a map does not become smaller
+	}
 	s.jobs.bytes -= j.size
 	if j.afterClose {
 		s.jobs.afterClose--

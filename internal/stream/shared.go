@@ -30,7 +30,7 @@ type Limits struct {
 	MaxRequestBytes int
 	// MaxHeldBytes bounds the loaded values that are not written yet, and what waits until they
 	// may be. One that comes at the bound is answered with peer.ErrLarge. As many bytes of answers
-	// may be gathered, beyond 64 KiB for each stream.
+	// may be gathered, beyond 16 KiB for each stream.
 	MaxHeldBytes int
 	// MaxFrameBytes bounds what the streams have read of frames of more than 64 KiB that are not
 	// whole yet. Half of it is for strangers (Config.Stranger). What would be more is read when

@@ -154,7 +154,7 @@ func (w *writer) putInTurn(add func(b []byte) []byte) bool {
 }
 
 // keptQueue is how much a stream may gather however much the others have.
-const keptQueue = 64 << 10
+const keptQueue = 16 << 10
 
 // full reports whether whoever has more to say has to wait. The caller holds w.mu.
 func (w *writer) full() bool {
