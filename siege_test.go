@@ -160,7 +160,7 @@ func besiege(t *testing.T, secure string, opts ...peercache.PoolOption) *besiege
 			}
 		})
 		t.Cleanup(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond) // attackers are not waited for
+			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 			defer cancel()
 			pool.Shutdown(ctx)
 			server.Close()

@@ -97,11 +97,16 @@ func TestFramesThatAreNotWholeAreBounded(t *testing.T) {
 	var answered atomic.Int64
 	h := funcs{hit: func(string, string) (reply, bool) { answered.Add(1); return reply{}, true }}
 	var all []*serving
+	goOn := make(chan struct{})
 	for range 20 {
 		s := serve(h, Config{Shared: shared, FrameTimeout: time.Minute})
 		all = append(all, s)
 		go s.skim()
-		go s.Write(long[:len(long)-1])
+		go func() {
+			s.Write(long[:len(long)-1])
+			<-goOn
+			s.Write(long[len(long)-1:])
+		}()
 	}
 	waiting := func() int {
 		shared.frames.mu.Lock()
@@ -124,9 +129,7 @@ func TestFramesThatAreNotWholeAreBounded(t *testing.T) {
 	for _, s := range all[:10] {
 		s.end()
 	}
-	for _, s := range all[10:] {
-		go s.Write(long[len(long)-1:])
-	}
+	close(goOn)
 	for deadline := time.Now().Add(20 * time.Second); answered.Load() < 4000 && time.Now().Before(deadline); {
 		runtime.Gosched()
 	}
