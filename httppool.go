@@ -63,7 +63,9 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 // Server returns an http.Server that serves the pool alone, with the timeouts that it needs, and
 // with the certificates of a WithTLS: use ListenAndServe or Serve without that option, and
 // ListenAndServeTLS or ServeTLS with it, whose files are "". Its errors go to the logger of
-// WithPoolLogger, a few at a time. The caller may change it before it serves. Addr is empty.
+// WithPoolLogger, a few at a time. It bounds the connections of strangers (Limits) by its ConnContext
+// and ConnState: who replaces these calls them. The caller may change it before it serves. Addr is
+// empty.
 func (p *HTTPPool) Server() *http.Server {
 	return p.server.HTTPServer(p)
 }
@@ -156,6 +158,3 @@ type Limits struct {
 	// are not in the view share one such number, and do not wait.
 	ChangesPerSecond int
 }
-
-// defaultChangesPerSecond is the default of Limits.ChangesPerSecond.
-const defaultChangesPerSecond = 50_000

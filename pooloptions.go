@@ -146,6 +146,9 @@ const DefaultMaxUnproven = 64
 // DefaultViewChangeRate is the default of WithViewChangeRate, in changes a second.
 const DefaultViewChangeRate = 10
 
+// defaultChangesPerSecond is the default of Limits.ChangesPerSecond.
+const defaultChangesPerSecond = 50_000
+
 // longestClusterName is in bytes.
 const longestClusterName = 255
 
