@@ -236,9 +236,9 @@ type StreamLimits struct {
 	// streams, of which one has 16 MiB at most. One that has to wait counts 8 KiB more. For
 	// one beyond it the peer is told to ask by the plain way.
 	AnswerBytes int
-	// FrameBytes bounds what has arrived of requests of more than 64 KiB that are not whole
-	// yet, in bytes: 256 MiB, half of it for names that are not in the view, and at least 16
-	// MiB. What would be more is not read until there is room.
+	// FrameBytes bounds the buffers for requests of more than 64 KiB that are not whole yet, in
+	// bytes: 256 MiB, half of it for names that are not in the view, and at least 16 MiB. More
+	// than 64 KiB of such a request is read when there is room.
 	FrameBytes int
 
 	// HelloTimeout is how long a peer may take for the first frame, 5 s, and FrameTimeout

@@ -46,9 +46,10 @@ func (b *buffer) peek(n int) ([]byte, error) {
 func (b *buffer) fill(n int) {
 	switch held := b.w - b.r; {
 	case held == len(b.b):
-		if !b.resize(max(2*held, firstBuffer)) {
+		if !b.charge(n) {
 			return
 		}
+		b.resize(max(2*held, firstBuffer))
 	case held == 0 && len(b.b) > readBuffer && n <= readBuffer:
 		b.b = make([]byte, readBuffer) // a long frame is over
 		b.r, b.w = 0, 0
@@ -68,18 +69,28 @@ func (b *buffer) fill(n int) {
 	}
 }
 
-// resize makes b larger. It reports false, and sets err, if there is no memory for that.
-func (b *buffer) resize(size int) bool {
-	if more := size - readBuffer - b.charged; b.acquire != nil && more > 0 {
-		if b.err = b.acquire(more); b.err != nil {
-			return false
-		}
-		b.charged += more
+// charge acquires what b needs for a frame of n bytes, before it grows beyond readBuffer: all of it at
+// once, because streams that have a part and wait for the rest would wait for each other. It reports
+// false, and sets err, if there is none.
+func (b *buffer) charge(n int) bool {
+	if b.acquire == nil || b.charged > 0 || len(b.b) < readBuffer || n <= readBuffer {
+		return true
 	}
+	size := readBuffer
+	for size < n {
+		size *= 2
+	}
+	if b.err = b.acquire(size - readBuffer); b.err != nil {
+		return false
+	}
+	b.charged = size - readBuffer
+	return true
+}
+
+func (b *buffer) resize(size int) {
 	bigger := make([]byte, size)
 	b.w = copy(bigger, b.b[b.r:b.w])
 	b.b, b.r = bigger, 0
-	return true
 }
 
 // discharge gives back what was acquired.

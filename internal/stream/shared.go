@@ -32,9 +32,9 @@ type Limits struct {
 	// may be. One that comes at the bound is answered with peer.ErrLarge. As many bytes of answers
 	// may be gathered, beyond 16 KiB for each stream.
 	MaxHeldBytes int
-	// MaxFrameBytes bounds what the streams have read of frames of more than 64 KiB that are not
-	// whole yet. Half of it is for strangers (Config.Stranger). What would be more is read when
-	// there is room.
+	// MaxFrameBytes bounds the buffers for frames of more than 64 KiB that are not whole yet, each as
+	// large as it will be. Half of it is for strangers (Config.Stranger). What would be more is read
+	// when there is room.
 	MaxFrameBytes int
 }
 
