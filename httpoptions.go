@@ -233,10 +233,14 @@ type StreamLimits struct {
 	// RequestBytes bounds what the requests of all streams cost that are not answered from
 	// a cache, in bytes: 64 MiB, and at least 8 MiB. One beyond it is refused.
 	RequestBytes int
-	// AnswerBytes bounds the loaded values that wait until peers read their answers, in
-	// bytes: 64 MiB for all streams, of which one has 16 MiB at most. For one beyond it the
-	// peer is told to ask by the plain way.
+	// AnswerBytes bounds the loaded values that peers have not read, in bytes: 64 MiB for all
+	// streams, of which one has 16 MiB at most. One that has to wait counts 8 KiB more. For
+	// one beyond it the peer is told to ask by the plain way.
 	AnswerBytes int
+	// FrameBytes bounds the buffers for requests of more than 64 KiB that are not whole yet, in
+	// bytes: 256 MiB, half of it for names that are not in the view, and at least 16 MiB. More
+	// than 64 KiB of such a request is read when there is room.
+	FrameBytes int
 
 	// HelloTimeout is how long a peer may take for the first frame, 5 s, and FrameTimeout
 	// how long from when a frame begins to arrive until it is whole, 10 s. Then the stream

@@ -1,6 +1,7 @@
 package peercache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/peercache/peercache/internal/httppeer"
 	"github.com/peercache/peercache/internal/peerurl"
@@ -77,7 +79,9 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 // Server returns an http.Server that serves the pool alone, with the timeouts that it needs, and
 // with the certificates of a WithTLS: use ListenAndServe or Serve without that option, and
 // ListenAndServeTLS or ServeTLS with it, whose files are "". Its errors go to the logger of
-// WithPoolLogger, a few at a time. The caller may change it before it serves. Addr is empty.
+// WithPoolLogger, a few at a time. It bounds the connections of strangers (Limits) by its ConnContext
+// and ConnState: who replaces these calls them. The caller may change it before it serves. Addr is
+// empty.
 func (p *HTTPPool) Server() *http.Server {
 	return p.server.HTTPServer(p)
 }
@@ -162,8 +166,49 @@ func (o *poolOptions) httpConfig() httppeer.Config {
 		BasePath: o.basePath, TLS: o.tls, Secrets: o.secrets, Authenticator: o.authenticator, Groupcache: o.compat, Log: o.cluster.Log, Audit: o.audit(), Detection: o.detection(),
 		RoundTripper: o.roundTripper, PeerTimeout: o.peerTimeout, LargeRequests: o.largeRequests, Pace: o.cluster.Pace,
 		Streams: o.streams, Stream: o.stream,
-		Limits: o.limits.WithDefaults(), Hosts: o.hosts, RequestBytes: o.requestBytes, AnswerBytes: o.answerBytes, RequestTimeout: o.requestTimeout,
+		Limits: o.limits.WithDefaults(), Connections: o.connections.WithDefaults(), Hosts: o.hosts, RequestBytes: o.requestBytes, AnswerBytes: o.answerBytes, RequestTimeout: o.requestTimeout,
 	}
 	cfg.Limits.Apply(&cfg.Stream)
 	return cfg
+}
+
+// WithLimits bounds what connections and changes cost this process.
+func WithLimits(l Limits) PoolOption {
+	return func(o *poolOptions) error {
+		c := httppeer.Connections{Unproven: l.Unproven, UnprovenTime: l.UnprovenTime, IdlePerPeer: l.IdlePerPeer, PlainRequests: l.PlainRequests}
+		if err := c.WithDefaults().Check(); err != nil {
+			return fmt.Errorf("WithLimits: %w", err)
+		}
+		if l.ChangesPerSecond < 0 {
+			return fmt.Errorf("WithLimits: ChangesPerSecond: %d: want at least 1", l.ChangesPerSecond)
+		}
+		o.connections, o.cluster.ChangeRate = c, cmp.Or(l.ChangesPerSecond, defaultChangesPerSecond)
+		return nil
+	}
+}
+
+// Limits bound what connections and changes cost this process. A field that is zero has its default,
+// which no fleet of up to 1,000 peers reaches. What streams cost is bounded by StreamLimits, bodies by
+// WithRequestMemory, WithAnswerMemory and WithRequestTimeout.
+type Limits struct {
+	// Unproven bounds the connections on which nobody has proven to be a peer: 1,024. Beyond it, the
+	// one of them is closed that has been there the longest: a peer proves itself at once. Without
+	// WithSecrets, WithTLS and WithAuthenticator, whoever has the name of a peer counts as that peer.
+	Unproven int
+	// UnprovenTime is after how long such a connection is closed, 10 s. Requests on it that are being
+	// answered are answered before.
+	UnprovenTime time.Duration
+	// IdlePerPeer bounds the idle connections of one peer, beside its streams: 256. One beyond it is
+	// closed. These three concern the server that HTTPPool.Server returns; on other servers, Unproven
+	// bounds requests for streams alone.
+	IdlePerPeer int
+	// PlainRequests bounds the requests by the plain way that are in progress: 8,192 for keys, and as
+	// many with changes. One beyond it is refused with HTTP status 429, and a peer tries again a
+	// little later.
+	PlainRequests int
+	// ChangesPerSecond bounds the changes that one peer sends for its Removes, Sets and Clears: 50,000.
+	// Each 64 keys of one count as one more. Beyond it they wait, up to a second. Then they are
+	// refused: the peer's Remove returns an error that says so, and this process logs it. Senders that
+	// are not in the view share one such number, and do not wait.
+	ChangesPerSecond int
 }

@@ -49,6 +49,7 @@ type poolOptions struct {
 	insecure       bool // see WithInsecure
 	streams        bool
 	limits         httppeer.Limits
+	connections    httppeer.Connections
 	hosts          []string
 	requestBytes   int64
 	answerBytes    int64
@@ -61,7 +62,7 @@ func readPoolOptions(opts []PoolOption) (*poolOptions, error) {
 	o := &poolOptions{
 		cluster: cluster.Config{
 			MaxPeers: DefaultMaxPeers, MaxUnproven: DefaultMaxUnproven, ViewChangeRate: DefaultViewChangeRate,
-			HandoverBytes: DefaultHandoverBytes, HandoverTime: DefaultHandoverTime,
+			ChangeRate: defaultChangesPerSecond, HandoverBytes: DefaultHandoverBytes, HandoverTime: DefaultHandoverTime,
 			Pace: &breaker.Pace{Rate: DefaultReconnectRate},
 			Log:  slog.New(slog.DiscardHandler),
 		},
@@ -167,6 +168,9 @@ const DefaultMaxUnproven = 64
 
 // DefaultViewChangeRate is the default of WithViewChangeRate, in changes a second.
 const DefaultViewChangeRate = 10
+
+// defaultChangesPerSecond is the default of Limits.ChangesPerSecond.
+const defaultChangesPerSecond = 50_000
 
 // longestClusterName is in bytes.
 const longestClusterName = 255

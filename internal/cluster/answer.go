@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -33,8 +34,13 @@ func (c *Cluster) Answer(ctx context.Context, from string, change *peer.Change) 
 	if g != nil && waits && len(change.Offered) > 0 {
 		c.takeOver(ctx, g, from, change.Offered)
 	}
+	var err error
+	var waited time.Duration
 	if g != nil {
-		do := peer.Change{Group: change.Group, Keys: change.Keys, All: change.All, Item: change.Item, From: from, Holders: change.Holders, Wait: max(0, min(change.Wait, lease.Longest)), Trace: change.Trace}
+		waited, err = c.admitChange(ctx, from, change)
+	}
+	if g != nil && err == nil {
+		do := peer.Change{Group: change.Group, Keys: change.Keys, All: change.All, Item: change.Item, From: from, Holders: change.Holders, Wait: max(0, min(change.Wait, lease.Longest)-waited), Trace: change.Trace}
 		if !waits {
 			do.Wait = 0
 		}
@@ -47,8 +53,7 @@ func (c *Cluster) Answer(ctx context.Context, from string, change *peer.Change) 
 		c.answerMembers(&answer)
 	}
 	c.answerGroups(&answer, change.Members)
-	var err error
-	if g != nil && c.own.wrong.Load() { // the change has not come to the other process
+	if g != nil && err == nil && c.own.wrong.Load() { // the change has not come to the other process
 		err = peer.Refuse("another process answers at the address of this one as well")
 	}
 	// At the end: if the view has changed meanwhile, the sender must know.

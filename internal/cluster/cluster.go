@@ -65,6 +65,7 @@ type Config struct {
 	Filters        []func(name string) error
 	MaxUnproven    int // requests without a proof that wait for others at the same time
 	ViewChangeRate int // a second
+	ChangeRate     int // changes of values a second, of one peer; 0: any number
 	HandoverBytes  int64
 	HandoverTime   time.Duration
 	Discovery      discovery.Discovery // nil: Set gives the lists
@@ -108,7 +109,8 @@ type Cluster struct {
 	takeOverSlots *semaphore.Weighted // offers that are taken over, see offersAtOnce
 	logSlots      chan struct{}       // filled by answers with a change log, see logsAtOnce
 
-	order changeOrder
+	order      changeOrder
+	changeRate changeRate
 
 	own      *ownAddress
 	problems problems
@@ -181,6 +183,7 @@ func New(self string, t peer.Transport, cfg Config) (*Cluster, error) {
 		order:         changeOrder{seed: maphash.MakeSeed(), planted: failpoint.Planted()},
 		causes:        make(viewCauses),
 		unproven:      semaphore.NewWeighted(int64(cfg.MaxUnproven)),
+		changeRate:    changeRate{perSecond: cfg.ChangeRate},
 		questionSlots: semaphore.NewWeighted(questionsAtOnce),
 		takeOverSlots: semaphore.NewWeighted(offersAtOnce),
 		logSlots:      make(chan struct{}, logsAtOnce),

@@ -50,6 +50,7 @@ func (s *Server) HTTPServer(h http.Handler) *http.Server {
 	server := &http.Server{
 		Handler: h, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: serverIdleTimeout, MaxHeaderBytes: MaxHeaderBytes,
 		ErrorLog: log.New(s.refusals, "", 0), Protocols: new(http.Protocols),
+		ConnContext: s.visitors.connContext, ConnState: s.visitors.connState,
 	}
 	server.Protocols.SetHTTP1(true) // which has upgrades
 	if s.cfg.TLS != nil {

@@ -50,6 +50,7 @@ type Config struct {
 	// The fields below concern the side that answers.
 
 	Limits         Limits
+	Connections    Connections
 	Hosts          []string // names by which requests may call this process, see peercache.WithHosts
 	RequestBytes   int64    // bounds the bodies of plain requests, together
 	AnswerBytes    int64    // bounds the values of plain answers, together
@@ -73,6 +74,7 @@ type Limits struct {
 	Loads, LoadsPerStream      int
 	Changes, ChangesPerStream  int
 	RequestBytes, AnswerBytes  int
+	FrameBytes                 int
 	HelloTimeout, FrameTimeout time.Duration
 }
 
@@ -85,6 +87,10 @@ const (
 // fewestRequestBytes is the least that Limits.RequestBytes may be.
 const fewestRequestBytes = 2 * stream.DefaultMaxRequestBytes
 
+// fewestFrameBytes is the least that Limits.FrameBytes may be: one of the longest frames, and one of a
+// stranger's, as a buffer has it that doubles.
+const fewestFrameBytes = 4 * stream.DefaultMaxRequestBytes
+
 // WithDefaults returns l with the default in place of each field that is zero.
 func (l Limits) WithDefaults() Limits {
 	l.Streams = cmp.Or(l.Streams, defaultStreams)
@@ -95,6 +101,7 @@ func (l Limits) WithDefaults() Limits {
 	l.ChangesPerStream = cmp.Or(l.ChangesPerStream, min(stream.DefaultMaxChanges, l.Changes))
 	l.RequestBytes = cmp.Or(l.RequestBytes, stream.DefaultAllRequestBytes)
 	l.AnswerBytes = cmp.Or(l.AnswerBytes, stream.DefaultAllHeldBytes)
+	l.FrameBytes = cmp.Or(l.FrameBytes, stream.DefaultAllFrameBytes)
 	l.HelloTimeout = cmp.Or(l.HelloTimeout, stream.DefaultHelloTimeout)
 	l.FrameTimeout = cmp.Or(l.FrameTimeout, stream.DefaultFrameTimeout)
 	return l
@@ -114,6 +121,7 @@ func (l Limits) Check() error {
 		{"ChangesPerStream", l.ChangesPerStream, 1, l.Changes},
 		{"RequestBytes", l.RequestBytes, fewestRequestBytes, 1 << 30},
 		{"AnswerBytes", l.AnswerBytes, 1, 1 << 30},
+		{"FrameBytes", l.FrameBytes, fewestFrameBytes, 1 << 30},
 	} {
 		if n.is < n.least || n.is > n.most {
 			return fmt.Errorf("%s: %d: want %d to %d", n.name, n.is, n.least, n.most)
@@ -133,7 +141,7 @@ func (l Limits) Check() error {
 // Apply sets the fields of cfg that l bounds.
 func (l Limits) Apply(cfg *stream.Config) {
 	cfg.Shared = stream.NewShared(stream.Limits{
-		MaxLoads: l.Loads, MaxChanges: l.Changes, MaxRequestBytes: l.RequestBytes, MaxHeldBytes: l.AnswerBytes,
+		MaxLoads: l.Loads, MaxChanges: l.Changes, MaxRequestBytes: l.RequestBytes, MaxHeldBytes: l.AnswerBytes, MaxFrameBytes: l.FrameBytes,
 	})
 	cfg.MaxLoads, cfg.MaxChanges = l.LoadsPerStream, l.ChangesPerStream
 	cfg.HelloTimeout, cfg.FrameTimeout = l.HelloTimeout, l.FrameTimeout

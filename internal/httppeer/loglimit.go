@@ -18,6 +18,12 @@ func (l *logLimit) refuse(message string, from peer.Identity, address string, er
 		audit.Identity(from.Name), slog.String("address", address), slog.Any("err", err))
 }
 
+// crowded records that a connection was closed to make room for others.
+func (l *logLimit) crowded(address string) {
+	const message = "a connection was closed on which nobody had proven to be a peer: there are as many as Limits.Unproven allows"
+	l.audit.Record(audit.Connection, slog.LevelWarn, "crowded", message, audit.Identity(""), slog.String("address", address))
+}
+
 // mostLogged is how many bytes of an error of the http.Server are logged.
 const mostLogged = 500
 

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,10 +32,13 @@ type Server struct {
 	process    peer.Process
 	identities identities
 
-	inbound  inbound // counts the streams on which peers ask this process
+	visitors visitors // the connections that are no streams yet
+	inbound  inbound  // counts the streams on which peers ask this process
 	refusals *logLimit
-	requests budget // for the bodies of plain requests
-	answers  budget // for the values of plain answers
+	requests budget       // for the bodies of plain requests
+	answers  budget       // for the values of plain answers
+	gets     atomic.Int64 // plain requests for keys that are in progress
+	changes  atomic.Int64 // plain requests with changes that are in progress
 
 	challenges challenges
 
@@ -50,6 +54,8 @@ func NewServer(cfg Config, p peer.Process, own string) *Server {
 		s.cfg.Hosts = append(slices.Clone(cfg.Hosts), HostName(u.Host))
 	}
 	s.refusals = &logLimit{cmp.Or(cfg.Audit, audit.New(cfg.Log))}
+	s.cfg.Connections = cfg.Connections.WithDefaults()
+	s.visitors.init(s.cfg.Connections, s.refusals)
 	s.inbound.init(cfg.Limits)
 	s.requests.most, s.answers.most = cfg.RequestBytes, cfg.AnswerBytes
 	return s
@@ -93,6 +99,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	from.Trust = trust
+	if s.proves(path, from.Name) {
+		s.visitors.prove(r, from.Name)
+	}
 	h, err := s.process.Accept(from, r.Header.Get(toHeader))
 	if err != nil {
 		refuse(w, r, err.Error(), http.StatusMisdirectedRequest)
@@ -111,11 +120,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		s.answerGet(w, r, h, &peer.Query{Group: group, Key: key})
+		s.inProgress(w, r, &s.gets, func() { s.answerGet(w, r, h, &peer.Query{Group: group, Key: key}) })
 	case r.Method == http.MethodPost && path == getPath:
-		s.postGet(w, r, h)
+		s.inProgress(w, r, &s.gets, func() { s.postGet(w, r, h) })
 	case r.Method == http.MethodPost && path == changePath:
-		s.postChange(w, r, h)
+		s.inProgress(w, r, &s.changes, func() { s.postChange(w, r, h) })
 	case r.Method == http.MethodPost:
 		http.Error(w, fmt.Sprintf("peercache: POST %s: want %s or %s", path, getPath, changePath), http.StatusNotFound)
 	default:
@@ -131,7 +140,34 @@ func (s *Server) refuseStranger(w http.ResponseWriter, r *http.Request, from pee
 	if _, ok := errors.AsType[unnamed](err); ok {
 		text = "the sender is not known here"
 	}
+	w.Header().Set("Connection", "close") // there is nothing more to ask
 	refuse(w, r, text, http.StatusForbidden)
+}
+
+// proves reports whether the sender of a request that was let in is a peer. With a secret, a request
+// for a stream has proven nothing yet. Where nobody has to prove anything, whoever has the name of a
+// peer counts as that peer.
+func (s *Server) proves(path, from string) bool {
+	switch {
+	case len(s.cfg.Secrets) > 0:
+		return path != ""
+	case s.cfg.TLS != nil || s.cfg.Authenticator != nil:
+		return true
+	}
+	return s.cfg.Groupcache || s.cfg.Knows(from)
+}
+
+// errTooManyRequests says that the limit of plain requests is reached. The status is 429.
+var errTooManyRequests = errors.New("as many requests are in progress as Limits.PlainRequests allows")
+
+// inProgress answers a request, and counts it in count meanwhile. It refuses one that is too many.
+func (s *Server) inProgress(w http.ResponseWriter, r *http.Request, count *atomic.Int64, answer func()) {
+	defer count.Add(-1)
+	if count.Add(1) > int64(s.cfg.Connections.PlainRequests) {
+		s.refuseBusy(w, r, errTooManyRequests)
+		return
+	}
+	answer()
 }
 
 // postGet answers a POST of a GetRequest.

@@ -73,7 +73,13 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request, h peer.Hand
 		s.refuseStranger(w, r, from, err)
 		return
 	}
-	leave, err := s.inbound.enter(from.Name, s.cfg.Knows(from.Name))
+	known := s.cfg.Knows(from.Name)
+	leave := func() {}
+	if x == nil {
+		leave, err = s.inbound.enter(from.Name, known)
+	} else { // a stranger must not take the places of the peer whose name he gives
+		err = s.inbound.full(from.Name, known)
+	}
 	if err != nil {
 		http.Error(w, "peercache: "+err.Error(), http.StatusServiceUnavailable)
 		return
@@ -89,9 +95,11 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request, h peer.Hand
 		http.Error(w, "peercache: "+err.Error(), http.StatusNotImplemented)
 		return
 	}
-	nc.SetDeadline(time.Now().Add(s.cfg.Limits.HelloTimeout)) // in place of the http.Server's, which was for the request
-	if err = s.writeSwitching(nc, header); err == nil {
-		err = s.readProof(x, rw.Reader)
+	err = s.openStream(nc, rw.Reader, header, x)
+	if err == nil && x != nil {
+		if leave, err = s.inbound.enter(from.Name, known); err != nil {
+			leave = func() {} // others have come since
+		}
 	}
 	if err != nil {
 		if err == errNoSecret {
@@ -100,8 +108,9 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request, h peer.Hand
 		nc.Close()
 		return
 	}
-	nc.SetDeadline(time.Time{})
-	served := stream.NewServer(nc, rw.Reader, h, s.cfg.Stream)
+	cfg := s.cfg.Stream
+	cfg.Stranger = !known
+	served := stream.NewServer(nc, rw.Reader, h, cfg)
 	if !s.add(served, verified{r.TLS, from.Name}) {
 		nc.Close()
 		return
@@ -113,6 +122,21 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request, h peer.Hand
 		defer s.recovered(nc, from.Name)
 		served.Run() // its error concerns the peer that asks
 	}()
+}
+
+// openStream answers a request for a stream and checks the asker's proof. Until then the connection
+// is a stranger's.
+func (s *Server) openStream(nc net.Conn, from io.Reader, header http.Header, x *exchange) error {
+	if x != nil {
+		defer s.visitors.leave(s.visitors.enter(nc))
+	}
+	nc.SetDeadline(time.Now().Add(s.cfg.Limits.HelloTimeout)) // in place of the http.Server's, which was for the request
+	err := s.writeSwitching(nc, header)
+	if err == nil {
+		err = s.readProof(x, from)
+	}
+	nc.SetDeadline(time.Time{})
+	return err
 }
 
 // recovered ends a stream on which the handler has panicked, as net/http does with a request.
@@ -169,19 +193,34 @@ type inbound struct {
 
 func (in *inbound) init(l Limits) { in.limits, in.byName = l, make(map[string]int) }
 
-// enter counts one more stream of the peer name, and returns a func that takes it back. known says
-// whether the peer is in the view. The error says which limit is reached.
-func (in *inbound) enter(name string, known bool) (leave func(), err error) {
+// full returns an error if there may be no more streams of the peer name, and says which limit is
+// reached. known says whether the peer is in the view.
+func (in *inbound) full(name string, known bool) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	return in.reached(name, known)
+}
+
+// reached does what full does. The caller holds in.mu.
+func (in *inbound) reached(name string, known bool) error {
 	l := &in.limits
 	switch {
 	case in.all >= l.Streams:
-		return nil, fmt.Errorf("%d streams are open: want at most as many", in.all)
+		return fmt.Errorf("%d streams are open: want at most as many", in.all)
 	case in.byName[name] >= l.StreamsPerPeer:
-		return nil, fmt.Errorf("%d streams are open of the peer %s: want at most as many", in.byName[name], quote.Key(name))
+		return fmt.Errorf("%d streams are open of the peer %s: want at most as many", in.byName[name], quote.Key(name))
 	case !known && in.unknown >= max(1, l.Streams/2):
-		return nil, fmt.Errorf("%d streams are open of peers that are not in the view: want at most as many", in.unknown)
+		return fmt.Errorf("%d streams are open of peers that are not in the view: want at most as many", in.unknown)
+	}
+	return nil
+}
+
+// enter counts one more stream of the peer name, and returns a func that takes it back.
+func (in *inbound) enter(name string, known bool) (leave func(), err error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if err := in.reached(name, known); err != nil {
+		return nil, err
 	}
 	in.count(name, known, 1)
 	return func() {

@@ -20,6 +20,12 @@ type buffer struct {
 	b    []byte
 	r, w int   // b[r:w] is what is held
 	err  error // of the last read, when all that came with it is taken
+
+	// acquire is asked for memory beyond readBuffer, and release gives it back; nil: there is no
+	// bound but that of a frame.
+	acquire func(n int) error
+	release func(n int)
+	charged int // what was acquired
 }
 
 // buffered returns how many bytes are held.
@@ -40,10 +46,14 @@ func (b *buffer) peek(n int) ([]byte, error) {
 func (b *buffer) fill(n int) {
 	switch held := b.w - b.r; {
 	case held == len(b.b):
+		if !b.charge(n) {
+			return
+		}
 		b.resize(max(2*held, firstBuffer))
 	case held == 0 && len(b.b) > readBuffer && n <= readBuffer:
 		b.b = make([]byte, readBuffer) // a long frame is over
 		b.r, b.w = 0, 0
+		b.discharge()
 	case b.r > 0:
 		b.w = copy(b.b, b.b[b.r:b.w])
 		b.r = 0
@@ -59,10 +69,36 @@ func (b *buffer) fill(n int) {
 	}
 }
 
+// charge acquires what b needs for a frame of n bytes, before it grows beyond readBuffer: all of it at
+// once, because streams that have a part and wait for the rest would wait for each other. It reports
+// false, and sets err, if there is none.
+func (b *buffer) charge(n int) bool {
+	if b.acquire == nil || b.charged > 0 || len(b.b) < readBuffer || n <= readBuffer {
+		return true
+	}
+	size := readBuffer
+	for size < n {
+		size *= 2
+	}
+	if b.err = b.acquire(size - readBuffer); b.err != nil {
+		return false
+	}
+	b.charged = size - readBuffer
+	return true
+}
+
 func (b *buffer) resize(size int) {
 	bigger := make([]byte, size)
 	b.w = copy(bigger, b.b[b.r:b.w])
 	b.b, b.r = bigger, 0
+}
+
+// discharge gives back what was acquired.
+func (b *buffer) discharge() {
+	if b.charged > 0 {
+		b.release(b.charged)
+		b.charged = 0
+	}
 }
 
 // discard takes n bytes of those that are held.

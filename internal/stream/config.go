@@ -59,6 +59,8 @@ type Config struct {
 	// Shared has the bounds for all streams of a process together. Nil is one that
 	// no other stream shares, with the defaults of Limits.
 	Shared *Shared
+	// Stranger says that the peer is none that is known.
+	Stranger bool
 
 	// Detect is for how long nothing may come from the peer, while something is
 	// awaited from it, before the Link fails. The peer is pinged in that time, so

@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"sync"
@@ -55,6 +56,7 @@ type lane struct {
 // jobs are the requests in flight that are not answered from a cache.
 type jobs struct {
 	open  map[uint64]*job
+	peak  int // the most that were in open since it was made
 	bytes int // of all in open
 	over  bool
 
@@ -84,6 +86,9 @@ type jobs struct {
 	closing    bool // see Close
 	afterClose int  // the open jobs that came since
 }
+
+// restingJobs is for how many jobs a stream keeps memory that has none in flight.
+const restingJobs = 64
 
 // mostQuick bounds the goroutines of one stream that do changes which wait for nobody.
 const mostQuick = 64
@@ -118,6 +123,7 @@ func (s *Server) start(j *job) error {
 	}
 	j.ctx, j.cancel = context.WithCancel(s.ctx)
 	o.open[j.id] = j
+	o.peak = max(o.peak, len(o.open))
 	o.bytes += j.size
 	if j.afterClose = o.closing; j.afterClose {
 		o.afterClose++
@@ -263,7 +269,8 @@ func (s *Server) shed() {
 	}
 	if len(refused) > 0 {
 		s.running.Go(func() { // it may have to wait for room
-			for _, j := range refused {
+			for i, j := range refused {
+				refused[i] = nil // the queue goes on in the same array
 				s.refuse(j, "as many loads are running as the peer has at once, and none ends")
 			}
 		})
@@ -324,6 +331,9 @@ func (s *Server) endJobs() {
 // forget ends j. The caller holds s.mu.
 func (s *Server) forget(j *job) {
 	delete(s.jobs.open, j.id)
+	if len(s.jobs.open) == 0 && s.jobs.peak > restingJobs {
+		s.jobs.open, s.jobs.peak = make(map[uint64]*job), 0 // a map does not become smaller
+	}
 	s.jobs.bytes -= j.size
 	if j.afterClose {
 		s.jobs.afterClose--
@@ -416,20 +426,20 @@ func (s *Server) reply(j *job, i int, a peer.Answer, err error) {
 		place = j.places[i]
 	}
 	r := s.respond(a, err)
-	s.w.answerInTurn(j.id, place, &r, s.hold, s.release)
+	s.w.answerInTurn(j.id, place, &r)
 }
 
 // replyChange answers a change with a pb.ChangeResponse.
 func (s *Server) replyChange(id uint64, changed []byte) {
-	if s.w.waitRoom() != nil {
-		return // there is nobody to answer
-	}
-	s.w.put(func(b []byte) []byte {
+	if !s.w.putInTurn(func(b []byte) []byte {
 		return append(appendFrame(b, id, bodyChanged, len(changed)), changed...)
-	})
+	}) {
+		s.cancel(fmt.Errorf("stream: %w: it sends changes and does not read the answers", ErrProtocol))
+		s.nc.Close()
+	}
 }
 
-// hold counts a value of n bytes that waits for room, and reports whether it may.
+// hold counts n bytes of what is not written yet, and reports whether there may be as many.
 func (s *Server) hold(n int) bool {
 	if !s.held.acquire(n) {
 		return false

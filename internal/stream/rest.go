@@ -21,6 +21,7 @@ func (r *reader) rest() {
 func (b *buffer) rest() {
 	if len(b.b) > firstBuffer {
 		b.b, b.r, b.w = nil, 0, 0
+		b.discharge()
 	}
 }
 

@@ -58,6 +58,8 @@ func NewServer(nc net.Conn, br *bufio.Reader, h peer.Handler, cfg Config) *Serve
 		s.shared = NewShared(Limits{})
 	}
 	s.held.most = int64(s.cfg.MaxHeldBytes)
+	s.w.hold, s.w.release, s.w.queued = s.hold, s.release, &s.shared.queued
+	s.boundFrames()
 	o := &s.jobs
 	o.open = make(map[uint64]*job)
 	o.loads = lane{server: s, most: s.cfg.MaxLoads, quota: &s.shared.loads}
@@ -81,6 +83,7 @@ func (s *Server) Run() error {
 			s.nc.Close() // Run sees it
 		}
 	})
+	defer s.r.buf.discharge()
 	err := s.read()
 	s.unfinished.Stop()
 	if errors.Is(err, ErrProtocol) {

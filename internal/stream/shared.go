@@ -2,6 +2,8 @@ package stream
 
 import (
 	"cmp"
+	"container/list"
+	"context"
 	"sync"
 	"sync/atomic"
 )
@@ -12,6 +14,7 @@ const (
 	DefaultAllChanges      = 2048
 	DefaultAllRequestBytes = 64 << 20
 	DefaultAllHeldBytes    = 64 << 20
+	DefaultAllFrameBytes   = 256 << 20
 )
 
 // Limits are what all streams together may have that share them. A field that is zero has
@@ -25,15 +28,21 @@ type Limits struct {
 	// MaxRequestBytes bounds what the requests cost that are not answered from a cache, in
 	// bytes. One that comes at the bound is refused.
 	MaxRequestBytes int
-	// MaxHeldBytes bounds the values of answers that wait until there is room to write
-	// them. One that comes at the bound is answered with peer.ErrLarge.
+	// MaxHeldBytes bounds the loaded values that are not written yet, and what waits until they
+	// may be. One that comes at the bound is answered with peer.ErrLarge. As many bytes of answers
+	// may be gathered, beyond 16 KiB for each stream.
 	MaxHeldBytes int
+	// MaxFrameBytes bounds the buffers for frames of more than 64 KiB that are not whole yet, each as
+	// large as it will be. Half of it is for strangers (Config.Stranger). What would be more is read
+	// when there is room.
+	MaxFrameBytes int
 }
 
 // Shared is what the streams share that one process answers.
 type Shared struct {
 	loads, nested, changes quota
-	requests, held         budget
+	requests, held, queued budget
+	frames, strangeFrames  room
 }
 
 // NewShared makes what streams share.
@@ -44,6 +53,9 @@ func NewShared(l Limits) *Shared {
 	s.changes.most = int64(cmp.Or(l.MaxChanges, DefaultAllChanges))
 	s.requests.most = int64(cmp.Or(l.MaxRequestBytes, DefaultAllRequestBytes))
 	s.held.most = int64(cmp.Or(l.MaxHeldBytes, DefaultAllHeldBytes))
+	s.queued.most = s.held.most
+	s.frames.free = cmp.Or(l.MaxFrameBytes, DefaultAllFrameBytes) / 2
+	s.strangeFrames.free = s.frames.free
 	return s
 }
 
@@ -119,4 +131,77 @@ func (q *quota) standInLine(l *lane, first bool) {
 		q.line = append(q.line, l)
 	}
 	q.waits.Add(1)
+}
+
+// room is an amount of memory for which those wait that find too little of it.
+type room struct {
+	mu      sync.Mutex
+	free    int       // guarded by mu; bytes
+	waiting list.List // guarded by mu; of *wanted, the first first
+}
+
+// wanted is what somebody waits for.
+type wanted struct {
+	bytes int
+	given chan struct{} // closed when the bytes are there
+}
+
+// acquire acquires n bytes, when there is room. It reports false if done is closed before.
+func (r *room) acquire(n int, done <-chan struct{}) bool {
+	r.mu.Lock()
+	if r.waiting.Len() == 0 && n <= r.free {
+		r.free -= n
+		r.mu.Unlock()
+		return true
+	}
+	w := &wanted{n, make(chan struct{})}
+	e := r.waiting.PushBack(w)
+	r.mu.Unlock()
+	select {
+	case <-w.given:
+		return true
+	case <-done:
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	select {
+	case <-w.given: // meanwhile
+		r.free += n
+	default:
+		r.waiting.Remove(e)
+	}
+	r.give()
+	return false
+}
+
+// release gives n bytes back.
+func (r *room) release(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.free += n
+	r.give()
+}
+
+// give gives to those who wait. The caller holds r.mu.
+func (r *room) give() {
+	for e := r.waiting.Front(); e != nil && e.Value.(*wanted).bytes <= r.free; e = r.waiting.Front() {
+		w := r.waiting.Remove(e).(*wanted)
+		r.free -= w.bytes
+		close(w.given)
+	}
+}
+
+// boundFrames has s share the memory for frames of more than readBuffer bytes with the other streams.
+func (s *Server) boundFrames() {
+	frames := &s.shared.frames
+	if s.cfg.Stranger {
+		frames = &s.shared.strangeFrames
+	}
+	s.r.buf.release = frames.release
+	s.r.buf.acquire = func(n int) error {
+		if !frames.acquire(n, s.ctx.Done()) { // such as when the frame is not whole in time
+			return context.Cause(s.ctx)
+		}
+		return nil
+	}
 }

@@ -26,6 +26,13 @@ type writer struct {
 	nc     net.Conn
 	copies int // values up to that size are copied
 	most   int // bytes that may wait before putters have to
+	// hold counts bytes of loaded values, and reports whether there may be as many, and release
+	// counts them no more. They are set where answerInTurn is used.
+	hold    func(n int) bool
+	release func(n int)
+	// queued is a budget of all streams for what is gathered beyond keptQueue in each; nil: there is
+	// none.
+	queued *budget
 
 	// wake tells run that there is something to write. It has room for one, and is
 	// written to with mu held: at most one is ever needed.
@@ -46,6 +53,8 @@ type gathered struct {
 	buf  []byte
 	cuts []cut // in the order of at
 	size int   // of all values in cuts
+	held int   // what hold was called for
+	over int   // what counts in queued
 	vec  net.Buffers
 }
 
@@ -93,31 +102,72 @@ func (w *writer) gather(id uint64, index uint32, a *response) {
 	}
 }
 
+// costOfWaiting is what an answer costs that waits for room, beside its value: a goroutine does.
+const costOfWaiting = 8 << 10
+
 // answerInTurn gathers an answer when there is room, and wakes run. Of many that wait
-// no more is gathered than there is room for. A value that has to wait is held, and
-// released after. If it may not be, the answer is that the value takes the plain way, and does not
+// no more is gathered than there is room for. A value is held until it is written, and what has to
+// wait is too. If it may not be, the answer is that the value takes the plain way, and does not
 // wait, because whoever gave it may have the value as long as it does: there are no more of
 // these than keys of open requests.
-func (w *writer) answerInTurn(id uint64, index uint32, a *response, hold func(n int) bool, release func(n int)) {
+func (w *writer) answerInTurn(id uint64, index uint32, a *response) {
 	w.mu.Lock()
-	n := 0
-	if len(a.Value) > 0 && w.full() {
-		if n = len(a.Value); !hold(n) {
-			w.gather(id, index, &response{plain: true})
-			w.unlockSignal()
-			return
-		}
+	size, waits := len(a.Value), 0
+	if w.full() {
+		waits = costOfWaiting
+	}
+	if size+waits > 0 && !w.hold(size+waits) {
+		w.gather(id, index, &response{plain: true})
+		w.unlockSignal()
+		return
 	}
 	w.awaitRoom()
-	w.gather(id, index, a)
+	if w.err == nil {
+		w.gather(id, index, a)
+		w.next.held += size
+		size = 0
+	}
 	w.unlockSignal()
-	if n > 0 {
-		release(n)
+	if size+waits > 0 {
+		w.release(size + waits)
 	}
 }
 
+// putInTurn gathers what add appends, when there is room, and wakes run. It reports false if too much
+// waits for that already.
+func (w *writer) putInTurn(add func(b []byte) []byte) bool {
+	w.mu.Lock()
+	waits := w.full()
+	if waits && !w.hold(costOfWaiting) {
+		w.mu.Unlock()
+		return false
+	}
+	w.awaitRoom()
+	if w.err == nil {
+		w.next.buf = add(w.next.buf)
+	}
+	w.unlockSignal()
+	if waits {
+		w.release(costOfWaiting)
+	}
+	return true
+}
+
+// keptQueue is how much a stream may gather however much the others have.
+const keptQueue = 16 << 10
+
 // full reports whether whoever has more to say has to wait. The caller holds w.mu.
-func (w *writer) full() bool { return w.err == nil && len(w.next.buf)+w.next.size >= w.most }
+func (w *writer) full() bool {
+	n := len(w.next.buf) + w.next.size
+	if w.err != nil || n < keptQueue || w.queued == nil {
+		return w.err == nil && n >= w.most
+	}
+	if over := n - keptQueue; over > w.next.over {
+		w.queued.used.Add(int64(over - w.next.over))
+		w.next.over = over
+	}
+	return n >= w.most || w.queued.used.Load() > w.queued.most
+}
 
 // put gathers what add appends, and wakes run.
 func (w *writer) put(add func(b []byte) []byte) {
@@ -177,6 +227,7 @@ func (w *writer) flush() (more bool, err error) {
 	w.writing = true
 	w.mu.Unlock()
 	n, err := out.writeTo(w.nc)
+	w.unhold(&out)
 	out.reset()
 	w.count.Add(n)
 	w.mu.Lock()
@@ -185,6 +236,7 @@ func (w *writer) flush() (more bool, err error) {
 	w.spare = out
 	if err != nil {
 		w.err = fmt.Errorf("stream: write: %w", err)
+		w.unhold(&w.next)
 		w.next = gathered{}
 	}
 	w.drained.Broadcast()
@@ -232,9 +284,22 @@ func (w *writer) fail(err error) {
 	if w.err == nil {
 		w.err = err
 	}
+	w.unhold(&w.next)
 	w.next = gathered{}
 	w.drained.Broadcast()
 	w.mu.Unlock()
+}
+
+// unhold releases what g holds.
+func (w *writer) unhold(g *gathered) {
+	if g.over > 0 {
+		w.queued.release(g.over)
+		g.over = 0
+	}
+	if g.held > 0 {
+		w.release(g.held)
+		g.held = 0
+	}
 }
 
 func (g *gathered) writeTo(nc net.Conn) (int64, error) {
