@@ -27,7 +27,7 @@ import (
 // hold is that of Limits.Unproven connections, and a process that nobody knows, but that has the secret,
 // gets in.
 func TestAttackOfStrangers(t *testing.T) {
-	hello, usual := clientHello(t), bound{80 << 20, 2500}
+	hello, usual := clientHello(t), bound{120 << 20, 5000}
 	post := func(more string) string {
 		return "POST /_peercache/get HTTP/1.1\nHost: 127.0.0.1\nContent-Type: application/x-protobuf\nPeercache-Peer: http://127.0.0.1:1\n" + more
 	}
@@ -75,7 +75,7 @@ func TestAttackOfStrangers(t *testing.T) {
 		}, usual},
 		{"no proof of a request", "secret", expect(401, post("Content-Length: 0\n\n")), usual},
 		{"a wrong proof of a request", "secret", expect(403, post("Content-Length: 0\nPeercache-Auth: x\n\n")), usual},
-		{"a body without a proof", "secret", expect(401, post("Content-Length: 4000000\n\nslow")), bound{90 << 20, 9000}}, // net/http closes slowly then
+		{"a body without a proof", "secret", expect(401, post("Content-Length: 4000000\n\nslow")), bound{200 << 20, 14_000}}, // net/http closes slowly then
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := besiege(t, tt.secure)
@@ -129,13 +129,13 @@ func TestAttackOfStreams(t *testing.T) {
 		says []byte // on each stream
 		most bound
 	}{
-		{"strangers", false, nil, bound{60 << 20, 6000}},
-		{"half a hello", false, []byte("\x02"), bound{60 << 20, 6000}},
-		{"half a frame", false, append(protowire.AppendVarint(nil, 4<<20), make([]byte, 200<<10)...), bound{250 << 20, 6000}},
-		{"pings", false, bytes.Repeat([]byte("\x02\x4a\x00"), 1000), bound{150 << 20, 6000}},
-		{"answers that nobody reads", false, framesOf(t, asks...), bound{150 << 20, 20_000}},
-		{"loads without end", false, framesOf(t, loads...), bound{200 << 20, 30_000}},
-		{"changes", false, framesOf(t, changes...), bound{250 << 20, 30_000}},
+		{"strangers", false, nil, bound{120 << 20, 9000}},
+		{"half a hello", false, []byte("\x02"), bound{120 << 20, 9000}},
+		{"half a frame", false, append(protowire.AppendVarint(nil, 4<<20), make([]byte, 200<<10)...), bound{350 << 20, 9000}},
+		{"pings", false, bytes.Repeat([]byte("\x02\x4a\x00"), 1000), bound{200 << 20, 9000}},
+		{"answers that nobody reads", false, framesOf(t, asks...), bound{250 << 20, 20_000}},
+		{"loads without end", false, framesOf(t, loads...), bound{400 << 20, 30_000}},
+		{"changes", false, framesOf(t, changes...), bound{300 << 20, 30_000}},
 		{"a peer", true, nil, bound{60 << 20, 2500}},
 		{"half frames of a peer", true, append(protowire.AppendVarint(nil, 4<<20), make([]byte, 3<<20)...), bound{200 << 20, 2500}},
 	} {
@@ -180,8 +180,8 @@ func TestAttackOfRequests(t *testing.T) {
 		answers bool // each is answered
 		most    bound
 	}{
-		{"slow bodies of strangers", false, slow, false, bound{80 << 20, 6000}},
-		{"bodies in chunks of strangers", false, chunked, false, bound{80 << 20, 6000}},
+		{"slow bodies of strangers", false, slow, false, bound{250 << 20, 16_000}},
+		{"bodies in chunks of strangers", false, chunked, false, bound{200 << 20, 14_000}},
 		{"slow bodies of a peer", true, slow, false, bound{500 << 20, 18_000}},
 		{"keys that hang, of a peer", true, hang, false, bound{400 << 20, 18_500}},
 		{"idle connections of a peer", true, request("GET /_peercache/test/k\n\n"), true, bound{60 << 20, 2500}},

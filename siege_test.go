@@ -168,6 +168,13 @@ func besiege(t *testing.T, secure string, opts ...peercache.PoolOption) *besiege
 		})
 		return url, pool, group
 	}
+	// A newcomer is on no list here. It may get values, and nothing else.
+	opts = append(opts, peercache.WithAccess(func(a peercache.Access) error {
+		if a.Operation == peercache.OpGet {
+			return nil
+		}
+		return a.Default
+	}))
 	b.url, b.pool, _ = start(true, opts...)
 	_, b.host, _ = strings.Cut(b.url, "://")
 	b.friendURL, b.friendly, b.friend = start(false)
