@@ -18,7 +18,7 @@ import (
 
 // HTTPPool is a Pool over HTTP: it connects the groups of a process with those of its peers. It is
 // an http.Handler, to be served at the address that the peers know. It is made by NewHTTPPool,
-// never as a zero value.
+// never as a zero value. Most of its methods are those of Pool: Set, Join, Ready, Stats, Status, Events.
 type HTTPPool struct {
 	*Pool
 	basePath  string

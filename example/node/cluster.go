@@ -76,7 +76,7 @@ The log says what each process does for that:
 
   "asked peer"   another process owns the key, and answered
   load           this one owns the key, and reads it from the origin
-  hit            the value is cached here: ask twice to see it
+  hit            the value is cached here: ask again to see it; a key of a peer is copied when it is fetched often
 
 Ctrl-C stops them all.
 

@@ -109,7 +109,7 @@ func (c *Cluster) answerGroups(answer *peer.Changed, names bool) {
 func (c *Cluster) AskedForMissing(from, name string) {
 	if c.view.Load().lists(from) {
 		c.problems.degraded(c.self,
-			"peers ask for a group that this process does not have, which is normal for a moment in a deploy that brings it: want the same groups in all processes, each made before Set or Join",
+			"peers ask for a group that this process does not have, which is normal for a moment in a deploy that brings it: want the same groups in all processes, each made with WithPeers, before Set or Join",
 			fmt.Errorf("%s asks for a group named %s", from, quote.Key(name)))
 	}
 }

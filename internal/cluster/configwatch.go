@@ -200,7 +200,7 @@ func (w *configWatch) check(name string, differs, lacks bool) {
 		missing = w.missingGroups(name, answer)
 	}
 	w.recordMismatch(w.differ, name, peer.DifferentLists, "the lists of peers differ: %s: want the same list in all processes", difference)
-	w.recordMismatch(w.lacking, name, peer.MissingGroup, "it has no group of the name %s: want the same groups in all processes", missing)
+	w.recordMismatch(w.lacking, name, peer.MissingGroup, "it has no group of the name %s that is made with WithPeers: want the same groups in all processes", missing)
 }
 
 // missingGroups returns the names of the groups that a peer lacks by its answer, as a text.

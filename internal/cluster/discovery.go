@@ -50,7 +50,7 @@ func newMembership(c *Cluster, d discovery.Discovery) *membership {
 		cluster:   c,
 		discovery: d,
 		ended:     make(chan struct{}),
-		problem:   errors.New("no view has come yet"),
+		problem:   errors.New("no view has come yet from the discovery"),
 	}
 	m.lapsed.Store(true)
 	return m

@@ -65,7 +65,7 @@ func (c *Cluster) awaited() (next <-chan struct{}, most time.Duration, err error
 	select {
 	case <-c.viewed:
 	default:
-		return c.viewed, c.handover.time, errors.New("no view has come yet")
+		return c.viewed, c.handover.time, errors.New("no view has come yet: want Set with the list of peers, or Join")
 	}
 	a := &c.agreement
 	a.mu.Lock()

@@ -99,7 +99,7 @@ func connectionError(ctx context.Context, err error) error {
 	case refusedCertificate(err):
 		return fmt.Errorf("%w: the peer does not accept the certificate of this process: want one that is signed by a CA of the peer's, and for clients too: %w", peer.ErrUnauthenticated, err)
 	case noTLS, errors.Is(err, http.ErrSchemeMismatch):
-		want = "it does not speak TLS: want http:// in its base URL, or a server with a certificate"
+		want = "it does not speak TLS: want a server that does, as with WithTLS and its ServeTLS, or http:// in the base URL"
 	case notHTTP1(err):
 		want = "it does not speak HTTP/1.1: want a server that does, or a WithTransport that speaks what it does"
 	default:

@@ -32,7 +32,7 @@ const (
 
 // errStale says that a proof is of a challenge that is not accepted any more. The status is 401, and
 // the response has the present challenge: the asker tries once more.
-var errStale = errors.New("want a proof of the challenge in this response")
+var errStale = errors.New("want a proof of the challenge in this response, by WithSecrets with the same secret in all processes")
 
 // plainProof is a proof in the header Peercache-Auth.
 type plainProof struct {
