@@ -207,7 +207,7 @@ func (s *sender) authorizeChange(c *Change) error {
 		values = true
 	}
 	state := &c.State
-	if values && state.View == 0 && !state.Leaving && len(state.Absent) == 0 && !c.Announced && !c.Members && !c.Relay && len(c.Since) == 0 && len(c.Roll.Packed) == 0 {
+	if values && state.View == 0 && !state.Leaving && len(state.Absent) == 0 && !c.Announced && !c.Members && !c.Relay && len(c.PassOn) == 0 && len(c.Since) == 0 && len(c.Roll.Packed) == 0 {
 		return nil // it says nothing of peers
 	}
 	return s.authorize("", OpMembership)

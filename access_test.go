@@ -401,6 +401,7 @@ func TestWithAccess(t *testing.T) {
 		{"the reader says who it is", reader, "change", &peer.Change{Announced: true}, 403},
 		{"the console clears", console, "change", clear("a"), 200},
 		{"the console clears and says who it is", console, "change", &peer.Change{Group: "a", All: true, State: peer.State{View: 1}}, 403},
+		{"the console clears and has others tell of it", console, "change", &peer.Change{Group: "a", All: true, PassOn: make([]byte, 8)}, 403},
 		{"the console removes", console, "change", remove("a"), 403},
 		{"the console gets", console, "a/key", nil, 403},
 		{"the func panics", broken, "a/key", nil, 403},
@@ -414,8 +415,8 @@ func TestWithAccess(t *testing.T) {
 		t.Errorf("%q, want one line of the panic", lines)
 	}
 	s := pool.AccessStats()
-	if s.Unauthorized != 9 || s.Clears != 1 {
-		t.Errorf("%+v, want 9 refusals and one Clear", s)
+	if s.Unauthorized != 10 || s.Clears != 1 {
+		t.Errorf("%+v, want 10 refusals and one Clear", s)
 	}
 	if err := pool.Shutdown(inside(t)); err != nil {
 		t.Error(err)

@@ -147,12 +147,22 @@ func (a *handler) ownHost(next http.Handler) http.Handler {
 func (a *handler) permitted(may func(*http.Request) error, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := may(r); err != nil {
-			a.pool.Logger().Warn("an operator's request was refused", "path", r.URL.Path, "from", r.RemoteAddr, "err", err)
+			a.pool.Logger().Warn("an operator's request was refused", "path", shortPath(r.URL.Path), "from", r.RemoteAddr, "err", err)
 			refuse(w, http.StatusForbidden, err)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// longestPath is how many bytes of a path are logged. Those of this handler are shorter.
+const longestPath = 100
+
+func shortPath(path string) string {
+	if len(path) > longestPath {
+		return path[:longestPath] + "…"
+	}
+	return path
 }
 
 // group returns the group of a name.

@@ -210,7 +210,8 @@ func (a *handler) held(h *peercache.Held) *held {
 }
 
 func (a *handler) serveKey(w http.ResponseWriter, r *http.Request) {
-	s, status, err := a.key(r.FormValue("group"), r.FormValue("key"))
+	form := r.URL.Query() // FormValue would read a body, of any size
+	s, status, err := a.key(form.Get("group"), form.Get("key"))
 	if err != nil {
 		refuse(w, status, err)
 		return
@@ -243,7 +244,7 @@ func levelText(l slog.Level) string {
 // serveEvents answers with the events after the one of the parameter after, or with all.
 func (a *handler) serveEvents(w http.ResponseWriter, r *http.Request) {
 	var after uint64
-	if text := r.FormValue("after"); text != "" {
+	if text := r.URL.Query().Get("after"); text != "" {
 		var err error
 		if after, err = strconv.ParseUint(text, 10, 64); err != nil {
 			refuse(w, http.StatusBadRequest, fmt.Errorf("after: want the seq of an event: %w", err))

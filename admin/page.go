@@ -162,7 +162,8 @@ func (a *handler) view() *pageView {
 // servePage answers with the whole page, and where the key of the parameters lives.
 func (a *handler) servePage(w http.ResponseWriter, r *http.Request) {
 	var n notice
-	switch r.FormValue("done") {
+	form := r.URL.Query() // FormValue would read a body, of any size
+	switch form.Get("done") {
 	case doneRemoved:
 		n.Text = "The key is removed everywhere."
 	case doneCleared:
@@ -170,7 +171,7 @@ func (a *handler) servePage(w http.ResponseWriter, r *http.Request) {
 	case doneDrained:
 		n.Text = "This process has left its peers, and is not ready any more."
 	}
-	a.writePage(w, http.StatusOK, r.FormValue("group"), r.FormValue("key"), n)
+	a.writePage(w, http.StatusOK, form.Get("group"), form.Get("key"), n)
 }
 
 func (a *handler) writePage(w http.ResponseWriter, status int, group, key string, n notice) {

@@ -44,7 +44,7 @@ func (c *Cluster) Answer(ctx context.Context, from string, change *peer.Change) 
 		if !waits {
 			do.Wait = 0
 		}
-		answer.Holders = g.ServeChange(ctx, do, c.order.record(change))
+		answer.Holders = g.ServeChange(ctx, do, c.order.record(from, change))
 	}
 	if len(change.Since) > 0 {
 		c.answerLog(change.Since, &answer)

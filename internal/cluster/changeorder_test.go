@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
+	"math"
 	"testing"
 
 	"github.com/peercache/peercache/internal/failpoint"
@@ -66,7 +67,7 @@ func TestP8LateSet(t *testing.T) {
 func TestChangeOrderForgets(t *testing.T) {
 	o := &changeOrder{seed: maphash.MakeSeed()}
 	isLate := func(key int, process uint32, number uint64) bool {
-		return o.record(&peer.Change{Group: "g", Keys: []string{fmt.Sprint(key)}, State: peer.State{Process: process, Number: number}})()
+		return o.record("http://a", &peer.Change{Group: "g", Keys: []string{fmt.Sprint(key)}, State: peer.State{Process: process, Number: number}})()
 	}
 	const changes = 3 * mostOrdered
 	for i := range changes {
@@ -82,11 +83,11 @@ func TestChangeOrderForgets(t *testing.T) {
 	if isLate(0, 2, 1) || isLate(0, 1, 1<<40) {
 		t.Error("another process, or a later change, is late")
 	}
-	before := o.record(&peer.Change{Group: "g", Keys: []string{"a"}, State: peer.State{Process: 3, Number: 1}})
+	before := o.record("http://a", &peer.Change{Group: "g", Keys: []string{"a"}, State: peer.State{Process: 3, Number: 1}})
 	if before() {
 		t.Error("what nothing has overtaken is late")
 	}
-	o.record(&peer.Change{Group: "g", Keys: []string{"a"}, State: peer.State{Process: 3, Number: 2}})
+	o.record("http://a", &peer.Change{Group: "g", Keys: []string{"a"}, State: peer.State{Process: 3, Number: 2}})
 	if !before() {
 		t.Error("what was overtaken while it was on its way into the cache is not late")
 	}
@@ -95,5 +96,24 @@ func TestChangeOrderForgets(t *testing.T) {
 	}
 	if len(o.last) > mostOrdered || len(o.oldest) > mostOrdered || len(o.forgotten) > mostForgetful {
 		t.Errorf("%d and %d changes, and %d processes, are remembered", len(o.last), len(o.oldest), len(o.forgotten))
+	}
+}
+
+// Who says that it is the process of somebody else does not make what that one says late: neither by
+// the highest number for a key, nor by as many keys as are remembered.
+func TestChangeOrderOfAnotherSender(t *testing.T) {
+	o := &changeOrder{seed: maphash.MakeSeed()}
+	change := func(key string, number uint64) *peer.Change {
+		return &peer.Change{Group: "test", Keys: []string{key}, State: peer.State{Process: 7, Number: number}}
+	}
+	o.record("http://forger", change("key", math.MaxUint64))
+	if o.record("http://peer", change("key", 5))() {
+		t.Error("a Set is late because of what another sender says")
+	}
+	for i := range 2 * mostOrdered {
+		o.record("http://forger", change(fmt.Sprint(i), math.MaxUint64))
+	}
+	if o.record("http://peer", change("other", 6))() {
+		t.Error("a Set is late because of what another sender has had forgotten")
 	}
 }

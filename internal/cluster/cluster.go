@@ -111,6 +111,7 @@ type Cluster struct {
 
 	order      changeOrder
 	changeRate changeRate
+	passing    passing
 
 	own      *ownAddress
 	problems problems
@@ -126,7 +127,7 @@ type Cluster struct {
 	//	mu
 	//	agreement.mu
 	//	watch.mu, own.mu
-	//	the mu of each answerer, problems.mu, logs.mu, order.mu, the mu of each relay, traffic.mu,
+	//	the mu of each answerer, problems.mu, logs.mu, order.mu, passing.mu, the mu of each relay, traffic.mu,
 	//	that of audit
 	//
 	// Nobody holds two of one row. Under these locks no request is sent, and no callback of the

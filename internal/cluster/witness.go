@@ -25,6 +25,10 @@ const (
 	mostWitnesses = 3
 	// mostPassedOn is to how many peers a view is passed on by one request.
 	mostPassedOn = 4096
+	// passesOfAPeer is how many requests of one peer are passed on at the same time. It has one as a
+	// rule, and one more if its view changes meanwhile. Each takes announceAtOnce goroutines, and a
+	// message to each peer.
+	passesOfAPeer = 2
 	// witnessTries is how often a peer is told that has no proof yet of who tells it.
 	witnessTries = 3
 )
@@ -92,9 +96,42 @@ func sendUntilProven(ctx context.Context, m *Member, change peer.Change) *peer.C
 	return nil
 }
 
+// passing counts the requests that are being passed on, by who asks.
+type passing struct {
+	mu sync.Mutex
+	by map[string]int // guarded by mu; those that have any
+}
+
+// begin reports whether one more request of a peer may be passed on. Then the caller calls end.
+func (p *passing) begin(from string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.by[from] >= passesOfAPeer {
+		return false
+	}
+	if p.by == nil {
+		p.by = make(map[string]int)
+	}
+	p.by[from]++
+	return true
+}
+
+func (p *passing) end(from string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.by[from]--; p.by[from] == 0 {
+		delete(p.by, from)
+	}
+}
+
 // answerWitness passes on to some peers that a process has a view, and answers it with the roll of
-// those that have recorded it. Its state must have come with a proof.
+// those that have recorded it. Its state must have come with a proof. If it asks for too much at once
+// it gets no roll, and may ask again.
 func (c *Cluster) answerWitness(ctx context.Context, from string, change *peer.Change, answer *peer.Changed) {
+	if !c.passing.begin(from) {
+		return
+	}
+	defer c.passing.end(from)
 	ctx, cancel := context.WithTimeout(ctx, c.detectionTime()/2)
 	defer cancel()
 	s := &change.State

@@ -2,10 +2,14 @@ package cluster
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/peercache/peercache/internal/failpoint"
 	"github.com/peercache/peercache/peer"
@@ -118,5 +122,73 @@ func TestP10PassOnWithoutProof(t *testing.T) {
 		if err != nil || changed.Relayed {
 			t.Errorf("from %q: relayed %v, %v", from, changed.Relayed, err)
 		}
+	}
+}
+
+// One peer can ask for as much to be passed on as it likes: only a few of its requests are obeyed at
+// the same time. Those of others are.
+func TestPassOnAtOnce(t *testing.T) {
+	var telling atomic.Int64
+	hung := make(chan struct{})
+	net := &fakeNet{change: func(name string, ch *peer.Change) (peer.Changed, error) {
+		if len(ch.Roll.Packed) > 0 {
+			telling.Add(1)
+			<-hung
+			telling.Add(-1)
+		}
+		return peer.Changed{}, &peer.PeerError{Peer: name, Err: errNoNetwork}
+	}}
+	c := newFake(t, "http://self", net, nil)
+	defer shutdown(t.Context(), c)
+	names, ask := []string{"http://self"}, peer.Change{Announced: true}
+	for i := range 40 {
+		names = append(names, fmt.Sprintf("http://peer-%02d", i))
+		ask.PassOn = binary.LittleEndian.AppendUint64(ask.PassOn, peer.NameID(names[i+1]))
+	}
+	if err := c.Set(names); err != nil {
+		t.Fatal(err)
+	}
+	view := c.view.Load().id
+	var asked, obeyed [2]atomic.Int64
+	var all sync.WaitGroup
+	pass := func(who int) {
+		name, ask := names[1+who], ask
+		ask.State, ask.Proof = saying(uint32(who+1), 9, view), c.token(name)
+		all.Go(func() {
+			asked[who].Add(1)
+			changed, err := c.Answer(t.Context(), name, &ask)
+			if err != nil {
+				t.Error(err)
+			}
+			if changed.Relayed {
+				obeyed[who].Add(1)
+			}
+		})
+	}
+	for who := range 2 {
+		c.observe(names[1+who], &peerState{State: saying(uint32(who+1), 5, view)})
+	}
+	for range 100 {
+		pass(0)
+	}
+	for telling.Load() == 0 || asked[0].Load() < 100 {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(50 * time.Millisecond)
+	if n := telling.Load(); n > passesOfAPeer*40 {
+		t.Errorf("%d messages are on their way because of one peer, want at most %d", n, passesOfAPeer*40)
+	}
+	pass(1)
+	for asked[1].Load() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(20 * time.Millisecond)
+	close(hung)
+	all.Wait()
+	if obeyed[0].Load() == 0 || obeyed[1].Load() != 1 {
+		t.Errorf("%d requests of the one, %d of the other were obeyed", obeyed[0].Load(), obeyed[1].Load())
+	}
+	if len(c.passing.by) > 0 {
+		t.Errorf("%v are left", c.passing.by)
 	}
 }

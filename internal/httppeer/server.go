@@ -100,7 +100,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	from.Trust = trust
 	if s.proves(path, from.Name) {
-		s.visitors.prove(r, from.Name)
+		s.visitors.prove(r, s.countedAs(from.Name))
 	}
 	h, err := s.process.Accept(from, r.Header.Get(toHeader))
 	if err != nil {
@@ -155,6 +155,19 @@ func (s *Server) proves(path, from string) bool {
 		return true
 	}
 	return s.cfg.Groupcache || s.cfg.Knows(from)
+}
+
+// unlisted stands for all names that are on no list.
+const unlisted = "unlisted"
+
+// countedAs returns the name by which the idle connections of a peer are counted. Who has a secret, or a
+// certificate, can make up names without end, with other ports if nothing else: those that are on no
+// list have one number together.
+func (s *Server) countedAs(name string) string {
+	if name == "" || s.cfg.Knows(name) {
+		return name
+	}
+	return unlisted
 }
 
 // errTooManyRequests says that the limit of plain requests is reached. The status is 429.

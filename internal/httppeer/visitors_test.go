@@ -18,10 +18,11 @@ import (
 type visit struct {
 	net.Conn
 	ctx    context.Context
-	closed atomic.Bool
+	hungUp atomic.Bool
 }
 
-func (v *visit) Close() error         { v.closed.Store(true); return nil }
+func (v *visit) Close() error         { v.hungUp.Store(true); return nil }
+func (v *visit) closed() bool         { return v.hungUp.Load() }
 func (v *visit) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(10, 0, 0, 9)} }
 
 // newVisitors returns visitors with limits of a few, and what brings them another one.
@@ -49,22 +50,22 @@ func TestStrangersMakeRoom(t *testing.T) {
 		peer.prove(v, "http://peer")
 		v.connState(busy, http.StateActive)
 		second, third := enter(), enter()
-		if busy.closed.Load() || second.closed.Load() || third.closed.Load() {
+		if busy.closed() || second.closed() || third.closed() {
 			t.Fatal("a stranger was closed although there are three")
 		}
 		fourth := enter()
-		if !busy.closed.Load() || peer.closed.Load() || second.closed.Load() || third.closed.Load() || fourth.closed.Load() || v.count() != 3 {
-			t.Errorf("closed: the first %v, a peer %v, others %v, %v, %v; %d strangers", busy.closed.Load(), peer.closed.Load(), second.closed.Load(), third.closed.Load(), fourth.closed.Load(), v.count())
+		if !busy.closed() || peer.closed() || second.closed() || third.closed() || fourth.closed() || v.count() != 3 {
+			t.Errorf("closed: the first %v, a peer %v, others %v, %v, %v; %d strangers", busy.closed(), peer.closed(), second.closed(), third.closed(), fourth.closed(), v.count())
 		}
 		v.connState(second, http.StateClosed)
 		v.connState(third, http.StateHijacked) // by a handler of the user's
 		enter()
 		enter()
-		if second.closed.Load() || third.closed.Load() || fourth.closed.Load() {
+		if second.closed() || third.closed() || fourth.closed() {
 			t.Error("one was closed although others have left")
 		}
 		time.Sleep(time.Minute)
-		if third.closed.Load() {
+		if third.closed() {
 			t.Error("one was closed that somebody else has taken over")
 		}
 		if n := v.count(); n != 0 {
@@ -82,21 +83,21 @@ func TestStrangersHaveATime(t *testing.T) {
 		v.connState(busy, http.StateActive)
 		time.Sleep(9 * time.Second)
 		late := enter()
-		if silent.closed.Load() {
+		if silent.closed() {
 			t.Error("it was closed before its time")
 		}
 		time.Sleep(2 * time.Second)
-		if !silent.closed.Load() || peer.closed.Load() || busy.closed.Load() || late.closed.Load() {
-			t.Errorf("after the time, closed: a silent one %v, a peer %v, a busy one %v, a later one %v", silent.closed.Load(), peer.closed.Load(), busy.closed.Load(), late.closed.Load())
+		if !silent.closed() || peer.closed() || busy.closed() || late.closed() {
+			t.Errorf("after the time, closed: a silent one %v, a peer %v, a busy one %v, a later one %v", silent.closed(), peer.closed(), busy.closed(), late.closed())
 		}
 		v.connState(busy, http.StateIdle)
-		if !busy.closed.Load() {
+		if !busy.closed() {
 			t.Error("the busy one was not closed after its answer")
 		}
 		v.connState(busy, http.StateClosed)
 		time.Sleep(10 * time.Second)
-		if !late.closed.Load() || peer.closed.Load() || v.count() != 0 {
-			t.Errorf("in the end, closed: the later one %v, a peer %v; %d strangers", late.closed.Load(), peer.closed.Load(), v.count())
+		if !late.closed() || peer.closed() || v.count() != 0 {
+			t.Errorf("in the end, closed: the later one %v, a peer %v; %d strangers", late.closed(), peer.closed(), v.count())
 		}
 	})
 }
@@ -113,12 +114,12 @@ func TestIdleConnectionsOfAPeer(t *testing.T) {
 			return one
 		}
 		first, second, third, other := idle("a"), idle("a"), idle("a"), idle("b")
-		if first.closed.Load() || second.closed.Load() || !third.closed.Load() || other.closed.Load() {
-			t.Errorf("closed: %v, %v, %v, that of another peer %v", first.closed.Load(), second.closed.Load(), third.closed.Load(), other.closed.Load())
+		if first.closed() || second.closed() || !third.closed() || other.closed() {
+			t.Errorf("closed: %v, %v, %v, that of another peer %v", first.closed(), second.closed(), third.closed(), other.closed())
 		}
 		v.connState(third, http.StateClosed)
 		v.connState(first, http.StateActive)
-		if fourth := idle("a"); fourth.closed.Load() {
+		if fourth := idle("a"); fourth.closed() {
 			t.Error("one was closed although another one is in use")
 		}
 		for nc := range v.all {
