@@ -214,8 +214,8 @@ type Ring struct {
 
 // Share is the part of all keys that one process owns.
 type Share struct {
-	Peer string // its base URL
-	Part float64
+	Peer string  // its base URL
+	Part float64 // from 0 to 1; those of all processes add up to 1
 }
 
 // Ring returns who owns what part of the keys. It is meant for people: it takes milliseconds if there
