@@ -61,9 +61,8 @@ func NewPool(self string, t peer.Transport, opts ...PoolOption) (*Pool, error) {
 
 func newPool(self string, t peer.Transport, o *poolOptions) (*Pool, error) {
 	stateless, ok := t.(peer.Stateless)
-	p := &Pool{serving: semaphore.NewWeighted(math.MaxInt64), stateless: ok && stateless.Stateless(), peerTimeout: o.peerTimeout, log: o.cluster.Log, events: o.events}
+	p := &Pool{serving: semaphore.NewWeighted(math.MaxInt64), stateless: ok && stateless.Stateless(), peerTimeout: o.peerTimeout, log: o.cluster.Log, events: o.events, allow: o.allow}
 	p.groups.Store(&map[string]*Group{})
-	p.allow = o.allow
 	o.cluster.Stateless = p.stateless
 	o.cluster.Ring = o.ring()
 	o.cluster.Detection = o.detection()
