@@ -91,14 +91,13 @@ func (o *poolOptions) audit() *audit.Log {
 }
 
 // AccessStats counts what others did to a process that its operators may have to explain. Each is
-// also logged: see WithPoolLogger.
+// also logged: see WithPoolLogger. PoolStatus counts the changes of the view that came of it.
 type AccessStats struct {
 	// Unauthenticated are connections and requests that were refused because the sender has not
 	// proven who it is, Unauthorized requests because it may not do that.
 	Unauthenticated, Unauthorized int64
-	Leaves                        int64 // peers that have left
-	Clears                        int64 // of groups: those of this process, and requests of peers, who tell of one at least twice
-	Views                         int64 // changes of the view
+	Leaves                        int64 // times that a peer has left, by its own word or that of others
+	Clears                        int64 // calls of Group.Clear here, and requests of peers, at least two for each call there
 }
 
 // AccessStats returns what has been counted since the pool was made.
@@ -109,7 +108,7 @@ func (p *Pool) AccessStats() AccessStats {
 	a := p.cluster.Audit()
 	return AccessStats{
 		Unauthenticated: a.Count(audit.Unauthenticated), Unauthorized: a.Count(audit.Unauthorized),
-		Leaves: a.Count(audit.Leave), Clears: a.Count(audit.Clear), Views: a.Count(audit.View),
+		Leaves: a.Count(audit.Leave), Clears: a.Count(audit.Clear),
 	}
 }
 

@@ -128,18 +128,19 @@ func (g *Group) invalidateHolders(ctx context.Context, c *Change) []Holder {
 	return held
 }
 
-// tellPeer tells a peer of a change. It tries again until the peer has heard, its values have
-// ended, or patience has. A zero until means that they do not end: then it tries once.
+// tellPeer does what tellUntil does, inside of a span.
 func (g *Group) tellPeer(ctx, patience context.Context, p Peer, c Change, until clock.Instant) (held []Holder, err error) {
 	ctx, span := g.tracing.startChange(ctx, SpanTell, &c, p.Name())
 	returned := false
 	defer func() { span.over(returned, err) }()
-	held, err = tellPeer(ctx, patience, p, c, until)
+	held, err = tellUntil(ctx, patience, p, c, until)
 	returned = true
 	return held, err
 }
 
-func tellPeer(ctx, patience context.Context, p Peer, c Change, until clock.Instant) ([]Holder, error) {
+// tellUntil tells a peer of a change. It tries again until the peer has heard, its values have
+// ended, or patience has. A zero until means that they do not end: then it tries once.
+func tellUntil(ctx, patience context.Context, p Peer, c Change, until clock.Instant) ([]Holder, error) {
 	if until != 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(until-clock.Now()))

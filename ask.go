@@ -171,8 +171,8 @@ func (f *fetcher) countAnswer(from Peer, key string, asked clock.Instant, err er
 		if !peer.Misconfigured(err) { // which is a warning of the pool
 			level = f.journal.failureLevel()
 		}
-		if m, ok := from.(interface{ Refuses(error) }); ok && errors.Is(err, peer.ErrUnauthorized) {
-			m.Refuses(err)
+		if m, ok := from.(interface{ ObserveRefusal(error) }); ok && errors.Is(err, peer.ErrUnauthorized) {
+			m.ObserveRefusal(err)
 		}
 	}
 	if f.journal.logs(level) {

@@ -48,6 +48,7 @@
 //   - WithContextCodec carries values of a caller's context to a getter in another process.
 //   - WithDiscovery finds the peers, with Join in place of Set: see package discovery.
 //   - WithCluster names the cluster, so that peers of another cluster are refused.
+//   - WithAccess decides what a sender may do, and WithTracer records spans.
 //
 // Without the two loggers nothing is logged. All other options have defaults that need no
 // change in clusters of up to 1,000 processes.
@@ -129,10 +130,13 @@
 // next process, and restores those that the peers know to be unchanged.
 //
 // pool.go connects the groups of a process with their peers over any transport, and httppool.go
-// does so over HTTP. options.go, pooloptions.go and httpoptions.go have the options. getter.go
-// is the seam to the origin, PeerPicker (placement.go) that to the network, and cache.go that
-// to the store, with the two that come with the package. typed.go makes groups of Go values.
-// log.go logs, and guards callbacks that may panic.
+// does so over HTTP. access.go decides what others may do here. options.go, pooloptions.go and
+// httpoptions.go have the options. getter.go is the seam to the origin, PeerPicker (placement.go)
+// that to the network, and cache.go that to the store, with the two that come with the package.
+// typed.go makes groups of Go values.
+//
+// stats.go has the figures, and tracing.go begins the spans of a group that has a Tracer. log.go
+// logs, and guards callbacks that may panic. events.go keeps what was logged last.
 //
 // Package peer defines what processes say to each other, and the transport. internal/cluster
 // has a process's part in the cluster: views and agreement, discovery, departures, handoffs,
@@ -140,7 +144,12 @@
 // one request a message by the plain way. Neither of the two imports the other. internal/lease
 // knows who has copies, internal/breaker keeps callers from a peer that fails, internal/store
 // is the default store, internal/snapshot the file format, and internal/clock tells the time,
-// also after a machine was suspended.
+// also after a machine was suspended. internal/audit records refusals and what else operators have
+// to explain, and internal/durations counts durations.
+//
+// Package admin is a handler for operators, with probes and a page. Package metrics lists the
+// figures, for the modules metrics/prometheus and metrics/otel, which export them; the module
+// tracing/otel exports spans.
 //
 // The packages singleflight, consistenthash, lru, discovery and pb stand alone.
 // docs/architecture.md has the house in one figure, and internal/house checks the code against

@@ -37,6 +37,10 @@ const (
 	sameWithin = time.Minute
 )
 
+// varying are the names of attributes that differ each time that the same happens. "suppressed" is
+// that of internal/audit.
+var varying = []string{"key", "err", "took", "address", "suppressed"}
+
 // events keeps the last events of a pool. The zero value has none.
 type events struct {
 	mu       sync.Mutex
@@ -49,7 +53,8 @@ type events struct {
 // happened.
 //
 // What happens again within a minute takes no new place, but a new Seq and Time, and is counted in
-// Times. It is the same if the message is, and all attributes but "key", "err" and "took".
+// Times. It is the same if the message is, and all attributes but "key", "err", "took", "address" and
+// "suppressed".
 func (p *Pool) Events() []Event { return p.events.all() }
 
 // OnEvent has f called for each new event, until stop is called. f may be called concurrently, and
@@ -111,9 +116,12 @@ func (e *events) keep(event Event) Event {
 
 // sameAs reports whether the two are the same thing at different times.
 func (e *Event) sameAs(o *Event) bool {
-	return e.Level == o.Level && e.Message == o.Message && slices.EqualFunc(e.Attrs, o.Attrs, func(a, b slog.Attr) bool {
-		return a.Key == b.Key && (a.Key == "key" || a.Key == "err" || a.Key == "took" || a.Value.Equal(b.Value))
-	})
+	return e.Level == o.Level && e.Message == o.Message && slices.EqualFunc(e.lasting(), o.lasting(), slog.Attr.Equal)
+}
+
+// lasting returns the attributes that are the same each time.
+func (e *Event) lasting() []slog.Attr {
+	return slices.DeleteFunc(slices.Clone(e.Attrs), func(a slog.Attr) bool { return slices.Contains(varying, a.Key) })
 }
 
 // logger returns a logger that passes all on to l, and keeps what is of level info or above. l may be

@@ -91,7 +91,11 @@ func TestSameEventsAreCounted(t *testing.T) {
 	log.Info("another")
 	for i := range 5 {
 		log.Warn("the same", "peer", "a", "key", i, "err", errors.New("text"), "took", time.Duration(i))
-		log.Warn("the same", "peer", "b")
+		again := []any{"peer", "b", "address", fmt.Sprint("10.0.0.1:", i)}
+		if i%2 == 1 { // as internal/audit logs it
+			again = append(again, "suppressed", i)
+		}
+		log.Warn("the same", again...)
 	}
 	got := pool.Events()
 	if want := []string{"another", "the same", "the same"}; !slices.Equal(messages(got), want) {

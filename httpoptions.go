@@ -321,8 +321,9 @@ const leastSecret = 16
 
 // WithAuthenticator makes f say who sends a request, for instance by a header that a proxy of a mesh
 // sets after it has verified the sender. It returns the sender's name, its base URL, which is let in
-// if it is on the list (WithAccess), or "" for a peer that may call itself by any name. An error refuses the request, and is logged, not sent. f is
-// called for each request by the plain way and once for each stream, concurrently.
+// if it is on the list (WithAccess), or "" for a peer that may call itself by any name. An error
+// refuses the request, and is logged, not sent. f is called for each request by the plain way and
+// once for each stream, concurrently.
 func WithAuthenticator(f func(r *http.Request) (name string, err error)) PoolOption {
 	return httpOption("WithAuthenticator", func(o *poolOptions) error {
 		if f == nil {

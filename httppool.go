@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -24,7 +23,6 @@ type HTTPPool struct {
 	basePath  string
 	transport *httppeer.Transport
 	server    *httppeer.Server
-	log       *slog.Logger // see WithPoolLogger
 
 	// onlyHere is true if nothing but the loopback address of the process keeps strangers out.
 	onlyHere bool
@@ -51,7 +49,7 @@ func NewHTTPPool(self string, opts ...PoolOption) (*HTTPPool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &HTTPPool{basePath: o.basePath, tls: o.tls, log: o.cluster.Log}
+	p := &HTTPPool{basePath: o.basePath, tls: o.tls}
 	cfg := o.httpConfig()
 	cfg.Knows = func(name string) bool { return p.cluster.Knows(name) }
 	cfg.LargestValue = func() int64 { return p.largestValue() }

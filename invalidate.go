@@ -337,8 +337,8 @@ func (r *round) errChanging(ctx context.Context, now cluster.Agreement) error {
 }
 
 // revived waits for the pending peers whose values do not end, if they all hang, or do not list this
-// process yet, until they answer or views change. It reports whether that came while ctx lasted: then all peers must
-// be told again.
+// process yet, until they answer or views change. It reports whether that came while ctx lasted: then
+// all peers must be told again.
 func (r *round) revived(ctx context.Context) bool {
 	now := r.g.peers.Agreement()
 	isUnlisted := func(p Peer, err error) bool { // that changes with its list: if it has the view already, it does not

@@ -61,9 +61,8 @@ func NewPool(self string, t peer.Transport, opts ...PoolOption) (*Pool, error) {
 
 func newPool(self string, t peer.Transport, o *poolOptions) (*Pool, error) {
 	stateless, ok := t.(peer.Stateless)
-	p := &Pool{serving: semaphore.NewWeighted(math.MaxInt64), stateless: ok && stateless.Stateless(), peerTimeout: o.peerTimeout, log: o.cluster.Log, events: o.events}
+	p := &Pool{serving: semaphore.NewWeighted(math.MaxInt64), stateless: ok && stateless.Stateless(), peerTimeout: o.peerTimeout, log: o.cluster.Log, events: o.events, allow: o.allow}
 	p.groups.Store(&map[string]*Group{})
-	p.allow = o.allow
 	o.cluster.Stateless = p.stateless
 	o.cluster.Ring = o.ring()
 	o.cluster.Detection = o.detection()
@@ -214,8 +213,8 @@ type Ring struct {
 
 // Share is the part of all keys that one process owns.
 type Share struct {
-	Peer string // its base URL
-	Part float64
+	Peer string  // its base URL
+	Part float64 // from 0 to 1; those of all processes add up to 1
 }
 
 // Ring returns who owns what part of the keys. It is meant for people: it takes milliseconds if there

@@ -371,15 +371,17 @@ func WithDiscovery(d discovery.Discovery) PoolOption {
 //     not good for peers; the breaker of a peer has opened, and why; what is wrong with the views
 //     of the discovery, and which members are left out; a loopback address in the list of Set
 //     that other machines cannot reach; not all values were handed over to their new owners; a
-//     snapshot could not be written; a request was refused, and of whom;
-//   - info: the process is ready; its registration is valid again; a peer leaves, a group is cleared, the view has
-//     changed, and because of whom (these three have an attribute "event", see docs/security.md); values were handed over; a breaker has closed after a warning that it opened; a
-//     breaker has opened because of a wrong configuration, which has a warning of its own;
+//     snapshot could not be written; a connection or a request was refused, and whose it was;
+//   - info: the process is ready; its registration is valid again; a peer leaves, a group is
+//     cleared, the view has changed, and because of whom; values were handed over; a breaker has
+//     closed after a warning that it opened; a breaker has opened because of a wrong configuration,
+//     which has a warning of its own;
 //   - debug: the breaker of a peer that leaves, or has not answered since it came into the view.
 //     If such a new peer does not answer within ten seconds, that is a warning.
 //
-// A wrong configuration of one kind at one address is at most one warning in ten minutes, and
-// so is what works worse than it should. What concerns a single group goes to WithLogger. By
+// Refusals, peers that leave, Clears and changes of the view have an attribute "event": see
+// docs/security.md. A wrong configuration of one kind at one address is at most one warning in ten
+// minutes, and so is what works worse than it should. What concerns a single group goes to WithLogger. By
 // default, and with nil, the pool logs nothing. The handler may be called with locks held: it
 // must not use the pool or its groups.
 func WithPoolLogger(l *slog.Logger) PoolOption {

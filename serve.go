@@ -55,15 +55,15 @@ func (g *Group) serveHit(q *Query, later *due) (served, bool) {
 	return g.serveOwn(q, later, mostHashed)
 }
 
-// serveOwn is serveHit that computes the digest of a value of so many bytes at most, and does not
-// answer the renewal of a larger one.
-func (g *Group) serveOwn(q *Query, later *due, mostHashed int) (served, bool) {
+// serveOwn does what serveHit does. It computes the digest of a value of at most so many bytes, and
+// does not answer the renewal of a larger one.
+func (g *Group) serveOwn(q *Query, later *due, most int) (served, bool) {
 	s := served{recorded: g.recordLease(q, q.Key)}
 	if g.lapsed() {
 		return s, false
 	}
 	e, v := g.own(q.Key)
-	large := q.Digest != "" && e.View.Len() > mostHashed
+	large := q.Digest != "" && e.View.Len() > most
 	if v == miss || large && !q.CachedOnly {
 		return s, false
 	}

@@ -46,7 +46,7 @@ type Stats struct {
 	Removes, Sets, Clears ChangeStats // what was called here
 
 	// Panics counts the panics of callbacks other than the getter: the function of
-	// WithOnEvict, a ContextCodec, a Codec, the handler of a logger. All but the last are logged.
+	// WithOnEvict, a ContextCodec, a Codec, a Tracer, the handler of a logger. All but the last are logged.
 	Panics int64
 
 	Main CacheStats // values that were loaded here: of keys this process owns, as a rule
@@ -116,9 +116,9 @@ type PeerStats struct {
 	Problem    string
 	Requests   int64 // of all kinds
 	Keys       int64 // that were asked for
-	Batches    int64 // requests for many keys
-	BytesIn    int64
-	BytesOut   int64
+	Batches    int64 // requests for several keys
+	BytesIn    int64 // of its answers
+	BytesOut   int64 // of the requests
 	Plain      int64 // those of Requests by the plain way: an HTTP request each
 	PlainIn    int64 // those of BytesIn by the plain way
 	PlainOut   int64 // those of BytesOut by the plain way

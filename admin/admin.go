@@ -103,7 +103,7 @@ func (a *handler) routes() http.Handler {
 		looks.Handle("POST /api/v1/drain", a.action(a.drain))
 	}
 	all := http.NewServeMux()
-	all.HandleFunc("GET /livez", serveLive)
+	all.HandleFunc("GET /livez", serveAlive)
 	all.HandleFunc("GET /readyz", a.serveReady)
 	if a.metrics != nil {
 		all.Handle("/metrics", a.permitted(a.mayLook, a.metrics))

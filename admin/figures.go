@@ -92,33 +92,11 @@ func (f figures) flat(before string) (all []figure) {
 	return all
 }
 
-// loadTimeOf returns the histogram of how long loads took, if a Stats has one.
-func loadTimeOf(s *peercache.Stats) (h peercache.Histogram, ok bool) {
-	field := reflect.ValueOf(s).Elem().FieldByName("LoadTime")
-	if !field.IsValid() || field.Type() != histogramType {
-		return h, false
-	}
-	return field.Interface().(peercache.Histogram), true
-}
-
 // since returns what h has counted more than before.
 func since(h, before peercache.Histogram) peercache.Histogram {
-	subtract(reflect.ValueOf(&h).Elem(), reflect.ValueOf(&before).Elem())
-	return h
-}
-
-// subtract takes all numbers of b from those of a, which is of the same type.
-func subtract(a, b reflect.Value) {
-	switch a.Kind() {
-	case reflect.Array:
-		for i := range a.Len() {
-			subtract(a.Index(i), b.Index(i))
-		}
-	case reflect.Struct:
-		for i := range a.NumField() {
-			subtract(a.Field(i), b.Field(i))
-		}
-	case reflect.Int64:
-		a.SetInt(a.Int() - b.Int())
+	for i, n := range before.Counts {
+		h.Counts[i] -= n
 	}
+	h.Sum -= before.Sum
+	return h
 }

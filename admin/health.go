@@ -10,8 +10,8 @@ import (
 	"github.com/peercache/peercache"
 )
 
-// serveLive answers a liveness probe: the process answers.
-func serveLive(w http.ResponseWriter, _ *http.Request) {
+// serveAlive answers a liveness probe: the process answers.
+func serveAlive(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	io.WriteString(w, "ok\n")
 }

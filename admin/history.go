@@ -22,7 +22,7 @@ type point struct {
 	HitRatio float32 `json:"hitRatio"` // of those; less than 0: there were none
 	Loads    float32 `json:"loadsPerSecond"`
 	Errors   float32 `json:"loadErrorsPerSecond"`
-	P50      float32 `json:"loadP50Seconds"` // less than 0: there were no loads, or it is not known
+	P50      float32 `json:"loadP50Seconds"` // less than 0: there were no loads
 	P99      float32 `json:"loadP99Seconds"`
 }
 
@@ -37,9 +37,8 @@ type history struct {
 
 // series is the history of one group.
 type series struct {
-	last     peercache.Stats
-	loadTime peercache.Histogram
-	points   []point // the last is the newest
+	last   peercache.Stats
+	points []point // the last is the newest
 }
 
 // startHistory samples a pool from now on, until nothing holds the history any more.
@@ -70,18 +69,17 @@ func (h *history) sample(now time.Time) {
 	h.at = now
 	for _, g := range groups {
 		s, stats := h.groups[g.Name()], g.Stats()
-		loadTime, _ := loadTimeOf(&stats)
 		switch {
 		case s != nil && seconds > 0:
-			s.add(&stats, loadTime, seconds)
+			s.add(&stats, seconds)
 		case s == nil && len(h.groups) < mostSeries:
-			h.groups[g.Name()] = &series{last: stats, loadTime: loadTime}
+			h.groups[g.Name()] = &series{last: stats}
 		}
 	}
 }
 
 // add adds a point for the time since the last one.
-func (s *series) add(stats *peercache.Stats, loadTime peercache.Histogram, seconds float64) {
+func (s *series) add(stats *peercache.Stats, seconds float64) {
 	gets, hits := stats.Gets-s.last.Gets, stats.Hits-s.last.Hits
 	p := point{
 		Gets:     float32(float64(gets) / seconds),
@@ -92,14 +90,14 @@ func (s *series) add(stats *peercache.Stats, loadTime peercache.Histogram, secon
 	if gets > 0 {
 		p.HitRatio = float32(min(1, max(0, float64(hits)/float64(gets))))
 	}
-	took := since(loadTime, s.loadTime)
+	took := since(stats.LoadTime, s.last.LoadTime)
 	if p99 := took.Quantile(0.99); p99 > 0 {
 		p.P50, p.P99 = float32(took.Quantile(0.5).Seconds()), float32(p99.Seconds())
 	}
 	if len(s.points) == mostPoints {
 		s.points = slices.Delete(s.points, 0, 1)
 	}
-	s.points, s.last, s.loadTime = append(s.points, p), *stats, loadTime
+	s.points, s.last = append(s.points, p), *stats
 }
 
 // of returns the points of a group, the newest last.

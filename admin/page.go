@@ -236,11 +236,9 @@ func newGroupView(g *peercache.Group, points []point) groupView {
 		newChart("Loads", g.Name(), 0, rate,
 			curve{"first", "all", values(points, func(p *point) float32 { return p.Loads })},
 			curve{"second", "failed", values(points, func(p *point) float32 { return p.Errors })}),
-	}
-	if _, ok := loadTimeOf(&s); ok {
-		v.Charts = append(v.Charts, newChart("Load latency", g.Name(), 0, seconds,
+		newChart("Load latency", g.Name(), 0, seconds,
 			curve{"first", "p99", values(points, func(p *point) float32 { return p.P99 })},
-			curve{"second", "p50", values(points, func(p *point) float32 { return p.P50 })}))
+			curve{"second", "p50", values(points, func(p *point) float32 { return p.P50 })}),
 	}
 	return v
 }

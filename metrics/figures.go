@@ -1,16 +1,18 @@
 package metrics
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/peercache/peercache"
 )
 
 type (
-	pool  = peercache.PoolStatus
-	group = peercache.Stats
-	cache = peercache.CacheStats
-	peer  = peercache.PeerStats
+	pool   = peercache.PoolStatus
+	access = peercache.AccessStats
+	group  = peercache.Stats
+	cache  = peercache.CacheStats
+	peer   = peercache.PeerStats
 )
 
 // poolRows are the figures of a process among its peers. Those of what was asked of peers are sums
@@ -39,6 +41,14 @@ var poolRows = []row[pool]{
 	count(Counter, "peercache.plain.requests", "{request}", "Those of the requests to peers that were an HTTP request each.", func(s *pool) int64 { return s.All.Plain }),
 	count(Counter, "peercache.plain.received", "By", "Those of the bytes received that came by the plain way.", func(s *pool) int64 { return s.All.PlainIn }),
 	count(Counter, "peercache.plain.sent", "By", "Those of the bytes sent that went by the plain way.", func(s *pool) int64 { return s.All.PlainOut }),
+}
+
+// accessRows are the figures of what others did to a process.
+var accessRows = []row[access]{
+	by("reason", count[access](Counter, "peercache.refusals", "{request}", "Connections and requests of others that were refused: unauthenticated if the sender has not proven who it is, unauthorized if it may not do that. See the log.", nil),
+		is("unauthenticated", func(s *access) int64 { return s.Unauthenticated }), is("unauthorized", func(s *access) int64 { return s.Unauthorized })),
+	count(Counter, "peercache.peers.left", "{peer}", "Times that a peer has left, by its own word or that of others.", func(s *access) int64 { return s.Leaves }),
+	count(Counter, "peercache.groups.cleared", "{clear}", "Times that a group was cleared: by a call here, or by a request of a peer, which sends at least two for each call there.", func(s *access) int64 { return s.Clears }),
 }
 
 // groupRows are the figures of a group, but for those of its caches.
@@ -119,7 +129,7 @@ var peerRows = labelled("peer", []row[peer]{
 
 // Figures returns all figures but those of PeerFigures.
 func Figures() []*Figure {
-	return append(append(figuresOf(poolRows), figuresOf(groupRows)...), figuresOf(cacheRows)...)
+	return slices.Concat(figuresOf(poolRows), figuresOf(accessRows), figuresOf(groupRows), figuresOf(cacheRows))
 }
 
 // PeerFigures returns the figures of each peer.

@@ -5,6 +5,7 @@ import "github.com/peercache/peercache"
 // Pool is what figures are read of. A peercache.HTTPPool and a peercache.Pool are one.
 type Pool interface {
 	Status() peercache.PoolStatus
+	AccessStats() peercache.AccessStats
 	Stats() []peercache.PeerStats
 }
 
@@ -22,6 +23,7 @@ func NewSource(p Pool, groups ...*peercache.Group) *Source {
 	s := &Source{pool: p, groups: groups}
 	if p != nil {
 		s.series = addSeries(s.series, poolRows)
+		s.series = addSeries(s.series, accessRows)
 	}
 	for _, g := range groups {
 		s.series = addSeries(s.series, groupRows, g.Name())
@@ -41,8 +43,9 @@ func (s *Source) Series() []Series { return s.series }
 func (s *Source) Read(f func(i int, v Value)) {
 	i := 0
 	if s.pool != nil {
-		status := s.pool.Status()
+		status, access := s.pool.Status(), s.pool.AccessStats()
 		i = read(i, poolRows, &status, f)
+		i = read(i, accessRows, &access, f)
 	}
 	for at, g := range s.groups {
 		stats := g.Stats()

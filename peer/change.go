@@ -133,9 +133,9 @@ type Changed struct {
 	SinceDeparture, Unbroken bool
 	Circle                   uint64
 
-	// Relayed answers a Change with a Roll, with Relay or with PassOn: the peer has recorded the Roll, but for
-	// the Statements that Untold has a bit for, the lowest of each byte first; or it has told all in its own Roll that the sender has
-	// its view, and the Roll says what they answered.
+	// Relayed answers a Change with a Roll, with Relay or with PassOn: the peer has recorded the
+	// Roll, but for the Statements that Untold has a bit for, the lowest of each byte first; or it has
+	// told all in its own Roll that the sender has its view, and the Roll says what they answered.
 	Relayed bool
 	Untold  []byte
 	Roll    Roll

@@ -46,8 +46,9 @@
 // Of the client: TLS, and either Username and Password or Token, where etcd wants
 // them. The values and the password travel in the clear to an endpoint that is not https://.
 // transport.TLSInfo of etcd's client makes a tls.Config that reads a certificate and its key
-// again for each connection, so that they can be replaced. DialKeepAliveTime, without which it takes the system many minutes to
-// notice a connection on which nothing comes any more (NewFromConfig sets it).
+// again for each connection, so that they can be replaced. DialKeepAliveTime, without which it
+// takes the system many minutes to notice a connection on which nothing comes any more
+// (NewFromConfig sets it).
 // The user must be allowed to read and write the keys that begin with the prefix.
 // Whoever can write there decides who the peers are, and so who is asked for values. A
 // process remembers at most 65,536 keys, and 1,024 bytes of each key and each value.

@@ -39,7 +39,8 @@
 //
 // Whoever can reach the port, unless there is a key (WithKey). The key encrypts
 // all gossip, and who does not have it stays out. Give one wherever others can
-// reach the port; without it, one warning says so. WithCluster keeps clusters apart that should not become one by
-// mistake; it is no protection. WithMaxMembers bounds how many members a process
-// knows, and peercache.WithPeerFilter says whose base URLs a pool accepts.
+// reach the port; without it, one warning says so. WithCluster keeps clusters
+// apart that should not become one by mistake; it is no protection.
+// WithMaxMembers bounds how many members a process knows, and
+// peercache.WithPeerFilter says whose base URLs a pool accepts.
 package gossip

@@ -17,9 +17,9 @@ import (
 type Event int
 
 const (
-	// Unauthenticated: somebody was refused who has not proven to be who he says.
+	// Unauthenticated: a sender was refused that has not proven who it is.
 	Unauthenticated Event = iota
-	// Unauthorized: somebody was refused who may not do what he asked for.
+	// Unauthorized: a sender was refused that may not do what it asked for.
 	Unauthorized
 	// Leave: a peer has left.
 	Leave

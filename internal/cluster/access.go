@@ -89,6 +89,3 @@ func (c *Cluster) auditLeave(name string, process uint32) {
 	}
 	c.audit.RecordLocked(audit.Leave, slog.LevelInfo, name, "a peer leaves", audit.Identity(name), slog.String("by", said))
 }
-
-// Refuses implements the part of a peer that hears of its refusals: see configWatch.
-func (m *Member) Refuses(err error) { m.cluster.watch.observeRefusal(m.name, err) }

@@ -11,9 +11,10 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// changeRate bounds how many changes of values a second each peer may send. A peer that sends more is
-// slowed down first: its changes wait. One of a stranger, and one that would have to wait for longer than mostChangeDelay is
-// refused, and then its sender's Remove returns an error. It is never dropped silently (P8).
+// changeRate bounds how many changes of values a second each peer may send, and all strangers
+// together. A peer that sends more is slowed down first: its changes wait. A change is refused if it
+// would have to wait for longer than mostChangeDelay, or at all if it is a stranger's. Then its
+// sender's Remove returns an error. No change is dropped silently (P8).
 type changeRate struct {
 	perSecond int // 0: any number
 
@@ -28,7 +29,7 @@ const (
 	// changeBurst is for how long a peer's unused time is kept.
 	changeBurst = time.Second
 	// mostChangeDelay is how long a change waits at most.
-	mostChangeDelay time.Duration = time.Second
+	mostChangeDelay = time.Second
 	// keysOfOneChange is how many keys count as one more change.
 	keysOfOneChange = 64
 	// fewestPaid is how many entries are not looked through.

@@ -14,8 +14,9 @@ import (
 )
 
 // configWatch looks for peers that have another list than this process for long, lack one of its
-// groups, or do not let this process do something (refusals.go). It begins to look when the view changes, or the groups, or what a peer says of
-// itself. It ends when there are no such peers: as a rule it costs nothing.
+// groups, or do not let this process do something (refusals.go). It begins to look when the view
+// changes, or the groups, or what a peer says of itself. It ends when there are no such peers: as a
+// rule it costs nothing.
 type configWatch struct {
 	cluster *Cluster
 

@@ -5,10 +5,12 @@
 // Begin with cluster.go (what a Cluster is made of, and in which order its locks are taken) and
 // view.go (a view and its ring). Names come from Set or from discovery.go; members.go checks
 // them. agreement.go, announce.go and hint.go keep the views of all processes the same, relay.go and
-// coordinator.go among many, witness.go with those that cannot be reached; answer.go is the answering side. absent.go, departed.go, departure.go and handoff.go are for
-// processes that leave, changelog.go and restore.go for those that start again with a snapshot.
-// ready.go, problems.go, ownaddress.go, identity.go, configwatch.go and difference.go find what
-// is wrong.
+// coordinator.go among many, witness.go with those that cannot be reached; answer.go is the
+// answering side. changeorder.go finds changes that come too late, changerate.go delays a peer that
+// sends too many. absent.go, departed.go, departure.go and handoff.go are for processes that leave,
+// changelog.go and restore.go for those that start again with a snapshot. ready.go, problems.go,
+// ownaddress.go, identity.go, configwatch.go, refusals.go and difference.go find what is wrong.
+// access.go says who is a peer, and records for the audit; traffic.go counts.
 //
 // Fifteen words:
 //

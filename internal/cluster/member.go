@@ -133,7 +133,7 @@ func (m *Member) send(ctx context.Context, change peer.Change) (peer.Changed, er
 	changed, err := m.conn.Change(ctx, &change)
 	refused := errors.Is(err, peer.ErrUnauthorized)
 	if refused {
-		m.Refuses(err)
+		m.ObserveRefusal(err)
 	}
 	if changed.State.View == 0 && err != nil { // there was no answer
 		return peer.Changed{}, err

@@ -19,6 +19,9 @@ type refusal struct {
 // refusalLasts is how long a refusal is a problem if no other follows.
 const refusalLasts = 10 * time.Second
 
+// ObserveRefusal records that the peer has refused something, by an error that is an ErrUnauthorized.
+func (m *Member) ObserveRefusal(err error) { m.cluster.watch.observeRefusal(m.name, err) }
+
 // observeRefusal records that a peer has refused something.
 func (w *configWatch) observeRefusal(name string, err error) {
 	now := clock.Now()

@@ -110,8 +110,9 @@ func (c *conn) call(ctx context.Context, timeout time.Duration, method, path str
 }
 
 // callOnce sends one plain request and calls decode with the body of the response, which may hold
-// a value of at most maxValue bytes. trace is a peer.Query's Trace. If there is no response, or not one of the protocol's, the
-// error is a *PeerError. If the value is larger, the error is an ErrValueSize.
+// a value of at most maxValue bytes. trace is a peer.Query's Trace. If there is no response, or not
+// one of the protocol's, the error is a *PeerError. If the value is larger, the error is an
+// ErrValueSize.
 func (c *conn) callOnce(ctx context.Context, method, path string, body []byte, trace string, maxValue int, decode func([]byte) error) error {
 	req, err := c.newRequest(ctx, method, path, body)
 	if err != nil {

@@ -34,7 +34,7 @@ type Server struct {
 
 	visitors visitors // the connections that are no streams yet
 	inbound  inbound  // counts the streams on which peers ask this process
-	refusals *logLimit
+	refusals *refusalLog
 	requests budget       // for the bodies of plain requests
 	answers  budget       // for the values of plain answers
 	gets     atomic.Int64 // plain requests for keys that are in progress
@@ -53,7 +53,7 @@ func NewServer(cfg Config, p peer.Process, own string) *Server {
 	if u, err := url.Parse(own); err == nil {
 		s.cfg.Hosts = append(slices.Clone(cfg.Hosts), HostName(u.Host))
 	}
-	s.refusals = &logLimit{cmp.Or(cfg.Audit, audit.New(cfg.Log))}
+	s.refusals = &refusalLog{cmp.Or(cfg.Audit, audit.New(cfg.Log))}
 	s.cfg.Connections = cfg.Connections.WithDefaults()
 	s.visitors.init(s.cfg.Connections, s.refusals)
 	s.inbound.init(cfg.Limits)

@@ -51,20 +51,29 @@ func checkUpgrade(r *http.Request) error {
 // noStreamsHere is the answer of a pool WithoutStream to a request for a stream.
 const noStreamsHere = "this process uses no streams (WithoutStream)"
 
+// takesStream reports whether r is a request for a stream that this process may serve. If not, it
+// refuses r.
+func (s *Server) takesStream(w http.ResponseWriter, r *http.Request) bool {
+	if !s.cfg.Streams {
+		refuse(w, r, noStreamsHere, http.StatusNotFound)
+		return false
+	}
+	if err := checkUpgrade(r); err != nil {
+		http.Error(w, "peercache: "+err.Error(), http.StatusBadRequest)
+		return false
+	}
+	if s.isClosed() {
+		http.Error(w, "peercache: "+peer.ErrClosed.Error(), http.StatusServiceUnavailable)
+		return false
+	}
+	return true
+}
+
 // serveStream answers a request of the peer from for a stream, and has the stream served until it
 // ends. That is in a goroutine of its own: this one and what it has, the request and the buffers of
 // net/http among it, would cost as much as the rest of a stream that has nothing to do.
 func (s *Server) serveStream(w http.ResponseWriter, r *http.Request, h peer.Handler, from peer.Identity) {
-	if !s.cfg.Streams {
-		refuse(w, r, noStreamsHere, http.StatusNotFound)
-		return
-	}
-	if err := checkUpgrade(r); err != nil {
-		http.Error(w, "peercache: "+err.Error(), http.StatusBadRequest)
-		return
-	}
-	if s.isClosed() {
-		http.Error(w, "peercache: "+peer.ErrClosed.Error(), http.StatusServiceUnavailable)
+	if !s.takesStream(w, r) {
 		return
 	}
 	header := http.Header{"Connection": {"Upgrade"}, "Upgrade": {protocolName}}

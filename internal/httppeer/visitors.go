@@ -62,7 +62,7 @@ func (c Connections) Check() error {
 // peer out: a peer proves itself within a few round trips.
 type visitors struct {
 	limits Connections // not changed after init
-	log    *logLimit
+	log    *refusalLog
 
 	mu        sync.Mutex
 	all       map[net.Conn]*visitor // guarded by mu
@@ -86,7 +86,7 @@ type visitor struct {
 	peer    string        // who has proven to be a peer: its name or, without one, its address
 }
 
-func (v *visitors) init(c Connections, log *logLimit) {
+func (v *visitors) init(c Connections, log *refusalLog) {
 	v.limits, v.log = c, log
 	v.all, v.idle = make(map[net.Conn]*visitor), make(map[string]int)
 }

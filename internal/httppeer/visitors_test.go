@@ -28,7 +28,7 @@ func (v *visit) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(10, 0, 
 // newVisitors returns visitors with limits of a few, and what brings them another one.
 func newVisitors() (*visitors, func() *visit) {
 	v := new(visitors)
-	v.init(Connections{Unproven: 3, UnprovenTime: 10 * time.Second, IdlePerPeer: 2, PlainRequests: 1}, &logLimit{audit.New(slog.New(slog.DiscardHandler))})
+	v.init(Connections{Unproven: 3, UnprovenTime: 10 * time.Second, IdlePerPeer: 2, PlainRequests: 1}, &refusalLog{audit.New(slog.New(slog.DiscardHandler))})
 	return v, func() *visit {
 		one := new(visit)
 		one.ctx = v.connContext(context.Background(), one)

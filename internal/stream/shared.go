@@ -2,10 +2,11 @@ package stream
 
 import (
 	"cmp"
-	"container/list"
 	"context"
 	"sync"
 	"sync/atomic"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // The defaults of Limits.
@@ -42,7 +43,7 @@ type Limits struct {
 type Shared struct {
 	loads, nested, changes quota
 	requests, held, queued budget
-	frames, strangeFrames  room
+	frames, strangeFrames  *semaphore.Weighted // bytes, for which those wait that find too few
 }
 
 // NewShared makes what streams share.
@@ -54,8 +55,8 @@ func NewShared(l Limits) *Shared {
 	s.requests.most = int64(cmp.Or(l.MaxRequestBytes, DefaultAllRequestBytes))
 	s.held.most = int64(cmp.Or(l.MaxHeldBytes, DefaultAllHeldBytes))
 	s.queued.most = s.held.most
-	s.frames.free = cmp.Or(l.MaxFrameBytes, DefaultAllFrameBytes) / 2
-	s.strangeFrames.free = s.frames.free
+	half := int64(cmp.Or(l.MaxFrameBytes, DefaultAllFrameBytes) / 2)
+	s.frames, s.strangeFrames = semaphore.NewWeighted(half), semaphore.NewWeighted(half)
 	return s
 }
 
@@ -133,73 +134,15 @@ func (q *quota) standInLine(l *lane, first bool) {
 	q.waits.Add(1)
 }
 
-// room is an amount of memory for which those wait that find too little of it.
-type room struct {
-	mu      sync.Mutex
-	free    int       // guarded by mu; bytes
-	waiting list.List // guarded by mu; of *wanted, the first first
-}
-
-// wanted is what somebody waits for.
-type wanted struct {
-	bytes int
-	given chan struct{} // closed when the bytes are there
-}
-
-// acquire acquires n bytes, when there is room. It reports false if done is closed before.
-func (r *room) acquire(n int, done <-chan struct{}) bool {
-	r.mu.Lock()
-	if r.waiting.Len() == 0 && n <= r.free {
-		r.free -= n
-		r.mu.Unlock()
-		return true
-	}
-	w := &wanted{n, make(chan struct{})}
-	e := r.waiting.PushBack(w)
-	r.mu.Unlock()
-	select {
-	case <-w.given:
-		return true
-	case <-done:
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	select {
-	case <-w.given: // meanwhile
-		r.free += n
-	default:
-		r.waiting.Remove(e)
-	}
-	r.give()
-	return false
-}
-
-// release gives n bytes back.
-func (r *room) release(n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.free += n
-	r.give()
-}
-
-// give gives to those who wait. The caller holds r.mu.
-func (r *room) give() {
-	for e := r.waiting.Front(); e != nil && e.Value.(*wanted).bytes <= r.free; e = r.waiting.Front() {
-		w := r.waiting.Remove(e).(*wanted)
-		r.free -= w.bytes
-		close(w.given)
-	}
-}
-
 // boundFrames has s share the memory for frames of more than readBuffer bytes with the other streams.
 func (s *Server) boundFrames() {
-	frames := &s.shared.frames
+	frames := s.shared.frames
 	if s.cfg.Stranger {
-		frames = &s.shared.strangeFrames
+		frames = s.shared.strangeFrames
 	}
-	s.r.buf.release = frames.release
+	s.r.buf.release = func(n int) { frames.Release(int64(n)) }
 	s.r.buf.acquire = func(n int) error {
-		if !frames.acquire(n, s.ctx.Done()) { // such as when the frame is not whole in time
+		if frames.Acquire(s.ctx, int64(n)) != nil { // such as when the frame is not whole in time
 			return context.Cause(s.ctx)
 		}
 		return nil

@@ -106,21 +106,26 @@ func startProcess(c Config, i int) (*Process, error) {
 		return nil, err
 	}
 	p.Page = "http://" + page.Addr().String() + "/"
-	p.peers = p.Pool.Server()
-	p.peers.ConnState = p.note
+	p.peers = p.server()
 	p.page = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	go p.peers.Serve(peers)
 	go p.page.Serve(page)
 	return p, nil
 }
 
-// note keeps the connections that the server gives away, for Kill.
-func (p *Process) note(c net.Conn, s http.ConnState) {
-	if s == http.StateHijacked {
-		p.mu.Lock()
-		p.streams = append(p.streams, c)
-		p.mu.Unlock()
+// server returns the server of the pool. It keeps the connections that it gives away, for Kill.
+func (p *Process) server() *http.Server {
+	server := p.Pool.Server()
+	bound := server.ConnState // of the pool's own, which bounds the connections of strangers
+	server.ConnState = func(c net.Conn, s http.ConnState) {
+		bound(c, s)
+		if s == http.StateHijacked {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.streams = append(p.streams, c)
+		}
 	}
+	return server
 }
 
 // origin returns a getter that takes about so long, for values of about so many bytes. One key in 200
@@ -199,8 +204,7 @@ func (p *Process) Revive() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.killed, p.streams = false, nil
-	p.peers = p.Pool.Server()
-	p.peers.ConnState = p.note
+	p.peers = p.server()
 	go p.peers.Serve(l)
 	return nil
 }

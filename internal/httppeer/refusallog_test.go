@@ -11,10 +11,10 @@ import (
 	"github.com/peercache/peercache/internal/audit"
 )
 
-func TestLogLimit(t *testing.T) {
+func TestRefusalLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		l := &logLimit{audit.New(slog.New(slog.NewTextHandler(&log, nil)))}
+		l := &refusalLog{audit.New(slog.New(slog.NewTextHandler(&log, nil)))}
 		for i := range 1000 {
 			fmt.Fprintf(l, "http: TLS handshake error from 10.0.0.1:%d: no certificate\n", i)
 		}

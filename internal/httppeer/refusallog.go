@@ -9,17 +9,18 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// logLimit records whom this process refuses because he has not proven who he is.
-type logLimit struct{ audit *audit.Log }
+// refusalLog records whom this process refuses because the sender has not proven who it is, and
+// connections that fail. Package audit bounds what is logged of it.
+type refusalLog struct{ audit *audit.Log }
 
-// refuse records a refusal of who calls himself so, at that address, and why.
-func (l *logLimit) refuse(message string, from peer.Identity, address string, err error) {
+// refuse records that the sender at an address, which calls itself from, is refused, and why.
+func (l *refusalLog) refuse(message string, from peer.Identity, address string, err error) {
 	l.audit.Record(audit.Unauthenticated, slog.LevelWarn, err.Error(), message,
 		audit.Identity(from.Name), slog.String("address", address), slog.Any("err", err))
 }
 
 // crowded records that a connection was closed to make room for others.
-func (l *logLimit) crowded(address string) {
+func (l *refusalLog) crowded(address string) {
 	const message = "a connection was closed on which nobody had proven to be a peer: there are as many as Limits.Unproven allows"
 	l.audit.Record(audit.Connection, slog.LevelWarn, "crowded", message, audit.Identity(""), slog.String("address", address))
 }
@@ -29,7 +30,7 @@ const mostLogged = 500
 
 // Write implements io.Writer, for the ErrorLog of an http.Server: a connection fails before there is
 // a request.
-func (l *logLimit) Write(b []byte) (int, error) {
+func (l *refusalLog) Write(b []byte) (int, error) {
 	text := string(bytes.TrimSpace(b[:min(len(b), mostLogged)]))
 	event, kind, address := audit.Connection, text, ""
 	if rest, ok := strings.CutPrefix(text, "http: TLS handshake error from "); ok { // "<address>: <why>"
