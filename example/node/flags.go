@@ -216,8 +216,8 @@ func (c *config) setPeers(port int, list string) error {
 		c.listen = net.JoinHostPort("", strconv.Itoa(port))
 	}
 	if c.self != "" && c.secret == "" && !c.tls.on() {
-		return errors.New("-self lets other machines in: want -tls-cert, or a secret in the environment, as " + secretVariable +
-			", the same for all processes, such as that of: openssl rand -base64 32")
+		return errors.New("-self lets other machines in: want a secret in the environment, as " + secretVariable +
+			", the same for all processes, such as that of: openssl rand -base64 32; or -tls-cert")
 	}
 	if port == 0 {
 		return nil

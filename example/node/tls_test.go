@@ -69,6 +69,8 @@ func (c *tlsCluster) rotate(t *testing.T) {
 	keys := slices.Collect(maps.Keys(c.files))
 	var readers sync.WaitGroup
 	var stop atomic.Bool
+	end := func() { stop.Store(true); readers.Wait() }
+	defer end()
 	var gets atomic.Int64
 	for range atOnce {
 		readers.Go(func() {
@@ -89,8 +91,7 @@ func (c *tlsCluster) rotate(t *testing.T) {
 		c.write(t, next, old, next)
 		c.write(t, next, next)
 	}
-	stop.Store(true)
-	readers.Wait()
+	end()
 
 	after := stats(t, client, c.nodes)
 	t.Logf("%d Gets, %d values of peers", gets.Load(), after.PeerLoads-before.PeerLoads)
@@ -146,5 +147,14 @@ func until(t *testing.T, what string, happened func() bool) {
 		case <-late:
 			t.Fatalf("it did not happen that %s", what)
 		}
+	}
+}
+
+// Without the files that it is told of, a process ends, and says why.
+func TestTLSWithoutFiles(t *testing.T) {
+	dir := testca.NewDir(t)
+	p, err := tryStart(t, nodeReady, append([]string{"-port", "0"}, tlsArgs(dir)...)...)
+	if p != nil || !strings.Contains(err.Error(), "-tls-cert: peertls: stat "+dir.Cert) || !strings.Contains(err.Error(), "exit status 1") {
+		t.Errorf("%v: want status 1 and why", err)
 	}
 }
