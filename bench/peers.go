@@ -40,7 +40,7 @@ them equally often unless it says otherwise; median of %d turns of %v each, in t
 keeps 2 idle connections; tuned, as many as it uses, like net/http, which gets bare values.
 `, askerBytes>>20, m.repeats, m.turn)
 	for _, run := range []func(*peersBench) error{
-		(*peersBench).copies, (*peersBench).small, (*peersBench).medium, (*peersBench).beside, (*peersBench).batches,
+		(*peersBench).copies, (*peersBench).small, (*peersBench).protected, (*peersBench).medium, (*peersBench).beside, (*peersBench).batches,
 	} {
 		if err := run(b); err != nil {
 			return err

@@ -23,10 +23,13 @@ import (
 )
 
 // nodeVariable is set in the environment of processes that bench starts of itself,
-// and says what they are: "owner", "member", "cluster", "namespace", "virtual",
+// and says what they are: "owner", "protected" and a directory, "member", "cluster", "namespace", "virtual",
 // "idle", "idle peers" or "socket pools" and their number, or the command line of a
 // server to guard.
 const nodeVariable = "PEERCACHE_BENCH_NODE"
+
+// protectedPrefix stands before the directory of an owner's certificate.
+const protectedPrefix = "protected "
 
 // serveAsNode makes this process what nodeVariable says, and ends it when its
 // standard input is closed. Without the variable it does nothing.
@@ -42,6 +45,9 @@ func serveAsNode() {
 	}
 	if n, err := fmt.Sscanf(what, "socket pools %d", &peers); n == 1 && err == nil {
 		what, run = "socket pools", func(string) error { return runSocketPools(peers) }
+	}
+	if dir, ok := strings.CutPrefix(what, protectedPrefix); ok {
+		run = func(string) error { return runProtected(dir) }
 	}
 	switch what {
 	case "socket pools", "idle peers":

@@ -106,6 +106,7 @@ func startChild(ctx context.Context, c config, port int, api string) (*child, er
 		"-detection-time", c.detection.String(),
 		"-cache-bytes", strconv.FormatInt(c.cacheBytes, 10),
 		"-log-level", c.logLevel.String(),
+		"-tls-cert", c.tls.cert, "-tls-key", c.tls.key, "-tls-ca", c.tls.ca, "-tls-every", c.tls.every.String(),
 	)
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()

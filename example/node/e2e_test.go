@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,6 +31,14 @@ const silence = "10s"
 // distribution, each file asked for through each node, twice. All answers are
 // right, and each file is read from disk once in the whole cluster (P1).
 func TestP1GoSources(t *testing.T) {
+	src := goSources(t)
+	nodes := startNodes(t, 3, sourcesArgs(src)...)
+	askForAll(t, nodes, src)
+}
+
+// goSources returns the directory of the sources of the Go distribution.
+func goSources(t *testing.T) string {
+	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "go", "env", "GOROOT").Output()
 	src := filepath.Join(strings.TrimSpace(string(out)), "src")
 	if _, statErr := os.Stat(src); err != nil || statErr != nil {
@@ -38,28 +47,29 @@ func TestP1GoSources(t *testing.T) {
 	if testing.Short() {
 		src = filepath.Join(src, "net")
 	}
-	files, total := hashFiles(t, src)
-	nodes := startNodes(t, 3, "-dir", src, "-cache-bytes", strconv.Itoa(1<<30), "-detection-time", silence, "-log-level", "WARN")
-	const atOnce = 64
-	client := newClient(t, atOnce)
+	return src
+}
 
+// sourcesArgs are the flags of a node that has the files of a directory.
+func sourcesArgs(dir string) []string {
+	return []string{"-dir", dir, "-cache-bytes", strconv.Itoa(1 << 30), "-detection-time", silence, "-log-level", "INFO"}
+}
+
+// atOnce is how many callers ask for the sources at once.
+const atOnce = 64
+
+// askForAll asks each node for each file under dir, twice. It returns their hashes.
+func askForAll(t *testing.T, nodes []*process, dir string) map[string][sha256.Size]byte {
+	t.Helper()
+	files, total := hashFiles(t, dir)
+	client := newClient(t, atOnce)
 	start := time.Now()
 	for range 2 {
 		var asks errgroup.Group
 		asks.SetLimit(atOnce)
 		for key, want := range files {
 			for _, node := range nodes { // at about the same time
-				asks.Go(func() error {
-					hash := sha256.New()
-					err := get(client, node.api, key, func(r io.Reader) error {
-						_, err := io.Copy(hash, r)
-						return err
-					})
-					if err == nil && [sha256.Size]byte(hash.Sum(nil)) != want {
-						err = fmt.Errorf("key %q: the answer of %s is not the file", key, node.peer)
-					}
-					return err
-				})
+				asks.Go(func() error { return checkHash(client, node, key, want) })
 			}
 		}
 		if err := asks.Wait(); err != nil {
@@ -74,6 +84,20 @@ func TestP1GoSources(t *testing.T) {
 		t.Errorf("%d loads, %d of them failed, %d times a peer was not reached, %d items in the caches, %d evicted: want %d, 0, 0, %d, 0",
 			s.Loads, s.LoadErrors, s.PeerErrors, s.Main.Items, s.Main.Evictions, n, n)
 	}
+	return files
+}
+
+// checkHash asks a node for a file.
+func checkHash(client *http.Client, node *process, key string, want [sha256.Size]byte) error {
+	hash := sha256.New()
+	err := get(client, node.api, key, func(r io.Reader) error {
+		_, err := io.Copy(hash, r)
+		return err
+	})
+	if err == nil && [sha256.Size]byte(hash.Sum(nil)) != want {
+		err = fmt.Errorf("key %q: the answer of %s is not the file", key, node.peer)
+	}
+	return err
 }
 
 // hashFiles returns the hashes of the regular files under dir by their keys, and

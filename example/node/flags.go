@@ -23,7 +23,7 @@ type config struct {
 	ports   []int // of the processes to start
 
 	listen      string   // where this process answers its peers
-	self        string   // its base URL; "": http:// and where it listens
+	self        string   // its base URL; "": http:// or https://, and where it listens
 	peers       []string // the base URLs of all processes; nil: this one alone
 	followPeers bool     // lists of peers come from standard input
 
@@ -38,6 +38,7 @@ type config struct {
 	cacheBytes  int64
 	consistent  bool   // see peercache.WithConsistency
 	secret      string // what all processes have in common; "": nothing
+	tls         tlsFiles
 	logLevel    slog.Level
 }
 
@@ -46,6 +47,7 @@ const usage = `A service that embeds peercache.
   example                                             three processes and the API
   example -port 8001 -peers URL,URL,URL [-api :9999]  one process
   example -port 8001 -discovery file -peers-file PATH [-self URL] [-api :9999]
+  example -tls-cert FILE -tls-key FILE -tls-ca FILE … any of them, with TLS both ways between the processes
 
 Flags:
 `
@@ -69,8 +71,8 @@ func parseFlags(args []string, out io.Writer, sources []Source) (config, error) 
 		"or - to read such lists from standard input, a line each, and stop when it ends")
 	f.StringVar(&kind, "discovery", static, "`how` to find the peers: "+strings.Join(sourceNames(sources), ", "))
 	f.StringVar(&c.self, "self", "", "base `URL` of this process, as its peers write it (default http://127.0.0.1:PORT);\n"+
-		"if it is given, this process listens for other machines, so it takes a secret that all\n"+
-		"processes have, from "+secretVariable+" in the environment")
+		"if it is given, this process listens for other machines, so it takes certificates, or a secret\n"+
+		"that all processes have, from "+secretVariable+" in the environment")
 	f.StringVar(&c.api, "api", "", "`address` of the API, such as :9999 (default "+defaultAPI+" without -port, else none)")
 	f.StringVar(&ports, "nodes", "8001,8002,8003", "without -port: the `ports` of the processes to start; 0 picks a free one")
 	f.StringVar(&c.dir, "dir", "", "serve the files of this `directory`, not the scores; a key is a relative path,\n"+
@@ -80,6 +82,7 @@ func parseFlags(args []string, out io.Writer, sources []Source) (config, error) 
 	f.Int64Var(&c.cacheBytes, "cache-bytes", 64<<20, "the most `bytes` that the cache of one process takes")
 	f.BoolVar(&c.consistent, "consistent", false, "-discovery: while this process may have been replaced, answer from the origin, past the cache")
 	f.TextVar(&c.logLevel, "log-level", slog.LevelDebug, "`level` of the log: DEBUG shows where each answer comes from; INFO, WARN, ERROR")
+	c.tls.define(f)
 	defined := defineFlags(f, sources)
 
 	f.SetOutput(io.Discard) // an error is the caller's to print
@@ -99,7 +102,7 @@ func parseFlags(args []string, out io.Writer, sources []Source) (config, error) 
 	if f.NArg() > 0 {
 		return c, fmt.Errorf("unexpected argument %q: want only flags", f.Arg(0))
 	}
-	err := cmp.Or(c.checkMode(given), c.checkOrigin())
+	err := cmp.Or(c.checkMode(given), c.checkOrigin(), c.tls.check())
 	if err != nil {
 		return c, err
 	}
@@ -212,37 +215,44 @@ func (c *config) setPeers(port int, list string) error {
 	if c.self != "" {
 		c.listen = net.JoinHostPort("", strconv.Itoa(port))
 	}
-	if c.self != "" && c.secret == "" {
+	if c.self != "" && c.secret == "" && !c.tls.on() {
 		return errors.New("-self lets other machines in: want a secret in the environment, as " + secretVariable +
-			", the same for all processes, such as that of: openssl rand -base64 32")
+			", the same for all processes, such as that of: openssl rand -base64 32; or -tls-cert")
 	}
 	if port == 0 {
 		return nil
 	}
 
-	// The pool knows best what it takes.
-	self := c.self
-	if self == "" {
-		self = "http://" + c.listen
+	// The pool knows best what it takes. This one is served to nobody.
+	letsIn := peercache.WithInsecure()
+	if c.secret != "" {
+		letsIn = peercache.WithSecrets(c.secret)
 	}
-	pool, err := peercache.NewHTTPPool(self, c.letsIn()...)
+	self := cmp.Or(c.self, c.tls.scheme()+c.listen)
+	pool, err := peercache.NewHTTPPool(self, letsIn)
 	if err != nil {
 		return fmt.Errorf("-self: %w", err)
 	}
-	if c.peers == nil {
-		return nil
+	if c.peers != nil {
+		if err := pool.Set(c.peers...); err != nil {
+			return fmt.Errorf("-peers: %w (-self says how the others write this process)", err)
+		}
 	}
-	if err := pool.Set(c.peers...); err != nil {
-		return fmt.Errorf("-peers: %w (-self says how the others write this process)", err)
-	}
-	return nil
+	return c.tls.checkURLs(append([]string{self}, c.peers...))
 }
 
-// letsIn returns the options that say who may ask this process: those who have its secret. Without
-// one, on the loopback interface, everybody may.
-func (c *config) letsIn() []peercache.PoolOption {
-	if c.secret == "" {
-		return nil
+// letsIn returns the options that say who may ask this process: those who have its secret, a
+// certificate of its CAs, or both. Without either, on the loopback interface, everybody may.
+func (c *config) letsIn() (opts []peercache.PoolOption, err error) {
+	if c.secret != "" {
+		opts = append(opts, peercache.WithSecrets(c.secret))
 	}
-	return []peercache.PoolOption{peercache.WithSecrets(c.secret)}
+	if c.tls.on() {
+		source, err := c.tls.open()
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, peercache.WithTLS(source))
+	}
+	return opts, nil
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/discovery"
+	"github.com/peercache/peercache/peertls"
 )
 
 // testSecret is what processes of a test have in common.
@@ -22,7 +23,8 @@ const testSecret = "a secret of a test"
 func TestFlags(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv(secretVariable, testSecret)
-	defaults := config{secret: testSecret, detection: 500 * time.Millisecond, cacheBytes: 64 << 20, logLevel: slog.LevelDebug}
+	defaults := config{secret: testSecret, detection: 500 * time.Millisecond, cacheBytes: 64 << 20, logLevel: slog.LevelDebug,
+		tls: tlsFiles{every: peertls.DefaultEvery}}
 	tests := []struct {
 		args string
 		want func(*config)
@@ -38,6 +40,10 @@ func TestFlags(t *testing.T) {
 		}},
 		{"-port 8001 -self http://10.0.0.1:81 -peers http://10.0.0.1:81", func(c *config) {
 			c.oneNode, c.listen, c.self, c.peers = true, ":8001", "http://10.0.0.1:81", []string{"http://10.0.0.1:81"}
+		}},
+		{"-port 1 -self https://10.0.0.1:1 -tls-cert c -tls-key k -tls-ca a -tls-every 1m", func(c *config) {
+			c.oneNode, c.listen, c.self = true, ":1", "https://10.0.0.1:1"
+			c.tls = tlsFiles{"c", "k", "a", time.Minute}
 		}},
 		{"-port 1 -origin-delay 300ms -cache-bytes 9 -log-level warn", func(c *config) {
 			c.oneNode, c.listen = true, "127.0.0.1:1"
@@ -130,6 +136,10 @@ func TestFlagErrors(t *testing.T) {
 		{"-origin-delay -1s", "-origin-delay -1s: want 0 or more"},
 		{"-cache-bytes 0", "-cache-bytes 0: want more than 0"},
 		{"-log-level loud", "loud"},
+		{"-port 1 -tls-cert c -tls-ca a", "want all three, or none"},
+		{"-tls-key k", "want all three, or none"},
+		{"-port 1 -tls-cert c -tls-key k -tls-ca a -self http://10.0.0.1:1", "-tls-cert and the base URL http://10.0.0.1:1: want https://"},
+		{"-port 1 -tls-cert c -tls-key k -tls-ca a -peers https://127.0.0.1:1,http://127.0.0.1:2", "want https://"},
 		{"-port 1 -self http://10.0.0.1:1", "want a secret in the environment, as " + secretVariable},
 		{"-port 1 -self http://127.0.0.1:1", "want a secret in the environment"}, // it listens for all
 		{"-port 1 -discovery file -peers-file x -self http://10.0.0.1:1", "want a secret in the environment"},
@@ -155,7 +165,7 @@ func TestHelp(t *testing.T) {
 	if status := Main([]string{"-h"}, nil, &stdout, &stderr); status != exitOK || stderr.Len() > 0 {
 		t.Errorf("status %d, stderr %q: want %d and nothing", status, &stderr, exitOK)
 	}
-	for _, want := range []string{"-port", "-peers", "-api", "-dir", "-origin-delay", "-discovery", "-peers-file", "-dns", secretVariable} {
+	for _, want := range []string{"-port", "-peers", "-api", "-dir", "-origin-delay", "-discovery", "-peers-file", "-dns", "-tls-cert", "-tls-key", "-tls-ca", secretVariable} {
 		if !strings.Contains(stdout.String(), want) {
 			t.Errorf("the help does not mention %s", want)
 		}

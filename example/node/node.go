@@ -22,6 +22,7 @@ import (
 // its way to the peers, and a group.
 type node struct {
 	self  string
+	tls   bool // between the peers
 	pool  *peercache.HTTPPool
 	group *peercache.Group
 	log   *slog.Logger
@@ -31,7 +32,11 @@ type node struct {
 // pool at self, and to tell it who the peers are: pool.Join, or without a
 // discovery pool.Set.
 func newNode(c config, name string, getter peercache.Getter, log *slog.Logger) (*node, error) {
-	opts := append(c.letsIn(), peercache.WithDetectionTime(c.detection), peercache.WithPoolLogger(log))
+	opts, err := c.letsIn()
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts, peercache.WithDetectionTime(c.detection), peercache.WithPoolLogger(log))
 	if c.discovery != nil {
 		opts = append(opts, peercache.WithDiscovery(c.discovery))
 	}
@@ -47,7 +52,7 @@ func newNode(c config, name string, getter peercache.Getter, log *slog.Logger) (
 	if err != nil {
 		return nil, err
 	}
-	return &node{c.self, pool, group, log}, nil
+	return &node{c.self, c.tls.on(), pool, group, log}, nil
 }
 
 // view returns the base URLs of all peers that this process knows, its own among
@@ -94,9 +99,13 @@ func (n *node) warm(ctx context.Context) error {
 // ends.
 // It closes the listeners. api is nil if there is nothing for users.
 func (n *node) serve(ctx context.Context, join func(context.Context) error, peers, api net.Listener) error {
-	peerServer, apiServer := n.newServer(n.pool), n.newServer(newAPI(n.group, n.view, n.log))
+	peerServer, apiServer := n.pool.Server(), n.newServer(newAPI(n.group, n.view, n.log))
+	servePeers := peerServer.Serve
+	if n.tls {
+		servePeers = func(l net.Listener) error { return peerServer.ServeTLS(l, "", "") } // with the pool's certificates
+	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return serve(peerServer, peers) })
+	g.Go(func() error { return closed(servePeers(peers)) })
 	g.Go(func() error {
 		if err := join(ctx); err != nil || api == nil {
 			return err
@@ -104,7 +113,7 @@ func (n *node) serve(ctx context.Context, join func(context.Context) error, peer
 		if err := n.warm(ctx); err != nil {
 			return err
 		}
-		return serve(apiServer, api)
+		return closed(apiServer.Serve(api))
 	})
 	g.Go(func() error {
 		<-ctx.Done()
@@ -132,12 +141,12 @@ func (n *node) newServer(h http.Handler) *http.Server {
 	}
 }
 
-// serve is s.Serve, for which to be shut down is no error.
-func serve(s *http.Server, l net.Listener) error {
-	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return err
+// closed returns the error of a server that has ended. To be shut down is none.
+func closed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // The names of what a process prints about itself, a line each.
@@ -155,7 +164,7 @@ func runNode(ctx context.Context, c config, stdin io.Reader, stdout io.Writer, l
 	}
 	defer peers.Close() // of no effect once it is served
 	if c.self == "" {
-		c.self = "http://" + peers.Addr().String()
+		c.self = c.tls.scheme() + peers.Addr().String()
 	}
 	log = log.With("node", c.self)
 

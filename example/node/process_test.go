@@ -14,7 +14,9 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,7 +36,35 @@ type process struct {
 	// gone is closed when no process holds the standard error any more: this
 	// one has ended, and all that it started.
 	gone   chan struct{}
-	stderr bytes.Buffer // to be read when gone is closed
+	stderr transcript // whole when gone is closed
+}
+
+// transcript is what a process has written so far.
+type transcript struct {
+	mu   sync.Mutex
+	text bytes.Buffer // guarded by mu
+}
+
+func (t *transcript) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.text.Write(b)
+}
+
+func (t *transcript) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.text.String()
+}
+
+// lines returns the lines that contain all the texts.
+func (t *transcript) lines(texts ...string) (found []string) {
+	for line := range strings.Lines(t.String()) {
+		if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
+			found = append(found, line)
+		}
+	}
+	return found
 }
 
 // start starts the example and reads what it prints, line by line, until ready
@@ -148,11 +178,16 @@ func nodeReady(p *process, line string) bool {
 // nodes stop at the end of the test.
 func startNodes(t *testing.T, n int, args ...string) []*process {
 	t.Helper()
-	args = append([]string{"-port", "0", "-api", "127.0.0.1:0", "-peers", "-"}, args...)
-	nodes := make([]*process, n)
-	peers := make([]string, n)
-	for i := range nodes {
-		nodes[i] = start(t, nodeReady, args...)
+	return startEach(t, slices.Repeat([][]string{args}, n))
+}
+
+// startEach does what startNodes does, for a node with each of the args.
+func startEach(t *testing.T, each [][]string) []*process {
+	t.Helper()
+	nodes := make([]*process, len(each))
+	peers := make([]string, len(each))
+	for i, args := range each {
+		nodes[i] = start(t, nodeReady, append([]string{"-port", "0", "-api", "127.0.0.1:0", "-peers", "-"}, args...)...)
 		peers[i] = nodes[i].peer
 	}
 	for _, node := range nodes {
@@ -184,6 +219,7 @@ func stats(t *testing.T, client *http.Client, nodes []*process) (sum peercache.S
 		sum.LoadErrors += s.LoadErrors
 		sum.PeerLoads += s.PeerLoads
 		sum.PeerErrors += s.PeerErrors
+		sum.ServerRequests += s.ServerRequests
 		sum.Main.Items += s.Main.Items
 		sum.Main.Evictions += s.Main.Evictions
 	}
