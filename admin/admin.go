@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"reflect"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache"
+	"github.com/peercache/peercache/internal/audit"
 	"github.com/peercache/peercache/internal/httppeer"
 	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/peer"
@@ -39,6 +41,8 @@ type handler struct {
 	self string // the name of this process among its peers
 	page *pages
 	past *history
+
+	audits *audit.Log // of refused requests
 
 	metrics    http.Handler // may be nil
 	mayAct     func(*http.Request) error
@@ -69,7 +73,7 @@ func Handler(pool Pool, opts ...Option) (http.Handler, error) {
 		return nil, errors.New("peercache: admin.Handler without a pool: want one that NewHTTPPool or NewPool made")
 	}
 	allow := func(*http.Request) error { return nil }
-	a := &handler{pool: pool, self: pool.Identity().Name, mayAct: allow, mayLook: allow, drainTime: DefaultDrainTime, servers: make(map[*http.Server]context.Context)}
+	a := &handler{pool: pool, self: pool.Identity().Name, mayAct: allow, mayLook: allow, audits: audit.New(pool.Logger()), drainTime: DefaultDrainTime, servers: make(map[*http.Server]context.Context)}
 	for i, opt := range opts {
 		if opt == nil {
 			return nil, fmt.Errorf("peercache: admin.Handler: option %d is nil", i)
@@ -108,8 +112,11 @@ func (a *handler) routes() http.Handler {
 	if a.metrics != nil {
 		all.Handle("/metrics", a.permitted(a.mayLook, a.metrics))
 	}
-	own := http.NewCrossOriginProtection().Handler(a.permitted(a.mayLook, looks))
-	all.Handle("/", a.ownHost(own))
+	crossOrigin := http.NewCrossOriginProtection()
+	crossOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.refused(w, r, errors.New("the request comes from a page of another origin"))
+	}))
+	all.Handle("/", a.ownHost(crossOrigin.Handler(a.permitted(a.mayLook, looks))))
 	return secured(all)
 }
 
@@ -136,7 +143,7 @@ func (a *handler) ownHost(next http.Handler) http.Handler {
 		name := httppeer.HostName(r.Host)
 		_, err := netip.ParseAddr(strings.Trim(name, "[]"))
 		if err != nil && strings.Contains(name, ".") && !slices.Contains(a.hosts, name) {
-			refuse(w, http.StatusForbidden, fmt.Errorf("this handler is not known as %s: if it is, as behind a proxy, want that in admin.Hosts", quote.Key(name)))
+			a.refused(w, r, fmt.Errorf("this handler is not known as %s: if it is, as behind a proxy, want that in admin.Hosts", quote.Key(name)))
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -147,12 +154,20 @@ func (a *handler) ownHost(next http.Handler) http.Handler {
 func (a *handler) permitted(may func(*http.Request) error, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := may(r); err != nil {
-			a.pool.Logger().Warn("an operator's request was refused", "path", shortPath(r.URL.Path), "from", r.RemoteAddr, "err", err)
-			refuse(w, http.StatusForbidden, err)
+			a.refused(w, r, err)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// refused answers that a request may not be made. It is logged within the limits of internal/audit, so
+// that nobody can fill the log.
+func (a *handler) refused(w http.ResponseWriter, r *http.Request, err error) {
+	from, _, _ := net.SplitHostPort(r.RemoteAddr)
+	a.audits.Record(audit.Unauthorized, slog.LevelWarn, from, "an operator's request was refused",
+		slog.String("path", shortPath(r.URL.Path)), slog.String("from", r.RemoteAddr), slog.Any("err", err))
+	refuse(w, http.StatusForbidden, err)
 }
 
 // longestPath is how many bytes of a path are logged. Those of this handler are shorter.

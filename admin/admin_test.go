@@ -412,6 +412,15 @@ func TestForeignPages(t *testing.T) {
 			t.Errorf("GET %s for another host: status %d, %s: want 403, and what to do", path, a.status, a.text)
 		}
 	}
+	refusals := 0
+	for _, e := range p.pool.Events() {
+		if e.Message == "an operator's request was refused" {
+			refusals += e.Times
+		}
+	}
+	if refusals != 1 {
+		t.Errorf("%d lines are logged of 9 refusals: want one, because the rest comes too soon", refusals)
+	}
 	for _, host := range []string{"localhost:9001", "[::1]:9001", "127.0.0.1", "cache-0", "cache.example.com:80"} {
 		if a := p.ask(t, "GET", "/", nil, "Host", host); a.status != http.StatusOK {
 			t.Errorf("GET / for %s: status %d, want 200", host, a.status)
