@@ -140,6 +140,9 @@ func (c *checker) checkFresh(r *read, s *source) {
 	if ttl == 0 || s.end.n == 0 || s.result == hasFailed {
 		return
 	}
+	if s.set && s.who.died.before(s.end) {
+		return // a process that has left waits for nobody: the owner may get the value later, and keeps it from then on
+	}
 	over := s.end.at + time.Duration(float64(ttl)*(1+c.freshness.jitter)) + stale
 	// What a flight finds is for all who joined it until it was over. With a value a
 	// peer says how old it is; that there is none is on its way as long as it takes, and
