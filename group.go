@@ -1,18 +1,13 @@
 package peercache
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
-	"github.com/peercache/peercache/internal/clock"
-	"github.com/peercache/peercache/internal/cluster"
 	"github.com/peercache/peercache/internal/failpoint"
 	"github.com/peercache/peercache/peer"
 )
@@ -217,99 +212,6 @@ func (g *Group) fillFrom(ctx context.Context, key string) (e Entry, err error) {
 		return Entry{}, g.keyError(key, err)
 	}
 	return e, nil
-}
-
-// Whereabouts says where a key of a group lives, as far as one process knows.
-type Whereabouts struct {
-	// Owner is the base URL of the peer that owns the key, and Candidates those of all that keep
-	// values of it, in order: the owner, then those that stand in for it. Both are empty in a group
-	// without peers.
-	Owner      string
-	Candidates []string
-	Main, Hot  *Held  // what is cached here, as the process's own and as a copy; nil: nothing
-	Holders    []Hold // peers that may have copies which they got from here, in the order of their names
-}
-
-// Held is a value that is cached in this process.
-type Held struct {
-	View    ByteView
-	Missing bool          // it says that the origin has no such key, in words that are in View
-	Age     time.Duration // since it was cached here, or its lease renewed; less than 0: not known
-	// Left is for how long it is fresh from now on. Zero means without end. Less than zero says that
-	// it has expired, and may be served as WithStaleWhileRevalidate and WithStaleIfError say.
-	Left time.Duration
-	// Lease is for how long it may be served without asking its owner. Zero: it is this process's own.
-	// Less than zero: the lease is over.
-	Lease time.Duration
-}
-
-// Hold is a lease: a peer may have a copy.
-type Hold struct {
-	Peer string        // its base URL
-	Left time.Duration // for which it may serve the copy
-}
-
-// Whereabouts returns what this process knows of a key. It asks no peer: the owner alone knows who
-// else has copies. It does not count as a use of the value, if the caches are those of NewStore.
-func (g *Group) Whereabouts(key string) Whereabouts {
-	var w Whereabouts
-	if g.home != nil {
-		w.Candidates = g.candidates(key)
-		w.Owner = w.Candidates[0]
-	}
-	w.Main, w.Hot = g.held(g.main, key), g.held(g.hot, key)
-	if g.holders == nil {
-		return w
-	}
-	now := clock.Now()
-	for peer, until := range g.holders.Of(key, g.peerNames) {
-		w.Holders = append(w.Holders, Hold{peer, time.Duration(until - now)})
-	}
-	slices.SortFunc(w.Holders, func(a, b Hold) int { return cmp.Compare(a.Peer, b.Peer) })
-	return w
-}
-
-// candidates returns the preference list of key, this process perhaps in it. The group has a home.
-func (g *Group) candidates(key string) (names []string) {
-	for n := range min(cluster.Candidates, len(g.peers.Peers())+1) {
-		if p := g.pick(key, n); p != nil {
-			names = append(names, p.Name())
-		} else {
-			names = append(names, g.home.Self())
-		}
-	}
-	return names
-}
-
-// held returns what a cache, which may be nil, has of key; nil, if nothing.
-func (g *Group) held(c Cache, key string) *Held {
-	if c == nil {
-		return nil
-	}
-	get := c.Get
-	if s, ok := c.(storeCache); ok {
-		get = s.peek
-	}
-	e, ok := get(key)
-	now := clock.Now()
-	if !ok || e.Expires != 0 && e.Expires <= now {
-		return nil
-	}
-	h := &Held{View: e.View, Missing: e.Missing, Age: -1}
-	if aging, ok := c.(interface {
-		Age(key string) (time.Duration, bool)
-	}); ok {
-		if age, ok := aging.Age(key); ok {
-			h.Age = age
-		}
-	}
-	if e.Expires != 0 {
-		h.Left = cmp.Or(g.times.fresh(e, now), -1)
-	}
-	if e.Lease != 0 {
-		h.Lease = cmp.Or(time.Duration(e.Lease-now), -1)
-	}
-	return h
 }
 
 // warnOfOptions warns of options that only look wrong, and says what would be right. Those that

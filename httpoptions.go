@@ -305,7 +305,7 @@ func WithSecrets(current string, previous ...string) PoolOption {
 		o.secrets = nil
 		for i, text := range all {
 			if text == "" {
-				return fmt.Errorf("WithSecrets: secret %d is empty: want at least %d bytes, such as those of openssl rand -base64 32", i, leastSecret)
+				return fmt.Errorf("WithSecrets: secret %d is empty: want at least %d bytes, such as those of openssl rand -base64 32; is the variable set that it comes from?", i, leastSecret)
 			}
 			if len(text) < leastSecret {
 				return fmt.Errorf("WithSecrets: secret %d has %d bytes: want at least %d", i, len(text), leastSecret)
