@@ -10,7 +10,9 @@ import (
 	"github.com/peercache/peercache/peer"
 )
 
-// ServeChange does what a peer's Change says, for the transport behind a PeerPicker.
+// ServeChange does what a peer's Change says, for the transport behind a PeerPicker. A transport
+// serves the changes of one sender in the order in which they were sent, and none that its sender has
+// given up: else an old value comes back (P8). That of a pool sees to it by itself.
 func (g *Group) ServeChange(ctx context.Context, c Change) []Holder {
 	return g.servePeerChange(ctx, c, never)
 }
