@@ -17,7 +17,8 @@ import (
 const (
 	// announceAtOnce is how many peers are told of the view at the same time.
 	announceAtOnce = 64
-	// longestAnnouncing is how many detection times that may take. Loads wait for it.
+	// longestAnnouncing is how many detection times it may take to tell them directly. Loads wait for
+	// it, and for the witnesses.
 	longestAnnouncing = 4
 	// announceAgainEvery is the time between two announcements to a peer that could not confirm
 	// the first ones.
@@ -54,7 +55,7 @@ func (c *Cluster) announce(v *view, announced chan struct{}) {
 			untold = append(untold, p)
 		}
 	})
-	c.announceByWitnesses(ctx, v, untold)
+	c.announceByWitnesses(v, untold)
 	c.own.wait(ctx) // nothing is cached before it is known whose keys these are
 }
 

@@ -65,8 +65,8 @@ func (c *fakeConn) Get(context.Context, *peer.Query) (peer.Answer, error) {
 	return peer.Answer{}, c.unreachable()
 }
 
-func (c *fakeConn) Change(_ context.Context, change *peer.Change) (peer.Changed, error) {
-	if c.net.change == nil {
+func (c *fakeConn) Change(ctx context.Context, change *peer.Change) (peer.Changed, error) {
+	if c.net.change == nil || ctx.Err() != nil {
 		return peer.Changed{}, c.unreachable()
 	}
 	return c.net.change(c.name, change)

@@ -33,12 +33,13 @@ const (
 	witnessTries = 3
 )
 
-// announceByWitnesses has other peers tell those that could not be told of v.
-func (c *Cluster) announceByWitnesses(ctx context.Context, v *view, untold []peer.Peer) {
+// announceByWitnesses has other peers tell those that could not be told of v. It takes a detection
+// time at most, also if it took all of its time to tell them directly.
+func (c *Cluster) announceByWitnesses(v *view, untold []peer.Peer) {
 	if len(untold) == 0 || c.planted == failpoint.Unwitnessed {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.detectionTime())
+	ctx, cancel := context.WithTimeout(c.life, c.detectionTime())
 	defer cancel()
 	left := make(map[string]bool)
 	ask := peer.Change{Announced: true, Wait: c.detectionTime() / 2}

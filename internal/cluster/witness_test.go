@@ -20,6 +20,7 @@ type cutNet struct {
 	mu    sync.Mutex
 	all   map[string]*Cluster // guarded by mu
 	cut   map[[2]string]bool  // guarded by mu; from, to
+	deaf  map[[2]string]bool  // guarded by mu; from, to: it cannot confirm what it is told
 	asked map[string][]string // guarded by mu; by the name of a witness, those who asked it
 }
 
@@ -31,7 +32,11 @@ func (n *cutNet) netOf(self string) *fakeNet {
 			if len(c.PassOn) > 0 {
 				n.asked[name] = append(n.asked[name], self)
 			}
+			deaf := n.deaf[[2]string{self, name}]
 			n.mu.Unlock()
+			if deaf {
+				return peer.Changed{Unheard: true, State: to.stateFor(self)}, nil
+			}
 			if to == nil || cut {
 				return peer.Changed{}, &peer.PeerError{Peer: name, Err: errors.New("cut off")}
 			}
@@ -45,19 +50,21 @@ func TestP8Witnesses(t *testing.T) {
 	names := []string{"http://a", "http://b", "http://c", "http://d", "http://e", "http://f"}
 	for _, tt := range []struct {
 		name    string
-		cut     []string // from d, besides a
+		cut     []string // from a, besides d
+		deaf    bool     // a hears d, and cannot confirm it
 		planted failpoint.Bug
 		told    bool
 	}{
 		{name: "one reaches it", told: true},
+		{name: "it cannot confirm what it hears", deaf: true, told: true},
 		{name: "two do not", cut: []string{"http://e", "http://f"}, told: true},
 		{name: "nobody is asked", planted: failpoint.Unwitnessed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			defer failpoint.Plant(tt.planted)()
-			net := &cutNet{all: make(map[string]*Cluster), cut: make(map[[2]string]bool), asked: make(map[string][]string)}
+			net := &cutNet{all: make(map[string]*Cluster), cut: make(map[[2]string]bool), deaf: make(map[[2]string]bool), asked: make(map[string][]string)}
 			for _, name := range names {
-				c := newFake(t, name, net.netOf(name), nil)
+				c := newFake(t, name, net.netOf(name), func(cfg *Config) { cfg.Detection = 100 * time.Millisecond })
 				net.mu.Lock()
 				net.all[name] = c
 				net.mu.Unlock()
@@ -82,7 +89,11 @@ func TestP8Witnesses(t *testing.T) {
 				}
 			}
 			net.mu.Lock()
-			net.cut[[2]string{"http://a", "http://d"}] = true
+			if pair := [2]string{"http://d", "http://a"}; tt.deaf {
+				net.deaf[pair] = true
+			} else {
+				net.cut[pair] = true
+			}
 			for _, name := range tt.cut { // these cannot tell a
 				net.cut[[2]string{name, "http://a"}] = true
 			}

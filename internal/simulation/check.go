@@ -230,7 +230,7 @@ func (c *checker) announcing(s *source) bool {
 }
 
 // longestAnnouncing is how many detection times a process takes to tell its peers of a view.
-const longestAnnouncing = 4
+const longestAnnouncing = 5
 
 // outsider reports whether a process lived on outside of the view in which i was done: it
 // may keep what another one has set, and bring it back.
