@@ -2,7 +2,6 @@ package store
 
 import (
 	"fmt"
-	"slices"
 	"testing"
 )
 
@@ -76,6 +75,8 @@ func TestGhostRemembersForItsWindow(t *testing.T) {
 }
 
 // Each load finds the policy that is best for it, and a cache too small for shadows is LRU.
+// The shadows see a sample of the keys, by a random hash: now and then chance puts another
+// policy ahead for a while. So the test asks for what is used most of the time.
 func TestExpertsFitTheLoad(t *testing.T) {
 	r := random(t)
 	for _, c := range []struct {
@@ -90,15 +91,25 @@ func TestExpertsFitTheLoad(t *testing.T) {
 	} {
 		s := newStore(t, Config{MaxBytes: c.max})
 		value := make([]byte, c.max/2000)
-		for i := range 40_000 {
+		const requests = 120_000
+		var used [policies]int
+		for i := range requests {
+			if i >= requests/2 {
+				used[first(s).eviction.policy]++
+			}
 			key := fmt.Sprint(c.next(i))
 			if _, ok := s.Get(key); !ok {
 				s.Add(key, value, 0, 0)
 			}
 		}
 		check(t, s)
-		if !slices.Contains(c.want, first(s).eviction.policy) {
-			t.Errorf("%s: policy %d is used, want one of %d", c.name, first(s).eviction.policy, c.want)
+		fits := 0
+		for _, x := range c.want {
+			fits += used[x]
+		}
+		if fits < requests/4 {
+			t.Errorf("%s: the policies are used for %d of the last %d requests, want one of %d for half of them",
+				c.name, used, requests/2, c.want)
 		}
 	}
 }
