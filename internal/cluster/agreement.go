@@ -1,7 +1,7 @@
 package cluster
 
 import (
-	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,21 +37,104 @@ type viewAgreement struct {
 	since clock.Instant // when the epoch began
 	next  chan struct{} // closed when the epoch ends
 
-	agreed      map[string]bool           // peers that have this view
-	snapshot    map[string]bool           // agreed, as Agreement returned it, and never written to; nil: agreed has grown since
-	dissent     map[string]uint64         // peers that have another view, and its number
-	departed    map[*Member]clock.Instant // members that left the view, and when
-	announced   chan struct{}             // closed when the peers were told of the view
-	offering    map[string]bool           // peers that have this view and may still offer values
-	offered     chan struct{}             // closed, and replaced, when offering gets smaller
-	number      uint64                    // the sequence number of what this process has said last
-	views       int64                     // how many views there were, but for that of a process alone, made by New
-	began       uint64                    // the one with which it begins to have the view
-	observed    map[string]observation    // what is known of each peer
-	byID        map[uint64]string         // names of the peers in observed, by the StatementID of name and process
-	relays      []*relay                  // of the last views; see keepRelay
-	unconfirmed map[string]bool           // peers that could not confirm what this process said last
-	tokens      map[string]token          // what each peer expects as a proof
+	records    map[string]*record        // of the listed peers, by name
+	byID       map[uint64]*record        // of those that were observed, by the StatementID of name and process
+	dissenters int                       // how many records have dissents
+	offerers   int                       // how many records have offering
+	snapshot   map[string]bool           // who has agreed, as Agreement returned it, and never written to; nil: others have since
+	departed   map[*Member]clock.Instant // members that left the view, and when
+	announced  chan struct{}             // closed when the peers were told of the view
+	offered    chan struct{}             // closed, and replaced, when there are fewer offerers
+	number     uint64                    // the sequence number of what this process has said last
+	views      int64                     // how many views there were, but for that of a process alone, made by New
+	began      uint64                    // the one with which it begins to have the view
+	relays     []*relay                  // of the last views; see keepRelay
+}
+
+// record is what this process knows of a listed peer. There is one for each pair of processes, and
+// each change of the view looks at all of them: so it is all in one place. The mu of the agreement
+// guards it.
+type record struct {
+	name     string
+	member   *Member // of that name in the view; nil: the peer is absent
+	observed bool    // last is known
+	last     observation
+	token    token // what the peer expects as a proof
+
+	// The fields below are about the present view, see enterView.
+
+	agreed      bool   // the peer has had this view
+	dissents    bool   // it has another one
+	dissent     uint64 // the number of that
+	offering    bool   // it has this view, and may still offer values
+	unconfirmed bool   // it could not confirm what this process said last
+}
+
+// recordOf returns the record of a listed peer. The caller holds a.mu.
+func (a *viewAgreement) recordOf(name string) *record {
+	r := a.records[name]
+	if r == nil {
+		r = &record{name: name}
+		a.records[name] = r
+	}
+	return r
+}
+
+// lastOf returns what was observed last of a peer. The caller holds a.mu.
+func (a *viewAgreement) lastOf(name string) (last observation, observed bool) {
+	if r := a.records[name]; r != nil {
+		return r.last, r.observed
+	}
+	return observation{}, false
+}
+
+// namesOf returns the names of the peers whose records are of a kind, in order. The caller holds a.mu.
+func (a *viewAgreement) namesOf(kind func(*record) bool) (names []string) {
+	for name, r := range a.records {
+		if kind(r) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// dissentNames returns the names of the peers that have another view, in order. The caller holds a.mu.
+func (a *viewAgreement) dissentNames() []string {
+	if a.dissenters == 0 {
+		return nil
+	}
+	return a.namesOf(func(r *record) bool { return r.dissents })
+}
+
+// enterView forgets what was known of the view before, and of peers that v does not list. The caller
+// holds a.mu.
+func (a *viewAgreement) enterView(v *view) {
+	for name, r := range a.records {
+		m := v.member(name)
+		if m == nil && !v.isAbsent(name) {
+			delete(a.records, name)
+			if r.observed {
+				delete(a.byID, r.id())
+			}
+			continue
+		}
+		*r = record{name: name, member: m, observed: r.observed, last: r.last, token: r.token}
+	}
+	for name, m := range v.named {
+		a.recordOf(name).member = m
+	}
+	a.dissenters, a.offerers, a.snapshot = 0, 0, nil
+}
+
+// id returns the StatementID of the process that was observed last.
+func (r *record) id() uint64 { return peer.StatementID(r.name, r.last.process) }
+
+// isOutdated reports whether the peer has said something with a higher sequence number. Answers
+// and announcements overtake each other: what a peer answered before its view changed may
+// arrive after it has announced the new one.
+func (r *record) isOutdated(s sequence) bool {
+	return s.process != 0 && s.process == r.last.process && s.number < r.last.number
 }
 
 // sequence orders what one process says.
@@ -116,11 +199,13 @@ func (c *Cluster) observe(name string, s *peerState) {
 	}
 	a := &c.agreement
 	a.mu.Lock()
-	v, outdated := c.view.Load(), a.isOutdated(name, sequenceOf(&s.State))
-	a.mu.Unlock()
+	v := c.view.Load()
 	if !v.lists(name) {
+		a.mu.Unlock()
 		return
 	}
+	outdated := a.recordOf(name).isOutdated(sequenceOf(&s.State))
+	a.mu.Unlock()
 	if s.Leaving { // outdated or not: the answer says that the log has begun
 		c.logs.begin(s.Departure, name)
 	}
@@ -129,20 +214,21 @@ func (c *Cluster) observe(name string, s *peerState) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	v = c.view.Load()
-	m := v.member(name)
+	if v = c.view.Load(); !v.lists(name) {
+		return // it has left the list meanwhile
+	}
+	r := a.recordOf(name)
 	if s.answer {
-		a.unconfirmed[name] = s.unconfirmed
+		r.unconfirmed = s.unconfirmed
 	}
-	outdated = a.isOutdated(name, sequenceOf(&s.State))
-	anew := s.announced
-	switch {
-	case !outdated && v.lists(name):
-		anew = a.record(name, s)
-	case outdated && s.announced:
-		a.beginEpoch() // the peer had another view for a while
+	if r.isOutdated(sequenceOf(&s.State)) {
+		if s.announced {
+			a.beginEpoch() // the peer had another view for a while
+		}
+		return
 	}
-	if !outdated && m != nil && c.compareView(v, m, s, anew) {
+	anew := a.record(r, s)
+	if r.member != nil && c.compareView(v, r, s, anew) {
 		a.beginEpoch()
 	}
 }
@@ -161,66 +247,66 @@ func (c *Cluster) observeLeaving(name string, s *peerState) {
 // compareView records whether a peer of the view has this view. anew says that the peer is
 // another process, or has begun to have its view. It reports whether an epoch has to begin. The
 // caller holds c.agreement.mu.
-func (c *Cluster) compareView(v *view, m *Member, s *peerState, anew bool) (begin bool) {
-	a, name := &c.agreement, m.name
-	was, dissented := a.dissent[name]
-	agrees := s.View == v.id && !a.unconfirmed[name]
+func (c *Cluster) compareView(v *view, r *record, s *peerState, anew bool) (begin bool) {
+	a := &c.agreement
+	was, dissented := r.dissent, r.dissents
+	agrees := s.View == v.id && !r.unconfirmed
 	if agrees {
-		if !a.agreed[name] {
-			a.agreed[name], a.snapshot = true, nil
-			c.watch.forgetRefusals(name) // it has listed this process
+		if !r.agreed {
+			r.agreed, a.snapshot = true, nil
+			c.watch.forgetRefusals(r.name) // it has listed this process
 		}
-		delete(a.dissent, name)
-		a.setOffering(name, s.Offering)
+		if r.dissent = 0; r.dissents {
+			r.dissents = false
+			a.dissenters--
+		}
+		a.setOffering(r, s.Offering)
 	} else {
-		a.dissent[name] = s.View
-		m.disagreements.Add(1)
+		if r.dissent = s.View; !r.dissents {
+			r.dissents = true
+			a.dissenters++
+		}
+		r.member.disagreements.Add(1)
 	}
 	switch {
-	case len(a.dissent) == 0:
+	case a.dissenters == 0:
 		a.disputed.Store(0)
 	case a.disputed.Load() == 0:
 		a.disputed.Store(int64(clock.Now()))
 		c.watch.begin()
 	}
 	if anew {
-		m.conn.Wake()
+		r.member.conn.Wake()
 	}
 	return anew || dissented == agrees || was != 0 && was != s.View
 }
 
-// isOutdated reports whether a peer has said something with a higher sequence number. Answers
-// and announcements overtake each other: what a peer answered before its view changed may
-// arrive after it has announced the new one. The caller holds a.mu.
-func (a *viewAgreement) isOutdated(name string, s sequence) bool {
-	last := a.observed[name]
-	return s.process != 0 && s.process == last.process && s.number < last.number
-}
-
 // record keeps a peer state as the last one. It reports whether the peer is another process, or
 // has begun to have its view, since the one before. The caller holds a.mu.
-func (a *viewAgreement) record(name string, s *peerState) (anew bool) {
-	last, known := a.observed[name]
+func (a *viewAgreement) record(r *record, s *peerState) (anew bool) {
+	last, known := r.last, r.observed
 	same := known && last.process == s.Process
-	if !same {
-		delete(a.byID, peer.StatementID(name, last.process))
-		a.byID[peer.StatementID(name, s.Process)] = name
+	if known && !same {
+		delete(a.byID, r.id())
 	}
 	anew = s.announced || s.Process != 0 && known && (!same || s.Began > last.number)
-	a.observed[name] = observation{sequenceOf(&s.State), s.View, s.Leaving, s.Offering, anew || same && last.counted}
+	r.last = observation{sequenceOf(&s.State), s.View, s.Leaving, s.Offering, anew || same && last.counted}
+	if r.observed = true; !same {
+		a.byID[r.id()] = r
+	}
 	return anew
 }
 
 // setOffering records whether a peer may still offer values. The caller holds a.mu.
-func (a *viewAgreement) setOffering(name string, offering bool) {
-	if a.offering[name] == offering {
+func (a *viewAgreement) setOffering(r *record, offering bool) {
+	if r.offering == offering {
 		return
 	}
-	if offering {
-		a.offering[name] = true
+	if r.offering = offering; offering {
+		a.offerers++
 		return
 	}
-	delete(a.offering, name)
+	a.offerers--
 	close(a.offered)
 	a.offered = make(chan struct{})
 }
@@ -255,13 +341,16 @@ func (c *Cluster) Agreement() Agreement {
 	defer a.mu.Unlock()
 	v := c.view.Load()
 	if a.snapshot == nil {
-		a.snapshot = maps.Clone(a.agreed)
+		a.snapshot = make(map[string]bool)
+		for name, r := range a.records {
+			if r.agreed {
+				a.snapshot[name] = true
+			}
+		}
 	}
 	now := Agreement{Epoch: a.epoch, Since: a.since, Peers: v.others, Absent: v.absent, agreed: a.snapshot, Next: a.next}
-	for name := range a.dissent {
-		if now.Dissenter == "" || name < now.Dissenter {
-			now.Dissenter = name
-		}
+	if names := a.dissentNames(); len(names) > 0 {
+		now.Dissenter = names[0]
 	}
 	for m := range a.departed {
 		if !v.isAbsent(m.name) {

@@ -101,7 +101,8 @@ func (c *Cluster) announceAgain(v *view) {
 func (c *Cluster) isUnconfirmed(name string) bool {
 	c.agreement.mu.Lock()
 	defer c.agreement.mu.Unlock()
-	return c.agreement.unconfirmed[name]
+	r := c.agreement.records[name]
+	return r != nil && r.unconfirmed
 }
 
 // Settled returns nil when the peers that can be reached were told of the view, or ctx's error.

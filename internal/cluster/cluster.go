@@ -198,9 +198,8 @@ func New(self string, t peer.Transport, cfg Config) (*Cluster, error) {
 	}
 	c.markViewed = sync.OnceFunc(func() { close(c.viewed) })
 	crand.Read(c.secret[:])
-	c.agreement.process, c.agreement.observed = max(1, rand.Uint32()), make(map[string]observation)
-	c.agreement.byID = make(map[uint64]string)
-	c.agreement.tokens, c.agreement.departed = make(map[string]token), make(map[*Member]clock.Instant)
+	c.agreement.process, c.agreement.departed = max(1, rand.Uint32()), make(map[*Member]clock.Instant)
+	c.agreement.records, c.agreement.byID = make(map[string]*record), make(map[uint64]*record)
 	c.life, c.cancelLife = context.WithCancel(context.Background())
 	c.handover.bytes, c.handover.time = cfg.HandoverBytes, cfg.HandoverTime
 	c.groups.Store(&map[string]Group{})

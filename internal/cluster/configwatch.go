@@ -147,7 +147,7 @@ func (w *configWatch) unasked() (peers []string) {
 func (w *configWatch) suspects() (others, lacking map[string]bool) {
 	c := w.cluster
 	c.agreement.mu.Lock()
-	v, dissent := c.view.Load(), maps.Clone(c.agreement.dissent)
+	v, dissent := c.view.Load(), c.agreement.dissentNames()
 	c.agreement.mu.Unlock()
 	others, lacking = make(map[string]bool), make(map[string]bool)
 	mine := c.groupsID.Load()
@@ -165,7 +165,7 @@ func (w *configWatch) suspects() (others, lacking map[string]bool) {
 			w.solve(w.lacking, name, peer.MissingGroup)
 		}
 	}
-	for name := range dissent {
+	for _, name := range dissent {
 		if !gone(name) {
 			others[name] = true
 		}

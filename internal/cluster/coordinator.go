@@ -363,7 +363,7 @@ func (c *Cluster) answerEarly(r *relay, a *announcement, answer *peer.Changed) {
 	answer.Relayed, answer.Roll.View = true, r.view
 	c.agreement.mu.Lock()
 	for _, m := range r.members {
-		if last, known := c.agreement.observed[m.name]; known {
+		if last, known := c.agreement.lastOf(m.name); known {
 			answer.Roll.Add(peer.Statement{ID: peer.StatementID(m.name, last.process), Number: last.number, View: last.view, Began: last.number})
 		}
 	}

@@ -70,7 +70,7 @@ func kept(c *Cluster) (k keeping) {
 	k.lingering, k.absent, k.questions = len(c.lingering), len(c.absent), len(c.questions)+len(c.asked)
 	c.agreement.mu.Lock()
 	defer c.agreement.mu.Unlock()
-	k.departed, k.states = len(c.agreement.departed), len(c.agreement.observed)+len(c.agreement.tokens)
+	k.departed, k.states = len(c.agreement.departed), len(c.agreement.records)+len(c.agreement.byID)
 	c.logs.mu.RLock()
 	defer c.logs.mu.RUnlock()
 	k.logs = len(c.logs.all)

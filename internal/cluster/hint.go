@@ -50,7 +50,10 @@ func (c *Cluster) token(name string) uint64 {
 func (c *Cluster) proofFor(name string) uint64 {
 	c.agreement.mu.Lock()
 	defer c.agreement.mu.Unlock()
-	return c.agreement.tokens[name].value
+	if r := c.agreement.records[name]; r != nil {
+		return r.token.value
+	}
+	return 0
 }
 
 // proven reports whether a request comes from the process that answers at the address of its
@@ -68,14 +71,14 @@ func (c *Cluster) proven(from string, change *peer.Change) bool {
 	a := &c.agreement
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	last, known := a.observed[from]
-	proven := change.Proof == c.token(from) && known && last.process == change.State.Process
-	if value, old := change.Token, a.tokens[from]; value != 0 {
+	r := a.recordOf(from)
+	proven := change.Proof == c.token(from) && r.observed && r.last.process == change.State.Process
+	if value := change.Token; value != 0 {
 		switch {
 		case proven:
-			a.tokens[from] = token{value, last.process}
-		case old.process == 0 || old.process != last.process:
-			a.tokens[from] = token{value, 0}
+			r.token = token{value, r.last.process}
+		case r.token.process == 0 || r.token.process != r.last.process:
+			r.token = token{value, 0}
 		}
 	}
 	return proven
@@ -136,7 +139,7 @@ func (c *Cluster) alreadyObserved(name string, s *peerState) bool {
 	}
 	c.agreement.mu.Lock()
 	defer c.agreement.mu.Unlock()
-	last, known := c.agreement.observed[name]
+	last, known := c.agreement.lastOf(name)
 	if !known || last.process != s.Process || last.view != s.View || last.leaving != s.Leaving || last.offering != s.Offering {
 		return false
 	}
@@ -220,7 +223,7 @@ var errNotMember = errors.New("it is no peer")
 func (c *Cluster) anotherProcess(name string, hint *peerState) bool {
 	c.agreement.mu.Lock()
 	defer c.agreement.mu.Unlock()
-	last, known := c.agreement.observed[name]
+	last, known := c.agreement.lastOf(name)
 	return hint != nil && known && last.process != hint.Process
 }
 
@@ -260,7 +263,7 @@ func (c *Cluster) stateWhenAsked(name string, changed *peer.Changed, hint *peerS
 		return s
 	}
 	c.agreement.mu.Lock()
-	last := c.agreement.observed[name]
+	last, _ := c.agreement.lastOf(name)
 	c.agreement.mu.Unlock()
 	// An earlier version says neither when it began to have its view, nor the number of its
 	// departure.

@@ -33,7 +33,7 @@ func TestProof(t *testing.T) {
 		{self, cluster.token(self), 1, 1, false},
 		{"http://not-a-member", cluster.token("http://not-a-member"), 1, 1, false},
 	} {
-		clear(cluster.agreement.observed)
+		clear(cluster.agreement.records)
 		if c.before != 0 {
 			cluster.observe(name, &peerState{State: saying(c.before, 1, view)})
 		}
@@ -42,7 +42,7 @@ func TestProof(t *testing.T) {
 			t.Errorf("case %d: proven %t, want %t", i, got, c.want)
 		}
 	}
-	if n := len(cluster.agreement.tokens); n > 1 {
-		t.Errorf("tokens of %d peers are kept, of which one is in the view", n)
+	if n := len(cluster.agreement.records); n > 1 {
+		t.Errorf("records of %d peers are kept, of which one is in the view", n)
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/peercache/peercache/internal/clock"
@@ -87,17 +85,18 @@ func (c *Cluster) awaited() (next <-chan struct{}, most time.Duration, err error
 	switch {
 	case len(v.others) > 0 && !found && undecided > 0:
 		return atOwn, undecided, fmt.Errorf("this process was not found at its own address, %s: want its server listening there", c.self)
-	case len(a.dissent) > 0 && undecided > 0:
+	case a.dissenters > 0 && undecided > 0:
 		return a.next, min(undecided, watchEvery), fmt.Errorf("peers have another list of peers (normal for a moment in a deploy): %s",
-			c.watch.withDifferences(slices.Sorted(maps.Keys(a.dissent))))
+			c.watch.withDifferences(a.dissentNames()))
 	case most <= 0:
 		return nil, 0, nil
 	}
 	if next, missing := c.watch.lackingGroups(); missing != nil {
 		return next, most, missing
 	}
-	if len(a.offering) > 0 {
-		return a.offered, most, fmt.Errorf("peers have values to hand over: %s", quote.SomeKeys(a.offering))
+	if a.offerers > 0 {
+		return a.offered, most, fmt.Errorf("peers have values to hand over: %s",
+			quote.Some(a.namesOf(func(r *record) bool { return r.offering })))
 	}
 	for name, g := range *c.groups.Load() {
 		if !g.HasSnapshot() {

@@ -132,7 +132,7 @@ func (c *Cluster) coordinatorOf(v *view, tried string) string {
 		if name == tried || v.newcomers[name] != nil {
 			continue
 		}
-		if last, known := a.observed[name]; known && last.view == v.id {
+		if last, known := a.lastOf(name); known && last.view == v.id {
 			return name
 		}
 		if first == "" {
@@ -194,26 +194,25 @@ func (c *Cluster) observeRoll(roll *peer.Roll, announced bool) (r observedRoll) 
 	defer a.mu.Unlock()
 	v, place, begin := c.view.Load(), 0, false
 	for s := range roll.All() {
-		name := a.byID[s.ID]
-		m := v.member(name)
-		if place++; m == nil || place > mostStatements {
+		of := a.byID[s.ID]
+		if place++; of == nil || of.member == nil || place > mostStatements {
 			r.untold = setBit(r.untold, place-1) // absent ones are back by their own word alone
 			continue
 		}
-		r.told = append(r.told, name)
-		last := a.observed[name]
+		r.told = append(r.told, of.name)
+		last := &of.last
 		state := &peerState{announced: announced, State: peer.State{
 			Process: last.process, Number: s.Number, View: s.View, Began: s.Began, Offering: last.offering && last.view == s.View,
 		}}
-		if a.isOutdated(name, sequenceOf(&state.State)) && c.planted != failpoint.RelayUnordered {
+		if of.isOutdated(sequenceOf(&state.State)) && c.planted != failpoint.RelayUnordered {
 			begin = begin || announced // as in observe
 			continue
 		}
 		if !announced && roll.View == v.id {
-			a.unconfirmed[name] = false // it has recorded this process's announcement
+			of.unconfirmed = false // it has recorded this process's announcement
 		}
-		anew := a.record(name, state)
-		begin = c.compareView(v, m, state, anew) || begin
+		anew := a.record(of, state)
+		begin = c.compareView(v, of, state, anew) || begin
 	}
 	if begin {
 		a.beginEpoch()

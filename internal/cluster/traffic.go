@@ -75,5 +75,5 @@ func (c *Cluster) ViewStats() (peers int, age time.Duration, changes int64, diss
 	c.agreement.mu.Lock()
 	defer c.agreement.mu.Unlock()
 	v := c.view.Load()
-	return len(v.names), time.Duration(clock.Now() - v.since), c.agreement.views, len(c.agreement.dissent)
+	return len(v.names), time.Duration(clock.Now() - v.since), c.agreement.views, c.agreement.dissenters
 }

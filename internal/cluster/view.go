@@ -254,15 +254,14 @@ func (c *Cluster) replaceView(v *view, departed []*Member) (announced chan struc
 	}
 	v.since = a.since
 	c.view.Store(v)
-	a.dissent, a.agreed, a.snapshot = make(map[string]uint64), make(map[string]bool), nil
-	a.unconfirmed = make(map[string]bool)
+	a.enterView(v)
 	a.disputed.Store(0)
 	a.announced = make(chan struct{})
 	a.announcing.Store(int64(v.since))
 	if a.offered != nil {
 		close(a.offered)
 	}
-	a.offering, a.offered = make(map[string]bool), make(chan struct{})
+	a.offered = make(chan struct{})
 	for m, at := range a.departed {
 		if v.since > at.Plus(longestDeparted) || v.member(m.name) != nil {
 			delete(a.departed, m)
@@ -274,12 +273,9 @@ func (c *Cluster) replaceView(v *view, departed []*Member) (announced chan struc
 		names = append(names, m.name)
 	}
 	c.logs.recordDeparted(names)
-	maps.DeleteFunc(a.observed, func(name string, _ observation) bool { return !v.lists(name) })
-	maps.DeleteFunc(a.byID, func(_ uint64, name string) bool { return !v.lists(name) })
 	if len(v.peers) >= c.relayFrom {
 		a.keepRelay(newRelay(c, v))
 	}
-	maps.DeleteFunc(a.tokens, func(name string, _ token) bool { return !v.lists(name) })
 	return a.announced
 }
 

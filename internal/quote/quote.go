@@ -4,8 +4,6 @@ package quote
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 )
 
@@ -59,6 +57,3 @@ func IsOrAre(names []string) string {
 
 // MostNamed is how many names an error shows.
 const MostNamed = 5
-
-// SomeKeys does what Some does, for the keys of a map in order.
-func SomeKeys[V any](peers map[string]V) string { return Some(slices.Sorted(maps.Keys(peers))) }
