@@ -262,6 +262,9 @@ func (g *Group) drain(ctx context.Context) error {
 	if err := g.fetches.Drain(ctx); err != nil {
 		return err
 	}
+	if err := g.refreshes.drain(ctx); err != nil { // a batch without flights is in none of the others
+		return err
+	}
 	if err := g.past.Drain(ctx); err != nil {
 		return err
 	}
