@@ -88,12 +88,12 @@ func (p *placement) ownProblem() error {
 	return p.home.OwnProblem()
 }
 
-// settle waits until the peers have heard of the view.
+// settle waits until the peers have heard of the ring.
 //
-// A value that is loaded under a new view is not kept before that. Else a peer that has
+// A value that is loaded under a new ring is not kept before that. Else a peer that has
 // the old one, and changes the key, would tell those that are on its preference list, be told
 // that all is well, and the new owner would go on with the old value.
-func (p *placement) settle(ctx context.Context) error { return p.peers.Settled(ctx) }
+func (p *placement) settle(ctx context.Context) error { return p.peers.RingSettled(ctx) }
 
 // recordChange records a change for those who restart.
 func (p *placement) recordChange(c *Change) {
@@ -194,10 +194,10 @@ type topology interface {
 	Owns() bool
 	// Knows reports whether a peer of that name is in the view.
 	Knows(name string) bool
-	// Settled returns when the peers that can be reached have heard of the view, or ctx has
+	// RingSettled returns when the peers that can be reached have heard of the ring, or ctx has
 	// ended.
-	Settled(ctx context.Context) error
-	// IsSettled reports whether they have.
+	RingSettled(ctx context.Context) error
+	// IsSettled reports whether they have heard of the view, also of those in it that own nothing.
 	IsSettled() bool
 	// Agreement returns how far the peers agree now.
 	Agreement() cluster.Agreement
@@ -246,7 +246,7 @@ func (o overridden) Peers() []Peer               { return o.picker.Peers() }
 type agreeing struct{}
 
 func (agreeing) Owns() bool                                                 { return true }
-func (agreeing) Settled(context.Context) error                              { return nil }
+func (agreeing) RingSettled(context.Context) error                          { return nil }
 func (agreeing) IsSettled() bool                                            { return true }
 func (agreeing) DisputedSince() clock.Instant                               { return 0 }
 func (agreeing) Reconcile(context.Context, string) string                   { return "" }

@@ -42,6 +42,7 @@ type viewAgreement struct {
 	dissent     map[string]uint64         // peers that have another view, and its number
 	departed    map[*Member]clock.Instant // members that left the view, and when
 	announced   chan struct{}             // closed when the peers were told of the view
+	ringTold    chan struct{}             // closed when they were told of the first view with this ring
 	offering    map[string]bool           // peers that have this view and may still offer values
 	offered     chan struct{}             // closed, and replaced, when offering gets smaller
 	number      uint64                    // the sequence number of what this process has said last

@@ -298,6 +298,9 @@ func (c *Cluster) replaceView(v *view, departed []*Member) (announced chan struc
 	a.unconfirmed = make(map[string]bool)
 	a.disputed.Store(0)
 	a.announced = make(chan struct{})
+	if v.moved == v.since {
+		a.ringTold = a.announced
+	}
 	a.announcing.Store(int64(v.since))
 	if a.offered != nil {
 		close(a.offered)
