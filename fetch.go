@@ -256,14 +256,3 @@ func (f *fetcher) awaitFetch(ctx context.Context, flight *fetchFlight) (e fetche
 	e, err = f.fetches.Wait(ctx, flight)
 	return e, false, err
 }
-
-// drain returns when no load and no fetch is in progress, or ctx has ended.
-func (g *Group) drain(ctx context.Context) error {
-	if err := g.fetches.Drain(ctx); err != nil {
-		return err
-	}
-	if err := g.past.Drain(ctx); err != nil {
-		return err
-	}
-	return g.loads.Drain(ctx)
-}

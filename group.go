@@ -230,3 +230,17 @@ func (g *Group) warnOfOptions(cacheBytes int64) {
 		warn("WithPeerTimeout(%v) is shorter than WithLoadTimeout(%v): a slow load is taken for a peer that is gone, and the key is loaded twice: want it longer, or left out", g.peerTimeout, g.loadTimeout)
 	}
 }
+
+// drain returns when no load and no fetch is in progress, or ctx has ended.
+func (g *Group) drain(ctx context.Context) error {
+	if err := g.fetches.Drain(ctx); err != nil {
+		return err
+	}
+	if err := g.refreshes.drain(ctx); err != nil { // a batch without flights is in none of the others
+		return err
+	}
+	if err := g.past.Drain(ctx); err != nil {
+		return err
+	}
+	return g.loads.Drain(ctx)
+}

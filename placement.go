@@ -88,12 +88,12 @@ func (p *placement) ownProblem() error {
 	return p.home.OwnProblem()
 }
 
-// settle waits until the peers have heard of the view.
+// settle waits until the peers have heard of the ring.
 //
-// A value that is loaded under a new view is not kept before that. Else a peer that has
+// A value that is loaded under a new ring is not kept before that. Else a peer that has
 // the old one, and changes the key, would tell those that are on its preference list, be told
 // that all is well, and the new owner would go on with the old value.
-func (p *placement) settle(ctx context.Context) error { return p.peers.Settled(ctx) }
+func (p *placement) settle(ctx context.Context) error { return p.peers.RingSettled(ctx) }
 
 // recordChange records a change for those who restart.
 func (p *placement) recordChange(c *Change) {
@@ -111,6 +111,27 @@ func (p *placement) peerNames() []string {
 	return names
 }
 
+// WithoutOwnership makes this process one that asks and owns nothing, such as a gateway, a
+// command-line tool, or a job that lives for a short time. It gets values from their owners, keeps
+// copies of those that it asks for often, and may Remove, Set and Clear. No key is ever its own, so
+// that no key moves when it comes or goes: it loads a key only if none of those that would can be
+// reached, and keeps nothing then. Before its first list, all its Gets are of that kind.
+//
+// Its peers have to reach it, to tell it of changes. Therefore all of them know it as one that owns
+// nothing, by their lists: it is listed as discovery.OwningNothing says, in its own list too, while
+// the self of NewHTTPPool is its URL as ever. A discovery that registers the process does so by
+// itself; for one that does not, see discovery.WithoutOwnership. Set refuses a list that has this
+// process as an owner. If a discovery has it so, the list counts, because it is that of the others as
+// well; Ready fails with a ConfigError meanwhile, and there is one warning.
+//
+// It is not for WithGroupcacheCompat, nor for groups with a WithSnapshot.
+func WithoutOwnership() PoolOption {
+	return func(o *poolOptions) error {
+		o.cluster.OwnsNothing = true
+		return nil
+	}
+}
+
 // rank is what this process is to a key.
 type rank int
 
@@ -123,7 +144,7 @@ const (
 // rank returns what this process is to key, by the key's preference list: its owner and the
 // peers that stand in for it.
 func (p *placement) rank(key string) rank {
-	if p.misplaced() {
+	if p.misplaced() || !p.peers.Owns() {
 		return asNonReplica
 	}
 	for n := range cluster.Candidates {
@@ -169,12 +190,14 @@ type topology interface {
 	Pick(key string, n int) Peer
 	// Peers returns all peers but this process.
 	Peers() []Peer
+	// Owns reports whether this process may own keys. If not, it is on no preference list.
+	Owns() bool
 	// Knows reports whether a peer of that name is in the view.
 	Knows(name string) bool
-	// Settled returns when the peers that can be reached have heard of the view, or ctx has
+	// RingSettled returns when the peers that can be reached have heard of the ring, or ctx has
 	// ended.
-	Settled(ctx context.Context) error
-	// IsSettled reports whether they have.
+	RingSettled(ctx context.Context) error
+	// IsSettled reports whether they have heard of the view, also of those in it that own nothing.
 	IsSettled() bool
 	// Agreement returns how far the peers agree now.
 	Agreement() cluster.Agreement
@@ -222,7 +245,8 @@ func (o overridden) Peers() []Peer               { return o.picker.Peers() }
 // agreeing is the part of a topology whose peers always agree.
 type agreeing struct{}
 
-func (agreeing) Settled(context.Context) error                              { return nil }
+func (agreeing) Owns() bool                                                 { return true }
+func (agreeing) RingSettled(context.Context) error                          { return nil }
 func (agreeing) IsSettled() bool                                            { return true }
 func (agreeing) DisputedSince() clock.Instant                               { return 0 }
 func (agreeing) Reconcile(context.Context, string) string                   { return "" }

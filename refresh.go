@@ -47,6 +47,7 @@ type refreshQueue struct {
 	queue   []refreshBatch      // guarded by mu; the first is next
 	queued  map[string]struct{} // guarded by mu; the keys in queue, and of batches without flights so far
 	workers int                 // guarded by mu
+	idle    chan struct{}       // guarded by mu; closed when there are no workers any more
 }
 
 type refreshBatch struct {
@@ -71,7 +72,9 @@ func (r *refreshQueue) add(ctx context.Context, keys []string, size int, refresh
 	for some := range slices.Chunk(keys, size) {
 		r.queue = append(r.queue, refreshBatch{ctx, some})
 		if r.workers < mostAtOnce {
-			r.workers++
+			if r.workers++; r.workers == 1 {
+				r.idle = make(chan struct{})
+			}
 			go r.work(refresh)
 		}
 	}
@@ -84,6 +87,7 @@ func (r *refreshQueue) work(refresh func(refreshBatch)) {
 		if len(r.queue) == 0 {
 			if r.workers--; r.workers == 0 {
 				r.queue, r.queued = nil, nil // no larger than need be
+				close(r.idle)
 			}
 			r.mu.Unlock()
 			return
@@ -93,6 +97,28 @@ func (r *refreshQueue) work(refresh func(refreshBatch)) {
 		r.queue = r.queue[1:]
 		r.mu.Unlock()
 		refresh(b)
+	}
+}
+
+// drain empties the queue, and returns when the batches that have begun are over, or ctx has ended.
+func (r *refreshQueue) drain(ctx context.Context) error {
+	r.mu.Lock()
+	for _, b := range r.queue {
+		for _, key := range b.keys {
+			delete(r.queued, key)
+		}
+	}
+	r.queue = nil
+	idle, workers := r.idle, r.workers
+	r.mu.Unlock()
+	if workers == 0 {
+		return nil
+	}
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

@@ -44,6 +44,7 @@ type viewAgreement struct {
 	snapshot   map[string]bool           // who has agreed, as Agreement returned it, and never written to; nil: others have since
 	departed   map[*Member]clock.Instant // members that left the view, and when
 	announced  chan struct{}             // closed when the peers were told of the view
+	ringTold   chan struct{}             // closed when they were told of the first view with this ring
 	offered    chan struct{}             // closed, and replaced, when there are fewer offerers
 	number     uint64                    // the sequence number of what this process has said last
 	views      int64                     // how many views there were, but for that of a process alone, made by New
@@ -323,12 +324,13 @@ func (a *viewAgreement) beginEpoch() {
 
 // Agreement says which peers are known to have this process's view.
 type Agreement struct {
-	Epoch    uint64          // grows with each change of the fields below
-	Since    clock.Instant   // when the view last changed, here or at a peer, or a peer started again; 0: never
-	Peers    []peer.Peer     // of the view, without this process
-	Absent   []peer.Peer     // listed, but leaving; they may be back at any time
-	Departed []peer.Peer     // of earlier views
-	agreed   map[string]bool // peers that have the view; never written to; nil: all have
+	Epoch     uint64          // grows with each change of the fields below
+	Since     clock.Instant   // when the view last changed, here or at a peer, or a peer started again; 0: never
+	Peers     []peer.Peer     // of the view, without this process
+	Absent    []peer.Peer     // listed, but leaving; they may be back at any time
+	Departed  []peer.Peer     // of earlier views
+	agreed    map[string]bool // peers that have the view; never written to; nil: all have
+	nonOwners map[string]bool // those of the view that own nothing; never written to
 	// Dissenter is a peer that has another view. Empty means that none is known.
 	Dissenter string
 	Next      <-chan struct{} // closed when the epoch ends
@@ -348,12 +350,12 @@ func (c *Cluster) Agreement() Agreement {
 			}
 		}
 	}
-	now := Agreement{Epoch: a.epoch, Since: a.since, Peers: v.others, Absent: v.absent, agreed: a.snapshot, Next: a.next}
+	now := Agreement{Epoch: a.epoch, Since: a.since, Peers: v.others, Absent: v.absent, agreed: a.snapshot, nonOwners: v.nonOwners, Next: a.next}
 	if names := a.dissentNames(); len(names) > 0 {
 		now.Dissenter = names[0]
 	}
 	for m := range a.departed {
-		if !v.isAbsent(m.name) {
+		if !v.isAbsent(m.name) && !m.ownedNothing.Load() { // nobody asks such a one for anything
 			now.Departed = append(now.Departed, m)
 		}
 	}
@@ -365,6 +367,10 @@ func (c *Cluster) Agreement() Agreement {
 func (a *Agreement) Changing(d time.Duration) bool {
 	return a.Since != 0 && clock.Now() < a.Since.Plus(d)
 }
+
+// OwnsNothing reports whether a peer has no values but copies under leases, by the list of this
+// process. If the peer has another view, that may not be so.
+func (a *Agreement) OwnsNothing(p peer.Peer) bool { return a.nonOwners[p.Name()] }
 
 // Confirmed reports whether a peer is known to have the view. Another one may take itself for
 // the owner of any key.

@@ -118,6 +118,21 @@ func (c *Cluster) Settled(ctx context.Context) error {
 	}
 }
 
+// RingSettled returns nil when the peers that can be reached were told of the ring, or ctx's error.
+// What this process loads under it may be kept from then on: a peer that knows an earlier view with
+// this ring tells this process of the changes of its keys, or knows that the views differ.
+func (c *Cluster) RingSettled(ctx context.Context) error {
+	c.agreement.mu.Lock()
+	told := c.agreement.ringTold
+	c.agreement.mu.Unlock()
+	select {
+	case <-told:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // IsSettled reports whether the peers that can be reached were told of the view.
 func (c *Cluster) IsSettled() bool { return c.agreement.announcing.Load() == 0 }
 
