@@ -107,13 +107,12 @@ func (c *player) nearGet(p *node, key string, patience time.Duration, final bool
 	c.history.record(func(now moment) { r.end, r.value, r.err = now, view.String(), err })
 }
 
-// nearGets puts caches in front of some processes, and returns the Gets of their clients. What is drawn
-// changes nothing of the rest.
+// nearGets returns the Gets of clients. What is drawn changes nothing of the rest.
 func (g *generator) nearGets() (gets []step) {
-	r := generator{Rand: rand.New(rand.NewPCG(g.seed, 2))}
-	if g.near = r.Perm(g.hosts)[:[]int{0, 1, 2}[r.IntN(3)]]; len(g.near) == 0 {
+	if len(g.near) == 0 {
 		return nil
 	}
+	r := generator{Rand: rand.New(rand.NewPCG(g.seed, 2))}
 	for _, s := range g.steps {
 		if s.do != doGet || r.IntN(2) == 0 {
 			continue
@@ -122,6 +121,33 @@ func (g *generator) nearGets() (gets []step) {
 		gets = append(gets, s)
 	}
 	return gets
+}
+
+// missedChanges puts caches in front of some processes. It adds changes that such a process cannot be
+// told of, from an instant on at which nobody changes views, and returns when that is over.
+func (g *generator) missedChanges(at time.Duration) time.Duration {
+	r := generator{Rand: rand.New(rand.NewPCG(g.seed, 3))}
+	g.near = r.Perm(g.hosts)[:[]int{0, 1, 2}[r.IntN(3)]]
+	at += g.standIn + time.Second
+	for range 3 {
+		for _, i := range g.near {
+			others := slices.DeleteFunc(slices.Clone(g.finally), func(host int) bool { return host == i })
+			if len(others) < 2 || len(others) == len(g.finally) {
+				continue
+			}
+			key := g.keys[r.IntN(len(g.keys))]
+			for range 2 {
+				g.steps = append(g.steps, step{at: at, do: doNearGet, host: i, keys: []string{key}})
+				at += r.between(0, 2*longestLoad)
+			}
+			over := at + g.freshness.lease + r.between(100*time.Millisecond, 200*time.Millisecond)
+			g.fault(step{at: at, host: i}, doFreeze, doThaw, over)
+			change := step{at: at + r.between(0, g.freshness.lease/2), do: doRemove, host: others[r.IntN(len(others))], keys: []string{key}, probes: []int{i}}
+			g.steps = append(g.steps, change)
+			at = over + r.between(0, g.freshness.lease)
+		}
+	}
+	return at
 }
 
 // hasNear reports whether there is a cache in front of the process on a host.

@@ -143,12 +143,14 @@ func (c campaign) playOne(t *testing.T, seed uint64) (b *breach) {
 
 // plantedBugs are those that the checker must find.
 var plantedBugs = map[string]failpoint.Bug{
-	"no taint":               failpoint.NoTaint,
-	"a lease from answer on": failpoint.LeaseFromAnswer,
-	"copies first":           failpoint.CopiesFirst,
-	"change logs ignored":    failpoint.LogsIgnored,
-	"absentees forgotten":    failpoint.AbsentForgotten,
-	"no lease, and joined":   failpoint.UnleasedJoined,
+	"no taint":                      failpoint.NoTaint,
+	"a lease from answer on":        failpoint.LeaseFromAnswer,
+	"copies first":                  failpoint.CopiesFirst,
+	"change logs ignored":           failpoint.LogsIgnored,
+	"absentees forgotten":           failpoint.AbsentForgotten,
+	"no lease, and joined":          failpoint.UnleasedJoined,
+	"watchers too late":             failpoint.WatchersLate,
+	"a lease on all from answer on": failpoint.WatchFromAnswer,
 }
 
 // plantedInSweeps are those that sweeping scenarios must find.
@@ -156,6 +158,7 @@ var plantedInSweeps = map[string]failpoint.Bug{
 	"settled before others are told":    failpoint.RelayUnheard,
 	"a roll before the others are told": failpoint.RelayEarly,
 	"a lease of a non-replica":          failpoint.LeaseOfNonReplica,
+	"no leases in another view":         failpoint.WatchUnreset,
 }
 
 // TestSimulationFindsPlantedBugs plants bugs into the groups, and sees that the
