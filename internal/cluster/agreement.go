@@ -33,7 +33,7 @@ type viewAgreement struct {
 
 	// mu guards the fields below, and is held while a view is put in place.
 	mu    sync.Mutex
-	epoch uint64
+	epoch atomic.Uint64 // may be read without mu
 	since clock.Instant // when the epoch began
 	next  chan struct{} // closed when the epoch ends
 
@@ -314,7 +314,7 @@ func (a *viewAgreement) setOffering(r *record, offering bool) {
 
 // beginEpoch ends the present epoch and begins the next. The caller holds a.mu.
 func (a *viewAgreement) beginEpoch() {
-	a.epoch++
+	a.epoch.Add(1)
 	a.since = clock.Now()
 	if a.next != nil {
 		close(a.next)
@@ -350,7 +350,7 @@ func (c *Cluster) Agreement() Agreement {
 			}
 		}
 	}
-	now := Agreement{Epoch: a.epoch, Since: a.since, Peers: v.others, Absent: v.absent, agreed: a.snapshot, nonOwners: v.nonOwners, Next: a.next}
+	now := Agreement{Epoch: a.epoch.Load(), Since: a.since, Peers: v.others, Absent: v.absent, agreed: a.snapshot, nonOwners: v.nonOwners, Next: a.next}
 	if names := a.dissentNames(); len(names) > 0 {
 		now.Dissenter = names[0]
 	}

@@ -18,6 +18,9 @@ func (c *player) call(p *node, s step) {
 	case doGetMulti:
 		c.getMulti(p, s.keys, s.patience, false)
 		return
+	case doNearGet:
+		c.nearGet(p, s.keys[0], s.patience, false)
+		return
 	}
 	for _, key := range s.keys {
 		c.history.write(key, s.absent)
@@ -34,8 +37,8 @@ func (c *player) call(p *node, s step) {
 		do = p.group.Clear
 	}
 	c.invalidate(p, inv, do)
-	if c.ctx.Err() != nil {
-		return // a process that had ended waited until all was over
+	if c.ctx.Err() != nil || inv.end.at > c.heal+settleTime {
+		return // a process that had ended waited until all was over, or nearly: Gets would begin too late to end
 	}
 	for _, i := range s.probes {
 		c.probe(i, s.keys[0], 0)
@@ -57,6 +60,7 @@ func (c *player) probe(i int, key string, after time.Duration) {
 	c.calls.Go(func() {
 		time.Sleep(after)
 		if p := c.living(i); p != nil {
+			c.nearGet(p, key, 0, false)
 			c.get(p, key, 0)
 		}
 	})

@@ -67,9 +67,10 @@ func newScenario(seed uint64) *scenario {
 	}
 	g.steps = append(g.steps, step{at: g.heal, do: doEndStorm})
 	g.settled = g.calls(g.heal, 20)
-	g.settled = max(g.settled, g.heal+settleTime)
+	g.settled = max(g.settled, g.missedChanges(g.heal)+settleTime)
 	g.end = g.calls(g.settled, 50)
 	g.steps = append(g.steps, g.repeats()...)
+	g.steps = append(g.steps, g.nearGets()...)
 	g.steps = append(g.steps, g.forges()...)
 	slices.SortStableFunc(g.steps, func(a, b step) int { return cmp.Compare(a.at, b.at) })
 	g.drawGateways()

@@ -127,6 +127,7 @@ type history struct {
 	breaks        int64  // times that a breaker opened
 	gatewayHits   int64  // Gets that processes that own nothing have answered from copies
 	gatewaysKept  int64  // values that such processes kept as their own: none
+	nearHits      int64  // values that caches in front returned
 }
 
 // happened takes note of what a process has done that has ended.
@@ -138,6 +139,11 @@ func (h *history) happened(p *node) {
 	if slices.ContainsFunc(p.scenario.gateways, func(i int) bool { return nameOf(i) == p.url }) {
 		h.gatewayHits += stats.Hot.Hits
 		h.gatewaysKept += stats.Main.Items + stats.Main.Evictions + stats.HandoversGiven
+	}
+	if p.near != nil {
+		p.near.mu.Lock()
+		h.nearHits += p.near.hits
+		p.near.mu.Unlock()
 	}
 	for _, s := range p.pool.Stats() {
 		h.breaks += s.BreakerOpened

@@ -42,11 +42,14 @@ func TestSimulation(t *testing.T) {
 	if *allFlag {
 		most = math.MaxInt
 	}
-	var handovers, breaks, restored, refused, gatewayHits atomic.Int64
-	broken := campaign{first: first, last: last, most: most, rules: rules{views: *strictFlag, sets: *strictFlag}, handovers: &handovers, breaks: &breaks, restored: &restored, refused: &refused, gatewayHits: &gatewayHits}.play(t)
-	t.Logf("%d values were handed over, breakers opened %d times, %d values were restored, %d requests were refused, gateways had %d hits",
-		handovers.Load(), breaks.Load(), restored.Load(), refused.Load(), gatewayHits.Load())
-	if last-first >= 100 && (handovers.Load() == 0 || breaks.Load() == 0 || restored.Load() == 0 || refused.Load() == 0 || gatewayHits.Load() == 0) {
+	var handovers, breaks, restored, refused, gatewayHits, nearHits atomic.Int64
+	broken := campaign{
+		first: first, last: last, most: most, rules: rules{views: *strictFlag, sets: *strictFlag},
+		handovers: &handovers, breaks: &breaks, restored: &restored, refused: &refused, gatewayHits: &gatewayHits, nearHits: &nearHits,
+	}.play(t)
+	t.Logf("%d values were handed over, breakers opened %d times, %d values were restored, %d requests were refused, gateways had %d hits, caches in front had %d",
+		handovers.Load(), breaks.Load(), restored.Load(), refused.Load(), gatewayHits.Load(), nearHits.Load())
+	if last-first >= 100 && (handovers.Load() == 0 || breaks.Load() == 0 || restored.Load() == 0 || refused.Load() == 0 || gatewayHits.Load() == 0 || nearHits.Load() == 0) {
 		t.Error("the scenarios are too tame")
 	}
 	for _, b := range broken[min(1, len(broken)):] {
@@ -80,7 +83,7 @@ type campaign struct {
 	sweeping    bool   // of these, the sweeping ones alone
 	rules       rules
 	// If not nil, those of all scenarios are added.
-	handovers, breaks, restored, refused, gatewayHits *atomic.Int64
+	handovers, breaks, restored, refused, gatewayHits, nearHits *atomic.Int64
 }
 
 // play plays the scenarios on all processors, and returns those that break
@@ -130,6 +133,7 @@ func (c campaign) playOne(t *testing.T, seed uint64) (b *breach) {
 				c.restored.Add(h.restored)
 				c.refused.Add(h.refused)
 				c.gatewayHits.Add(h.gatewayHits)
+				c.nearHits.Add(h.nearHits)
 			}
 			broken := slices.DeleteFunc(check(s, h, c.rules), func(v violation) bool {
 				return c.promise != "" && c.promise != v.promise
@@ -144,13 +148,15 @@ func (c campaign) playOne(t *testing.T, seed uint64) (b *breach) {
 
 // plantedBugs are those that the checker must find.
 var plantedBugs = map[string]failpoint.Bug{
-	"no taint":               failpoint.NoTaint,
-	"a lease from answer on": failpoint.LeaseFromAnswer,
-	"copies first":           failpoint.CopiesFirst,
-	"change logs ignored":    failpoint.LogsIgnored,
-	"absentees forgotten":    failpoint.AbsentForgotten,
-	"no lease, and joined":   failpoint.UnleasedJoined,
-	"gateways forgotten":     failpoint.GatewaysForgotten,
+	"no taint":                      failpoint.NoTaint,
+	"a lease from answer on":        failpoint.LeaseFromAnswer,
+	"copies first":                  failpoint.CopiesFirst,
+	"change logs ignored":           failpoint.LogsIgnored,
+	"absentees forgotten":           failpoint.AbsentForgotten,
+	"no lease, and joined":          failpoint.UnleasedJoined,
+	"gateways forgotten":            failpoint.GatewaysForgotten,
+	"watchers too late":             failpoint.WatchersLate,
+	"a lease on all from answer on": failpoint.WatchFromAnswer,
 }
 
 // plantedInSweeps are those that sweeping scenarios must find.
@@ -158,6 +164,7 @@ var plantedInSweeps = map[string]failpoint.Bug{
 	"settled before others are told":    failpoint.RelayUnheard,
 	"a roll before the others are told": failpoint.RelayEarly,
 	"a lease of a non-replica":          failpoint.LeaseOfNonReplica,
+	"no leases in another view":         failpoint.WatchUnreset,
 }
 
 // TestSimulationFindsPlantedBugs plants bugs into the groups, and sees that the
