@@ -48,8 +48,11 @@ type Stats struct {
 
 	Removes, Sets, Clears ChangeStats // what was called here
 
+	Watchers int  // those of Watch, now
+	Watching bool // they hear of each change: see Watch.Live
+
 	// Panics counts the panics of callbacks other than the getter: the function of
-	// WithOnEvict, a ContextCodec, a Codec, a Tracer, the handler of a logger. All but the last are logged.
+	// WithOnEvict or of a Watch, a ContextCodec, a Codec, a Tracer, the handler of a logger. All but the last are logged.
 	Panics int64
 
 	Main CacheStats // values that were loaded here: of keys this process owns, as a rule
@@ -95,9 +98,11 @@ func (g *Group) Stats() Stats {
 		Removes:        g.changes.removes.stats(),
 		Sets:           g.changes.sets.stats(),
 		Clears:         g.changes.clears.stats(),
+		Watchers:       len(g.watchers.all()),
 		Panics:         g.panics.Load(),
 		Main:           g.main.Stats(),
 	}
+	s.Watching = s.Watchers > 0 && g.inTouch()
 	s.Main.Capacity, s.Main.Hits, s.Main.Misses = g.mainBytes, mainHits, hotHits+misses+servedMisses
 	if g.hot != nil {
 		s.Hot = g.hot.Stats()

@@ -45,7 +45,7 @@ type Watch interface {
 //     note, and for no longer than the TTL. A value with a negative TTL is not kept.
 //
 // It drops what f names, and everything for All, before f returns. A value that expires is no change.
-// A cache in the memory of this process also asks Live before it returns what it has: a process that
+// A cache in the memory of this process also asks Live before it looks for what it has: a process that
 // was suspended is live no more when it wakes up, and f hears of that a moment later. One that is
 // elsewhere hears of changes as long as its connection to this process does not hang.
 //

@@ -82,6 +82,9 @@ var groupRows = labelled("group", []row[group]{
 	changes("clear", func(s *group) *peercache.ChangeStats { return &s.Clears }),
 	changeTime("clear", func(s *group) *peercache.ChangeStats { return &s.Clears }),
 
+	count(Gauge, "peercache.watchers", "{watcher}", "Watchers of the group, such as front doors whose clients cache.", func(s *group) int64 { return int64(s.Watchers) }),
+	flag("peercache.watching", "1 if the group has watchers, and these hear of each change.", func(s *group) bool { return s.Watching }),
+
 	count(Counter, "peercache.panics", "{panic}", "Panics of callbacks, see the log.", func(s *group) int64 { return s.Panics }),
 })
 
