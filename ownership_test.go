@@ -289,6 +289,65 @@ func TestOwnershipIsLoud(t *testing.T) {
 	}
 }
 
+// listing is a discovery that lists the same whoever runs it.
+type listing []string
+
+func (l listing) Run(ctx context.Context, _ string, report func(discovery.View)) error {
+	report(discovery.View{Peers: l})
+	<-ctx.Done()
+	return nil
+}
+
+// TestOwnershipByDiscovery checks that a list of a discovery counts for a process that it has as what
+// the process is not, and that Ready says so (P11).
+func TestOwnershipByDiscovery(t *testing.T) {
+	simulate(t, func(t *testing.T, net *simnet.Network) {
+		urls := []string{"http://10.0.0.1:8001", "http://10.0.0.2:8001"}
+		lists := []struct {
+			list listing
+			own  bool   // the second process has no WithoutOwnership
+			want string // of the error of Ready; empty: nil
+		}{
+			{listing{urls[0], discovery.OwningNothing(urls[1])}, false, ""},
+			{listing{urls[0], urls[1]}, false, "has WithoutOwnership, and the list of peers says that it owns keys"},
+			{listing{urls[0], discovery.OwningNothing(urls[1])}, true, "has no WithoutOwnership"},
+			{listing{urls[0], urls[1], discovery.OwningNothing(urls[1])}, false, ""},
+		}
+		for _, test := range lists {
+			c := simConfig{
+				getter: new(origin), discovery: func(int) discovery.Discovery { return test.list },
+				pool: func(i int) []peercache.PoolOption {
+					if i == 1 && !test.own {
+						return []peercache.PoolOption{peercache.WithoutOwnership()}
+					}
+					return nil
+				},
+			}
+			nodes := []*node{startSimNode(t, net, 0, c), startSimNode(t, net, 1, c)}
+			for _, n := range nodes {
+				if err := n.pool.Join(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(time.Second)
+			err := ready(nodes[1])
+			p, ok := errors.AsType[*peercache.ConfigError](err)
+			if test.want == "" && err != nil || test.want != "" && (!ok || p.Peer != urls[1] || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("%q: Ready says %v, want %q", test.list, err, test.want)
+			}
+			if a, b := nodes[0].pool.Ring(), nodes[1].pool.Ring(); a.View != b.View || a.Shares[1] != b.Shares[1] {
+				t.Errorf("%q: two rings, %v and %v", test.list, a, b)
+			}
+			if err := nodes[1].group.Remove(inside(t), "key"); err != nil {
+				t.Errorf("%q: %v", test.list, err)
+			}
+			for _, n := range nodes {
+				n.stop(t)
+			}
+		}
+	})
+}
+
 // ready returns what Ready says within a short time.
 func ready(n *node) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -363,12 +422,12 @@ func TestP1ManyGateways(t *testing.T) {
 		if err := nodes[len(nodes)-1].group.Remove(inside(t), "cold"); err != nil {
 			t.Error(err)
 		}
-		for _, n := range nodes[len(nodes)-5:] {
+		for _, n := range nodes[owners : owners+5] {
 			net.Hang(n.name)
 		}
 		set(list[:len(list)-gateways/2], nodes[:owners]...)
-		cold("half of them have left, and some hang")
-		for _, n := range nodes[len(nodes)-5:] {
+		cold("half of them have left, and some of the others hang")
+		for _, n := range nodes[owners : owners+5] {
 			net.Resume(n.name)
 		}
 		set(texts, nodes[:owners]...)
