@@ -7,12 +7,17 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/peercache/peercache"
 	"github.com/peercache/peercache/discovery"
 	"github.com/peercache/peercache/internal/simnet"
+	"github.com/peercache/peercache/peer"
+	"github.com/peercache/peercache/peertest"
 )
 
 // newGateways starts owners and gateways, which have long known each other. The owners come first.
@@ -284,9 +289,199 @@ func TestOwnershipIsLoud(t *testing.T) {
 	}
 }
 
+// listing is a discovery that lists the same whoever runs it.
+type listing []string
+
+func (l listing) Run(ctx context.Context, _ string, report func(discovery.View)) error {
+	report(discovery.View{Peers: l})
+	<-ctx.Done()
+	return nil
+}
+
+// TestOwnershipByDiscovery checks that a list of a discovery counts for a process that it has as what
+// the process is not, and that Ready says so (P11).
+func TestOwnershipByDiscovery(t *testing.T) {
+	simulate(t, func(t *testing.T, net *simnet.Network) {
+		urls := []string{"http://10.0.0.1:8001", "http://10.0.0.2:8001"}
+		lists := []struct {
+			list listing
+			own  bool   // the second process has no WithoutOwnership
+			want string // of the error of Ready; empty: nil
+		}{
+			{listing{urls[0], discovery.OwningNothing(urls[1])}, false, ""},
+			{listing{urls[0], urls[1]}, false, "has WithoutOwnership, and the list of peers says that it owns keys"},
+			{listing{urls[0], discovery.OwningNothing(urls[1])}, true, "has no WithoutOwnership"},
+			{listing{urls[0], urls[1], discovery.OwningNothing(urls[1])}, false, ""},
+		}
+		for _, test := range lists {
+			c := simConfig{
+				getter: new(origin), discovery: func(int) discovery.Discovery { return test.list },
+				pool: func(i int) []peercache.PoolOption {
+					if i == 1 && !test.own {
+						return []peercache.PoolOption{peercache.WithoutOwnership()}
+					}
+					return nil
+				},
+			}
+			nodes := []*node{startSimNode(t, net, 0, c), startSimNode(t, net, 1, c)}
+			for _, n := range nodes {
+				if err := n.pool.Join(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(time.Second)
+			err := ready(nodes[1])
+			p, ok := errors.AsType[*peercache.ConfigError](err)
+			if test.want == "" && err != nil || test.want != "" && (!ok || p.Peer != urls[1] || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("%q: Ready says %v, want %q", test.list, err, test.want)
+			}
+			if a, b := nodes[0].pool.Ring(), nodes[1].pool.Ring(); a.View != b.View || a.Shares[1] != b.Shares[1] {
+				t.Errorf("%q: two rings, %v and %v", test.list, a, b)
+			}
+			if err := nodes[1].group.Remove(inside(t), "key"); err != nil {
+				t.Errorf("%q: %v", test.list, err)
+			}
+			for _, n := range nodes {
+				n.stop(t)
+			}
+		}
+	})
+}
+
 // ready returns what Ready says within a short time.
 func ready(n *node) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	return n.pool.Ready(ctx)
+}
+
+// TestP1ManyGateways has sixty processes that own nothing come to eight that own all, ask them, and
+// go; some hang, as machines do. Nobody loads a key a second time for that, nobody hands
+// anything over, and a load at an owner waits for none of them.
+func TestP1ManyGateways(t *testing.T) {
+	const owners, gateways, keys = 8, 60, 50
+	synctest.Test(t, func(t *testing.T) {
+		net := peertest.New(1)
+		t.Cleanup(net.Close)
+		net.SetLatency(time.Millisecond, 2*time.Millisecond)
+		o := new(origin)
+		var changes atomic.Int64
+		var nodes []*memoryNode
+		start := func(opts ...peercache.PoolOption) *memoryNode {
+			n := startMemoryNode(t, net, len(nodes), countedChanges{net.Transport(), &changes}, o, opts...)
+			nodes = append(nodes, n)
+			return n
+		}
+		var texts []string
+		for range owners {
+			texts = append(texts, start().name)
+		}
+		set := func(texts []string, nodes ...*memoryNode) {
+			for _, n := range nodes {
+				if err := n.pool.Set(texts...); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		set(texts, nodes...)
+		time.Sleep(settling)
+		for i := range keys {
+			nodes[0].get(t, fmt.Sprintf("key%d", i))
+		}
+		cold := func(what string) { // a key that nobody has asked for, at its owner
+			key := fmt.Sprintf("cold%d", len(o.loads))
+			for _, n := range nodes[:owners] {
+				if n.pool.Pick(key, 0) != nil {
+					continue
+				}
+				begin := time.Now()
+				n.get(t, key)
+				if took := time.Since(begin); took > 50*time.Millisecond {
+					t.Errorf("%s: a load at the owner of its key took %v", what, took)
+				}
+			}
+		}
+		before := changes.Load()
+		list := slices.Clone(texts)
+		for i := range gateways {
+			n := start(peercache.WithoutOwnership())
+			list = append(list, discovery.OwningNothing(n.name))
+			if i%10 == 9 { // ten come at a time
+				set(list, nodes[:owners]...)
+				set(list, nodes[len(nodes)-1-i:]...)
+				cold("gateways have come")
+				for k := range keys {
+					n.get(t, fmt.Sprintf("key%d", k))
+				}
+			}
+		}
+		if n := float64(changes.Load()-before) / gateways; n > 6*(owners+gateways) {
+			t.Errorf("%.1f messages for each of %d processes that came", n, gateways)
+		}
+		time.Sleep(settling)
+		if err := nodes[len(nodes)-1].group.Remove(inside(t), "cold"); err != nil {
+			t.Error(err)
+		}
+		for _, n := range nodes[owners : owners+5] {
+			net.Hang(n.name)
+		}
+		set(list[:len(list)-gateways/2], nodes[:owners]...)
+		cold("half of them have left, and some of the others hang")
+		for _, n := range nodes[owners : owners+5] {
+			net.Resume(n.name)
+		}
+		set(texts, nodes[:owners]...)
+		cold("all have left")
+		for _, n := range nodes[len(nodes)-gateways:] {
+			n.stop()
+		}
+		time.Sleep(settling)
+		for i := range keys {
+			if loads := o.count(fmt.Sprintf("key%d", i)); loads != 1 {
+				t.Errorf("key%d was loaded %d times", i, loads)
+			}
+		}
+		for _, n := range nodes {
+			if s := n.group.Stats(); s.Handovers+s.HandoversGiven != 0 {
+				t.Errorf("%s: %d values were taken over, %d given", n.name, s.Handovers, s.HandoversGiven)
+			}
+		}
+	})
+}
+
+// memoryNode is a process over a network in memory.
+type memoryNode struct {
+	name  string
+	pool  *peercache.Pool
+	group *peercache.Group
+	stop  func()
+}
+
+// startMemoryNode starts the i-th process. It is gone when the test ends.
+func startMemoryNode(t *testing.T, net *peertest.Network, i int, transport peer.Transport, getter peercache.Getter, opts ...peercache.PoolOption) *memoryNode {
+	t.Helper()
+	n := &memoryNode{name: "http://" + host(i) + ":8001"}
+	var err error
+	if n.pool, err = peercache.NewPool(n.name, transport, opts...); err != nil {
+		t.Fatal(err)
+	}
+	if n.group, err = peercache.NewGroup("test", 1<<20, getter, peercache.WithPeers(n.pool)); err != nil {
+		t.Fatal(err)
+	}
+	end := net.Serve(n.name, n.pool)
+	n.stop = sync.OnceFunc(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		n.pool.Shutdown(ctx)
+		end()
+	})
+	t.Cleanup(n.stop)
+	return n
+}
+
+func (n *memoryNode) get(t *testing.T, key string) {
+	t.Helper()
+	if _, err := n.group.Get(t.Context(), key); err != nil {
+		t.Errorf("Get of %s at %s: %v", key, n.name, err)
+	}
 }

@@ -37,6 +37,7 @@ type config struct {
 	detection   time.Duration
 	cacheBytes  int64
 	consistent  bool   // see peercache.WithConsistency
+	ownNothing  bool   // see peercache.WithoutOwnership
 	secret      string // what all processes have in common; "": nothing
 	tls         tlsFiles
 	logLevel    slog.Level
@@ -81,6 +82,7 @@ func parseFlags(args []string, out io.Writer, sources []Source) (config, error) 
 	f.DurationVar(&c.detection, "detection-time", 500*time.Millisecond, "for how long a peer may be silent until it is taken for dead")
 	f.Int64Var(&c.cacheBytes, "cache-bytes", 64<<20, "the most `bytes` that the cache of one process takes")
 	f.BoolVar(&c.consistent, "consistent", false, "-discovery: while this process may have been replaced, answer from the origin, past the cache")
+	f.BoolVar(&c.ownNothing, "own-nothing", false, "be a process that asks and owns no keys; -peers have it as URL#owns=nothing, in all processes")
 	f.TextVar(&c.logLevel, "log-level", slog.LevelDebug, "`level` of the log: DEBUG shows where each answer comes from; INFO, WARN, ERROR")
 	c.tls.define(f)
 	defined := defineFlags(f, sources)
@@ -130,8 +132,8 @@ func (c *config) checkMode(given map[string]bool) error {
 	switch {
 	case c.oneNode && given["nodes"]:
 		return errors.New("-nodes starts processes, and -port is one: want one of the two")
-	case !c.oneNode && (given["peers"] || given["self"] || given["discovery"]):
-		return errors.New("-peers, -self and -discovery are for one process: want -port as well, or none of them to start three")
+	case !c.oneNode && (given["peers"] || given["self"] || given["discovery"] || given["own-nothing"]):
+		return errors.New("-peers, -self, -discovery and -own-nothing are for one process: want -port as well, or none of them to start three")
 	}
 	return nil
 }
@@ -229,7 +231,11 @@ func (c *config) setPeers(port int, list string) error {
 		letsIn = peercache.WithSecrets(c.secret)
 	}
 	self := cmp.Or(c.self, c.tls.scheme()+c.listen)
-	pool, err := peercache.NewHTTPPool(self, letsIn)
+	opts := []peercache.PoolOption{letsIn}
+	if c.ownNothing {
+		opts = append(opts, peercache.WithoutOwnership())
+	}
+	pool, err := peercache.NewHTTPPool(self, opts...)
 	if err != nil {
 		return fmt.Errorf("-self: %w", err)
 	}

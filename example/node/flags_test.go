@@ -38,6 +38,10 @@ func TestFlags(t *testing.T) {
 			c.oneNode, c.listen = true, "127.0.0.1:8001"
 			c.peers = []string{"http://127.0.0.1:8001", "http://127.0.0.1:8002"}
 		}},
+		{"-port 8002 -own-nothing -peers http://127.0.0.1:8001,http://127.0.0.1:8002#owns=nothing", func(c *config) {
+			c.oneNode, c.listen, c.ownNothing = true, "127.0.0.1:8002", true
+			c.peers = []string{"http://127.0.0.1:8001", "http://127.0.0.1:8002#owns=nothing"}
+		}},
 		{"-port 8001 -self http://10.0.0.1:81 -peers http://10.0.0.1:81", func(c *config) {
 			c.oneNode, c.listen, c.self, c.peers = true, ":8001", "http://10.0.0.1:81", []string{"http://10.0.0.1:81"}
 		}},

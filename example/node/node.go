@@ -37,6 +37,9 @@ func newNode(c config, name string, getter peercache.Getter, log *slog.Logger) (
 		return nil, err
 	}
 	opts = append(opts, peercache.WithDetectionTime(c.detection), peercache.WithPoolLogger(log))
+	if c.ownNothing {
+		opts = append(opts, peercache.WithoutOwnership())
+	}
 	if c.discovery != nil {
 		opts = append(opts, peercache.WithDiscovery(c.discovery))
 	}
