@@ -219,7 +219,8 @@ func TestServerThatHangs(t *testing.T) {
 }
 
 func TestPassword(t *testing.T) {
-	s := start(t, "--user", "default on nopass ~* +@all", "--user", "reader on >first ~* +@all")
+	s := start(t)
+	s.do("ACL", "SETUSER", "reader", "on", ">first", "~*", "+@all")
 	s.do("SET", "Tom", "630")
 	file := filepath.Join(t.TempDir(), "password")
 	if err := os.WriteFile(file, []byte("first\n"), 0o600); err != nil {
