@@ -85,7 +85,7 @@ const placeholder = "{key}"
 // Factory makes the origin of a node's group: see origin.Factory.
 func Factory(_ context.Context, env origin.Env, decode func(section any) error) (peercache.Getter, error) {
 	if !env.AllowCommands {
-		return nil, errors.New("command: programs are not allowed to run: want allow_commands: true in the configuration of the node")
+		return nil, errors.New("command: programs are not allowed to run: want origins: {allow_commands: true} in the configuration of the node")
 	}
 	c := Config{Log: env.Log}
 	if err := decode(&c); err != nil {

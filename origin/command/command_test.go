@@ -217,7 +217,7 @@ func TestFactory(t *testing.T) {
 	var f origin.Factory = Factory
 	var log bytes.Buffer
 	env := origin.Env{Group: "users", Log: slog.New(slog.NewTextHandler(&log, nil))}
-	if getter, err := f(t.Context(), env, decode); err == nil || getter != nil || !strings.Contains(err.Error(), "allow_commands: true") {
+	if getter, err := f(t.Context(), env, decode); err == nil || getter != nil || !strings.Contains(err.Error(), "want origins: {allow_commands: true}") {
 		t.Errorf("%v, %v: want it to be refused", getter, err)
 	}
 	env.AllowCommands = true

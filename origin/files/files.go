@@ -119,14 +119,13 @@ func (o *Origin) Get(ctx context.Context, key string) (peercache.Item, error) {
 var errIrregular = errors.New("not a regular file")
 
 func (o *Origin) read(ctx context.Context, root *os.Root, name string) ([]byte, error) {
-	// To open a named pipe waits for who writes to it, but for nonblocking. A device does what it
-	// does when it is opened, so it is not opened at all.
+	// A device does what it does when it is opened, so it is not opened at all.
 	if info, err := root.Stat(name); err != nil {
 		return nil, err
 	} else if !info.Mode().IsRegular() {
 		return nil, errIrregular
 	}
-	f, err := root.OpenFile(name, os.O_RDONLY|nonblocking, 0)
+	f, err := open(root, name)
 	if err != nil {
 		return nil, err
 	}
@@ -151,6 +150,11 @@ func (o *Origin) read(ctx context.Context, root *os.Root, name string) ([]byte, 
 		return nil, tooLarge(int64(b.Len()), o.limit)
 	}
 	return b.Bytes(), nil
+}
+
+// open opens a file that was a regular one. If it is a named pipe now, open does not wait for who writes to it.
+func open(root *os.Root, name string) (*os.File, error) {
+	return root.OpenFile(name, os.O_RDONLY|nonblocking, 0)
 }
 
 func tooLarge(size, limit int64) error {

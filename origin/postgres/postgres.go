@@ -102,8 +102,9 @@ func New(c Config) (*Origin, error) {
 	if err != nil {
 		return nil, fmt.Errorf("postgres: dsn: %w", err) // without its password
 	}
-	if config.ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeSimpleProtocol {
-		return nil, errors.New("postgres: dsn has default_query_exec_mode=simple_protocol: want exec, or none")
+	switch mode := config.ConnConfig.DefaultQueryExecMode; mode {
+	case pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeExec: // in these, keys and values have no types
+		return nil, fmt.Errorf("postgres: dsn has default_query_exec_mode=%v: want describe_exec, cache_describe, or none", mode)
 	}
 	o := &Origin{Config: c}
 	config.MaxConns = int32(c.Connections)

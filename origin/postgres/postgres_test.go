@@ -169,23 +169,27 @@ func TestBatch(t *testing.T) {
 
 const example2 = "SELECT key, value FROM scores WHERE key = ANY($1)"
 
-// A table may change while a node runs.
+// A table may change while a node runs, whether the connection keeps plans or not.
 func TestTableThatChanges(t *testing.T) {
 	s := start(t)
-	dsn := s.database(t, `CREATE TABLE scores (key text, value text)`, `INSERT INTO scores VALUES ('Tom', 'abc')`)
-	o := newOrigin(t, Config{DSN: dsn, Query: example2, Connections: 3})
-	want := map[string]string{"Tom": "abc", "Sam": none}
-	brings(t, o, want, nil)
-	s.do(t, dsn, `ALTER TABLE scores ALTER value TYPE bytea USING value::bytea`)
-	brings(t, o, want, nil)
-	s.do(t, dsn, `ALTER TABLE scores ALTER key TYPE varchar(10), ADD other text`)
-	brings(t, o, want, nil)
-	s.do(t, dsn, `ALTER TABLE scores RENAME TO scores_old`)
-	if _, err := o.Get(t.Context(), "Tom"); err == nil || errors.Is(err, peercache.ErrNotFound) {
-		t.Errorf("without its table: %v", err)
+	dsn := s.database(t)
+	for _, mode := range []string{"cache_statement", "cache_describe", "describe_exec"} {
+		s.do(t, dsn, `CREATE TABLE scores (key text, value text)`, `INSERT INTO scores VALUES ('Tom', 'abc')`)
+		o := newOrigin(t, Config{DSN: dsn + " default_query_exec_mode=" + mode, Query: example2, Connections: 3})
+		want := map[string]string{"Tom": "abc", "Sam": none}
+		brings(t, o, want, nil)
+		s.do(t, dsn, `ALTER TABLE scores ALTER value TYPE bytea USING value::bytea`)
+		brings(t, o, want, nil)
+		s.do(t, dsn, `ALTER TABLE scores ALTER key TYPE varchar(10), ADD other text`)
+		brings(t, o, want, nil)
+		s.do(t, dsn, `ALTER TABLE scores RENAME TO scores_old`)
+		if _, err := o.Get(t.Context(), "Tom"); err == nil || errors.Is(err, peercache.ErrNotFound) {
+			t.Errorf("without its table: %v", err)
+		}
+		s.do(t, dsn, `ALTER TABLE scores_old RENAME TO scores`)
+		brings(t, o, want, nil)
+		s.do(t, dsn, `DROP TABLE scores`)
 	}
-	s.do(t, dsn, `ALTER TABLE scores_old RENAME TO scores`)
-	brings(t, o, want, nil)
 }
 
 // A database that is down is an error of each load, not of New, and is found when it is back.
@@ -268,13 +272,14 @@ func TestPasswordFile(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	for want, c := range map[string]Config{
-		"dsn is missing":    {Query: example2},
-		"query is missing":  {DSN: "host=a"},
-		"dsn: ":             {DSN: "postgres://a:secret@b:x/", Query: example2},
-		"ttl is -1s":        {DSN: "host=a", Query: example2, TTL: -time.Second},
-		"connections is -1": {DSN: "host=a", Query: example2, Connections: -1},
-		"max_bytes is 2GiB": {DSN: "host=a", Query: example2, MaxBytes: 2 << 30},
-		"simple_protocol":   {DSN: "host=a default_query_exec_mode=simple_protocol", Query: example2},
+		"dsn is missing":       {Query: example2},
+		"query is missing":     {DSN: "host=a"},
+		"dsn: ":                {DSN: "postgres://a:secret@b:x/", Query: example2},
+		"ttl is -1s":           {DSN: "host=a", Query: example2, TTL: -time.Second},
+		"connections is -1":    {DSN: "host=a", Query: example2, Connections: -1},
+		"max_bytes is 2GiB":    {DSN: "host=a", Query: example2, MaxBytes: 2 << 30},
+		"want describe_exec":   {DSN: "host=a default_query_exec_mode=exec", Query: example2},
+		"mode=simple protocol": {DSN: "host=a default_query_exec_mode=simple_protocol", Query: example2},
 	} {
 		if _, err := New(c); err == nil || !strings.HasPrefix(err.Error(), "postgres: ") || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%+v: %v, want %s", c, err, want)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -79,7 +80,11 @@ func (o *Origin) load(ctx context.Context, keys []string, single bool) ([]peerca
 		answer := answers[i*each : (i+1)*each]
 		items[i], errs[i] = o.item(key, answer[each-1].AsBytes)
 		if o.KeyTTL && errs[i] == nil {
-			items[i].TTL, errs[i] = o.left(key, answer[0])
+			ms, err := answer[0].AsInt64()
+			if err != nil {
+				errs[i] = fmt.Errorf("redis: PTTL of %s: %w", quote.Key(key), err)
+			}
+			items[i].TTL = o.ttlOf(ms)
 		}
 	}
 	return items, errs, nil
@@ -97,21 +102,17 @@ func (o *Origin) item(key string, answer func() ([]byte, error)) (peercache.Item
 	return peercache.Item{Value: value, TTL: o.TTL}, nil
 }
 
-// left returns the TTL of an item, of the answer to the PTTL of its key.
-func (o *Origin) left(key string, answer rueidis.RedisResult) (time.Duration, error) {
-	ms, err := answer.AsInt64()
-	if err != nil {
-		return 0, fmt.Errorf("redis: PTTL of %s: %w", quote.Key(key), err)
-	}
+// ttlOf returns the TTL of an item whose key lives for so many milliseconds, as PTTL has it.
+func (o *Origin) ttlOf(ms int64) time.Duration {
 	switch left := time.Duration(ms) * time.Millisecond; {
-	case ms == -1: // without end
-		return o.TTL, nil
+	case ms == -1 || ms > math.MaxInt64/int64(time.Millisecond): // without end
+		return o.TTL
 	case ms <= 0: // it ends now, or began after the PTTL
-		return -1, nil
+		return -1
 	case o.TTL > 0:
-		return min(left, o.TTL), nil
+		return min(left, o.TTL)
 	default:
-		return left, nil
+		return left
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"math"
 	"math/big"
 	"net"
 	"os"
@@ -105,6 +106,20 @@ func TestValues(t *testing.T) {
 	brings(t, newOrigin(t, c), []string{"Tom"}, map[string]string{"Tom": "of database 1"}, nil)
 }
 
+// What a key has left to live is not more than what is configured, and a value of which nothing is known is not kept.
+func TestKeyTTL(t *testing.T) {
+	for ms, want := range map[int64][2]time.Duration{ // without and with a TTL of a minute
+		-1: {0, time.Minute}, -2: {-1, -1}, 0: {-1, -1}, 1: {time.Millisecond, time.Millisecond},
+		120_000: {2 * time.Minute, time.Minute}, math.MaxInt64: {0, time.Minute},
+	} {
+		for i, ttl := range []time.Duration{0, time.Minute} {
+			if got := (&Origin{Config: Config{TTL: ttl}}).ttlOf(ms); got != want[i] {
+				t.Errorf("PTTL %d with ttl %v: %v, want %v", ms, ttl, got, want[i])
+			}
+		}
+	}
+}
+
 // Many keys are one command, or one pipeline.
 func TestBatches(t *testing.T) {
 	s := start(t)
@@ -164,8 +179,9 @@ func TestServerThatIsDown(t *testing.T) {
 	back()
 	s.stop() // with connections
 	os.Remove(s.socket)
-	if _, err := o.Get(t.Context(), "Tom"); err == nil || errors.Is(err, peercache.ErrNotFound) {
-		t.Errorf("down again: %v", err)
+	begin := time.Now()
+	if _, err := o.Get(t.Context(), "Tom"); err == nil || errors.Is(err, peercache.ErrNotFound) || time.Since(begin) > 5*time.Second {
+		t.Errorf("down again: %v after %v, want an error before the timeout", err, time.Since(begin))
 	}
 	back()
 	s.do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")

@@ -180,7 +180,7 @@ func TestRedirects(t *testing.T) {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	if leaked == nil || leaked.Get("Authorization") != "" || leaked.Get("X-Api-Key") != "" {
+	if leaked == nil || leaked.Get("Authorization") != "" || leaked.Get("X-Api-Key") != "" || leaked.Get("Referer") != "" {
 		t.Errorf("the other host got %v", leaked)
 	}
 }

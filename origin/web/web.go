@@ -124,6 +124,7 @@ var errRedirect = errors.New("redirect not followed")
 // mayFollow is http.Client.CheckRedirect.
 func (o *Origin) mayFollow(next *http.Request, before []*http.Request) error {
 	from := before[0].URL
+	next.Header.Del("Referer") // it has the query of the URL before
 	switch {
 	case len(before) > o.Redirects:
 		return fmt.Errorf("%w: more than %d of them (redirects)", errRedirect, o.Redirects)
