@@ -157,7 +157,7 @@ func (c *Config) check() error {
 	case c.IgnoreCacheControl && (c.Heuristic > 0 || c.MaxTTL > 0):
 		return errors.New("ignore_cache_control excludes heuristic and max_ttl: want ttl with it")
 	case c.Transport != nil && (c.TLS != origin.TLS{} || c.ProxyFromEnvironment || c.Connections > 0):
-		return errors.New("Transport excludes tls, proxy_from_environment and connections: want them set there")
+		return errors.New("a Transport excludes tls, proxy_from_environment and connections: want them set there")
 	}
 	for _, host := range c.RedirectHosts {
 		if host == "" || strings.ContainsAny(host, "/@ ") {
