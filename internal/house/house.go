@@ -43,6 +43,7 @@ var packages = []string{
 	"api",
 	"resp",
 	"origin",
+	"origin/internal/keys",
 	"origin/web",
 	"origin/files",
 	"origin/command",
