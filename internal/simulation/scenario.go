@@ -32,9 +32,10 @@ const (
 // alone. It has four parts: calm, storm, settling, calm.
 type scenario struct {
 	seed       uint64
-	transport  string // overMemory, overHTTP
-	hosts      int    // as many as there ever are
-	members    []int  // of the first view
+	transport  string  // overMemory, overHTTP
+	carrier    Carrier // of overHTTP
+	hosts      int     // as many as there ever are
+	members    []int   // of the first view
 	keys       []string
 	link       simnet.Link
 	detect     time.Duration // the pools' detection time
