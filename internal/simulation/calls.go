@@ -18,6 +18,9 @@ func (c *player) call(p *node, s step) {
 	case doGetMulti:
 		c.getMulti(p, s.keys, s.patience, false)
 		return
+	case doNearGet:
+		c.nearGet(p, s.keys[0], s.patience, false)
+		return
 	}
 	for _, key := range s.keys {
 		c.history.write(key, s.absent)
@@ -54,6 +57,7 @@ func (c *player) probe(i int, key string, after time.Duration) {
 	c.calls.Go(func() {
 		time.Sleep(after)
 		if p := c.living(i); p != nil {
+			c.nearGet(p, key, 0, false)
 			c.get(p, key, 0)
 		}
 	})

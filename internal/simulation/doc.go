@@ -2,7 +2,7 @@
 // checks what the processes have returned against the promises.
 //
 //   - scenario.go, generator.go and sweeps.go: what is going to happen, and how it is drawn.
-//   - player.go, node.go, calls.go, origin.go, forger.go: a scenario is played, and all that
+//   - player.go, node.go, calls.go, near.go, origin.go, forger.go: a scenario is played, and all that
 //     happens is recorded in a history.
 //   - network.go: what it is played over. Two of three scenarios take peertest.Network, the others
 //     HTTPPool over a network of TCP in memory.

@@ -70,6 +70,7 @@ func newScenario(seed uint64) *scenario {
 	g.settled = max(g.settled, g.heal+settleTime)
 	g.end = g.calls(g.settled, 50)
 	g.steps = append(g.steps, g.repeats()...)
+	g.steps = append(g.steps, g.nearGets()...)
 	g.steps = append(g.steps, g.forges()...)
 	slices.SortStableFunc(g.steps, func(a, b step) int { return cmp.Compare(a.at, b.at) })
 	return &g.scenario

@@ -125,6 +125,7 @@ type history struct {
 	refused       int64  // requests of those who were not listed
 	handovers     int64  // values that peers got from those who owned them
 	breaks        int64  // times that a breaker opened
+	nearHits      int64  // values that caches in front returned
 }
 
 // happened takes note of what a process has done that has ended.
@@ -132,6 +133,11 @@ func (h *history) happened(p *node) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.handovers += p.group.Stats().Handovers
+	if p.near != nil {
+		p.near.mu.Lock()
+		h.nearHits += p.near.hits
+		p.near.mu.Unlock()
+	}
 	for _, s := range p.pool.Stats() {
 		h.breaks += s.BreakerOpened
 	}

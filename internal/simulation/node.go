@@ -20,7 +20,8 @@ type node struct {
 	*process
 	pool  pool
 	group *peercache.Group
-	stop  func() // of what serves the pool
+	near  *nearCache // nil: there is no cache in front
+	stop  func()     // of what serves the pool
 	ended chan struct{}
 	saves bool // it was shut down, so that there may be a snapshot when it has ended
 
@@ -80,6 +81,9 @@ func (c *player) build(p *node, host int) (err error) {
 	cluster.RelayFrom(c.relayFrom, func() {
 		p.pool, p.stop, err = c.net.start(host, pools, func(pool pool) (err error) {
 			p.group, err = peercache.NewGroup("test", c.cacheBytes, getter, append(options, peercache.WithPeers(pool))...)
+			if err == nil && c.hasNear(host) {
+				p.near = newNearCache(p.group)
+			}
 			return err
 		})
 	})

@@ -83,7 +83,7 @@ func play(t *testing.T, s *scenario) *history {
 // perform does one step.
 func (c *player) perform(s step) {
 	switch s.do {
-	case doGet, doGetMulti, doRemove, doSet, doClear:
+	case doGet, doGetMulti, doNearGet, doRemove, doSet, doClear:
 		if p := c.live[s.host]; p != nil {
 			c.calls.Go(func() { c.call(p, s) })
 		}
@@ -178,6 +178,9 @@ func (c *player) converge() {
 	})
 	for _, i := range c.finally {
 		c.getMulti(c.live[i], c.keys, boundTime, true)
+		for _, key := range c.keys {
+			c.nearGet(c.live[i], key, boundTime, true)
+		}
 	}
 }
 

@@ -50,6 +50,7 @@ type scenario struct {
 	plain      bool    // peers are asked without streams
 	snapshots  bool    // who is shut down leaves a snapshot to the next on its host
 	freshness  freshness
+	near       []int  // hosts with a cache in front of the group, see nearCache
 	steps      []step // in the order of their instants
 
 	storm, heal, settled, end time.Duration
@@ -73,6 +74,7 @@ type action int
 const (
 	doGet        action = iota // host, keys[0], patience
 	doGetMulti                 // host, keys, patience
+	doNearGet                  // host, keys[0], patience: of the cache in front
 	doRemove                   // host, keys, patience, probes; after a write of the keys
 	doSet                      // host, keys[0], patience, probes, absent ignored; after a write
 	doClear                    // host, keys, patience, probes; after a write of the keys
