@@ -6,6 +6,7 @@ replace github.com/peercache/peercache => ..
 
 require (
 	github.com/peercache/peercache v0.0.0
+	go.uber.org/goleak v1.3.0
 	google.golang.org/grpc v1.85.0
 	google.golang.org/protobuf v1.36.12
 )
