@@ -638,8 +638,8 @@ func (x *WatchRequest) GetGroup() string {
 //   - It asks for values on the same connection, or at least the same node: another one may be told
 //     of a change a little later.
 //
-// Then it serves no value that was removed, but for the time that a message takes to it. If the
-// connection hangs, that is max_silence_ns at most.
+// Then it serves no value that was removed, but for the time that a message takes to it: a change
+// does not wait for that. If the connection hangs, that is max_silence_ns at most.
 type WatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whether the node hears of each change from now on. A value that was got while it did not is

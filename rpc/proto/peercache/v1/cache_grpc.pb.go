@@ -52,9 +52,11 @@ const (
 //   - RESOURCE_EXHAUSTED: a limit of the door: the size of a message, or the number of watchers.
 //   - UNAVAILABLE: the node shuts down, or peers could not be told of a change. Unreached in the
 //     details names them. To do the same once more is right.
-//   - FAILED_PRECONDITION: peers could not be told because the cluster is configured wrongly.
+//   - FAILED_PRECONDITION: peers could not be told because the cluster is configured wrongly, or
+//     the origin's value is larger than the group allows.
 //   - DEADLINE_EXCEEDED, CANCELED: the client's time is over, or the load's. The former, of a
 //     change, may have Unreached in the details.
+//   - ABORTED: the load was canceled, and not by the client.
 //   - UNKNOWN: the origin has failed, in its own words.
 type CacheClient interface {
 	// Get returns a value, which is loaded if it is not cached.
@@ -176,9 +178,11 @@ type Cache_WatchClient = grpc.ServerStreamingClient[WatchResponse]
 //   - RESOURCE_EXHAUSTED: a limit of the door: the size of a message, or the number of watchers.
 //   - UNAVAILABLE: the node shuts down, or peers could not be told of a change. Unreached in the
 //     details names them. To do the same once more is right.
-//   - FAILED_PRECONDITION: peers could not be told because the cluster is configured wrongly.
+//   - FAILED_PRECONDITION: peers could not be told because the cluster is configured wrongly, or
+//     the origin's value is larger than the group allows.
 //   - DEADLINE_EXCEEDED, CANCELED: the client's time is over, or the load's. The former, of a
 //     change, may have Unreached in the details.
+//   - ABORTED: the load was canceled, and not by the client.
 //   - UNKNOWN: the origin has failed, in its own words.
 type CacheServer interface {
 	// Get returns a value, which is loaded if it is not cached.
