@@ -40,7 +40,7 @@ func Listen(l net.Listener, opts ...grpc.ServerOption) *Listener {
 	t := &Listener{listener: l, conns: make(chan *callConn), closed: make(chan struct{})}
 	t.grpc = grpc.NewServer(append([]grpc.ServerOption{
 		grpc.MaxRecvMsgSize(mostMessage), grpc.MaxHeaderListSize(mostHeaders), grpc.ConnectionTimeout(handshakeTimeout),
-		grpc.InitialWindowSize(ownerWindow), grpc.InitialConnWindowSize(ownerWindow), grpc.SharedWriteBuffer(true),
+		grpc.InitialWindowSize(ownerWindow), grpc.InitialConnWindowSize(ownerWindow),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: unusedFor, Time: pingAfter, Timeout: pingTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: leastPing, PermitWithoutStream: true}),
 	}, opts...)...)

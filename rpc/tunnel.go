@@ -132,7 +132,7 @@ func (d *dialing) options() []grpc.DialOption {
 	}
 	return []grpc.DialOption{
 		grpc.WithTransportCredentials(&keepsError{creds, d}), grpc.WithContextDialer(d.dial),
-		grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(), grpc.WithIdleTimeout(0), grpc.WithSharedWriteBuffer(true),
+		grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(), grpc.WithIdleTimeout(0),
 		grpc.WithInitialWindowSize(askerWindow), grpc.WithInitialConnWindowSize(askerWindow),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(mostMessage)),
 	}
