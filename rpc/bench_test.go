@@ -84,7 +84,9 @@ func serveBench(what string) error {
 	return nil
 }
 
-type echo struct{ cachepb.UnimplementedCacheServer }
+type echo struct {
+	cachepb.UnimplementedCacheServer
+}
 
 func (echo) Get(context.Context, *cachepb.GetRequest) (*cachepb.GetResponse, error) {
 	return &cachepb.GetResponse{Value: benchValue, TtlNs: 1}, nil
