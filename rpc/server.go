@@ -34,7 +34,6 @@ type Server struct {
 	grpc   *grpc.Server
 	audits *audit.Log
 
-	serving  atomic.Bool   // Serve was called
 	closing  chan struct{} // closed by Shutdown
 	close    sync.Once     // closes closing
 	calls    atomic.Int64  // in progress, without Watch and those of health
@@ -101,7 +100,6 @@ func (s *Server) serverOptions() []grpc.ServerOption {
 // Serve answers what comes by l, until Shutdown. It returns nil after that, otherwise why it ended.
 // It closes l. It may be called more than once.
 func (s *Server) Serve(l net.Listener) error {
-	s.serving.Store(true)
 	if s.opts.tokens == nil && s.opts.authorize == nil && s.opts.tls == nil && !isLoopback(l.Addr()) {
 		s.opts.log.Warn("whoever reaches this address can read, change and clear what is cached: want WithTokens, WithAuthorizer, or WithTLS with ClientCAs", "address", l.Addr().String())
 	}
