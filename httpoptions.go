@@ -274,8 +274,9 @@ func DefaultTransport() *http.Transport {
 // says. New certificates and new CAs are used without a restart: the pool opens its streams to the
 // peers anew, one after the other, and ends those of peers whose certificate is not accepted any
 // more. Serve the pool by Server, or by a server that has the source's configuration as its
-// TLSConfig. All processes need the option: with some of them without, those are refused. It takes
-// the place of a WithTransport.
+// TLSConfig. All processes need the option: with some of them without, those are refused. Beside a
+// WithTransport, which must be an http.Transport with nothing of TLS, it speaks TLS on the connections
+// that its DialContext makes.
 func WithTLS(source *peertls.Source) PoolOption {
 	return httpOption("WithTLS", func(o *poolOptions) error {
 		if source == nil {

@@ -88,10 +88,11 @@ func readPoolOptions(opts []PoolOption) (*poolOptions, error) {
 	}
 	o.basePath = cmp.Or(o.basePath, basePath)
 	if o.roundTripper == nil {
-		t := DefaultTransport()
-		if o.tls != nil {
-			t.DialTLSContext = httppeer.DialTLS(o.tls, t.DialContext, t.TLSHandshakeTimeout)
-		}
+		o.roundTripper = DefaultTransport()
+	}
+	if o.tls != nil {
+		t := o.roundTripper.(*http.Transport).Clone() // see check
+		t.DialTLSContext = httppeer.DialTLS(o.tls, t.DialContext, cmp.Or(t.TLSHandshakeTimeout, DefaultTransport().TLSHandshakeTimeout))
 		o.roundTripper = t
 	}
 	return o, nil
@@ -105,8 +106,8 @@ func (o *poolOptions) check() error {
 	if !o.streams && o.stream.LargeValue > 0 {
 		return errors.New("WithoutStream and WithLargeValue: want one of them: without streams, all values take the plain way")
 	}
-	if o.tls != nil && o.roundTripper != nil {
-		return errors.New("WithTLS and WithTransport: want one of them: WithTLS makes the transport")
+	if t, ok := o.roundTripper.(*http.Transport); o.tls != nil && o.roundTripper != nil && (!ok || t.DialContext == nil || t.DialTLSContext != nil || t.TLSClientConfig != nil) {
+		return errors.New("WithTLS and WithTransport: want an http.Transport with a DialContext, and nothing of TLS: WithTLS makes the TLS")
 	}
 	if len(o.secrets) > 0 && o.compat {
 		return errors.New("WithSecrets and WithGroupcacheCompat: want one of them: golang/groupcache proves nothing")

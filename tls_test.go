@@ -353,7 +353,7 @@ func TestTLSOptions(t *testing.T) {
 		opts       []peercache.PoolOption
 	}{
 		{"http://127.0.0.1:1", "want https://", nil},
-		{"https://127.0.0.1:1", "WithTLS and WithTransport", []peercache.PoolOption{peercache.WithTransport(peercache.DefaultTransport())}},
+		{"https://127.0.0.1:1", "WithTLS and WithTransport", []peercache.PoolOption{peercache.WithTransport(&http.Transport{})}},
 		{"https://127.0.0.1:1", "WithTLS and WithGroupcacheCompat", []peercache.PoolOption{peercache.WithGroupcacheCompat()}},
 		{"https://127.0.0.1:1", "WithTLS(nil)", []peercache.PoolOption{peercache.WithTLS(nil)}},
 	} {

@@ -21,6 +21,11 @@ func Serve(h *Host, address string, handler http.Handler) (stop func(), err erro
 	if err != nil {
 		return nil, err
 	}
+	return ServeOn(l, handler), nil
+}
+
+// ServeOn does what Serve does, with a listener that is there.
+func ServeOn(l net.Listener, handler http.Handler) (stop func()) {
 	var (
 		running  sync.WaitGroup
 		hijacked connSet
@@ -43,7 +48,7 @@ func Serve(h *Host, address string, handler http.Handler) (stop func(), err erro
 		server.Close()
 		hijacked.close()
 		running.Wait()
-	}, nil
+	}
 }
 
 // connSet is the connections that a server has given away.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 
@@ -16,12 +17,23 @@ import (
 type httpNetwork struct {
 	*simnet.Network
 	plain    bool
+	carrier  Carrier
 	stranger *http.Transport
 }
 
+// Carrier is what the connections of a scenario over HTTP go through, in place of TCP alone. The zero
+// Carrier is TCP.
+type Carrier struct {
+	Transport func(h *simnet.Host) *http.Transport
+	Listen    func(l net.Listener) net.Listener
+}
+
 func newHTTPNetwork(s *scenario) network {
-	n := &httpNetwork{Network: simnet.New(s.seed), plain: s.plain}
-	n.stranger = n.Host("10.0.0.99").Transport()
+	n := &httpNetwork{Network: simnet.New(s.seed), plain: s.plain, carrier: s.carrier}
+	if n.carrier.Transport == nil {
+		n.carrier = Carrier{Transport: (*simnet.Host).Transport, Listen: func(l net.Listener) net.Listener { return l }}
+	}
+	n.stranger = n.carrier.Transport(n.Host("10.0.0.99"))
 	n.SetLink(s.link)
 	return n
 }
@@ -33,7 +45,7 @@ func (n *httpNetwork) close() {
 
 func (n *httpNetwork) start(i int, opts []peercache.PoolOption, join func(pool) error) (pool, func(), error) {
 	h := n.Host(host(i))
-	opts = append(opts, peercache.WithTransport(h.Transport()), peercache.WithInsecure())
+	opts = append(opts, peercache.WithTransport(n.carrier.Transport(h)), peercache.WithInsecure())
 	if n.plain {
 		opts = append(opts, peercache.WithoutStream())
 	} else {
@@ -46,8 +58,11 @@ func (n *httpNetwork) start(i int, opts []peercache.PoolOption, join func(pool) 
 	if err := join(p); err != nil {
 		return nil, nil, err
 	}
-	stop, err := simnet.Serve(h, strings.TrimPrefix(nameOf(i), "http://"), p)
-	return p, stop, err
+	l, err := h.Listen(strings.TrimPrefix(nameOf(i), "http://"))
+	if err != nil {
+		return nil, nil, err
+	}
+	return p, simnet.ServeOn(n.carrier.Listen(l), p), nil
 }
 
 func (n *httpNetwork) crash(i int) { n.Crash(host(i)) }

@@ -34,10 +34,11 @@ const (
 // alone. It has four parts: calm, storm, settling, calm.
 type scenario struct {
 	seed       uint64
-	transport  string // overMemory, overHTTP
-	hosts      int    // as many as there ever are
-	members    []int  // of the first view
-	gateways   []int  // hosts whose processes own nothing; see drawGateways
+	transport  string  // overMemory, overHTTP
+	carrier    Carrier // of overHTTP
+	hosts      int     // as many as there ever are
+	members    []int   // of the first view
+	gateways   []int   // hosts whose processes own nothing; see drawGateways
 	keys       []string
 	link       simnet.Link
 	detect     time.Duration // the pools' detection time

@@ -27,9 +27,6 @@ var (
 // TestMain fails when a goroutine is left behind by any test.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// traced is how many events are shown before a violation.
-const traced = 40
-
 // TestSimulation plays random scenarios of a cluster, each in virtual time, and
 // checks P1, P3, P6, P7 and P8 over all that happened. Where it fails it says how
 // to play that scenario again.
@@ -139,7 +136,7 @@ func (c campaign) playOne(t *testing.T, seed uint64) (b *breach) {
 				return c.promise != "" && c.promise != v.promise
 			})
 			if len(broken) > 0 {
-				b = &breach{seed, s.transport, broken, h.trace(broken[0].key, broken[0].at, traced)}
+				b = &breach{seed, s.transport, broken, h.trace(broken[0].key, broken[0].at, mostTraced)}
 			}
 		})
 	})
