@@ -17,9 +17,9 @@ import (
 )
 
 // How many keys of a batch are asked for at a time. The values of these are in memory together, so it
-// depends on how large the values before them were.
+// depends on how large those before them were.
 const (
-	firstChunk      = 64
+	firstChunk      = 32
 	mostChunk       = 1000
 	chunkValueBytes = 4 << 20
 )
@@ -66,15 +66,16 @@ type batch struct {
 	left    int64 // the bytes that the values may still have
 	full    bool  // a value had no room: there are no more
 	written int   // keys
-	largest int   // of the values
+	got     int   // the values of the last chunk,
+	size    int   // and their bytes
 }
 
 // nextChunk returns how many keys are asked for next.
 func (b *batch) nextChunk() int {
-	if b.largest == 0 {
+	if b.size == 0 {
 		return mostChunk
 	}
-	return min(max(chunkValueBytes/b.largest, 1), mostChunk)
+	return min(max(chunkValueBytes/max(b.size/b.got, 1), 1), mostChunk)
 }
 
 // get writes the values of some keys.
@@ -85,9 +86,10 @@ func (b *batch) get(ctx context.Context, cache door.Cache, keys []string) {
 		}
 		return
 	}
+	b.got, b.size = 0, 0
 	for i, result := range cache.GetMulti(ctx, keys) {
 		size := result.View.Len()
-		b.largest = max(b.largest, size)
+		b.got, b.size = b.got+1, b.size+size
 		switch {
 		case result.Err != nil:
 			b.write(keys[i], "", b.h.problemOf(result.Err))

@@ -2,6 +2,7 @@ package api
 
 import (
 	"hash/maphash"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
@@ -32,7 +33,7 @@ type rateLimit struct {
 // allow reports whether a client may make a request, or else after how long.
 func (l *rateLimit) allow(client uint64) (wait time.Duration, ok bool) {
 	now := int64(clock.Now())
-	wait = l.slack + l.interval
+	wait = math.MaxInt64
 	for row := range l.slots {
 		early := l.slot(row, client).Load() + int64(l.interval) - now - int64(l.slack)
 		if early <= 0 {
