@@ -293,6 +293,7 @@ func TestShutdownWithoutTime(t *testing.T) {
 func TestLargeValues(t *testing.T) {
 	g := newFake("g")
 	text := strings.Repeat("0123456789abcdef", 1<<16)
+	g.set("c", "c")
 	_, addr := start(t, []door.Cache{g})
 	for _, proto := range []string{"", "HELLO 3"} {
 		c := dial(t, addr)
@@ -302,9 +303,9 @@ func TestLargeValues(t *testing.T) {
 		}
 		c.cmd("SET", "g:a", text)
 		c.reads("+OK")
-		c.cmd("MGET", "g:a", "g:b", "g:a")
+		c.cmd("MGET", "g:a", "g:c", "g:a")
 		c.cmd("GET", "g:a")
-		c.reads("[$"+text+" (nil) $"+text+"]", "$"+text)
+		c.reads("[$"+text+" $c $"+text+"]", "$"+text)
 	}
 }
 
