@@ -2,7 +2,6 @@ package resp
 
 func cmdMulti(c *Conn, args [][]byte) {
 	if c.session.multi {
-		c.abort()
 		c.Error("ERR MULTI calls can not be nested")
 		return
 	}
