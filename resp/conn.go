@@ -34,10 +34,11 @@ type Conn struct {
 	in      codec.Requests
 	out     []byte // replies that are not sent
 	session session
-	run     []key // keys of GETs that are answered together
-	leaving bool  // no more commands
-	whole   int   // more than zero: a reply is written that must not be sent in part
-	failed  bool  // nothing can be sent any more
+	run     []key   // keys of GETs that are answered together
+	leaving bool    // no more commands
+	whole   int     // more than zero: a reply is written that must not be sent in part
+	failed  bool    // nothing can be sent any more
+	first   [1]byte // the room of a client that is idle: see fill
 
 	// These are for sweep. They are of Server.now; zero: it is not going on.
 	busy    atomic.Int64 // commands run since; see peek
@@ -151,8 +152,7 @@ func (c *Conn) fill() bool {
 		if len(c.spare) > 0 {
 			return c.feed()
 		}
-		var first [1]byte
-		space := first[:]
+		space := c.first[:]
 		if !c.parked.Load() {
 			var err error
 			if space, err = c.in.Space(); err != nil {
@@ -166,7 +166,7 @@ func (c *Conn) fill() bool {
 			if c.parked.Load() {
 				c.unpark()
 				space, _ = c.in.Space()
-				space[0] = first[0]
+				space[0] = c.first[0]
 				c.in.Fed(1)
 				continue
 			}

@@ -150,6 +150,13 @@ func (f *fake) set(key, text string) {
 	f.Set(context.Background(), key, peercache.Item{Value: []byte(text)})
 }
 
+// load1 gives a key the value 1, as a load would: watchers are not told.
+func (f *fake) load1(key string, ttl time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.values[key] = fakeValue{text: "1", end: time.Now().Add(ttl)}
+}
+
 // start serves caches on a port of this machine, until the test ends.
 func start(t testing.TB, caches []door.Cache, opts ...resp.Option) (*resp.Server, string) {
 	t.Helper()

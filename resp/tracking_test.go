@@ -8,7 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/peercache/peercache"
 	"github.com/peercache/peercache/door"
 	"github.com/peercache/peercache/resp"
 )
@@ -182,7 +181,7 @@ func TestTrackingOfValuesThatExpire(t *testing.T) {
 	for _, mode := range []string{"", "BCAST"} {
 		synctest.Test(t, func(t *testing.T) {
 			g := newFake("g")
-			g.Set(t.Context(), "a", peercache.Item{Value: []byte("1"), TTL: time.Minute})
+			g.load1("a", time.Minute)
 			c, shutdown := pipe(t, g)
 			defer shutdown()
 			c.do("HELLO 3")
@@ -199,12 +198,7 @@ func TestTrackingOfValuesThatExpire(t *testing.T) {
 				if took := time.Since(began); took > time.Minute || took < 59*time.Second {
 					t.Errorf("told after %v, want a minute", took)
 				}
-				set := make(chan error)
-				go func() { set <- g.Set(t.Context(), "a", peercache.Item{Value: []byte("1"), TTL: time.Minute}) }()
-				if mode != "" {
-					c.reads(">[$invalidate [$g:a]]")
-				}
-				<-set
+				g.load1("a", time.Minute)
 			}
 		})
 	}

@@ -32,13 +32,16 @@ func (e *expiry) ttl() (ttl time.Duration, ok bool) {
 		if ttl = time.Until(at); ttl <= 0 {
 			return -1, true
 		}
-		return ttl, true
+		return min(ttl, longestTTL), true
 	}
-	if e.n > math.MaxInt64/int64(e.unit) {
-		return math.MaxInt64, true
+	if e.n > int64(longestTTL/e.unit) {
+		return longestTTL, true
 	}
 	return time.Duration(e.n) * e.unit, true
 }
+
+// longestTTL is what longer lifetimes are shortened to: durations end after 292 years.
+const longestTTL = 100 * 365 * 24 * time.Hour
 
 // cannot are the options of SET that need to look and to change in one step.
 const cannot = "ERR SET with %s is not possible: a read-through group cannot look and change in one step; the origin can"

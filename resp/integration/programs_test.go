@@ -118,7 +118,7 @@ const Redis = require('ioredis'), assert = require('assert');
   await assert.rejects(r.set('g:c', 'x', 'NX'), /not possible/);
   const sub = new Redis(options);
   const id = await sub.client('ID');
-  let told;
+  let told = () => {};
   sub.on('message', (channel, keys) => told(keys));
   await sub.subscribe('__redis__:invalidate');
   await r.client('TRACKING', 'ON', 'REDIRECT', id);
