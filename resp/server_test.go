@@ -336,6 +336,7 @@ func TestIdleClientsAreCheap(t *testing.T) {
 		defer nc.Close()
 		conns[i] = nc
 		var reply [16]byte
+		nc.SetDeadline(time.Now().Add(30 * time.Second))
 		nc.Write([]byte("GET g:a\r\n"))
 		if _, err := nc.Read(reply[:]); err != nil {
 			t.Fatal(err)
