@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strconv"
@@ -18,12 +19,16 @@ import (
 type origin struct {
 	mu       sync.Mutex
 	versions map[string]int
+	slow     bool // loads take some time
 }
 
 func (o *origin) load(_ context.Context, key string) (peercache.Item, error) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	v, ok := o.versions[key]
+	o.mu.Unlock()
+	if o.slow {
+		<-time.After(rand.N(2 * time.Millisecond)) // what was read may be old when it arrives
+	}
 	if !ok {
 		return peercache.Item{}, peercache.ErrNotFound
 	}

@@ -85,7 +85,7 @@ func exactNearCache(t *testing.T, mode string) {
 	const keys, readers = 8, 3
 	ctx, stop := context.WithTimeout(t.Context(), 4*time.Second)
 	defer stop()
-	o := &origin{versions: make(map[string]int)}
+	o := &origin{versions: make(map[string]int), slow: true}
 	var acked [keys]atomic.Int64
 	for k := range keys {
 		o.raise(strconv.Itoa(k))
