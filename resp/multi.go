@@ -1,0 +1,112 @@
+package resp
+
+func cmdMulti(c *Conn, args [][]byte) {
+	if c.session.multi {
+		c.Error("ERR MULTI calls can not be nested")
+		return
+	}
+	c.session.multi = true
+	c.OK()
+}
+
+func cmdDiscard(c *Conn, args [][]byte) {
+	if !c.session.multi {
+		c.Error("ERR DISCARD without MULTI")
+		return
+	}
+	c.session.discard(c)
+	c.noteQueue()
+	c.OK()
+}
+
+func cmdUnwatch(c *Conn, args [][]byte) { c.OK() }
+
+// cmdExec runs the commands that were queued, one after another. If they only read, they all see the
+// same value of a key, which is got once.
+func cmdExec(c *Conn, args [][]byte) {
+	s := &c.session
+	if !s.multi {
+		c.Error("ERR EXEC without MULTI")
+		return
+	}
+	defer c.noteQueue()
+	defer s.discard(c)
+	if s.aborted {
+		c.Error("EXECABORT Transaction discarded because of previous errors.")
+		return
+	}
+	s.multi = false
+	s.memo = c.newMemo()
+	c.Begin()
+	defer c.End()
+	c.Array(len(s.queue))
+	run := func() {
+		for _, q := range s.queue {
+			if c.failed {
+				return
+			}
+			if why := c.refusal(q.cmd, q.args); why != "" { // by what was changed meanwhile
+				c.Error(why)
+				continue
+			}
+			q.cmd.Run(c, q.args)
+			c.written()
+		}
+	}
+	if f := c.s.opts.fallback; f != nil && f.Exec != nil {
+		f.Exec(c, run)
+		return
+	}
+	run()
+}
+
+// memoKeys is up to how many keys of a transaction are got together, and once.
+const memoKeys = 1024
+
+// memo is what a transaction that only reads has found, by full key.
+type memo map[string]found
+
+// newMemo returns the memo of the transaction that is queued, or nil if it has none. It has the
+// values already, if there are several: they were got at the same time.
+//
+// A client that caches values sends MULTI, PTTL, GET, EXEC for each.
+func (c *Conn) newMemo() memo {
+	var keys []key
+	seen := make(map[string]bool)
+	for _, q := range c.session.queue {
+		if q.cmd.Flags&ReadOnly == 0 {
+			return nil
+		}
+		for _, full := range q.cmd.keys(q.args) {
+			if seen[string(full)] {
+				continue
+			}
+			if k := c.s.keys.key(full); k.cache != nil {
+				keys = append(keys, k)
+				seen[k.full] = true
+			}
+		}
+		if len(keys) > memoKeys {
+			return nil
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	m := make(memo, len(keys))
+	if len(keys) > 1 {
+		for i, f := range c.fetchAll(keys) {
+			m[keys[i].full] = f
+		}
+	}
+	return m
+}
+
+func (m memo) get(c *Conn, k key) found {
+	f, ok := m[k.full]
+	if !ok {
+		f = c.fetch(k)
+		m[k.full] = f
+	}
+	return f
+}
