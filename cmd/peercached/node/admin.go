@@ -22,24 +22,18 @@ import (
 // adminServer is the listener for operators.
 type adminServer struct {
 	*http.Server
-	token  atomic.Pointer[[sha256.Size]byte] // nil: everybody is let in
-	ending atomic.Bool                       // the node is to stop: it is not ready
+	token atomic.Pointer[[sha256.Size]byte] // nil: everybody is let in
 }
 
 // endingPool is a pool that is not ready any more as soon as the node is to stop.
 type endingPool struct {
 	*peercache.HTTPPool
-	ending *atomic.Bool
+	ready func(ctx context.Context) error
 }
 
 var errEnding = errors.New("this node is about to stop")
 
-func (p *endingPool) Ready(ctx context.Context) error {
-	if p.ending.Load() {
-		return errEnding
-	}
-	return p.HTTPPool.Ready(ctx)
-}
+func (p *endingPool) Ready(ctx context.Context) error { return p.ready(ctx) }
 
 // newAdmin makes the server for operators.
 func newAdmin(n *node) (*adminServer, error) {
@@ -67,7 +61,7 @@ func newAdmin(n *node) (*adminServer, error) {
 	if len(c.Hosts) > 0 {
 		opts = append(opts, admin.Hosts(c.Hosts...))
 	}
-	page, err := admin.Handler(&endingPool{n.pool, &a.ending}, opts...)
+	page, err := admin.Handler(&endingPool{n.pool, n.ready}, opts...)
 	if err != nil {
 		return nil, err
 	}

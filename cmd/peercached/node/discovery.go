@@ -20,28 +20,44 @@ import (
 // newDiscovery makes the discovery that a configuration asks for. It is nil for a static list, which
 // the pool is told: that can change while the node runs.
 func newDiscovery(p *config.Peers, log *slog.Logger) (discovery.Discovery, error) {
-	switch d := &p.Discovery; {
-	case d.File != nil:
-		return discovery.File(d.File.Path, discovery.WithPoll(d.File.Poll), discovery.WithLogger(log))
-	case d.DNS != nil:
-		opts := []discovery.Option{discovery.WithPoll(d.DNS.Poll), discovery.WithKeepMissing(d.DNS.KeepMissing), discovery.WithLogger(log)}
-		if d.DNS.SRV {
-			return discovery.SRV(d.DNS.URL, opts...)
-		}
-		return discovery.DNS(d.DNS.URL, opts...)
+	d := &p.Discovery
+	switch {
 	case d.Etcd != nil:
 		return newEtcd(d.Etcd, log)
 	case d.Gossip != nil:
 		return newGossip(p, log)
-	case d.Kubernetes != nil:
+	}
+	found, err := newListing(d.File, d.DNS, d.Kubernetes, log)
+	if err != nil || d.Gateways == nil {
+		return found, err
+	}
+	gateways, err := newListing(d.Gateways.File, d.Gateways.DNS, d.Gateways.Kubernetes, log)
+	if err != nil {
+		return nil, err
+	}
+	return discovery.Merge(found, discovery.WithoutOwnership(gateways))
+}
+
+// newListing makes a discovery that registers nobody, nil if there is none.
+func newListing(file *config.File, dns *config.DNS, pods *config.Kubernetes, log *slog.Logger) (discovery.Discovery, error) {
+	switch {
+	case file != nil:
+		return discovery.File(file.Path, discovery.WithPoll(file.Poll), discovery.WithLogger(log))
+	case dns != nil:
+		opts := []discovery.Option{discovery.WithPoll(dns.Poll), discovery.WithKeepMissing(dns.KeepMissing), discovery.WithLogger(log)}
+		if dns.SRV {
+			return discovery.SRV(dns.URL, opts...)
+		}
+		return discovery.DNS(dns.URL, opts...)
+	case pods != nil:
 		opts := []kubernetes.Option{kubernetes.WithLogger(log)}
-		if d.Kubernetes.Namespace != "" {
-			opts = append(opts, kubernetes.WithNamespace(d.Kubernetes.Namespace))
+		if pods.Namespace != "" {
+			opts = append(opts, kubernetes.WithNamespace(pods.Namespace))
 		}
-		if d.Kubernetes.Port != "" {
-			opts = append(opts, kubernetes.WithPort(d.Kubernetes.Port))
+		if pods.Port != "" {
+			opts = append(opts, kubernetes.WithPort(pods.Port))
 		}
-		return kubernetes.New(d.Kubernetes.Service, opts...)
+		return kubernetes.New(pods.Service, opts...)
 	}
 	return nil, nil
 }

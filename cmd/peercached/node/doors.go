@@ -22,7 +22,10 @@ type openDoor struct {
 var doorKinds = []struct {
 	name string
 	open func(n *node) (frontDoor, error)
-}{}
+}{
+	{"http", openHTTP},
+	{"grpc", openGRPC},
+}
 
 // openDoors makes the front doors of a node.
 func openDoors(n *node) (all []openDoor, err error) {

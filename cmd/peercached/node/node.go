@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync/atomic"
 
 	"github.com/peercache/peercache"
 	"github.com/peercache/peercache/cmd/peercached/internal/conf"
@@ -39,15 +40,19 @@ func (o Origins) kinds() []string { return slices.Sorted(maps.Keys(o)) }
 
 // node is a process of a cluster: its pool, its groups, and what serves them.
 type node struct {
-	cfg     *config.Loaded
-	log     *slog.Logger
-	level   *slog.LevelVar
-	tls     *peertls.Source // of the peers; may be nil
-	pool    *peercache.HTTPPool
-	groups  []*peercache.Group
-	caches  []door.Cache
-	doors   []openDoor
-	admin   *adminServer
+	cfg    *config.Loaded
+	log    *slog.Logger
+	level  *slog.LevelVar
+	tls    *peertls.Source // of the peers; may be nil
+	pool   *peercache.HTTPPool
+	groups []*peercache.Group
+	caches []door.Cache
+	doors  []openDoor
+	admin  *adminServer
+
+	httpTokens, grpcTokens tokens // of the doors
+
+	ending  atomic.Bool // the node is to stop: it is not ready
 	tracer  tracer
 	getters opened
 }
@@ -122,7 +127,7 @@ func newNode(l *config.Loaded, getters opened, log *slog.Logger, level *slog.Lev
 	}
 	for i := range l.Groups {
 		g := &l.Groups[i]
-		opts := append(l.GroupOptions(g), peercache.WithPeers(n.pool), peercache.WithLogger(log.With("group", g.Name)))
+		opts := append(l.GroupOptions(g), peercache.WithPeers(n.pool), peercache.WithLogger(log))
 		if t := n.tracer.Tracer; t != nil {
 			opts = append(opts, peercache.WithTracer(t))
 		}
@@ -172,4 +177,12 @@ func peerSource(t *config.PeerTLS) (*peertls.Source, error) {
 		opts = append(opts, peertls.WithIdentity(pattern))
 	}
 	return peertls.Files(t.Cert, t.Key, t.CA, opts...)
+}
+
+// ready returns nil when the node is warm, and not about to stop.
+func (n *node) ready(ctx context.Context) error {
+	if n.ending.Load() {
+		return errEnding
+	}
+	return n.pool.Ready(ctx)
 }

@@ -109,7 +109,7 @@ var errIncomplete = errors.New("the end was not graceful")
 
 // end ends the node: no new clients, those in progress answered, then away from the peers.
 func (n *node) end(peers *http.Server) error {
-	n.admin.ending.Store(true)
+	n.ending.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), n.cfg.Shutdown.Timeout+n.cfg.Shutdown.Delay)
 	defer cancel()
 	if d := n.cfg.Shutdown.Delay; d > 0 {

@@ -19,6 +19,7 @@ func (l *Loaded) check(kinds []string) {
 	l.checkListeners()
 	l.checkPeers()
 	l.checkGroups(kinds)
+	l.checkDoors()
 	if t := l.Tracing; t != nil {
 		if t.Endpoint == "" {
 			l.Fail("tracing", "no endpoint: want a URL, such as http://127.0.0.1:4318")
@@ -128,11 +129,29 @@ func (l *Loaded) checkListeners() {
 			}
 		}
 		seen[one.Listen] = path
-		if one.Name == "admin" && !Loopback(host) && !l.Admin.Expose && !l.Admin.Token.IsSet() &&
-			(l.Admin.TLS == nil || l.Admin.TLS.ClientCA == "") {
-			l.Fail(path, "%s: others than this machine could clear the groups there: want a loopback address, such as 127.0.0.1:%s, or admin.token, or admin.expose: true", one.Listen, port)
+		if one.Name != "peers" && !Loopback(host) && !l.guarded(one.Name) {
+			l.Fail(path, "%s: whoever reaches that can read, change and clear what is cached: want a loopback address, such as 127.0.0.1:%s, or %s, or %s.expose: true",
+				one.Listen, port, guards[one.Name], one.Name)
 		}
 	}
+}
+
+// guards are the keys that say who is let in.
+var guards = map[string]string{"admin": "admin.token", "http": "http.tokens", "grpc": "grpc.tokens", "resp": "resp.password"}
+
+// guarded reports whether a listener lets in only some, or everybody because the configuration says so.
+func (l *Loaded) guarded(name string) bool {
+	door := Door{Expose: l.Admin.Expose, TLS: l.Admin.TLS}
+	some := l.Admin.Token.IsSet()
+	switch name {
+	case "http":
+		door, some = l.HTTP.Door, len(l.HTTP.Tokens) > 0
+	case "grpc":
+		door, some = l.GRPC.Door, len(l.GRPC.Tokens) > 0
+	case "resp":
+		door, some = l.RESP.Door, l.RESP.Password.IsSet() || len(l.RESP.Users) > 0
+	}
+	return some || door.Expose || door.TLS != nil && door.TLS.ClientCA != ""
 }
 
 // Loopback reports whether a host is this machine alone.

@@ -6,10 +6,10 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/peercache/peercache"
+	"github.com/peercache/peercache/discovery"
 	"github.com/peercache/peercache/peertls"
 )
 
@@ -21,11 +21,20 @@ func (l *Loaded) checkPeers() {
 	switch n := l.discoveries(); {
 	case len(n) > 1:
 		l.Fail("peers.discovery", "%s: want one of them", strings.Join(n, " and "))
+	case len(n) == 0 && p.OwnNothing:
+		l.Fail("peers.discovery", "a node that owns nothing has to know the nodes that do: want a discovery, such as static: [http://10.0.0.1:8001, %q]", discovery.OwningNothing(p.Self))
 	case len(n) == 0 && p.Self != "":
 		p.Discovery.Static = []string{p.Self}
 	}
 	for _, one := range l.poolOptions() {
 		l.try(one.path, one.probe)
+	}
+	if p.OwnNothing {
+		for _, g := range l.Groups {
+			if g.Snapshot != nil {
+				l.Fail("groups."+g.Name+".snapshot", "this node owns nothing (peers.own_nothing), and has nothing to save: want no snapshot")
+			}
+		}
 	}
 	if p.TLS != nil && p.Insecure {
 		l.Fail("peers.insecure", "insecure and tls: want one of them: insecure lets in everybody")
@@ -93,6 +102,14 @@ func (l *Loaded) checkDiscovery() {
 	if d.Etcd != nil && len(d.Etcd.Endpoints) == 0 {
 		l.Fail("peers.discovery.etcd", "no endpoints: want those of etcd, such as [http://127.0.0.1:2379]")
 	}
+	if g := d.Gateways; g != nil {
+		if d.File == nil && d.DNS == nil && d.Kubernetes == nil {
+			l.Fail("peers.discovery.gateways", "it goes with file, dns and kubernetes: static lists name gateways as URL#owns=nothing, and in etcd and gossip they say so themselves")
+		}
+		if g.File == nil && g.DNS == nil && g.Kubernetes == nil {
+			l.Fail("peers.discovery.gateways", "want one of file, dns and kubernetes")
+		}
+	}
 	if d.Kubernetes != nil && d.Kubernetes.Service == "" {
 		l.Fail("peers.discovery.kubernetes", "no service: want the name of the service whose pods are the peers")
 	}
@@ -124,17 +141,24 @@ func (l *Loaded) checkPool() {
 func (l *Loaded) checkStatic() {
 	const path = "peers.discovery.static"
 	p := &l.Peers
-	for i, one := range p.Discovery.Static {
-		name, _, _ := strings.Cut(one, "#")
-		if _, err := peercache.NewHTTPPool(name, peercache.WithInsecure()); err != nil {
-			l.Fail(fmt.Sprintf("%s[%d]", path, i), "%s", WithoutGo(err))
-		}
+	want := p.Self
+	if p.OwnNothing {
+		want = discovery.OwningNothing(p.Self)
 	}
-	if len(p.Discovery.Static) > 0 && !slices.ContainsFunc(p.Discovery.Static, func(one string) bool {
-		name, _, _ := strings.Cut(one, "#")
-		return name == p.Self
-	}) {
-		l.Fail(path, "%s, this node (peers.self), is not among them: want the same list in all nodes, with each of them in it", p.Self)
+	found := false
+	for i, one := range p.Discovery.Static {
+		name, _ := discovery.SplitPeer(one)
+		at := fmt.Sprintf("%s[%d]", path, i)
+		if _, err := peercache.NewHTTPPool(name, peercache.WithInsecure()); err != nil {
+			l.Fail(at, "%s", WithoutGo(err))
+		}
+		if name == p.Self && one != want {
+			l.Fail(at, "%s: want %s here and in the lists of all nodes, because of peers.own_nothing, %v", one, want, p.OwnNothing)
+		}
+		found = found || name == p.Self
+	}
+	if len(p.Discovery.Static) > 0 && !found {
+		l.Fail(path, "%s, this node (peers.self), is not among them: want the same list in all nodes, with each of them in it", want)
 	}
 	if len(p.Discovery.Static) > p.MaxPeers {
 		l.Fail(path, "%d peers: want at most max_peers, %d", len(p.Discovery.Static), p.MaxPeers)

@@ -38,7 +38,7 @@ func (c *Config) SetDefaults() {
 // Admin is the listener for operators.
 type Admin struct {
 	Listen     string        `yaml:"listen" want:"HOST:PORT" help:"where operators and probes come"`
-	Expose     bool          `yaml:"expose" help:"allow an address that is not loopback although there is neither a token nor a client CA"`
+	Expose     bool          `yaml:"expose" help:"allow an address that is not loopback although whoever reaches it can clear groups and drain this node"`
 	TLS        *ServerTLS    `yaml:"tls" help:"serve by TLS" unset:"in the clear"`
 	Token      Secret        `yaml:"token" reload:"yes" help:"what everybody but probes needs: a bearer token, or the password of HTTP's basic authentication" unset:"nothing"`
 	ReadOnly   bool          `yaml:"read_only" help:"no actions: no remove, no clear, no drain"`

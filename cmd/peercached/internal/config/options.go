@@ -165,6 +165,9 @@ func (l *Loaded) PoolOptions() (all []peercache.PoolOption, err error) {
 	if p.Insecure {
 		all = append(all, peercache.WithInsecure())
 	}
+	if p.OwnNothing {
+		all = append(all, peercache.WithoutOwnership())
+	}
 	if p.Groupcache {
 		all = append(all, peercache.WithGroupcacheCompat())
 	}

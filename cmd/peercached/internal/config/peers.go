@@ -69,6 +69,14 @@ type Discovery struct {
 	Etcd       *Etcd       `yaml:"etcd" help:"keys in etcd" unset:"not used"`
 	Gossip     *Gossip     `yaml:"gossip" help:"no server: nodes tell each other" unset:"not used"`
 	Kubernetes *Kubernetes `yaml:"kubernetes" help:"the pods of a service" unset:"not used"`
+	Gateways   *Gateways   `yaml:"gateways" help:"where the nodes that own nothing are found, if those above do not find them; the same in all nodes" unset:"they register themselves (etcd, gossip), or are listed as URL#owns=nothing"`
+}
+
+// Gateways is a discovery of nodes that own nothing, beside one of owners that registers nobody.
+type Gateways struct {
+	File       *File       `yaml:"file" help:"a file with one base URL a line" unset:"not used"`
+	DNS        *DNS        `yaml:"dns" help:"the addresses of a name" unset:"not used"`
+	Kubernetes *Kubernetes `yaml:"kubernetes" help:"the pods of a service" unset:"not used"`
 }
 
 // File is discovery.File.
