@@ -20,7 +20,7 @@ type fileFlag struct {
 }
 
 // ownVariables are those that are no keys of the configuration.
-var ownVariables = []string{"PEERCACHED_CONFIG", "PEERCACHED_HTTP_URL", "PEERCACHED_ADMIN_URL", "PEERCACHED_TOKEN", "PEERCACHED_ADMIN_CLIENT_TOKEN"}
+var ownVariables = []string{"PEERCACHED_CONFIG", "PEERCACHED_HTTP_URL", "PEERCACHED_ADMIN_URL", "PEERCACHED_TOKEN"}
 
 type serveCommand struct{ fileFlag }
 
