@@ -282,6 +282,9 @@ func (r *round) end() (last time.Time, ends bool) {
 
 // fail records a peer that could not be told.
 func (r *round) fail(p Peer, until clock.Instant, err error) {
+	if r.g.holders != nil {
+		r.g.holders.Missed(p.Name())
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.failed[p] = err
