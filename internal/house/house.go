@@ -41,6 +41,7 @@ var packages = []string{
 	"admin",
 	"door",
 	"api",
+	"resp/codec",
 	"resp",
 	"origin",
 	"origin/web",
