@@ -160,13 +160,14 @@ func (p *program) load(path string, gateway bool) (*config.Loaded, error) {
 func splitArgs(args []string) (rest []string, keys map[string]string, err error) {
 	keys = map[string]string{}
 	all := conf.Keys(defaultConfig())
+	ofNode := len(args) > 0 && slices.Contains(withKeys, args[0]) // others have flags of the names of sections
 	for i := 0; i < len(args); i++ {
 		if args[i] == "--" {
 			return append(rest, args[i:]...), keys, nil
 		}
 		name, ok := strings.CutPrefix(args[i], "--")
 		name, value, given := strings.Cut(name, "=")
-		if !ok || !isKey(name, all) {
+		if !ok || !strings.Contains(name, ".") && !(ofNode && isSection(name, all)) {
 			rest = append(rest, args[i])
 			continue
 		}
@@ -188,12 +189,9 @@ func splitArgs(args []string) (rest []string, keys map[string]string, err error)
 	return rest, keys, nil
 }
 
-// isKey reports whether a flag is a key of the configuration, or meant as one.
-func isKey(name string, all []conf.Key) bool {
-	if strings.Contains(name, ".") {
-		return true
-	}
-	return slices.ContainsFunc(all, func(k conf.Key) bool { return k.Path == name && name != "http" })
+// isSection reports whether a flag is a section of the configuration as a whole, such as --groups.
+func isSection(name string, all []conf.Key) bool {
+	return slices.ContainsFunc(all, func(k conf.Key) bool { return k.Path == name })
 }
 
 // isSwitch reports whether a key is true or false, so that its flag needs no value.

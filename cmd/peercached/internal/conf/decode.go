@@ -316,7 +316,9 @@ func (d *Decoder) words(t *Tree, path string, v reflect.Value) {
 	all := reflect.MakeSlice(v.Type(), 0, len(t.items))
 	for i, item := range t.items {
 		to := reflect.New(v.Type().Elem()).Elem()
-		d.scalar(item, fmt.Sprintf("%s[%d]", path, i), to)
+		at := fmt.Sprintf("%s[%d]", path, i)
+		d.at[at] = item.at
+		d.scalar(item, at, to)
 		all = reflect.Append(all, to)
 	}
 	v.Set(all)

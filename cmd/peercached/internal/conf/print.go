@@ -46,8 +46,8 @@ func (p *printer) section(v reflect.Value, path, indent string) {
 		}
 		hider, hidden := f.Interface().(Hider)
 		switch {
-		case p.foreign && !f.IsZero() && secretive.MatchString(k.name):
-			p.line(indent+"# "+k.name+": (not shown)", help)
+		case p.foreign && !f.IsZero() && isSecret(k.name, f):
+			p.line(indent+"# "+k.name+": not shown, but can be in "+EnvName(at), help)
 		case hidden && !f.IsZero():
 			p.line(indent+k.name+": "+hider.Shown(at), help)
 		case f.Kind() == reflect.Pointer, hidden, f.IsZero() && (f.Kind() == reflect.Slice || f.Kind() == reflect.Map), f.IsZero() && (p.foreign || k.tag.Get("unset") != ""):
@@ -71,7 +71,12 @@ func (p *printer) section(v reflect.Value, path, indent string) {
 }
 
 // secretive are keys of origins that are not printed: origins have no Hider.
-var secretive = regexp.MustCompile(`(?i)password|secret|token|dsn|credential|^url$|^headers$|^env$`)
+var secretive = regexp.MustCompile(`(?i)password|secret|token|dsn|credential|^headers$|^env$`)
+
+// isSecret reports whether the value of an origin's key may be a secret, or have one in it.
+func isSecret(name string, v reflect.Value) bool {
+	return secretive.MatchString(name) || v.Kind() == reflect.String && strings.Contains(v.String(), "@")
+}
 
 // column is where the comments begin, if there is room.
 const column = 44
@@ -87,11 +92,15 @@ func (p *printer) line(s, comment string) {
 // list prints sections, each with a dash before its first key.
 func (p *printer) list(v reflect.Value, path, indent string) {
 	for i := range v.Len() {
-		one := &printer{}
 		at := fmt.Sprintf("%s[%d]", path, i)
 		if name := v.Index(i).FieldByName("Name"); name.IsValid() {
 			at = join(path, name.String())
 		}
+		if h, ok := v.Index(i).Interface().(Hider); ok {
+			p.line(indent+"- "+h.Shown(at), "")
+			continue
+		}
+		one := &printer{foreign: p.foreign}
 		one.section(v.Index(i), at, indent+"  ")
 		lines := one.b.String()
 		// The first key that is set takes the dash; comments before it stay.
@@ -111,6 +120,10 @@ func (p *printer) mapping(v reflect.Value, path, indent string) {
 		value := v.MapIndex(reflect.ValueOf(name))
 		if section, ok := value.Interface().(*Section); ok {
 			p.sectionOf(section, name, indent)
+			continue
+		}
+		if h, ok := value.Interface().(Hider); ok {
+			p.line(indent+Word(name)+": "+h.Shown(join(path, name)), "")
 			continue
 		}
 		p.line(indent+Word(name)+": "+text(value), "")
