@@ -2,13 +2,10 @@ package web
 
 import (
 	"cmp"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -90,7 +87,7 @@ type Config struct {
 	// ProxyFromEnvironment says that HTTP_PROXY, HTTPS_PROXY and NO_PROXY hold.
 	ProxyFromEnvironment bool `yaml:"proxy_from_environment" help:"use HTTP_PROXY, HTTPS_PROXY and NO_PROXY (default false)"`
 	// TLS is for https.
-	TLS TLS `yaml:"tls" help:"how the server is verified, and this process to it"`
+	TLS origin.TLS `yaml:"tls" help:"how the server is verified, and this process to it"`
 
 	// StaleWhileRevalidate and StaleIfError are what the group has as peercache.WithStaleWhileRevalidate and
 	// WithStaleIfError. See the package's comment.
@@ -100,19 +97,6 @@ type Config struct {
 	Transport http.RoundTripper `yaml:"-"`
 	// Log gets what is wrong with the answers of the server. Nil means that nothing is logged.
 	Log *slog.Logger `yaml:"-"`
-}
-
-// TLS is the section "tls" of a Config.
-type TLS struct {
-	// CA is a PEM file of the authorities that the server may have its certificate from. Empty means those of the system.
-	CA string `yaml:"ca" help:"a PEM file of authorities (default: those of the system)"`
-	// Cert and Key are PEM files of this process's certificate. They are read again for each connection.
-	Cert string `yaml:"cert" help:"a PEM file with the certificate of this process"`
-	Key  string `yaml:"key" help:"a PEM file with the key of cert"`
-	// ServerName is the name in the server's certificate. Empty means the host of the URL.
-	ServerName string `yaml:"server_name" help:"the name in the server's certificate (default: the host of url)"`
-	// Insecure says that no certificate is verified.
-	Insecure bool `yaml:"insecure" help:"verify no certificate (default false)"`
 }
 
 // notForwarded are headers that this package or the connection sets, with the reason why no one else may.
@@ -172,7 +156,7 @@ func (c *Config) check() error {
 		return fmt.Errorf("connections is %d: want a positive number", c.Connections)
 	case c.IgnoreCacheControl && (c.Heuristic > 0 || c.MaxTTL > 0):
 		return errors.New("ignore_cache_control excludes heuristic and max_ttl: want ttl with it")
-	case c.Transport != nil && (c.TLS != TLS{} || c.ProxyFromEnvironment || c.Connections > 0):
+	case c.Transport != nil && (c.TLS != origin.TLS{} || c.ProxyFromEnvironment || c.Connections > 0):
 		return errors.New("Transport excludes tls, proxy_from_environment and connections: want them set there")
 	}
 	for _, host := range c.RedirectHosts {
@@ -202,7 +186,7 @@ func (c *Config) transport() (http.RoundTripper, error) {
 	if c.Transport != nil {
 		return c.Transport, nil
 	}
-	config, err := c.TLS.config()
+	config, err := c.TLS.Config()
 	if err != nil {
 		return nil, fmt.Errorf("tls: %w", err)
 	}
@@ -215,36 +199,4 @@ func (c *Config) transport() (http.RoundTripper, error) {
 		t.Proxy = nil
 	}
 	return t, nil
-}
-
-func (t *TLS) config() (*tls.Config, error) {
-	config := &tls.Config{ServerName: t.ServerName, InsecureSkipVerify: t.Insecure, MinVersion: tls.VersionTLS12}
-	if t.CA != "" {
-		pem, err := os.ReadFile(t.CA)
-		if err != nil {
-			return nil, fmt.Errorf("ca: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("ca: %s has no certificate: want a PEM file", t.CA)
-		}
-	}
-	if t.Insecure && t.CA != "" {
-		return nil, errors.New("insecure excludes ca: want one of them")
-	}
-	if (t.Cert == "") != (t.Key == "") {
-		return nil, errors.New("want cert and key, or none of them")
-	}
-	if t.Cert == "" {
-		return config, nil
-	}
-	load := func() (*tls.Certificate, error) {
-		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
-		return &pair, err
-	}
-	if _, err := load(); err != nil {
-		return nil, fmt.Errorf("cert: %w", err)
-	}
-	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return load() }
-	return config, nil
 }

@@ -283,11 +283,11 @@ func TestNewRefuses(t *testing.T) {
 		"connections is -1":                                    {URL: url, Connections: -1},
 		"excludes heuristic":                                   {URL: url, IgnoreCacheControl: true, MaxTTL: 1},
 		"redirect_hosts has \"http://a\"":                      {URL: url, RedirectHosts: []string{"http://a"}},
-		"tls: ca: ":                                            {URL: url, TLS: TLS{CA: "nowhere.pem"}},
-		"has no certificate":                                   {URL: url, TLS: TLS{CA: "get_test.go"}},
-		"want cert and key":                                    {URL: url, TLS: TLS{Cert: "a"}},
-		"tls: cert: ":                                          {URL: url, TLS: TLS{Cert: "nowhere.pem", Key: "nowhere.pem"}},
-		"Transport excludes tls":                               {URL: url, Transport: &broken{}, TLS: TLS{Insecure: true}},
+		"tls: ca: ":                                            {URL: url, TLS: origin.TLS{CA: "nowhere.pem"}},
+		"has no certificate":                                   {URL: url, TLS: origin.TLS{CA: "get_test.go"}},
+		"want cert and key":                                    {URL: url, TLS: origin.TLS{Cert: "a"}},
+		"tls: cert: ":                                          {URL: url, TLS: origin.TLS{Cert: "nowhere.pem", Key: "nowhere.pem"}},
+		"Transport excludes tls":                               {URL: url, Transport: &broken{}, TLS: origin.TLS{Insecure: true}},
 	} {
 		if _, err := New(c); err == nil || !strings.HasPrefix(err.Error(), "http: ") || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %s", c, err, want)

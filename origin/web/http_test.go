@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache"
+	"github.com/peercache/peercache/origin"
 )
 
 // newReal returns an origin that asks a real server.
@@ -269,16 +270,16 @@ func TestTLS(t *testing.T) {
 	write(cert, "CERTIFICATE", der)
 	write(key, "PRIVATE KEY", private)
 	for name, c := range map[string]struct {
-		tls  TLS
+		tls  origin.TLS
 		want string
 		err  string
 	}{
-		"unknown authority": {TLS{}, "", "certificate"},
-		"authority":         {TLS{CA: ca}, "HTTP/2.0 0", ""},
-		"client":            {TLS{CA: ca, Cert: cert, Key: key}, "HTTP/2.0 1", ""},
-		"name":              {TLS{CA: ca, ServerName: "example.com"}, "HTTP/2.0 0", ""},
-		"another name":      {TLS{CA: ca, ServerName: "api.example"}, "", "api.example"},
-		"insecure":          {TLS{Insecure: true}, "HTTP/2.0 0", ""},
+		"unknown authority": {origin.TLS{}, "", "certificate"},
+		"authority":         {origin.TLS{CA: ca}, "HTTP/2.0 0", ""},
+		"client":            {origin.TLS{CA: ca, Cert: cert, Key: key}, "HTTP/2.0 1", ""},
+		"name":              {origin.TLS{CA: ca, ServerName: "example.com"}, "HTTP/2.0 0", ""},
+		"another name":      {origin.TLS{CA: ca, ServerName: "api.example"}, "", "api.example"},
+		"insecure":          {origin.TLS{Insecure: true}, "HTTP/2.0 0", ""},
 	} {
 		item, err := newReal(t, s.URL, Config{TLS: c.tls}).Get(t.Context(), "Tom")
 		if string(item.Value) != c.want || (err == nil) != (c.err == "") || err != nil && (!strings.Contains(err.Error(), c.err) || strings.Contains(err.Error(), "tries")) {
