@@ -2,6 +2,7 @@ package resp
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/peercache/peercache/resp/codec"
@@ -167,7 +168,7 @@ func cmdClientTracking(c *Conn, args [][]byte) {
 			}
 			id, ok := codec.Number(args[i])
 			if !ok || id < 0 {
-				c.Error("ERR Invalid client ID")
+				c.Error("ERR value is not an integer or out of range")
 				return
 			}
 			if f.redirect = uint64(id); id == 0 || c.s.client(f.redirect) == nil {
@@ -202,29 +203,43 @@ func (f *following) refusal(before *following, prefixBytes int) string {
 	case f.bcast && (f.optin || f.optout):
 		return "ERR OPTIN and OPTOUT are not compatible with BCAST"
 	case f.optin && f.optout:
-		return "ERR You can't use both OPTIN and OPTOUT"
+		return "ERR You can't specify both OPTIN mode and OPTOUT mode"
 	case before != nil && (f.optin && before.optout || f.optout && before.optin):
 		return "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then re-enabling it with a different mode."
 	}
-	all := f.prefixes
-	if before != nil && f.bcast { // they add up
-		all = append(append([]string(nil), before.prefixes...), f.prefixes...)
+	var all []string
+	if before != nil { // they add up
+		all = before.prefixes
 	}
-	if len(all) > mostPrefixes || prefixBytes > mostPrefixBytes {
+	if len(all)+len(f.prefixes) > mostPrefixes || prefixBytes > mostPrefixBytes {
 		return "ERR too many prefixes"
 	}
-	for i, p := range all {
-		for _, other := range all[:i] {
-			if strings.HasPrefix(p, other) || strings.HasPrefix(other, p) {
-				if before != nil && i >= len(before.prefixes) && p == other {
-					continue
-				}
-				return fmt.Sprintf("ERR Prefix '%s' overlaps with an existing prefix '%s'. Prefixes for a single client must not overlap.", arg([]byte(p)), arg([]byte(other)))
-			}
+	const overlaps = "ERR Prefix '%s' overlaps with %s prefix '%s'. Prefixes for a single client must not overlap."
+	for i, p := range f.prefixes {
+		if other, ok := overlap(p, all); ok && other != p {
+			return fmt.Sprintf(overlaps, arg([]byte(p)), "an existing", arg([]byte(other)))
+		}
+		if other, ok := overlap(p, f.prefixes[i+1:]); ok {
+			return fmt.Sprintf(overlaps, arg([]byte(p)), "another provided", arg([]byte(other)))
+		}
+	}
+	all = slices.Clone(all)
+	for _, p := range f.prefixes {
+		if !slices.Contains(all, p) {
+			all = append(all, p)
 		}
 	}
 	f.prefixes = all
 	return ""
+}
+
+// overlap returns one of prefixes that is a prefix of p, or that p is one of.
+func overlap(p string, prefixes []string) (string, bool) {
+	i := slices.IndexFunc(prefixes, func(other string) bool { return strings.HasPrefix(p, other) || strings.HasPrefix(other, p) })
+	if i < 0 {
+		return "", false
+	}
+	return prefixes[i], true
 }
 
 // startTracking has the client be told of changes.

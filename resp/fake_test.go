@@ -242,10 +242,18 @@ func show(r codec.Reply) string {
 	return string(r.Kind) + r.Text
 }
 
+// short returns the beginning of a text, for the log.
+func short(s string) string {
+	if len(s) > 300 {
+		return fmt.Sprintf("%s… (%d bytes)", s[:300], len(s))
+	}
+	return s
+}
+
 // want checks a reply.
 func (c *client) want(want, line string) {
 	c.t.Helper()
 	if got := c.do(line); got != want {
-		c.t.Errorf("%s: %s, want %s", line, got, want)
+		c.t.Errorf("%s: %s, want %s", short(line), short(got), short(want))
 	}
 }

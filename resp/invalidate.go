@@ -93,7 +93,7 @@ func (t *tracker) changed(cache *served, inv peercache.Invalidation) {
 func (t *tracker) changedKey(full string, bcast []*Conn, m *messages) {
 	t.take(full, func(id uint64) (keep bool) {
 		c := t.s.client(id)
-		if c == nil || c.track.Load() == nil {
+		if f := c.following(); f == nil || f.bcast {
 			return false
 		}
 		if c.isOwn(full) {
@@ -107,6 +107,14 @@ func (t *tracker) changedKey(full string, bcast []*Conn, m *messages) {
 			m.add(c, full)
 		}
 	}
+}
+
+// following returns what the client has chosen, or nil: also if there is no client.
+func (c *Conn) following() *following {
+	if c == nil {
+		return nil
+	}
+	return c.track.Load()
 }
 
 // messages are what clients are told of one change. The keys that a client reads at this moment are
@@ -134,11 +142,7 @@ func (m *messages) add(c *Conn, full string) {
 	i.keys = append(i.keys, full)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for n := range c.reads {
-		if c.reads[n].full == full {
-			c.reads[n].told = true
-		}
-	}
+	c.tellAgain(full)
 }
 
 // addAll has a client be told that any key may have changed.
@@ -217,6 +221,8 @@ func (c *Conn) settleReads() {
 	if again.empty() {
 		return
 	}
+	slices.Sort(again.keys)
+	again.keys = slices.Compact(again.keys)
 	if f := c.track.Load(); f != nil && f.redirect != 0 && f.redirect != c.id {
 		c.session.elsewhere.keys = append(c.session.elsewhere.keys, again.keys...)
 		return

@@ -1,10 +1,7 @@
 package resp
 
-import "sync"
-
 func cmdMulti(c *Conn, args [][]byte) {
 	if c.session.multi {
-		c.abort()
 		c.Error("ERR MULTI calls can not be nested")
 		return
 	}
@@ -63,24 +60,17 @@ func cmdExec(c *Conn, args [][]byte) {
 	run()
 }
 
-const (
-	// memoKeys is up to how many keys of a transaction are got together, and once.
-	memoKeys = 1024
-	// memoWorkers is how many are got at the same time.
-	memoWorkers = 16
-)
+// memoKeys is up to how many keys of a transaction are got together, and once.
+const memoKeys = 1024
 
-// memo is what a transaction that only reads has found.
-type memo struct {
-	mu    sync.Mutex
-	found map[string]found // by full key
-}
+// memo is what a transaction that only reads has found, by full key.
+type memo map[string]found
 
 // newMemo returns the memo of the transaction that is queued, or nil if it has none. It has the
 // values already, if there are several: they were got at the same time.
 //
 // A client that caches values sends MULTI, PTTL, GET, EXEC for each.
-func (c *Conn) newMemo() *memo {
+func (c *Conn) newMemo() memo {
 	var keys []key
 	seen := make(map[string]bool)
 	for _, q := range c.session.queue {
@@ -103,46 +93,20 @@ func (c *Conn) newMemo() *memo {
 	if len(keys) == 0 {
 		return nil
 	}
-	m := &memo{found: make(map[string]found, len(keys))}
-	if len(keys) == 1 {
-		return m
+	m := make(memo, len(keys))
+	if len(keys) > 1 {
+		for i, f := range c.fetchAll(keys) {
+			m[keys[i].full] = f
+		}
 	}
-	for _, k := range keys {
-		c.follow(k)
-	}
-	next := make(chan key, len(keys))
-	for _, k := range keys {
-		next <- k
-	}
-	close(next)
-	var getting sync.WaitGroup
-	for range min(memoWorkers, len(keys)) {
-		getting.Go(func() {
-			for k := range next {
-				m.fetch(c, k)
-			}
-		})
-	}
-	getting.Wait()
 	return m
 }
 
-// fetch gets a key for the memo.
-func (m *memo) fetch(c *Conn, k key) found {
-	var f found
-	f.view, f.ttl, f.err = k.cache.GetWithTTL(c.ctx, k.name)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.found[k.full] = f
-	return f
-}
-
-func (m *memo) get(c *Conn, k key) found {
-	m.mu.Lock()
-	f, ok := m.found[k.full]
-	m.mu.Unlock()
-	if ok {
-		return f
+func (m memo) get(c *Conn, k key) found {
+	f, ok := m[k.full]
+	if !ok {
+		f = c.fetch(k)
+		m[k.full] = f
 	}
-	return m.fetch(c, k)
+	return f
 }

@@ -3,6 +3,7 @@ package resp
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/peercache/peercache"
@@ -24,17 +25,57 @@ func (f *found) missing() bool { return errors.Is(f.err, peercache.ErrNotFound) 
 
 // get gets a key, with its TTL if that is asked for.
 func (c *Conn) get(k key, withTTL bool) found {
-	c.follow(k)
-	if c.session.memo != nil {
-		return c.session.memo.get(c, k)
-	}
+	following := c.follow(k)
 	var f found
-	if withTTL {
-		f.view, f.ttl, f.err = k.cache.GetWithTTL(c.ctx, k.name)
-	} else {
+	switch {
+	case c.session.memo != nil:
+		f = c.session.memo.get(c, k)
+	case withTTL || following:
+		f = c.fetch(k)
+	default:
 		f.view, f.err = k.cache.Get(c.ctx, k.name)
 	}
+	if following {
+		c.followed(k, f)
+	}
 	return f
+}
+
+// fetch gets a key with its TTL. It may be called by several goroutines of the client.
+func (c *Conn) fetch(k key) (f found) {
+	f.view, f.ttl, f.err = k.cache.GetWithTTL(c.ctx, k.name)
+	return f
+}
+
+// fetchers is how many keys are got at the same time for one client, where GetMulti is of no use:
+// it returns no TTLs.
+const fetchers = 16
+
+// fetchAll gets several keys with their TTLs.
+func (c *Conn) fetchAll(keys []key) []found {
+	all := make([]found, len(keys))
+	following := make([]bool, len(keys))
+	for i, k := range keys {
+		following[i] = c.follow(k)
+	}
+	var next atomic.Int64
+	work := func() {
+		for i := next.Add(1) - 1; i < int64(len(keys)); i = next.Add(1) - 1 {
+			all[i] = c.fetch(keys[i])
+		}
+	}
+	var getting sync.WaitGroup
+	for range min(fetchers, len(keys)) - 1 {
+		getting.Go(work)
+	}
+	work()
+	getting.Wait()
+	for i, k := range keys {
+		if following[i] {
+			c.followed(k, all[i])
+		}
+	}
+	return all
 }
 
 // getOne gets the key of a command that has one, or replies that it belongs to no group, or why it
@@ -91,14 +132,14 @@ func cmdMGet(c *Conn, args [][]byte) {
 // getAll gets several keys together.
 func (c *Conn) getAll(keys []key) []found {
 	all := make([]found, len(keys))
-	if len(keys) == 1 || c.session.memo != nil {
+	switch {
+	case len(keys) == 1 || c.session.memo != nil:
 		for i, k := range keys {
 			all[i] = c.get(k, false)
 		}
 		return all
-	}
-	for _, k := range keys {
-		c.follow(k)
+	case c.track.Load() != nil:
+		return c.fetchAll(keys)
 	}
 	places := make(map[*served][]int, 1)
 	for i, k := range keys {

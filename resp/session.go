@@ -19,8 +19,8 @@ type session struct {
 	multi       bool // after MULTI
 	aborted     bool // a command could not be queued
 	queue       []queued
-	queuedBytes int   // reserved for queue
-	memo        *memo // what a transaction has read; nil: nothing is remembered
+	queuedBytes int  // reserved for queue
+	memo        memo // what a transaction has read; nil: nothing is remembered
 
 	caching int8 // CLIENT CACHING: 1 YES, -1 NO, 0 not said
 	// elsewhere is what has to follow replies, but at the client which gets the messages of this one.

@@ -26,6 +26,7 @@ func (s *Server) sweep() {
 		if len(clients) == 0 && s.draining.Load() {
 			return
 		}
+		s.tracking.startSweep(s.now.Load())
 		for _, c := range clients {
 			if why := c.overdue(); why != "" {
 				s.log.Warn("a client is disconnected", "client", c.id, "address", c.nc.RemoteAddr().String(), "reason", why)

@@ -29,10 +29,11 @@ type following struct {
 // tracker knows which clients are told of changes, and which keys they have. A key is put in before
 // it is got, and taken out when the clients are told that it has changed.
 type tracker struct {
-	s      *Server
-	seed   maphash.Seed
-	shards [trackingShards]trackingShard
-	keys   atomic.Int64
+	s        *Server
+	seed     maphash.Seed
+	shards   [trackingShards]trackingShard
+	keys     atomic.Int64
+	sweeping atomic.Bool // sweep runs
 
 	// watching is held to start and to end watches, while no other lock is.
 	watching sync.Mutex
@@ -44,10 +45,20 @@ type tracker struct {
 
 // trackingShard is a part of the table. Its lock comes before that of a client.
 type trackingShard struct {
-	mu   sync.Mutex
-	keys map[string]holders
-	// evicted are keys that were taken out because there are too many, until their clients are told.
-	evicted map[string]holders
+	mu      sync.Mutex
+	keys    map[string]*tracked
+	endings endings // of keys, those whose values expire
+	// leaving are keys that were taken out because there are too many, or because their values have
+	// expired, until their clients are told.
+	leaving map[string]holders
+}
+
+// tracked is a key that clients have.
+type tracked struct {
+	full string
+	of   holders
+	end  int64 // when its value expires (Server.now); 0: it does not
+	at   int   // its place in endings, if it has an end
 }
 
 // holders are clients that have a key.
@@ -150,7 +161,7 @@ func (t *tracker) drop() {
 		sh := &t.shards[i]
 		sh.mu.Lock()
 		t.keys.Add(-int64(len(sh.keys)))
-		sh.keys = nil
+		sh.keys, sh.endings = nil, nil
 		sh.mu.Unlock()
 	}
 }
@@ -160,38 +171,59 @@ func (t *tracker) add(full string, id uint64) {
 	sh := t.shard(full)
 	sh.mu.Lock()
 	if sh.keys == nil {
-		sh.keys = make(map[string]holders)
+		sh.keys = make(map[string]*tracked)
 	}
-	h, known := sh.keys[full]
-	sh.keys[full] = h.with(id)
-	if known || t.keys.Add(1) <= int64(t.s.limits.TrackedKeys) {
+	k := sh.keys[full]
+	if k != nil {
+		k.of = k.of.with(id)
 		sh.mu.Unlock()
 		return
 	}
-	victim, of := sh.evict()
-	t.keys.Add(-1)
-	sh.mu.Unlock()
-
-	var m messages
-	of.each(func(id uint64) { m.add(t.s.client(id), victim) })
-	m.send()
-	sh.mu.Lock()
-	delete(sh.evicted, victim)
-	sh.mu.Unlock()
-}
-
-// evict takes any key out. The caller holds the lock of the shard, tells the clients, and takes the
-// key out of evicted then. Two that evict the same key wait for each other's clients.
-func (sh *trackingShard) evict() (victim string, of holders) {
-	for victim, of = range sh.keys {
+	k = &tracked{full: full}
+	k.of = k.of.with(id)
+	sh.keys[full] = k
+	if t.keys.Add(1) <= int64(t.s.limits.TrackedKeys) {
+		sh.mu.Unlock()
+		return
+	}
+	var victim *tracked
+	for _, victim = range sh.keys { // any
 		break
 	}
-	delete(sh.keys, victim)
-	if sh.evicted == nil {
-		sh.evicted = make(map[string]holders)
+	t.release(sh, victim)
+	sh.mu.Unlock()
+	t.tell(sh, victim)
+}
+
+// remove takes a key out. The caller holds the lock of the shard.
+func (t *tracker) remove(sh *trackingShard, k *tracked) {
+	delete(sh.keys, k.full)
+	sh.endings.remove(k)
+	t.keys.Add(-1)
+}
+
+// release takes a key out whose clients are told afterwards, by tell. A change of the key waits for
+// them meanwhile. The caller holds the lock of the shard.
+func (t *tracker) release(sh *trackingShard, k *tracked) {
+	t.remove(sh, k)
+	if sh.leaving == nil {
+		sh.leaving = make(map[string]holders)
 	}
-	sh.evicted[victim] = of
-	return victim, of
+	sh.leaving[k.full] = k.of
+}
+
+// tell tells clients to drop keys that were released.
+func (t *tracker) tell(sh *trackingShard, keys ...*tracked) {
+	var m messages
+	for _, k := range keys {
+		k.of.each(func(id uint64) { m.add(t.s.client(id), k.full) })
+	}
+	m.send()
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for _, k := range keys {
+		delete(sh.leaving, k.full)
+	}
 }
 
 // take takes a key out and calls f for each client that has it. If f returns true, the client still
@@ -200,21 +232,18 @@ func (t *tracker) take(full string, f func(id uint64) (keep bool)) {
 	sh := t.shard(full)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	var kept holders
-	if h, ok := sh.keys[full]; ok {
-		h.each(func(id uint64) {
+	if k := sh.keys[full]; k != nil {
+		var kept holders
+		k.of.each(func(id uint64) {
 			if f(id) {
 				kept = kept.with(id)
 			}
 		})
-		if len(kept.few) == 0 && kept.many == nil {
-			delete(sh.keys, full)
-			t.keys.Add(-1)
-		} else {
-			sh.keys[full] = kept
+		if k.of = kept; len(kept.few) == 0 && kept.many == nil {
+			t.remove(sh, k)
 		}
 	}
-	sh.evicted[full].each(func(id uint64) { f(id) })
+	sh.leaving[full].each(func(id uint64) { f(id) })
 }
 
 // figures returns how many clients are told of changes, and of how many keys.
@@ -240,15 +269,16 @@ type reading struct {
 	told bool
 }
 
-// follow records that the client is about to get a key, if it is to be told when that changes.
-func (c *Conn) follow(k key) {
+// follow records that the client is about to get a key, and reports whether it is to be told when
+// that changes.
+func (c *Conn) follow(k key) bool {
 	f := c.track.Load()
 	if f == nil {
-		return
+		return false
 	}
 	caching := c.session.caching
 	if f.optin && caching <= 0 || f.optout && caching < 0 || f.bcast && !f.matches(k.full) {
-		return
+		return false
 	}
 	told := !k.cache.live() || len(k.full) > longestTracked
 	c.mu.Lock()
@@ -256,6 +286,38 @@ func (c *Conn) follow(k key) {
 	c.mu.Unlock()
 	if !f.bcast && len(k.full) <= longestTracked {
 		c.s.tracking.add(k.full, c.id)
+	}
+	return true
+}
+
+// followed records for how long a client may keep what it has got. What a group does not keep, such
+// as that there is no value, nor may a client.
+func (c *Conn) followed(k key, got found) {
+	end := int64(0)
+	if got.ttl > 0 {
+		end = c.s.now.Load() + int64(got.ttl) - 2*int64(sweepInterval) // early, not late
+	}
+	if got.err != nil || got.ttl < 0 || got.ttl > 0 && end <= c.s.now.Load() {
+		c.mu.Lock()
+		c.tellAgain(k.full)
+		c.mu.Unlock()
+		return
+	}
+	if f := c.track.Load(); f != nil && end > 0 && len(k.full) <= longestTracked {
+		if f.bcast {
+			c.s.tracking.add(k.full, c.id)
+		}
+		c.s.tracking.expires(k.full, end)
+	}
+}
+
+// tellAgain has the client be told of a change of a key behind the reply that it waits for. The
+// caller holds c.mu.
+func (c *Conn) tellAgain(full string) {
+	for n := range c.reads {
+		if c.reads[n].full == full {
+			c.reads[n].told = true
+		}
 	}
 }
 

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/peercache/peercache"
 	"github.com/peercache/peercache/door"
 	"github.com/peercache/peercache/resp"
 )
@@ -27,7 +29,7 @@ func (c *client) reads(want ...string) {
 	c.t.Helper()
 	for _, w := range want {
 		if got := c.read(); got != w {
-			c.t.Errorf("got %s, want %s", got, w)
+			c.t.Errorf("got %s, want %s", short(got), short(w))
 		}
 	}
 }
@@ -48,16 +50,18 @@ func TestTracking(t *testing.T) {
 	g.set("a", "3")
 	c.quiet() // once, until it is read again
 
-	c.want("[$3 $2 (nil)]", "MGET g:a g:b g:c")
+	c.want("[$3 $2]", "MGET g:a g:b")
 	g.Remove(context.Background(), "a", "b", "c", "d")
-	c.reads(">[$invalidate [$g:a $g:b $g:c]]")
+	c.reads(">[$invalidate [$g:a $g:b]]")
 
-	c.want("(nil)", "GET g:a")
+	c.want("(nil)", "GET g:a") // what the group does not keep, nor may the client
+	c.reads(">[$invalidate [$g:a]]")
 	g.Clear(context.Background())
 	c.reads(">[$invalidate (nil)]")
 
 	other := dial(t, addr)
-	c.want("(nil)", "GET g:a")
+	g.set("a", "4")
+	c.want("$4", "GET g:a")
 	other.want("+OK", "SET g:a 5")
 	c.reads(">[$invalidate [$g:a]]")
 	c.want("$5", "GET g:a")
@@ -85,7 +89,7 @@ func TestTrackingModes(t *testing.T) {
 		// What rueidis sends.
 		c.send("CLIENT CACHING YES\r\nMULTI\r\nPTTL g:a\r\nGET g:a\r\nEXEC\r\nGET g:b\r\n")
 		c.reads("+OK", "+OK", "+QUEUED", "+QUEUED", "[:-1 $3]", "(nil)")
-		g.set("b", "1")
+		g.set("b", "1") // it was not asked to follow this one
 		c.quiet()
 		g.set("a", "4")
 		c.reads(">[$invalidate [$g:a]]")
@@ -173,6 +177,39 @@ func TestTrackingOfAReadInProgress(t *testing.T) {
 	}
 }
 
+// A client that does not ask for TTLs is told when a value expires.
+func TestTrackingOfValuesThatExpire(t *testing.T) {
+	for _, mode := range []string{"", "BCAST"} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newFake("g")
+			g.Set(t.Context(), "a", peercache.Item{Value: []byte("1"), TTL: time.Minute})
+			c, shutdown := pipe(t, g)
+			defer shutdown()
+			c.do("HELLO 3")
+			c.want("+OK", strings.TrimSpace("CLIENT TRACKING ON "+mode))
+			for _, get := range []string{"GET g:a", "MGET g:a g:a"} {
+				if got := c.do(get); !strings.Contains(got, "$1") {
+					t.Error(got)
+				}
+				began := time.Now()
+				c.nc.SetReadDeadline(time.Time{})
+				if r, err := c.r.Read(); err != nil || show(r) != ">[$invalidate [$g:a]]" {
+					t.Errorf("%s, %v", show(r), err)
+				}
+				if took := time.Since(began); took > time.Minute || took < 59*time.Second {
+					t.Errorf("told after %v, want a minute", took)
+				}
+				set := make(chan error)
+				go func() { set <- g.Set(t.Context(), "a", peercache.Item{Value: []byte("1"), TTL: time.Minute}) }()
+				if mode != "" {
+					c.reads(">[$invalidate [$g:a]]")
+				}
+				<-set
+			}
+		})
+	}
+}
+
 func TestTrackingWhileNotLive(t *testing.T) {
 	g := newFake("g")
 	g.dead = true
@@ -186,6 +223,9 @@ func TestTrackingWhileNotLive(t *testing.T) {
 func TestTrackedKeysAreBounded(t *testing.T) {
 	g := newFake("g")
 	s, addr := start(t, []door.Cache{g}, resp.WithLimits(resp.Limits{TrackedKeys: 100}))
+	for i := range 1000 {
+		g.set(fmt.Sprint(i), "x")
+	}
 	c := tracked(t, addr, "")
 	for i := range 1000 {
 		c.cmd("GET", fmt.Sprint("g:", i))

@@ -48,7 +48,7 @@ func cmdSet(c *Conn, args [][]byte) {
 	for i := 3; i < len(args); i++ {
 		switch option := strings.ToUpper(string(args[i][:min(len(args[i]), longestName)])); option {
 		case "NX", "XX", "GET", "KEEPTTL":
-			if len(args) == 4 || e.given || validOptions(args[3:]) {
+			if validOptions(args[3:]) {
 				c.Error(fmt.Sprintf(cannot, option))
 				return
 			}
