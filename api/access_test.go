@@ -275,6 +275,7 @@ func TestOptions(t *testing.T) {
 		"WithRateLimit(1, 0)":   api.WithRateLimit(1, 0),
 		"WithClient(nil)":       api.WithClient(nil),
 		"without WithRateLimit": api.WithClient(func(*http.Request) string { return "" }),
+		"at most 1073741824":    api.WithMaxBodyBytes(1<<30 + 1),
 		"WithMaxBodyBytes(0)":   api.WithMaxBodyBytes(0),
 		"WithBodyMemory(1)":     api.WithBodyMemory(1),
 		"WithMaxBatchKeys(0)":   api.WithMaxBatchKeys(0),
@@ -292,6 +293,8 @@ func TestOptions(t *testing.T) {
 	}
 	for want, caches := range map[string][]door.Cache{
 		"at least one":           nil,
+		`the name "\xff"`:        {newFake("\xff")},
+		`the name ""`:            {newFake("")},
 		"group 1 is nil":         {scores(), nil},
 		"group 0 is nil":         {(*fake)(nil)},
 		`have the name "scores"`: {scores(), newFake("x"), scores()},

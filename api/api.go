@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/peercache/peercache/door"
 	"github.com/peercache/peercache/internal/audit"
@@ -49,6 +50,9 @@ func New(caches []door.Cache, opts ...Option) (*Handler, error) {
 			return nil, fmt.Errorf("peercache: api.New: group %d is nil", i)
 		}
 		name := c.Name()
+		if name == "" || !utf8.ValidString(name) {
+			return nil, fmt.Errorf("peercache: api.New: a group has the name %s: want text", quote.Key(name))
+		}
 		if h.caches[name] != nil {
 			return nil, fmt.Errorf("peercache: api.New: two groups have the name %s", quote.Key(name))
 		}

@@ -155,9 +155,14 @@ func (o *options) limit() *rateLimit {
 }
 
 // WithMaxBodyBytes bounds the body of a request, and so what PUT can set. A larger one gets status
-// 413. The default is DefaultMaxBodyBytes.
+// 413. It may be up to 1 GiB, as a value may. The default is DefaultMaxBodyBytes.
 func WithMaxBodyBytes(n int64) Option {
-	return func(o *options) error { return atLeast("WithMaxBodyBytes", n, 1, &o.maxBody) }
+	return func(o *options) error {
+		if n > 1<<30 {
+			return fmt.Errorf("WithMaxBodyBytes(%d): want at most %d", n, 1<<30)
+		}
+		return atLeast("WithMaxBodyBytes", n, 1, &o.maxBody)
+	}
 }
 
 // WithBodyMemory bounds the memory that the bodies of all requests have together. One that finds no

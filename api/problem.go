@@ -125,8 +125,10 @@ func (h *Handler) refuse(w *answer, r *http.Request, p *problem) {
 		h.faults.record(r, p.code, slog.String("group", p.group), slog.String("key", quote.Key(p.key)), slog.Any("err", p.err))
 	}
 	header := w.Header()
-	if r.ProtoMajor == 1 && r.ContentLength != 0 && !w.bodyRead {
-		header.Set("Connection", "close") // otherwise the http.Server would read the rest of the body
+	if r.ProtoMajor == 1 && (r.ContentLength != 0 && !w.bodyRead || p.code == codeClosed) {
+		// Otherwise the http.Server would read the rest of the body, and the client would ask a
+		// process that is shutting down again.
+		header.Set("Connection", "close")
 	}
 	header.Set("Cache-Control", "no-store")
 	for _, name := range []string{"Etag", "Age", "Accept-Ranges", "Content-Length"} {

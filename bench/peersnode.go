@@ -24,7 +24,7 @@ import (
 
 // nodeVariable is set in the environment of processes that bench starts of itself,
 // and says what they are: "owner", "protected" and a directory, "member", "cluster", "namespace", "virtual",
-// "idle", "idle peers" or "socket pools" and their number, or the command line of a
+// "idle", "front http", "idle peers" or "socket pools" and their number, or the command line of a
 // server to guard.
 const nodeVariable = "PEERCACHE_BENCH_NODE"
 
@@ -59,6 +59,8 @@ func serveAsNode() {
 		run = func(string) error { return runMember() }
 	case "cluster":
 		run = func(string) error { return runClusterNode() }
+	case "front http":
+		run = func(string) error { return serveFrontHTTP() }
 	case "namespace":
 		run = func(string) error { return runNamespace() }
 	case "virtual":
@@ -84,7 +86,10 @@ func runGuard(commandLine string) error {
 		io.Copy(io.Discard, os.Stdin)
 		cancel()
 	}()
-	err := exec.CommandContext(ctx, args[0], args[1:]...).Run()
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it may have processes of its own
+	cmd.WaitDelay = 5 * time.Second                                          // then it is killed
+	err := cmd.Run()
 	if ctx.Err() != nil {
 		return nil
 	}
