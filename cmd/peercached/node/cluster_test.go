@@ -10,6 +10,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -54,11 +56,11 @@ func newNodes(t *testing.T, owners, n int) *nodes {
 }
 
 // start starts node i.
-func (c *nodes) start(t *testing.T, i int, command string) {
+func (c *nodes) start(t *testing.T, i int, command string, more ...string) {
 	t.Helper()
 	a := c.addrs[i]
-	c.procs[i] = start(t, nil, command, "--peers.listen="+a.peers, "--peers.discovery.static="+c.list, "--peers.secret=a secret of the nodes", "--admin.listen="+a.admin,
-		"--http.listen="+a.http, "--grpc.listen="+a.grpc, "--resp.listen="+a.resp, "--groups.a.bytes=4MiB", "--groups.a.ttl=1s", "--groups.a.origin.upper.suffix=!")
+	c.procs[i] = start(t, nil, append([]string{command, "--peers.listen=" + a.peers, "--peers.discovery.static=" + c.list, "--peers.secret=a secret of the nodes", "--admin.listen=" + a.admin,
+		"--http.listen=" + a.http, "--grpc.listen=" + a.grpc, "--resp.listen=" + a.resp, "--groups.a.bytes=4MiB", "--groups.a.ttl=1s", "--groups.a.origin.upper.suffix=!"}, more...)...)
 }
 
 // caller asks one node by one door, as clients of that door do.
@@ -275,10 +277,16 @@ func TestKilledAndDrainedUnderLoad(t *testing.T) {
 
 // A gateway owns nothing, and gets all values from the nodes. A change through it holds everywhere.
 func TestGateway(t *testing.T) {
+	for _, transport := range []string{"http", "grpc"} {
+		t.Run(transport, func(t *testing.T) { testGateway(t, "--peers.transport="+transport) })
+	}
+}
+
+func testGateway(t *testing.T, transport string) {
 	c := newNodes(t, 2, 3)
-	c.start(t, 0, "serve")
-	c.start(t, 1, "serve")
-	c.start(t, 2, "gateway")
+	c.start(t, 0, "serve", transport)
+	c.start(t, 1, "serve", transport)
+	c.start(t, 2, "gateway", transport)
 	for _, p := range c.procs {
 		p.wait(t, "msg=serving")
 	}
@@ -346,4 +354,63 @@ func loads(table string) string {
 		return "?"
 	}
 	return strings.Fields(lines[1])[3]
+}
+
+// Nodes find each other by a file and by gossip.
+func TestDiscoveries(t *testing.T) {
+	ports := freePorts(t, 6)
+	addr := func(i int) string { return "127.0.0.1:" + ports[i] }
+	list := filepath.Join(t.TempDir(), "list")
+	write(t, list, fmt.Sprintf("http://%s\nhttp://%s # the other one\n", addr(0), addr(1)))
+	for name, discovery := range map[string]func(i int) []string{
+		"file": func(int) []string { return []string{"--peers.discovery.file=" + list} },
+		"gossip": func(i int) []string {
+			return []string{"--peers.discovery.gossip.bind=" + addr(4+i), "--peers.discovery.gossip.join=" + addr(4), "--peers.discovery.gossip.profile=local",
+				"--peers.discovery.gossip.key=MDEyMzQ1Njc4OWFiY2RlZg=="}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for i := range 2 {
+				p := start(t, nil, append([]string{"serve", "--peers.listen=" + addr(i), "--admin.listen=" + addr(2+i), "--groups.a.bytes=1MiB",
+					"--groups.a.origin.upper.suffix=!"}, discovery(i)...)...)
+				p.wait(t, "msg=serving")
+			}
+			eventually(t, func() error {
+				for i := range 2 {
+					if _, out, _ := run(t, nil, "ring", "--admin=http://"+addr(2+i)); strings.Count(out, "http://127.0.0.1") != 2 {
+						return errors.New(out)
+					}
+				}
+				return nil
+			})
+		})
+	}
+}
+
+// Spans are sent to the collector, those of the end too.
+func TestTracing(t *testing.T) {
+	got := make(chan string, 100)
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		got <- r.URL.Path + " " + r.Header.Get("X-Key") + " " + string(b)
+	}))
+	defer collector.Close()
+	ports := freePorts(t, 3)
+	t.Setenv("COLLECTOR_KEY", "open-sesame")
+	p := start(t, nil, "serve", "--peers.listen=127.0.0.1:"+ports[0], "--admin.listen=127.0.0.1:"+ports[1], "--http.listen=127.0.0.1:"+ports[2],
+		"--groups.a.bytes=1MiB", "--groups.a.origin.upper.suffix=!", "--tracing.endpoint="+collector.URL, "--tracing.ratio=1", "--tracing.headers={X-Key: {env: COLLECTOR_KEY}}")
+	p.wait(t, "msg=serving")
+	get(t, "http://127.0.0.1:"+ports[2]+"/v1/a/tom")
+	p.Process.Signal(syscall.SIGTERM)
+	if status := p.status(t); status != ExitOK {
+		t.Errorf("exit status %d", status)
+	}
+	select {
+	case spans := <-got:
+		if !strings.HasPrefix(spans, "/v1/traces open-sesame ") || !strings.Contains(spans, "peercache.load") {
+			t.Errorf("the collector got %q", spans)
+		}
+	default:
+		t.Error("the collector got nothing")
+	}
 }

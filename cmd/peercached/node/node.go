@@ -24,6 +24,7 @@ import (
 	"github.com/peercache/peercache/origin"
 	"github.com/peercache/peercache/origin/web"
 	"github.com/peercache/peercache/peertls"
+	"github.com/peercache/peercache/rpc"
 )
 
 // Origins are kinds of origins, by the key that stands for them in the configuration.
@@ -123,7 +124,7 @@ func openOrigins(ctx context.Context, l *config.Loaded, origins Origins, log *sl
 func newNode(l *config.Loaded, getters opened, log *slog.Logger, level *slog.LevelVar) (*node, error) {
 	n := &node{cfg: l, log: log, level: level, getters: getters}
 	var err error
-	if n.tracer, err = newTracer(l.Tracing); err != nil {
+	if n.tracer, err = newTracer(l.Tracing, l.Peers.Self); err != nil {
 		return nil, err
 	}
 	if err = n.newPool(); err != nil {
@@ -181,6 +182,9 @@ func (n *node) newPool() error {
 	}
 	if found != nil {
 		opts = append(opts, peercache.WithDiscovery(found))
+	}
+	if n.cfg.Peers.Transport == "grpc" {
+		opts = append(opts, peercache.WithTransport(new(rpc.Tunnel).Transport()))
 	}
 	n.pool, err = peercache.NewHTTPPool(n.cfg.Peers.Self, opts...)
 	return err

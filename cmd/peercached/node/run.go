@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/peercache/peercache"
+	"github.com/peercache/peercache/rpc"
 )
 
 // run serves until ctx ends, and then ends the node gracefully. It closes the listeners.
@@ -30,6 +31,9 @@ func (n *node) run(ctx context.Context, on listeners, ready func()) error {
 		}()
 	}
 	peers := n.pool.Server()
+	if n.cfg.Peers.Transport == "grpc" {
+		on["peers"] = rpc.Listen(on["peers"])
+	}
 	serve("peers", func() error {
 		if n.tls != nil {
 			return peers.ServeTLS(on["peers"], "", "")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/url"
 	"os"
 	"reflect"
 	"slices"
@@ -21,8 +22,8 @@ func (l *Loaded) check(kinds []string) {
 	l.checkGroups(kinds)
 	l.checkDoors()
 	if t := l.Tracing; t != nil {
-		if t.Endpoint == "" {
-			l.Fail("tracing", "no endpoint: want a URL, such as http://127.0.0.1:4318")
+		if u, err := url.Parse(t.Endpoint); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			l.Fail("tracing.endpoint", "%q: want a URL, such as http://127.0.0.1:4318", t.Endpoint)
 		}
 		if t.Ratio < 0 || t.Ratio > 1 {
 			l.Fail("tracing.ratio", "%v: want 0 to 1", t.Ratio)
@@ -43,6 +44,7 @@ func (l *Loaded) checkWords() {
 		l.Fail(path, "%s", text)
 	}
 	words("log.level", l.Log.Level, "debug", "info", "warn", "error")
+	words("peers.transport", l.Peers.Transport, "http", "grpc")
 	words("log.format", l.Log.Format, "text", "json")
 	for _, g := range l.Groups {
 		words("groups."+g.Name+".store", g.Store, "adaptive", "lru")

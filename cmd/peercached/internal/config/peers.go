@@ -29,6 +29,7 @@ type Peers struct {
 	DetectionTime time.Duration `yaml:"detection_time" help:"how long a peer that owes an answer may be silent before its keys go to the next one"`
 	PeerTimeout   time.Duration `yaml:"peer_timeout" help:"the longest time of one request by the plain way" unset:"the group's load_timeout and a second"`
 	Handover      Handover      `yaml:"handover" help:"what is handed over after a change of the peers"`
+	Transport     string        `yaml:"transport" want:"http or grpc" help:"how peers speak to each other: grpc is for meshes that allow nothing else; the same in all nodes"`
 	NoStream      bool          `yaml:"no_stream" help:"one HTTP request a key, for networks in which nothing else gets through; many times slower"`
 	BasePath      string        `yaml:"base_path" want:"/…/" help:"the path under which peers ask each other; the same in all nodes"`
 	Groupcache    bool          `yaml:"groupcache_compat" help:"be a good peer of golang/groupcache, to change a fleet over one process at a time"`
@@ -50,7 +51,7 @@ type Peers struct {
 // SetDefaults implements conf.Defaulter.
 func (p *Peers) SetDefaults() {
 	*p = Peers{
-		Listen: "127.0.0.1:8001", DetectionTime: 500 * time.Millisecond, BasePath: peercache.DefaultBasePath,
+		Listen: "127.0.0.1:8001", Transport: "http", DetectionTime: 500 * time.Millisecond, BasePath: peercache.DefaultBasePath,
 		Handover: Handover{Bytes: peercache.DefaultHandoverBytes, Time: peercache.DefaultHandoverTime},
 		MaxPeers: peercache.DefaultMaxPeers, ReconnectRate: peercache.DefaultReconnectRate, ViewChangeRate: peercache.DefaultViewChangeRate,
 		MaxUnproven: peercache.DefaultMaxUnproven, LargeValue: 256 << 10, MaxLargeRequests: peercache.DefaultMaxLargeRequests,
