@@ -414,3 +414,48 @@ func TestTracing(t *testing.T) {
 		t.Error("the collector got nothing")
 	}
 }
+
+// What is in progress at each door when the node is told to end is answered.
+func TestEndAnswersWhatIsInProgress(t *testing.T) {
+	const doors = 3
+	asked, release := make(chan struct{}, doors), make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		<-release
+		io.WriteString(w, "late")
+	}))
+	defer slow.Close()
+	c := newNodes(t, 1, 1)
+	a := c.addrs[0]
+	p := start(t, nil, "serve", "--peers.listen="+a.peers, "--admin.listen="+a.admin, "--http.listen="+a.http, "--grpc.listen="+a.grpc, "--resp.listen="+a.resp,
+		"--groups.a.bytes=1MiB", "--groups.a.origin.http.url="+slow.URL+"/{key}")
+	p.wait(t, "msg=serving")
+	var running sync.WaitGroup
+	for i, one := range a.callers(t) {
+		running.Go(func() {
+			defer one.close()
+			if value, _, err := one.get(t.Context(), fmt.Sprint(i)); err != nil || value != "late" {
+				t.Errorf("%T: %q, %v", one, value, err)
+			}
+		})
+	}
+	for range doors {
+		<-asked
+	}
+	p.Process.Signal(syscall.SIGTERM)
+	p.wait(t, "the node ends: clients first")
+	eventually(t, func() error { // the doors take nothing new
+		for _, addr := range []string{a.http, a.grpc, a.resp} {
+			if conn, err := net.Dial("tcp", addr); err == nil {
+				conn.Close()
+				return fmt.Errorf("%s takes connections", addr)
+			}
+		}
+		return nil
+	})
+	close(release)
+	running.Wait()
+	if status := p.status(t); status != ExitOK {
+		t.Errorf("exit status %d", status)
+	}
+}

@@ -56,6 +56,9 @@ in the file: --http='{listen: "127.0.0.1:8003"}'. Origins are of kind %s.
 SIGTERM and SIGINT end the node gracefully, a second one at once. SIGHUP, or a changed file, has it read again; what is
 marked (reload) changes then, and the log says what needs a restart.
 
+A DURATION is such as 500ms, 10s, 1m30s or 24h, or forever; a SIZE such as 64MiB, 1GB or 4096. What has no value is a switch:
+--peers.insecure, or --peers.insecure=false.
+
 Keys:
 `
 
@@ -63,20 +66,34 @@ Keys:
 func writeKeys(w io.Writer, keys []conf.Key) {
 	for _, k := range keys {
 		if k.Section {
-			fmt.Fprintf(w, "\n  %s: %s\n", k.Path, k.Help)
+			fmt.Fprintf(w, "\n  %s: %s", k.Path, k.Help)
 			if k.Default != "" {
-				fmt.Fprintf(w, "      default: %s\n", k.Default)
+				fmt.Fprintf(w, " (default: %s)", k.Default)
 			}
+			fmt.Fprintln(w)
 			continue
 		}
-		reload := ""
+		more := ""
+		if k.Default != "" && k.Default != `""` && k.Default != "[]" && k.Default != "false" {
+			more = "default: " + k.Default
+		}
 		if k.Reload {
-			reload = " (reload)"
+			more = strings.TrimPrefix(more+"; reload", "; ")
 		}
-		fmt.Fprintf(w, "  --%s\n      %s%s\n      %s", k.Path, k.Help, reload, k.Want)
-		if k.Default != "" {
-			fmt.Fprintf(w, "; default: %s", k.Default)
+		if more != "" {
+			more = " (" + more + ")"
 		}
-		fmt.Fprintln(w)
+		fmt.Fprintf(w, "    --%s %s\n        %s%s\n", k.Path, placeholder(k.Want), k.Help, more)
 	}
+}
+
+// placeholder returns what stands for a value: DURATION, or what it looks like, in brackets.
+func placeholder(want string) string {
+	for prefix, name := range map[string]string{"a duration": "DURATION", "a size": "SIZE", "a whole number": "NUMBER", "a number": "NUMBER",
+		"true or false": "", "a file": "FILE", "a text": "TEXT", "HOST:PORT": "HOST:PORT"} {
+		if want == prefix || strings.HasPrefix(want, prefix+",") {
+			return name
+		}
+	}
+	return "<" + want + ">"
 }

@@ -251,3 +251,34 @@ func oneAway(a, b string) bool {
 }
 
 func abs(n int) int { return max(n, -n) }
+
+// The file that comes with the program, and those of its page, are right.
+func TestSamplesAreRight(t *testing.T) {
+	docs, err := os.ReadFile("../../../docs/peercached.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sample, err := filepath.Abs("../peercached.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "c.yaml")
+	t.Chdir("..")
+	blocks := strings.Split(string(docs), "```yaml\n")[1:]
+	if len(blocks) < 2 {
+		t.Fatal("the page has no samples")
+	}
+	for _, block := range blocks {
+		text, _, _ := strings.Cut(block, "```")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if status, _, stderr := run(t, nil, "check", "-c", file); status != ExitOK {
+			t.Errorf("%s\n%s", stderr, text)
+		}
+	}
+	t.Chdir("../..")
+	if status, _, stderr := run(t, nil, "check", "-c", sample); status != ExitOK {
+		t.Error(stderr)
+	}
+}
