@@ -66,8 +66,8 @@ func problemsOf(err error) []string {
 	return []string{err.Error()}
 }
 
-// reload takes over what can change while the node runs, and says what cannot. After an error nothing
-// has changed.
+// reload takes over what can change while the node runs, and says what cannot. l was checked; what can
+// still fail is the pool, which is asked first, and a file of a secret that is gone since.
 func (n *node) reload(l *config.Loaded) error {
 	var later, now []string
 	for _, c := range conf.Diff(&n.cfg.Config, &l.Config) {
