@@ -1,0 +1,18 @@
+package node
+
+import (
+	"github.com/peercache/peercache/origin/command"
+	"github.com/peercache/peercache/origin/files"
+	"github.com/peercache/peercache/origin/postgres"
+	"github.com/peercache/peercache/origin/redis"
+	"github.com/peercache/peercache/origin/web"
+)
+
+// builtin are the kinds of origins that come with the program.
+var builtin = Origins{
+	"command":  command.Factory,
+	"files":    files.Factory,
+	"http":     web.Factory,
+	"postgres": postgres.Factory,
+	"redis":    redis.Factory,
+}
