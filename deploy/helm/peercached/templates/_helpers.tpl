@@ -57,21 +57,44 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
+{{- /* peers.discovery: nodes and gateways are pods of two services, because endpoints do not say who owns keys. */}}
+{{- define "peercached.discovery" -}}
+{{- $name := include "peercached.fullname" . }}
+{{- if eq .Values.discovery "dns" }}
+dns: {{ printf "http://%s-peers.%s.svc:%d" $name .Release.Namespace (int .Values.ports.peers) }}
+{{- else }}
+kubernetes: {{ $name }}-peers
+{{- end }}
+{{- if .Values.gateway.enabled }}
+gateways:
+  {{- if eq .Values.discovery "dns" }}
+  dns: {{ printf "http://%s-gateways.%s.svc:%d" $name .Release.Namespace (int .Values.ports.peers) }}
+  {{- else }}
+  kubernetes: {{ $name }}-gateways
+  {{- end }}
+{{- end }}
+{{- end }}
+
 {{- /* peercached.yaml */}}
 {{- define "peercached.config" -}}
 {{- $c := deepCopy .Values.config }}
 {{- if not $c.groups }}
 {{- fail "config.groups is empty: peercached needs a group and its origin, such as --set-json 'config.groups=[{\"name\":\"pages\",\"bytes\":\"64MiB\",\"ttl\":\"1m\",\"origin\":{\"http\":{\"url\":\"http://backend/{key}\"}}}]'" }}
 {{- end }}
-{{- $peers := dict "listen" (printf ":%d" (int .Values.ports.peers)) }}
-{{- $headless := printf "%s-peers" (include "peercached.fullname" .) }}
-{{- if eq .Values.discovery "dns" }}
-{{- $_ := set $peers "discovery" (dict "dns" (printf "http://%s.%s.svc:%d" $headless .Release.Namespace (int .Values.ports.peers))) }}
-{{- else }}
-{{- $_ := set $peers "discovery" (dict "kubernetes" (dict "service" $headless)) }}
-{{- end }}
+{{- $peers := dict "listen" (printf ":%d" (int .Values.ports.peers)) "discovery" (include "peercached.discovery" . | fromYaml) }}
 {{- $_ := set $c "peers" (merge $peers ($c.peers | default dict)) }}
-{{- $_ := set $c "admin" (merge (dict "listen" (printf ":%d" (int .Values.ports.admin))) ($c.admin | default dict)) }}
+{{- /* Without a token whoever is let in may look, and no more. */}}
+{{- $admin := dict "listen" (printf ":%d" (int .Values.ports.admin)) }}
+{{- if not .Values.adminToken.name }}
+{{- $_ := set $admin "expose" true }}
+{{- $_ := set $admin "read_only" true }}
+{{- end }}
+{{- $_ := set $c "admin" (merge $admin ($c.admin | default dict)) }}
+{{- $end := sub (sub .Values.terminationGracePeriodSeconds .Values.drainSeconds) 5 }}
+{{- if lt $end 1 }}
+{{- fail "terminationGracePeriodSeconds is too short: want drainSeconds and at least 6 seconds more" }}
+{{- end }}
+{{- $_ := set $c "shutdown" (dict "delay" (printf "%ds" (int .Values.drainSeconds)) "timeout" (printf "%ds" $end)) }}
 {{- range $door := list "http" "grpc" "resp" }}
 {{- $v := index $.Values $door }}
 {{- if $v.enabled }}
@@ -99,6 +122,7 @@ spec:
   serviceAccountName: {{ include "peercached.serviceAccount" .root }}
   automountServiceAccountToken: {{ eq $v.discovery "kubernetes" }}
   enableServiceLinks: false
+  # shutdown.delay and shutdown.timeout of the file are less.
   terminationGracePeriodSeconds: {{ $v.terminationGracePeriodSeconds }}
   {{- with $v.image.pullSecrets }}
   imagePullSecrets: {{- toYaml . | nindent 4 }}
@@ -122,8 +146,12 @@ spec:
           valueFrom: {fieldRef: {fieldPath: status.podIP}}
         - name: PEERCACHED_PEERS_SELF
           value: {{ if eq $v.ipFamily "IPv6" }}{{ printf "http://[$(POD_IP)]:%d" (int $v.ports.peers) }}{{ else }}{{ printf "http://$(POD_IP):%d" (int $v.ports.peers) }}{{ end }}
-        - name: PEERCACHED_PEERS_SECRETS
+        - name: PEERCACHED_PEERS_SECRET
           valueFrom: {secretKeyRef: {name: {{ $v.secret.name }}, key: {{ $v.secret.key }}}}
+        {{- with $v.adminToken.name }}
+        - name: PEERCACHED_ADMIN_TOKEN
+          valueFrom: {secretKeyRef: {name: {{ . }}, key: {{ $v.adminToken.key }}}}
+        {{- end }}
         {{- with include "peercached.memory" .of.resources }}
         - name: GOMEMLIMIT
           value: {{ . }}
@@ -148,13 +176,6 @@ spec:
         periodSeconds: 10
         timeoutSeconds: 5
         failureThreshold: 6
-      {{- if $v.preStopSeconds }}
-      # By the end of it no service sends clients here. Then the pod leaves the cluster, and hands
-      # over its values.
-      lifecycle:
-        preStop:
-          sleep: {seconds: {{ $v.preStopSeconds }}}
-      {{- end }}
       resources: {{- toYaml .of.resources | nindent 8 }}
       securityContext:
         allowPrivilegeEscalation: false
