@@ -40,6 +40,9 @@ func TestMain(m *testing.M) {
 // version is what programs of the tests say that they are.
 const version = "1.2.3"
 
+// versionName is the variable of the program that has it.
+const versionName = "github.com/peercache/peercache/cmd/peercached/node.Version"
+
 var build = sync.OnceValues(func() (string, error) {
 	file, err := filepath.Abs(filepath.Join(tmp, "peercached"))
 	if err != nil {
@@ -51,7 +54,7 @@ var build = sync.OnceValues(func() (string, error) {
 // compile makes the program of the source in dir, as Dockerfile and .goreleaser.yaml say.
 func compile(dir, file string) error {
 	cmd := exec.Command("go", "-C", filepath.Join(dir, "cmd", "peercached"), "build", "-trimpath", "-buildvcs=false",
-		"-ldflags=-s -w -X main.version="+version, "-o", file, ".")
+		"-ldflags=-s -w -X "+versionName+"="+version, "-o", file, ".")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)

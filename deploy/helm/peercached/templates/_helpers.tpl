@@ -111,7 +111,7 @@ gateways:
 {{- $v := .root.Values }}
 metadata:
   labels:
-    {{- include "peercached.labels" .root | nindent 4 }}
+    {{- include "peercached.selector" .root | nindent 4 }}
     app.kubernetes.io/component: {{ .component }}
     {{- with $v.podLabels }}{{ toYaml . | nindent 4 }}{{ end }}
   annotations:
