@@ -53,6 +53,9 @@ type fetched struct {
 	// unshared says that the peer has not recorded a lease. It will not tell of a change of
 	// the key, so the answer is not for callers who came when the question was on its way.
 	unshared bool
+	// loaded says that this process has loaded the value itself: the entry is as in the main cache,
+	// whose Expires includes the time for which it may be served stale. That of an answer does not.
+	loaded bool
 }
 
 // fetchFlight is what the callers of a key share who wait for a peer.
@@ -98,7 +101,7 @@ func (g *Group) askInTurn(ctx context.Context, key string, lease time.Duration, 
 		from := g.pick(key, n)
 		if from == nil {
 			e, err := g.load(ctx, key)
-			return fetched{Entry: e}, err
+			return fetched{Entry: e, loaded: true}, err
 		}
 		e, err := g.askOne(ctx, from, from.Get, key, lease, keep, have)
 		if !peer.Unreachable(err) {

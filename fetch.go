@@ -13,9 +13,9 @@ import (
 )
 
 // fetch gets key from its owner: alone, or with a copy for later callers if one pays.
-func (g *Group) fetch(ctx context.Context, key string, owner Peer) (Entry, error) {
+func (g *Group) fetch(ctx context.Context, key string, owner Peer) (fetched, error) {
 	if err := ctx.Err(); err != nil {
-		return Entry{}, err
+		return fetched{}, err
 	}
 	if g.planted == failpoint.UnleasedJoined {
 		return g.fetchShared(ctx, key, owner, false)
@@ -30,7 +30,7 @@ func (g *Group) fetch(ctx context.Context, key string, owner Peer) (Entry, error
 	case err == errNotAsked, err == peer.ErrLarge, peer.Unreachable(err):
 		return g.fetchShared(ctx, key, owner, false) // it is not so cheap: callers share it
 	}
-	return e.Entry, err
+	return e, err
 }
 
 // worthACopy counts a fetch of key, and reports whether the answer is worth a copy: if the key is
@@ -45,7 +45,7 @@ func (g *Group) worthACopy(key string) bool {
 
 // fetchShared gets key from its owner, or joins the fetch that is in progress. worth says that a copy
 // is to be kept.
-func (g *Group) fetchShared(ctx context.Context, key string, owner Peer, worth bool) (Entry, error) {
+func (g *Group) fetchShared(ctx context.Context, key string, owner Peer, worth bool) (fetched, error) {
 	f, first := g.fetches.Join(key)
 	g.tracing.joined(ctx, first)
 	if first {
@@ -67,7 +67,7 @@ func (g *Group) fetchShared(ctx context.Context, key string, owner Peer, worth b
 
 // fetchAgain asks the owner of key for a load that must not wait for a slot. There is a
 // fetch in progress, which began when that was not known: it ends then as well.
-func (g *Group) fetchAgain(ctx context.Context, key string) (Entry, error) {
+func (g *Group) fetchAgain(ctx context.Context, key string) (fetched, error) {
 	e, err := g.askInTurn(ctx, key, 0, nil, Entry{})
 	return g.arrived(ctx, key, true, e, err)
 }
@@ -171,15 +171,16 @@ func (g *Group) askAlone(ctx context.Context, key string, owner Peer) (e fetched
 
 // arrived returns the result of a fetch to a caller that waited for it. A value that expired
 // on its way may have done so before a caller joined the fetch: such a caller asks again.
-func (g *Group) arrived(ctx context.Context, key string, first bool, e fetched, err error) (Entry, error) {
+func (g *Group) arrived(ctx context.Context, key string, first bool, e fetched, err error) (fetched, error) {
 	if alone, ok := errors.AsType[unreached](err); ok {
-		return g.loadPast(ctx, key, alone.turn)
+		e, err := g.loadPast(ctx, key, alone.turn)
+		return fetched{Entry: e, loaded: true}, err
 	}
 	if !first && !peer.IsUnanswered(err) && (e.unshared || e.Expires != 0 && e.Expires <= clock.Now()) {
 		e, err = g.askInTurn(ctx, key, 0, nil, Entry{})
 		return g.arrived(ctx, key, true, e, err)
 	}
-	return e.Entry, err
+	return e, err
 }
 
 // fetchAll gets keys from their owner, or joins the fetches that are in progress, and calls got with
@@ -221,7 +222,7 @@ func (g *Group) fetchAll(ctx context.Context, owner Peer, keys []string, worth b
 		if again {
 			late.Go(func() error {
 				e, err := g.fetchAgain(ctx, keys[i])
-				got(i, e, err)
+				got(i, e.Entry, err)
 				return nil
 			})
 			continue
@@ -232,7 +233,7 @@ func (g *Group) fetchAll(ctx context.Context, owner Peer, keys []string, worth b
 		}
 		late.Go(func() error {
 			e, err := g.arrived(ctx, keys[i], first[i], e, err)
-			got(i, e, err)
+			got(i, e.Entry, err)
 			return nil
 		})
 	}

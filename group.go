@@ -1,13 +1,16 @@
 package peercache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 	"unicode/utf8"
 
+	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/failpoint"
 	"github.com/peercache/peercache/peer"
 )
@@ -139,6 +142,53 @@ func (g *Group) Get(ctx context.Context, key string) (ByteView, error) {
 	return e.View, err
 }
 
+// GetWithTTL does what Get does, and returns for how long the value may be served as fresh from now
+// on: by a cache in front of this one that hears of no changes, such as that of a browser. Zero means
+// without end. Less than zero means that the value has expired: it is served while it is loaded again
+// (WithStaleWhileRevalidate), or because it cannot be (WithStaleIfError), or the getter gave it a
+// negative TTL. With an error, ttl says nothing.
+func (g *Group) GetWithTTL(ctx context.Context, key string) (view ByteView, ttl time.Duration, err error) {
+	e, ok := g.hitEntry(ctx, key)
+	if ok {
+		view, _, err = g.found(key, e.View, e.Missing)
+		return view, g.ttlOf(&e), err
+	}
+	g.caches.counts.misses.Add(1)
+	if e, err = g.fill(ctx, key); err != nil {
+		return ByteView{}, 0, err
+	}
+	return e.View, g.ttlOf(&e), nil
+}
+
+// ttlOf returns for how long an entry may be served, in the form of GetWithTTL.
+func (g *Group) ttlOf(e *fetched) time.Duration {
+	if e.loaded {
+		return g.times.remaining(e.Entry)
+	}
+	if e.Expires == 0 {
+		return 0
+	}
+	return cmp.Or(max(-1, time.Duration(e.Expires-clock.Now())), -1) // the lease of a copy is for those who are told of changes
+}
+
+// hitEntry does what hit does, for a caller who needs the entry.
+func (g *Group) hitEntry(ctx context.Context, key string) (e fetched, ok bool) {
+	if g.lapsed() {
+		return e, false
+	}
+	own, v := g.own(key)
+	if v == miss {
+		e.Entry, ok = g.hitCopy(ctx, key, nil)
+		return e, ok
+	}
+	g.hits.Mine().Main.Add(1)
+	if v != fresh {
+		g.countStale(v)
+		g.startRefresh(ctx, key, nil)
+	}
+	return fetched{Entry: own, loaded: true}, true
+}
+
 // hit looks into both caches of this process and counts what it finds, which may be that the
 // origin has no such key. It starts the refresh of what must be loaded again. If later is not
 // nil, it leaves that to startDue.
@@ -148,7 +198,11 @@ func (g *Group) hit(ctx context.Context, key string, later *due) (view ByteView,
 	}
 	view, v, missing := g.ownView(key)
 	if v == miss {
-		return g.hitCopy(ctx, key, later)
+		e, ok := g.hitCopy(ctx, key, later)
+		if !ok {
+			return ByteView{}, false, nil
+		}
+		return g.found(key, e.View, e.Missing)
 	}
 	g.hits.Mine().Main.Add(1)
 	if v != fresh {
@@ -158,11 +212,11 @@ func (g *Group) hit(ctx context.Context, key string, later *due) (view ByteView,
 	return g.found(key, view, missing)
 }
 
-// hitCopy does what hit does, for the hot cache.
-func (g *Group) hitCopy(ctx context.Context, key string, later *due) (view ByteView, ok bool, err error) {
+// hitCopy does what hit does, for the hot cache, and returns the entry.
+func (g *Group) hitCopy(ctx context.Context, key string, later *due) (e Entry, ok bool) {
 	e, v := g.copied(key)
 	if v == miss {
-		return ByteView{}, false, nil
+		return Entry{}, false
 	}
 	g.hits.Mine().Hot.Add(1)
 	switch {
@@ -171,7 +225,7 @@ func (g *Group) hitCopy(ctx context.Context, key string, later *due) (view ByteV
 	case e.Lease&onTrial != 0:
 		g.passTrial(key, e)
 	}
-	return g.found(key, e.View, e.Missing)
+	return e, true
 }
 
 // found returns what hit does for a view that is there.
@@ -186,7 +240,7 @@ func (g *Group) found(key string, view ByteView, missing bool) (ByteView, bool, 
 }
 
 // fill gets the entry of a key that is not cached here: from its owner, or from the getter.
-func (g *Group) fill(ctx context.Context, key string) (e Entry, err error) {
+func (g *Group) fill(ctx context.Context, key string) (e fetched, err error) {
 	if err := g.checkKey(key); err != nil {
 		return e, err
 	}
@@ -202,14 +256,15 @@ func (g *Group) fill(ctx context.Context, key string) (e Entry, err error) {
 }
 
 // fillFrom does what fill does, for a key that may be one.
-func (g *Group) fillFrom(ctx context.Context, key string) (e Entry, err error) {
+func (g *Group) fillFrom(ctx context.Context, key string) (e fetched, err error) {
 	if owner := g.pick(key, 0); owner != nil && !g.lapsed() {
 		e, err = g.fetch(ctx, key, owner)
 	} else {
-		e, err = g.load(ctx, key)
+		e.loaded = true
+		e.Entry, err = g.load(ctx, key)
 	}
 	if err != nil {
-		return Entry{}, g.keyError(key, err)
+		return fetched{}, g.keyError(key, err)
 	}
 	return e, nil
 }

@@ -103,9 +103,12 @@ func (g *Group) wants(key string) bool {
 // viewChanged limits the time of the values that this process keeps as an owner and does not own
 // any more. Until that time is over, changes go to everybody, and the new owner may get the
 // value from here. It returns the values to offer to new owners. The cluster offers them
-// to its own members alone.
-func (g *Group) viewChanged(at clock.Instant) (all []cluster.Moved) {
+// to its own members alone. If moved is false, no key has another owner than before.
+func (g *Group) viewChanged(at clock.Instant, moved bool) (all []cluster.Moved) {
 	g.holders.Forget(g.peers.Knows)
+	if !moved {
+		return nil
+	}
 	ranker, _ := g.main.(Ranker)
 	g.main.Range(func(key string, e Entry) bool {
 		owner := g.pick(key, 0)

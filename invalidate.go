@@ -93,7 +93,7 @@ func (g *Group) round(ctx context.Context, called clock.Instant, c Change) (*rou
 	if g.planted == failpoint.AbsentForgotten {
 		state.Absent = nil
 	}
-	r := &round{g: g, called: called, change: c, pending: make(map[string]Pending), failed: make(map[Peer]error), next: state.Next}
+	r := &round{g: g, called: called, change: c, pending: make(map[string]Pending), failed: make(map[Peer]error), next: state.Next, lasts: g.times.standIn}
 	if c.All || state.Changing(g.changing()) {
 		r.tellEveryone(ctx, state)
 	} else {
@@ -137,6 +137,7 @@ type round struct {
 	called clock.Instant
 	change Change
 	next   <-chan struct{} // closed when peers agree on something else
+	lasts  time.Duration   // how long the values of a peer may last that are not endless
 
 	mu      sync.Mutex
 	pending map[string]Pending // guarded by mu; by the peer's name
@@ -150,6 +151,9 @@ func (r *round) tellReplicas(ctx context.Context, state cluster.Agreement) {
 	for _, key := range r.change.Keys {
 		for n := range cluster.Candidates {
 			p := r.g.peers.Pick(key, n) // nil: this process, or there are fewer
+			if p == nil && !r.g.peers.Owns() {
+				break
+			}
 			if of := keys[p]; len(of) == 0 || of[len(of)-1] != key {
 				keys[p] = append(of, key)
 			}
@@ -157,6 +161,9 @@ func (r *round) tellReplicas(ctx context.Context, state cluster.Agreement) {
 		}
 	}
 	for _, p := range state.Absent {
+		if state.OwnsNothing(p) {
+			continue // if it is back, those that give it leases know
+		}
 		keys[p], owners[p] = r.change.Keys, true // if it is back, it may own them
 	}
 	c := r.change
@@ -178,8 +185,9 @@ func (r *round) tellEveryone(ctx context.Context, state cluster.Agreement) {
 	keys := map[Peer][]string{nil: r.change.Keys}
 	for _, p := range slices.Concat(state.Peers, state.Absent) {
 		keys[p] = r.change.Keys
-		endless[p] = true // it may hand its values over
+		endless[p] = !state.OwnsNothing(p) || !state.Confirmed(p) // it may hand its values over
 	}
+	r.lasts = max(r.lasts, lease.Longest) // what others have are copies, and values from when they owned keys
 	c := r.change
 	c.Item = nil
 	departed := state.Departed // who cannot be reached is no peer of the view
@@ -211,7 +219,7 @@ func half(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // tell sends each peer its own keys, concurrently. Peers in endless may hold the values
-// indefinitely, others for at most the time of a stand-in. Only owners, and those that may
+// indefinitely, others for at most the time r.lasts. Only owners, and those that may
 // consider themselves owners, receive an Item.
 func (r *round) tell(ctx context.Context, c Change, keys map[Peer][]string, endless, owners map[Peer]bool) {
 	ctx, anew := context.WithCancel(ctx)
@@ -229,7 +237,7 @@ func (r *round) tell(ctx context.Context, c Change, keys map[Peer][]string, endl
 	}
 	var all sync.WaitGroup
 	for peer, keys := range keys {
-		its, until := c, r.called.Plus(r.g.times.standIn)
+		its, until := c, r.called.Plus(r.lasts)
 		its.Keys = keys
 		if endless[peer] {
 			until = 0

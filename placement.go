@@ -111,6 +111,27 @@ func (p *placement) peerNames() []string {
 	return names
 }
 
+// WithoutOwnership makes this process one that asks and owns nothing, such as a gateway, a
+// command-line tool, or a job that lives for a short time. It gets values from their owners, keeps
+// copies of those that it asks for often, and may Remove, Set and Clear. No key is ever its own, so
+// that no key moves when it comes or goes: it loads a key only if none of those that would can be
+// reached, and keeps nothing then. Before its first list, all its Gets are of that kind.
+//
+// Its peers have to reach it, to tell it of changes. Therefore all of them know it as one that owns
+// nothing, by their lists: it is listed as discovery.OwningNothing says, in its own list too, while
+// the self of NewHTTPPool is its URL as ever. A discovery that registers the process does so by
+// itself; for one that does not, see discovery.WithoutOwnership. Set refuses a list that has this
+// process as an owner. If a discovery has it so, the list counts, because it is that of the others as
+// well; Ready fails with a ConfigError meanwhile, and there is one warning.
+//
+// It is not for WithGroupcacheCompat, nor for groups with a WithSnapshot.
+func WithoutOwnership() PoolOption {
+	return func(o *poolOptions) error {
+		o.cluster.OwnsNothing = true
+		return nil
+	}
+}
+
 // rank is what this process is to a key.
 type rank int
 
@@ -123,7 +144,7 @@ const (
 // rank returns what this process is to key, by the key's preference list: its owner and the
 // peers that stand in for it.
 func (p *placement) rank(key string) rank {
-	if p.misplaced() {
+	if p.misplaced() || !p.peers.Owns() {
 		return asNonReplica
 	}
 	for n := range cluster.Candidates {
@@ -169,6 +190,8 @@ type topology interface {
 	Pick(key string, n int) Peer
 	// Peers returns all peers but this process.
 	Peers() []Peer
+	// Owns reports whether this process may own keys. If not, it is on no preference list.
+	Owns() bool
 	// Knows reports whether a peer of that name is in the view.
 	Knows(name string) bool
 	// Settled returns when the peers that can be reached have heard of the view, or ctx has
@@ -222,6 +245,7 @@ func (o overridden) Peers() []Peer               { return o.picker.Peers() }
 // agreeing is the part of a topology whose peers always agree.
 type agreeing struct{}
 
+func (agreeing) Owns() bool                                                 { return true }
 func (agreeing) Settled(context.Context) error                              { return nil }
 func (agreeing) IsSettled() bool                                            { return true }
 func (agreeing) DisputedSince() clock.Instant                               { return 0 }

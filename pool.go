@@ -23,8 +23,9 @@ import (
 // PeerPicker, to be given to NewGroup. HTTPPool is one over HTTP; NewPool makes one over another
 // transport.
 type Pool struct {
-	cluster   *cluster.Cluster
-	stateless bool // peers say nothing of themselves, such as golang/groupcache's
+	cluster     *cluster.Cluster
+	ownsNothing bool // see WithoutOwnership
+	stateless   bool // peers say nothing of themselves, such as golang/groupcache's
 
 	// serving has one unit taken for each load of a peer in progress. Shutdown waits until it
 	// gets them all.
@@ -61,7 +62,10 @@ func NewPool(self string, t peer.Transport, opts ...PoolOption) (*Pool, error) {
 
 func newPool(self string, t peer.Transport, o *poolOptions) (*Pool, error) {
 	stateless, ok := t.(peer.Stateless)
-	p := &Pool{serving: semaphore.NewWeighted(math.MaxInt64), stateless: ok && stateless.Stateless(), peerTimeout: o.peerTimeout, log: o.cluster.Log, events: o.events, allow: o.allow}
+	p := &Pool{serving: semaphore.NewWeighted(math.MaxInt64), stateless: ok && stateless.Stateless(), ownsNothing: o.cluster.OwnsNothing, peerTimeout: o.peerTimeout, log: o.cluster.Log, events: o.events, allow: o.allow}
+	if p.stateless && p.ownsNothing {
+		return nil, errors.New("peercache: WithoutOwnership: the peers of this transport say nothing of themselves, and do not know of processes that own nothing")
+	}
 	p.groups.Store(&map[string]*Group{})
 	o.cluster.Stateless = p.stateless
 	o.cluster.Ring = o.ring()
@@ -130,6 +134,9 @@ func (p *Pool) knowsChanges() bool { return p.made() && !p.stateless }
 
 // accepts returns an error if g cannot be beside the groups that there are.
 func (p *Pool) accepts(g *Group) error {
+	if g.snapshot != nil && p.ownsNothing {
+		return errors.New("WithSnapshot: the pool has WithoutOwnership, and keeps nothing that could be saved: want one of them")
+	}
 	for name, other := range *p.groups.Load() {
 		if name == g.name {
 			return errors.New("the pool has a group of that name already: want another name, or another pool")
@@ -214,16 +221,21 @@ type Ring struct {
 // Share is the part of all keys that one process owns.
 type Share struct {
 	Peer string  // its base URL
-	Part float64 // from 0 to 1; those of all processes add up to 1
+	Part float64 // from 0 to 1; those of all processes add up to 1. 0: it owns nothing, see WithoutOwnership
 }
 
 // Ring returns who owns what part of the keys. It is meant for people: it takes milliseconds if there
 // are thousands of peers.
 func (p *Pool) Ring() Ring {
-	ring, names, id, since, leaving := p.cluster.Ring()
+	ring, owners, ownless, id, since, leaving := p.cluster.Ring()
 	r := Ring{View: id, Age: max(0, time.Duration(clock.Now()-since)), Leaving: leaving}
-	for i, part := range ring.Shares() {
-		r.Shares = append(r.Shares, Share{names[i], part})
+	if ring != nil {
+		for i, part := range ring.Shares() {
+			r.Shares = append(r.Shares, Share{owners[i], part})
+		}
+	}
+	for _, name := range ownless {
+		r.Shares = append(r.Shares, Share{name, 0})
 	}
 	slices.SortFunc(r.Shares, func(a, b Share) int { return cmp.Compare(a.Peer, b.Peer) })
 	return r
@@ -282,12 +294,14 @@ func (g clustered) DropAll()                    { g.drop(&Change{All: true}, nev
 func (g clustered) ServeChange(ctx context.Context, c Change, late func() bool) []Holder {
 	return g.servePeerChange(ctx, c, late)
 }
-func (g clustered) Consistent() bool                             { return g.consistent }
-func (g clustered) ViewChanged(at clock.Instant) []cluster.Moved { return g.viewChanged(at) }
-func (g clustered) Drain(ctx context.Context) error              { return g.drain(ctx) }
-func (g clustered) HasSnapshot() bool                            { return g.snapshot != nil }
-func (g clustered) Restored() <-chan struct{}                    { return g.snapshot.restored }
-func (g clustered) OutdateSnapshot() error                       { return g.outdateSnapshot() }
+func (g clustered) Consistent() bool { return g.consistent }
+func (g clustered) ViewChanged(at clock.Instant, moved bool) []cluster.Moved {
+	return g.viewChanged(at, moved)
+}
+func (g clustered) Drain(ctx context.Context) error { return g.drain(ctx) }
+func (g clustered) HasSnapshot() bool               { return g.snapshot != nil }
+func (g clustered) Restored() <-chan struct{}       { return g.snapshot.restored }
+func (g clustered) OutdateSnapshot() error          { return g.outdateSnapshot() }
 
 func (g clustered) TakeOver(ctx context.Context, key string, from Peer, departed clock.Instant) {
 	g.pullOffered(ctx, key, from, departed)

@@ -117,6 +117,9 @@ func (o *poolOptions) check() error {
 	if how := o.letsIn(); o.insecure && how != "" {
 		return fmt.Errorf("WithInsecure and %s: want one of them: WithInsecure lets in everybody", how)
 	}
+	if o.compat && o.cluster.OwnsNothing {
+		return errors.New("WithoutOwnership and WithGroupcacheCompat: want one of them: processes of golang/groupcache do not know of those that own nothing")
+	}
 	if o.compat && o.handoverGiven {
 		return errors.New("WithGroupcacheCompat and WithHandover: want one of them: golang/groupcache takes nothing over")
 	}

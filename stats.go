@@ -228,7 +228,7 @@ func (p *Pool) Status() PoolStatus {
 type Whereabouts struct {
 	// Owner is the base URL of the peer that owns the key, and Candidates those of all that keep
 	// values of it, in order: the owner, then those that stand in for it. Both are empty in a group
-	// without peers.
+	// without peers, and while nobody of the view owns anything.
 	Owner      string
 	Candidates []string
 	Main, Hot  *Held  // what is cached here, as the process's own and as a copy; nil: nothing
@@ -259,8 +259,9 @@ type Hold struct {
 func (g *Group) Whereabouts(key string) Whereabouts {
 	var w Whereabouts
 	if g.home != nil {
-		w.Candidates = g.candidates(key)
-		w.Owner = w.Candidates[0]
+		if w.Candidates = g.candidates(key); len(w.Candidates) > 0 {
+			w.Owner = w.Candidates[0]
+		}
 	}
 	w.Main, w.Hot = g.held(g.main, key), g.held(g.hot, key)
 	if g.holders == nil {
@@ -276,7 +277,7 @@ func (g *Group) Whereabouts(key string) Whereabouts {
 
 // candidates returns the preference list of key, this process perhaps in it. The group has a home.
 func (g *Group) candidates(key string) (names []string) {
-	for n := range min(cluster.Candidates, len(g.peers.Peers())+1) {
+	for n := range min(cluster.Candidates, g.home.Owners()) {
 		if p := g.pick(key, n); p != nil {
 			names = append(names, p.Name())
 		} else {

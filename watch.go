@@ -1,10 +1,5 @@
 package peercache
 
-import (
-	"context"
-	"time"
-)
-
 // Invalidation is what a watcher of a group is told: values of these keys that were got before may
 // be old.
 type Invalidation struct {
@@ -28,10 +23,3 @@ type Watch interface {
 // called: before that returns. So a cache in front of this one is exact if it drops what f names. It
 // is for such caches: clients that keep values, and are connected with this process.
 func (g *Group) Watch(f func(Invalidation)) Watch { panic("the helper 'watch' writes this") }
-
-// GetWithTTL does what Get does, and returns for how long the value may be served from now on: by
-// a cache in front of this one, such as that of a browser. Zero is without end; less than zero, no
-// longer: it has expired, and is served while it is loaded again (WithStaleWhileRevalidate).
-func (g *Group) GetWithTTL(ctx context.Context, key string) (view ByteView, ttl time.Duration, err error) {
-	panic("the helper 'watch' writes this")
-}

@@ -9,7 +9,8 @@ import "context"
 
 // A Discovery makes a process known to its peers, and finds them.
 type Discovery interface {
-	// Run registers self, the base URL of this process, and then calls report with the view, at
+	// Run registers self, the base URL of this process as it is listed (SplitPeer), and then calls
+	// report with the view, at
 	// first and after each change, until ctx ends. Then it removes the registration, for which
 	// it takes only a short time, and returns nil. It is called once.
 	//
@@ -25,7 +26,8 @@ type Discovery interface {
 // View is what a Discovery knows at one moment.
 type View struct {
 	// Peers are the base URLs of the processes of the cluster, in any order, exactly as they
-	// were registered. The receiver of the view checks them.
+	// were registered, each with what says that it owns nothing, if it does (OwningNothing). The
+	// receiver of the view checks them.
 	Peers []string
 	// Lapsed says that the registration of this process has expired, or may have. The others
 	// may already have a view without it, in which its keys have another owner. What a group

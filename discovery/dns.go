@@ -117,6 +117,7 @@ func (d dns) peer(host, port string) string {
 type addresses struct{ dns }
 
 func (a addresses) Run(ctx context.Context, self string, report func(View)) error {
+	self, _ = SplitPeer(self) // the DNS does not say who owns what
 	network, err := a.network(self)
 	if err != nil {
 		return fmt.Errorf("discovery: %w", err)
@@ -158,6 +159,7 @@ func (a addresses) network(self string) (string, error) {
 type services struct{ dns }
 
 func (s services) Run(ctx context.Context, self string, report func(View)) error {
+	self, _ = SplitPeer(self)
 	if u, err := url.Parse(self); err != nil || self != s.peer(u.Hostname(), cmp.Or(u.Port(), portOf[u.Scheme])) {
 		return fmt.Errorf("discovery: this process is %q, and its peers would know it as %s://TARGET:PORT: want that", self, s.pattern.Scheme)
 	}

@@ -11,7 +11,8 @@ const mostFileBytes = 16 << 20
 
 // File is a list of peers in a file, which somebody else writes: one base URL a
 // line, in UTF-8. Blank lines are allowed, comments from a # to the end of the line, and
-// white space and marks without a width around a URL, such as a byte order mark.
+// white space and marks without a width around a URL, such as a byte order mark. Behind
+// a URL, #owns=nothing is no comment: see OwningNothing.
 //
 // The file is read every DefaultFilePoll, and its content alone says whether the
 // list has changed. If it is missing, cannot be read or names nobody, the last

@@ -46,12 +46,22 @@ func parseList(text []byte) ([]string, error) {
 	}
 	var peers []string
 	for line := range strings.FieldsFuncSeq(string(text), func(r rune) bool { return r == '\n' || r == '\r' }) {
-		line, _, _ = strings.Cut(line, "#") // a base URL has none
-		if line = trim(line); line != "" {
-			peers = append(peers, line)
+		if peer := peerInLine(line); peer != "" {
+			peers = append(peers, peer)
 		}
 	}
 	return peers, nil
+}
+
+// peerInLine returns the peer that a line lists, without white space and the comment that begins
+// with a #; empty, if there is none. What says that the peer owns nothing is no comment.
+func peerInLine(line string) string {
+	peer, rest, _ := strings.Cut(line, "#")
+	text, _, _ := strings.Cut(rest, "#")
+	if peer = trim(peer); peer != "" && "#"+trim(text) == ownsNothing {
+		return OwningNothing(peer)
+	}
+	return peer
 }
 
 // readList returns the peers that a file lists. It reads all of it each time:

@@ -23,7 +23,11 @@ type static []string
 
 func (s static) Run(ctx context.Context, self string, report func(View)) error {
 	if !slices.Contains(s, self) {
+		name, _ := SplitPeer(self)
 		for _, peer := range s {
+			if other, _ := SplitPeer(peer); other == name {
+				return fmt.Errorf("discovery: the list of peers has this process as %q: want %q, in all processes", peer, self)
+			}
 			if with, ok := withScheme(peer); ok {
 				return fmt.Errorf("discovery: the list of peers has %q, without a scheme: want %q", peer, with)
 			}

@@ -9,6 +9,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/peercache/peercache"
 )
@@ -27,6 +28,9 @@ type Env struct {
 	Log   *slog.Logger // never nil
 	// AllowCommands says that the configuration allows origins that run programs.
 	AllowCommands bool
+	// StaleWhileRevalidate and StaleIfError are the options of the group with these names. An origin whose
+	// values must not be served for so long after they have expired gives them a shorter TTL.
+	StaleWhileRevalidate, StaleIfError time.Duration
 }
 
 // Bytes is a size, as "64MiB", "1GB" or "4096".

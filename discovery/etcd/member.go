@@ -34,10 +34,11 @@ type member struct {
 }
 
 func newMember(d *Discovery, self string, report func(discovery.View)) *member {
+	name, _ := discovery.SplitPeer(self) // it has one key, whether it owns anything or not
 	return &member{
 		Discovery: d,
 		self:      self,
-		key:       d.prefix + self,
+		key:       d.prefix + name,
 		report:    report,
 		outage:    &outage{log: d.log, bad: "not registered", good: "registered", ttl: d.ttl},
 	}

@@ -135,7 +135,7 @@ func (g *Gossip) listen(ctx context.Context, self string, m *members) (*memberli
 	c := g.profile.config()
 	c.Name = g.name
 	if c.Name == "" {
-		c.Name = self
+		c.Name, _ = discovery.SplitPeer(self)
 	}
 	c.Label = g.cluster
 	if len(g.keys) > 0 {

@@ -50,6 +50,7 @@ type slicesOf struct {
 // Run implements discovery.Discovery. The error says why self cannot be the base
 // URL of a pod.
 func (s *slicesOf) Run(ctx context.Context, self string, report func(discovery.View)) error {
+	self, _ = discovery.SplitPeer(self) // endpoints do not say who owns what
 	f, err := newForm(self, s.port)
 	if err != nil {
 		return fmt.Errorf("kubernetes: this process is %q: %w", self, err)

@@ -237,12 +237,13 @@ func (a *viewAgreement) beginEpoch() {
 
 // Agreement says which peers are known to have this process's view.
 type Agreement struct {
-	Epoch    uint64          // grows with each change of the fields below
-	Since    clock.Instant   // when the view last changed, here or at a peer, or a peer started again; 0: never
-	Peers    []peer.Peer     // of the view, without this process
-	Absent   []peer.Peer     // listed, but leaving; they may be back at any time
-	Departed []peer.Peer     // of earlier views
-	agreed   map[string]bool // peers that have the view; never written to; nil: all have
+	Epoch     uint64          // grows with each change of the fields below
+	Since     clock.Instant   // when the view last changed, here or at a peer, or a peer started again; 0: never
+	Peers     []peer.Peer     // of the view, without this process
+	Absent    []peer.Peer     // listed, but leaving; they may be back at any time
+	Departed  []peer.Peer     // of earlier views
+	agreed    map[string]bool // peers that have the view; never written to; nil: all have
+	nonOwners map[string]bool // those of the view that own nothing; never written to
 	// Dissenter is a peer that has another view. Empty means that none is known.
 	Dissenter string
 	Next      <-chan struct{} // closed when the epoch ends
@@ -257,14 +258,14 @@ func (c *Cluster) Agreement() Agreement {
 	if a.snapshot == nil {
 		a.snapshot = maps.Clone(a.agreed)
 	}
-	now := Agreement{Epoch: a.epoch, Since: a.since, Peers: v.others, Absent: v.absent, agreed: a.snapshot, Next: a.next}
+	now := Agreement{Epoch: a.epoch, Since: a.since, Peers: v.others, Absent: v.absent, agreed: a.snapshot, nonOwners: v.nonOwners, Next: a.next}
 	for name := range a.dissent {
 		if now.Dissenter == "" || name < now.Dissenter {
 			now.Dissenter = name
 		}
 	}
 	for m := range a.departed {
-		if !v.isAbsent(m.name) {
+		if !v.isAbsent(m.name) && !m.ownedNothing.Load() { // nobody asks such a one for anything
 			now.Departed = append(now.Departed, m)
 		}
 	}
@@ -276,6 +277,10 @@ func (c *Cluster) Agreement() Agreement {
 func (a *Agreement) Changing(d time.Duration) bool {
 	return a.Since != 0 && clock.Now() < a.Since.Plus(d)
 }
+
+// OwnsNothing reports whether a peer has no values but copies under leases, by the list of this
+// process. If the peer has another view, that may not be so.
+func (a *Agreement) OwnsNothing(p peer.Peer) bool { return a.nonOwners[p.Name()] }
 
 // Confirmed reports whether a peer is known to have the view. Another one may take itself for
 // the owner of any key.

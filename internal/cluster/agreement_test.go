@@ -46,7 +46,7 @@ func TestP8AgreementIsASnapshot(t *testing.T) {
 func TestP8LateAnswerIsNoDissent(t *testing.T) {
 	c, self, name := silentPair(t)
 	c.background.Wait()
-	view, other := c.view.Load().id, viewID([]string{self, name, "http://third"})
+	view, other := c.view.Load().id, viewID([]string{self, name, "http://third"}, nil)
 	for _, step := range []struct {
 		what    string
 		state   peerState

@@ -67,7 +67,7 @@ const mostMembersBytes = 32 << 10
 
 // answerMembers adds the names of the view to an answer, as far as they fit.
 func (c *Cluster) answerMembers(answer *peer.Changed) {
-	members := c.view.Load().members(c.self)
+	members := c.view.Load().listing()
 	answer.Size = len(members)
 	bytes := 0
 	for _, name := range members {

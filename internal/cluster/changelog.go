@@ -41,7 +41,7 @@ type changeLog struct {
 	// bits are nil before the first change: a process with many peers has many logs, and most of
 	// them stay empty.
 	bits atomic.Pointer[logWords]
-	// departed are the peers that left the view after this log began, and before the next did.
+	// departed are the owners that left the view after this log began, and before the next did.
 	// full says that there were more of them, which are not known.
 	departed []string
 	full     bool

@@ -5,6 +5,7 @@ import (
 	"context"
 	crand "crypto/rand"
 	"errors"
+	"fmt"
 	"hash/maphash"
 	"log/slog"
 	"maps"
@@ -34,9 +35,10 @@ type Group interface {
 	DropAll()
 	// Consistent reports whether the group caches nothing while this process has lapsed.
 	Consistent() bool
-	// ViewChanged limits how long values are served that this process has not owned since the
-	// view changed at that instant. It returns those that can be handed over.
-	ViewChanged(at clock.Instant) []Moved
+	// ViewChanged is called after each change of the view. If the ring has changed with it, at that
+	// instant, it limits how long values are served that this process has not owned since. It
+	// returns those that can be handed over. Else moved is false.
+	ViewChanged(at clock.Instant, moved bool) []Moved
 	// ServeChange does what a peer's Change says. It returns the holders of copies that it
 	// could not tell. late reports whether another change of the same peer has overtaken this
 	// one, see changeOrder. Then its Item is not kept.
@@ -76,6 +78,8 @@ type Config struct {
 	RelayFrom int
 	// Ring makes a ring of the names of peers.
 	Ring func(names []string) (*consistenthash.Ring, error)
+	// OwnsNothing says that this process is to be listed as one that owns nothing.
+	OwnsNothing bool
 	// Stateless says that peers send no peer state, such as golang/groupcache's.
 	Stateless bool
 	// Handler returns what answers the requests of a peer.
@@ -89,11 +93,13 @@ type Cluster struct {
 	name      string // see WithCluster; may be empty
 	transport peer.Transport
 	stateless bool
-	detection time.Duration
-	relayFrom int // see Config
-	planted   failpoint.Bug
-	ring      func(names []string) (*consistenthash.Ring, error)
-	handler   func(from peer.Identity) peer.Handler
+	// ownsNothing says as what this process wants to be listed. What it is follows from the list.
+	ownsNothing bool
+	detection   time.Duration
+	relayFrom   int // see Config
+	planted     failpoint.Bug
+	ring        func(names []string) (*consistenthash.Ring, error)
+	handler     func(from peer.Identity) peer.Handler
 
 	maxPeers      int
 	filters       []func(name string) error
@@ -139,6 +145,7 @@ type Cluster struct {
 	leaving   atomic.Bool              // set by Leave first: the view is without this process
 	closed    atomic.Bool              // set by Leave at its end: no Gets are answered, and Set fails
 	listed    []string                 // see doc.go; this process is among them
+	nonOwners map[string]bool          // those of them that own nothing; never written to
 	absent    map[string]*absentMember // by name; all are listed, or are removed with the next view
 	lingering map[string]*lingering    // by name; departed members whose connections are kept
 	viewRate  viewRate
@@ -175,7 +182,7 @@ type Cluster struct {
 func New(self string, t peer.Transport, cfg Config) (*Cluster, error) {
 	c := &Cluster{
 		self: self, name: cfg.Name, transport: t, stateless: cfg.Stateless, detection: cfg.Detection, ring: cfg.Ring, handler: cfg.Handler,
-		relayFrom: cmp.Or(cfg.RelayFrom, int(relayTests.from.Load()), defaultRelayFrom), planted: failpoint.Planted(),
+		ownsNothing: cfg.OwnsNothing, relayFrom: cmp.Or(cfg.RelayFrom, int(relayTests.from.Load()), defaultRelayFrom), planted: failpoint.Planted(),
 		maxPeers: cfg.MaxPeers, filters: cfg.Filters,
 		viewed:        make(chan struct{}),
 		absent:        make(map[string]*absentMember),
@@ -209,16 +216,22 @@ func New(self string, t peer.Transport, cfg Config) (*Cluster, error) {
 		c.membership = newMembership(c, cfg.Discovery)
 	}
 	c.own, c.watch = newOwnAddress(c), newConfigWatch(c)
-	if err := c.setPeers([]string{self}, false); err != nil {
+	if err := c.setPeers([]string{c.ownText()}, false); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-// Set replaces the list of peers. It fails on a cluster with a discovery.
+// Set replaces the list of peers. It fails on a cluster with a discovery, and if the list has this
+// process as what it is not.
 func (c *Cluster) Set(peers []string) error {
 	if c.membership != nil {
 		return errors.New("peercache: Set on a pool that has a WithDiscovery: its views come from there, see Join")
+	}
+	if _, nonOwners, _ := splitList(peers); c.isIn(peers) {
+		if err := c.checkOwnership(nonOwners); err != nil {
+			return fmt.Errorf("peercache: %w", err)
+		}
 	}
 	if err := c.setPeers(peers, false); err != nil {
 		return err

@@ -95,6 +95,9 @@ func (w *configWatch) stop() {
 // observeGroups records the groupsID that a peer says, and begins to look if it is another one
 // than that of this process.
 func (w *configWatch) observeGroups(name string, id uint64) {
+	if w.cluster.view.Load().nonOwners[name] {
+		return // it is asked for no keys, whatever groups it has
+	}
 	w.mu.Lock()
 	changed := w.groups[name] != id && id != 0
 	if changed {
@@ -154,7 +157,7 @@ func (w *configWatch) suspects() (others, lacking map[string]bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	gone := func(name string) bool { return v.member(name) == nil }
-	maps.DeleteFunc(w.groups, func(name string, _ uint64) bool { return gone(name) })
+	maps.DeleteFunc(w.groups, func(name string, _ uint64) bool { return gone(name) || v.nonOwners[name] })
 	maps.DeleteFunc(w.asked, func(name string, _ bothGroups) bool { return gone(name) })
 	maps.DeleteFunc(w.differ, func(name string, _ mismatch) bool { return gone(name) })
 	maps.DeleteFunc(w.lacking, func(name string, _ mismatch) bool { return gone(name) })

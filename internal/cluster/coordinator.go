@@ -113,7 +113,7 @@ func (c *Cluster) answerRelay(ctx context.Context, from string, s *peer.State, a
 // awaitRelay returns what this process does as the coordinator of a view. It waits for the view if
 // it has not come here yet. nil means that it does not come in time.
 func (c *Cluster) awaitRelay(ctx context.Context, view uint64) *relay {
-	ctx, cancel := context.WithTimeout(ctx, c.holdTime(len(c.view.Load().peers)))
+	ctx, cancel := context.WithTimeout(ctx, c.holdTime(len(c.view.Load().names)))
 	defer cancel()
 	a := &c.agreement
 	for {

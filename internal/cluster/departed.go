@@ -107,7 +107,7 @@ func (c *Cluster) forgetDeparted(m *Member) {
 	}
 	v := c.view.Load()
 	c.agreement.relays = slices.DeleteFunc(c.agreement.relays, func(r *relay) bool { return r.view != v.id && r.since <= long })
-	if v.before != nil && v.since <= long {
+	if v.before != nil && v.moved <= long {
 		same := *v
 		same.before = v.before.forgotten()
 		c.view.Store(&same)

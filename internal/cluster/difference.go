@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/peercache/peercache/discovery"
 	"github.com/peercache/peercache/internal/quote"
 	"github.com/peercache/peercache/peer"
 )
@@ -42,12 +43,16 @@ func (c *Cluster) differenceTo(answer *peer.Changed) string {
 	if answer.State.View == 0 || answer.State.View == v.id {
 		return ""
 	}
-	mine, theirs := v.members(c.self), c.validMembers(answer.Members)
+	mine, theirs := v.listing(), c.validMembers(answer.Members)
 	if len(theirs) == 0 || len(theirs) != answer.Size {
 		return fmt.Sprintf("its list has %s, with the number %x, and this one's %d, with the number %x",
 			sizeOf(answer.Size), answer.State.View, len(mine), v.id)
 	}
 	var texts []string
+	mine, theirs, both := otherwiseListed(mine, theirs)
+	if len(both) > 0 {
+		texts = append(texts, quote.Some(both))
+	}
 	if more := lacking(theirs, mine); len(more) > 0 {
 		texts = append(texts, quote.Some(more)+quote.IsOrAre(more)+"in its list and not in this one's")
 	}
@@ -57,22 +62,37 @@ func (c *Cluster) differenceTo(answer *peer.Changed) string {
 	return strings.Join(texts, "; ")
 }
 
-// members returns the names of all in the view, in order. self is the name of this process.
-func (v *view) members(self string) []string {
-	names := make([]string, len(v.peers))
-	for i, p := range v.peers {
-		names[i] = self
-		if p != nil {
-			names[i] = p.Name()
+// otherwiseListed returns two lists, in order, without the peers that one of them says own nothing,
+// and the other one does not. both says which these are.
+func otherwiseListed(mine, theirs []string) (restOfMine, restOfTheirs, both []string) {
+	differs := func(text string, others []string) bool {
+		name, owns := discovery.SplitPeer(text)
+		if owns {
+			name = discovery.OwningNothing(name)
 		}
+		_, there := slices.BinarySearch(others, name)
+		return there
 	}
-	slices.Sort(names)
-	return names
+	restOfTheirs = slices.DeleteFunc(slices.Clone(theirs), func(text string) bool { return differs(text, mine) })
+	restOfMine = slices.DeleteFunc(slices.Clone(mine), func(text string) bool {
+		there := differs(text, theirs)
+		switch name, owns := discovery.SplitPeer(text); {
+		case there && owns:
+			both = append(both, name+" owns keys by this one's list, and nothing by its")
+		case there:
+			both = append(both, name+" owns nothing by this one's list, and keys by its")
+		}
+		return there
+	})
+	return restOfMine, restOfTheirs, both
 }
 
 // validMembers returns those names of a peer's view that can be peers, in order and each once.
 func (c *Cluster) validMembers(members []string) []string {
-	valid := slices.DeleteFunc(slices.Clone(members), func(name string) bool { return c.transport.Check(name) != nil })
+	valid := slices.DeleteFunc(slices.Clone(members), func(name string) bool {
+		name, _ = discovery.SplitPeer(name)
+		return c.transport.Check(name) != nil
+	})
 	slices.Sort(valid)
 	return slices.Compact(valid)
 }

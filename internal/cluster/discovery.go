@@ -35,7 +35,7 @@ type membership struct {
 	err   error         // what Join returns from then on; written before ended is closed
 
 	// Only receive, which Run calls one at a time, uses the fields below.
-	members    []string        // the list, sorted; nil before the first
+	members    []string        // the list, as it is given and sorted; nil before the first
 	registered bool            // there was a report without a lapse: peers have known this process
 	invalid    map[uint64]bool // hashes of the names that were left out of the last report
 
@@ -111,7 +111,7 @@ func (m *membership) start(ctx context.Context) error {
 
 func (m *membership) run(ctx context.Context) {
 	defer close(m.ended)
-	err := m.discovery.Run(ctx, m.cluster.self, m.receive)
+	err := m.discovery.Run(ctx, m.cluster.ownText(), m.receive)
 	m.lapsed.Store(true)
 	switch {
 	case err == nil && ctx.Err() != nil:
@@ -149,7 +149,7 @@ func (m *membership) leave(ctx context.Context) error {
 // receive is what Run reports to. It warns of what is wrong with a report, if that was not so
 // with the one before.
 func (m *membership) receive(v discovery.View) {
-	lapsed := v.Lapsed || !slices.Contains(v.Peers, m.cluster.self)
+	lapsed := v.Lapsed || !m.cluster.isIn(v.Peers)
 	back := m.lapsed.Load() && !lapsed
 	if lapsed { // before a view is in place in which others may own its keys
 		m.lapsed.Store(true)
@@ -212,9 +212,9 @@ func (m *membership) setMembers(peers []string, anew bool) error {
 		return errors.New("there is no peer in it: the last one stands")
 	}
 	var lacking error
-	if !slices.Contains(members, m.cluster.self) {
+	if !m.cluster.isIn(members) {
 		lacking = fmt.Errorf("it lacks this process: it has %d others, who may not know of it", len(members))
-		members = append(members, m.cluster.self)
+		members = append(members, m.cluster.ownText())
 		slices.Sort(members)
 	}
 	if anew || !slices.Equal(members, m.members) {
@@ -222,28 +222,36 @@ func (m *membership) setMembers(peers []string, anew bool) error {
 			return fmt.Errorf("the last one stands: %w", err)
 		}
 		m.members = members
+		_, nonOwners, _ := splitList(members)
+		m.cluster.noteOwnership(nonOwners)
 		m.cluster.own.lookAgain()
 	}
 	return lacking
 }
 
-// valid returns the names of a report that can be peers, sorted and each once. It warns of the
-// others, unless they were in the report before.
+// valid returns those of a report that can be peers, sorted and each once. It warns of the others,
+// unless they were in the report before. A peer that is there as one that owns nothing, and as
+// another one as well, owns nothing: so it is the same for all.
 func (m *membership) valid(peers []string) []string {
 	var members []string
+	_, nonOwners, _ := splitList(peers)
 	invalid := make(map[uint64]bool)
 	warned, more := 0, 0
 	own := peerurl.ReachOf(m.cluster.self)
-	for _, name := range peers {
+	for _, text := range peers {
+		name, owns := discovery.SplitPeer(text)
 		err := m.cluster.checkPeer(name)
 		if reach := peerurl.ReachOf(name); err == nil && reach != peerurl.Anywhere && reach != own && name != m.cluster.self {
 			err = fmt.Errorf("peer %q: an address of one machine or one network alone, and this process, %s, is not there: want one that all reach", name, m.cluster.self)
 		}
+		if err == nil && owns && nonOwners[name] {
+			err = fmt.Errorf("peer %q: it is there as one that owns keys, and as one that owns nothing, which counts: want one of the two", name)
+		}
 		if err == nil {
-			members = append(members, name)
+			members = append(members, text)
 			continue
 		}
-		hash := xxhash.Sum64String(name) // the names may be long, and many
+		hash := xxhash.Sum64String(text) // the names may be long, and many
 		if !m.invalid[hash] && !invalid[hash] {
 			if warned++; warned <= mostWarnings {
 				m.cluster.log.Warn("a member of the view is left out", "err", err)

@@ -97,7 +97,7 @@ func (g *fakeGroup) DropAll() {
 	}
 }
 func (g *fakeGroup) Consistent() bool                                                    { return true }
-func (g *fakeGroup) ViewChanged(clock.Instant) []Moved                                   { return nil }
+func (g *fakeGroup) ViewChanged(clock.Instant, bool) []Moved                                   { return nil }
 func (g *fakeGroup) ServeChange(context.Context, peer.Change, func() bool) []peer.Holder { return nil }
 func (g *fakeGroup) TakeOver(context.Context, string, peer.Peer, clock.Instant)          {}
 func (g *fakeGroup) Drain(context.Context) error                                         { return nil }

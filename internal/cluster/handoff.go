@@ -63,7 +63,7 @@ func (c *Cluster) handOver(v *view) {
 	defer close(v.handedOver)
 	var all []offeredValue
 	for _, g := range *c.groups.Load() {
-		for _, m := range g.ViewChanged(v.since) {
+		for _, m := range g.ViewChanged(v.since, v.moved == v.since) {
 			if owner, ok := m.Owner.(*Member); ok {
 				all = append(all, offeredValue{m, g, owner})
 			}
@@ -83,8 +83,8 @@ func (c *Cluster) handOver(v *view) {
 			c.log.Info("values were handed over to their new owners", attrs...)
 		}
 	}
-	if v.before != nil {
-		<-v.before.handedOver
+	if v.previous != nil {
+		<-v.previous
 	}
 }
 
@@ -165,11 +165,11 @@ func (m *Member) offer(ctx context.Context, g Group, values []offeredValue) erro
 	return err
 }
 
-// endOffers tells the newcomers of a view that this process offers nothing more.
+// endOffers tells the heirs of a view that this process offers nothing more.
 func (c *Cluster) endOffers(v *view) {
 	ctx, cancel := context.WithTimeout(c.life, c.handover.time)
 	defer cancel()
-	forEach(maps.Values(v.newcomers), announceAtOnce, func(m *Member) {
+	forEach(maps.Values(v.heirs), announceAtOnce, func(m *Member) {
 		retry(ctx, func() error {
 			if c.stateless || c.view.Load().id != v.id {
 				return nil
@@ -197,7 +197,7 @@ func retry(ctx context.Context, tell func() error) error {
 
 // mayOffer reports whether this process may still offer values to a peer.
 func (v *view) mayOffer(name string) bool {
-	if v.newcomers[name] == nil {
+	if v.heirs[name] == nil {
 		return false
 	}
 	select {

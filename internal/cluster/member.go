@@ -25,6 +25,8 @@ type Member struct {
 	// retryAt is an Instant: a departed member that could not be told of a change is told of no
 	// change before. 0 means that it was told of all.
 	retryAt atomic.Int64
+	// ownedNothing says of a departed member that it owned nothing in the last view that had it.
+	ownedNothing atomic.Bool
 }
 
 func newMember(c *Cluster, name string) *Member {

@@ -13,16 +13,16 @@ import (
 )
 
 // Pick returns the n-th peer for key in the ring's order. nil means that it is this process, or
-// that there are no more than n.
+// that there are no more than n that own keys.
 func (c *Cluster) Pick(key string, n int) peer.Peer {
 	v := c.view.Load()
-	if n == 0 {
-		return v.peers[v.ring.OwnerIndex(key)]
-	}
-	if n >= len(v.peers) {
+	if n >= len(v.owners) {
 		return nil
 	}
-	return v.peers[v.ring.AppendSuccessors(nil, key, n+1)[n]]
+	if n == 0 {
+		return v.owners[v.ring.OwnerIndex(key)]
+	}
+	return v.owners[v.ring.AppendSuccessors(nil, key, n+1)[n]]
 }
 
 // Peers returns all peers of the view but this process.
@@ -38,17 +38,23 @@ func (c *Cluster) Members() []*Member {
 	return all
 }
 
-// Ring returns the ring of the view, its number, since when it has been in place, and who is listed
-// and is leaving, this process perhaps among them.
-func (c *Cluster) Ring() (ring *consistenthash.Ring, names []string, id uint64, since clock.Instant, leaving []string) {
+// Ring returns the ring of the view, which is nil if nobody owns anything, the names of its members,
+// and of those that own nothing; the number of the view, since when it has been in place, and who is
+// listed and is leaving, this process perhaps among them.
+func (c *Cluster) Ring() (ring *consistenthash.Ring, owners, ownless []string, id uint64, since clock.Instant, leaving []string) {
 	v := c.view.Load()
-	names = make([]string, len(v.peers))
-	for i, p := range v.peers {
-		if names[i] = c.self; p != nil {
-			names[i] = p.Name()
+	owners = make([]string, len(v.owners))
+	for i, p := range v.owners {
+		if owners[i] = c.self; p != nil {
+			owners[i] = p.Name()
 		}
 	}
-	return v.ring, names, v.id, v.since, slices.Sorted(slices.Values(v.absentNames))
+	for _, name := range v.names {
+		if v.nonOwners[name] {
+			ownless = append(ownless, name)
+		}
+	}
+	return v.ring, owners, ownless, v.id, v.since, slices.Sorted(slices.Values(v.absentNames))
 }
 
 // Knows reports whether the peer of that name is in the view.
@@ -125,7 +131,7 @@ func (c *Cluster) checkPeers(peers []string) error {
 		}
 		switch other, twice := seen[spelled]; {
 		case twice && other == name:
-			return fmt.Errorf("peer %q stands twice in the list", name)
+			return fmt.Errorf("peer %q stands twice in the list (what it owns does not make it two)", name)
 		case twice:
 			return fmt.Errorf("the peers %q and %q are one: want one of them in the list", other, name)
 		}
@@ -133,6 +139,18 @@ func (c *Cluster) checkPeers(peers []string) error {
 	}
 	if !slices.Contains(peers, c.self) {
 		return fmt.Errorf("the list of peers lacks this process, %q: %s", c.self, quote.Some(quote.All(peers)))
+	}
+	return nil
+}
+
+// checkOwners returns an error if nobody in a list owns anything, unless this process is alone and
+// waits for its list.
+func (c *Cluster) checkOwners(peers []string, owners int) error {
+	if owners == 0 && (len(peers) > 1 || c.view.Load() != nil) {
+		return errNobodyOwns
+	}
+	if owners < len(peers) && c.stateless {
+		return errors.New("a peer in the list owns nothing: peers of golang/groupcache do not know of that")
 	}
 	return nil
 }

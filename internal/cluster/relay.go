@@ -46,7 +46,7 @@ const (
 
 // isRelayed reports whether a coordinator tells the peers of v, and not this process.
 func (c *Cluster) isRelayed(v *view) bool {
-	return !c.stateless && v.before != nil && len(v.peers) >= c.relayFrom && !c.leaving.Load()
+	return !c.stateless && !v.started && len(v.names) >= c.relayFrom && !c.leaving.Load()
 }
 
 // holdTime is how long a coordinator waits for a view of that many peers.
@@ -84,7 +84,7 @@ func (c *Cluster) announceToNewcomers(v *view) (wait func()) {
 		defer cancel()
 		forEach(maps.Values(v.newcomers), announceAtOnce, func(m *Member) { c.announceTo(ctx, m) })
 	}()
-	soon := time.NewTimer(c.holdTime(len(v.peers)))
+	soon := time.NewTimer(c.holdTime(len(v.names)))
 	defer soon.Stop()
 	select {
 	case <-told:
@@ -120,7 +120,7 @@ func (c *Cluster) announcedSince(v *view, peers []peer.Peer) []peer.Peer {
 
 // coordinatorOf returns the name of a peer that may be the coordinator of v, other than the one
 // that was tried before; empty, if there is none. The number of the view says which it is, but for
-// newcomers, so that all views have not the same one. But a peer that is known to have the view
+// newcomers and those that own nothing, so that all views have not the same one. But a peer that is known to have the view
 // goes before one that is not: it need not wait for it.
 func (c *Cluster) coordinatorOf(v *view, tried string) string {
 	a := &c.agreement
@@ -129,7 +129,7 @@ func (c *Cluster) coordinatorOf(v *view, tried string) string {
 	first, start := "", int(v.id%uint64(len(v.names)))
 	for i := range v.names {
 		name := v.names[(start+i)%len(v.names)]
-		if name == tried || v.newcomers[name] != nil {
+		if name == tried || v.newcomers[name] != nil || v.nonOwners[name] {
 			continue
 		}
 		if last, known := a.observed[name]; known && last.view == v.id {

@@ -45,7 +45,7 @@ const (
 type Validation struct {
 	// Departure is the number of the departure.
 	Departure uint64
-	// Since is when the view began whose peers were asked.
+	// Since is when the ring of the view came into place whose peers were asked.
 	Since clock.Instant
 
 	circle uint64 // stands for this process and its peers of then
@@ -96,7 +96,7 @@ func (c *Cluster) Restore(departure uint64, record *pb.Farewell, use func(*Valid
 // nothing of the snapshot may be used. It is errNotYet if that may change.
 func (c *Cluster) validate(ctx context.Context, v *view, departure uint64, record *pb.Farewell) (*Validation, error) {
 	t := &Validation{
-		Departure: departure, Since: v.since, circle: circle(c.self, record),
+		Departure: departure, Since: v.moved, circle: circle(c.self, record),
 		changed: make([]byte, logBytes), unbroken: make(map[string]bool), known: make(map[string]bool),
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.handshakeTimeout())
@@ -143,7 +143,7 @@ func departures(name string, departure uint64, record *pb.Farewell) (known []uin
 // circle returns a number, not 0, for a process and those who may make changes after it has left, as
 // its departure record says: the same number for the same processes.
 func circle(self string, record *pb.Farewell) uint64 {
-	return viewID(append(record.GetPeers()[:len(record.GetPeers()):len(record.GetPeers())], self))
+	return viewID(append(record.GetPeers()[:len(record.GetPeers()):len(record.GetPeers())], self), nil)
 }
 
 // ask asks one peer what was changed since one of the departures, and adds its answer.
@@ -189,7 +189,8 @@ func (c *Cluster) answerLog(departures []uint64, answer *peer.Changed) {
 	c.logSlots <- struct{}{}
 	defer func() { <-c.logSlots }()
 	inView := map[string]bool{c.self: true}
-	for name := range c.view.Load().named {
+	v := c.view.Load()
+	for _, name := range ownersOf(v.names, v.nonOwners) {
 		inView[name] = true
 	}
 	departures = departures[:min(len(departures), mostLogs)]

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
-
 	"github.com/peercache/peercache/consistenthash"
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/peer"
@@ -22,16 +20,23 @@ import (
 // view is a set of peers and the ring over it. It is immutable. The view of a process that is
 // leaving is without that process.
 type view struct {
-	ring   *consistenthash.Ring
-	peers  []peer.Peer        // by the ring's index; nil is this process
-	others []peer.Peer        // all but this process
-	named  map[string]*Member // the others, by name
-	names  []string           // of all, in order
-	id     uint64             // see viewID
+	ring   *consistenthash.Ring // nil: nobody owns anything
+	owners []peer.Peer          // by the ring's index; nil is this process
+	others []peer.Peer          // all but this process
+	named  map[string]*Member   // the others, by name
+	names  []string             // of all, in order
+	id     uint64               // see viewID
 	since  clock.Instant
-	// before is the view before, without its own before. nil means that this process was alone,
-	// or owned nothing. It has no peers if it was so long ago that it is forgotten.
+
+	nonOwners map[string]bool // those that own nothing, and perhaps others; never written to
+	ringID    uint64          // the viewID of those that may own keys
+	// moved is when this ring came into place: since, unless it was that of the view before.
+	moved clock.Instant
+	// before is the last view with another ring, without its own before. nil means that this process
+	// was alone, or has just started. It has no names if it was so long ago that it is forgotten.
 	before *view
+	// started says that this process has just started, or is treated as if it had.
+	started bool
 
 	// first says that this is the first view with peers of a process that had no list before.
 	// Nobody told it of changes then. So what it cached is dropped, and not handed over: others
@@ -41,20 +46,13 @@ type view struct {
 	absent      []peer.Peer // the absent members
 	absentNames []string    // their names, and that of this process if it is leaving itself
 
-	// newcomers are peers that were not in the view before, or were not handed over all.
-	// handedOver is closed when they were.
+	// newcomers are peers that were not in the view before, or were not handed over all. heirs are
+	// those of them that this process may have values for. handedOver is closed when they were handed
+	// over all, and previous that of the view before.
 	newcomers  map[string]*Member
+	heirs      map[string]*Member
 	handedOver chan struct{}
-}
-
-// viewID returns a number for a set of peers: the same one for the same peers, in any order.
-func viewID(peers []string) uint64 {
-	h := xxhash.New()
-	for _, name := range slices.Sorted(slices.Values(peers)) {
-		h.WriteString(name)
-		h.Write([]byte{0})
-	}
-	return max(h.Sum64(), 1)
+	previous   <-chan struct{} // nil: there was none
 }
 
 // member returns the peer of that name, or nil.
@@ -70,12 +68,16 @@ func (v *view) lists(name string) bool { return v.member(name) != nil || v.isAbs
 
 // setPeers replaces the list and the view. anew says that nothing is known of the values of the
 // view before: see setView.
-func (c *Cluster) setPeers(peers []string, anew bool) error {
+func (c *Cluster) setPeers(texts []string, anew bool) error {
+	peers, nonOwners, owners := splitList(texts)
 	if err := c.checkPeers(peers); err != nil {
 		return fmt.Errorf("peercache: %w", err)
 	}
+	if err := c.checkOwners(peers, owners); err != nil {
+		return fmt.Errorf("peercache: %w", err)
+	}
 	c.warnOfReach(peers)
-	first, err := c.setList(peers, anew)
+	first, err := c.setList(peers, nonOwners, anew)
 	if first {
 		// No lock is held here: a group may tell its user what it drops. A load that begins now
 		// caches nothing before the peers have heard of this process.
@@ -88,17 +90,17 @@ func (c *Cluster) setPeers(peers []string, anew bool) error {
 
 // setList replaces the list, and the view by the one that follows. It reports whether that is
 // the first one, see view.first.
-func (c *Cluster) setList(peers []string, anew bool) (first bool, err error) {
+func (c *Cluster) setList(peers []string, nonOwners map[string]bool, anew bool) (first bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed.Load() {
 		return false, fmt.Errorf("peercache: %w", peer.ErrClosed)
 	}
-	before, listed := c.view.Load(), c.listed
-	c.listed = slices.Clone(peers)
+	before, listed, ownless := c.view.Load(), c.listed, c.nonOwners
+	c.listed, c.nonOwners = slices.Clone(peers), nonOwners
 	by, who := c.changedBy()
 	if err := c.setView(anew, by, who); err != nil {
-		c.listed = listed
+		c.listed, c.nonOwners = listed, ownless
 		return false, err
 	}
 	if c.leaving.Load() {
@@ -153,15 +155,18 @@ func (c *Cluster) setView(anew bool, by string, who []string) error {
 	if anew || old != nil && len(old.others) == 0 && old.before == nil {
 		old = nil // the process was alone
 	}
-	if old != nil && old.id == viewID(peers) {
+	if old != nil && old.id == viewID(peers, c.nonOwners) {
 		same := *old // but for an absent member that is not listed any more
 		same.absent, same.absentNames = c.absentPeers()
 		c.view.Store(&same)
 		return nil
 	}
-	ring, err := c.ring(peers)
-	if err != nil {
-		return fmt.Errorf("peercache: %w", err)
+	var ring *consistenthash.Ring
+	if owners := ownersOf(peers, c.nonOwners); len(owners) > 0 { // else those who own are all leaving
+		var err error
+		if ring, err = c.ring(owners); err != nil {
+			return fmt.Errorf("peercache: %w", err)
+		}
 	}
 	v := c.viewAfter(old, known, peers, ring)
 	var departed []*Member
@@ -189,37 +194,63 @@ func (c *Cluster) setView(anew bool, by string, who []string) error {
 // c.mu.
 func (c *Cluster) viewAfter(old *view, known map[string]*Member, peers []string, ring *consistenthash.Ring) *view {
 	v := &view{
-		ring: ring, peers: make([]peer.Peer, len(peers)), named: make(map[string]*Member, len(peers)), names: slices.Sorted(slices.Values(peers)), id: viewID(peers),
-		newcomers: make(map[string]*Member), handedOver: make(chan struct{}),
+		ring: ring, named: make(map[string]*Member, len(peers)), names: slices.Sorted(slices.Values(peers)),
+		id: viewID(peers, c.nonOwners), nonOwners: c.nonOwners, ringID: viewID(ownersOf(peers, c.nonOwners), nil), started: old == nil,
+		newcomers: make(map[string]*Member), heirs: make(map[string]*Member), handedOver: make(chan struct{}),
 	}
 	v.absent, v.absentNames = c.absentPeers()
-	owned := old != nil
+	owned := old != nil && !old.nonOwners[c.self]
 	select {
 	case <-c.viewed:
-		owned = true // alone, but as one that owned all keys
+		owned = owned || v.started && !c.nonOwners[c.self] // alone, but as one that owned all keys
 	default:
-		v.first = !owned && len(peers) > 1
+		v.first = v.started && len(peers) > 1
 	}
-	for i, name := range peers {
-		if name == c.self {
-			continue
+	for _, name := range peers {
+		var m *Member // nil: this process
+		if name != c.self {
+			m = v.add(name, old, owned, known, c.memberFor)
 		}
-		m, ok := known[name]
-		if !ok {
-			m = c.memberFor(name)
+		switch {
+		case c.nonOwners[name]:
+		case m == nil:
+			v.owners = append(v.owners, nil) // not a *Member that is nil
+		default:
+			v.owners = append(v.owners, m)
 		}
-		if owned && !ok || old != nil && old.mayOffer(name) {
-			v.newcomers[name] = m
-		}
-		v.named[name], v.peers[i] = m, m
-		v.others = append(v.others, m)
 	}
-	if old != nil {
+	switch {
+	case old == nil:
+	case old.ringID == v.ringID: // no key has moved
+		v.before, v.moved = old.before, old.moved
+	default:
 		before := *old
-		before.before, before.newcomers = nil, nil
+		before.before, before.newcomers, before.heirs, before.previous = nil, nil, nil, nil
 		v.before = &before
 	}
+	if old != nil {
+		v.previous = old.handedOver
+	}
 	return v
+}
+
+// add adds the peer of that name to a view that comes after old, which may be nil. owned says that
+// this process had values then for those that come.
+func (v *view) add(name string, old *view, owned bool, known map[string]*Member, memberFor func(string) *Member) *Member {
+	m, was := known[name]
+	if !was {
+		m = memberFor(name)
+	}
+	waits := old != nil && old.mayOffer(name)
+	if waits || !was && (owned || old != nil) {
+		v.newcomers[name] = m
+	}
+	if (waits || !was && owned) && !v.nonOwners[name] {
+		v.heirs[name] = m
+	}
+	v.named[name] = m
+	v.others = append(v.others, m)
+	return m
 }
 
 // withoutRings returns v without its ring and that of the view before, which are large.
@@ -232,8 +263,8 @@ func (v *view) withoutRings() *view {
 	return &same
 }
 
-// forgotten returns what stays of a view before: when it was, and whether all was handed over then.
-func (v *view) forgotten() *view { return &view{id: v.id, since: v.since, handedOver: v.handedOver} }
+// forgotten returns what stays of a view before: when it was.
+func (v *view) forgotten() *view { return &view{id: v.id, since: v.since} }
 
 // Candidates is how many peers keep values of a key that are not copies: its owner, and
 // those that stand in for it. A fetch tries them one after the other, each of which may
@@ -252,7 +283,16 @@ func (c *Cluster) replaceView(v *view, departed []*Member) (announced chan struc
 	if c.view.Load() != nil {
 		a.views++
 	}
-	v.since = a.since
+	if v.since = a.since; v.moved == 0 {
+		v.moved = v.since
+	}
+	var names []string
+	if old := c.view.Load(); old != nil { // nil in New
+		names = slices.DeleteFunc(ownersOf(old.names, old.nonOwners), func(name string) bool { return name == c.self || v.owns(name) })
+		for _, m := range departed {
+			m.ownedNothing.Store(old.nonOwners[m.name])
+		}
+	}
 	c.view.Store(v)
 	a.dissent, a.agreed, a.snapshot = make(map[string]uint64), make(map[string]bool), nil
 	a.unconfirmed = make(map[string]bool)
@@ -268,36 +308,35 @@ func (c *Cluster) replaceView(v *view, departed []*Member) (announced chan struc
 			delete(a.departed, m)
 		}
 	}
-	var names []string
 	for _, m := range departed {
 		a.departed[m] = v.since
-		names = append(names, m.name)
 	}
 	c.logs.recordDeparted(names)
 	maps.DeleteFunc(a.observed, func(name string, _ observation) bool { return !v.lists(name) })
 	maps.DeleteFunc(a.byID, func(_ uint64, name string) bool { return !v.lists(name) })
-	if len(v.peers) >= c.relayFrom {
+	if len(v.names) >= c.relayFrom && !v.nonOwners[c.self] {
 		a.keepRelay(newRelay(c, v))
 	}
 	maps.DeleteFunc(a.tokens, func(name string, _ token) bool { return !v.lists(name) })
 	return a.announced
 }
 
-// Before returns the peer that owned key in the view before, and when the view changed. nil
-// means that it was this process, or is not known.
+// Before returns the peer that owned key before the ring changed, and when that was. nil means that
+// it was this process, or is not known.
 func (c *Cluster) Before(key string) (peer.Peer, clock.Instant) {
 	v := c.view.Load()
 	if c.stateless {
 		return nil, 0
 	}
-	if v.before == nil {
+	switch before := v.before; {
+	case before == nil, before.ring == nil && before.names != nil: // nobody owned anything
 		// The keys of a process that has just started were those of the next one on the ring.
-		return c.Pick(key, 1), v.since
+		return c.Pick(key, 1), v.moved
+	case before.ring == nil: // so long ago that it is forgotten
+		return nil, v.moved
+	default:
+		return before.owners[before.ring.OwnerIndex(key)], v.moved
 	}
-	if v.before.peers == nil { // so long ago that it is forgotten
-		return nil, v.since
-	}
-	return v.before.peers[v.before.ring.OwnerIndex(key)], v.since
 }
 
 // refreshView replaces the view if other peers are present than before. The caller holds c.mu.
@@ -361,7 +400,7 @@ func (c *Cluster) refreshViewSoon() {
 		return
 	}
 	gather := time.Duration(0)
-	if n := len(c.view.Load().peers); n >= c.relayFrom {
+	if n := len(c.view.Load().names); n >= c.relayFrom {
 		gather = c.longestBatch(n)
 	}
 	wait := c.viewRate.reserve(gather)

@@ -64,12 +64,13 @@ func (c *Cluster) announceByWitnesses(v *view, untold []peer.Peer) {
 }
 
 // witnesses returns peers of v that are asked to pass it on to others: the next ones by name, so
-// that not all processes ask the same.
+// that not all processes ask the same, and those first that own keys.
 func (c *Cluster) witnesses(v *view, untold []peer.Peer) (witnesses []*Member) {
 	start, _ := slices.BinarySearch(v.names, c.self)
-	for i := range v.names {
-		m := v.member(v.names[(start+i)%len(v.names)])
-		if m == nil || slices.ContainsFunc(untold, func(p peer.Peer) bool { return p.Name() == m.name }) {
+	for i := range 2 * len(v.names) {
+		name := v.names[(start+i)%len(v.names)]
+		m := v.member(name)
+		if m == nil || v.nonOwners[name] != (i >= len(v.names)) || slices.ContainsFunc(untold, func(p peer.Peer) bool { return p.Name() == m.name }) {
 			continue
 		}
 		if witnesses = append(witnesses, m); len(witnesses) == mostWitnesses {

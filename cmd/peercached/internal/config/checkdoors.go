@@ -1,0 +1,111 @@
+package config
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/peercache/peercache/cmd/peercached/internal/conf"
+)
+
+// checkDoors checks what the front doors say of groups and clients.
+func (l *Loaded) checkDoors() {
+	if h := l.HTTP; h != nil {
+		l.checkTokens("http.tokens", h.Tokens)
+		if c := h.CORS; c != nil {
+			l.checkCORS(c)
+		}
+		if r := h.Rate; r != nil {
+			if !(r.PerSecond >= 0.001 && r.PerSecond <= 1e6) {
+				l.Fail("http.rate.per_second", "%v: want 0.001 to 1000000", r.PerSecond)
+			}
+			if r.Burst < 1 || r.Burst > 1e6 {
+				l.Fail("http.rate.burst", "%d: want 1 to 1000000", r.Burst)
+			}
+		}
+	}
+	if g := l.GRPC; g != nil {
+		l.checkTokens("grpc.tokens", g.Tokens)
+	}
+	if r := l.RESP; r != nil {
+		l.checkRESP(r)
+	}
+}
+
+func (l *Loaded) checkCORS(c *CORS) {
+	if len(c.Origins) == 0 {
+		l.Fail("http.cors", "no origins: want the sites whose pages may ask, such as [https://shop.example]")
+	}
+	for i, o := range c.Origins {
+		u, err := url.Parse(strings.Replace(o, "*", "x", 1))
+		if o != "*" && (err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" || strings.Count(o, "*") > 1) {
+			l.Fail(fmt.Sprintf("http.cors.origins[%d]", i), "%q: want scheme and host, such as https://shop.example or https://*.shop.example", o)
+		}
+	}
+	if c.Credentials && slices.Contains(c.Origins, "*") {
+		l.Fail("http.cors.credentials", "credentials for the pages of all sites: want credentials: false, or the sites in origins")
+	}
+}
+
+// checkTokens checks the tokens of a front door.
+func (l *Loaded) checkTokens(path string, tokens []Token) {
+	for i, t := range tokens {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		if !t.Token.IsSet() {
+			l.Fail(at, "no token: want a text, {file: …} or {env: …}")
+		} else if text, err := t.Token.Read(); err == nil { // else it was said
+			if len(text) < leastTokenBytes {
+				l.Fail(at+".token", "%d bytes: want at least %d, such as those of openssl rand -base64 24", len(text), leastTokenBytes)
+			}
+			if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+				l.Fail(at+".token", "characters that cannot stand in a header: want printable ASCII without spaces")
+			}
+		}
+		for _, one := range t.May {
+			if !slices.Contains(rights, one) {
+				l.Fail(at+".may", "%q: want some of %s", one, strings.Join(rights, ", "))
+			}
+		}
+		for _, name := range t.Groups {
+			l.checkGroupName(at+".groups", name)
+		}
+	}
+}
+
+// checkGroupName checks that there is a group of a name.
+func (l *Loaded) checkGroupName(path, name string) {
+	known := make([]string, len(l.Groups))
+	for i, g := range l.Groups {
+		known[i] = g.Name
+	}
+	if slices.Contains(known, name) {
+		return
+	}
+	text := fmt.Sprintf("there is no group %q", name)
+	if near := conf.Nearest(name, known); near != "" {
+		text += ": did you mean " + near + "?"
+	}
+	l.Fail(path, "%s", text)
+}
+
+func (l *Loaded) checkRESP(r *RESP) {
+	for prefix, name := range r.Prefixes {
+		l.checkGroupName("resp.prefixes."+prefix, name)
+		if prefix == "" {
+			l.Fail("resp.prefixes", "an empty prefix: want resp.default_group")
+		}
+	}
+	if r.DefaultGroup != "" {
+		l.checkGroupName("resp.default_group", r.DefaultGroup)
+	}
+	for _, u := range r.Users {
+		at := "resp.users." + u.Name
+		if u.Name == "" || !u.Password.IsSet() {
+			l.Fail(at, "a user without a name or a password: want both")
+		}
+		if u.Name == "default" && r.Password.IsSet() {
+			l.Fail(at, "resp.password is that of the user default: want one of them")
+		}
+	}
+}

@@ -1,0 +1,12 @@
+package node
+
+import (
+	"github.com/peercache/peercache/origin/command"
+	"github.com/peercache/peercache/origin/files"
+)
+
+// builtin are the kinds of origins that come with the program.
+var builtin = Origins{
+	"command": command.Factory,
+	"files":   files.Factory,
+}

@@ -1,0 +1,89 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/rs/cors"
+	"golang.org/x/net/netutil"
+
+	"github.com/peercache/peercache/api"
+)
+
+// httpDoor is the HTTP door.
+type httpDoor struct {
+	handler     *api.Handler
+	server      *http.Server
+	tls         *tls.Config // nil: in the clear
+	connections int
+}
+
+// rightNames are those of the configuration.
+var rightNames = map[api.Right]string{api.RightGet: "get", api.RightChange: "change", api.RightClear: "clear"}
+
+// openHTTP makes the HTTP door, nil if there is none.
+func openHTTP(n *node) (frontDoor, error) {
+	c := n.cfg.HTTP
+	if c == nil {
+		return nil, nil
+	}
+	if err := n.httpTokens.set(c.Tokens); err != nil {
+		return nil, err
+	}
+	opts := []api.Option{
+		api.WithLogger(n.log), api.WithMaxBodyBytes(int64(c.BodyBytes)), api.WithBodyMemory(int64(c.BodyMemory)), api.WithMaxBatchKeys(c.BatchKeys),
+		api.WithMaxBatchBytes(int64(c.BatchBytes)), api.WithMaxRequests(c.Requests), api.WithChangeTimeout(c.ChangeTimeout),
+		api.WithAuthorizer(func(r *http.Request, a api.Access) error {
+			switch no := n.httpTokens.check(r.Header.Get("Authorization"), rightNames[a.Right], a.Group); {
+			case no == nil:
+				return nil
+			case no.known:
+				return errors.New(no.text)
+			default:
+				return fmt.Errorf("%w: %s", api.ErrUnauthenticated, no.text)
+			}
+		}),
+	}
+	if c.ReadOnly {
+		opts = append(opts, api.WithReadOnly())
+	}
+	if c.Rate != nil {
+		opts = append(opts, api.WithRateLimit(c.Rate.PerSecond, c.Rate.Burst))
+	}
+	if n.cfg.Has("http.max_age") {
+		opts = append(opts, api.WithMaxAge(c.MaxAge))
+	}
+	if c.ShowErrors {
+		opts = append(opts, api.WithErrorText(func(err error) string { return err.Error() }))
+	}
+	handler, err := api.New(n.caches, opts...)
+	if err != nil {
+		return nil, err
+	}
+	d := &httpDoor{handler: handler, connections: c.Connections}
+	if d.tls, err = serverTLS(c.TLS, "h2", "http/1.1"); err != nil {
+		return nil, fmt.Errorf("http.tls: %w", err)
+	}
+	var h http.Handler = handler
+	if o := c.CORS; o != nil {
+		h = cors.New(cors.Options{AllowedOrigins: o.Origins, AllowedMethods: o.Methods, AllowedHeaders: o.Headers, AllowCredentials: o.Credentials,
+			ExposedHeaders: []string{"Age", "ETag"}, MaxAge: int(o.MaxAge / time.Second)}).Handler(handler)
+	}
+	d.server = &http.Server{Handler: h, TLSConfig: d.tls, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+	return d, nil
+}
+
+func (d *httpDoor) Serve(l net.Listener) error {
+	l = netutil.LimitListener(l, d.connections)
+	if d.tls != nil {
+		return d.server.ServeTLS(l, "", "")
+	}
+	return d.server.Serve(l)
+}
+
+func (d *httpDoor) Shutdown(ctx context.Context) error { return shut(ctx, d.server) }

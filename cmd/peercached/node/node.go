@@ -1,0 +1,188 @@
+// Package node is the program peercached, for Go programs that have origins of their own:
+//
+//	func main() {
+//		os.Exit(node.Main(context.Background(), os.Args[1:], node.Origins{"mine": mine.Factory}))
+//	}
+//
+// A group of its configuration may then say origin: {mine: {…}}. See origin.Factory.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync/atomic"
+
+	"github.com/peercache/peercache"
+	"github.com/peercache/peercache/cmd/peercached/internal/conf"
+	"github.com/peercache/peercache/cmd/peercached/internal/config"
+	"github.com/peercache/peercache/door"
+	"github.com/peercache/peercache/origin"
+	"github.com/peercache/peercache/peertls"
+)
+
+// Origins are kinds of origins, by the key that stands for them in the configuration.
+type Origins map[string]origin.Factory
+
+// with returns the kinds that come with the program, and those of o, which come first.
+func (o Origins) with(more Origins) Origins {
+	all := maps.Clone(more)
+	maps.Copy(all, o)
+	return all
+}
+
+// kinds returns the names of the kinds.
+func (o Origins) kinds() []string { return slices.Sorted(maps.Keys(o)) }
+
+// node is a process of a cluster: its pool, its groups, and what serves them.
+type node struct {
+	cfg    *config.Loaded
+	log    *slog.Logger
+	level  *slog.LevelVar
+	tls    *peertls.Source // of the peers; may be nil
+	pool   *peercache.HTTPPool
+	groups []*peercache.Group
+	caches []door.Cache
+	doors  []openDoor
+	admin  *adminServer
+
+	httpTokens, grpcTokens tokens // of the doors
+
+	ending  atomic.Bool // the node is to stop: it is not ready
+	tracer  tracer
+	getters opened
+}
+
+// loggerOf returns the logger that a configuration asks for.
+func loggerOf(c *config.Log, to io.Writer) (*slog.Logger, *slog.LevelVar) {
+	level := new(slog.LevelVar)
+	setLevel(level, c.Level)
+	opts := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(to, opts)), level
+	}
+	return slog.New(slog.NewTextHandler(to, opts)), level
+}
+
+// setLevel sets a level by its name, which was checked.
+func setLevel(level *slog.LevelVar, name string) {
+	var l slog.Level
+	if l.UnmarshalText([]byte(name)) == nil {
+		level.Set(l)
+	}
+}
+
+// opened are the getters of the groups, by name.
+type opened map[string]peercache.Getter
+
+// close closes the getters that want it.
+func (o opened) close() (err error) {
+	for _, name := range slices.Sorted(maps.Keys(o)) {
+		if c, ok := o[name].(io.Closer); ok {
+			err = errors.Join(err, c.Close())
+		}
+	}
+	return err
+}
+
+// openOrigins makes the getters of all groups. What is wrong is a problem of the configuration.
+func openOrigins(ctx context.Context, l *config.Loaded, origins Origins, log *slog.Logger) opened {
+	all := opened{}
+	for _, g := range l.Groups {
+		for kind, section := range g.Origin {
+			factory, ok := origins[kind]
+			if !ok {
+				continue // it was said
+			}
+			env := origin.Env{Group: g.Name, Log: log.With("group", g.Name), AllowCommands: l.Origins.AllowCommands}
+			getter, err := factory(ctx, env, section.Decode)
+			path := "groups." + g.Name + ".origin." + kind
+			if _, told := errors.AsType[conf.Problems](err); err != nil && !told {
+				l.Fail(path, "%v", err)
+			}
+			if err == nil && getter == nil {
+				l.Fail(path, "the factory made no getter")
+			}
+			if err == nil && getter != nil {
+				all[g.Name] = getter
+			}
+		}
+	}
+	return all
+}
+
+// newNode makes a node of a configuration without mistakes. It listens nowhere yet.
+func newNode(l *config.Loaded, getters opened, log *slog.Logger, level *slog.LevelVar) (*node, error) {
+	n := &node{cfg: l, log: log, level: level, getters: getters}
+	var err error
+	if n.tracer, err = newTracer(l.Tracing); err != nil {
+		return nil, err
+	}
+	if err = n.newPool(); err != nil {
+		return nil, err
+	}
+	for i := range l.Groups {
+		g := &l.Groups[i]
+		opts := append(l.GroupOptions(g), peercache.WithPeers(n.pool), peercache.WithLogger(log))
+		if t := n.tracer.Tracer; t != nil {
+			opts = append(opts, peercache.WithTracer(t))
+		}
+		group, err := peercache.NewGroup(g.Name, int64(g.Bytes), getters[g.Name], opts...)
+		if err != nil {
+			return nil, fmt.Errorf("group %s: %w", g.Name, err)
+		}
+		n.groups, n.caches = append(n.groups, group), append(n.caches, group)
+	}
+	if n.admin, err = newAdmin(n); err != nil {
+		return nil, err
+	}
+	if n.doors, err = openDoors(n); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// newPool makes the pool of a node.
+func (n *node) newPool() error {
+	opts, err := n.cfg.PoolOptions()
+	if err != nil {
+		return err
+	}
+	opts = append(opts, peercache.WithPoolLogger(n.log))
+	if t := n.cfg.Peers.TLS; t != nil {
+		if n.tls, err = peerSource(t); err != nil {
+			return err
+		}
+		opts = append(opts, peercache.WithTLS(n.tls))
+	}
+	found, err := newDiscovery(&n.cfg.Peers, n.log)
+	if err != nil {
+		return err
+	}
+	if found != nil {
+		opts = append(opts, peercache.WithDiscovery(found))
+	}
+	n.pool, err = peercache.NewHTTPPool(n.cfg.Peers.Self, opts...)
+	return err
+}
+
+// peerSource returns the certificates of the peers.
+func peerSource(t *config.PeerTLS) (*peertls.Source, error) {
+	opts := []peertls.Option{peertls.Every(t.Every)}
+	for _, pattern := range t.Identities {
+		opts = append(opts, peertls.WithIdentity(pattern))
+	}
+	return peertls.Files(t.Cert, t.Key, t.CA, opts...)
+}
+
+// ready returns nil when the node is warm, and not about to stop.
+func (n *node) ready(ctx context.Context) error {
+	if n.ending.Load() {
+		return errEnding
+	}
+	return n.pool.Ready(ctx)
+}

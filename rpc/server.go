@@ -1,0 +1,200 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"reflect"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/status"
+
+	"github.com/peercache/peercache/door"
+	"github.com/peercache/peercache/internal/audit"
+	"github.com/peercache/peercache/internal/quote"
+	cachepb "github.com/peercache/peercache/rpc/proto/peercache/v1"
+)
+
+// Server is the gRPC door of a node. It is made by New.
+type Server struct {
+	caches map[string]door.Cache // by name; not changed after New
+	opts   *options
+	grpc   *grpc.Server
+	audits *audit.Log
+
+	serving  atomic.Bool   // Serve was called
+	closing  chan struct{} // closed by Shutdown
+	close    sync.Once     // closes closing
+	calls    atomic.Int64  // in progress, without Watch and those of health
+	watchers atomic.Int64  // Watches in progress
+}
+
+// New returns a server that serves caches, each under its name. A *peercache.Group is a door.Cache.
+func New(caches []door.Cache, opts ...Option) (*Server, error) {
+	s := &Server{caches: make(map[string]door.Cache, len(caches)), closing: make(chan struct{})}
+	if len(caches) == 0 {
+		return nil, errors.New("peercache: rpc.New without groups: want at least one")
+	}
+	for i, c := range caches {
+		if v := reflect.ValueOf(c); c == nil || v.Kind() == reflect.Pointer && v.IsNil() {
+			return nil, fmt.Errorf("peercache: rpc.New: group %d is nil", i)
+		}
+		name := c.Name()
+		if s.caches[name] != nil {
+			return nil, fmt.Errorf("peercache: rpc.New: two groups have the name %s", quote.Key(name))
+		}
+		s.caches[name] = c
+	}
+	var err error
+	if s.opts, err = readOptions(opts); err != nil {
+		return nil, fmt.Errorf("peercache: rpc.New: %w", err)
+	}
+	s.audits = audit.New(s.opts.log)
+	s.grpc = grpc.NewServer(s.serverOptions()...)
+	cachepb.RegisterCacheServer(s.grpc, &service{server: s})
+	healthpb.RegisterHealthServer(s.grpc, &health{server: s})
+	reflection.Register(s.grpc)
+	return s, nil
+}
+
+const (
+	// handshakeTimeout bounds what comes before the first call of a connection.
+	handshakeTimeout = 5 * time.Second
+	// mostHeaders bounds the metadata of a call, in bytes.
+	mostHeaders = 16 << 10
+	// pingAfter is how long nothing comes on a connection until it is asked whether it lives, and
+	// pingTimeout how long that may take. leastPing is how often a client may ask that.
+	pingAfter, pingTimeout = 20 * time.Second, 10 * time.Second
+	leastPing              = 5 * time.Second
+)
+
+func (s *Server) serverOptions() []grpc.ServerOption {
+	l := &s.opts.limits
+	all := []grpc.ServerOption{
+		grpc.MaxRecvMsgSize(l.MessageBytes), grpc.MaxConcurrentStreams(uint32(l.Streams)), grpc.MaxHeaderListSize(mostHeaders),
+		grpc.ConnectionTimeout(handshakeTimeout),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingTimeout}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: leastPing, PermitWithoutStream: true}),
+		grpc.ChainUnaryInterceptor(s.unary), grpc.ChainStreamInterceptor(s.stream),
+	}
+	if s.opts.tls != nil {
+		all = append(all, grpc.Creds(credentials.NewTLS(s.opts.tls)))
+	}
+	if s.opts.tokens != nil {
+		all = append(all, grpc.InTapHandle(s.admit))
+	}
+	return append(all, s.opts.grpc...)
+}
+
+// Serve answers what comes by l, until Shutdown. It returns nil after that, otherwise why it ended.
+// It closes l. It may be called more than once.
+func (s *Server) Serve(l net.Listener) error {
+	s.serving.Store(true)
+	if s.opts.tokens == nil && s.opts.authorize == nil && s.opts.tls == nil && !isLoopback(l.Addr()) {
+		s.opts.log.Warn("whoever reaches this address can read, change and clear what is cached: want WithTokens, WithAuthorizer, or WithTLS with ClientCAs", "address", l.Addr().String())
+	}
+	if err := s.grpc.Serve(newLimited(l, s.opts.limits.Connections, s.refusedConnection)); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+		return fmt.Errorf("peercache: rpc: %w", err)
+	}
+	return nil
+}
+
+// isLoopback reports whether nobody but this machine reaches an address.
+func isLoopback(a net.Addr) bool {
+	tcp, ok := a.(*net.TCPAddr)
+	return !ok || tcp.IP.IsLoopback()
+}
+
+// watchersEnd is how long watchers may take to end, after all other calls are answered. One that
+// reads nothing would never do so.
+const watchersEnd = time.Second
+
+// Shutdown takes no more calls, ends Watches, and waits until all other calls are answered. When ctx
+// ends first, it ends them, and returns ctx.Err. Health checks say that nothing is served from then
+// on, as long as connections are open.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.close.Do(func() { close(s.closing) })
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		s.grpc.GracefulStop()
+	}()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for idle := time.Duration(0); ; {
+		select {
+		case <-stopped:
+			return nil
+		case <-ctx.Done():
+			s.grpc.Stop()
+			<-stopped
+			return ctx.Err()
+		case <-tick.C:
+		}
+		if s.calls.Load() > 0 {
+			idle = 0
+		} else if idle += 20 * time.Millisecond; idle >= watchersEnd {
+			s.grpc.Stop()
+			<-stopped
+			return nil
+		}
+	}
+}
+
+// unary counts a call, and makes a panic an error.
+func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (resp any, err error) {
+	s.calls.Add(1)
+	defer s.calls.Add(-1)
+	defer s.recovered(info.FullMethod, &err)
+	return handle(ctx, req)
+}
+
+// stream does what unary does.
+func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) (err error) {
+	if info.FullMethod == cachepb.Cache_BatchGet_FullMethodName {
+		s.calls.Add(1)
+		defer s.calls.Add(-1)
+	}
+	defer s.recovered(info.FullMethod, &err)
+	return handle(srv, ss)
+}
+
+// recovered makes a panic an error. It is called deferred.
+func (s *Server) recovered(method string, err *error) {
+	if p := recover(); p != nil {
+		s.opts.log.Error("a panic while a call was answered", "method", method, "panic", p, "stack", string(debug.Stack()))
+		*err = status.Error(codes.Internal, "the node has failed")
+	}
+}
+
+// refused logs that a client was refused.
+func (s *Server) refused(ctx context.Context, message string, attrs ...slog.Attr) {
+	address := "unknown"
+	if p, ok := peer.FromContext(ctx); ok && p.Addr != nil {
+		address = hostOf(p.Addr)
+	}
+	s.audits.Record(audit.Unauthorized, slog.LevelWarn, address, message, append(attrs, slog.String("client", address))...)
+}
+
+func (s *Server) refusedConnection(from net.Addr) {
+	s.audits.Record(audit.Connection, slog.LevelWarn, hostOf(from), "a connection was closed: as many are open as Limits.Connections allows", slog.String("client", hostOf(from)))
+}
+
+func hostOf(a net.Addr) string {
+	if host, _, err := net.SplitHostPort(a.String()); err == nil {
+		return host
+	}
+	return a.String()
+}
