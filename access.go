@@ -205,6 +205,11 @@ func (s *sender) authorizeChange(c *Change) error {
 		}
 		values = true
 	}
+	if c.Watch > 0 { // it is told which keys change
+		if err := s.authorize(c.Group, OpGet); err != nil {
+			return err
+		}
+	}
 	state := &c.State
 	if values && state.View == 0 && !state.Leaving && len(state.Absent) == 0 && !c.Announced && !c.Members && !c.Relay && len(c.PassOn) == 0 && len(c.Since) == 0 && len(c.Roll.Packed) == 0 {
 		return nil // it says nothing of peers

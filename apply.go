@@ -118,8 +118,11 @@ func (g *Group) invalidateHolders(ctx context.Context, c *Change) []Holder {
 			continue
 		}
 		all.Go(func() {
-			_, err := g.tellPeer(ctx, ctx, peer, Change{Group: c.Group, Keys: l.keys}, l.until)
-			if left := time.Duration(l.until - clock.Now()); err != nil && left > 0 {
+			telling, told := g.holders.Tell(peer.Name(), l.until), false
+			defer func() { telling.End(told) }()
+			_, err := g.tellPeer(ctx, ctx, peer, Change{Group: c.Group, Keys: l.keys}, telling.Until)
+			told = err == nil
+			if left := time.Duration(telling.Until - clock.Now()); err != nil && left > 0 {
 				mu.Lock()
 				defer mu.Unlock()
 				held = append(held, Holder{Peer: peer.Name(), Left: left, Reason: err.Error()})
@@ -165,7 +168,8 @@ func tellUntil(ctx, patience context.Context, p Peer, c Change, until clock.Inst
 	}
 }
 
-// dropCopies drops the copies that a change ends, after it has forgotten their flights.
+// dropCopies drops the copies that a change ends, after it has forgotten their flights. At the end it
+// tells the watchers, who may ask for the values again.
 func (g *Group) dropCopies(c *Change) {
 	if c.All {
 		g.fetches.ForgetAll()
@@ -174,4 +178,5 @@ func (g *Group) dropCopies(c *Change) {
 		g.fetches.Forget(key)
 	}
 	g.dropHot(c)
+	g.tellWatchers(c)
 }

@@ -2,6 +2,7 @@ package peercache
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -245,12 +246,21 @@ func (c *caches) loaded(item Item) (Entry, error) {
 	return e, nil
 }
 
-// missing makes an entry of the error of a getter whose origin has no such key.
+// missing makes an entry of the error of a getter whose origin has no such key. The error may
+// say that this holds for a shorter time than that of the group: see WithNegativeTTL.
 func (c *caches) missing(err error) Entry {
+	ttl := c.times.negative
+	limit, ok := errors.AsType[interface {
+		error
+		NegativeTTL() time.Duration
+	}](err)
+	if ok && limit.NegativeTTL() != 0 {
+		ttl = min(ttl, limit.NegativeTTL())
+	}
 	text := fmt.Sprint(err) // not err.Error(), see peer.EncodeError
 	return Entry{
 		View:    ViewOfString(strings.Clone(text[:min(len(text), peer.MaxErrorText)])),
-		Expires: clock.Expiry(clock.Now(), cmp.Or(c.times.negative, -1)),
+		Expires: clock.Expiry(clock.Now(), cmp.Or(ttl, -1)),
 		Missing: true,
 	}
 }

@@ -28,6 +28,7 @@ type Group struct {
 
 	refreshes refreshQueue // values that are loaded again in the background
 	changes   changeCounts
+	watchers  watchers // see Watch
 
 	valueLimited bool               // WithMaxValueBytes was given
 	errorText    func(error) string // see WithErrorText; may be nil

@@ -184,6 +184,9 @@ func (r *round) tellEveryone(ctx context.Context, state cluster.Agreement) {
 	endless := make(map[Peer]bool)
 	keys := map[Peer][]string{nil: r.change.Keys}
 	for _, p := range slices.Concat(state.Peers, state.Absent) {
+		if r.g.planted == failpoint.GatewaysForgotten && state.OwnsNothing(p) {
+			continue
+		}
 		keys[p] = r.change.Keys
 		endless[p] = !state.OwnsNothing(p) || !state.Confirmed(p) // it may hand its values over
 	}
@@ -279,6 +282,9 @@ func (r *round) end() (last time.Time, ends bool) {
 
 // fail records a peer that could not be told.
 func (r *round) fail(p Peer, until clock.Instant, err error) {
+	if r.g.holders != nil {
+		r.g.holders.Missed(p.Name())
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.failed[p] = err

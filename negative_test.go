@@ -3,6 +3,7 @@ package peercache_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -108,6 +109,40 @@ func TestP7NothingMissingIsRememberedByDefault(t *testing.T) {
 		}
 	})
 }
+
+// An error of the getter may say that a key is missing for less time than the group remembers that.
+func TestP7ErrorShortensNegativeTTL(t *testing.T) {
+	for limit, want := range map[time.Duration]time.Duration{
+		-1: 0, 0: 3 * time.Second, 2 * time.Second: 2 * time.Second, time.Hour: 3 * time.Second,
+	} {
+		simulate(t, func(t *testing.T, net *simnet.Network) {
+			nodes, o, key := missing(t, net, peercache.WithNegativeTTL(3*time.Second))
+			o.fail(fmt.Errorf("no row: %w", missingFor(limit)))
+			start := time.Now()
+			nodes[1].lacks(t, key)
+			if want > 0 {
+				time.Sleep(time.Until(start.Add(want)) - 10*time.Millisecond)
+				nodes[1].lacks(t, key)
+				nodes[0].lacks(t, key)
+				time.Sleep(10 * time.Millisecond)
+			}
+			if n := o.of(key); n != 1 {
+				t.Errorf("limit %v: %d loads, want the first to be remembered for %v", limit, n, want)
+			}
+			nodes[0].lacks(t, key)
+			if n := o.of(key); n != 2 {
+				t.Errorf("limit %v: %d loads after %v", limit, n, want)
+			}
+		})
+	}
+}
+
+// missingFor is the error of a getter whose origin says for how long it has no such key.
+type missingFor time.Duration
+
+func (e missingFor) Error() string              { return "there is none" }
+func (e missingFor) Unwrap() error              { return peercache.ErrNotFound }
+func (e missingFor) NegativeTTL() time.Duration { return time.Duration(e) }
 
 // A Set or a Remove ends that a key is remembered as missing, on all peers.
 func TestP8ChangesEndWhatIsRememberedAsMissing(t *testing.T) {

@@ -121,7 +121,8 @@ func WithStaleIfError(d time.Duration) GroupOption {
 }
 
 // WithNegativeTTL makes the group remember for d that the origin has no such key (ErrNotFound).
-// By default each Get of such a key asks the origin.
+// By default each Get of such a key asks the origin. An error of the getter that has a method
+// NegativeTTL() time.Duration shortens d: less than zero means not at all, and zero as d says.
 func WithNegativeTTL(d time.Duration) GroupOption {
 	return positive("WithNegativeTTL", d, func(g *Group) { g.times.negative = d })
 }

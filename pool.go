@@ -294,7 +294,11 @@ func (g clustered) DropAll()                    { g.drop(&Change{All: true}, nev
 func (g clustered) ServeChange(ctx context.Context, c Change, late func() bool) []Holder {
 	return g.servePeerChange(ctx, c, late)
 }
-func (g clustered) Consistent() bool { return g.consistent }
+func (g clustered) LeaseAll(name string, d time.Duration, id, epoch uint64) (time.Duration, uint64) {
+	return g.holders.LeaseAll(name, d, id, epoch)
+}
+func (g clustered) OutOfTouch(forever bool) { g.outOfTouch(forever) }
+func (g clustered) Consistent() bool        { return g.consistent }
 func (g clustered) ViewChanged(at clock.Instant, moved bool) []cluster.Moved {
 	return g.viewChanged(at, moved)
 }

@@ -216,14 +216,14 @@ func (h *Handler) serveGroup(w *answer, r *http.Request, rt *route) (p *problem)
 	case r.Method == http.MethodDelete:
 		p = h.delete(ctx, w, r, cache, rt.key)
 	default:
-		p = h.get(ctx, w, r, cache, rt.key)
+		p = h.get(ctx, w, r, cache, rt)
 	}
 	return p.about(rt)
 }
 
 // classic finds the group and the key of a request for /api.
 func (h *Handler) classic(r *http.Request, rt *route) *problem {
-	rt.kind = toValue
+	rt.kind, rt.query = toValue, true
 	query, p := queryOf(r, "key", "group")
 	if p != nil {
 		return p

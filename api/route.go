@@ -10,6 +10,7 @@ import (
 type route struct {
 	kind       target
 	group, key string
+	query      bool // group and key came with the query
 }
 
 // target is a kind of route.

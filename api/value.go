@@ -14,17 +14,17 @@ import (
 )
 
 // get answers with the value of a key.
-func (h *Handler) get(ctx context.Context, w *answer, r *http.Request, cache door.Cache, key string) *problem {
+func (h *Handler) get(ctx context.Context, w *answer, r *http.Request, cache door.Cache, rt *route) *problem {
 	format, p := negotiate(r, typeRaw, typeJSON)
 	if p != nil {
 		return p
 	}
-	if r.URL.RawQuery != "" && r.URL.Path != "/api" { // a key whose question mark was not encoded
+	if r.URL.RawQuery != "" && !rt.query { // a key whose question mark was not encoded
 		if _, p := queryOf(r); p != nil {
 			return p
 		}
 	}
-	view, ttl, err := cache.GetWithTTL(ctx, key)
+	view, ttl, err := cache.GetWithTTL(ctx, rt.key)
 	if err != nil {
 		return h.problemOf(err)
 	}
@@ -38,7 +38,7 @@ func (h *Handler) get(ctx context.Context, w *answer, r *http.Request, cache doo
 		return &problem{status: http.StatusPreconditionFailed, code: codePrecondition, detail: "the value is another one than If-Match names"}
 	default:
 		if format == typeJSON {
-			h.writeJSON(w, r, cache.Name(), key, view)
+			h.writeJSON(w, r, rt, view)
 			return nil
 		}
 		return h.writeRaw(w, r, view)
@@ -229,16 +229,16 @@ func (r *ranged) Write(b []byte) (int, error) {
 }
 
 // writeJSON writes a value as JSON.
-func (h *Handler) writeJSON(w *answer, r *http.Request, group, key string, view peercache.ByteView) {
+func (h *Handler) writeJSON(w *answer, r *http.Request, rt *route, view peercache.ByteView) {
 	if r.Method == http.MethodHead {
 		return
 	}
 	out := newStream(w, r, typeJSON)
 	out.pace.limit = h.sendTime
 	out.text("{")
-	out.bytes("group", group)
+	out.bytes("group", rt.group)
 	out.text(",")
-	out.bytes("key", key)
+	out.bytes("key", rt.key)
 	out.text(",")
 	out.bytes("value", view.String())
 	out.text("}\n")

@@ -27,7 +27,7 @@ func Headers(ctx context.Context) http.Header {
 	return h
 }
 
-// These are more than a request has of headers worth forwarding. What is beyond them does not travel.
+// These are more than a request has of headers worth forwarding.
 const (
 	mostValues      = 64
 	mostHeaderBytes = peercache.DefaultContextBytes
@@ -35,8 +35,8 @@ const (
 
 // HeaderCodec returns what peercache.WithContextCodec takes, so that an origin in the owner's process sees
 // the headers of the caller that have one of these names. All members of the cluster need the same names:
-// each takes only those that it knows itself. Headers of together more than 4 KiB do not travel, and that is
-// one warning of the group. Without names nothing travels.
+// each takes only those that it knows itself. If there are more than 64 values, or more than 4 KiB, none of
+// them travels.
 func HeaderCodec(names ...string) peercache.ContextCodec {
 	known := make(map[string]bool, len(names))
 	for _, name := range names {
@@ -52,8 +52,12 @@ func HeaderCodec(names ...string) peercache.ContextCodec {
 
 // encodeHeaders writes names and values in turn, each with its length before it.
 func encodeHeaders(h http.Header, names []string) (b []byte) {
+	n := 0
 	for _, name := range names {
 		for _, value := range h[name] {
+			if n++; n > mostValues {
+				return nil
+			}
 			b = appendText(appendText(b, name), value)
 		}
 	}

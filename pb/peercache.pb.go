@@ -414,7 +414,13 @@ type ChangeRequest struct {
 	// XXH64 of its base URL, as 8 bytes, the lowest first.
 	PassOn []byte `protobuf:"bytes,25,opt,name=pass_on,json=passOn,proto3" json:"pass_on,omitempty"`
 	// As in GetRequest, of who makes the change or passes it on; also in plain requests.
-	Trace         []byte `protobuf:"bytes,26,opt,name=trace,proto3" json:"trace,omitempty"`
+	Trace []byte `protobuf:"bytes,26,opt,name=trace,proto3" json:"trace,omitempty"`
+	// Asks for a lease on all keys of the group: for so long, the peer is to tell the sender of
+	// each change of which it is told with holders, whether or not it has given a copy away. A
+	// duration in nanoseconds.
+	WatchNs int64 `protobuf:"varint,27,opt,name=watch_ns,json=watchNs,proto3" json:"watch_ns,omitempty"`
+	// Which lease is to be renewed: the watch of the last response. 0: there is none.
+	Watch         uint64 `protobuf:"fixed64,28,opt,name=watch,proto3" json:"watch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -617,6 +623,20 @@ func (x *ChangeRequest) GetTrace() []byte {
 	return nil
 }
 
+func (x *ChangeRequest) GetWatchNs() int64 {
+	if x != nil {
+		return x.WatchNs
+	}
+	return 0
+}
+
+func (x *ChangeRequest) GetWatch() uint64 {
+	if x != nil {
+		return x.Watch
+	}
+	return 0
+}
+
 // Item is a value that was set.
 type Item struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -718,10 +738,16 @@ type ChangeResponse struct {
 	// Answers a request with a roll: the peer believes it, but for what untold has a bit for,
 	// the lowest of each byte first, in the order of the roll. Answers a request with relay: the
 	// peer has told those in its own roll, which says what they have answered.
-	Relayed       bool   `protobuf:"varint,24,opt,name=relayed,proto3" json:"relayed,omitempty"`
-	Untold        []byte `protobuf:"bytes,25,opt,name=untold,proto3" json:"untold,omitempty"`
-	RollView      uint64 `protobuf:"fixed64,26,opt,name=roll_view,json=rollView,proto3" json:"roll_view,omitempty"`
-	Roll          []byte `protobuf:"bytes,27,opt,name=roll,proto3" json:"roll,omitempty"`
+	Relayed  bool   `protobuf:"varint,24,opt,name=relayed,proto3" json:"relayed,omitempty"`
+	Untold   []byte `protobuf:"bytes,25,opt,name=untold,proto3" json:"untold,omitempty"`
+	RollView uint64 `protobuf:"fixed64,26,opt,name=roll_view,json=rollView,proto3" json:"roll_view,omitempty"`
+	Roll     []byte `protobuf:"bytes,27,opt,name=roll,proto3" json:"roll,omitempty"`
+	// Answers watch_ns: the lease on all keys is given for so long, counted from when it was asked
+	// for. A duration in nanoseconds; 0: it is not given.
+	WatchNs int64 `protobuf:"varint,28,opt,name=watch_ns,json=watchNs,proto3" json:"watch_ns,omitempty"`
+	// Names the lease. If that is another name than the one in the request, the lease has begun
+	// just now, and the sender may have missed changes before.
+	Watch         uint64 `protobuf:"fixed64,29,opt,name=watch,proto3" json:"watch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -915,6 +941,20 @@ func (x *ChangeResponse) GetRoll() []byte {
 		return x.Roll
 	}
 	return nil
+}
+
+func (x *ChangeResponse) GetWatchNs() int64 {
+	if x != nil {
+		return x.WatchNs
+	}
+	return 0
+}
+
+func (x *ChangeResponse) GetWatch() uint64 {
+	if x != nil {
+		return x.Watch
+	}
+	return 0
 }
 
 // Farewell is what a process knows of its end. It is never sent, but stands in the
@@ -1817,7 +1857,7 @@ const file_peercache_proto_rawDesc = "" +
 	"\x05error\x18\x04 \x01(\v2\x10.peercache.ErrorR\x05error\x12\x14\n" +
 	"\x05plain\x18\x05 \x01(\bR\x05plain\x12\x14\n" +
 	"\x05noted\x18\x06 \x01(\bR\x05noted\x12\x1c\n" +
-	"\tunchanged\x18\a \x01(\bR\tunchanged\"\xdb\x04\n" +
+	"\tunchanged\x18\a \x01(\bR\tunchanged\"\x8c\x05\n" +
 	"\rChangeRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
 	"\x04keys\x18\x02 \x03(\fR\x04keys\x12\x10\n" +
@@ -1843,10 +1883,12 @@ const file_peercache_proto_rawDesc = "" +
 	"\troll_view\x18\x17 \x01(\x06R\brollView\x12\x12\n" +
 	"\x04roll\x18\x18 \x01(\fR\x04roll\x12\x17\n" +
 	"\apass_on\x18\x19 \x01(\fR\x06passOn\x12\x14\n" +
-	"\x05trace\x18\x1a \x01(\fR\x05trace\"3\n" +
+	"\x05trace\x18\x1a \x01(\fR\x05trace\x12\x19\n" +
+	"\bwatch_ns\x18\x1b \x01(\x03R\awatchNs\x12\x14\n" +
+	"\x05watch\x18\x1c \x01(\x06R\x05watch\"3\n" +
 	"\x04Item\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\fR\x05value\x12\x15\n" +
-	"\x06ttl_ns\x18\x02 \x01(\x03R\x05ttlNs\"\x84\x05\n" +
+	"\x06ttl_ns\x18\x02 \x01(\x03R\x05ttlNs\"\xb5\x05\n" +
 	"\x0eChangeResponse\x12&\n" +
 	"\x05error\x18\x01 \x01(\v2\x10.peercache.ErrorR\x05error\x12+\n" +
 	"\apending\x18\x02 \x03(\v2\x11.peercache.HolderR\apending\x12\x12\n" +
@@ -1872,7 +1914,9 @@ const file_peercache_proto_rawDesc = "" +
 	"\arelayed\x18\x18 \x01(\bR\arelayed\x12\x16\n" +
 	"\x06untold\x18\x19 \x01(\fR\x06untold\x12\x1b\n" +
 	"\troll_view\x18\x1a \x01(\x06R\brollView\x12\x12\n" +
-	"\x04roll\x18\x1b \x01(\fR\x04roll\"h\n" +
+	"\x04roll\x18\x1b \x01(\fR\x04roll\x12\x19\n" +
+	"\bwatch_ns\x18\x1c \x01(\x03R\awatchNs\x12\x14\n" +
+	"\x05watch\x18\x1d \x01(\x06R\x05watch\"h\n" +
 	"\bFarewell\x12\x14\n" +
 	"\x05peers\x18\x01 \x03(\tR\x05peers\x12\x1c\n" +
 	"\twitnesses\x18\x02 \x03(\tR\twitnesses\x12(\n" +

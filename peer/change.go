@@ -15,6 +15,7 @@ import "time"
 //   - Since: a process that restarts asks what was changed meanwhile.
 //   - Members: the sender asks for the peer's list, to say how it differs.
 //   - Question: the sender asks who the peer is.
+//   - Watch: the sender asks for a lease on all keys of the group.
 //   - Relay: the peer tells all others of the sender's view, and Roll is what it tells them. PassOn:
 //     it tells some of them.
 type Change struct {
@@ -62,6 +63,11 @@ type Change struct {
 	Roll Roll
 	// Trace is the span that the change is part of, as in Query.
 	Trace string
+	// Watch asks for a lease on all keys of the group, for that time: the peer tells the sender of
+	// each change of which it is told with Holders. Caches in front of the sender are exact by that
+	// (peercache.Group.Watch). WatchID is the name of the lease that is to be renewed; zero: none.
+	Watch   time.Duration
+	WatchID uint64
 
 	// The fields below are not sent.
 
@@ -139,4 +145,10 @@ type Changed struct {
 	Relayed bool
 	Untold  []byte
 	Roll    Roll
+
+	// Watch answers a Change with Watch: the lease lasts so long from when it was asked for; zero:
+	// it is not given. WatchID is its name. If that is not the one in the Change, it has begun just
+	// now, and the sender may have missed changes before.
+	Watch   time.Duration
+	WatchID uint64
 }

@@ -22,6 +22,7 @@ func EncodeChange(c *Change) ([]byte, error) {
 		View: s.View, Leaving: s.Leaving, Offering: s.Offering, Absent: s.Absent, Process: s.Process, Turn: s.Number, Departure: s.Departure,
 		Offered: bytesOf(c.Offered), Since: c.Since, Members: c.Members, Token: c.Token, Proof: c.Proof,
 		Relay: c.Relay, PassOn: c.PassOn, RollView: c.Roll.View, Roll: c.Roll.Packed, Trace: []byte(c.Trace),
+		WatchNs: int64(c.Watch), Watch: c.WatchID,
 	}
 	if c.Item != nil {
 		req.Item = &pb.Item{Value: c.Item.Value, TtlNs: int64(c.Item.TTL)}
@@ -45,7 +46,7 @@ func DecodeChange(raw []byte) (*Change, error) {
 		},
 		Offered: req.offered, Since: req.GetSince(), Members: req.GetMembers(), Token: req.GetToken(), Proof: req.GetProof(),
 		Relay: req.GetRelay(), PassOn: req.GetPassOn(), Roll: Roll{req.GetRollView(), req.GetRoll()},
-		Trace: string(req.GetTrace()),
+		Trace: string(req.GetTrace()), Watch: time.Duration(req.GetWatchNs()), WatchID: req.GetWatch(),
 	}
 	if item := req.GetItem(); item != nil {
 		c.Item = &Item{Value: item.GetValue(), TTL: time.Duration(item.GetTtlNs())}
@@ -62,6 +63,7 @@ func EncodeChanged(r *Changed, answer error) ([]byte, error) {
 		Unheard: r.Unheard, Groups: r.Groups, GroupNames: r.GroupNames, Members: r.Members, Size: uint32(r.Size),
 		Changed: r.Log, SinceDeparture: r.SinceDeparture, Unbroken: r.Unbroken, Circle: r.Circle,
 		Relayed: r.Relayed, Untold: r.Untold, RollView: r.Roll.View, Roll: r.Roll.Packed,
+		WatchNs: int64(r.Watch), Watch: r.WatchID,
 	}
 	for _, h := range r.Holders {
 		reason := h.Reason[:min(len(h.Reason), MaxReason)]
@@ -90,6 +92,7 @@ func DecodeChanged(raw []byte, from string) (r Changed, answer, err error) {
 		Unheard: resp.GetUnheard(), Groups: resp.GetGroups(), GroupNames: resp.GetGroupNames(), Members: resp.GetMembers(), Size: int(resp.GetSize()),
 		Log: resp.GetChanged(), SinceDeparture: resp.GetSinceDeparture(), Unbroken: resp.GetUnbroken(), Circle: resp.GetCircle(),
 		Relayed: resp.GetRelayed(), Untold: resp.GetUntold(), Roll: Roll{resp.GetRollView(), resp.GetRoll()},
+		Watch: time.Duration(resp.GetWatchNs()), WatchID: resp.GetWatch(),
 	}
 	r.Holders = slices.Grow(r.Holders, len(resp.GetPending()))
 	for _, h := range resp.GetPending() {

@@ -224,7 +224,7 @@ func wholeChange(absent string) peer.Change {
 		Group: "g", Keys: []string{"a", "\xff/..", strings.Repeat("k", 5000)}, Item: &peer.Item{Value: []byte("v\x00"), TTL: -time.Second},
 		Holders: true, Wait: 1234 * time.Millisecond, Announced: true, Token: 1<<64 - 1, Proof: 1 << 63,
 		State: peer.State{Process: 1<<32 - 1, Number: 7, View: 1<<64 - 2, Leaving: true, Departure: 99, Offering: true, Absent: []string{absent}},
-		Relay: true, PassOn: []byte{1, 0, 255}, Roll: peer.Roll{View: 1<<64 - 3, Packed: []byte{0, 1, 255}}, Trace: someTrace,
+		Relay: true, PassOn: []byte{1, 0, 255}, Roll: peer.Roll{View: 1<<64 - 3, Packed: []byte{0, 1, 255}}, Trace: someTrace, Watch: 3 * time.Second, WatchID: 1<<64 - 5,
 	}
 }
 
@@ -283,6 +283,7 @@ func changedIsWhole(t testing.TB, h Harness) {
 		Unheard: true, Groups: 1 << 63, GroupNames: []string{"g"}, Members: []string{name}, Size: 70000,
 		Log: []byte{1, 0, 255}, SinceDeparture: true, Unbroken: true, Circle: 1<<63 + 7,
 		Relayed: true, Untold: []byte{0, 255}, Roll: peer.Roll{View: 1, Packed: []byte{255, 0}},
+		Watch: time.Hour, WatchID: 1<<64 - 6,
 	}
 	var refuse error
 	p := newPair(t, h, &script{change: func(context.Context, *peer.Change) (peer.Changed, error) { return whole, refuse }})

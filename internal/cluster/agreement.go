@@ -33,7 +33,7 @@ type viewAgreement struct {
 
 	// mu guards the fields below, and is held while a view is put in place.
 	mu    sync.Mutex
-	epoch uint64
+	epoch atomic.Uint64 // may be read without mu
 	since clock.Instant // when the epoch began
 	next  chan struct{} // closed when the epoch ends
 
@@ -227,7 +227,7 @@ func (a *viewAgreement) setOffering(name string, offering bool) {
 
 // beginEpoch ends the present epoch and begins the next. The caller holds a.mu.
 func (a *viewAgreement) beginEpoch() {
-	a.epoch++
+	a.epoch.Add(1)
 	a.since = clock.Now()
 	if a.next != nil {
 		close(a.next)
@@ -258,7 +258,7 @@ func (c *Cluster) Agreement() Agreement {
 	if a.snapshot == nil {
 		a.snapshot = maps.Clone(a.agreed)
 	}
-	now := Agreement{Epoch: a.epoch, Since: a.since, Peers: v.others, Absent: v.absent, agreed: a.snapshot, nonOwners: v.nonOwners, Next: a.next}
+	now := Agreement{Epoch: a.epoch.Load(), Since: a.since, Peers: v.others, Absent: v.absent, agreed: a.snapshot, nonOwners: v.nonOwners, Next: a.next}
 	for name := range a.dissent {
 		if now.Dissenter == "" || name < now.Dissenter {
 			now.Dissenter = name

@@ -46,6 +46,9 @@ func (c *Cluster) Answer(ctx context.Context, from string, change *peer.Change) 
 		}
 		answer.Holders = g.ServeChange(ctx, do, c.order.record(from, change))
 	}
+	if g != nil && err == nil && change.Watch > 0 && confirmed {
+		c.answerWatch(g, from, change, &answer)
+	}
 	if len(change.Since) > 0 {
 		c.answerLog(change.Since, &answer)
 	}

@@ -43,6 +43,12 @@ type Group interface {
 	// could not tell. late reports whether another change of the same peer has overtaken this
 	// one, see changeOrder. Then its Item is not kept.
 	ServeChange(ctx context.Context, change peer.Change, late func() bool) []peer.Holder
+	// LeaseAll gives a peer a lease on all keys for a time, or renews that of the given id. It returns
+	// for how long, and the id; zero, if the peer gets none.
+	LeaseAll(peer string, d time.Duration, id, epoch uint64) (granted time.Duration, given uint64)
+	// OutOfTouch says that peers may change values and not tell this process, until it has new leases
+	// on all keys, or forever.
+	OutOfTouch(forever bool)
 	// TakeOver asks a peer for a value that it offers, unless there is one here. The peer left
 	// the view at that instant. Zero means that it is in the view.
 	TakeOver(ctx context.Context, key string, from peer.Peer, left clock.Instant)

@@ -48,6 +48,7 @@ type earlierDeparture struct {
 // Leave takes this process out of the views of its peers, hands over what it owned, and has the
 // discovery withdraw it.
 func (c *Cluster) Leave(ctx context.Context) error {
+	c.outOfTouch(true)
 	c.leaveView(ctx)
 	err := c.membership.leave(ctx)
 	// The view stays, because Remove needs it. The peers are asked for no keys any more, see

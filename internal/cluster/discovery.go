@@ -113,6 +113,7 @@ func (m *membership) run(ctx context.Context) {
 	defer close(m.ended)
 	err := m.discovery.Run(ctx, m.cluster.ownText(), m.receive)
 	m.lapsed.Store(true)
+	m.cluster.outOfTouch(false)
 	switch {
 	case err == nil && ctx.Err() != nil:
 		m.err = peer.ErrClosed
@@ -153,6 +154,7 @@ func (m *membership) receive(v discovery.View) {
 	back := m.lapsed.Load() && !lapsed
 	if lapsed { // before a view is in place in which others may own its keys
 		m.lapsed.Store(true)
+		m.cluster.outOfTouch(false)
 	}
 	problem := m.setMembers(v.Peers, back)
 	again := back && m.registered

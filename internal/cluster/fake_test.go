@@ -97,7 +97,7 @@ func (g *fakeGroup) DropAll() {
 	}
 }
 func (g *fakeGroup) Consistent() bool                                                    { return true }
-func (g *fakeGroup) ViewChanged(clock.Instant, bool) []Moved                                   { return nil }
+func (g *fakeGroup) ViewChanged(clock.Instant, bool) []Moved                             { return nil }
 func (g *fakeGroup) ServeChange(context.Context, peer.Change, func() bool) []peer.Holder { return nil }
 func (g *fakeGroup) TakeOver(context.Context, string, peer.Peer, clock.Instant)          {}
 func (g *fakeGroup) Drain(context.Context) error                                         { return nil }
@@ -105,6 +105,10 @@ func (g *fakeGroup) HasSnapshot() bool                                          
 func (g *fakeGroup) Restored() <-chan struct{}                                           { return nil }
 func (g *fakeGroup) Save(uint64, func() ([]byte, error)) error                           { return nil }
 func (g *fakeGroup) OutdateSnapshot() error                                              { return nil }
+func (g *fakeGroup) OutOfTouch(bool)                                                     {}
+func (g *fakeGroup) LeaseAll(string, time.Duration, uint64, uint64) (time.Duration, uint64) {
+	return 0, 0
+}
 
 // fakeConfig returns a Config with the default options of a pool, and no limits that a test
 // reaches.

@@ -21,7 +21,11 @@ const (
 	LateSet               // a value counts that was set before another change, and comes after it
 	LeaseOfNonReplica     // a process gives a lease of a key of which others do not tell it
 	Unwitnessed           // nobody is asked to tell those of a view that cannot be reached
+	GatewaysForgotten     // a change that all peers are told of does not reach those that own nothing
 	RelayUnordered        // what it tells counts, although its subject has said something else since
+	WatchFromAnswer       // a lease on all keys is counted from the answer, to its very end
+	WatchersLate          // watchers are told of a change after it was acknowledged
+	WatchUnreset          // watchers are not told that an epoch has ended, and that leases have to be taken anew
 )
 
 var planted atomic.Int32

@@ -31,6 +31,7 @@ type Table struct {
 	allUntil clock.Instant
 
 	peers peerNumbers
+	all   leasesOfAll
 }
 
 const (
@@ -218,6 +219,7 @@ func (h *Table) Of(key string, names func() []string) map[string]clock.Instant {
 		}
 	}
 	s.mu.Unlock()
+	h.all.add(found, now)
 	h.peers.mu.Lock()
 	defer h.peers.mu.Unlock()
 	for peer, end := range until {
@@ -231,4 +233,7 @@ func (h *Table) Of(key string, names func() []string) map[string]clock.Instant {
 
 // Forget forgets the names of peers that are not in the view any more, as known says, and whose
 // leases are over. It is called when the view has changed.
-func (h *Table) Forget(known func(string) bool) { h.peers.forget(known) }
+func (h *Table) Forget(known func(string) bool) {
+	h.peers.forget(known)
+	h.all.forget(known)
+}

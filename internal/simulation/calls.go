@@ -34,6 +34,9 @@ func (c *player) call(p *node, s step) {
 		do = p.group.Clear
 	}
 	c.invalidate(p, inv, do)
+	if c.ctx.Err() != nil {
+		return // a process that had ended waited until all was over
+	}
 	for _, i := range s.probes {
 		c.probe(i, s.keys[0], 0)
 	}

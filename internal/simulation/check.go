@@ -53,6 +53,9 @@ func check(s *scenario, h *history, r rules) []violation {
 		c.checkInvalidation(i)
 	}
 	c.checkOneLoad()
+	if h.gatewaysKept > 0 {
+		c.broken("ownership", c.keys[0], h.now(), "processes that own nothing kept or handed over %d values", h.gatewaysKept)
+	}
 	slices.SortStableFunc(c.violations, func(a, b violation) int { return a.at.n - b.at.n })
 	return c.violations
 }

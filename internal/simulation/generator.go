@@ -72,7 +72,35 @@ func newScenario(seed uint64) *scenario {
 	g.steps = append(g.steps, g.repeats()...)
 	g.steps = append(g.steps, g.forges()...)
 	slices.SortStableFunc(g.steps, func(a, b step) int { return cmp.Compare(a.at, b.at) })
+	g.drawGateways()
 	return &g.scenario
+}
+
+// drawGateways draws hosts whose processes own nothing, in two of five scenarios. In each view there
+// is one that does. It changes nothing else, so that a seed has the same scenario as without.
+func (g *generator) drawGateways() {
+	if g.seed%5 >= 2 {
+		return
+	}
+	r := rand.New(rand.NewPCG(g.seed, 3))
+	views := [][]int{g.members, g.finally}
+	for _, s := range g.steps {
+		if s.do == doView {
+			views = append(views, s.hosts)
+		}
+	}
+	hosts := r.Perm(g.hosts)
+	for _, i := range hosts[:1+r.IntN(g.hosts-1)] {
+		if g.sweeping && i < core {
+			continue
+		}
+		with := append(slices.Clone(g.gateways), i)
+		if !slices.ContainsFunc(views, func(view []int) bool {
+			return !slices.ContainsFunc(view, func(host int) bool { return !slices.Contains(with, host) })
+		}) {
+			g.gateways = with
+		}
+	}
 }
 
 // between draws a duration. Those of 1 ns granularity hardly ever coincide, so

@@ -125,17 +125,24 @@ type history struct {
 	refused       int64  // requests of those who were not listed
 	handovers     int64  // values that peers got from those who owned them
 	breaks        int64  // times that a breaker opened
+	gatewayHits   int64  // Gets that processes that own nothing have answered from copies
+	gatewaysKept  int64  // values that such processes kept as their own: none
 }
 
 // happened takes note of what a process has done that has ended.
 func (h *history) happened(p *node) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.handovers += p.group.Stats().Handovers
+	stats := p.group.Stats()
+	h.handovers += stats.Handovers
+	if slices.ContainsFunc(p.scenario.gateways, func(i int) bool { return nameOf(i) == p.url }) {
+		h.gatewayHits += stats.Hot.Hits
+		h.gatewaysKept += stats.Main.Items + stats.Main.Evictions + stats.HandoversGiven
+	}
 	for _, s := range p.pool.Stats() {
 		h.breaks += s.BreakerOpened
 	}
-	h.restored += p.group.Stats().Restored
+	h.restored += stats.Restored
 	h.refused += p.pool.AccessStats().Unauthorized
 }
 

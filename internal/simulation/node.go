@@ -18,11 +18,12 @@ import (
 // node is a process that runs, or has run.
 type node struct {
 	*process
-	pool  pool
-	group *peercache.Group
-	stop  func() // of what serves the pool
-	ended chan struct{}
-	saves bool // it was shut down, so that there may be a snapshot when it has ended
+	scenario *scenario
+	pool     pool
+	group    *peercache.Group
+	stop     func() // of what serves the pool
+	ended    chan struct{}
+	saves    bool // it was shut down, so that there may be a snapshot when it has ended
 
 	mu    sync.Mutex // held while the view changes
 	views [][]string // guarded by mu; all so far
@@ -41,7 +42,7 @@ func (p *node) set(h *history, view []string, news int) error {
 	p.views = append(p.views, view)
 	h.record(func(now moment) { p.viewed = append(p.viewed, now) })
 	h.note("", "%v: view %v", p, view)
-	err := p.pool.Set(view...)
+	err := p.pool.Set(p.scenario.listing(view)...)
 	if len(p.views) == 2 { // the first is that of the process alone
 		h.record(func(now moment) { p.listed = now })
 	}
@@ -74,7 +75,9 @@ func (c *player) build(p *node, host int) (err error) {
 	}
 	options := []peercache.GroupOption{peercache.WithLoadTimeout(loadTimeout), peercache.WithStandIn(c.standIn)}
 	options = append(options, c.freshness.options()...)
-	if c.dir != "" {
+	if c.isGateway(host) {
+		pools = append(pools, peercache.WithoutOwnership())
+	} else if c.dir != "" {
 		options = append(options, peercache.WithSnapshot(c.path(p), time.Hour))
 	}
 	cluster.RelayFrom(c.relayFrom, func() {

@@ -216,8 +216,9 @@ func (c *player) startProcess(i int) {
 	}
 	c.lives[i]++
 	p := &node{
-		process: &process{url: nameOf(i), life: c.lives[i]},
-		ended:   make(chan struct{}),
+		process:  &process{url: nameOf(i), life: c.lives[i]},
+		scenario: c.scenario,
+		ended:    make(chan struct{}),
 	}
 	c.inherit(p, c.former[i])
 	if err := c.build(p, i); err != nil {

@@ -2,8 +2,10 @@ package simulation
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/peercache/peercache/discovery"
 	"github.com/peercache/peercache/internal/simnet"
 )
 
@@ -35,6 +37,7 @@ type scenario struct {
 	transport  string // overMemory, overHTTP
 	hosts      int    // as many as there ever are
 	members    []int  // of the first view
+	gateways   []int  // hosts whose processes own nothing; see drawGateways
 	keys       []string
 	link       simnet.Link
 	detect     time.Duration // the pools' detection time
@@ -111,6 +114,20 @@ type step struct {
 // listedOnly reports whether a process lets in only those that are on its list, as if certificates
 // said who asks. It is drawn apart, so that a seed has the same scenario as without.
 func (s *scenario) listedOnly() bool { return s.seed%3 != 0 }
+
+// listing returns a list of names as processes are given it.
+func (s *scenario) listing(names []string) []string {
+	texts := slices.Clone(names)
+	for _, i := range s.gateways {
+		if at := slices.Index(texts, nameOf(i)); at >= 0 {
+			texts[at] = discovery.OwningNothing(texts[at])
+		}
+	}
+	return texts
+}
+
+// isGateway reports whether the processes of a host own nothing.
+func (s *scenario) isGateway(host int) bool { return slices.Contains(s.gateways, host) }
 
 // host returns the name of the i-th host.
 func host(i int) string { return fmt.Sprintf("10.0.0.%d", i+1) }

@@ -42,10 +42,11 @@ func TestSimulation(t *testing.T) {
 	if *allFlag {
 		most = math.MaxInt
 	}
-	var handovers, breaks, restored, refused atomic.Int64
-	broken := campaign{first: first, last: last, most: most, rules: rules{views: *strictFlag, sets: *strictFlag}, handovers: &handovers, breaks: &breaks, restored: &restored, refused: &refused}.play(t)
-	t.Logf("%d values were handed over, breakers opened %d times, %d values were restored, %d requests were refused", handovers.Load(), breaks.Load(), restored.Load(), refused.Load())
-	if last-first >= 100 && (handovers.Load() == 0 || breaks.Load() == 0 || restored.Load() == 0 || refused.Load() == 0) {
+	var handovers, breaks, restored, refused, gatewayHits atomic.Int64
+	broken := campaign{first: first, last: last, most: most, rules: rules{views: *strictFlag, sets: *strictFlag}, handovers: &handovers, breaks: &breaks, restored: &restored, refused: &refused, gatewayHits: &gatewayHits}.play(t)
+	t.Logf("%d values were handed over, breakers opened %d times, %d values were restored, %d requests were refused, gateways had %d hits",
+		handovers.Load(), breaks.Load(), restored.Load(), refused.Load(), gatewayHits.Load())
+	if last-first >= 100 && (handovers.Load() == 0 || breaks.Load() == 0 || restored.Load() == 0 || refused.Load() == 0 || gatewayHits.Load() == 0) {
 		t.Error("the scenarios are too tame")
 	}
 	for _, b := range broken[min(1, len(broken)):] {
@@ -79,7 +80,7 @@ type campaign struct {
 	sweeping    bool   // of these, the sweeping ones alone
 	rules       rules
 	// If not nil, those of all scenarios are added.
-	handovers, breaks, restored, refused *atomic.Int64
+	handovers, breaks, restored, refused, gatewayHits *atomic.Int64
 }
 
 // play plays the scenarios on all processors, and returns those that break
@@ -128,6 +129,7 @@ func (c campaign) playOne(t *testing.T, seed uint64) (b *breach) {
 				c.breaks.Add(h.breaks)
 				c.restored.Add(h.restored)
 				c.refused.Add(h.refused)
+				c.gatewayHits.Add(h.gatewayHits)
 			}
 			broken := slices.DeleteFunc(check(s, h, c.rules), func(v violation) bool {
 				return c.promise != "" && c.promise != v.promise
@@ -148,6 +150,7 @@ var plantedBugs = map[string]failpoint.Bug{
 	"change logs ignored":    failpoint.LogsIgnored,
 	"absentees forgotten":    failpoint.AbsentForgotten,
 	"no lease, and joined":   failpoint.UnleasedJoined,
+	"gateways forgotten":     failpoint.GatewaysForgotten,
 }
 
 // plantedInSweeps are those that sweeping scenarios must find.

@@ -148,10 +148,10 @@ func (c *Config) check() error {
 		case refused:
 			return fmt.Errorf("forward has %s: want others, %s", name, why)
 		case strings.EqualFold(name, "Host"):
-			return errors.New("forward has Host: want one in headers, or none: callers must not choose the server")
+			return errors.New("forward has Host: want one in headers, or none, callers must not choose the server")
 		case slices.Contains(credentials, http.CanonicalHeaderKey(name)) && !c.ForwardCredentials:
-			return fmt.Errorf("forward has %s: callers who ask for one key at one time get one answer, that for the first of them. "+
-				"Want forward_credentials: true if the key names the user, or no %[1]s", name)
+			return fmt.Errorf("forward has %s: callers who ask for one key at one time get one answer, that for the first of them: "+
+				"want forward_credentials: true if the key names the user, or no %[1]s", name)
 		}
 	}
 	for _, d := range []struct {

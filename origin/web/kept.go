@@ -46,7 +46,10 @@ func newKeptAnswer(req *http.Request, header http.Header, url string, body []byt
 	if header.Get("Etag") == "" && header.Get("Last-Modified") == "" {
 		return nil
 	}
-	a := &keptAnswer{body: slices.Clip(body), header: only(header, judged), url: url}
+	if cap(body)-len(body) > len(body)/8 {
+		body = slices.Clone(body) // or the rest is kept, too
+	}
+	a := &keptAnswer{body: body, header: only(header, judged), url: url}
 	a.asked = only(req.Header, listed(header["Vary"]))
 	return a
 }

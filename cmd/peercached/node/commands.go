@@ -20,7 +20,7 @@ type fileFlag struct {
 }
 
 // ownVariables are those that are no keys of the configuration.
-var ownVariables = []string{"PEERCACHED_CONFIG", "PEERCACHED_HTTP_URL", "PEERCACHED_ADMIN_URL", "PEERCACHED_TOKEN", "PEERCACHED_ADMIN_CLIENT_TOKEN"}
+var ownVariables = []string{"PEERCACHED_CONFIG", "PEERCACHED_HTTP_URL", "PEERCACHED_ADMIN_URL", "PEERCACHED_TOKEN"}
 
 type serveCommand struct{ fileFlag }
 
@@ -126,7 +126,10 @@ func (p *program) serve(path string, gateway bool) error {
 	defer cancel()
 	go systemd.watchdog(background, func() { n.pool.Peers() })
 	context.AfterFunc(ctx, systemd.stopping)
-	return n.run(ctx, on, systemd.ready)
+	return n.run(ctx, on, func() {
+		systemd.ready()
+		go p.follow(ctx, n, systemd, func() (*config.Loaded, error) { return p.load(path, gateway) })
+	})
 }
 
 // signals returns a context that ends with the first signal that ends a process. The second one ends the

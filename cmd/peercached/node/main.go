@@ -43,6 +43,16 @@ type commands struct {
 	Check   checkCommand   `cmd:"" help:"Check a configuration, and say all that is wrong with it."`
 	Config  configCommand  `cmd:"" help:"Print the whole configuration as it counts, with what each key is for."`
 	Version versionCommand `cmd:"" help:"Print the version."`
+
+	Get   getCommand   `cmd:"" group:"Clients of a node" help:"Print the value of a key."`
+	Set   setCommand   `cmd:"" group:"Clients of a node" help:"Set the value of a key in the cache, not at the origin."`
+	Rm    rmCommand    `cmd:"" group:"Clients of a node" help:"Have all nodes forget keys, after the origin has changed."`
+	Clear clearCommand `cmd:"" group:"Clients of a node" help:"Have all nodes forget a group."`
+	Stats statsCommand `cmd:"" group:"Clients of a node" help:"Print the figures of groups in one node."`
+	Ring  ringCommand  `cmd:"" group:"Clients of a node" help:"Print the nodes of the cluster, and what part of the keys each owns."`
+	Top   topCommand   `cmd:"" group:"Clients of a node" help:"Show figures of a node, again and again."`
+	Where whereCommand `cmd:"" group:"Clients of a node" help:"Print who owns a key, and what the node has of it, as JSON."`
+	Ready readyCommand `cmd:"" group:"Clients of a node" help:"Ask whether a node is ready; exit status 1 if it is not."`
 }
 
 // Main is the program peercached: it reads args, which begin after the program's name, and returns the

@@ -1,0 +1,113 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/peercache/peercache/cmd/peercached/internal/conf"
+	"github.com/peercache/peercache/cmd/peercached/internal/config"
+)
+
+// follow has the node take over a new configuration at each SIGHUP, and when the file has changed, until
+// ctx ends.
+func (p *program) follow(ctx context.Context, n *node, systemd notifier, load func() (*config.Loaded, error)) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	var look <-chan time.Time
+	if every := n.cfg.Reload.Every; every > 0 && n.cfg.Path != "" {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		look = tick.C
+	}
+	seen := n.cfg.Content
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+		case <-look:
+			content, err := os.ReadFile(n.cfg.Path)
+			if err != nil || bytes.Equal(content, seen) {
+				continue // a file that is away is perhaps being replaced
+			}
+			seen = content
+		}
+		systemd.reloading()
+		l, err := load()
+		if err == nil {
+			seen = l.Content
+			err = p.verify(l)
+		}
+		if err == nil {
+			err = n.reload(l)
+		}
+		if err != nil {
+			n.log.Error("the new configuration is wrong, and the one before stays in force")
+			for _, one := range problemsOf(err) {
+				n.log.Error("the new configuration: " + one)
+			}
+		}
+		systemd.ready()
+	}
+}
+
+// problemsOf returns each problem of a configuration in a line of its own.
+func problemsOf(err error) []string {
+	if problems, ok := errors.AsType[conf.Problems](err); ok {
+		return strings.Split(problems.Error(), "\n")
+	}
+	return []string{err.Error()}
+}
+
+// reload takes over what can change while the node runs, and says what cannot. After an error nothing
+// has changed.
+func (n *node) reload(l *config.Loaded) error {
+	var later, now []string
+	for _, c := range conf.Diff(&n.cfg.Config, &l.Config) {
+		if c.Reload && (c.Path != "peers.discovery.static" || len(n.cfg.Peers.Discovery.Static) > 0) {
+			now = append(now, c.Path)
+		} else {
+			later = append(later, c.Path)
+		}
+	}
+	if static := l.Peers.Discovery.Static; len(static) > 0 && len(n.cfg.Peers.Discovery.Static) > 0 && l.Peers.Self == n.cfg.Peers.Self {
+		if err := n.pool.Set(static...); err != nil {
+			return err
+		}
+		n.cfg.Peers.Discovery.Static = static
+	}
+	// Files of secrets may have changed though no key has: all of them were read to check the configuration.
+	if err := n.admin.setToken(l.Admin.Token.Read()); err != nil {
+		return err
+	}
+	n.cfg.Admin.Token = l.Admin.Token
+	if l.HTTP != nil && n.cfg.HTTP != nil {
+		if err := n.httpTokens.set(l.HTTP.Tokens); err != nil {
+			return err
+		}
+		n.cfg.HTTP.Tokens = l.HTTP.Tokens
+	}
+	if l.GRPC != nil && n.cfg.GRPC != nil {
+		if err := n.grpcTokens.set(l.GRPC.Tokens); err != nil {
+			return err
+		}
+		n.cfg.GRPC.Tokens = l.GRPC.Tokens
+	}
+	setLevel(n.level, l.Log.Level)
+	n.cfg.Log.Level = l.Log.Level
+	for _, w := range l.Warnings {
+		n.log.Warn(w)
+	}
+	if len(later) > 0 {
+		n.log.Warn("keys have changed that need a restart", "keys", strings.Join(later, " "))
+	}
+	n.log.Info("the configuration was read again", "changed", strings.Join(now, " "))
+	return nil
+}

@@ -1,0 +1,164 @@
+package resp
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+)
+
+// execute runs a command, or queues it, or replies why not.
+func (c *Conn) execute(args [][]byte) {
+	before := len(c.out)
+	skip := c.session.skip
+	cmd, refusal := c.lookUp(args)
+	if refusal == "" {
+		refusal = c.refusal(cmd, args)
+	}
+	switch {
+	case refusal != "":
+		c.abort()
+		c.Error(refusal)
+	case c.session.multi && cmd.Flags&NoMulti == 0:
+		if c.session.enqueue(c, cmd, args) {
+			c.Simple("QUEUED")
+		} else {
+			c.abort()
+			c.Error("ERR the transaction is too long")
+		}
+		c.noteQueue()
+	default:
+		c.runCommand(cmd, args)
+	}
+	if skip { // set by the command before this one
+		c.session.skip = false
+	}
+	if (c.session.muted || skip) && len(c.out) > before {
+		c.out = c.out[:before]
+	}
+	if !c.session.multi && (cmd == nil || !strings.HasPrefix(cmd.full, "client|")) {
+		c.session.caching = 0 // CLIENT CACHING holds for one command, or one transaction
+	}
+}
+
+// runCommand runs a command that may be run.
+func (c *Conn) runCommand(cmd *Command, args [][]byte) {
+	c.note(cmd)
+	cmd.Run(c, args)
+}
+
+// note remembers a command for CLIENT LIST.
+func (c *Conn) note(cmd *Command) {
+	c.mu.Lock()
+	c.facts.command = cmd.full
+	c.mu.Unlock()
+}
+
+func (c *Conn) noteQueue() {
+	c.mu.Lock()
+	c.facts.queued = len(c.session.queue)
+	c.mu.Unlock()
+}
+
+// abort has EXEC fail.
+func (c *Conn) abort() {
+	if c.session.multi {
+		c.session.aborted = true
+	}
+}
+
+// lookUp returns the command that args call, or what to reply if there is none.
+func (c *Conn) lookUp(args [][]byte) (cmd *Command, refusal string) {
+	cmd = c.s.table.find(args[0])
+	if c.s.fallback != nil {
+		cmd, refusal = c.s.choose(cmd, args)
+	}
+	if refusal != "" {
+		return nil, refusal
+	}
+	if cmd == nil {
+		c.hangUpOnBrowsers(args[0])
+		return nil, c.unknown(args)
+	}
+	if len(cmd.Subcommands) > 0 && len(args) > 1 {
+		sub := cmd.sub(args[1])
+		if sub == nil {
+			return nil, fmt.Sprintf("ERR unknown subcommand '%s'. Try %s HELP.", arg(args[1]), strings.ToUpper(cmd.Name))
+		}
+		cmd = sub
+	}
+	if !cmd.fits(len(args)) || cmd.Run == nil {
+		return nil, fmt.Sprintf("ERR wrong number of arguments for '%s' command", cmd.full)
+	}
+	return cmd, ""
+}
+
+// choose chooses between a command of groups, which may be nil, and that of the fallback: by the
+// first key.
+func (s *Server) choose(cmd *Command, args [][]byte) (*Command, string) {
+	other := s.fallback.find(args[0])
+	if other == nil {
+		return cmd, ""
+	}
+	keys := other.keys(args)
+	switch {
+	case len(keys) == 0 && cmd == nil || len(keys) > 0 && !s.keys.has(keys[0]):
+		return other, ""
+	case cmd == nil:
+		return nil, fmt.Sprintf("ERR '%s' is no command for keys of read-through groups, and '%s' is one", other.full, arg(keys[0]))
+	}
+	return cmd, ""
+}
+
+// unknown returns what Redis replies to a command that it does not know.
+func (c *Conn) unknown(args [][]byte) string {
+	if why, ok := impossible[string(bytes.ToLower(args[0][:min(len(args[0]), longestName)]))]; ok && len(args[0]) <= longestName {
+		return "ERR " + why
+	}
+	var b strings.Builder
+	for _, a := range args[1:] {
+		if b.Len() >= 128 {
+			break
+		}
+		fmt.Fprintf(&b, "'%s' ", a[:min(len(a), 128-b.Len())])
+	}
+	return fmt.Sprintf("ERR unknown command '%s', with args beginning with: %s", arg(args[0]), b.String())
+}
+
+// impossible says why there is no such command, where somebody may look for it.
+var impossible = map[string]string{
+	"scan":      "SCAN is not possible: a read-through group does not know which keys there are",
+	"keys":      "KEYS is not possible: a read-through group does not know which keys there are",
+	"randomkey": "RANDOMKEY is not possible: a read-through group does not know which keys there are",
+	"dbsize":    "DBSIZE is not possible: a read-through group does not know which keys there are",
+	"setnx":     "SETNX is not possible: a read-through group cannot look and change in one step; the origin can",
+	"getset":    "GETSET is not possible: a read-through group cannot look and change in one step; the origin can",
+	"getdel":    "GETDEL is not possible: a read-through group cannot look and change in one step; the origin can",
+	"expire":    "EXPIRE is not possible: the lifetime of a value is decided when it is loaded or set (SET with EX or PX)",
+	"pexpire":   "PEXPIRE is not possible: the lifetime of a value is decided when it is loaded or set (SET with EX or PX)",
+	"persist":   "PERSIST is not possible: the lifetime of a value is decided when it is loaded or set (SET with EX or PX)",
+	"watch":     "WATCH is not possible: transactions on read-through groups are not isolated",
+}
+
+// hangUpOnBrowsers disconnects what speaks HTTP: a page in a browser may have it send commands.
+func (c *Conn) hangUpOnBrowsers(name []byte) {
+	if bytes.EqualFold(name, []byte("post")) || bytes.EqualFold(name, []byte("host:")) {
+		c.s.log.Warn("a client is disconnected", "client", c.id, "address", c.nc.RemoteAddr().String(), "reason", "it speaks HTTP")
+		c.failed = true
+		c.leaving = true
+	}
+}
+
+// refusal returns why a client may not have that command run now, or "".
+func (c *Conn) refusal(cmd *Command, args [][]byte) string {
+	switch s := &c.session; {
+	case s.user == nil && cmd.Flags&NoAuth == 0:
+		return "NOAUTH Authentication required."
+	case cmd.Flags&Write != 0 && s.user != nil && s.user.readOnly:
+		return fmt.Sprintf("NOPERM this user has no permissions to run the '%s' command", cmd.full)
+	case cmd.Flags&Write != 0 && c.s.opts.readOnly:
+		return "READONLY You can't write against a read only replica."
+	case s.proto == 2 && len(s.inChannel) > 0 && cmd.Flags&InSubscriber == 0:
+		return fmt.Sprintf("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", cmd.full)
+	}
+	return ""
+}

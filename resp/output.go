@@ -1,0 +1,135 @@
+package resp
+
+import (
+	"net"
+	"unsafe"
+
+	"github.com/peercache/peercache/resp/codec"
+)
+
+const (
+	// sendBytes is how much a pipeline is answered before that is sent.
+	sendBytes = 64 << 10
+	// largeBytes is how long a value is that is sent from where it is, without a copy.
+	largeBytes = 32 << 10
+)
+
+var crlf = []byte("\r\n")
+
+// Flush sends the replies that were written, and what has to follow them: messages that values in
+// them are old. What a command replies is sent by itself; a command that waits may call it before.
+func (c *Conn) Flush() { c.send("") }
+
+// send sends the replies that were written. If large is not empty, it ends them.
+func (c *Conn) send(large string) {
+	if c.failed {
+		c.out = c.out[:0]
+		return
+	}
+	select {
+	case c.sending <- struct{}{}:
+	case <-c.done:
+		c.failed = true
+		return
+	}
+	c.mu.Lock()
+	if c.pushable.Load() || len(c.reads) > 0 || len(c.pushes) > 0 {
+		c.whatFollows(large)
+		large = ""
+	}
+	c.mu.Unlock()
+	if len(c.out) > 0 {
+		c.writing.Store(c.s.now.Load())
+		err := c.write(large)
+		c.writing.Store(0)
+		if err != nil {
+			c.failed = true
+			c.cancel()
+		}
+	}
+	<-c.sending
+	if c.out = c.out[:0]; cap(c.out) > 2*sendBytes {
+		c.out = make([]byte, 0, bufferBytes)
+	}
+	c.session.followUp(c)
+}
+
+func (c *Conn) write(large string) (err error) {
+	if large == "" {
+		_, err = c.nc.Write(c.out)
+		return err
+	}
+	parts := net.Buffers{c.out, unsafe.Slice(unsafe.StringData(large), len(large)), crlf}
+	_, err = parts.WriteTo(c.nc)
+	return err
+}
+
+// whatFollows appends to the replies what is sent with them. The caller holds c.mu, and sending.
+func (c *Conn) whatFollows(large string) {
+	if large != "" {
+		c.out = append(append(c.out, large...), crlf...)
+	}
+	c.out = append(c.out, c.pushes...)
+	c.pushes = nil
+	c.settleReads()
+}
+
+// push has a message follow what was sent to the client, and returns false if too much waits
+// already. The caller holds c.mu. It may be called by others, who call deliver afterwards.
+func (c *Conn) push(message []byte) bool {
+	if len(c.pushes)+len(message) > c.s.limits.OutputBytes {
+		return false
+	}
+	c.pushes = append(c.pushes, message...)
+	return true
+}
+
+// deliver sends the messages of push, and returns when they are in the hands of the operating
+// system, or the client is disconnected: sweep does that to one that does not read. It may be called
+// by others.
+func (c *Conn) deliver() {
+	c.mu.Lock()
+	if c.waiting++; c.waiting == 1 {
+		c.waitSince = c.s.now.Load()
+	}
+	c.mu.Unlock()
+	select {
+	case c.sending <- struct{}{}:
+		c.mu.Lock()
+		pushes := c.pushes
+		c.pushes = nil
+		c.mu.Unlock()
+		if len(pushes) > 0 {
+			if _, err := c.nc.Write(pushes); err != nil {
+				c.kill()
+			}
+		}
+		<-c.sending
+	case <-c.done:
+	}
+	c.mu.Lock()
+	c.waiting--
+	c.waitSince = c.s.now.Load()
+	c.mu.Unlock()
+}
+
+// pushOverdue reports whether a message has waited for too long.
+func (c *Conn) pushOverdue(now int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.waiting > 0 && now-c.waitSince > int64(c.s.limits.PushTimeout)
+}
+
+// Push sends a message that nobody has asked for: of n parts in version 3, which message appends to
+// b. It returns when the message is sent, and may be called by others.
+func (c *Conn) Push(n int, message func(b []byte, proto int) []byte) {
+	c.mu.Lock()
+	proto := c.facts.proto
+	ok := c.push(message(codec.AppendPush(nil, proto, n), proto))
+	c.mu.Unlock()
+	if !ok {
+		c.kill()
+		return
+	}
+	c.deliver()
+}

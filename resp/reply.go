@@ -1,0 +1,94 @@
+package resp
+
+import (
+	"github.com/peercache/peercache/resp/codec"
+)
+
+// These write replies. A command writes one: one of these, or the beginning of one and as many
+// others as that says, between Begin and End if there may be many.
+
+// Proto returns the version of the protocol that the client speaks, 2 or 3.
+func (c *Conn) Proto() int { return c.session.proto }
+
+// OK replies OK.
+func (c *Conn) OK() { c.out = append(c.out, "+OK\r\n"...) }
+
+// Simple replies a word, or words without line breaks.
+func (c *Conn) Simple(s string) { c.out = codec.AppendSimple(c.out, s) }
+
+// Error replies an error. Its text begins with a word in capitals, as a rule ERR.
+func (c *Conn) Error(text string) { c.out = codec.AppendError(c.out, text) }
+
+// Int replies a number.
+func (c *Conn) Int(n int64) { c.out = codec.AppendInt(c.out, n) }
+
+// Bulk replies a string of any bytes.
+func (c *Conn) Bulk(s string) {
+	if len(s) >= largeBytes && c.mayBreak() {
+		c.out = codec.AppendBulkHead(c.out, len(s))
+		c.send(s)
+		return
+	}
+	c.out = codec.AppendBulk(c.out, s)
+	c.written()
+}
+
+// Null replies that there is no such string.
+func (c *Conn) Null() { c.out = codec.AppendNull(c.out, c.session.proto) }
+
+// NullArray replies that there is no such array.
+func (c *Conn) NullArray() { c.out = codec.AppendNullArray(c.out, c.session.proto) }
+
+// Array begins a reply of n replies.
+func (c *Conn) Array(n int) { c.out = codec.AppendArray(c.out, n) }
+
+// Map begins a reply of n pairs.
+func (c *Conn) Map(n int) { c.out = codec.AppendMap(c.out, c.session.proto, n) }
+
+// Set begins a reply of n replies of which no two are equal.
+func (c *Conn) Set(n int) { c.out = codec.AppendSet(c.out, c.session.proto, n) }
+
+// Double replies a number with a fraction.
+func (c *Conn) Double(f float64) { c.out = codec.AppendDouble(c.out, c.session.proto, f) }
+
+// Bool replies true or false.
+func (c *Conn) Bool(v bool) { c.out = codec.AppendBool(c.out, c.session.proto, v) }
+
+// Verbatim replies a text for people.
+func (c *Conn) Verbatim(text string) {
+	c.out = codec.AppendVerbatim(c.out, c.session.proto, "txt", text)
+}
+
+// Begin says that a reply of several parts begins.
+func (c *Conn) Begin() { c.whole++ }
+
+// End says that it is complete.
+func (c *Conn) End() { c.whole-- }
+
+// mayBreak reports whether a reply may be sent in parts: nothing can come in between, and it is sent.
+func (c *Conn) mayBreak() bool {
+	return (c.whole == 0 || !c.pushable.Load()) && !c.session.muted && !c.session.skip
+}
+
+// written sends the parts that are written of a large reply, if that can be. If not, it holds them
+// up to a limit.
+func (c *Conn) written() {
+	switch {
+	case len(c.out) < sendBytes || c.whole == 0:
+	case c.mayBreak():
+		c.Flush()
+	case len(c.out) > c.s.limits.OutputBytes:
+		c.s.log.Warn("a client is disconnected", "client", c.id, "address", c.nc.RemoteAddr().String(), "reason", "a reply is larger than the output buffer may be")
+		c.failed = true
+		c.out = c.out[:0]
+		c.kill()
+	}
+}
+
+// arg shows an argument in an error.
+func arg(b []byte) string {
+	if len(b) > 128 {
+		b = b[:128]
+	}
+	return string(b)
+}

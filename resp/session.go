@@ -1,0 +1,100 @@
+package resp
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// session is what a client has said of itself and of what it wants. It is of the goroutine that
+// serves the client.
+type session struct {
+	proto int
+	user  *user // nil: it has not said who it is, and must
+
+	muted     bool // CLIENT REPLY OFF
+	skip      bool // CLIENT REPLY SKIP: the next reply is not sent
+	inChannel map[string]struct{}
+
+	multi       bool // after MULTI
+	aborted     bool // a command could not be queued
+	queue       []queued
+	queuedBytes int   // reserved for queue
+	memo        *memo // what a transaction has read; nil: nothing is remembered
+
+	caching int8 // CLIENT CACHING: 1 YES, -1 NO, 0 not said
+	// elsewhere is what has to follow replies, but at the client which gets the messages of this one.
+	elsewhere invalid
+}
+
+// queued is a command that waits for EXEC.
+type queued struct {
+	cmd  *Command
+	args [][]byte
+}
+
+// reset makes a session what it is at the beginning.
+func (s *session) reset(c *Conn) {
+	s.discard(c)
+	*s = session{proto: 2, user: c.s.users.open}
+	c.known.Store(s.user != nil)
+	c.in.Stranger = s.user == nil
+	c.mu.Lock()
+	c.facts.proto, c.facts.channels, c.facts.user, c.facts.name = 2, 0, "default", ""
+	c.mu.Unlock()
+}
+
+// end forgets what a client had.
+func (s *session) end(c *Conn) {
+	c.stopTracking()
+	s.discard(c)
+}
+
+// admit has a client be that user.
+func (s *session) admit(c *Conn, u *user) {
+	s.user = u
+	c.known.Store(true)
+	c.in.Stranger = false
+	c.mu.Lock()
+	c.facts.user = u.name
+	c.mu.Unlock()
+}
+
+func (s *session) setProto(c *Conn, proto int) {
+	s.proto = proto
+	c.mu.Lock()
+	c.facts.proto = proto
+	c.mu.Unlock()
+}
+
+// enqueue keeps a command for EXEC. It returns false if there is no room.
+func (s *session) enqueue(c *Conn, cmd *Command, args [][]byte) bool {
+	size := 64 // and what the slices take
+	for _, arg := range args {
+		size += len(arg) + 24
+	}
+	if s.queuedBytes+size > c.s.limits.QueryBytes || !c.s.reserve(size) {
+		return false
+	}
+	s.queuedBytes += size
+	copied, all := make([][]byte, len(args)), make([]byte, 0, size)
+	for i, arg := range args {
+		from := len(all)
+		all = append(all, arg...)
+		copied[i] = all[from:len(all):len(all)]
+	}
+	s.queue = append(s.queue, queued{cmd, copied})
+	return true
+}
+
+// discard ends a transaction.
+func (s *session) discard(c *Conn) {
+	c.s.reserve(-s.queuedBytes)
+	s.multi, s.aborted, s.queue, s.queuedBytes, s.memo = false, false, nil, 0, nil
+}
+
+// age is how long a client has been connected.
+func (c *Conn) age() time.Duration { return time.Since(c.since) }
+
+// channels returns the channels that the client is subscribed to.
+func (s *session) channels() []string { return slices.Sorted(maps.Keys(s.inChannel)) }

@@ -1,0 +1,277 @@
+package resp
+
+import (
+	"hash/maphash"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/peercache/peercache"
+)
+
+const (
+	// trackingShards is in how many parts the table of keys is locked.
+	trackingShards = 32
+	// longestTracked is how long a key may be that is followed. The value of a longer one is
+	// followed by the message that it has changed.
+	longestTracked = 4 << 10
+	// fewHolders is up to how many clients of a key are looked through for one.
+	fewHolders = 8
+)
+
+// following is what a client has chosen by CLIENT TRACKING.
+type following struct {
+	bcast, optin, optout, noloop bool
+	redirect                     uint64   // the client that gets the messages; 0: this one
+	prefixes                     []string // of keys, with bcast; none: all keys
+}
+
+// tracker knows which clients are told of changes, and which keys they have. A key is put in before
+// it is got, and taken out when the clients are told that it has changed.
+type tracker struct {
+	s      *Server
+	seed   maphash.Seed
+	shards [trackingShards]trackingShard
+	keys   atomic.Int64
+
+	// watching is held to start and to end watches, while no other lock is.
+	watching sync.Mutex
+
+	mu      sync.RWMutex
+	clients map[uint64]*Conn
+	bcast   map[uint64]*Conn // of clients, those with CLIENT TRACKING BCAST
+}
+
+// trackingShard is a part of the table. Its lock comes before that of a client.
+type trackingShard struct {
+	mu   sync.Mutex
+	keys map[string]holders
+	// evicted are keys that were taken out because there are too many, until their clients are told.
+	evicted map[string]holders
+}
+
+// holders are clients that have a key.
+type holders struct {
+	few  []uint64
+	many map[uint64]struct{} // in place of few
+}
+
+func (h holders) with(id uint64) holders {
+	switch {
+	case h.many != nil:
+		h.many[id] = struct{}{}
+	case slices.Contains(h.few, id):
+	case len(h.few) < fewHolders:
+		h.few = append(h.few, id)
+	default:
+		h.many = map[uint64]struct{}{id: {}}
+		for _, other := range h.few {
+			h.many[other] = struct{}{}
+		}
+		h.few = nil
+	}
+	return h
+}
+
+// each calls f for each holder.
+func (h holders) each(f func(id uint64)) {
+	for _, id := range h.few {
+		f(id)
+	}
+	for id := range h.many {
+		f(id)
+	}
+}
+
+func newTracker(s *Server) *tracker {
+	return &tracker{s: s, seed: maphash.MakeSeed(), clients: make(map[uint64]*Conn), bcast: make(map[uint64]*Conn)}
+}
+
+func (t *tracker) shard(full string) *trackingShard {
+	return &t.shards[maphash.String(t.seed, full)%trackingShards]
+}
+
+// follow has a client be told of changes, as it has chosen.
+func (t *tracker) follow(c *Conn, f *following) {
+	t.watching.Lock()
+	defer t.watching.Unlock()
+	t.mu.Lock()
+	first := len(t.clients) == 0
+	t.clients[c.id] = c
+	if delete(t.bcast, c.id); f.bcast {
+		t.bcast[c.id] = c
+	}
+	t.mu.Unlock()
+	c.track.Store(f)
+	if first {
+		for _, cache := range t.s.keys.caches {
+			w := cache.Watch(func(inv peercache.Invalidation) { t.changed(cache, inv) })
+			cache.watch.Store(&w)
+		}
+	}
+}
+
+// leave has a client not be told any more.
+func (t *tracker) leave(c *Conn) {
+	t.watching.Lock()
+	defer t.watching.Unlock()
+	t.mu.Lock()
+	_, was := t.clients[c.id]
+	delete(t.clients, c.id)
+	delete(t.bcast, c.id)
+	last := was && len(t.clients) == 0
+	t.mu.Unlock()
+	c.track.Store(nil)
+	if last {
+		t.unwatch()
+	}
+}
+
+// unwatch ends the watches. The caller holds watching.
+func (t *tracker) unwatch() {
+	for _, cache := range t.s.keys.caches {
+		if w := cache.watch.Swap(nil); w != nil {
+			(*w).Stop()
+		}
+	}
+	t.drop()
+}
+
+// stop ends the watches for good.
+func (t *tracker) stop() {
+	t.watching.Lock()
+	defer t.watching.Unlock()
+	t.unwatch()
+}
+
+// drop empties the table.
+func (t *tracker) drop() {
+	for i := range t.shards {
+		sh := &t.shards[i]
+		sh.mu.Lock()
+		t.keys.Add(-int64(len(sh.keys)))
+		sh.keys = nil
+		sh.mu.Unlock()
+	}
+}
+
+// add records that a client is about to get a key.
+func (t *tracker) add(full string, id uint64) {
+	sh := t.shard(full)
+	sh.mu.Lock()
+	if sh.keys == nil {
+		sh.keys = make(map[string]holders)
+	}
+	h, known := sh.keys[full]
+	sh.keys[full] = h.with(id)
+	if known || t.keys.Add(1) <= int64(t.s.limits.TrackedKeys) {
+		sh.mu.Unlock()
+		return
+	}
+	victim, of := sh.evict()
+	t.keys.Add(-1)
+	sh.mu.Unlock()
+
+	var m messages
+	of.each(func(id uint64) { m.add(t.s.client(id), victim) })
+	m.send()
+	sh.mu.Lock()
+	delete(sh.evicted, victim)
+	sh.mu.Unlock()
+}
+
+// evict takes any key out. The caller holds the lock of the shard, tells the clients, and takes the
+// key out of evicted then. Two that evict the same key wait for each other's clients.
+func (sh *trackingShard) evict() (victim string, of holders) {
+	for victim, of = range sh.keys {
+		break
+	}
+	delete(sh.keys, victim)
+	if sh.evicted == nil {
+		sh.evicted = make(map[string]holders)
+	}
+	sh.evicted[victim] = of
+	return victim, of
+}
+
+// take takes a key out and calls f for each client that has it. If f returns true, the client still
+// has the key afterwards.
+func (t *tracker) take(full string, f func(id uint64) (keep bool)) {
+	sh := t.shard(full)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	var kept holders
+	if h, ok := sh.keys[full]; ok {
+		h.each(func(id uint64) {
+			if f(id) {
+				kept = kept.with(id)
+			}
+		})
+		if len(kept.few) == 0 && kept.many == nil {
+			delete(sh.keys, full)
+			t.keys.Add(-1)
+		} else {
+			sh.keys[full] = kept
+		}
+	}
+	sh.evicted[full].each(func(id uint64) { f(id) })
+}
+
+// figures returns how many clients are told of changes, and of how many keys.
+func (t *tracker) figures() (clients, keys int) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return len(t.clients), int(t.keys.Load())
+}
+
+// matches reports whether a client with BCAST is told of a key.
+func (f *following) matches(full string) bool {
+	if len(f.prefixes) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(f.prefixes, func(p string) bool { return len(full) >= len(p) && full[:len(p)] == p })
+}
+
+// reading is a key that was read for a reply that is not sent.
+type reading struct {
+	full string
+	// told says that the client was told meanwhile that the key has changed, or that nobody would
+	// have told it. It is told (again) after the reply.
+	told bool
+}
+
+// follow records that the client is about to get a key, if it is to be told when that changes.
+func (c *Conn) follow(k key) {
+	f := c.track.Load()
+	if f == nil {
+		return
+	}
+	caching := c.session.caching
+	if f.optin && caching <= 0 || f.optout && caching < 0 || f.bcast && !f.matches(k.full) {
+		return
+	}
+	told := !k.cache.live() || len(k.full) > longestTracked
+	c.mu.Lock()
+	c.reads = append(c.reads, reading{k.full, told})
+	c.mu.Unlock()
+	if !f.bcast && len(k.full) <= longestTracked {
+		c.s.tracking.add(k.full, c.id)
+	}
+}
+
+// live reports whether clients are told of each change of the group.
+func (s *served) live() bool {
+	w := s.watch.Load()
+	return w != nil && (*w).Live()
+}
+
+// stopTracking has the client be told of no changes any more.
+func (c *Conn) stopTracking() {
+	if c.track.Load() == nil {
+		return
+	}
+	c.s.tracking.leave(c)
+	c.mu.Lock()
+	c.reads = nil
+	c.mu.Unlock()
+}
