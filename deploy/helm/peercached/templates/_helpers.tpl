@@ -98,7 +98,11 @@ gateways:
 {{- range $door := list "http" "grpc" "resp" }}
 {{- $v := index $.Values $door }}
 {{- if $v.enabled }}
-{{- $_ := set $c $door (merge (dict "listen" (printf ":%d" (int $v.port))) (index $c $door | default dict)) }}
+{{- $set := dict "listen" (printf ":%d" (int $v.port)) }}
+{{- if not $v.secret.name }}
+{{- $_ := set $set "expose" true }}
+{{- end }}
+{{- $_ := set $c $door (merge $set (index $c $door | default dict)) }}
 {{- else }}
 {{- $_ := unset $c $door }}
 {{- end }}
@@ -151,6 +155,14 @@ spec:
         {{- with $v.adminToken.name }}
         - name: PEERCACHED_ADMIN_TOKEN
           valueFrom: {secretKeyRef: {name: {{ . }}, key: {{ $v.adminToken.key }}}}
+        {{- end }}
+        {{- range $door, $variable := dict "http" "HTTP_TOKENS" "grpc" "GRPC_TOKENS" "resp" "RESP_PASSWORD" }}
+        {{- with index $v $door }}
+        {{- if and .enabled .secret.name }}
+        - name: PEERCACHED_{{ $variable }}
+          valueFrom: {secretKeyRef: {name: {{ .secret.name }}, key: {{ .secret.key }}}}
+        {{- end }}
+        {{- end }}
         {{- end }}
         {{- with include "peercached.memory" .of.resources }}
         - name: GOMEMLIMIT
