@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/netutil"
 
 	"github.com/peercache/peercache/api"
+	"github.com/peercache/peercache/origin"
 )
 
 // httpDoor is the HTTP door.
@@ -48,6 +49,9 @@ func openHTTP(n *node) (frontDoor, error) {
 				return fmt.Errorf("%w: %s", api.ErrUnauthenticated, no.text)
 			}
 		}),
+	}
+	if n.forwards {
+		opts = append(opts, api.WithContext(func(r *http.Request) context.Context { return origin.WithHeaders(r.Context(), r.Header) }))
 	}
 	if c.ReadOnly {
 		opts = append(opts, api.WithReadOnly())

@@ -25,6 +25,7 @@ var doorKinds = []struct {
 }{
 	{"http", openHTTP},
 	{"grpc", openGRPC},
+	{"resp", openRESP},
 }
 
 // openDoors makes the front doors of a node.

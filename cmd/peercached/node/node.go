@@ -22,6 +22,7 @@ import (
 	"github.com/peercache/peercache/cmd/peercached/internal/config"
 	"github.com/peercache/peercache/door"
 	"github.com/peercache/peercache/origin"
+	"github.com/peercache/peercache/origin/web"
 	"github.com/peercache/peercache/peertls"
 )
 
@@ -52,9 +53,11 @@ type node struct {
 
 	httpTokens, grpcTokens tokens // of the doors
 
-	ending  atomic.Bool // the node is to stop: it is not ready
-	tracer  tracer
-	getters opened
+	// forwards says that an origin sends headers of the caller's request along.
+	forwards bool
+	ending   atomic.Bool // the node is to stop: it is not ready
+	tracer   tracer
+	getters  opened
 }
 
 // loggerOf returns the logger that a configuration asks for.
@@ -98,7 +101,8 @@ func openOrigins(ctx context.Context, l *config.Loaded, origins Origins, log *sl
 			if !ok {
 				continue // it was said
 			}
-			env := origin.Env{Group: g.Name, Log: log.With("group", g.Name), AllowCommands: l.Origins.AllowCommands}
+			env := origin.Env{Group: g.Name, Log: log.With("group", g.Name), AllowCommands: l.Origins.AllowCommands,
+				StaleWhileRevalidate: g.StaleWhile, StaleIfError: g.StaleIfError}
 			getter, err := factory(ctx, env, section.Decode)
 			path := "groups." + g.Name + ".origin." + kind
 			if _, told := errors.AsType[conf.Problems](err); err != nil && !told {
@@ -128,6 +132,10 @@ func newNode(l *config.Loaded, getters opened, log *slog.Logger, level *slog.Lev
 	for i := range l.Groups {
 		g := &l.Groups[i]
 		opts := append(l.GroupOptions(g), peercache.WithPeers(n.pool), peercache.WithLogger(log))
+		if names := forwarded(getters[g.Name]); len(names) > 0 {
+			opts = append(opts, peercache.WithContextCodec(origin.HeaderCodec(names...)))
+			n.forwards = true
+		}
 		if t := n.tracer.Tracer; t != nil {
 			opts = append(opts, peercache.WithTracer(t))
 		}
@@ -144,6 +152,14 @@ func newNode(l *config.Loaded, getters opened, log *slog.Logger, level *slog.Lev
 		return nil, err
 	}
 	return n, nil
+}
+
+// forwarded returns the names of the headers that an origin sends along.
+func forwarded(g peercache.Getter) []string {
+	if o, ok := g.(*web.Origin); ok {
+		return o.Forward
+	}
+	return nil
 }
 
 // newPool makes the pool of a node.

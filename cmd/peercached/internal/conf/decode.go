@@ -46,6 +46,7 @@ type Decoder struct {
 	at        map[string]Source // of each path that is set
 	usedFlags map[string]bool
 	usedEnv   map[string]bool
+	foreign   bool     // a Section is being decoded: its owner says whether a value may be less than 0
 	broken    []string // paths whose values could not be read
 	names     []string // all keys that were asked for, with a path, to find what was meant
 }
@@ -385,6 +386,8 @@ type Section struct {
 func (s *Section) Decode(into any) error {
 	before := len(s.d.Problems)
 	s.into = into
+	s.d.foreign = true
+	defer func() { s.d.foreign = false }()
 	s.d.value(s.tree, s.path, reflect.ValueOf(into).Elem())
 	if len(s.d.Problems) > before {
 		return slices.Clone(s.d.Problems[before:])

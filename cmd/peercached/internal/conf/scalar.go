@@ -23,7 +23,7 @@ func (d *Decoder) scalar(t *Tree, path string, v reflect.Value) {
 		d.failAt(t, path, "%s: want %s", t.kind, Want(v.Type()))
 		return
 	}
-	if err := set(v, t.text); err != nil {
+	if err := d.set(v, t.text); err != nil {
 		d.failAt(t, path, "%v", err)
 	}
 }
@@ -31,13 +31,16 @@ func (d *Decoder) scalar(t *Tree, path string, v reflect.Value) {
 var durationType = reflect.TypeFor[time.Duration]()
 
 // set parses a word.
-func set(v reflect.Value, text string) error {
+func (d *Decoder) set(v reflect.Value, text string) error {
 	wrong := func() error { return fmt.Errorf("%q: want %s", text, Want(v.Type())) }
 	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		return u.UnmarshalText([]byte(text))
 	}
 	if v.Type() == durationType {
 		n, err := parseDuration(text)
+		if err == nil && n < 0 && !d.foreign {
+			err = fmt.Errorf("%q: want at least 0", text)
+		}
 		if err == nil {
 			v.SetInt(int64(n))
 		}
@@ -73,7 +76,7 @@ func set(v reflect.Value, text string) error {
 	return nil
 }
 
-// parseDuration reads a duration of at least 0.
+// parseDuration reads a duration.
 func parseDuration(text string) (time.Duration, error) {
 	if text == Forever {
 		return math.MaxInt64, nil
@@ -82,11 +85,8 @@ func parseDuration(text string) (time.Duration, error) {
 		return 0, fmt.Errorf("%q has no unit: want %ss for seconds, or another of ms, s, m, h", text, text)
 	}
 	n, err := time.ParseDuration(text)
-	switch {
-	case err != nil:
+	if err != nil {
 		return 0, fmt.Errorf("%q: want %s", text, Want(durationType))
-	case n < 0:
-		return 0, fmt.Errorf("%q: want at least 0", text)
 	}
 	return n, nil
 }
