@@ -14,12 +14,24 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
+// fileOf returns peercached.yaml.
+func fileOf(t testing.TB, objects []metav1.Object) string {
+	t.Helper()
+	for _, c := range of[corev1.ConfigMap](objects) {
+		if file, ok := c.Data["peercached.yaml"]; ok {
+			return file
+		}
+	}
+	t.Fatal("there is no peercached.yaml")
+	return ""
+}
+
 // The program accepts what the chart writes, with the environment of the pods.
 func TestManifestsAreRightForTheProgram(t *testing.T) {
 	file := program(t)
 	eachChart(t, func(t *testing.T, objects []metav1.Object) {
 		config := filepath.Join(t.TempDir(), "peercached.yaml")
-		if err := os.WriteFile(config, []byte(of[corev1.ConfigMap](objects)[0].Data["peercached.yaml"]), 0o644); err != nil {
+		if err := os.WriteFile(config, []byte(fileOf(t, objects)), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		for _, w := range workloads(objects) {
@@ -46,7 +58,7 @@ func TestManifestsAreRightForTheProgram(t *testing.T) {
 func TestManifestsFitTheFile(t *testing.T) {
 	eachChart(t, func(t *testing.T, objects []metav1.Object) {
 		var c map[string]struct{ Listen, Delay, Timeout string }
-		file := of[corev1.ConfigMap](objects)[0].Data["peercached.yaml"]
+		file := fileOf(t, objects)
 		var whole map[string]any
 		if err := yaml.Unmarshal([]byte(file), &whole); err != nil {
 			t.Fatal(err)

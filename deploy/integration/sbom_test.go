@@ -14,18 +14,20 @@ import (
 // The list of what is in the program has each module that Go has compiled in, and no other.
 func TestSBOM(t *testing.T) {
 	file := program(t)
-	document := filepath.Join(t.TempDir(), "peercached.cdx.json")
-	sbom := goreleaser(t).SBOMs[0]
-	args := []string{"tool", sbom.Cmd}
-	for _, arg := range sbom.Args {
-		args = append(args, strings.NewReplacer("$artifact", file, "$document", document).Replace(arg))
+	// goreleaser runs it in dist, and names the files from there.
+	dist := t.TempDir()
+	args := goreleaser(t).SBOMs[0].Args
+	for i, arg := range args {
+		args[i] = strings.NewReplacer("../deploy/integration", abs(t, "."), "../../dist", dist, "{{ .Version }}", version,
+			"$artifact", file, "$document", "peercached.cdx.json").Replace(arg)
 	}
 	cmd := exec.Command("go", args...)
-	cmd.Env = append(os.Environ(), "GOWORK=off", "GOPROXY=off") // it needs nobody
+	cmd.Dir = dist
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOPROXY=off", "GOFLAGS=") // it needs nobody
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", args, err, out)
+		t.Fatalf("go %v: %v\n%s", args, err, out)
 	}
-	f, err := os.Open(document)
+	f, err := os.Open(filepath.Join(dist, "peercached.cdx.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,11 +36,11 @@ func TestSBOM(t *testing.T) {
 	if err := cyclonedx.NewBOMDecoder(f, cyclonedx.BOMFileFormatJSON).Decode(&bom); err != nil {
 		t.Fatal(err)
 	}
-	listed := make(map[string]bool)
+	listed := make(map[string]string)
 	for _, c := range *bom.Components {
-		listed[c.Name] = true
-		if c.PackageURL == "" {
-			t.Errorf("%s has no package URL", c.Name)
+		listed[c.Name] = c.Version
+		if want := "pkg:golang/" + c.Name + "@" + c.Version; c.PackageURL != want {
+			t.Errorf("%s has the package URL %s: want %s", c.Name, c.PackageURL, want)
 		}
 	}
 	info, err := buildinfo.ReadFile(file)
@@ -46,16 +48,19 @@ func TestSBOM(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, m := range info.Deps {
-		if !listed[m.Path] {
-			t.Errorf("%s is not on the list", m.Path)
+		want := m.Version
+		if m.Replace != nil {
+			want = version // it is of this repository
+		}
+		if listed[m.Path] != want {
+			t.Errorf("the list has %s %q: want %q", m.Path, listed[m.Path], want)
 		}
 		delete(listed, m.Path)
 	}
-	delete(listed, "std")
-	if len(listed) > 0 {
-		t.Errorf("the list has %v, which are not in the program", listed)
+	if "go"+listed["std"] != info.GoVersion || len(listed) != 1 {
+		t.Errorf("the list has %v as well: want std of %s", listed, info.GoVersion)
 	}
-	if bom.Metadata.Component.Name != info.Main.Path {
-		t.Errorf("the list is of %s: want %s", bom.Metadata.Component.Name, info.Main.Path)
+	if c := bom.Metadata.Component; c.Name != info.Main.Path || c.Version != version {
+		t.Errorf("the list is of %s %s: want %s %s", c.Name, c.Version, info.Main.Path, version)
 	}
 }

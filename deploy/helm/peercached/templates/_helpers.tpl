@@ -101,6 +101,10 @@ gateways:
 {{- $set := dict "listen" (printf ":%d" (int $v.port)) }}
 {{- if not $v.secret.name }}
 {{- $_ := set $set "expose" true }}
+{{- else if eq $door "resp" }}
+{{- $_ := set $set "password" (dict "env" "RESP_SECRET") }}
+{{- else }}
+{{- $_ := set $set "tokens" (list (dict "token" (dict "env" (printf "%s_SECRET" (upper $door))))) }}
 {{- end }}
 {{- $_ := set $c $door (merge $set (index $c $door | default dict)) }}
 {{- else }}
@@ -156,10 +160,10 @@ spec:
         - name: PEERCACHED_ADMIN_TOKEN
           valueFrom: {secretKeyRef: {name: {{ . }}, key: {{ $v.adminToken.key }}}}
         {{- end }}
-        {{- range $door, $variable := dict "http" "HTTP_TOKENS" "grpc" "GRPC_TOKENS" "resp" "RESP_PASSWORD" }}
+        {{- range $door := list "http" "grpc" "resp" }}
         {{- with index $v $door }}
         {{- if and .enabled .secret.name }}
-        - name: PEERCACHED_{{ $variable }}
+        - name: {{ upper $door }}_SECRET
           valueFrom: {secretKeyRef: {name: {{ .secret.name }}, key: {{ .secret.key }}}}
         {{- end }}
         {{- end }}
