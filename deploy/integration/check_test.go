@@ -39,7 +39,7 @@ func TestManifestsAreRightForTheProgram(t *testing.T) {
 			for _, e := range w.container().Env {
 				value := e.Value
 				if e.ValueFrom != nil && e.ValueFrom.SecretKeyRef != nil {
-					value = "a secret of the tests alone"
+					value = "a-secret-of-the-tests-alone"
 				}
 				pod := "10.0.0.7"
 				if strings.Contains(value, "[$(POD_IP)]") {
