@@ -189,6 +189,9 @@ func TestManifestsSelect(t *testing.T) {
 		component := map[string]string{"peers": "node", "gateways": "gateway", "": clients}
 		for _, s := range of[corev1.Service](objects) {
 			name := strings.TrimPrefix(strings.TrimPrefix(s.Name, release+"-peercached"), "-")
+			if peers := name == "peers" || name == "gateways"; peers != s.Spec.PublishNotReadyAddresses || peers != (s.Spec.ClusterIP == corev1.ClusterIPNone) {
+				t.Errorf("%s publishes pods that are not ready: %v, want %v: a pod is a peer before it is ready, and has clients when it is", s.Name, s.Spec.PublishNotReadyAddresses, peers)
+			}
 			want("the service "+s.Name, labels.SelectorFromSet(s.Spec.Selector), component[name])
 		}
 		for _, p := range of[policyv1.PodDisruptionBudget](objects) {
