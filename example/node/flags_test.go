@@ -109,6 +109,8 @@ func TestFlagErrors(t *testing.T) {
 		{"-port 0 -self http://127.0.0.1:1", "want -port 1 to 65535"},
 		{"-port 0 -peers http://127.0.0.1:1", "want -port 1 to 65535"},
 		{"-port 1 -nodes 1", "want one of the two"},
+		{"-own-nothing", "want -port as well"},
+		{"-port 1 -own-nothing -peers http://127.0.0.1:1", "#owns=nothing"},
 		{"-port 1 -self 127.0.0.1", "-self: peercache:"},
 		{"-port 1 -peers http://127.0.0.1:2", "lacks this process"},
 		{"-port 1 -peers http://127.0.0.1:1,http://127.0.0.1:1", "twice"},
