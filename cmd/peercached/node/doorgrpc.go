@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"github.com/peercache/peercache/cmd/peercached/internal/config"
 	"github.com/peercache/peercache/rpc"
 )
 
@@ -23,8 +24,8 @@ func openGRPC(n *node) (frontDoor, error) {
 	}
 	opts := []rpc.Option{
 		rpc.WithLogger(n.log), rpc.WithReadiness(n.ready),
-		rpc.WithLimits(rpc.Limits{MessageBytes: int(c.MessageBytes), Connections: c.Connections, Streams: c.Streams, Keys: c.Keys,
-			Watchers: c.Watchers, WatchBytes: int(c.WatchBytes), WatchSilence: c.WatchSilence}),
+		rpc.WithLimits(rpc.Limits{MessageBytes: config.Int(c.MessageBytes), Connections: c.Connections, Streams: c.Streams, Keys: c.Keys,
+			Watchers: c.Watchers, WatchBytes: config.Int(c.WatchBytes), WatchSilence: c.WatchSilence}),
 		rpc.WithAuthorizer(func(ctx context.Context, a rpc.Access) error {
 			md, _ := metadata.FromIncomingContext(ctx)
 			switch no := n.grpcTokens.check(strings.Join(md.Get("authorization"), ","), a.Right.String(), a.Group); {

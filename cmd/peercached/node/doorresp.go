@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/peercache/peercache/cmd/peercached/internal/config"
 	"github.com/peercache/peercache/resp"
 )
 
@@ -24,8 +25,8 @@ func openRESP(n *node) (frontDoor, error) {
 		resp.WithLogger(n.log),
 		// The configuration was asked already whether strangers may come.
 		resp.WithInsecure(),
-		resp.WithLimits(resp.Limits{Clients: c.Connections, Arguments: c.Arguments, BulkBytes: int(c.BulkBytes), QueryBytes: int(c.QueryBytes),
-			OutputBytes: int(c.OutputBytes), ClientBytes: int64(c.ClientBytes), TrackedKeys: c.TrackedKeys, IdleTimeout: c.IdleTimeout,
+		resp.WithLimits(resp.Limits{Clients: c.Connections, Arguments: c.Arguments, BulkBytes: config.Int(c.BulkBytes), QueryBytes: config.Int(c.QueryBytes),
+			OutputBytes: config.Int(c.OutputBytes), ClientBytes: int64(c.ClientBytes), TrackedKeys: c.TrackedKeys, IdleTimeout: c.IdleTimeout,
 			QueryTimeout: c.QueryTimeout, WriteTimeout: c.WriteTimeout, PushTimeout: c.PushTimeout}),
 	}
 	if len(c.Prefixes) > 0 {

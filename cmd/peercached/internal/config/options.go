@@ -26,8 +26,8 @@ type option[O any] struct {
 	probe func() error // returns what the library says of it alone
 }
 
-// integer returns a size as the library takes it.
-func integer(b origin.Bytes) int { return int(min(int64(b), math.MaxInt)) }
+// Int returns a size as the library takes it, where an int may have 32 bits.
+func Int(b origin.Bytes) int { return int(min(int64(b), math.MaxInt)) }
 
 // groupOptions returns the options of a group that its keys ask for.
 func (l *Loaded) groupOptions(g *Group, path string) (all []option[peercache.GroupOption]) {
@@ -53,8 +53,8 @@ func (l *Loaded) groupOptions(g *Group, path string) (all []option[peercache.Gro
 	positive("store", g.Store == "lru", peercache.WithCache(peercache.NewLRU))
 	add("jitter", peercache.WithTTLJitter(g.Jitter))
 	add("load_timeout", peercache.WithLoadTimeout(g.LoadTimeout))
-	add("max_key_bytes", peercache.WithMaxKeyBytes(integer(g.MaxKeyBytes)))
-	add("max_value_bytes", peercache.WithMaxValueBytes(integer(g.MaxValueBytes)))
+	add("max_key_bytes", peercache.WithMaxKeyBytes(Int(g.MaxKeyBytes)))
+	add("max_value_bytes", peercache.WithMaxValueBytes(Int(g.MaxValueBytes)))
 	add("hot_share", peercache.WithHotShare(g.HotShare))
 	add("lease", peercache.WithLease(g.Lease))
 	add("stand_in", peercache.WithStandIn(g.StandIn))
@@ -129,7 +129,7 @@ func (l *Loaded) poolOptions() (all []option[peercache.PoolOption]) {
 	add("reconnect_rate", peercache.WithReconnectRate(p.ReconnectRate))
 	add("view_change_rate", peercache.WithViewChangeRate(p.ViewChangeRate))
 	add("max_unproven", peercache.WithMaxUnproven(p.MaxUnproven))
-	add("large_value", peercache.WithLargeValue(integer(p.LargeValue)))
+	add("large_value", peercache.WithLargeValue(Int(p.LargeValue)))
 	add("max_large_requests", peercache.WithMaxLargeRequests(p.MaxLargeRequests))
 	add("request_memory", peercache.WithRequestMemory(int64(p.RequestMemory)))
 	add("answer_memory", peercache.WithAnswerMemory(int64(p.AnswerMemory)))
@@ -138,7 +138,7 @@ func (l *Loaded) poolOptions() (all []option[peercache.PoolOption]) {
 	s := p.StreamLimits
 	add("stream_limits", peercache.WithStreamLimits(peercache.StreamLimits{Streams: s.Streams, StreamsPerPeer: s.StreamsPerPeer,
 		Loads: s.Loads, LoadsPerStream: s.LoadsPerStream, Changes: s.Changes, ChangesPerStream: s.ChangesPerStream,
-		RequestBytes: integer(s.RequestBytes), AnswerBytes: integer(s.AnswerBytes), FrameBytes: integer(s.FrameBytes),
+		RequestBytes: Int(s.RequestBytes), AnswerBytes: Int(s.AnswerBytes), FrameBytes: Int(s.FrameBytes),
 		HelloTimeout: s.HelloTimeout, FrameTimeout: s.FrameTimeout}))
 	return all
 }
