@@ -14,12 +14,16 @@ import (
 	"github.com/peercache/peercache/cmd/peercached/internal/config"
 )
 
+// hangups returns a channel of SIGHUPs. From then on none ends the process, also while the node starts.
+func hangups() (hup chan os.Signal, stop func()) {
+	hup = make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	return hup, func() { signal.Stop(hup) }
+}
+
 // follow has the node take over a new configuration at each SIGHUP, and when the file has changed, until
 // ctx ends.
-func (p *program) follow(ctx context.Context, n *node, systemd notifier, load func() (*config.Loaded, error)) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+func (p *program) follow(ctx context.Context, n *node, systemd notifier, hup <-chan os.Signal, load func() (*config.Loaded, error)) {
 	var look <-chan time.Time
 	if every := n.cfg.Reload.Every; every > 0 && n.cfg.Path != "" {
 		tick := time.NewTicker(every)
