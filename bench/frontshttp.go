@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -42,14 +41,14 @@ func (c *frontClient) get(path string) error {
 		return err
 	}
 	ok, sized := false, false
-	for {
+	for head := ""; ; {
 		line, err := c.in.ReadSlice('\n')
 		switch {
 		case err != nil:
 			return err
 		case len(line) <= 2:
 			if !ok || !sized {
-				return errors.New("an answer that is not the value")
+				return fmt.Errorf("%s: an answer that is not the value: %q", path, head)
 			}
 			_, err := c.in.Discard(frontBytes)
 			return err
@@ -58,6 +57,7 @@ func (c *frontClient) get(path string) error {
 		case strings.EqualFold(string(line), frontLength):
 			sized = true
 		}
+		head += string(line)
 	}
 }
 

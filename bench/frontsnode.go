@@ -7,7 +7,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -31,8 +33,38 @@ var frontValue = []byte(strings.Repeat("x", frontBytes))
 // doors are the addresses of a front. HTTP is answered at its URL.
 type doors struct{ RESP, GRPC, Echo string }
 
+// timed is a group that notes how long its Gets take, as an HTTP door calls them.
+type timed struct {
+	*peercache.Group
+	mu    sync.Mutex
+	times []time.Duration // guarded by mu
+}
+
+func (t *timed) GetWithTTL(ctx context.Context, key string) (peercache.ByteView, time.Duration, error) {
+	start := time.Now()
+	view, ttl, err := t.Group.GetWithTTL(ctx, key)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.times = append(t.times, time.Since(start))
+	return view, ttl, err
+}
+
+// p50 returns what the middle one of the Gets since the last call took.
+func (t *timed) p50() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.times) == 0 {
+		return 0
+	}
+	slices.Sort(t.times)
+	middle := t.times[len(t.times)/2]
+	t.times = nil
+	return middle
+}
+
 // runFront is a process with all front doors, and what they are compared with: the value by net/http
-// alone at plainPath, and by grpc-go alone at Echo. A gateway owns nothing and keeps no copies.
+// alone at plainPath, and by grpc-go alone at Echo. A gateway owns nothing and keeps no copies; it
+// reports how long its Gets take.
 func runFront(gateway bool) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -51,14 +83,19 @@ func runFront(gateway bool) error {
 	mux := http.NewServeMux()
 	mux.Handle(pool.BasePath(), pool)
 	mux.HandleFunc(plainPath, func(w http.ResponseWriter, _ *http.Request) { w.Write(frontValue) })
+	gets := &timed{Group: group}
+	var cache frontdoor.Cache = group
+	if gateway {
+		cache = gets
+	}
 	r := report{URL: urlOf(l)}
-	if r.Doors, err = openDoors(group, mux); err != nil {
+	if r.Doors, err = openDoors(cache, mux); err != nil {
 		return err
 	}
 	go http.Serve(l, mux)
 	orders := bufio.NewScanner(os.Stdin)
 	for {
-		r.Stats = group.Stats()
+		r.Stats, r.P50 = group.Stats(), gets.p50()
 		if err := json.NewEncoder(os.Stdout).Encode(r); err != nil {
 			return err
 		}
@@ -91,9 +128,9 @@ func frontPeer(l net.Listener, gateway bool, load peercache.GetterFunc) (*peerca
 
 func urlOf(l net.Listener) string { return "http://" + l.Addr().String() }
 
-// openDoors serves group: over HTTP by mux, and by the other doors at addresses of their own.
-func openDoors(group *peercache.Group, mux *http.ServeMux) (d doors, err error) {
-	caches := []frontdoor.Cache{group}
+// openDoors serves a cache: over HTTP by mux, and by the other doors at addresses of their own.
+func openDoors(cache frontdoor.Cache, mux *http.ServeMux) (d doors, err error) {
+	caches := []frontdoor.Cache{cache}
 	overHTTP, err := api.New(caches)
 	if err != nil {
 		return d, err

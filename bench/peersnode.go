@@ -103,6 +103,7 @@ type report struct {
 	CPU   time.Duration   // that the process has used so far
 	Stats peercache.Stats // of a member's group, or a front's
 	Doors doors           // of a front
+	P50   time.Duration   // of a gateway's Gets since the last report
 }
 
 // runOwner answers peers, by each of the ways that are compared.
