@@ -45,9 +45,9 @@ func runFronts(w io.Writer, m measuring) (err error) {
 		return err
 	}
 	fmt.Fprintf(w, `
-Processes on one machine, over loopback: one has all front doors and the bare servers, and this one asks. redis-server
-and nginx are processes of their own. Values have %d bytes, and all answers are hits, of %d keys. c goroutines ask,
-each for one key at a time; median of %d turns of %v each, in turns.
+Processes on one machine, over loopback: one has all front doors and the bare servers, and this one asks. redis-server,
+nginx, and what a gateway needs beside are processes of their own. Values have %d bytes, and all answers are hits, of %d
+keys. c goroutines ask, each for one key at a time; median of %d turns of %v each, in turns.
 `, frontBytes, frontKeys, m.repeats, m.turn)
 	for _, run := range []func(*frontsBench) error{
 		(*frontsBench).redis, (*frontsBench).http, (*frontsBench).grpc, (*frontsBench).gateway,
