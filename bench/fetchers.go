@@ -8,9 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os/exec"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -265,11 +262,11 @@ func (b *peersBench) addPlain() error {
 const redisName = "Redis, rueidis"
 
 func (b *peersBench) addRedis() error {
-	addr, err := b.startServer("redis-server",
-		"--bind", "127.0.0.1", "--port", portArg, "--save", "", "--appendonly", "no", "--loglevel", "warning")
+	addr, stop, err := startRedis(b.w)
 	if err != nil || addr == "" {
 		return err
 	}
+	b.closers = append(b.closers, stop)
 	d := new(dials)
 	client, err := rueidis.NewClient(rueidis.ClientOption{
 		InitAddress:  []string{addr},
@@ -313,10 +310,11 @@ func (b *peersBench) addRedis() error {
 }
 
 func (b *peersBench) addMemcached() error {
-	addr, err := b.startServer("memcached", "-l", "127.0.0.1", "-p", portArg, "-U", "0", "-m", "256", "-c", "4096", "-u", "nobody")
+	addr, stop, err := startServer(b.w, "memcached", "-l", "127.0.0.1", "-p", portArg, "-U", "0", "-m", "256", "-c", "4096", "-u", "nobody")
 	if err != nil || addr == "" {
 		return err
 	}
+	b.closers = append(b.closers, stop)
 	d := new(dials)
 	client := memcache.New(addr)
 	client.MaxIdleConns, client.Timeout, client.DialContext = manyConns, 5*time.Second, d.dial
@@ -339,37 +337,4 @@ func (b *peersBench) addMemcached() error {
 		closeIdle: func() { client.Close() }, // it goes on with new ones
 	})
 	return nil
-}
-
-// portArg stands for the port among the arguments of a server.
-const portArg = "PORT"
-
-// startServer starts a server that is no part of this module, on a port of its own,
-// and returns its address: none where it is not installed.
-func (b *peersBench) startServer(program string, args ...string) (addr string, err error) {
-	if _, err := exec.LookPath(program); err != nil {
-		fmt.Fprintf(b.w, "\n%s is not installed here: without it.\n", program)
-		return "", nil
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0") // the port is free, and soon used
-	if err != nil {
-		return "", err
-	}
-	addr = l.Addr().String()
-	_, port, _ := net.SplitHostPort(addr)
-	l.Close()
-	args[slices.Index(args, portArg)] = port
-	n, err := startNode(strings.Join(append([]string{program}, args...), argSeparator))
-	if err != nil {
-		return "", err
-	}
-	b.closers = append(b.closers, n.stop)
-	for range 200 {
-		c, err := net.Dial("tcp", addr)
-		if err == nil {
-			return addr, c.Close()
-		}
-		time.Sleep(25 * time.Millisecond)
-	}
-	return "", fmt.Errorf("%s does not take connections", program)
 }

@@ -80,7 +80,7 @@ func runMember() error {
 		return err
 	}
 	for {
-		if err := json.NewEncoder(os.Stdout).Encode(report{url, cpuTime(), group.Stats()}); err != nil {
+		if err := json.NewEncoder(os.Stdout).Encode(report{URL: url, CPU: cpuTime(), Stats: group.Stats()}); err != nil {
 			return err
 		}
 		if !orders.Scan() {

@@ -24,7 +24,7 @@ import (
 
 // nodeVariable is set in the environment of processes that bench starts of itself,
 // and says what they are: "owner", "protected" and a directory, "member", "cluster", "namespace", "virtual",
-// "idle", "front http", "idle peers" or "socket pools" and their number, or the command line of a
+// "idle", "front", "front gateway", "idle peers" or "socket pools" and their number, or the command line of a
 // server to guard.
 const nodeVariable = "PEERCACHE_BENCH_NODE"
 
@@ -59,8 +59,8 @@ func serveAsNode() {
 		run = func(string) error { return runMember() }
 	case "cluster":
 		run = func(string) error { return runClusterNode() }
-	case "front http":
-		run = func(string) error { return serveFrontHTTP() }
+	case "front", "front gateway":
+		run = func(what string) error { return runFront(what != "front") }
 	case "namespace":
 		run = func(string) error { return runNamespace() }
 	case "virtual":
@@ -101,7 +101,9 @@ func runGuard(commandLine string) error {
 type report struct {
 	URL   string
 	CPU   time.Duration   // that the process has used so far
-	Stats peercache.Stats // of a member's group
+	Stats peercache.Stats // of a member's group, or a front's
+	Doors doors           // of a front
+	P50   time.Duration   // of a gateway's Gets since the last report
 }
 
 // runOwner answers peers, by each of the ways that are compared.
@@ -191,6 +193,7 @@ func ownPlain(mux *http.ServeMux, _ string) error {
 // node is a process that bench started of itself.
 type node struct {
 	url    string
+	doors  doors
 	stdin  io.WriteCloser
 	stdout *bufio.Scanner
 	cmd    *exec.Cmd
@@ -232,7 +235,7 @@ func startReporting(what string) (*node, error) {
 		n.stop()
 		return nil, err
 	}
-	n.url = r.URL
+	n.url, n.doors = r.URL, r.Doors
 	return n, nil
 }
 
