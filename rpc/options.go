@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+
+	"github.com/peercache/peercache/door"
 )
 
 // An Option changes what New makes. New returns its error.
@@ -19,8 +21,8 @@ type Option func(*options) error
 // options are what the options of a Server have set.
 type options struct {
 	tls       *tls.Config
-	tokens    map[[32]byte]Rights // by the SHA-256 of the token; nil: nobody needs one
-	authorize func(ctx context.Context, a Access) error
+	tokens    *door.Tokens // nil: clients need none
+	authorize func(ctx context.Context, a door.Access) error
 	limits    Limits
 	log       *slog.Logger
 	ready     func(ctx context.Context) error

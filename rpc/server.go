@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"reflect"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -23,7 +22,6 @@ import (
 
 	"github.com/peercache/peercache/door"
 	"github.com/peercache/peercache/internal/audit"
-	"github.com/peercache/peercache/internal/quote"
 	cachepb "github.com/peercache/peercache/rpc/proto/peercache/v1"
 )
 
@@ -42,22 +40,15 @@ type Server struct {
 
 // New returns a server that serves caches, each under its name. A *peercache.Group is a door.Cache.
 func New(caches []door.Cache, opts ...Option) (*Server, error) {
-	s := &Server{caches: make(map[string]door.Cache, len(caches)), closing: make(chan struct{})}
-	if len(caches) == 0 {
-		return nil, errors.New("peercache: rpc.New without groups: want at least one")
+	named, err := door.ByName(caches)
+	if err != nil {
+		return nil, fmt.Errorf("peercache: rpc.New: %w", err)
 	}
-	for i, c := range caches {
-		if v := reflect.ValueOf(c); c == nil || v.Kind() == reflect.Pointer && v.IsNil() {
-			return nil, fmt.Errorf("peercache: rpc.New: group %d is nil", i)
-		}
-		name := c.Name()
-		if s.caches[name] != nil {
-			return nil, fmt.Errorf("peercache: rpc.New: two groups have the name %s", quote.Key(name))
-		}
-		s.caches[name] = c
-	}
-	var err error
+	s := &Server{caches: named, closing: make(chan struct{})}
 	if s.opts, err = readOptions(opts); err != nil {
+		return nil, fmt.Errorf("peercache: rpc.New: %w", err)
+	}
+	if err := s.opts.tokens.CheckGroups(named); err != nil {
 		return nil, fmt.Errorf("peercache: rpc.New: %w", err)
 	}
 	s.audits = audit.New(s.opts.log)
@@ -100,19 +91,13 @@ func (s *Server) serverOptions() []grpc.ServerOption {
 // Serve answers what comes by l, until Shutdown. It returns nil after that, otherwise why it ended.
 // It closes l. It may be called more than once.
 func (s *Server) Serve(l net.Listener) error {
-	if s.opts.tokens == nil && s.opts.authorize == nil && s.opts.tls == nil && !isLoopback(l.Addr()) {
+	if !s.opts.tokens.Needed() && s.opts.authorize == nil && s.opts.tls == nil && !door.IsLocal(l.Addr()) {
 		s.opts.log.Warn("whoever reaches this address can read, change and clear what is cached: want WithTokens, WithAuthorizer, or WithTLS with ClientCAs", "address", l.Addr().String())
 	}
 	if err := s.grpc.Serve(newLimited(l, s.opts.limits.Connections, s.refusedConnection)); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 		return fmt.Errorf("peercache: rpc: %w", err)
 	}
 	return nil
-}
-
-// isLoopback reports whether nobody but this machine reaches an address.
-func isLoopback(a net.Addr) bool {
-	tcp, ok := a.(*net.TCPAddr)
-	return !ok || tcp.IP.IsLoopback()
 }
 
 // watchersEnd is how long watchers may take to end, after all other calls are answered. One that

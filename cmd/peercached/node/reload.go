@@ -89,13 +89,13 @@ func (n *node) reload(l *config.Loaded) error {
 	}
 	n.cfg.Admin.Token = l.Admin.Token
 	if l.HTTP != nil && n.cfg.HTTP != nil {
-		if err := n.httpTokens.set(l.HTTP.Tokens); err != nil {
+		if err := setTokens(&n.httpTokens, l.HTTP.Tokens); err != nil {
 			return err
 		}
 		n.cfg.HTTP.Tokens = l.HTTP.Tokens
 	}
 	if l.GRPC != nil && n.cfg.GRPC != nil {
-		if err := n.grpcTokens.set(l.GRPC.Tokens); err != nil {
+		if err := setTokens(&n.grpcTokens, l.GRPC.Tokens); err != nil {
 			return err
 		}
 		n.cfg.GRPC.Tokens = l.GRPC.Tokens

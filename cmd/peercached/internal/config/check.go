@@ -131,7 +131,7 @@ func (l *Loaded) checkListeners() {
 			}
 		}
 		seen[one.Listen] = path
-		if one.Name != "peers" && !Loopback(host) && !l.guarded(one.Name) {
+		if one.Name != "peers" && !isLoopback(host) && !l.guarded(one.Name) {
 			l.Fail(path, "%s: whoever reaches that can read, change and clear what is cached: want a loopback address, such as 127.0.0.1:%s, or %s, or %s.expose: true",
 				one.Listen, port, guards[one.Name], one.Name)
 		}
@@ -156,8 +156,8 @@ func (l *Loaded) guarded(name string) bool {
 	return some || door.Expose || door.TLS != nil && door.TLS.ClientCA != ""
 }
 
-// Loopback reports whether a host is this machine alone.
-func Loopback(host string) bool {
+// isLoopback reports whether a host is this machine alone.
+func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"errors"
 	"time"
 
+	"github.com/peercache/peercache/door"
 	"github.com/peercache/peercache/origin"
 )
 
@@ -116,8 +118,29 @@ type Token struct {
 	Groups []string `yaml:"groups" want:"names" help:"the groups for which it does" unset:"all"`
 }
 
-// rights are what a token may allow.
-var rights = []string{"get", "change", "clear", "watch"}
-
-// leastTokenBytes keeps out tokens that can be guessed.
-const leastTokenBytes = 16
+// Rights returns what tokens allow, by their secrets.
+func Rights(tokens []Token) (map[string]door.Rights, error) {
+	all := make(map[string]door.Rights, len(tokens))
+	for _, t := range tokens {
+		secret, err := t.Token.Read()
+		if err != nil {
+			return nil, err
+		}
+		if _, twice := all[secret]; twice {
+			return nil, errors.New("the same token is there twice: want each once, with all that it allows")
+		}
+		rights := door.Rights{Groups: t.Groups}
+		for _, name := range t.May {
+			one, err := door.ParseRight(name)
+			if err != nil {
+				return nil, err
+			}
+			rights.May |= one
+		}
+		if len(t.May) == 0 {
+			rights.May = door.AllRights
+		}
+		all[secret] = rights
+	}
+	return all, nil
+}
