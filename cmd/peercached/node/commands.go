@@ -122,13 +122,15 @@ func (p *program) serve(path string, gateway bool) error {
 		return err
 	}
 	systemd := notifier{log}
+	hup := hangups()
+	defer signal.Stop(hup)
 	background, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go systemd.watchdog(background, func() { n.pool.Peers() })
 	context.AfterFunc(ctx, systemd.stopping)
 	return n.run(ctx, on, func() {
 		systemd.ready()
-		go p.follow(ctx, n, systemd, func() (*config.Loaded, error) { return p.load(path, gateway) })
+		go p.follow(ctx, n, systemd, hup, func() (*config.Loaded, error) { return p.load(path, gateway) })
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"strings"
@@ -14,12 +15,17 @@ import (
 	"github.com/peercache/peercache/cmd/peercached/internal/config"
 )
 
-// follow has the node take over a new configuration at each SIGHUP, and when the file has changed, until
-// ctx ends.
-func (p *program) follow(ctx context.Context, n *node, systemd notifier, load func() (*config.Loaded, error)) {
+// hangups returns the SIGHUPs of this process, which end it no more. It is called before the node says
+// that it serves: whoever reads that may send one.
+func hangups() chan os.Signal {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+	return hup
+}
+
+// follow has the node take over a new configuration at each hup, and when the file has changed, until
+// ctx ends.
+func (p *program) follow(ctx context.Context, n *node, systemd notifier, hup <-chan os.Signal, load func() (*config.Loaded, error)) {
 	var look <-chan time.Time
 	if every := n.cfg.Reload.Every; every > 0 && n.cfg.Path != "" {
 		tick := time.NewTicker(every)
@@ -66,9 +72,31 @@ func problemsOf(err error) []string {
 	return []string{err.Error()}
 }
 
+// staysGuarded returns an error if a listener that asks who comes would let in everybody. l was checked
+// for its own addresses, and the node still has those of before, until it is started again.
+func (n *node) staysGuarded(l *config.Loaded) error {
+	var open []string
+	if n.cfg.Admin.Token.IsSet() && !l.Admin.Token.IsSet() {
+		open = append(open, "admin.token")
+	}
+	if l.HTTP != nil && n.cfg.HTTP != nil && len(n.cfg.HTTP.Tokens) > 0 && len(l.HTTP.Tokens) == 0 {
+		open = append(open, "http.tokens")
+	}
+	if l.GRPC != nil && n.cfg.GRPC != nil && len(n.cfg.GRPC.Tokens) > 0 && len(l.GRPC.Tokens) == 0 {
+		open = append(open, "grpc.tokens")
+	}
+	if len(open) == 0 {
+		return nil
+	}
+	return fmt.Errorf("without %s everybody would be let in, at the address of before: this needs a restart", strings.Join(open, " and "))
+}
+
 // reload takes over what can change while the node runs, and says what cannot. l was checked; what can
 // still fail is the pool, which is asked first, and a file of a secret that is gone since.
 func (n *node) reload(l *config.Loaded) error {
+	if err := n.staysGuarded(l); err != nil {
+		return err
+	}
 	var later, now []string
 	for _, c := range conf.Diff(&n.cfg.Config, &l.Config) {
 		if c.Reload && (c.Path != "peers.discovery.static" || len(n.cfg.Peers.Discovery.Static) > 0) {

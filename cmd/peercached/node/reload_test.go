@@ -75,6 +75,13 @@ func TestReload(t *testing.T) {
 	if status, _ := get(t, url, "Authorization", first); status != http.StatusUnauthorized {
 		t.Errorf("status %d for the token of before", status)
 	}
+
+	open := strings.ReplaceAll(file("info", "1m"), fmt.Sprintf(", tokens: [{token: {file: %s}}]", token), "")
+	write(t, path, open)
+	p.wait(t, "without http.tokens everybody would be let in")
+	if status, _ := get(t, url); status != http.StatusUnauthorized {
+		t.Errorf("status %d without a token, after a reload without tokens", status)
+	}
 	if strings.Contains(p.log.String(), "of-the-tokens") {
 		t.Error("a token is in the log")
 	}
