@@ -130,7 +130,7 @@ func (s *Server) Serve(l net.Listener) error {
 
 // checkOpen returns an error if strangers can reach the server, and nothing keeps them out.
 func (s *Server) checkOpen(addr net.Addr) error {
-	if len(s.users.all) > 0 || onlyThisMachine(addr) {
+	if len(s.users.all) > 0 || door.IsLocal(addr) {
 		return nil
 	}
 	if s.opts.insecure {
@@ -139,11 +139,6 @@ func (s *Server) checkOpen(addr net.Addr) error {
 	}
 	return fmt.Errorf("resp: %s is no loopback address, so that whoever reaches it could read, change and clear what is cached: "+
 		"want WithPassword or WithUsers; or WithInsecure(), in a network that lets in nobody else", addr)
-}
-
-func onlyThisMachine(addr net.Addr) bool {
-	tcp, ok := addr.(*net.TCPAddr)
-	return !ok || tcp.IP.IsLoopback()
 }
 
 // listen records l, unless the server is shut down.
