@@ -99,6 +99,9 @@ const digestBytes = 16
 func (g *Group) askInTurn(ctx context.Context, key string, lease time.Duration, keep *fetchFlight, have Entry) (fetched, error) {
 	for n := range cluster.Candidates {
 		from := g.pick(key, n)
+		if from == nil && !g.hearsOfChanges([]string{key}) {
+			break // what it loads past the cache is not for those who join the fetch later
+		}
 		if from == nil {
 			e, err := g.load(ctx, key)
 			return fetched{Entry: e, loaded: true}, err

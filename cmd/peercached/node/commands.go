@@ -102,6 +102,8 @@ func (p *program) serve(path string, gateway bool) error {
 	log, level := loggerOf(&l.Log, p.stderr)
 	ctx, stop := signals(p.ctx, log)
 	defer stop()
+	hup, stopHup := hangups()
+	defer stopHup()
 	getters := openOrigins(ctx, l, p.origins, log)
 	l.CheckFiles()
 	if err := l.Finish(); err != nil {
@@ -122,8 +124,6 @@ func (p *program) serve(path string, gateway bool) error {
 		return err
 	}
 	systemd := notifier{log}
-	hup := hangups()
-	defer signal.Stop(hup)
 	background, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go systemd.watchdog(background, func() { n.pool.Peers() })

@@ -15,15 +15,14 @@ import (
 	"github.com/peercache/peercache/cmd/peercached/internal/config"
 )
 
-// hangups returns the SIGHUPs of this process, which end it no more. It is called before the node says
-// that it serves: whoever reads that may send one.
-func hangups() chan os.Signal {
-	hup := make(chan os.Signal, 1)
+// hangups returns a channel of SIGHUPs. From then on none ends the process, also while the node starts.
+func hangups() (hup chan os.Signal, stop func()) {
+	hup = make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
-	return hup
+	return hup, func() { signal.Stop(hup) }
 }
 
-// follow has the node take over a new configuration at each hup, and when the file has changed, until
+// follow has the node take over a new configuration at each SIGHUP, and when the file has changed, until
 // ctx ends.
 func (p *program) follow(ctx context.Context, n *node, systemd notifier, hup <-chan os.Signal, load func() (*config.Loaded, error)) {
 	var look <-chan time.Time
