@@ -69,7 +69,7 @@ func TestBadFiles(t *testing.T) {
 		{name: "an unknown origin", file: "groups: [{name: a, bytes: 1MiB, origin: {fiels: {dir: data}}}]", want: "c.yaml:1:49: groups.a.origin.fiels: no such kind of origin: did you mean files?"},
 		{name: "an unknown key of an origin", file: "groups: [{name: a, bytes: 1MiB, origin: {files: {dri: data}}}]", want: "c.yaml:1:50: groups.a.origin.files.dri: no such key: did you mean dir?"},
 		{name: "no origin", file: "groups: [{name: a, bytes: 1MiB}]", want: "c.yaml:1:10: groups.a: no origin: want where values come from, such as origin: {command: {…}}"},
-		{name: "commands", file: "groups: [{name: a, bytes: 1MiB, origin: {command: {run: [cat]}}}]", want: "c.yaml:1:51: groups.a.origin.command: command: programs are not allowed to run: want allow_commands: true in the configuration of the node"},
+		{name: "commands", file: "groups: [{name: a, bytes: 1MiB, origin: {command: {run: [cat]}}}]", want: "c.yaml:1:51: groups.a.origin.command: command: programs are not allowed to run: want origins: {allow_commands: true} in the configuration of the node"},
 		{name: "no name", file: "groups: [{bytes: 1MiB, origin: {files: {dir: data}}}]", want: "c.yaml:1:10: groups[0]: no name: want one, such as name: files"},
 		{name: "a name twice", file: "groups:\n- &a {name: a, bytes: 1MiB, origin: {files: {dir: data}}}\n- *a", want: "c.yaml:2:13: groups.a: the name stands there twice: want another"},
 		{name: "refresh ahead of everything", file: "groups: [{name: a, bytes: 1MiB, ttl: 1m, refresh_ahead: 90s, origin: {files: {dir: data}}}]", want: "c.yaml:1:57: groups.a.refresh_ahead: 1m30s is not shorter than ttl, 1m, so that each Get would load: want a tenth of it or so"},

@@ -141,6 +141,25 @@ func TestSystemd(t *testing.T) {
 		t.Errorf("exit status %d", status)
 	}
 
+	// A socket that others than this machine reach is refused, as such an address in the configuration is.
+	wide, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer wide.Close()
+	whole, err := wide.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer whole.Close()
+	own := files[2]
+	files[2] = whole
+	p = start(t, activated(names...), args...)
+	if status := p.status(t); status != ExitFailed || !strings.Contains(p.log.String(), "the socket http of systemd: ") || !strings.Contains(p.log.String(), "http.tokens") {
+		t.Errorf("an open socket: exit status %d:\n%s", status, p.log)
+	}
+	files[2] = own
+
 	// A socket for which there is no use is a mistake of the unit.
 	p = start(t, activated("peers", "admin", "htpp"), args...)
 	if status := p.status(t); status != ExitFailed || !strings.Contains(p.log.String(), `a socket of the name "htpp"`) {
