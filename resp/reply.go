@@ -78,7 +78,7 @@ func (c *Conn) written() {
 	case c.mayBreak():
 		c.Flush()
 	case len(c.out) > c.s.limits.OutputBytes:
-		c.s.log.Warn("a client is disconnected", "client", c.id, "address", c.nc.RemoteAddr().String(), "reason", "a reply is larger than the output buffer may be")
+		c.disconnecting("a reply is larger than the output buffer may be")
 		c.failed = true
 		c.out = c.out[:0]
 		c.kill()
