@@ -53,6 +53,12 @@ func openHTTP(n *node) (frontDoor, error) {
 	if n.forwards {
 		opts = append(opts, api.WithContext(func(r *http.Request) context.Context { return origin.WithHeaders(r.Context(), r.Header) }))
 	}
+	switch {
+	case len(c.Hosts) > 0:
+		opts = append(opts, api.WithHosts(c.Hosts...))
+	case len(c.Tokens) > 0:
+		opts = append(opts, api.WithHosts("*")) // a page of another site has no token
+	}
 	if c.ReadOnly {
 		opts = append(opts, api.WithReadOnly())
 	}

@@ -17,6 +17,7 @@ type Door struct {
 type HTTP struct {
 	Door
 	Tokens        []Token       `yaml:"tokens" reload:"yes" help:"bearer tokens, one of which a client needs" unset:"clients need none"`
+	Hosts         []string      `yaml:"hosts" want:"names, or *" help:"the host names by which clients come, beside addresses and names without a dot" unset:"all; on a loopback address without tokens, none"`
 	ReadOnly      bool          `yaml:"read_only" help:"no PUT, DELETE, :remove and :clear"`
 	CORS          *CORS         `yaml:"cors" help:"which pages of other sites may ask" unset:"none"`
 	Rate          *Rate         `yaml:"rate" help:"how fast one client may ask" unset:"without a bound"`
