@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"strings"
@@ -66,9 +67,27 @@ func problemsOf(err error) []string {
 	return []string{err.Error()}
 }
 
+// unlocked returns an error if a new configuration lets in everybody where the old one wants a token. Only a
+// restart does that: by a file that is half written, or a mistake, no door opens.
+func unlocked(before, after *config.Config) error {
+	const text = "%s: no token is wanted any more: want a restart for that, so that it is no mistake"
+	switch {
+	case before.Admin.Token.IsSet() && !after.Admin.Token.IsSet():
+		return fmt.Errorf(text, "admin.token")
+	case before.HTTP != nil && after.HTTP != nil && len(before.HTTP.Tokens) > 0 && len(after.HTTP.Tokens) == 0:
+		return fmt.Errorf(text, "http.tokens")
+	case before.GRPC != nil && after.GRPC != nil && len(before.GRPC.Tokens) > 0 && len(after.GRPC.Tokens) == 0:
+		return fmt.Errorf(text, "grpc.tokens")
+	}
+	return nil
+}
+
 // reload takes over what can change while the node runs, and says what cannot. l was checked; what can
 // still fail is the pool, which is asked first, and a file of a secret that is gone since.
 func (n *node) reload(l *config.Loaded) error {
+	if err := unlocked(&n.cfg.Config, &l.Config); err != nil {
+		return err
+	}
 	var later, now []string
 	for _, c := range conf.Diff(&n.cfg.Config, &l.Config) {
 		if c.Reload && (c.Path != "peers.discovery.static" || len(n.cfg.Peers.Discovery.Static) > 0) {

@@ -75,6 +75,15 @@ func TestReload(t *testing.T) {
 	if status, _ := get(t, url, "Authorization", first); status != http.StatusUnauthorized {
 		t.Errorf("status %d for the token of before", status)
 	}
+
+	// No door opens by a file that says no more of tokens.
+	write(t, path, strings.Replace(file("warn", "1m"), "tokens:", "x-tokens:", 1))
+	p.wait(t, "no such key")
+	write(t, path, strings.Replace(file("warn", "1m"), fmt.Sprintf("[{token: {file: %s}}]", token), "[]", 1))
+	p.wait(t, "http.tokens: no token is wanted any more")
+	if status, _ := get(t, url); status != http.StatusUnauthorized {
+		t.Errorf("status %d without a token, after a file without tokens", status)
+	}
 	if strings.Contains(p.log.String(), "of-the-tokens") {
 		t.Error("a token is in the log")
 	}
