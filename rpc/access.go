@@ -104,14 +104,23 @@ func WithAuthorizer(allow func(ctx context.Context, a Access) error) Option {
 type rightsKey struct{}
 
 var (
-	errNoToken  = status.Error(codes.Unauthenticated, "want the metadata \"authorization: Bearer TOKEN\"")
+	errNoToken      = status.Error(codes.Unauthenticated, "want the metadata \"authorization: Bearer TOKEN\"")
+	errTooManyCalls = status.Error(codes.ResourceExhausted, "too many calls are in progress")
+
 	errBadToken = status.Error(codes.Unauthenticated, "the token is not known here")
 )
 
-// admit refuses a call without a token before any of its messages is read. It is a
-// tap.ServerInHandle.
+// admit refuses a call without a token, and one too many, before any of its messages is read. It is a
+// tap.ServerInHandle. Health has some more room, so that a node that is busy is not taken for dead.
 func (s *Server) admit(ctx context.Context, info *tap.Info) (context.Context, error) {
-	if strings.HasPrefix(info.FullMethodName, healthPrefix) {
+	most, isHealth := int64(s.opts.limits.Calls), strings.HasPrefix(info.FullMethodName, healthPrefix)
+	if isHealth {
+		most += most/8 + 1
+	}
+	switch {
+	case s.flow.calls.Load() > most:
+		return nil, errTooManyCalls
+	case isHealth || s.opts.tokens == nil:
 		return ctx, nil
 	}
 	var token string
