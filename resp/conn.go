@@ -35,6 +35,7 @@ type Conn struct {
 	// These are of the goroutine that serves the client.
 	in      codec.Requests
 	out     []byte // replies that are not sent
+	held    int    // reserved for out
 	session session
 	run     []key   // keys of GETs that are answered together
 	leaving bool    // no more commands
@@ -62,6 +63,7 @@ type Conn struct {
 	mu     sync.Mutex
 	facts  facts
 	pushes []byte    // messages that are not sent
+	gone   bool      // it gets no more of them
 	reads  []reading // keys that were read for replies that are not sent, with CLIENT TRACKING
 	own    ownChange // the change that the client makes itself, with NOLOOP
 	// waiting is how many wait for messages to be sent; waitSince, since when one has.
@@ -277,4 +279,9 @@ func (c *Conn) end() {
 	c.s.mu.Unlock()
 	c.session.end(c)
 	c.in.Drop()
+	c.releaseReplies()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.s.reserve(-len(c.pushes))
+	c.pushes, c.gone = nil, true
 }

@@ -77,6 +77,10 @@ func (c *Conn) written() {
 	case len(c.out) < sendBytes || c.whole == 0:
 	case c.mayBreak():
 		c.Flush()
+	case !c.holdReplies():
+		c.failed = true
+		c.out = c.out[:0]
+		c.kill()
 	case len(c.out) > c.s.limits.OutputBytes:
 		c.disconnecting("a reply is larger than the output buffer may be")
 		c.failed = true

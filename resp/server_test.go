@@ -238,6 +238,43 @@ func TestWrongPasswords(t *testing.T) {
 	})
 }
 
+// Clients that do not read what they have asked for take a bounded memory together, also where replies cannot
+// be sent in parts, because messages may come in between.
+func TestUnreadRepliesAreBounded(t *testing.T) {
+	const clients, room = 40, 4 << 20
+	g := newFake("g")
+	g.set("a", strings.Repeat("v", 1<<20))
+	s, addr := start(t, []door.Cache{g}, resp.WithLimits(resp.Limits{ClientBytes: room}))
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	var all []*client
+	for range clients {
+		c := dial(t, addr)
+		all = append(all, c)
+		c.send("HELLO 3\r\nCLIENT TRACKING ON\r\n" + strings.Repeat("MGET g:a g:a g:a\r\n", 20))
+	}
+	await := func(what string, ok func() bool) {
+		t.Helper()
+		for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("waited in vain for %s: %+v, %d bytes are taken", what, s.Stats(), resp.Memory(s))
+			}
+		}
+	}
+	await("clients to be disconnected", func() bool { return s.Stats().Unread >= clients*3/4 })
+	runtime.GC()
+	if runtime.ReadMemStats(&after); after.HeapAlloc > before.HeapAlloc+8*room {
+		t.Errorf("%d bytes are taken: want about %d", after.HeapAlloc-before.HeapAlloc, room)
+	}
+	other := dial(t, addr)
+	other.want("+PONG", "PING")
+	for _, c := range append(all, other) {
+		c.nc.Close()
+	}
+	await("all memory to be given back", func() bool { return resp.Memory(s) == 0 && s.Stats().Clients == 0 })
+}
+
 func TestReadOnly(t *testing.T) {
 	_, addr := start(t, []door.Cache{newFake("g")}, resp.WithReadOnly())
 	c := dial(t, addr)
