@@ -15,12 +15,17 @@ import (
 	"github.com/peercache/peercache/cmd/peercached/internal/config"
 )
 
+// hangUps returns the SIGHUPs of this process, until stop. They are taken from before the node serves until
+// it has ended: one that nobody takes would end it, at once.
+func hangUps() (hup chan os.Signal, stop func()) {
+	hup = make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	return hup, func() { signal.Stop(hup) }
+}
+
 // follow has the node take over a new configuration at each SIGHUP, and when the file has changed, until
 // ctx ends.
-func (p *program) follow(ctx context.Context, n *node, systemd notifier, load func() (*config.Loaded, error)) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+func (p *program) follow(ctx context.Context, n *node, hup <-chan os.Signal, systemd notifier, load func() (*config.Loaded, error)) {
 	var look <-chan time.Time
 	if every := n.cfg.Reload.Every; every > 0 && n.cfg.Path != "" {
 		tick := time.NewTicker(every)
