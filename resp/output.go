@@ -39,7 +39,7 @@ func (c *Conn) send(large string) {
 		large = ""
 	}
 	c.mu.Unlock()
-	if !c.holdReplies() {
+	if c.failed || !c.holdReplies(0) {
 		c.failed = true
 		c.kill()
 	} else if len(c.out) > 0 {
@@ -59,15 +59,16 @@ func (c *Conn) send(large string) {
 	c.session.followUp(c)
 }
 
-// holdReplies takes the memory of replies that may wait for their client out of Limits.ClientBytes. If
-// there is not enough, the client has to be disconnected.
-func (c *Conn) holdReplies() bool {
-	n := len(c.out) - max(c.held, bufferBytes)
+// holdReplies takes the memory of replies that may wait for their client out of Limits.ClientBytes, before
+// more bytes are appended. If there is not enough, the client has to be disconnected.
+func (c *Conn) holdReplies(more int) bool {
+	size := len(c.out) + more
+	n := size - max(c.held, bufferBytes)
 	if n <= 0 {
 		return true
 	}
 	if c.held == 0 {
-		n = len(c.out)
+		n = size
 	}
 	if !c.s.reserve(n) {
 		c.s.counts.unread.Add(1)
@@ -97,8 +98,10 @@ func (c *Conn) write(large string) (err error) {
 
 // whatFollows appends to the replies what is sent with them. The caller holds c.mu, and sending.
 func (c *Conn) whatFollows(large string) {
-	if large != "" {
+	if large != "" && c.holdReplies(len(large)) { // else send does not either
 		c.out = append(append(c.out, large...), crlf...)
+	} else if large != "" {
+		c.failed = true
 	}
 	c.out = append(c.out, c.pushes...)
 	c.s.reserve(-len(c.pushes))
