@@ -157,6 +157,9 @@ func (h *Handler) panicked(w *answer, r *http.Request, v any) {
 
 // serve answers a request, or returns what is wrong with it.
 func (h *Handler) serve(w *answer, r *http.Request) *problem {
+	if p := h.foreignHost(r); p != nil {
+		return p
+	}
 	if p := h.rated(r); p != nil {
 		return p
 	}

@@ -33,6 +33,7 @@ const (
 type options struct {
 	readOnly    bool
 	access      access
+	hosts       []string   // "*": all; nil: see WithHosts
 	rate        *rateLimit // nil: none
 	maxBody     int64
 	bodyMemory  int64

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/door"
+	"github.com/peercache/peercache/internal/audit"
 )
 
 // Server serves groups to Redis clients. Make one by New.
@@ -19,6 +20,7 @@ type Server struct {
 	opts     options
 	limits   *Limits // of opts
 	log      *slog.Logger
+	audits   *audit.Log // of what strangers can cause
 	table    table
 	fallback table
 	plainGet bool // the command GET is that of this package
@@ -87,6 +89,7 @@ func New(caches []door.Cache, opts ...Option) (*Server, error) {
 	if s.log = s.opts.log; s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.audits = audit.New(s.log)
 	s.tracking = newTracker(s)
 	return s, nil
 }

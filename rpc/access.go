@@ -46,10 +46,19 @@ func WithAuthorizer(allow func(ctx context.Context, a door.Access) error) Option
 // rightsKey is the key of the *door.Rights in the context of a call.
 type rightsKey struct{}
 
-// admit refuses a call without a token before any of its messages is read. It is a
-// tap.ServerInHandle.
+var errTooManyCalls = status.Error(codes.ResourceExhausted, "too many calls are in progress")
+
+// admit refuses a call without a token, and one too many, before any of its messages is read. It is a
+// tap.ServerInHandle. Health has some more room, so that a node that is busy is not taken for dead.
 func (s *Server) admit(ctx context.Context, info *tap.Info) (context.Context, error) {
-	if strings.HasPrefix(info.FullMethodName, healthPrefix) {
+	most, isHealth := int64(s.opts.limits.Calls), strings.HasPrefix(info.FullMethodName, healthPrefix)
+	if isHealth {
+		most += most/8 + 1
+	}
+	switch {
+	case s.flow.calls.Load() > most:
+		return nil, errTooManyCalls
+	case isHealth || s.opts.tokens == nil:
 		return ctx, nil
 	}
 	header := ""

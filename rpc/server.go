@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/peer"
@@ -31,6 +33,7 @@ type Server struct {
 	opts   *options
 	grpc   *grpc.Server
 	audits *audit.Log
+	flow   *flow
 
 	closing  chan struct{} // closed by Shutdown
 	close    sync.Once     // closes closing
@@ -52,6 +55,9 @@ func New(caches []door.Cache, opts ...Option) (*Server, error) {
 		return nil, fmt.Errorf("peercache: rpc.New: %w", err)
 	}
 	s.audits = audit.New(s.opts.log)
+	s.flow = newFlow(s.opts.limits.RequestBytes, func(from net.Addr) {
+		s.audits.Record(audit.Connection, slog.LevelWarn, hostOf(from)+" bytes", "a connection was closed: the requests in progress take as much as Limits.RequestBytes allows", slog.String("client", hostOf(from)))
+	})
 	s.grpc = grpc.NewServer(s.serverOptions()...)
 	cachepb.RegisterCacheServer(s.grpc, &service{server: s})
 	healthpb.RegisterHealthServer(s.grpc, &health{server: s})
@@ -79,25 +85,43 @@ func (s *Server) serverOptions() []grpc.ServerOption {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: leastPing, PermitWithoutStream: true}),
 		grpc.ChainUnaryInterceptor(s.unary), grpc.ChainStreamInterceptor(s.stream),
 	}
+	creds := insecure.NewCredentials()
 	if s.opts.tls != nil {
-		all = append(all, grpc.Creds(credentials.NewTLS(s.opts.tls)))
+		creds = credentials.NewTLS(s.opts.tls)
 	}
-	if s.opts.tokens != nil {
-		all = append(all, grpc.InTapHandle(s.admit))
-	}
+	all = append(all, grpc.Creds(&flowCreds{creds, s.flow}), grpc.InTapHandle(s.admit))
 	return append(all, s.opts.grpc...)
 }
 
 // Serve answers what comes by l, until Shutdown. It returns nil after that, otherwise why it ended.
 // It closes l. It may be called more than once.
+//
+// It refuses a listener that others than this machine may reach, unless there is a WithTokens, a
+// WithAuthorizer, a WithTLS that asks for certificates, or WithInsecure.
 func (s *Server) Serve(l net.Listener) error {
-	if !s.opts.tokens.Needed() && s.opts.authorize == nil && s.opts.tls == nil && !door.IsLocal(l.Addr()) {
-		s.opts.log.Warn("whoever reaches this address can read, change and clear what is cached: want WithTokens, WithAuthorizer, or WithTLS with ClientCAs", "address", l.Addr().String())
+	if err := s.checkOpen(l.Addr()); err != nil {
+		l.Close()
+		return err
 	}
 	if err := s.grpc.Serve(newLimited(l, s.opts.limits.Connections, s.refusedConnection)); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 		return fmt.Errorf("peercache: rpc: %w", err)
 	}
 	return nil
+}
+
+// checkOpen returns an error if strangers can reach the server, and nothing keeps them out.
+func (s *Server) checkOpen(a net.Addr) error {
+	o := s.opts
+	byTLS := o.tls != nil && (o.tls.ClientAuth >= tls.RequireAnyClientCert || o.tls.GetConfigForClient != nil || o.tls.VerifyConnection != nil)
+	switch {
+	case o.tokens.Needed() || o.authorize != nil || byTLS || door.IsLocal(a):
+		return nil
+	case o.insecure:
+		o.log.Warn("whoever reaches this address can read, change and clear what is cached, because of WithInsecure", "address", a.String())
+		return nil
+	}
+	return fmt.Errorf("peercache: rpc: %s is no loopback address, so that whoever reaches it could read, change and clear what is cached: "+
+		"want WithTokens, WithAuthorizer, or WithTLS with ClientAuth; or WithInsecure(), in a network that lets in nobody else", a)
 }
 
 // watchersEnd is how long watchers may take to end, after all other calls are answered. One that

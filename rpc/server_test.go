@@ -160,8 +160,7 @@ func reflects(ctx context.Context, cc *grpc.ClientConn) error {
 	if err != nil {
 		return err
 	}
-	err = r.Send(&reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{}})
-	if err != nil && err != io.EOF { // EOF: the call is refused, and Recv has the reason
+	if err := r.Send(&reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{}}); err != nil && err != io.EOF { // Recv says why
 		return err
 	}
 	m, err := r.Recv()

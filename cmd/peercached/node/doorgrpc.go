@@ -18,9 +18,11 @@ func openGRPC(n *node) (frontDoor, error) {
 	}
 	opts := []rpc.Option{
 		rpc.WithLogger(n.log), rpc.WithReadiness(n.ready),
-		rpc.WithLimits(rpc.Limits{MessageBytes: config.Int(c.MessageBytes), Connections: c.Connections, Streams: c.Streams, Keys: c.Keys,
+		rpc.WithLimits(rpc.Limits{MessageBytes: config.Int(c.MessageBytes), Connections: c.Connections, Streams: c.Streams, Calls: c.Calls, RequestBytes: int64(c.RequestBytes), Keys: c.Keys,
 			Watchers: c.Watchers, WatchBytes: config.Int(c.WatchBytes), WatchSilence: c.WatchSilence}),
 		rpc.WithTokens(&n.grpcTokens),
+		// The configuration was asked already whether strangers may come.
+		rpc.WithInsecure(),
 	}
 	secure, err := serverTLS(c.TLS, "h2")
 	if err != nil {

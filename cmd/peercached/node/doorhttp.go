@@ -40,6 +40,9 @@ func openHTTP(n *node) (frontDoor, error) {
 	if n.forwards {
 		opts = append(opts, api.WithContext(func(r *http.Request) context.Context { return origin.WithHeaders(r.Context(), r.Header) }))
 	}
+	if len(c.Hosts) > 0 {
+		opts = append(opts, api.WithHosts(c.Hosts...))
+	}
 	if c.ReadOnly {
 		opts = append(opts, api.WithReadOnly())
 	}

@@ -15,8 +15,9 @@ import (
 	"github.com/peercache/peercache/cmd/peercached/internal/config"
 )
 
-// hangups returns a channel of SIGHUPs. From then on none ends the process, also while the node starts.
-func hangups() (hup chan os.Signal, stop func()) {
+// hangUps returns the SIGHUPs of this process, until stop. They are taken from before the node serves until
+// it has ended: one that nobody takes would end it, at once.
+func hangUps() (hup chan os.Signal, stop func()) {
 	hup = make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	return hup, func() { signal.Stop(hup) }
@@ -24,7 +25,7 @@ func hangups() (hup chan os.Signal, stop func()) {
 
 // follow has the node take over a new configuration at each SIGHUP, and when the file has changed, until
 // ctx ends.
-func (p *program) follow(ctx context.Context, n *node, systemd notifier, hup <-chan os.Signal, load func() (*config.Loaded, error)) {
+func (p *program) follow(ctx context.Context, n *node, hup <-chan os.Signal, systemd notifier, load func() (*config.Loaded, error)) {
 	var look <-chan time.Time
 	if every := n.cfg.Reload.Every; every > 0 && n.cfg.Path != "" {
 		tick := time.NewTicker(every)
@@ -71,29 +72,25 @@ func problemsOf(err error) []string {
 	return []string{err.Error()}
 }
 
-// staysGuarded returns an error if a listener that asks who comes would let in everybody. l was checked
-// for its own addresses, and the node still has those of before, until it is started again.
-func (n *node) staysGuarded(l *config.Loaded) error {
-	var open []string
-	if n.cfg.Admin.Token.IsSet() && !l.Admin.Token.IsSet() {
-		open = append(open, "admin.token")
+// unlocked returns an error if a new configuration lets in everybody where the old one wants a token. Only a
+// restart does that: by a file that is half written, or a mistake, no door opens.
+func unlocked(before, after *config.Config) error {
+	const text = "%s: no token is wanted any more: want a restart for that, so that it is no mistake"
+	switch {
+	case before.Admin.Token.IsSet() && !after.Admin.Token.IsSet():
+		return fmt.Errorf(text, "admin.token")
+	case before.HTTP != nil && after.HTTP != nil && len(before.HTTP.Tokens) > 0 && len(after.HTTP.Tokens) == 0:
+		return fmt.Errorf(text, "http.tokens")
+	case before.GRPC != nil && after.GRPC != nil && len(before.GRPC.Tokens) > 0 && len(after.GRPC.Tokens) == 0:
+		return fmt.Errorf(text, "grpc.tokens")
 	}
-	if l.HTTP != nil && n.cfg.HTTP != nil && len(n.cfg.HTTP.Tokens) > 0 && len(l.HTTP.Tokens) == 0 {
-		open = append(open, "http.tokens")
-	}
-	if l.GRPC != nil && n.cfg.GRPC != nil && len(n.cfg.GRPC.Tokens) > 0 && len(l.GRPC.Tokens) == 0 {
-		open = append(open, "grpc.tokens")
-	}
-	if len(open) == 0 {
-		return nil
-	}
-	return fmt.Errorf("without %s everybody would be let in, at the address of before: this needs a restart", strings.Join(open, " and "))
+	return nil
 }
 
 // reload takes over what can change while the node runs, and says what cannot. l was checked; what can
 // still fail is the pool, which is asked first, and a file of a secret that is gone since.
 func (n *node) reload(l *config.Loaded) error {
-	if err := n.staysGuarded(l); err != nil {
+	if err := unlocked(&n.cfg.Config, &l.Config); err != nil {
 		return err
 	}
 	var later, now []string

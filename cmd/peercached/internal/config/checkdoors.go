@@ -14,6 +14,11 @@ import (
 func (l *Loaded) checkDoors() {
 	if h := l.HTTP; h != nil {
 		l.checkTokens("http.tokens", h.Tokens)
+		for i, name := range h.Hosts {
+			if name == "" || strings.ContainsAny(name, "/: ") || strings.Contains(name, "*") && name != "*" {
+				l.Fail(fmt.Sprintf("http.hosts[%d]", i), "%q: want the name of a host without its port, or *", name)
+			}
+		}
 		if c := h.CORS; c != nil {
 			l.checkCORS(c)
 		}
