@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
-	"reflect"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -41,25 +41,16 @@ const closedBit = 1 << 62
 
 // New makes a handler that serves caches, each under its name. A *peercache.Group is a door.Cache.
 func New(caches []door.Cache, opts ...Option) (*Handler, error) {
-	h := &Handler{caches: make(map[string]door.Cache, len(caches)), options: defaults(), idle: make(chan struct{})}
-	if len(caches) == 0 {
-		return nil, errors.New("peercache: api.New without groups: want at least one")
+	named, err := door.ByName(caches)
+	if err != nil {
+		return nil, fmt.Errorf("peercache: api.New: %w", err)
 	}
-	for i, c := range caches {
-		if v := reflect.ValueOf(c); c == nil || v.Kind() == reflect.Pointer && v.IsNil() {
-			return nil, fmt.Errorf("peercache: api.New: group %d is nil", i)
-		}
-		name := c.Name()
+	h := &Handler{caches: named, names: slices.Sorted(maps.Keys(named)), options: defaults(), idle: make(chan struct{})}
+	for _, name := range h.names {
 		if name == "" || !utf8.ValidString(name) {
 			return nil, fmt.Errorf("peercache: api.New: a group has the name %s: want text", quote.Key(name))
 		}
-		if h.caches[name] != nil {
-			return nil, fmt.Errorf("peercache: api.New: two groups have the name %s", quote.Key(name))
-		}
-		h.caches[name] = c
-		h.names = append(h.names, name)
 	}
-	slices.Sort(h.names)
 	for i, opt := range opts {
 		if opt == nil {
 			return nil, fmt.Errorf("peercache: api.New: option %d is nil", i)
@@ -71,7 +62,7 @@ func New(caches []door.Cache, opts ...Option) (*Handler, error) {
 	if h.rate != nil && h.rate.interval == 0 {
 		return nil, errors.New("peercache: api.New: WithClient without WithRateLimit has no effect: want both, or none")
 	}
-	if err := h.access.check(h.caches); err != nil {
+	if err := h.access.tokens.CheckGroups(named); err != nil {
 		return nil, fmt.Errorf("peercache: api.New: %w", err)
 	}
 	h.audits, h.faults.log = audit.New(h.log), h.log
@@ -166,6 +157,9 @@ func (h *Handler) panicked(w *answer, r *http.Request, v any) {
 
 // serve answers a request, or returns what is wrong with it.
 func (h *Handler) serve(w *answer, r *http.Request) *problem {
+	if p := h.foreignHost(r); p != nil {
+		return p
+	}
 	if p := h.rated(r); p != nil {
 		return p
 	}
@@ -250,7 +244,7 @@ func (h *Handler) serveGroups(w *answer, r *http.Request) *problem {
 	if _, p := negotiate(r, typeJSON); p != nil {
 		return p
 	}
-	who, p := h.access.identify(r)
+	rights, p := h.access.identify(r)
 	if p != nil {
 		return p
 	}
@@ -258,7 +252,7 @@ func (h *Handler) serveGroups(w *answer, r *http.Request) *problem {
 	out.text(`{"groups":[`)
 	first := true
 	for _, name := range h.names {
-		if h.access.may(r, who, Access{Group: name, Right: RightGet}) != nil {
+		if h.access.may(r, rights, door.Access{Group: name, Right: door.RightGet}) != nil {
 			continue
 		}
 		if !first {

@@ -186,7 +186,7 @@ func TestAttackHugeBatch(t *testing.T) {
 
 // TestAttackHeaders: headers of the size that servers allow take time in proportion to it.
 func TestAttackHeaders(t *testing.T) {
-	h := handlerOf(t, []door.Cache{scores()}, api.WithToken(readToken, api.RightGet))
+	h := handlerOf(t, []door.Cache{scores()}, tokens(t, map[string]door.Rights{readToken: {May: door.RightGet}}))
 	const n = 900 << 10
 	for name, unit := range map[string]string{
 		"Accept":        "application/json;q=0.1;a;b,",

@@ -31,10 +31,11 @@ func (h *Handler) batchGet(ctx context.Context, w *answer, r *http.Request, cach
 	if p != nil {
 		return p
 	}
-	keys, p := h.readKeys(w, r)
+	keys, body, p := h.readKeys(w, r)
 	if p != nil {
 		return p
 	}
+	defer body.release()
 	if err := ctx.Err(); err != nil {
 		return h.problemOf(err)
 	}
@@ -133,10 +134,11 @@ func (b *batch) write(key, value string, p *problem) {
 
 // remove drops the values of many keys.
 func (h *Handler) remove(ctx context.Context, w *answer, r *http.Request, cache door.Cache) *problem {
-	keys, p := h.readKeys(w, r)
+	keys, body, p := h.readKeys(w, r)
 	if p != nil {
 		return p
 	}
+	defer body.release()
 	ctx, cancel := context.WithTimeout(ctx, h.changeTime)
 	defer cancel()
 	if err := cache.Remove(ctx, keys...); err != nil {
@@ -169,30 +171,36 @@ func (h *Handler) clear(ctx context.Context, w *answer, r *http.Request, cache d
 	return done(w)
 }
 
-// readKeys reads the keys in the body of a request. The keys of a batch count for the rate limit.
-func (h *Handler) readKeys(w *answer, r *http.Request) ([]string, *problem) {
+// readKeys reads the keys in the body of a request. The keys of a batch count for the rate limit. If there is
+// no problem, the caller releases the body when it needs the keys no more: they take as much memory.
+func (h *Handler) readKeys(w *answer, r *http.Request) (_ []string, _ *body, p *problem) {
 	if p := wantJSON(r); p != nil {
-		return nil, p
+		return nil, nil, p
 	}
 	if _, p := queryOf(r); p != nil {
-		return nil, p
+		return nil, nil, p
 	}
 	body, p := h.readBody(w, r)
 	if p != nil {
-		return nil, p
+		return nil, nil, p
 	}
-	defer body.release()
+	defer func() {
+		if p != nil {
+			body.release()
+		}
+	}()
 	keys, err := keysIn(body.bytes, h.maxKeys)
 	switch {
 	case errors.Is(err, errTooMany):
-		return nil, &problem{status: http.StatusRequestEntityTooLarge, code: codeTooManyKeys, detail: fmt.Sprintf("more than %d keys", h.maxKeys)}
+		return nil, nil, &problem{status: http.StatusRequestEntityTooLarge, code: codeTooManyKeys, detail: fmt.Sprintf("more than %d keys", h.maxKeys)}
 	case err != nil:
-		return nil, badRequest(`want a body like {"keys":["Tom"],"keysBase64":["/w=="]}: %v`, err)
+		return nil, nil, badRequest(`want a body like {"keys":["Tom"],"keysBase64":["/w=="]}: %v`, err)
 	case slices.Contains(keys, ""):
-		return nil, &problem{status: http.StatusBadRequest, code: codeBadKey, detail: "a key is empty"}
+		return nil, nil, &problem{status: http.StatusBadRequest, code: codeBadKey, detail: "a key is empty"}
 	}
 	h.rateKeys(r, len(keys))
-	return keys, nil
+	body.bytes = nil
+	return keys, body, nil
 }
 
 var errTooMany = errors.New("too many keys")

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/peercache/peercache"
@@ -165,6 +166,38 @@ func TestBatchIsBounded(t *testing.T) {
 }
 
 // TestTexts checks that keys and values survive JSON.
+// The keys of a batch take memory as long as it is answered: that counts.
+func TestBatchesHoldTheirMemory(t *testing.T) {
+	f := newFake("scores")
+	began, release := make(chan struct{}), make(chan struct{})
+	f.block = func(context.Context) error {
+		began <- struct{}{}
+		<-release
+		return nil
+	}
+	h := handlerOf(t, []door.Cache{f}, api.WithBodyMemory(1<<20))
+	body := `{"keys":["` + strings.Repeat("k", 700_000) + `"]}`
+	for _, target := range []string{"/v1/scores:remove", "/v1/scores:batchGet"} {
+		var asking sync.WaitGroup
+		asking.Go(func() { ask(t, h, http.MethodPost, target, body, "Content-Type: application/json") })
+		<-began
+		if resp := ask(t, h, http.MethodPost, target, body, "Content-Type: application/json"); resp.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("%s: status %d for what has no room", target, resp.StatusCode)
+		}
+		release <- struct{}{}
+		asking.Wait()
+	}
+	asking := make(chan int)
+	go func() {
+		asking <- ask(t, h, http.MethodPost, "/v1/scores:remove", body, "Content-Type: application/json").StatusCode
+	}()
+	<-began
+	release <- struct{}{}
+	if status := <-asking; status != http.StatusNoContent {
+		t.Errorf("status %d afterwards", status)
+	}
+}
+
 func TestTexts(t *testing.T) {
 	f := newFake("g")
 	for _, text := range []string{"<&>", "\u2028", "\x00\x1f\x7f", "é\U0001F600", "\\u0000", "\xed\xa0\x80", strings.Repeat("é", 50000), strings.Repeat("\"", 50000), strings.Repeat("\xff", 50000), "\uFFFD"} {

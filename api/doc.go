@@ -11,5 +11,5 @@
 // all requests, and openapi.yaml describes them for programs.
 //
 // By default whoever reaches the handler may read, change and clear all groups: see WithReadOnly,
-// WithToken and WithAuthorizer.
+// WithTokens and WithAuthorizer.
 package api

@@ -62,13 +62,13 @@ func load(_ context.Context, key string) ([]byte, error) {
 
 // An authorizer lets everybody read, and those change something whom a proxy in front has named.
 func ExampleWithAuthorizer() {
-	authorize := func(r *http.Request, need api.Access) error {
-		if need.Right == api.RightGet {
+	authorize := func(r *http.Request, need door.Access) error {
+		if need.Right == door.RightGet {
 			return nil
 		}
 		switch user := r.Header.Get("X-User"); user {
 		case "":
-			return api.ErrUnauthenticated
+			return door.ErrUnauthenticated
 		case "ann":
 			return nil
 		default:

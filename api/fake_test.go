@@ -121,6 +121,16 @@ func handlerOf(t testing.TB, caches []door.Cache, opts ...api.Option) *api.Handl
 	return h
 }
 
+// tokens returns the option WithTokens.
+func tokens(t testing.TB, rights map[string]door.Rights) api.Option {
+	t.Helper()
+	all, err := door.NewTokens(rights)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return api.WithTokens(all)
+}
+
 // ask has a handler answer a request. The headers are given as "Name: value".
 func ask(t testing.TB, h http.Handler, method, target, body string, headers ...string) *http.Response {
 	t.Helper()

@@ -2,16 +2,15 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash/maphash"
 	"log/slog"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/peercache/peercache"
+	"github.com/peercache/peercache/door"
 )
 
 // An Option changes what New makes. New returns its error.
@@ -34,6 +33,7 @@ const (
 type options struct {
 	readOnly    bool
 	access      access
+	hosts       []string   // "*": all; nil: see WithHosts
 	rate        *rateLimit // nil: none
 	maxBody     int64
 	bodyMemory  int64
@@ -72,43 +72,24 @@ func WithReadOnly() Option {
 	}
 }
 
-// leastTokenBytes keeps out tokens that can be guessed.
-const leastTokenBytes = 16
-
-// WithToken lets who sends "Authorization: Bearer secret" do what rights say, with the groups named,
-// or with all groups if none is. With this option, which may be given many times, a request without
-// a token gets status 401. A secret has at least 16 bytes: openssl rand -base64 24 makes one. It
-// travels in the request, so serve it over TLS.
-func WithToken(secret string, rights Right, groups ...string) Option {
+// WithTokens lets in only who sends one of these tokens, in the header "Authorization: Bearer TOKEN",
+// and lets each do what its rights say. Others get status 401. Tokens travel in the request: serve it
+// over TLS. The tokens may be replaced while the handler is in use.
+func WithTokens(tokens *door.Tokens) Option {
 	return func(o *options) error {
-		switch {
-		case len(secret) < leastTokenBytes:
-			return fmt.Errorf("WithToken: a secret of %d bytes: want at least %d", len(secret), leastTokenBytes)
-		case rights == 0 || rights&^(RightGet|RightChange|RightClear) != 0:
-			return fmt.Errorf("WithToken: the rights %d: want RightGet, RightChange and RightClear, joined with |", rights)
+		if tokens == nil {
+			return errors.New("WithTokens(nil): want tokens, or leave the option out")
 		}
-		for _, c := range []byte(secret) {
-			if c <= ' ' || c > '~' {
-				return errors.New("WithToken: the secret has characters that cannot stand in a header: want printable ASCII without spaces")
-			}
-		}
-		sum := sha256.Sum256([]byte(secret))
-		if _, twice := o.access.tokens[sum]; twice {
-			return errors.New("WithToken: the same secret is given twice: want one WithToken for each")
-		}
-		if o.access.tokens == nil {
-			o.access.tokens = make(map[[sha256.Size]byte]token)
-		}
-		o.access.tokens[sum] = token{rights, slices.Clone(groups)}
+		o.access.tokens = tokens
 		return nil
 	}
 }
 
 // WithAuthorizer asks f before each request for a group. If f returns an error, the status is 403, or
-// 401 if it is ErrUnauthenticated, and the client is told its text. With WithToken as well, a request
-// needs both. GET /v1 lists those groups that f allows RightGet for. Whether the group exists is not
+// 401 if it is door.ErrUnauthenticated, and the client is told its text. With WithTokens as well, a request
+// needs both. GET /v1 lists those groups that f allows door.RightGet for. Whether the group exists is not
 // known yet when f is asked.
-func WithAuthorizer(f func(*http.Request, Access) error) Option {
+func WithAuthorizer(f func(*http.Request, door.Access) error) Option {
 	return func(o *options) error {
 		if f == nil {
 			return errors.New("WithAuthorizer(nil): want a function, or leave the option out")

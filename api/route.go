@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/peercache/peercache/door"
 )
 
 // route is what a path asks for.
@@ -100,14 +102,14 @@ func routeOf(u *url.URL) (rt route, ok bool) {
 }
 
 // right returns what a client must be allowed to do, to have a request answered.
-func (rt *route) right(method string) Right {
+func (rt *route) right(method string) door.Right {
 	switch {
 	case rt.kind == toClear:
-		return RightClear
+		return door.RightClear
 	case rt.kind == toRemove, method == http.MethodPut, method == http.MethodDelete:
-		return RightChange
+		return door.RightChange
 	}
-	return RightGet
+	return door.RightGet
 }
 
 // queryOf returns the query of a request, which may have the parameters known and no others, each at

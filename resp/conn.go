@@ -3,12 +3,14 @@ package resp
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/peercache/peercache/internal/audit"
 	"github.com/peercache/peercache/resp/codec"
 )
 
@@ -33,22 +35,24 @@ type Conn struct {
 	// These are of the goroutine that serves the client.
 	in      codec.Requests
 	out     []byte // replies that are not sent
+	held    int    // reserved for out
 	session session
 	run     []key   // keys of GETs that are answered together
 	leaving bool    // no more commands
 	whole   int     // more than zero: a reply is written that must not be sent in part
 	failed  bool    // nothing can be sent any more
+	wrong   int     // wrong passwords that it has sent
 	first   [1]byte // the room of a client that is idle: see fill
 
 	// These are for sweep. They are of Server.now; zero: it is not going on.
-	busy    atomic.Int64 // commands run since; see peek
-	idle    atomic.Int64 // when the client last sent something
-	partial atomic.Int64 // a command has come in part since
-	writing atomic.Int64 // a write takes since
-	parked  atomic.Bool  // there are no buffers: see fill
-	known   atomic.Bool  // it has said who it is, or need not
-	peeked  chan struct{}
-	spare   []byte // what peek has read; of peek, until peeked is closed
+	busy     atomic.Int64 // commands run since; see peek
+	idle     atomic.Int64 // when the client last sent something
+	partial  atomic.Int64 // a command has come in part since
+	writing  atomic.Int64 // a write takes since
+	parked   atomic.Bool  // there are no buffers: see fill
+	stranger atomic.Int64 // it has not said who it is since, and must
+	peeked   chan struct{}
+	spare    []byte // what peek has read; of peek, until peeked is closed
 
 	// sending is held by who writes to nc.
 	sending  chan struct{}
@@ -59,6 +63,7 @@ type Conn struct {
 	mu     sync.Mutex
 	facts  facts
 	pushes []byte    // messages that are not sent
+	gone   bool      // it gets no more of them
 	reads  []reading // keys that were read for replies that are not sent, with CLIENT TRACKING
 	own    ownChange // the change that the client makes itself, with NOLOOP
 	// waiting is how many wait for messages to be sent; waitSince, since when one has.
@@ -80,6 +85,21 @@ func newConn(s *Server, nc net.Conn, id uint64) *Conn {
 	c.idle.Store(s.now.Load())
 	c.parked.Store(true)
 	return c
+}
+
+// host is what the client is told apart by in the log.
+func (c *Conn) host() string {
+	if host, _, err := net.SplitHostPort(c.nc.RemoteAddr().String()); err == nil {
+		return host
+	}
+	return c.nc.RemoteAddr().String()
+}
+
+// disconnecting logs why a client is disconnected, within the limits of internal/audit. It may be called
+// by others.
+func (c *Conn) disconnecting(why string) {
+	c.s.audits.Record(audit.Connection, slog.LevelWarn, c.host()+" "+why, "a client is disconnected",
+		slog.Uint64("client", c.id), slog.String("address", c.nc.RemoteAddr().String()), slog.String("reason", why))
 }
 
 // Context ends when the client hangs up, and when the server is shut down and does not wait any more.
@@ -259,4 +279,9 @@ func (c *Conn) end() {
 	c.s.mu.Unlock()
 	c.session.end(c)
 	c.in.Drop()
+	c.releaseReplies()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.s.reserve(-len(c.pushes))
+	c.pushes, c.gone = nil, true
 }

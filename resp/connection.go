@@ -101,6 +101,11 @@ func cmdHello(c *Conn, args [][]byte) {
 	if len(args) > 1 {
 		c.session.setProto(c, proto)
 	}
+	c.greet()
+}
+
+// greet replies what HELLO does.
+func (c *Conn) greet() {
 	c.Map(7)
 	c.Bulk("server")
 	c.Bulk("redis")

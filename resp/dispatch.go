@@ -142,7 +142,7 @@ var impossible = map[string]string{
 // hangUpOnBrowsers disconnects what speaks HTTP: a page in a browser may have it send commands.
 func (c *Conn) hangUpOnBrowsers(name []byte) {
 	if bytes.EqualFold(name, []byte("post")) || bytes.EqualFold(name, []byte("host:")) {
-		c.s.log.Warn("a client is disconnected", "client", c.id, "address", c.nc.RemoteAddr().String(), "reason", "it speaks HTTP")
+		c.disconnecting("it speaks HTTP")
 		c.failed = true
 		c.leaving = true
 	}

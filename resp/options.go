@@ -113,8 +113,9 @@ type Limits struct {
 	// OutputBytes is how much may wait to be read by one client, which is disconnected if there
 	// is more. Default: 128 MiB.
 	OutputBytes int
-	// ClientBytes is what all clients together may take for long commands and for what MULTI has
-	// queued. Whose command does not fit is disconnected. Default: 512 MiB.
+	// ClientBytes is what all clients together may take for long commands, for what MULTI has queued,
+	// and for replies and messages that are not read. Whose command, or whose reply, does not fit is
+	// disconnected. Default: 512 MiB.
 	ClientBytes int64
 	// TrackedKeys is how many keys are followed for clients that cache them (CLIENT TRACKING).
 	// If there are more, clients are told to drop some. Default: 1,000,000.

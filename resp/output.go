@@ -24,6 +24,7 @@ func (c *Conn) Flush() { c.send("") }
 func (c *Conn) send(large string) {
 	if c.failed {
 		c.out = c.out[:0]
+		c.releaseReplies()
 		return
 	}
 	select {
@@ -38,7 +39,10 @@ func (c *Conn) send(large string) {
 		large = ""
 	}
 	c.mu.Unlock()
-	if len(c.out) > 0 {
+	if c.failed || !c.holdReplies(0) {
+		c.failed = true
+		c.kill()
+	} else if len(c.out) > 0 {
 		c.writing.Store(c.s.now.Load())
 		err := c.write(large)
 		c.writing.Store(0)
@@ -51,7 +55,35 @@ func (c *Conn) send(large string) {
 	if c.out = c.out[:0]; cap(c.out) > 2*sendBytes {
 		c.out = make([]byte, 0, bufferBytes)
 	}
+	c.releaseReplies()
 	c.session.followUp(c)
+}
+
+// holdReplies takes the memory of replies that may wait for their client out of Limits.ClientBytes, before
+// more bytes are appended. If there is not enough, the client has to be disconnected.
+func (c *Conn) holdReplies(more int) bool {
+	size := len(c.out) + more
+	n := size - max(c.held, bufferBytes)
+	if n <= 0 {
+		return true
+	}
+	if c.held == 0 {
+		n = size
+	}
+	if !c.s.reserve(n) {
+		c.s.counts.unread.Add(1)
+		c.disconnecting("there is no memory for its replies: too much waits to be read")
+		return false
+	}
+	c.held += n
+	return true
+}
+
+func (c *Conn) releaseReplies() {
+	if c.held > 0 {
+		c.s.reserve(-c.held)
+		c.held = 0
+	}
 }
 
 func (c *Conn) write(large string) (err error) {
@@ -66,10 +98,13 @@ func (c *Conn) write(large string) (err error) {
 
 // whatFollows appends to the replies what is sent with them. The caller holds c.mu, and sending.
 func (c *Conn) whatFollows(large string) {
-	if large != "" {
+	if large != "" && c.holdReplies(len(large)) { // else send does not either
 		c.out = append(append(c.out, large...), crlf...)
+	} else if large != "" {
+		c.failed = true
 	}
 	c.out = append(c.out, c.pushes...)
+	c.s.reserve(-len(c.pushes))
 	c.pushes = nil
 	c.settleReads()
 }
@@ -77,7 +112,7 @@ func (c *Conn) whatFollows(large string) {
 // push has a message follow what was sent to the client, and returns false if too much waits
 // already. The caller holds c.mu. It may be called by others, who call deliver afterwards.
 func (c *Conn) push(message []byte) bool {
-	if len(c.pushes)+len(message) > c.s.limits.OutputBytes {
+	if c.gone || len(c.pushes)+len(message) > c.s.limits.OutputBytes || !c.s.reserve(len(message)) {
 		return false
 	}
 	c.pushes = append(c.pushes, message...)
@@ -103,6 +138,7 @@ func (c *Conn) deliver() {
 			if _, err := c.nc.Write(pushes); err != nil {
 				c.kill()
 			}
+			c.s.reserve(-len(pushes))
 		}
 		<-c.sending
 	case <-c.done:

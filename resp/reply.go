@@ -29,6 +29,10 @@ func (c *Conn) Bulk(s string) {
 		c.send(s)
 		return
 	}
+	if len(s) >= largeBytes && !c.holdReplies(len(s)) {
+		c.overflow()
+		return
+	}
 	c.out = codec.AppendBulk(c.out, s)
 	c.written()
 }
@@ -77,12 +81,19 @@ func (c *Conn) written() {
 	case len(c.out) < sendBytes || c.whole == 0:
 	case c.mayBreak():
 		c.Flush()
+	case !c.holdReplies(0):
+		c.overflow()
 	case len(c.out) > c.s.limits.OutputBytes:
-		c.s.log.Warn("a client is disconnected", "client", c.id, "address", c.nc.RemoteAddr().String(), "reason", "a reply is larger than the output buffer may be")
-		c.failed = true
-		c.out = c.out[:0]
-		c.kill()
+		c.disconnecting("a reply is larger than the output buffer may be")
+		c.overflow()
 	}
+}
+
+// overflow disconnects a client whose replies find no room.
+func (c *Conn) overflow() {
+	c.failed = true
+	c.out = c.out[:0]
+	c.kill()
 }
 
 // arg shows an argument in an error.

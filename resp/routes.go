@@ -33,11 +33,13 @@ type key struct {
 
 func newRoutes(caches []door.Cache, o *options) (routes, error) {
 	r := routes{byText: make(map[string]*served)}
+	if len(caches) > 0 { // else there is a fallback
+		if _, err := door.ByName(caches); err != nil {
+			return r, err
+		}
+	}
 	named := make(map[string]*served)
 	for _, cache := range caches {
-		if named[cache.Name()] != nil {
-			return r, fmt.Errorf("there are two groups %q", cache.Name())
-		}
 		s := &served{Cache: cache}
 		r.caches, named[cache.Name()] = append(r.caches, s), s
 	}

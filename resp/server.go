@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/door"
+	"github.com/peercache/peercache/internal/audit"
 )
 
 // Server serves groups to Redis clients. Make one by New.
@@ -19,6 +20,7 @@ type Server struct {
 	opts     options
 	limits   *Limits // of opts
 	log      *slog.Logger
+	audits   *audit.Log // of what strangers can cause
 	table    table
 	fallback table
 	plainGet bool // the command GET is that of this package
@@ -87,6 +89,7 @@ func New(caches []door.Cache, opts ...Option) (*Server, error) {
 	if s.log = s.opts.log; s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.audits = audit.New(s.log)
 	s.tracking = newTracker(s)
 	return s, nil
 }
@@ -130,7 +133,7 @@ func (s *Server) Serve(l net.Listener) error {
 
 // checkOpen returns an error if strangers can reach the server, and nothing keeps them out.
 func (s *Server) checkOpen(addr net.Addr) error {
-	if len(s.users.all) > 0 || onlyThisMachine(addr) {
+	if len(s.users.all) > 0 || door.IsLocal(addr) {
 		return nil
 	}
 	if s.opts.insecure {
@@ -139,11 +142,6 @@ func (s *Server) checkOpen(addr net.Addr) error {
 	}
 	return fmt.Errorf("resp: %s is no loopback address, so that whoever reaches it could read, change and clear what is cached: "+
 		"want WithPassword or WithUsers; or WithInsecure(), in a network that lets in nobody else", addr)
-}
-
-func onlyThisMachine(addr net.Addr) bool {
-	tcp, ok := addr.(*net.TCPAddr)
-	return !ok || tcp.IP.IsLoopback()
 }
 
 // listen records l, unless the server is shut down.

@@ -1,10 +1,12 @@
 package resp_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"runtime"
 	"strings"
@@ -130,17 +132,18 @@ func pipe(t *testing.T, g *fake, opts ...resp.Option) (c *client, shutdown func(
 
 func TestTimeouts(t *testing.T) {
 	for _, test := range []struct {
-		name   string
-		opts   []resp.Option
-		send   string
-		after  time.Duration // it is still there
-		gone   time.Duration // it is not
-		silent bool
+		name  string
+		opts  []resp.Option
+		send  string
+		after time.Duration // it is still there
+		gone  time.Duration // it is not
+		talk  string        // sent every second
 	}{
 		{name: "idle", opts: []resp.Option{resp.WithLimits(resp.Limits{IdleTimeout: time.Hour})}, after: 59 * time.Minute, gone: 61 * time.Minute},
 		{name: "a command in part", send: "*2\r\n$3\r\nGET\r\n$10\r\na", after: 50 * time.Second, gone: 62 * time.Second},
 		{name: "a line without an end", send: "GET", after: 50 * time.Second, gone: 62 * time.Second},
 		{name: "a stranger", opts: []resp.Option{resp.WithPassword("secret")}, after: 50 * time.Second, gone: 62 * time.Second},
+		{name: "a stranger that talks", opts: []resp.Option{resp.WithPassword("secret")}, talk: "PING\r\n", after: 50 * time.Second, gone: 62 * time.Second},
 		{name: "no limit", after: 2 * time.Hour},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -152,8 +155,19 @@ func TestTimeouts(t *testing.T) {
 				}
 				began := time.Now()
 				c.nc.SetReadDeadline(began.Add(test.after))
-				var b [1]byte
-				if _, err := c.nc.Read(b[:]); !errors.Is(err, context.DeadlineExceeded) && !strings.Contains(fmt.Sprint(err), "timeout") {
+				var talking sync.WaitGroup
+				defer talking.Wait()
+				if test.talk != "" {
+					talking.Go(func() {
+						for {
+							if _, err := c.nc.Write([]byte(test.talk)); err != nil {
+								return
+							}
+							time.Sleep(time.Second)
+						}
+					})
+				}
+				if _, err := io.Copy(io.Discard, c.nc); !errors.Is(err, context.DeadlineExceeded) && !strings.Contains(fmt.Sprint(err), "timeout") {
 					t.Fatalf("gone after %v: %v", time.Since(began), err)
 				}
 				if test.gone == 0 {
@@ -161,7 +175,7 @@ func TestTimeouts(t *testing.T) {
 					return
 				}
 				c.nc.SetReadDeadline(began.Add(test.gone))
-				if _, err := c.nc.Read(b[:]); !errors.Is(err, io.EOF) {
+				if _, err := io.Copy(io.Discard, c.nc); err != nil {
 					t.Errorf("still there after %v: %v", time.Since(began), err)
 				}
 			})
@@ -192,6 +206,73 @@ func TestUsers(t *testing.T) {
 	big = dial(t, addr)
 	big.send("*2\r\n$4\r\nAUTH\r\n$1000000\r\n")
 	big.reads("-ERR Protocol error: unauthenticated bulk length")
+}
+
+// Wrong passwords cannot be tried fast, nor in one connection for long. What is logged of them is bounded.
+func TestWrongPasswords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		c, shutdown := pipe(t, newFake("g"), resp.WithPassword("secret"), resp.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		began := time.Now()
+		go func() {
+			for i := range 100 { // in one go
+				if _, err := fmt.Fprintf(c.nc, "AUTH guess%d\r\n", i); err != nil {
+					return
+				}
+			}
+		}()
+		answers := 0
+		for {
+			if _, err := c.r.Read(); err != nil {
+				break
+			}
+			answers++
+		}
+		if took := time.Since(began); answers != 10 || took < 2*time.Second {
+			t.Errorf("%d passwords were tried in %v: want 10, in two seconds", answers, took)
+		}
+		shutdown()
+		if lines := strings.Count(log.String(), "\n"); lines != 2 { // the first one, and the end
+			t.Errorf("%d lines in the log:\n%s", lines, &log)
+		}
+	})
+}
+
+// Clients that do not read what they have asked for take a bounded memory together, also where replies cannot
+// be sent in parts, because messages may come in between.
+func TestUnreadRepliesAreBounded(t *testing.T) {
+	const clients, room = 40, 4 << 20
+	g := newFake("g")
+	g.set("a", strings.Repeat("v", 1<<20))
+	s, addr := start(t, []door.Cache{g}, resp.WithLimits(resp.Limits{ClientBytes: room}))
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	var all []*client
+	for range clients {
+		c := dial(t, addr)
+		all = append(all, c)
+		c.send("HELLO 3\r\nCLIENT TRACKING ON\r\n" + strings.Repeat("MGET g:a g:a g:a\r\n", 20))
+	}
+	await := func(what string, ok func() bool) {
+		t.Helper()
+		for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("waited in vain for %s: %+v, %d bytes are taken", what, s.Stats(), resp.Memory(s))
+			}
+		}
+	}
+	await("clients to be disconnected", func() bool { return s.Stats().Unread >= clients*3/4 })
+	runtime.GC()
+	if runtime.ReadMemStats(&after); after.HeapAlloc > before.HeapAlloc+8*room {
+		t.Errorf("%d bytes are taken: want about %d", after.HeapAlloc-before.HeapAlloc, room)
+	}
+	other := dial(t, addr)
+	other.want("+PONG", "PING")
+	for _, c := range append(all, other) {
+		c.nc.Close()
+	}
+	await("all memory to be given back", func() bool { return resp.Memory(s) == 0 && s.Stats().Clients == 0 })
 }
 
 func TestReadOnly(t *testing.T) {

@@ -37,7 +37,11 @@ type queued struct {
 func (s *session) reset(c *Conn) {
 	s.discard(c)
 	*s = session{proto: 2, user: c.s.users.open}
-	c.known.Store(s.user != nil)
+	if s.user != nil {
+		c.stranger.Store(0)
+	} else if c.stranger.Load() == 0 {
+		c.stranger.Store(c.s.now.Load())
+	}
 	c.in.Stranger = s.user == nil
 	c.mu.Lock()
 	c.facts.proto, c.facts.channels, c.facts.user, c.facts.name = 2, 0, "default", ""
@@ -53,7 +57,7 @@ func (s *session) end(c *Conn) {
 // admit has a client be that user.
 func (s *session) admit(c *Conn, u *user) {
 	s.user = u
-	c.known.Store(true)
+	c.stranger.Store(0)
 	c.in.Stranger = false
 	c.mu.Lock()
 	c.facts.user = u.name

@@ -29,7 +29,7 @@ func (s *Server) sweep() {
 		s.tracking.startSweep(s.now.Load())
 		for _, c := range clients {
 			if why := c.overdue(); why != "" {
-				s.log.Warn("a client is disconnected", "client", c.id, "address", c.nc.RemoteAddr().String(), "reason", why)
+				c.disconnecting(why)
 				c.kill()
 			}
 		}
@@ -62,7 +62,7 @@ func (c *Conn) overdue() string {
 		return "its command does not arrive"
 	case over(idle, l.IdleTimeout):
 		return "it is idle"
-	case !c.known.Load() && over(idle, strangerTimeout):
+	case over(c.stranger.Load(), strangerTimeout): // whatever it sends meanwhile
 		return "it has not said who it is"
 	case !c.parked.Load() && over(idle, parkAfter) && c.partial.Load() == 0:
 		c.wake()

@@ -3,6 +3,10 @@ package resp
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"log/slog"
+	"time"
+
+	"github.com/peercache/peercache/internal/audit"
 )
 
 const defaultUser = "default"
@@ -57,9 +61,33 @@ func (c *Conn) authenticate(name, password []byte) bool {
 		c.session.admit(c, u)
 		return true
 	}
-	c.s.log.Warn("a client's password is wrong", "client", c.id, "address", c.nc.RemoteAddr().String())
+	c.s.audits.Record(audit.Unauthenticated, slog.LevelWarn, c.host(), "a client's password is wrong", slog.Uint64("client", c.id), slog.String("address", c.nc.RemoteAddr().String()))
+	c.wrongPassword()
 	c.Error("WRONGPASS invalid username-password pair or user is disabled.")
 	return false
+}
+
+const (
+	// wrongDelay is how long a client waits for the answer that its password is wrong.
+	wrongDelay = 200 * time.Millisecond
+	// mostWrong is how many wrong passwords a client may send. Then it is disconnected.
+	mostWrong = 10
+)
+
+// wrongPassword holds up a client that tries passwords. It cannot try many at a time: its commands run
+// one after another.
+func (c *Conn) wrongPassword() {
+	if c.wrong++; c.wrong >= mostWrong {
+		c.disconnecting("it has sent too many wrong passwords")
+		c.leaving = true
+	}
+	delay := time.NewTimer(wrongDelay)
+	defer delay.Stop()
+	select {
+	case <-delay.C:
+	case <-c.ctx.Done():
+	case <-c.s.ended:
+	}
 }
 
 func cmdAuth(c *Conn, args [][]byte) {

@@ -63,7 +63,11 @@ func serveBench(what string) error {
 		}
 		var opts []Option
 		if what != "door" {
-			opts = append(opts, WithTokens(map[string]Rights{reader: All}))
+			all, err := door.NewTokens(map[string]door.Rights{reader: {May: door.AllRights}})
+			if err != nil {
+				return err
+			}
+			opts = append(opts, WithTokens(all))
 		}
 		s, err := New([]door.Cache{group}, opts...)
 		if err != nil {

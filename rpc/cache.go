@@ -20,25 +20,26 @@ type service struct {
 	server *Server
 }
 
-// open returns the group of a name, if the client may do that with it. The error is a status.
-func (s *service) open(ctx context.Context, group string, right Right) (door.Cache, error) {
-	if err := s.server.may(ctx, group, right); err != nil {
+// open returns a group, if there is one and the client may do that with it. The error is a status.
+func (s *service) open(ctx context.Context, a door.Access) (door.Cache, error) {
+	if err := s.server.may(ctx, a); err != nil {
 		return nil, err
 	}
-	c := s.server.caches[group]
+	c := s.server.caches[a.Group]
 	if c == nil {
-		return nil, noGroup(group)
+		return nil, noGroup(a.Group)
 	}
 	return c, nil
 }
 
 // Get implements cachepb.CacheServer.
 func (s *service) Get(ctx context.Context, r *cachepb.GetRequest) (*cachepb.GetResponse, error) {
-	c, err := s.open(ctx, r.GetGroup(), RightGet)
+	key := string(r.GetKey())
+	c, err := s.open(ctx, door.Access{Group: r.GetGroup(), Key: key, Right: door.RightGet})
 	if err != nil {
 		return nil, err
 	}
-	view, ttl, err := c.GetWithTTL(ctx, string(r.GetKey()))
+	view, ttl, err := c.GetWithTTL(ctx, key)
 	if err != nil {
 		return nil, getError(ctx, err)
 	}
@@ -63,7 +64,7 @@ const (
 // BatchGet implements cachepb.CacheServer.
 func (s *service) BatchGet(r *cachepb.BatchGetRequest, stream grpc.ServerStreamingServer[cachepb.BatchGetResponse]) error {
 	ctx := stream.Context()
-	c, err := s.open(ctx, r.GetGroup(), RightGet)
+	c, err := s.open(ctx, door.Access{Group: r.GetGroup(), Right: door.RightGet})
 	if err != nil {
 		return err
 	}
@@ -126,14 +127,15 @@ func (s *service) keysOf(keys [][]byte) ([]string, error) {
 
 // Set implements cachepb.CacheServer.
 func (s *service) Set(ctx context.Context, r *cachepb.SetRequest) (*cachepb.SetResponse, error) {
-	c, err := s.open(ctx, r.GetGroup(), RightChange)
+	key := string(r.GetKey())
+	c, err := s.open(ctx, door.Access{Group: r.GetGroup(), Key: key, Right: door.RightChange})
 	if err != nil {
 		return nil, err
 	}
 	if r.GetTtlNs() < 0 {
 		return nil, status.Errorf(codes.InvalidArgument, "ttl_ns is %d: want more than 0, or 0 for that of the group", r.GetTtlNs())
 	}
-	if err := c.Set(ctx, string(r.GetKey()), peercache.Item{Value: r.GetValue(), TTL: time.Duration(r.GetTtlNs())}); err != nil {
+	if err := c.Set(ctx, key, peercache.Item{Value: r.GetValue(), TTL: time.Duration(r.GetTtlNs())}); err != nil {
 		return nil, changeError(ctx, err)
 	}
 	return new(cachepb.SetResponse), nil
@@ -141,7 +143,7 @@ func (s *service) Set(ctx context.Context, r *cachepb.SetRequest) (*cachepb.SetR
 
 // Remove implements cachepb.CacheServer.
 func (s *service) Remove(ctx context.Context, r *cachepb.RemoveRequest) (*cachepb.RemoveResponse, error) {
-	c, err := s.open(ctx, r.GetGroup(), RightChange)
+	c, err := s.open(ctx, door.Access{Group: r.GetGroup(), Right: door.RightChange})
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +159,7 @@ func (s *service) Remove(ctx context.Context, r *cachepb.RemoveRequest) (*cachep
 
 // Clear implements cachepb.CacheServer.
 func (s *service) Clear(ctx context.Context, r *cachepb.ClearRequest) (*cachepb.ClearResponse, error) {
-	c, err := s.open(ctx, r.GetGroup(), RightClear)
+	c, err := s.open(ctx, door.Access{Group: r.GetGroup(), Right: door.RightClear})
 	if err != nil {
 		return nil, err
 	}

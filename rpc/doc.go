@@ -4,7 +4,8 @@
 // The protocol is the service peercache.v1.Cache in proto/peercache/v1/cache.proto, and there are
 // health checks and reflection.
 //
-//	server, err := rpc.New([]door.Cache{scores}, rpc.WithTokens(map[string]rpc.Rights{token: rpc.All}))
+//	tokens, err := door.NewTokens(map[string]door.Rights{token: {May: door.AllRights}})
+//	server, err := rpc.New([]door.Cache{scores}, rpc.WithTokens(tokens))
 //	go server.Serve(listener)
 //	defer server.Shutdown(ctx)
 //

@@ -152,6 +152,16 @@ func client(t testing.TB, f *fake, opts ...Option) cachepb.CacheClient {
 	return cachepb.NewCacheClient(cc)
 }
 
+// tokens returns the option WithTokens.
+func tokens(t testing.TB, rights map[string]door.Rights) Option {
+	t.Helper()
+	all, err := door.NewTokens(rights)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return WithTokens(all)
+}
+
 // withToken returns a context with a token for calls.
 func withToken(ctx context.Context, token string) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+
+	"github.com/peercache/peercache/door"
 )
 
 // An Option changes what New makes. New returns its error.
@@ -19,8 +21,9 @@ type Option func(*options) error
 // options are what the options of a Server have set.
 type options struct {
 	tls       *tls.Config
-	tokens    map[[32]byte]Rights // by the SHA-256 of the token; nil: nobody needs one
-	authorize func(ctx context.Context, a Access) error
+	tokens    *door.Tokens // nil: clients need none
+	insecure  bool
+	authorize func(ctx context.Context, a door.Access) error
 	limits    Limits
 	log       *slog.Logger
 	ready     func(ctx context.Context) error
@@ -49,6 +52,16 @@ func WithTLS(config *tls.Config) Option {
 			return errors.New("WithTLS(nil): want a configuration, or leave the option out")
 		}
 		o.tls = config.Clone()
+		return nil
+	}
+}
+
+// WithInsecure lets in everybody, though the server may listen where others than this machine reach it.
+// It is for a network that lets in nobody else, and for credentials of WithServerOptions that check who
+// connects.
+func WithInsecure() Option {
+	return func(o *options) error {
+		o.insecure = true
 		return nil
 	}
 }
@@ -97,6 +110,15 @@ type Limits struct {
 	// Streams is how many calls of one connection may be in progress. Further ones wait at the
 	// client. The default is 256.
 	Streams int
+	// Calls is how many calls of all connections may be in progress, Watches among them. Further ones
+	// are refused. The default is 8,192.
+	Calls int
+	// RequestBytes is what the requests of all calls in progress may take in memory, also those of which
+	// only a part has come. Beyond it connections are closed: those first that have a request which has
+	// been coming for more than ten seconds, then those whose requests take the most. The default is
+	// 256 MiB, or four times MessageBytes if that is more. Credentials in WithServerOptions replace what
+	// keeps this limit, and Calls: want WithTLS.
+	RequestBytes int64
 	// Keys is how many keys one BatchGet or Remove may have. The default is 10,000.
 	Keys int
 	// Watchers is how many Watches may be in progress. The default is 1,024.
@@ -109,9 +131,12 @@ type Limits struct {
 	WatchSilence time.Duration
 }
 
+const defaultMessageBytes = 4 << 20
+
 func (l Limits) withDefaults() Limits {
 	return Limits{
-		MessageBytes: cmp.Or(l.MessageBytes, 4<<20), Connections: cmp.Or(l.Connections, 1024), Streams: cmp.Or(l.Streams, 256),
+		MessageBytes: cmp.Or(l.MessageBytes, defaultMessageBytes), Calls: cmp.Or(l.Calls, 8192),
+		RequestBytes: cmp.Or(l.RequestBytes, max(256<<20, 4*int64(cmp.Or(l.MessageBytes, defaultMessageBytes)))), Connections: cmp.Or(l.Connections, 1024), Streams: cmp.Or(l.Streams, 256),
 		Keys: cmp.Or(l.Keys, 10_000), Watchers: cmp.Or(l.Watchers, 1024), WatchBytes: cmp.Or(l.WatchBytes, 256<<10),
 		WatchSilence: cmp.Or(l.WatchSilence, 15*time.Second),
 	}
@@ -124,12 +149,15 @@ func WithLimits(l Limits) Option {
 			name  string
 			value int
 		}{
-			{"MessageBytes", l.MessageBytes}, {"Connections", l.Connections}, {"Streams", l.Streams},
+			{"MessageBytes", l.MessageBytes}, {"Connections", l.Connections}, {"Streams", l.Streams}, {"Calls", l.Calls},
 			{"Keys", l.Keys}, {"Watchers", l.Watchers}, {"WatchBytes", l.WatchBytes},
 		} {
 			if one.value < 0 || one.value > math.MaxInt32 {
 				return fmt.Errorf("WithLimits: %s is %d: want 1 to %d, or 0 for the default", one.name, one.value, math.MaxInt32)
 			}
+		}
+		if least := int64(cmp.Or(l.MessageBytes, defaultMessageBytes)); l.RequestBytes != 0 && l.RequestBytes < least {
+			return fmt.Errorf("WithLimits: RequestBytes is %d: want at least %d, which one message may have, or 0 for the default", l.RequestBytes, least)
 		}
 		if l.WatchSilence < 0 || l.WatchSilence > 0 && l.WatchSilence < 30*time.Millisecond {
 			return fmt.Errorf("WithLimits: WatchSilence is %v: want at least 30ms, or 0 for the default", l.WatchSilence)

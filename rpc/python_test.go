@@ -40,7 +40,7 @@ func TestPython(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New([]door.Cache{group}, WithTokens(map[string]Rights{writer: All}))
+	s, err := New([]door.Cache{group}, tokens(t, map[string]door.Rights{writer: {May: door.AllRights}}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,11 +2,11 @@ package rpc
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"reflect"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/peer"
@@ -23,7 +24,6 @@ import (
 
 	"github.com/peercache/peercache/door"
 	"github.com/peercache/peercache/internal/audit"
-	"github.com/peercache/peercache/internal/quote"
 	cachepb "github.com/peercache/peercache/rpc/proto/peercache/v1"
 )
 
@@ -33,6 +33,7 @@ type Server struct {
 	opts   *options
 	grpc   *grpc.Server
 	audits *audit.Log
+	flow   *flow
 
 	closing  chan struct{} // closed by Shutdown
 	close    sync.Once     // closes closing
@@ -42,25 +43,21 @@ type Server struct {
 
 // New returns a server that serves caches, each under its name. A *peercache.Group is a door.Cache.
 func New(caches []door.Cache, opts ...Option) (*Server, error) {
-	s := &Server{caches: make(map[string]door.Cache, len(caches)), closing: make(chan struct{})}
-	if len(caches) == 0 {
-		return nil, errors.New("peercache: rpc.New without groups: want at least one")
+	named, err := door.ByName(caches)
+	if err != nil {
+		return nil, fmt.Errorf("peercache: rpc.New: %w", err)
 	}
-	for i, c := range caches {
-		if v := reflect.ValueOf(c); c == nil || v.Kind() == reflect.Pointer && v.IsNil() {
-			return nil, fmt.Errorf("peercache: rpc.New: group %d is nil", i)
-		}
-		name := c.Name()
-		if s.caches[name] != nil {
-			return nil, fmt.Errorf("peercache: rpc.New: two groups have the name %s", quote.Key(name))
-		}
-		s.caches[name] = c
-	}
-	var err error
+	s := &Server{caches: named, closing: make(chan struct{})}
 	if s.opts, err = readOptions(opts); err != nil {
 		return nil, fmt.Errorf("peercache: rpc.New: %w", err)
 	}
+	if err := s.opts.tokens.CheckGroups(named); err != nil {
+		return nil, fmt.Errorf("peercache: rpc.New: %w", err)
+	}
 	s.audits = audit.New(s.opts.log)
+	s.flow = newFlow(s.opts.limits.RequestBytes, func(from net.Addr) {
+		s.audits.Record(audit.Connection, slog.LevelWarn, hostOf(from)+" bytes", "a connection was closed: the requests in progress take as much as Limits.RequestBytes allows", slog.String("client", hostOf(from)))
+	})
 	s.grpc = grpc.NewServer(s.serverOptions()...)
 	cachepb.RegisterCacheServer(s.grpc, &service{server: s})
 	healthpb.RegisterHealthServer(s.grpc, &health{server: s})
@@ -88,20 +85,23 @@ func (s *Server) serverOptions() []grpc.ServerOption {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: leastPing, PermitWithoutStream: true}),
 		grpc.ChainUnaryInterceptor(s.unary), grpc.ChainStreamInterceptor(s.stream),
 	}
+	creds := insecure.NewCredentials()
 	if s.opts.tls != nil {
-		all = append(all, grpc.Creds(credentials.NewTLS(s.opts.tls)))
+		creds = credentials.NewTLS(s.opts.tls)
 	}
-	if s.opts.tokens != nil {
-		all = append(all, grpc.InTapHandle(s.admit))
-	}
+	all = append(all, grpc.Creds(&flowCreds{creds, s.flow}), grpc.InTapHandle(s.admit))
 	return append(all, s.opts.grpc...)
 }
 
 // Serve answers what comes by l, until Shutdown. It returns nil after that, otherwise why it ended.
 // It closes l. It may be called more than once.
+//
+// It refuses a listener that others than this machine may reach, unless there is a WithTokens, a
+// WithAuthorizer, a WithTLS that asks for certificates, or WithInsecure.
 func (s *Server) Serve(l net.Listener) error {
-	if s.opts.tokens == nil && s.opts.authorize == nil && s.opts.tls == nil && !isLoopback(l.Addr()) {
-		s.opts.log.Warn("whoever reaches this address can read, change and clear what is cached: want WithTokens, WithAuthorizer, or WithTLS with ClientCAs", "address", l.Addr().String())
+	if err := s.checkOpen(l.Addr()); err != nil {
+		l.Close()
+		return err
 	}
 	if err := s.grpc.Serve(newLimited(l, s.opts.limits.Connections, s.refusedConnection)); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 		return fmt.Errorf("peercache: rpc: %w", err)
@@ -109,10 +109,19 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
-// isLoopback reports whether nobody but this machine reaches an address.
-func isLoopback(a net.Addr) bool {
-	tcp, ok := a.(*net.TCPAddr)
-	return !ok || tcp.IP.IsLoopback()
+// checkOpen returns an error if strangers can reach the server, and nothing keeps them out.
+func (s *Server) checkOpen(a net.Addr) error {
+	o := s.opts
+	byTLS := o.tls != nil && (o.tls.ClientAuth >= tls.RequireAnyClientCert || o.tls.GetConfigForClient != nil || o.tls.VerifyConnection != nil)
+	switch {
+	case o.tokens.Needed() || o.authorize != nil || byTLS || door.IsLocal(a):
+		return nil
+	case o.insecure:
+		o.log.Warn("whoever reaches this address can read, change and clear what is cached, because of WithInsecure", "address", a.String())
+		return nil
+	}
+	return fmt.Errorf("peercache: rpc: %s is no loopback address, so that whoever reaches it could read, change and clear what is cached: "+
+		"want WithTokens, WithAuthorizer, or WithTLS with ClientAuth; or WithInsecure(), in a network that lets in nobody else", a)
 }
 
 // watchersEnd is how long watchers may take to end, after all other calls are answered. One that

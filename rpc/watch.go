@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/peercache/peercache"
+	"github.com/peercache/peercache/door"
 	cachepb "github.com/peercache/peercache/rpc/proto/peercache/v1"
 )
 
@@ -27,7 +28,7 @@ const liveEvery = 100 * time.Millisecond
 // Watch implements cachepb.CacheServer.
 func (s *service) Watch(r *cachepb.WatchRequest, stream grpc.ServerStreamingServer[cachepb.WatchResponse]) error {
 	ctx := stream.Context()
-	c, err := s.open(ctx, r.GetGroup(), RightWatch)
+	c, err := s.open(ctx, door.Access{Group: r.GetGroup(), Right: door.RightWatch})
 	if err != nil {
 		return err
 	}

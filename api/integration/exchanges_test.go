@@ -9,6 +9,7 @@ import (
 
 	"github.com/peercache/peercache"
 	"github.com/peercache/peercache/api"
+	"github.com/peercache/peercache/door"
 )
 
 const (
@@ -40,7 +41,11 @@ func exchanges() []exchange {
 	)
 	rated := []api.Option{api.WithRateLimit(0.001, 1)}
 	small := []api.Option{api.WithMaxBodyBytes(10)}
-	guarded := []api.Option{api.WithToken(token, api.RightGet|api.RightChange|api.RightClear), api.WithToken(reading, api.RightGet, "other")}
+	tokens, err := door.NewTokens(map[string]door.Rights{token: {May: door.AllRights}, reading: {May: door.RightGet, Groups: []string{"other"}}})
+	if err != nil {
+		panic(err)
+	}
+	guarded := []api.Option{api.WithTokens(tokens)}
 	failed, late := errors.New("failed"), context.DeadlineExceeded
 	pending := &peercache.InvalidationError{Group: "scores", Pending: []peercache.Pending{{Peer: "http://a", Until: time.Now(), Err: failed}, {Peer: "http://b", Err: failed}}}
 	var all []exchange
@@ -135,7 +140,7 @@ func exchanges() []exchange {
 		exchange{status: 401, opts: guarded},
 		exchange{status: 406, headers: []string{"Accept: text/html"}},
 		exchange{status: 429, opts: rated, twice: true},
-		exchange{status: 500, opts: []api.Option{api.WithAuthorizer(func(*http.Request, api.Access) error { panic("planted") })}},
+		exchange{status: 500, opts: []api.Option{api.WithAuthorizer(func(*http.Request, door.Access) error { panic("planted") })}},
 		exchange{status: 503, closed: true})
 	add("/v1/openapi.yaml", "", nil, []string{"getDescription", "headDescription"},
 		exchange{status: 200},

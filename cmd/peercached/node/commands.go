@@ -102,7 +102,7 @@ func (p *program) serve(path string, gateway bool) error {
 	log, level := loggerOf(&l.Log, p.stderr)
 	ctx, stop := signals(p.ctx, log)
 	defer stop()
-	hup, stopHup := hangups()
+	hup, stopHup := hangUps()
 	defer stopHup()
 	getters := openOrigins(ctx, l, p.origins, log)
 	l.CheckFiles()
@@ -130,7 +130,7 @@ func (p *program) serve(path string, gateway bool) error {
 	context.AfterFunc(ctx, systemd.stopping)
 	return n.run(ctx, on, func() {
 		systemd.ready()
-		go p.follow(ctx, n, systemd, hup, func() (*config.Loaded, error) { return p.load(path, gateway) })
+		go p.follow(ctx, n, hup, systemd, func() (*config.Loaded, error) { return p.load(path, gateway) })
 	})
 }
 

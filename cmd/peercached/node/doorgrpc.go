@@ -1,13 +1,7 @@
 package node
 
 import (
-	"context"
 	"fmt"
-	"strings"
-
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
 
 	"github.com/peercache/peercache/cmd/peercached/internal/config"
 	"github.com/peercache/peercache/rpc"
@@ -19,24 +13,16 @@ func openGRPC(n *node) (frontDoor, error) {
 	if c == nil {
 		return nil, nil
 	}
-	if err := n.grpcTokens.set(c.Tokens); err != nil {
-		return nil, err
+	if err := setTokens(&n.grpcTokens, c.Tokens); err != nil {
+		return nil, fmt.Errorf("grpc.tokens: %w", err)
 	}
 	opts := []rpc.Option{
 		rpc.WithLogger(n.log), rpc.WithReadiness(n.ready),
-		rpc.WithLimits(rpc.Limits{MessageBytes: config.Int(c.MessageBytes), Connections: c.Connections, Streams: c.Streams, Keys: c.Keys,
+		rpc.WithLimits(rpc.Limits{MessageBytes: config.Int(c.MessageBytes), Connections: c.Connections, Streams: c.Streams, Calls: c.Calls, RequestBytes: int64(c.RequestBytes), Keys: c.Keys,
 			Watchers: c.Watchers, WatchBytes: config.Int(c.WatchBytes), WatchSilence: c.WatchSilence}),
-		rpc.WithAuthorizer(func(ctx context.Context, a rpc.Access) error {
-			md, _ := metadata.FromIncomingContext(ctx)
-			switch no := n.grpcTokens.check(strings.Join(md.Get("authorization"), ","), a.Right.String(), a.Group); {
-			case no == nil:
-				return nil
-			case no.known:
-				return status.Error(codes.PermissionDenied, no.text)
-			default:
-				return status.Error(codes.Unauthenticated, no.text)
-			}
-		}),
+		rpc.WithTokens(&n.grpcTokens),
+		// The configuration was asked already whether strangers may come.
+		rpc.WithInsecure(),
 	}
 	secure, err := serverTLS(c.TLS, "h2")
 	if err != nil {

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -24,34 +23,25 @@ type httpDoor struct {
 	connections int
 }
 
-// rightNames are those of the configuration.
-var rightNames = map[api.Right]string{api.RightGet: "get", api.RightChange: "change", api.RightClear: "clear"}
-
 // openHTTP makes the HTTP door, nil if there is none.
 func openHTTP(n *node) (frontDoor, error) {
 	c := n.cfg.HTTP
 	if c == nil {
 		return nil, nil
 	}
-	if err := n.httpTokens.set(c.Tokens); err != nil {
-		return nil, err
+	if err := setTokens(&n.httpTokens, c.Tokens); err != nil {
+		return nil, fmt.Errorf("http.tokens: %w", err)
 	}
 	opts := []api.Option{
 		api.WithLogger(n.log), api.WithMaxBodyBytes(int64(c.BodyBytes)), api.WithBodyMemory(int64(c.BodyMemory)), api.WithMaxBatchKeys(c.BatchKeys),
 		api.WithMaxBatchBytes(int64(c.BatchBytes)), api.WithMaxRequests(c.Requests), api.WithChangeTimeout(c.ChangeTimeout),
-		api.WithAuthorizer(func(r *http.Request, a api.Access) error {
-			switch no := n.httpTokens.check(r.Header.Get("Authorization"), rightNames[a.Right], a.Group); {
-			case no == nil:
-				return nil
-			case no.known:
-				return errors.New(no.text)
-			default:
-				return fmt.Errorf("%w: %s", api.ErrUnauthenticated, no.text)
-			}
-		}),
+		api.WithTokens(&n.httpTokens),
 	}
 	if n.forwards {
 		opts = append(opts, api.WithContext(func(r *http.Request) context.Context { return origin.WithHeaders(r.Context(), r.Header) }))
+	}
+	if len(c.Hosts) > 0 {
+		opts = append(opts, api.WithHosts(c.Hosts...))
 	}
 	if c.ReadOnly {
 		opts = append(opts, api.WithReadOnly())

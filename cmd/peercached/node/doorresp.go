@@ -23,8 +23,6 @@ func openRESP(n *node) (frontDoor, error) {
 	}
 	opts := []resp.Option{
 		resp.WithLogger(n.log),
-		// The configuration was asked already whether strangers may come.
-		resp.WithInsecure(),
 		resp.WithLimits(resp.Limits{Clients: c.Connections, Arguments: c.Arguments, BulkBytes: config.Int(c.BulkBytes), QueryBytes: config.Int(c.QueryBytes),
 			OutputBytes: config.Int(c.OutputBytes), ClientBytes: int64(c.ClientBytes), TrackedKeys: c.TrackedKeys, IdleTimeout: c.IdleTimeout,
 			QueryTimeout: c.QueryTimeout, WriteTimeout: c.WriteTimeout, PushTimeout: c.PushTimeout}),
@@ -51,6 +49,10 @@ func openRESP(n *node) (frontDoor, error) {
 			return nil, fmt.Errorf("resp.users: %s: %w", u.Name, err)
 		}
 		opts = append(opts, resp.WithUsers(resp.User{Name: u.Name, Password: password, ReadOnly: u.ReadOnly}))
+	}
+	if !c.Password.IsSet() && len(c.Users) == 0 {
+		// The configuration was asked already whether strangers may come.
+		opts = append(opts, resp.WithInsecure())
 	}
 	server, err := resp.New(n.caches, opts...)
 	if err != nil {

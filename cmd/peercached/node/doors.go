@@ -3,6 +3,9 @@ package node
 import (
 	"context"
 	"net"
+
+	"github.com/peercache/peercache/cmd/peercached/internal/config"
+	"github.com/peercache/peercache/door"
 )
 
 // frontDoor serves the groups to clients. Shutdown takes no new requests, and waits for those in
@@ -40,4 +43,13 @@ func openDoors(n *node) (all []openDoor, err error) {
 		}
 	}
 	return all, nil
+}
+
+// setTokens has a front door take the tokens of its section.
+func setTokens(of *door.Tokens, tokens []config.Token) error {
+	rights, err := config.Rights(tokens)
+	if err != nil {
+		return err
+	}
+	return of.Set(rights)
 }

@@ -31,7 +31,7 @@ peers:
   limits: {unproven: 10}
   stream_limits: {frame_timeout: 3s}
 admin: {token: {file: secret}, hosts: [a.example], per_peer_metrics: true}
-http: {tokens: [{token: a token of the http door, may: [get], groups: [a]}], cors: {origins: ["https://*.shop.example"]}, rate: {per_second: 10.5, burst: 3}}
+http: {tokens: [{token: a token of the http door, may: [get], groups: [a]}], hosts: [a.example], cors: {origins: ["https://*.shop.example"]}, rate: {per_second: 10.5, burst: 3}}
 grpc: {watch_silence: 1m}
 resp: {password: hush hush, users: [{name: bob, password: {file: secret}, read_only: true}], prefixes: {"x:": a}, default_group: a}
 groups:

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -54,6 +55,10 @@ func listen(c *config.Config) (_ listeners, err error) {
 	}()
 	for _, one := range c.Listeners() {
 		if l, ok := given[one.Name]; ok {
+			// The configuration was checked for the address that it names, not for this one.
+			if a, tcp := l.Addr().(*net.TCPAddr); tcp && !a.IP.IsLoopback() && one.Name != "peers" && !c.Guarded(one.Name) {
+				return nil, fmt.Errorf("the socket %s of systemd: %s", one.Name, config.Open(one.Name, a.String(), strconv.Itoa(a.Port)))
+			}
 			all[one.Name] = l
 			delete(given, one.Name)
 			continue

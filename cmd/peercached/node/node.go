@@ -52,7 +52,7 @@ type node struct {
 	doors  []openDoor
 	admin  *adminServer
 
-	httpTokens, grpcTokens tokens // of the doors
+	httpTokens, grpcTokens door.Tokens // of the doors; replaced by reload
 
 	// forwards says that an origin sends headers of the caller's request along.
 	forwards bool

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"strings"
@@ -14,8 +15,9 @@ import (
 	"github.com/peercache/peercache/cmd/peercached/internal/config"
 )
 
-// hangups returns a channel of SIGHUPs. From then on none ends the process, also while the node starts.
-func hangups() (hup chan os.Signal, stop func()) {
+// hangUps returns the SIGHUPs of this process, until stop. They are taken from before the node serves until
+// it has ended: one that nobody takes would end it, at once.
+func hangUps() (hup chan os.Signal, stop func()) {
 	hup = make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	return hup, func() { signal.Stop(hup) }
@@ -23,7 +25,7 @@ func hangups() (hup chan os.Signal, stop func()) {
 
 // follow has the node take over a new configuration at each SIGHUP, and when the file has changed, until
 // ctx ends.
-func (p *program) follow(ctx context.Context, n *node, systemd notifier, hup <-chan os.Signal, load func() (*config.Loaded, error)) {
+func (p *program) follow(ctx context.Context, n *node, hup <-chan os.Signal, systemd notifier, load func() (*config.Loaded, error)) {
 	var look <-chan time.Time
 	if every := n.cfg.Reload.Every; every > 0 && n.cfg.Path != "" {
 		tick := time.NewTicker(every)
@@ -70,9 +72,27 @@ func problemsOf(err error) []string {
 	return []string{err.Error()}
 }
 
+// unlocked returns an error if a new configuration lets in everybody where the old one wants a token. Only a
+// restart does that: by a file that is half written, or a mistake, no door opens.
+func unlocked(before, after *config.Config) error {
+	const text = "%s: no token is wanted any more: want a restart for that, so that it is no mistake"
+	switch {
+	case before.Admin.Token.IsSet() && !after.Admin.Token.IsSet():
+		return fmt.Errorf(text, "admin.token")
+	case before.HTTP != nil && after.HTTP != nil && len(before.HTTP.Tokens) > 0 && len(after.HTTP.Tokens) == 0:
+		return fmt.Errorf(text, "http.tokens")
+	case before.GRPC != nil && after.GRPC != nil && len(before.GRPC.Tokens) > 0 && len(after.GRPC.Tokens) == 0:
+		return fmt.Errorf(text, "grpc.tokens")
+	}
+	return nil
+}
+
 // reload takes over what can change while the node runs, and says what cannot. l was checked; what can
 // still fail is the pool, which is asked first, and a file of a secret that is gone since.
 func (n *node) reload(l *config.Loaded) error {
+	if err := unlocked(&n.cfg.Config, &l.Config); err != nil {
+		return err
+	}
 	var later, now []string
 	for _, c := range conf.Diff(&n.cfg.Config, &l.Config) {
 		if c.Reload && (c.Path != "peers.discovery.static" || len(n.cfg.Peers.Discovery.Static) > 0) {
@@ -93,13 +113,13 @@ func (n *node) reload(l *config.Loaded) error {
 	}
 	n.cfg.Admin.Token = l.Admin.Token
 	if l.HTTP != nil && n.cfg.HTTP != nil {
-		if err := n.httpTokens.set(l.HTTP.Tokens); err != nil {
+		if err := setTokens(&n.httpTokens, l.HTTP.Tokens); err != nil {
 			return err
 		}
 		n.cfg.HTTP.Tokens = l.HTTP.Tokens
 	}
 	if l.GRPC != nil && n.cfg.GRPC != nil {
-		if err := n.grpcTokens.set(l.GRPC.Tokens); err != nil {
+		if err := setTokens(&n.grpcTokens, l.GRPC.Tokens); err != nil {
 			return err
 		}
 		n.cfg.GRPC.Tokens = l.GRPC.Tokens

@@ -75,6 +75,15 @@ func TestReload(t *testing.T) {
 	if status, _ := get(t, url, "Authorization", first); status != http.StatusUnauthorized {
 		t.Errorf("status %d for the token of before", status)
 	}
+
+	// No door opens by a file that says no more of tokens.
+	write(t, path, strings.Replace(file("warn", "1m"), "tokens:", "x-tokens:", 1))
+	p.wait(t, "no such key")
+	write(t, path, strings.Replace(file("warn", "1m"), fmt.Sprintf("[{token: {file: %s}}]", token), "[]", 1))
+	p.wait(t, "http.tokens: no token is wanted any more")
+	if status, _ := get(t, url); status != http.StatusUnauthorized {
+		t.Errorf("status %d without a token, after a file without tokens", status)
+	}
 	if strings.Contains(p.log.String(), "of-the-tokens") {
 		t.Error("a token is in the log")
 	}
@@ -140,6 +149,25 @@ func TestSystemd(t *testing.T) {
 	if status := p.status(t); status != ExitOK {
 		t.Errorf("exit status %d", status)
 	}
+
+	// A socket that others than this machine reach is refused, as such an address in the configuration is.
+	wide, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer wide.Close()
+	whole, err := wide.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer whole.Close()
+	own := files[2]
+	files[2] = whole
+	p = start(t, activated(names...), args...)
+	if status := p.status(t); status != ExitFailed || !strings.Contains(p.log.String(), "the socket http of systemd: ") || !strings.Contains(p.log.String(), "http.tokens") {
+		t.Errorf("an open socket: exit status %d:\n%s", status, p.log)
+	}
+	files[2] = own
 
 	// A socket for which there is no use is a mistake of the unit.
 	p = start(t, activated("peers", "admin", "htpp"), args...)

@@ -131,9 +131,8 @@ func (l *Loaded) checkListeners() {
 			}
 		}
 		seen[one.Listen] = path
-		if one.Name != "peers" && !Loopback(host) && !l.guarded(one.Name) {
-			l.Fail(path, "%s: whoever reaches that can read, change and clear what is cached: want a loopback address, such as 127.0.0.1:%s, or %s, or %s.expose: true",
-				one.Listen, port, guards[one.Name], one.Name)
+		if one.Name != "peers" && !isLoopback(host) && !l.Guarded(one.Name) {
+			l.Fail(path, "%s", Open(one.Name, one.Listen, port))
 		}
 	}
 }
@@ -141,23 +140,29 @@ func (l *Loaded) checkListeners() {
 // guards are the keys that say who is let in.
 var guards = map[string]string{"admin": "admin.token", "http": "http.tokens", "grpc": "grpc.tokens", "resp": "resp.password"}
 
-// guarded reports whether a listener lets in only some, or everybody because the configuration says so.
-func (l *Loaded) guarded(name string) bool {
-	door := Door{Expose: l.Admin.Expose, TLS: l.Admin.TLS}
-	some := l.Admin.Token.IsSet()
+// Open says that a listener is open to strangers.
+func Open(name, address, port string) string {
+	return fmt.Sprintf("%s: whoever reaches that can read, change and clear what is cached: want a loopback address, such as 127.0.0.1:%s, or %s, or %s.expose: true",
+		address, port, guards[name], name)
+}
+
+// Guarded reports whether a listener lets in only some, or everybody because the configuration says so.
+func (c *Config) Guarded(name string) bool {
+	door := Door{Expose: c.Admin.Expose, TLS: c.Admin.TLS}
+	some := c.Admin.Token.IsSet()
 	switch name {
 	case "http":
-		door, some = l.HTTP.Door, len(l.HTTP.Tokens) > 0
+		door, some = c.HTTP.Door, len(c.HTTP.Tokens) > 0
 	case "grpc":
-		door, some = l.GRPC.Door, len(l.GRPC.Tokens) > 0
+		door, some = c.GRPC.Door, len(c.GRPC.Tokens) > 0
 	case "resp":
-		door, some = l.RESP.Door, l.RESP.Password.IsSet() || len(l.RESP.Users) > 0
+		door, some = c.RESP.Door, c.RESP.Password.IsSet() || len(c.RESP.Users) > 0
 	}
 	return some || door.Expose || door.TLS != nil && door.TLS.ClientCA != ""
 }
 
-// Loopback reports whether a host is this machine alone.
-func Loopback(host string) bool {
+// isLoopback reports whether a host is this machine alone.
+func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -7,12 +7,18 @@ import (
 	"strings"
 
 	"github.com/peercache/peercache/cmd/peercached/internal/conf"
+	"github.com/peercache/peercache/door"
 )
 
 // checkDoors checks what the front doors say of groups and clients.
 func (l *Loaded) checkDoors() {
 	if h := l.HTTP; h != nil {
 		l.checkTokens("http.tokens", h.Tokens)
+		for i, name := range h.Hosts {
+			if name == "" || strings.ContainsAny(name, "/: ") || strings.Contains(name, "*") && name != "*" {
+				l.Fail(fmt.Sprintf("http.hosts[%d]", i), "%q: want the name of a host without its port, or *", name)
+			}
+		}
 		if c := h.CORS; c != nil {
 			l.checkCORS(c)
 		}
@@ -50,21 +56,23 @@ func (l *Loaded) checkCORS(c *CORS) {
 
 // checkTokens checks the tokens of a front door.
 func (l *Loaded) checkTokens(path string, tokens []Token) {
+	seen := make(map[string]bool, len(tokens))
 	for i, t := range tokens {
 		at := fmt.Sprintf("%s[%d]", path, i)
 		if !t.Token.IsSet() {
 			l.Fail(at, "no token: want a text, {file: …} or {env: …}")
-		} else if text, err := t.Token.Read(); err == nil { // else it was said
-			if len(text) < leastTokenBytes {
-				l.Fail(at+".token", "%d bytes: want at least %d, such as those of openssl rand -base64 24", len(text), leastTokenBytes)
+		} else if secret, err := t.Token.Read(); err == nil { // else it was said
+			if err := door.CheckSecret(secret); err != nil {
+				l.Fail(at+".token", "%v", err)
 			}
-			if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
-				l.Fail(at+".token", "characters that cannot stand in a header: want printable ASCII without spaces")
+			if seen[secret] {
+				l.Fail(at+".token", "the same token is there twice: want each once, with all that it allows")
 			}
+			seen[secret] = true
 		}
-		for _, one := range t.May {
-			if !slices.Contains(rights, one) {
-				l.Fail(at+".may", "%q: want some of %s", one, strings.Join(rights, ", "))
+		for _, name := range t.May {
+			if _, err := door.ParseRight(name); err != nil {
+				l.Fail(at+".may", "%v", err)
 			}
 		}
 		for _, name := range t.Groups {

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"errors"
 	"time"
 
+	"github.com/peercache/peercache/door"
 	"github.com/peercache/peercache/origin"
 )
 
@@ -17,6 +19,7 @@ type Door struct {
 type HTTP struct {
 	Door
 	Tokens        []Token       `yaml:"tokens" reload:"yes" help:"bearer tokens, one of which a client needs" unset:"clients need none"`
+	Hosts         []string      `yaml:"hosts" want:"names, or *" help:"the host names by which clients come, beside addresses and names without a dot" unset:"all; on a loopback address without tokens, none"`
 	ReadOnly      bool          `yaml:"read_only" help:"no PUT, DELETE, :remove and :clear"`
 	CORS          *CORS         `yaml:"cors" help:"which pages of other sites may ask" unset:"none"`
 	Rate          *Rate         `yaml:"rate" help:"how fast one client may ask" unset:"without a bound"`
@@ -61,6 +64,8 @@ type GRPC struct {
 	Tokens       []Token       `yaml:"tokens" reload:"yes" help:"bearer tokens, one of which a client needs" unset:"clients need none"`
 	Connections  int           `yaml:"connections" help:"open connections"`
 	Streams      int           `yaml:"streams" help:"calls of one connection that are in progress"`
+	Calls        int           `yaml:"calls" help:"calls of all connections that are in progress"`
+	RequestBytes origin.Bytes  `yaml:"request_bytes" help:"the requests of all calls in progress, in memory" unset:"256 MiB, or four times message_bytes"`
 	MessageBytes origin.Bytes  `yaml:"message_bytes" help:"the largest message of a client, and so the largest value of a Set"`
 	Keys         int           `yaml:"keys" help:"the keys of one BatchGet or Remove"`
 	Watchers     int           `yaml:"watchers" help:"Watches in progress"`
@@ -70,7 +75,7 @@ type GRPC struct {
 
 // SetDefaults implements conf.Defaulter.
 func (g *GRPC) SetDefaults() {
-	*g = GRPC{Door: Door{Listen: "127.0.0.1:8004"}, Connections: 1024, Streams: 256, MessageBytes: 4 << 20, Keys: 10_000,
+	*g = GRPC{Door: Door{Listen: "127.0.0.1:8004"}, Connections: 1024, Streams: 256, Calls: 8192, MessageBytes: 4 << 20, Keys: 10_000,
 		Watchers: 1024, WatchBytes: 256 << 10, WatchSilence: 15 * time.Second}
 }
 
@@ -116,8 +121,29 @@ type Token struct {
 	Groups []string `yaml:"groups" want:"names" help:"the groups for which it does" unset:"all"`
 }
 
-// rights are what a token may allow.
-var rights = []string{"get", "change", "clear", "watch"}
-
-// leastTokenBytes keeps out tokens that can be guessed.
-const leastTokenBytes = 16
+// Rights returns what tokens allow, by their secrets.
+func Rights(tokens []Token) (map[string]door.Rights, error) {
+	all := make(map[string]door.Rights, len(tokens))
+	for _, t := range tokens {
+		secret, err := t.Token.Read()
+		if err != nil {
+			return nil, err
+		}
+		if _, twice := all[secret]; twice {
+			return nil, errors.New("the same token is there twice: want each once, with all that it allows")
+		}
+		rights := door.Rights{Groups: t.Groups}
+		for _, name := range t.May {
+			one, err := door.ParseRight(name)
+			if err != nil {
+				return nil, err
+			}
+			rights.May |= one
+		}
+		if len(t.May) == 0 {
+			rights.May = door.AllRights
+		}
+		all[secret] = rights
+	}
+	return all, nil
+}
