@@ -116,6 +116,9 @@ func (c *client) do(ctx context.Context, method, address string, header http.Hea
 		req.Header.Set("Authorization", "Bearer "+c.flags.Token)
 	}
 	resp, err := c.http.Do(req)
+	if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); unknown {
+		return nil, fmt.Errorf("%w (--ca names a file with the CAs of the node)", err)
+	}
 	if err != nil {
 		return nil, err
 	}
