@@ -42,7 +42,7 @@ func TestDocs(t *testing.T) {
 		for _, one := range regexp.MustCompile(`(?m)^\$ `).Split(block[1], -1)[1:] {
 			command, want, _ := strings.Cut(one, "\n")
 			commands++
-			cmd := exec.Command("sh", "-c", strings.ReplaceAll(command, "http://127.0.0.1:8002", server.URL))
+			cmd := exec.Command("sh", "-c", strings.ReplaceAll(command, "http://127.0.0.1:8003", server.URL))
 			cmd.Env = append(os.Environ(), "no_proxy=*")
 			got, err := cmd.Output()
 			pattern := strings.ReplaceAll(regexp.QuoteMeta(strings.TrimSuffix(want, "\n")), "…", ".*")

@@ -61,6 +61,9 @@ func (t *template) check(text string) error {
 	}
 	plain := strings.Join(t.parts, "key")
 	u, err := url.Parse(plain)
+	if err != nil && !strings.Contains(plain, "://") { // what it says of localhost:80/x helps nobody
+		return fmt.Errorf("url is %q: want http:// or https:// before it", text)
+	}
 	if err != nil {
 		return fmt.Errorf("url is %q: %w", text, errors.Unwrap(err))
 	}
@@ -68,7 +71,7 @@ func (t *template) check(text string) error {
 	before, errBefore := url.Parse(t.parts[0])
 	switch {
 	case u.Scheme != "http" && u.Scheme != "https":
-		return fmt.Errorf("url is %q: want http:// or https://", text)
+		return fmt.Errorf("url is %q: want http:// or https:// before it", text)
 	case u.Host == "":
 		return fmt.Errorf("url is %q: want a host", text)
 	case u.Fragment != "" || strings.Contains(text, "#"):

@@ -65,7 +65,8 @@ func newAdmin(n *node) (*adminServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.Server = &http.Server{Handler: a.challenge(page), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+	a.Server = &http.Server{Handler: a.challenge(page), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: errorLog(n.log, "admin")}
 	if a.TLSConfig, err = serverTLS(c.TLS, "h2", "http/1.1"); err != nil {
 		return nil, err
 	}

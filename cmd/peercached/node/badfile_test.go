@@ -58,7 +58,7 @@ func TestBadFiles(t *testing.T) {
 		{name: "no number", file: goodGroup + "peers: {max_peers: many}", want: `c.yaml:2:20: peers.max_peers: "many": want a whole number`},
 		{name: "a number out of range", file: goodGroup + "peers: {max_peers: 70000}", want: "c.yaml:2:20: peers.max_peers: 70000: want 1 to 65535"},
 		{name: "a list in place of a value", file: goodGroup + "log: {level: [info]}", want: "c.yaml:2:14: log.level: a list: want a text"},
-		{name: "a value in place of keys", file: goodGroup + "log: info", want: "c.yaml:2:6: log: a value: want keys: level, format"},
+		{name: "a value in place of keys", file: goodGroup + "log: info", want: "c.yaml:2:6: log: a value: want keys, such as {level: …}; these are level, format"},
 		{name: "a value in place of a list", file: goodGroup + "peers: {discovery: {static: http://a:1}}", want: "c.yaml:2:29: peers.discovery.static: a value: want a list, such as [http://a:1]"},
 		{name: "nothing in place of a value", file: goodGroup + "log:\n  level:\n", want: "c.yaml:3:9: log.level: nothing: want a text, or leave the key out"},
 		{name: "one of a few words", file: goodGroup + "log: {level: inof}", want: `c.yaml:2:14: log.level: "inof": want one of debug, info, warn, error; did you mean info?`},
@@ -68,8 +68,15 @@ func TestBadFiles(t *testing.T) {
 		{name: "two origins", file: "groups: [{name: a, bytes: 1MiB, origin: {files: {dir: data}, http: {url: 'http://a/{key}'}}}]", want: "c.yaml:1:41: groups.a.origin: files and http: want one of them"},
 		{name: "an unknown origin", file: "groups: [{name: a, bytes: 1MiB, origin: {fiels: {dir: data}}}]", want: "c.yaml:1:49: groups.a.origin.fiels: no such kind of origin: did you mean files?"},
 		{name: "an unknown key of an origin", file: "groups: [{name: a, bytes: 1MiB, origin: {files: {dri: data}}}]", want: "c.yaml:1:50: groups.a.origin.files.dri: no such key: did you mean dir?"},
-		{name: "no origin", file: "groups: [{name: a, bytes: 1MiB}]", want: "c.yaml:1:10: groups.a: no origin: want where values come from, such as origin: {command: {…}}"},
+		{name: "no origin", file: "groups: [{name: a, bytes: 1MiB}]", want: "c.yaml:1:10: groups.a.origin: no origin: want where values come from, such as origin: {files: {dir: ./data}}; kinds are command, files, http, postgres, redis"},
 		{name: "commands", file: "groups: [{name: a, bytes: 1MiB, origin: {command: {run: [cat]}}}]", want: "c.yaml:1:51: groups.a.origin.command: command: programs are not allowed to run: want origins: {allow_commands: true} in the configuration of the node"},
+		{name: "a value in place of an origin", file: "groups: [{name: a, bytes: 1MiB, origin: files}]", want: "c.yaml:1:41: groups.a.origin: a value: want keys, such as {KIND: {…}}"},
+		{name: "keys in place of a list", file: "groups: {a: {bytes: 1MiB}}", want: "c.yaml:1:9: groups: keys: want a list, such as [{name: …}]"},
+		{name: "no origin is like it", file: "groups: [{name: a, bytes: 1MiB, origin: {postgres: {url: x}}}]", want: "c.yaml:1:53: groups.a.origin.postgres.url: no such key: want one of dsn, password_file, query, ttl, timeout, statement_timeout, connections, max_bytes"},
+		{name: "a tab", file: "groups:\n\t- name: a", want: "c.yaml:2:1: found character that cannot start any token: a tab: want spaces before a key"},
+		{name: "a key without quotes", file: "groups: [{name: a, bytes: 1MiB, origin: {http: {url: http://b/{key}}}}]", want: `c.yaml:1:63: did not find expected ',' or '}': want quotes around a value with {key} in it: "http://…/{key}"`},
+		{name: "a URL without a scheme", file: "groups: [{name: a, bytes: 1MiB, origin: {http: {url: 'localhost:80/{key}'}}}]", want: `c.yaml:1:48: groups.a.origin.http: http: url is "localhost:80/{key}": want http:// or https:// before it`},
+		{name: "a variable in a text", file: goodGroup + "peers: {secret: '${PEERCACHE_SECRET}'}", want: "c.yaml:2:17: peers.secret: variables in a text are not replaced: want {env: PEERCACHE_SECRET}"},
 		{name: "no name", file: "groups: [{bytes: 1MiB, origin: {files: {dir: data}}}]", want: "c.yaml:1:10: groups[0]: no name: want one, such as name: files"},
 		{name: "a name twice", file: "groups:\n- &a {name: a, bytes: 1MiB, origin: {files: {dir: data}}}\n- *a", want: "c.yaml:2:13: groups.a: the name stands there twice: want another"},
 		{name: "refresh ahead of everything", file: "groups: [{name: a, bytes: 1MiB, ttl: 1m, refresh_ahead: 90s, origin: {files: {dir: data}}}]", want: "c.yaml:1:57: groups.a.refresh_ahead: 1m30s is not shorter than ttl, 1m, so that each Get would load: want a tenth of it or so"},
@@ -97,6 +104,7 @@ func TestBadFiles(t *testing.T) {
 		{name: "a tag", file: goodGroup + "log: {level: !!binary aW5mbw==}", want: "c.yaml:2:14: a tag, !!binary: want none"},
 		{name: "a flag", file: goodGroup, args: []string{"--log.level=noisy"}, want: `--log.level: log.level: "noisy": want one of debug, info, warn, error`},
 		{name: "an unknown flag", file: goodGroup, args: []string{"--log.levle=info"}, want: "--log.levle: no such key: did you mean --log.level?"},
+		{name: "a flag like no other", file: goodGroup, args: []string{"--log.colour=no"}, want: "--log.colour: no such key: want one of --log.level, format"},
 		{name: "a variable", file: goodGroup, env: []string{"PEERCACHED_GROUPS_A_TTL=60"}, want: `PEERCACHED_GROUPS_A_TTL: groups.a.ttl: "60" has no unit: want 60s for seconds, or another of ms, s, m, h`},
 		{name: "all at once", file: "log: {level: x, format: y}\n" + goodGroup + "admin: {listen: z}", want: `c.yaml:1:14: log.level: "x": want one of debug, info, warn, error` + "\n" +
 			`c.yaml:1:25: log.format: "y": want one of text, json` + "\n" +
@@ -128,6 +136,7 @@ func TestGoodFiles(t *testing.T) {
 		"a group as YAML":    {env: []string{"PEERCACHED_GROUPS=[{name: b, bytes: 1MiB, origin: {files: {dir: data}}}]"}},
 		"a switch":           {file: goodGroup, args: "--peers.insecure --log.level debug"},
 		"a list":             {file: goodGroup, args: "--peers.discovery.static=http://127.0.0.1:8001,http://127.0.0.1:8009"},
+		"for a gateway":      {file: goodGroup + "peers: {discovery: {static: ['http://127.0.0.1:8001#owns=nothing', 'http://127.0.0.1:8009']}}", args: "--gateway"},
 		"a section":          {file: goodGroup, args: "--http={}"},
 		"of Kubernetes":      {file: goodGroup, env: []string{"PEERCACHED_HTTP_PORT=tcp://10.0.0.1:8003", "PEERCACHED_HTTP_SERVICE_HOST=10.0.0.1", "PEERCACHED_PORT_8001_TCP_ADDR=10.0.0.1"}},
 		"a variable of none": {file: goodGroup, env: []string{"PEERCACHED_LOG_LEVLE=debug"}, warning: "warning: PEERCACHED_LOG_LEVLE is the variable of no key: did you mean PEERCACHED_LOG_LEVEL?\n"},
@@ -158,6 +167,10 @@ func TestBadCommandLines(t *testing.T) {
 		"get --log.level=info a b":            "keys of the configuration are flags of serve, gateway, check, config alone",
 		"serve --log.level=info --log.level=": "--log.level is given twice",
 		"get a":                               "<key>",
+		"serve my.yaml":                       "a configuration is named by -c: peercached serve -c my.yaml",
+		"check":                               "in a file that -c names",
+		"ready --admin 127.0.0.1:9":           `--admin: "127.0.0.1:9": want a URL, such as http://127.0.0.1:9`,
+		"get --http localhost a b":            `--http: "localhost": want a URL, such as http://127.0.0.1:8003`,
 	} {
 		status, _, stderr := run(t, nil, strings.Fields(args)...)
 		if status != ExitUsage || !strings.Contains(stderr, want) {

@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -21,11 +22,11 @@ import (
 
 // clientFlags say which node a command asks.
 type clientFlags struct {
-	HTTP       string        `name:"http" placeholder:"URL" env:"PEERCACHED_HTTP_URL" default:"http://127.0.0.1:8003" help:"The HTTP door of a node."`
-	Admin      string        `name:"admin" placeholder:"URL" env:"PEERCACHED_ADMIN_URL" default:"http://127.0.0.1:8002" help:"The listener of a node for operators."`
+	HTTP       string        `name:"http" placeholder:"URL" env:"PEERCACHED_HTTP_URL" help:"The HTTP door of a node: http://127.0.0.1:8003, if nothing else says where it is."`
+	Admin      string        `name:"admin" placeholder:"URL" env:"PEERCACHED_ADMIN_URL" help:"The listener of a node for operators: http://127.0.0.1:8002, if nothing else says where it is."`
 	Token      string        `name:"token" env:"PEERCACHED_TOKEN" help:"What the door or the listener wants: better in the variable than in the list of processes."`
 	CA         string        `name:"ca" placeholder:"FILE" help:"The CAs of the node, PEM. Without it, those of the system."`
-	ConfigFile string        `short:"c" name:"config" placeholder:"FILE" help:"Take the addresses from the configuration of a node on this machine."`
+	ConfigFile string        `short:"c" name:"config" placeholder:"FILE" env:"PEERCACHED_CONFIG" help:"Take addresses that are not given from the configuration of a node on this machine."`
 	Timeout    time.Duration `name:"timeout" default:"30s" help:"How long to wait for an answer."`
 }
 
@@ -40,15 +41,22 @@ const mostAnswer = 64 << 20
 
 // client returns what asks the node that the flags name.
 func (f clientFlags) client(p *program) (*client, error) {
-	if f.ConfigFile != "" {
+	if f.ConfigFile != "" && (f.HTTP == "" || f.Admin == "") {
 		l, err := p.load(f.ConfigFile, false)
 		if err != nil {
 			return nil, err
 		}
 		if l.HTTP != nil {
-			f.HTTP = dialable(l.HTTP.Listen, l.HTTP.TLS)
+			f.HTTP = cmp.Or(f.HTTP, dialable(l.HTTP.Listen, l.HTTP.TLS))
 		}
-		f.Admin = dialable(l.Config.Admin.Listen, l.Config.Admin.TLS)
+		f.Admin = cmp.Or(f.Admin, dialable(l.Config.Admin.Listen, l.Config.Admin.TLS))
+	}
+	var err error
+	if f.HTTP, err = baseURL("--http", cmp.Or(f.HTTP, "http://127.0.0.1:8003")); err != nil {
+		return nil, err
+	}
+	if f.Admin, err = baseURL("--admin", cmp.Or(f.Admin, "http://127.0.0.1:8002")); err != nil {
+		return nil, err
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.Proxy = nil
@@ -64,6 +72,19 @@ func (f clientFlags) client(p *program) (*client, error) {
 		transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	}
 	return &client{f, &http.Client{Transport: transport}}, nil
+}
+
+// baseURL returns text, as the beginning of URLs.
+func baseURL(flag, text string) (string, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		want := "http://127.0.0.1:8003"
+		if _, _, err := net.SplitHostPort(text); err == nil {
+			want = "http://" + text
+		}
+		return "", usageError(fmt.Sprintf("%s: %q: want a URL, such as %s", flag, text, want))
+	}
+	return strings.TrimRight(text, "/"), nil
 }
 
 // dialable returns the URL of a listener, on this machine if it listens everywhere.
@@ -95,6 +116,9 @@ func (c *client) do(ctx context.Context, method, address string, header http.Hea
 		req.Header.Set("Authorization", "Bearer "+c.flags.Token)
 	}
 	resp, err := c.http.Do(req)
+	if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); unknown {
+		return nil, fmt.Errorf("%w (--ca names a file with the CAs of the node)", err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -103,13 +127,22 @@ func (c *client) do(ctx context.Context, method, address string, header http.Hea
 	}
 	defer resp.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
-	var said struct{ Code, Detail, Error string }
+	var said struct {
+		Code, Detail, Error string
+		Pending             []struct{ Peer, Until string }
+	}
 	if json.Unmarshal(text, &said) == nil && said.Code == "not_found" {
 		return nil, errNotFound
 	}
 	why := strings.TrimSpace(said.Detail + said.Error)
 	if why == "" {
 		why = strings.TrimSpace(string(text))
+	}
+	for i, one := range said.Pending {
+		why += [...]string{" Pending: ", ", "}[min(i, 1)] + one.Peer
+		if one.Until != "" {
+			why += " until " + one.Until
+		}
 	}
 	if resp.StatusCode == http.StatusUnauthorized {
 		why += " (--token, or PEERCACHED_TOKEN)"
@@ -121,7 +154,7 @@ func (c *client) do(ctx context.Context, method, address string, header http.Hea
 func (c *client) json(ctx context.Context, path string, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, c.flags.Timeout)
 	defer cancel()
-	resp, err := c.do(ctx, http.MethodGet, strings.TrimRight(c.flags.Admin, "/")+path, nil, nil)
+	resp, err := c.do(ctx, http.MethodGet, c.flags.Admin+path, nil, nil)
 	if err != nil {
 		return err
 	}
@@ -131,7 +164,7 @@ func (c *client) json(ctx context.Context, path string, into any) error {
 
 // door returns the URL of a group, or of one of its keys, at the HTTP door.
 func (c *client) door(group, rest string) string {
-	return strings.TrimRight(c.flags.HTTP, "/") + "/v1/" + url.PathEscape(group) + rest
+	return c.flags.HTTP + "/v1/" + url.PathEscape(group) + rest
 }
 
 // keyArgs are a group and a key.

@@ -30,10 +30,18 @@ type gatewayCommand struct{ fileFlag }
 
 func (c *gatewayCommand) Run(p *program) error { return p.serve(c.Config, true) }
 
-type checkCommand struct{ fileFlag }
+// gatewayFlag says for whom a configuration is.
+type gatewayFlag struct {
+	Gateway bool `name:"gateway" help:"As peercached gateway reads it: a node that owns nothing."`
+}
+
+type checkCommand struct {
+	fileFlag
+	gatewayFlag
+}
 
 func (c *checkCommand) Run(p *program) error {
-	l, err := p.load(c.Config, false)
+	l, err := p.load(c.Config, c.Gateway)
 	if err != nil {
 		return err
 	}
@@ -59,10 +67,13 @@ func (p *program) verify(l *config.Loaded) error {
 	return l.Finish()
 }
 
-type configCommand struct{ fileFlag }
+type configCommand struct {
+	fileFlag
+	gatewayFlag
+}
 
 func (c *configCommand) Run(p *program) error {
-	l, err := p.load(c.Config, false)
+	l, err := p.load(c.Config, c.Gateway)
 	if err != nil {
 		return err
 	}

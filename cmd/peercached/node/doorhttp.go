@@ -68,7 +68,8 @@ func openHTTP(n *node) (frontDoor, error) {
 		h = cors.New(cors.Options{AllowedOrigins: o.Origins, AllowedMethods: o.Methods, AllowedHeaders: o.Headers, AllowCredentials: o.Credentials,
 			ExposedHeaders: []string{"Age", "ETag"}, MaxAge: int(o.MaxAge / time.Second)}).Handler(handler)
 	}
-	d.server = &http.Server{Handler: h, TLSConfig: d.tls, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+	d.server = &http.Server{Handler: h, TLSConfig: d.tls, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: errorLog(n.log, "http")}
 	return d, nil
 }
 

@@ -21,6 +21,10 @@ func (p *program) help(o kong.HelpOptions, ctx *kong.Context) error {
 		fmt.Fprint(p.stdout, exitHelp)
 		return nil
 	}
+	if ctx.Selected().Name != "serve" {
+		fmt.Fprint(p.stdout, "\nEach key of the configuration is a flag as well: peercached serve --help lists them.\n", exitHelp)
+		return nil
+	}
 	fmt.Fprintf(p.stdout, keysHelp, strings.Join(p.origins.kinds(), ", "))
 	writeKeys(p.stdout, conf.Keys(defaultConfig()))
 	return nil

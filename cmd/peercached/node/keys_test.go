@@ -263,7 +263,8 @@ func TestSamplesAreRight(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "c.yaml")
-	t.Chdir("..")
+	t.Chdir("../../..") // where the page has its commands run
+	t.Setenv("PEERCACHE_SECRET", "0123456789abcdef")
 	blocks := strings.Split(string(docs), "```yaml\n")[1:]
 	if len(blocks) < 2 {
 		t.Fatal("the page has no samples")
@@ -277,7 +278,6 @@ func TestSamplesAreRight(t *testing.T) {
 			t.Errorf("%s\n%s", stderr, text)
 		}
 	}
-	t.Chdir("../..")
 	if status, _, stderr := run(t, nil, "check", "-c", sample); status != ExitOK {
 		t.Error(stderr)
 	}

@@ -85,12 +85,17 @@ func (p *program) main(args []string) (status int) {
 			status = exited
 		}
 	}()
-	if len(rest) == 0 || rest[0] == "help" {
-		rest = append(slices.Clip(rest[min(1, len(rest)):]), "--help")
+	switch {
+	case len(rest) == 0:
+		rest = []string{"--help"}
+	case rest[0] == "help":
+		rest = append(slices.Clip(rest[1:]), "--help")
+	case rest[0] == "--version":
+		rest[0] = "version"
 	}
 	run, err := parser.Parse(rest)
 	if err != nil {
-		fmt.Fprintf(p.stderr, "peercached: %v\npeercached --help lists the commands\n", err)
+		fmt.Fprintf(p.stderr, "peercached: %v\n%s\n", err, hint(rest))
 		return ExitUsage
 	}
 	if len(p.keys) > 0 && !slices.Contains(withKeys, run.Command()) {
@@ -100,6 +105,21 @@ func (p *program) main(args []string) (status int) {
 		return p.fail(err)
 	}
 	return ExitOK
+}
+
+// hint returns what may help somebody whose command line cannot be read.
+func hint(args []string) string {
+	if len(args) > 1 && slices.Contains(withKeys, args[0]) {
+		if file := args[len(args)-1]; strings.HasSuffix(file, ".yaml") || strings.HasSuffix(file, ".yml") {
+			return "a configuration is named by -c: peercached " + args[0] + " -c " + file
+		}
+	}
+	for _, command := range args[:1] {
+		if !strings.HasPrefix(command, "-") {
+			return "peercached " + command + " --help says what it takes, and peercached --help lists the commands"
+		}
+	}
+	return "peercached --help lists the commands"
 }
 
 // kongExit is how kong ends the program.

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/peercache/peercache/cmd/peercached/internal/conf"
 )
 
 // groupFigures are those of a group in one node, as package admin tells them.
@@ -108,7 +110,7 @@ func (r *ringCommand) Run(p *program) error {
 	if err := c.json(p.ctx, "/api/v1/ring", &ring); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "view %s, for %s\n", ring.View, time.Duration(ring.AgeSeconds*float64(time.Second)).Round(time.Second))
+	fmt.Fprintf(p.stdout, "view %s, %s old\n", ring.View, age(ring.AgeSeconds))
 	return c.writePeers(p.ctx, p.stdout)
 }
 
@@ -133,6 +135,15 @@ func (c *client) writePeers(ctx context.Context, to io.Writer) error {
 			milliseconds(one.Figures.Latency.P50Seconds), milliseconds(one.Figures.Latency.P99Seconds), one.Problem)
 	}
 	return w.Flush()
+}
+
+// age returns how old something is, in whole units that people take in.
+func age(seconds float64) string {
+	d := time.Duration(seconds * float64(time.Second))
+	if d < 10*time.Second {
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return conf.FormatDuration(d.Round(time.Second))
 }
 
 func milliseconds(seconds float64) string {
@@ -247,7 +258,7 @@ func (r *readyCommand) Run(p *program) error {
 func (c *client) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.flags.Timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(c.flags.Admin, "/")+"/readyz?verbose", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.flags.Admin+"/readyz?verbose", nil)
 	if err != nil {
 		return usageError(err.Error())
 	}

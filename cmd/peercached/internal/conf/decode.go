@@ -219,7 +219,7 @@ func (d *Decoder) section(t *Tree, path string, v reflect.Value) {
 	}
 	keys := fieldsOf(v.Type())
 	if t != nil && t.kind != mapping && t.kind != null {
-		d.failAt(t, path, "%s: want keys: %s", t.kind, strings.Join(names(keys), ", "))
+		d.failAt(t, path, "%s: want keys, such as {%s: …}; these are %s", t.kind, names(keys)[0], strings.Join(names(keys), ", "))
 		t = nil
 	}
 	if t != nil {
@@ -251,7 +251,7 @@ func (d *Decoder) list(t *Tree, path string, v reflect.Value) {
 	if t != nil && t.kind == list {
 		items = t.items
 	} else if t != nil && t.kind != null {
-		d.failAt(t, path, "%s: want a list", t.kind)
+		d.failAt(t, path, "%s: want a list, such as [{%s: …}]", t.kind, names(fieldsOf(v.Type().Elem()))[0])
 	}
 	elem := v.Type().Elem()
 	name, named := elem.FieldByName("Name")
@@ -325,7 +325,11 @@ func (d *Decoder) words(t *Tree, path string, v reflect.Value) {
 // mapping writes keys that are not known before to a map.
 func (d *Decoder) mapping(t *Tree, path string, v reflect.Value) {
 	if t != nil && t.kind != mapping && t.kind != null {
-		d.failAt(t, path, "%s: want keys", t.kind)
+		example := "{NAME: VALUE}"
+		if v.Type().Elem() == sectionType {
+			example = "{KIND: {…}}"
+		}
+		d.failAt(t, path, "%s: want keys, such as %s", t.kind, example)
 		t = nil
 	}
 	all := reflect.MakeMap(v.Type())

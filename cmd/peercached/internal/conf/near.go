@@ -1,16 +1,42 @@
 package conf
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Nearest returns the name that somebody may have meant, or "".
 func Nearest(name string, known []string) string {
-	best, least := "", len(name)/3+2
+	best, least := "", max(1, len(name)/3)+1 // of three letters two would say little
 	for _, k := range slices.Sorted(slices.Values(known)) {
 		if d := distance(name, k); d < least {
 			best, least = k, d
 		}
 	}
 	return best
+}
+
+// nearestPath returns what is to be said of a path that is none of the known ones: which one may have been
+// meant, or which there are beside it; "" if nothing is near.
+func nearestPath(path string, known []string, prefix string) string {
+	if i := strings.LastIndexByte(path, '.'); i > 0 {
+		var beside []string
+		for _, k := range known {
+			if rest, ok := strings.CutPrefix(k, path[:i+1]); ok && !strings.Contains(rest, ".") {
+				beside = append(beside, rest)
+			}
+		}
+		if len(beside) > 0 {
+			if near := Nearest(path[i+1:], beside); near != "" {
+				return "did you mean " + prefix + path[:i+1] + near + "?"
+			}
+			return "want one of " + prefix + path[:i+1] + strings.Join(beside, ", ")
+		}
+	}
+	if near := Nearest(path, known); near != "" {
+		return "did you mean " + prefix + near + "?"
+	}
+	return ""
 }
 
 // mostCompared bounds the names that are compared, in bytes.

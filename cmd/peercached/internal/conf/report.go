@@ -36,8 +36,8 @@ func (d *Decoder) Unused() (warnings []string) {
 	for _, flag := range slices.Sorted(maps.Keys(d.over.Flags)) {
 		if !d.usedFlags[flag] {
 			text := "no such key"
-			if near := Nearest(flag, d.names); near != "" {
-				text += ": did you mean --" + near + "?"
+			if near := nearestPath(flag, d.names, "--"); near != "" {
+				text += ": " + near
 			}
 			d.Problems = append(d.Problems, Problem{At: Source("--" + flag), Text: text})
 		}

@@ -95,7 +95,7 @@ func Parse(name string, content []byte) (t *Tree, err error) {
 	}()
 	var docs []yaml.Node
 	if err := yaml.Load(content, &docs, yaml.WithAllDocuments()); err != nil {
-		return nil, Problems{syntax(name, err)}
+		return nil, Problems{syntax(name, content, err)}
 	}
 	b := &builder{name: name}
 	if len(docs) > 1 {
@@ -112,11 +112,29 @@ func Parse(name string, content []byte) (t *Tree, err error) {
 }
 
 // syntax returns the problem of an error of the parser.
-func syntax(name string, err error) Problem {
+func syntax(name string, content []byte, err error) Problem {
 	if e, ok := errors.AsType[*yaml.LoadError](err); ok && e.Mark.Line > 0 {
-		return Problem{At: Source(fmt.Sprintf("%s:%d:%d", name, e.Mark.Line, max(e.Mark.Column, 1))), Text: e.Message}
+		at := Source(fmt.Sprintf("%s:%d:%d", name, e.Mark.Line, max(e.Mark.Column, 1)))
+		return Problem{At: at, Text: e.Message + hint(content, e.Mark.Line)}
 	}
 	return Problem{At: Source(name), Text: strings.TrimPrefix(err.Error(), "yaml: ")}
+}
+
+// hint returns what is to be said of a line that is no YAML: the two mistakes that the parser's own words
+// do not explain.
+func hint(content []byte, line int) string {
+	lines := strings.Split(string(content), "\n")
+	if line > len(lines) {
+		return ""
+	}
+	text := lines[line-1]
+	switch indent := text[:len(text)-len(strings.TrimLeft(text, " \t"))]; {
+	case strings.Contains(indent, "\t"):
+		return ": a tab: want spaces before a key"
+	case strings.Contains(text, "{key"):
+		return `: want quotes around a value with {key} in it: "http://…/{key}"`
+	}
+	return ""
 }
 
 // builder makes a Tree of the parser's nodes.

@@ -83,6 +83,9 @@ func (l *Loaded) checkOne(path string, v reflect.Value, tag reflect.StructTag) {
 		if _, err := s.Read(); err != nil && !os.IsNotExist(err) {
 			l.Fail(path, "%v", err)
 		}
+		if name := variable(s.Value); name != "" {
+			l.Fail(path, "variables in a text are not replaced: want {env: %s}", name)
+		}
 	}
 	if v.Type() == reflect.TypeFor[ServerTLS]() || v.Type() == reflect.TypeFor[PeerTLS]() {
 		for _, name := range []string{"Cert", "Key", "CA"} {
@@ -170,7 +173,11 @@ func isLoopback(host string) bool {
 // checkGroups checks the groups.
 func (l *Loaded) checkGroups(kinds []string) {
 	if len(l.Groups) == 0 {
-		l.Fail("groups", "no groups: want at least one, such as {name: files, bytes: 64MiB, origin: {files: {dir: ./data}}}")
+		text := "no groups: want at least one, such as {name: files, bytes: 64MiB, origin: {files: {dir: ./data}}}"
+		if l.Path == "" {
+			text += ", in a file that -c names"
+		}
+		l.Fail("groups", "%s", text)
 	}
 	for i := range l.Groups {
 		g := &l.Groups[i]
@@ -200,7 +207,7 @@ func (l *Loaded) checkOrigin(g *Group, path string, kinds []string) {
 	have := slices.Sorted(maps.Keys(g.Origin))
 	switch len(have) {
 	case 0:
-		l.Fail(path, "no origin: want where values come from, such as origin: {%s: {…}}", kinds[0])
+		l.Fail(path+".origin", "no origin: want where values come from, such as origin: {files: {dir: ./data}}; kinds are %s", strings.Join(kinds, ", "))
 	case 1:
 		if !slices.Contains(kinds, have[0]) {
 			text := "no such kind of origin: want one of " + strings.Join(kinds, ", ")

@@ -61,6 +61,16 @@ func (s Secret) Read() (string, error) {
 	return s.Value, nil
 }
 
+// variable returns the name if text is ${NAME}, and else "". Who writes that expects the value of the
+// variable, and would have a secret that others can guess.
+func variable(text string) string {
+	name, ok := strings.CutPrefix(text, "${")
+	if name, ok2 := strings.CutSuffix(name, "}"); ok && ok2 && name != "" && strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") == "" {
+		return name
+	}
+	return ""
+}
+
 // Shown implements conf.Hider: the variable that can hold the secret in place of the value.
 func (s Secret) Shown(path string) string {
 	switch {
