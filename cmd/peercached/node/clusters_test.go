@@ -1,0 +1,279 @@
+//go:build unix
+
+package node
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// versions is an origin whose values are numbers that only grow.
+type versions struct {
+	*httptest.Server
+	mu    sync.Mutex
+	of    map[string]int
+	loads map[string]int // by the cluster that asked
+}
+
+func newVersions(t *testing.T) *versions {
+	v := &versions{of: map[string]int{}, loads: map[string]int{}}
+	v.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v.mu.Lock()
+		v.loads[r.Header.Get("X-Cluster")]++
+		n := v.of[r.URL.Path[1:]]
+		v.mu.Unlock()
+		fmt.Fprint(w, n)
+	}))
+	t.Cleanup(v.Close)
+	return v
+}
+
+// next gives a key its next value.
+func (v *versions) next(key string) int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.of[key]++
+	return v.of[key]
+}
+
+func (v *versions) loadsOf(cluster string) int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.loads[cluster]
+}
+
+// clusters are an old cluster of two nodes, a new one of two that is filled from it, and a gateway of both.
+type clusters struct {
+	origin   *versions
+	old, new []nodeAddrs
+	gateway  nodeAddrs
+	oldProcs []*process
+}
+
+func startClusters(t *testing.T, routes string) *clusters {
+	ports := freePorts(t, 4*4+6)
+	addr := func() string {
+		p := ports[0]
+		ports = ports[1:]
+		return "127.0.0.1:" + p
+	}
+	c := &clusters{origin: newVersions(t)}
+	list := map[string][]string{}
+	inOld := map[string]string{} // where a node of new, or the gateway, is reached by those of old
+	for range 2 {
+		a := nodeAddrs{peers: addr(), admin: addr(), http: addr()}
+		c.old, list["old"] = append(c.old, a), append(list["old"], "http://"+a.peers)
+	}
+	for range 2 {
+		a := nodeAddrs{peers: addr(), admin: addr(), http: addr()}
+		inOld[a.peers] = addr()
+		c.new, list["new"] = append(c.new, a), append(list["new"], "http://"+a.peers)
+		list["old"] = append(list["old"], "http://"+inOld[a.peers]+"#owns=nothing")
+	}
+	c.gateway = nodeAddrs{peers: addr(), admin: addr(), http: addr(), resp: addr()}
+	inNew := addr()
+	list["old"] = append(list["old"], "http://"+c.gateway.peers+"#owns=nothing")
+	list["new"] = append(list["new"], "http://"+inNew+"#owns=nothing")
+
+	run := func(command, cluster string, a nodeAddrs, more, group string) *process {
+		path := filepath.Join(t.TempDir(), "c.yaml")
+		write(t, path, fmt.Sprintf("peers: {listen: '%s', cluster: %s, secret: the secret of cluster %s, discovery: {static: ['%s']}}\nadmin: {listen: '%s'}\nhttp: {listen: '%s'}\n%s"+
+			"groups: [{name: a, bytes: 4MiB, ttl: 1h, %s origin: {http: {url: '%s/{key}', headers: {X-Cluster: %s}}}}]\n",
+			a.peers, cluster, cluster, strings.Join(list[cluster], "', '"), a.admin, a.http, more, group, c.origin.URL, cluster))
+		return start(t, nil, command, "-c", path)
+	}
+	further := func(cluster, listen string) string {
+		return fmt.Sprintf("clusters: [{name: %s, peers: {listen: '%s', cluster: %s, secret: the secret of cluster %s, discovery: {static: ['%s']}}}]\n",
+			cluster, listen, cluster, cluster, strings.Join(list[cluster], "', '"))
+	}
+	var all []*process
+	for _, a := range c.old {
+		c.oldProcs = append(c.oldProcs, run("serve", "old", a, "", ""))
+	}
+	for _, a := range c.new {
+		all = append(all, run("serve", "new", a, further("old", inOld[a.peers]), "warm_from: old,"))
+	}
+	all = append(all, run("gateway", "old", c.gateway, further("new", inNew)+"resp: {listen: '"+c.gateway.resp+"'}\n", "routes: "+routes+","))
+	for _, p := range append(all, c.oldProcs...) {
+		p.wait(t, "msg=serving")
+	}
+	return c
+}
+
+// items returns how many values nodes have of their own.
+func items(t *testing.T, some []nodeAddrs) (n int) {
+	t.Helper()
+	for _, a := range some {
+		_, table, errs := run(t, nil, "stats", "--admin=http://"+a.admin)
+		lines := strings.Split(table, "\n")
+		if len(lines) < 2 || len(strings.Fields(lines[1])) < 8 {
+			t.Fatalf("stats: %s%s", table, errs)
+		}
+		one, err := strconv.Atoi(strings.Fields(lines[1])[7])
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += one
+	}
+	return n
+}
+
+// remove removes a key by the HTTP door of a node, and returns the status.
+func remove(ctx context.Context, addr, key string) (int, string) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, "http://"+addr+"/v1/a/"+key, nil)
+	if err != nil {
+		return 0, err.Error()
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer resp.Body.Close()
+	b, _ := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(b)
+}
+
+// A gateway sends keys to the clusters of their prefixes. A new cluster is filled from an old one, without
+// its origin; changes hold in both; and when the old one dies, the new one goes on.
+func TestRoutesAndFilling(t *testing.T) {
+	c := startClusters(t, "[{prefix: 'o:', cluster: peers}, {cluster: new, warm_from: peers}]")
+	callers := []caller{&httpCaller{&http.Client{Transport: &http.Transport{}}, c.gateway.http}, &respCaller{addr: c.gateway.resp}}
+	defer func() {
+		for _, one := range callers {
+			one.close()
+		}
+	}()
+	const keys = 50
+	expect := func(key, want string) {
+		t.Helper()
+		for _, one := range callers {
+			if value, _, err := one.get(t.Context(), key); err != nil || value != want {
+				t.Fatalf("%T: %s is %q, %v: want %q", one, key, value, err, want)
+			}
+		}
+	}
+	for i := range keys {
+		expect(fmt.Sprintf("o:%d", i), "0")
+	}
+	if o, n := items(t, c.old), items(t, c.new); o != keys || n != 0 {
+		t.Errorf("%d values in the old cluster, and %d in the new one: want %d, 0", o, n, keys)
+	}
+	loads := c.origin.loadsOf("old")
+	direct := &httpCaller{http.DefaultClient, c.old[0].http}
+	for i := range keys {
+		if _, _, err := direct.get(t.Context(), fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range keys {
+		expect(fmt.Sprint(i), "0")
+	}
+	if n := items(t, c.new); n != keys {
+		t.Errorf("%d values in the new cluster, want %d", n, keys)
+	}
+	if o, n := c.origin.loadsOf("old")-loads, c.origin.loadsOf("new"); o != keys || n != 0 {
+		t.Errorf("%d loads of the old cluster, and %d of the new one: want %d, 0", o, n, keys)
+	}
+	if status, body := get(t, "http://"+c.gateway.http+"/v1/a/1"); status != http.StatusOK || body != "0" {
+		t.Errorf("status %d, %q", status, body)
+	}
+	if _, metrics := get(t, "http://"+c.new[0].admin+"/metrics"); !strings.Contains(metrics, `cluster="old"`) || !strings.Contains(metrics, `cluster="peers"`) {
+		t.Error("the metrics do not name the clusters")
+	}
+	resp, err := http.PostForm("http://"+c.new[0].admin+"/api/v1/remove", map[string][]string{"group": {"a"}, "key": {"1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.Body.Close(); resp.StatusCode != http.StatusConflict {
+		t.Errorf("the action of an operator on one of two clusters: status %d", resp.StatusCode)
+	}
+
+	for _, p := range c.oldProcs {
+		p.Process.Kill()
+		<-p.exited
+	}
+	for i := range keys {
+		expect(fmt.Sprint(i), "0")
+		expect(fmt.Sprint(keys+i), "0")
+	}
+	if n := c.origin.loadsOf("new"); n != keys {
+		t.Errorf("%d loads of the new cluster for %d keys that it cannot have from the old one", n, keys)
+	}
+	c.origin.next("1")
+	if status, body := remove(t.Context(), c.gateway.http, "1"); status != http.StatusServiceUnavailable || !strings.Contains(body, c.old[0].peers) {
+		t.Errorf("a remove that cannot reach the old cluster: status %d, %s", status, body)
+	}
+	expect("1", "1")
+}
+
+// While one cluster is filled from another one, whoever reads from it and whoever of those that know both removes keys: nobody gets a
+// value of before a Remove that has returned.
+func TestNothingStaleWhileFilling(t *testing.T) {
+	c := startClusters(t, "[{cluster: new, warm_from: peers}]")
+	const keys, changes = 4, 120
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var floors [keys]atomic.Int64
+	var reads, stale atomic.Int64
+	check := func(one caller, k int) {
+		floor := floors[k].Load()
+		value, _, err := one.get(context.WithoutCancel(ctx), fmt.Sprint(k))
+		n, bad := strconv.Atoi(value)
+		switch {
+		case err != nil || bad != nil:
+			t.Errorf("%T: %q, %v", one, value, err)
+		case int64(n) < floor:
+			stale.Add(1)
+		}
+		reads.Add(1)
+	}
+	readers := func() []caller {
+		return []caller{&httpCaller{&http.Client{Transport: &http.Transport{}}, c.gateway.http}, &respCaller{addr: c.gateway.resp},
+			&httpCaller{&http.Client{Transport: &http.Transport{}}, c.new[0].http}, &httpCaller{&http.Client{Transport: &http.Transport{}}, c.new[1].http}}
+	}
+	var reading, writing sync.WaitGroup
+	for k := range keys {
+		for _, one := range readers() {
+			reading.Go(func() {
+				defer one.close()
+				for ctx.Err() == nil {
+					check(one, k)
+				}
+			})
+		}
+		writing.Go(func() {
+			mine := readers()
+			for i := range changes {
+				version := c.origin.next(fmt.Sprint(k))
+				by := []string{c.gateway.http, c.new[0].http, c.gateway.http, c.new[1].http}[i%4]
+				if status, body := remove(ctx, by, fmt.Sprint(k)); status != http.StatusNoContent && status != http.StatusOK {
+					t.Errorf("remove: status %d, %s", status, body)
+					return
+				}
+				floors[k].Store(int64(version))
+				for _, one := range mine {
+					check(one, k)
+				}
+			}
+			for _, one := range mine {
+				one.close()
+			}
+		})
+	}
+	writing.Wait()
+	stop()
+	reading.Wait()
+	if n := stale.Load(); n > 0 {
+		t.Errorf("%d of %d reads were stale", n, reads.Load())
+	}
+	t.Logf("%d reads, %d removes, %d loads by the old cluster, %d by the new one", reads.Load(), keys*changes, c.origin.loadsOf("old"), c.origin.loadsOf("new"))
+}
