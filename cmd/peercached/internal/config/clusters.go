@@ -145,7 +145,7 @@ func (l *Loaded) checkGroupRoutes(g *Group, path string) {
 		switch {
 		case r.WarmFrom != "" && r.Warms != "":
 			l.Fail(at+".warms", "warms and warm_from: want one of them")
-		case from != "" && (source[to] || filled[from] != ""):
+		case from != to && (source[to] || filled[from] != ""):
 			l.Fail(at, "%s is filled from %s, and one of them is the other in another route: want each cluster of a group to be one of the two", to, from)
 		}
 	}
