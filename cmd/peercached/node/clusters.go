@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -21,6 +22,7 @@ import (
 type membership struct {
 	config.Member
 	pool   *peercache.HTTPPool
+	log    *slog.Logger
 	tls    *peertls.Source // may be nil
 	groups []*peercache.Group
 	server *http.Server // answers the peers; set by run
@@ -35,15 +37,18 @@ func (n *node) newMembership(m config.Member) (*membership, error) {
 	if err != nil {
 		return nil, err
 	}
-	one := &membership{Member: m}
-	opts = append(opts, peercache.WithPoolLogger(n.log))
+	one := &membership{Member: m, log: n.log}
+	if len(n.cfg.Clusters) > 0 {
+		one.log = n.log.With("cluster", m.Name)
+	}
+	opts = append(opts, peercache.WithPoolLogger(one.log))
 	if t := m.TLS; t != nil {
 		if one.tls, err = peerSource(t); err != nil {
 			return nil, err
 		}
 		opts = append(opts, peercache.WithTLS(one.tls))
 	}
-	found, err := newDiscovery(m.Peers, n.log)
+	found, err := newDiscovery(m.Peers, one.log)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +121,7 @@ func readFrom(routes []config.Route) (all []string) {
 
 // newGroup makes a group in one cluster.
 func (n *node) newGroup(g *config.Group, m *membership, bytes int64, getter peercache.Getter, more ...peercache.GroupOption) (*peercache.Group, error) {
-	opts := append(n.cfg.GroupOptions(g), peercache.WithPeers(m.pool), peercache.WithLogger(n.log))
+	opts := append(n.cfg.GroupOptions(g), peercache.WithPeers(m.pool), peercache.WithLogger(m.log))
 	if names := forwarded(n.getters[g.Name]); len(names) > 0 {
 		opts = append(opts, peercache.WithContextCodec(origin.HeaderCodec(names...)))
 		n.forwards = true

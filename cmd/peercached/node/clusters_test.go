@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 )
 
@@ -53,10 +54,10 @@ func (v *versions) loadsOf(cluster string) int {
 
 // clusters are an old cluster of two nodes, a new one of two that is filled from it, and a gateway of both.
 type clusters struct {
-	origin   *versions
-	old, new []nodeAddrs
-	gateway  nodeAddrs
-	oldProcs []*process
+	origin           *versions
+	old, new         []nodeAddrs
+	gateway          nodeAddrs
+	oldProcs, others []*process
 }
 
 func startClusters(t *testing.T, routes string) *clusters {
@@ -103,6 +104,7 @@ func startClusters(t *testing.T, routes string) *clusters {
 		all = append(all, run("serve", "new", a, further("old", inOld[a.peers]), "warm_from: old,"))
 	}
 	all = append(all, run("gateway", "old", c.gateway, further("new", inNew)+"resp: {listen: '"+c.gateway.resp+"'}\n", "routes: "+routes+","))
+	c.others = all
 	for _, p := range append(all, c.oldProcs...) {
 		p.wait(t, "msg=serving")
 	}
@@ -127,12 +129,13 @@ func items(t *testing.T, some []nodeAddrs) (n int) {
 	return n
 }
 
-// remove removes a key by the HTTP door of a node, and returns the status.
-func remove(ctx context.Context, addr, key string) (int, string) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, "http://"+addr+"/v1/a/"+key, nil)
+// change asks the HTTP door of a node for a change, and returns the status.
+func change(ctx context.Context, method, url, body string) (int, string) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+url, strings.NewReader(body))
 	if err != nil {
 		return 0, err.Error()
 	}
+	req.Header.Set("Content-Type", "application/json")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return 0, err.Error()
@@ -209,10 +212,18 @@ func TestRoutesAndFilling(t *testing.T) {
 		t.Errorf("%d loads of the new cluster for %d keys that it cannot have from the old one", n, keys)
 	}
 	c.origin.next("1")
-	if status, body := remove(t.Context(), c.gateway.http, "1"); status != http.StatusServiceUnavailable || !strings.Contains(body, c.old[0].peers) {
+	if status, body := change(t.Context(), http.MethodDelete, c.gateway.http+"/v1/a/1", ""); status != http.StatusServiceUnavailable || !strings.Contains(body, c.old[0].peers) {
 		t.Errorf("a remove that cannot reach the old cluster: status %d, %s", status, body)
 	}
 	expect("1", "1")
+	for _, p := range c.others {
+		p.Process.Signal(syscall.SIGTERM)
+	}
+	for _, p := range c.others {
+		if status := p.status(t); status != ExitOK {
+			t.Errorf("exit status %d", status)
+		}
+	}
 }
 
 // While one cluster is filled from another one, whoever reads from it and whoever of those that know both removes keys: nobody gets a
@@ -255,8 +266,19 @@ func TestNothingStaleWhileFilling(t *testing.T) {
 			for i := range changes {
 				version := c.origin.next(fmt.Sprint(k))
 				by := []string{c.gateway.http, c.new[0].http, c.gateway.http, c.new[1].http}[i%4]
-				if status, body := remove(ctx, by, fmt.Sprint(k)); status != http.StatusNoContent && status != http.StatusOK {
-					t.Errorf("remove: status %d, %s", status, body)
+				path, value := fmt.Sprintf("/v1/a/%d", k), fmt.Sprint(version)
+				var status int
+				var body string
+				switch i % 9 {
+				case 3:
+					status, body = change(ctx, http.MethodPut, by+path, value)
+				case 7:
+					status, body = change(ctx, http.MethodPost, by+"/v1/a:clear", "")
+				default:
+					status, body = change(ctx, http.MethodDelete, by+path, "")
+				}
+				if status/100 != 2 {
+					t.Errorf("change %d: status %d, %s", i, status, body)
 					return
 				}
 				floors[k].Store(int64(version))
@@ -275,5 +297,5 @@ func TestNothingStaleWhileFilling(t *testing.T) {
 	if n := stale.Load(); n > 0 {
 		t.Errorf("%d of %d reads were stale", n, reads.Load())
 	}
-	t.Logf("%d reads, %d removes, %d loads by the old cluster, %d by the new one", reads.Load(), keys*changes, c.origin.loadsOf("old"), c.origin.loadsOf("new"))
+	t.Logf("%d reads, %d changes, %d loads by the old cluster, %d by the new one", reads.Load(), keys*changes, c.origin.loadsOf("old"), c.origin.loadsOf("new"))
 }
