@@ -55,6 +55,11 @@ func newAdmin(n *node) (*adminServer, error) {
 		to.MustRegister(collector)
 	}
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for _, d := range n.doors {
+		if door, ok := d.frontDoor.(*respDoor); ok {
+			registry.MustRegister(respCollector{door.Server})
+		}
+	}
 	opts := []admin.Option{
 		admin.Metrics(promhttp.HandlerFor(registry, promhttp.HandlerOpts{})),
 		admin.AuthorizeAll(a.authorize), admin.DrainTime(c.DrainTime),

@@ -299,3 +299,47 @@ func TestNothingStaleWhileFilling(t *testing.T) {
 	}
 	t.Logf("%d reads, %d changes, %d loads by the old cluster, %d by the new one", reads.Load(), keys*changes, c.origin.loadsOf("old"), c.origin.loadsOf("new"))
 }
+
+// The figures of the door for Redis clients are among the metrics.
+func TestMetricsOfRESP(t *testing.T) {
+	c := newNodes(t, 1, 1)
+	c.start(t, 0, "serve")
+	c.procs[0].wait(t, "msg=serving")
+	one := &respCaller{addr: c.addrs[0].resp}
+	defer one.close()
+	for range 3 {
+		if _, _, err := one.get(t.Context(), "x"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, metrics := get(t, "http://"+c.addrs[0].admin+"/metrics")
+	for _, want := range []string{"\npeercached_resp_clients 1\n", "\npeercached_resp_commands_total 3\n", "\npeercached_resp_connections_total 1\n", "\npeercached_resp_tracked_keys 0\n"} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("the metrics lack %q", want)
+		}
+	}
+}
+
+// A new list of a further cluster counts at once.
+func TestReloadOfAnotherCluster(t *testing.T) {
+	ports := freePorts(t, 4)
+	path := filepath.Join(t.TempDir(), "c.yaml")
+	file := func(more string) string {
+		return fmt.Sprintf("peers: {listen: '127.0.0.1:%[1]s'}\nadmin: {listen: '127.0.0.1:%[2]s'}\nreload: {every: 20ms}\nstartup: {timeout: 100ms}\n"+
+			"clusters: [{name: old, peers: {listen: '127.0.0.1:%[3]s', discovery: {static: ['http://127.0.0.1:%[3]s#owns=nothing', 'http://127.0.0.1:%[4]s'%[5]s]}}}]\n"+
+			"groups: [{name: a, bytes: 1MiB, warm_from: old, origin: {upper: {suffix: '!'}}}]\n", ports[0], ports[1], ports[2], ports[3], more)
+	}
+	write(t, path, file(""))
+	p := start(t, nil, "serve", "-c", path)
+	p.wait(t, "msg=serving") // though nobody of old is there
+	write(t, path, file(", 'http://127.0.0.1:1'"))
+	p.wait(t, "changed=clusters.old.peers.discovery.static")
+	_, metrics := get(t, "http://127.0.0.1:"+ports[1]+"/metrics")
+	for _, want := range []string{`peercache_view_peers{cluster="old"} 3`, `peercache_view_peers{cluster="peers"} 1`} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("the metrics lack %s", want)
+		}
+	}
+	write(t, path, strings.Replace(file(", 'http://127.0.0.1:1'"), "warm_from: old", "ttl: 1m, warm_from: old", 1))
+	p.wait(t, "keys=groups.a.ttl")
+}

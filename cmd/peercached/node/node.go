@@ -139,10 +139,10 @@ func newNode(l *config.Loaded, getters opened, log *slog.Logger, level *slog.Lev
 			return nil, err
 		}
 	}
-	if n.admin, err = newAdmin(n); err != nil {
+	if n.doors, err = openDoors(n); err != nil {
 		return nil, err
 	}
-	if n.doors, err = openDoors(n); err != nil {
+	if n.admin, err = newAdmin(n); err != nil { // it has figures of the doors
 		return nil, err
 	}
 	return n, nil
