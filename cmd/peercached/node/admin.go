@@ -43,11 +43,23 @@ func newAdmin(n *node) (*adminServer, error) {
 		return nil, err
 	}
 	registry := prometheus.NewRegistry()
-	collector := peerprom.NewCollector(n.pool, n.groups...)
-	if c.PerPeer {
-		collector = collector.PerPeer()
+	for _, m := range n.members {
+		collector := peerprom.NewCollector(m.pool, m.groups...)
+		if c.PerPeer {
+			collector = collector.PerPeer()
+		}
+		to := prometheus.Registerer(registry)
+		if len(n.members) > 1 {
+			to = prometheus.WrapRegistererWith(prometheus.Labels{"cluster": m.Name}, registry)
+		}
+		to.MustRegister(collector)
 	}
-	registry.MustRegister(collector, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for _, d := range n.doors {
+		if door, ok := d.frontDoor.(*respDoor); ok {
+			registry.MustRegister(respCollector{door.Server})
+		}
+	}
 	opts := []admin.Option{
 		admin.Metrics(promhttp.HandlerFor(registry, promhttp.HandlerOpts{})),
 		admin.AuthorizeAll(a.authorize), admin.DrainTime(c.DrainTime),
@@ -65,7 +77,7 @@ func newAdmin(n *node) (*adminServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.Server = &http.Server{Handler: a.challenge(page), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+	a.Server = &http.Server{Handler: a.challenge(n.keepTogether(page)), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: errorLog(n.log, "admin")}
 	if a.TLSConfig, err = serverTLS(c.TLS, "h2", "http/1.1"); err != nil {
 		return nil, err

@@ -66,9 +66,18 @@ A DURATION is such as 500ms, 10s, 1m30s or 24h, or forever; a SIZE such as 64MiB
 Keys:
 `
 
+// clusterPeers is where the keys of peers stand once more.
+const clusterPeers = "clusters.NAME.peers."
+
 // writeKeys lists keys.
 func writeKeys(w io.Writer, keys []conf.Key) {
 	for _, k := range keys {
+		if strings.HasPrefix(k.Path, clusterPeers) { // they are those of peers
+			continue
+		}
+		if k.Path+"." == clusterPeers {
+			k.Help += "; its keys are those of peers"
+		}
 		if k.Section {
 			fmt.Fprintf(w, "\n  %s: %s", k.Path, k.Help)
 			if k.Default != "" {

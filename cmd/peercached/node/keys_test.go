@@ -87,7 +87,7 @@ func TestEveryKeyIsAFlagAndAVariable(t *testing.T) {
 		if k.Help == "" || strings.HasSuffix(k.Help, ".") || !k.Section && (k.Want == "" || k.Default == "" && k.Want == "") {
 			t.Errorf("%s: help %q, want %q, default %q: want a help without a dot at its end, and what its values look like", k.Path, k.Help, k.Want, k.Default)
 		}
-		if strings.Contains(k.Path, "[]") || strings.HasSuffix(k.Path, "NAME") || strings.Contains(k.Path, ".NAME") && !strings.HasPrefix(k.Path, "groups.") && !strings.HasPrefix(k.Path, "resp.users.") {
+		if strings.Contains(k.Path, "[]") || strings.HasSuffix(k.Path, "NAME") || strings.Contains(k.Path, ".NAME") && !strings.HasPrefix(k.Path, "groups.") && !strings.HasPrefix(k.Path, "resp.users.") && !strings.HasPrefix(k.Path, "clusters.") {
 			continue // of a list without names: its section is the flag
 		}
 		path := strings.ReplaceAll(k.Path, "NAME", "x")
@@ -99,9 +99,9 @@ func TestEveryKeyIsAFlagAndAVariable(t *testing.T) {
 		if value == "" {
 			continue
 		}
-		before := set(t, conf.Overrides{Env: map[string]string{}, Flags: map[string]string{"groups.x.name": "x", "resp.users.x.name": "x"}}, "")
-		flag := set(t, conf.Overrides{Env: map[string]string{}, Flags: map[string]string{"groups.x.name": "x", "resp.users.x.name": "x", path: value}}, path)
-		variable := set(t, conf.Overrides{Flags: map[string]string{"groups.x.name": "x", "resp.users.x.name": "x"}, Env: map[string]string{conf.EnvName(path): value}}, path)
+		before := set(t, conf.Overrides{Env: map[string]string{}, Flags: map[string]string{"groups.x.name": "x", "clusters.x.name": "x", "resp.users.x.name": "x"}}, "")
+		flag := set(t, conf.Overrides{Env: map[string]string{}, Flags: map[string]string{"groups.x.name": "x", "clusters.x.name": "x", "resp.users.x.name": "x", path: value}}, path)
+		variable := set(t, conf.Overrides{Flags: map[string]string{"groups.x.name": "x", "clusters.x.name": "x", "resp.users.x.name": "x"}, Env: map[string]string{conf.EnvName(path): value}}, path)
 		if flag != variable || flag == before {
 			t.Errorf("%s=%s: by a flag the configuration is\n%s\nby a variable\n%s", path, value, flag, variable)
 		}
@@ -127,7 +127,7 @@ func sample(k conf.Key) string {
 		return "10.1.2.0/24,10.1.3.0/24"
 	case k.Want == "ports":
 		return "12,34"
-	case k.Path == "groups.NAME.name" || k.Path == "resp.users.NAME.name":
+	case k.Path == "clusters.NAME.name" || k.Path == "groups.NAME.name" || k.Path == "resp.users.NAME.name":
 		return ""
 	case k.Path == "groups.NAME.origin":
 		return "{files: {dir: data}}"
@@ -164,7 +164,13 @@ func set(t *testing.T, over conf.Overrides, path string) string {
 // The help names all keys.
 func TestHelpNamesAllKeys(t *testing.T) {
 	_, stdout, _ := run(t, nil, "serve", "--help")
+	if !strings.Contains(stdout, "its keys are those of peers") {
+		t.Error("the help does not say which keys clusters have")
+	}
 	for _, k := range conf.Keys(defaultConfig()) {
+		if strings.HasPrefix(k.Path, clusterPeers) {
+			k.Path = strings.TrimPrefix(k.Path, "clusters.NAME.") // their keys are those of peers
+		}
 		if !strings.Contains(stdout, k.Path) || !strings.Contains(stdout, k.Help) {
 			t.Errorf("the help does not have %s", k.Path)
 		}

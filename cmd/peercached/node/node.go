@@ -10,7 +10,6 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -24,7 +23,6 @@ import (
 	"github.com/peercache/peercache/origin"
 	"github.com/peercache/peercache/origin/web"
 	"github.com/peercache/peercache/peertls"
-	"github.com/peercache/peercache/rpc"
 )
 
 // Origins are kinds of origins, by the key that stands for them in the configuration.
@@ -42,15 +40,16 @@ func (o Origins) kinds() []string { return slices.Sorted(maps.Keys(o)) }
 
 // node is a process of a cluster: its pool, its groups, and what serves them.
 type node struct {
-	cfg    *config.Loaded
-	log    *slog.Logger
-	level  *slog.LevelVar
-	tls    *peertls.Source // of the peers; may be nil
-	pool   *peercache.HTTPPool
-	groups []*peercache.Group
-	caches []door.Cache
-	doors  []openDoor
-	admin  *adminServer
+	cfg   *config.Loaded
+	log   *slog.Logger
+	level *slog.LevelVar
+	// members are this node in all clusters, that of the section peers first: pool and groups are of that one.
+	members []*membership
+	pool    *peercache.HTTPPool
+	groups  []*peercache.Group
+	caches  []door.Cache
+	doors   []openDoor
+	admin   *adminServer
 
 	httpTokens, grpcTokens door.Tokens // of the doors; replaced by reload
 
@@ -127,29 +126,23 @@ func newNode(l *config.Loaded, getters opened, log *slog.Logger, level *slog.Lev
 	if n.tracer, err = newTracer(l.Tracing, l.Peers.Self); err != nil {
 		return nil, err
 	}
-	if err = n.newPool(); err != nil {
-		return nil, err
-	}
-	for i := range l.Groups {
-		g := &l.Groups[i]
-		opts := append(l.GroupOptions(g), peercache.WithPeers(n.pool), peercache.WithLogger(log))
-		if names := forwarded(getters[g.Name]); len(names) > 0 {
-			opts = append(opts, peercache.WithContextCodec(origin.HeaderCodec(names...)))
-			n.forwards = true
-		}
-		if t := n.tracer.Tracer; t != nil {
-			opts = append(opts, peercache.WithTracer(t))
-		}
-		group, err := peercache.NewGroup(g.Name, int64(g.Bytes), getters[g.Name], opts...)
+	for _, m := range l.Members() {
+		one, err := n.newMembership(m)
 		if err != nil {
-			return nil, fmt.Errorf("group %s: %w", g.Name, err)
+			return nil, err
 		}
-		n.groups, n.caches = append(n.groups, group), append(n.caches, group)
+		n.members = append(n.members, one)
 	}
-	if n.admin, err = newAdmin(n); err != nil {
-		return nil, err
+	n.pool = n.members[0].pool
+	for i := range l.Groups {
+		if err := n.newGroups(&l.Groups[i]); err != nil {
+			return nil, err
+		}
 	}
 	if n.doors, err = openDoors(n); err != nil {
+		return nil, err
+	}
+	if n.admin, err = newAdmin(n); err != nil { // it has figures of the doors
 		return nil, err
 	}
 	return n, nil
@@ -161,33 +154,6 @@ func forwarded(g peercache.Getter) []string {
 		return o.Forward
 	}
 	return nil
-}
-
-// newPool makes the pool of a node.
-func (n *node) newPool() error {
-	opts, err := n.cfg.PoolOptions()
-	if err != nil {
-		return err
-	}
-	opts = append(opts, peercache.WithPoolLogger(n.log))
-	if t := n.cfg.Peers.TLS; t != nil {
-		if n.tls, err = peerSource(t); err != nil {
-			return err
-		}
-		opts = append(opts, peercache.WithTLS(n.tls))
-	}
-	found, err := newDiscovery(&n.cfg.Peers, n.log)
-	if err != nil {
-		return err
-	}
-	if found != nil {
-		opts = append(opts, peercache.WithDiscovery(found))
-	}
-	if n.cfg.Peers.Transport == "grpc" {
-		opts = append(opts, peercache.WithTransport(new(rpc.Tunnel).Transport()))
-	}
-	n.pool, err = peercache.NewHTTPPool(n.cfg.Peers.Self, opts...)
-	return err
 }
 
 // peerSource returns the certificates of the peers.

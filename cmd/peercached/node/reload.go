@@ -64,6 +64,23 @@ func (p *program) follow(ctx context.Context, n *node, hup <-chan os.Signal, sys
 	}
 }
 
+// memberOf returns the member whose section is at path, nil if there is none.
+func memberOf(l *config.Loaded, path string) *config.Member {
+	for _, m := range l.Members() {
+		if m.Path == path {
+			return &m
+		}
+	}
+	return nil
+}
+
+// cannotList reports whether a key is the list of a cluster that had none before, or is a new one.
+func (n *node) cannotList(path string, l *config.Loaded) bool {
+	section, ok := strings.CutSuffix(path, ".discovery.static")
+	before := memberOf(n.cfg, section)
+	return ok && (before == nil || len(before.Discovery.Static) == 0 || memberOf(l, section) == nil)
+}
+
 // problemsOf returns each problem of a configuration in a line of its own.
 func problemsOf(err error) []string {
 	if problems, ok := errors.AsType[conf.Problems](err); ok {
@@ -95,17 +112,21 @@ func (n *node) reload(l *config.Loaded) error {
 	}
 	var later, now []string
 	for _, c := range conf.Diff(&n.cfg.Config, &l.Config) {
-		if c.Reload && (c.Path != "peers.discovery.static" || len(n.cfg.Peers.Discovery.Static) > 0) {
+		if c.Reload && !n.cannotList(c.Path, l) {
 			now = append(now, c.Path)
 		} else {
 			later = append(later, c.Path)
 		}
 	}
-	if static := l.Peers.Discovery.Static; len(static) > 0 && len(n.cfg.Peers.Discovery.Static) > 0 && l.Peers.Self == n.cfg.Peers.Self {
-		if err := n.pool.Set(static...); err != nil {
+	for _, m := range n.members {
+		after := memberOf(l, m.Path)
+		if after == nil || len(after.Discovery.Static) == 0 || len(m.Discovery.Static) == 0 || after.Self != m.Self {
+			continue
+		}
+		if err := m.pool.Set(after.Discovery.Static...); err != nil {
 			return err
 		}
-		n.cfg.Peers.Discovery.Static = static
+		m.Discovery.Static = after.Discovery.Static
 	}
 	// Files of secrets may have changed though no key has: all of them were read to check the configuration.
 	if err := n.admin.setToken(l.Admin.Token.Read()); err != nil {

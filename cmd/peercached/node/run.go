@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/peercache/peercache"
-	"github.com/peercache/peercache/rpc"
 )
 
 // run serves until ctx ends, and then ends the node gracefully. It closes the listeners.
@@ -22,7 +21,7 @@ import (
 // it is warm; at the end clients go first, then the pool, then what answers peers.
 func (n *node) run(ctx context.Context, on listeners, ready func()) error {
 	defer on.close()
-	broken := make(chan error, 2+len(n.doors)) // a server has failed
+	broken := make(chan error, 1+len(n.members)+len(n.doors)) // a server has failed
 	serve := func(name string, f func() error) {
 		go func() {
 			if err := f(); err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
@@ -30,16 +29,10 @@ func (n *node) run(ctx context.Context, on listeners, ready func()) error {
 			}
 		}()
 	}
-	peers := n.pool.Server()
-	if n.cfg.Peers.Transport == "grpc" {
-		on["peers"] = rpc.Listen(on["peers"])
+	for _, m := range n.members {
+		m.server = m.pool.Server()
+		serve(m.Path, func() error { return m.serve(on) })
 	}
-	serve("peers", func() error {
-		if n.tls != nil {
-			return peers.ServeTLS(on["peers"], "", "")
-		}
-		return peers.Serve(on["peers"])
-	})
 	serve("admin", func() error {
 		if n.admin.TLSConfig != nil {
 			return n.admin.ServeTLS(on["admin"], "", "")
@@ -73,7 +66,7 @@ func (n *node) run(ctx context.Context, on listeners, ready func()) error {
 	if failure != nil {
 		n.log.Error("the node has to end", "err", failure)
 	}
-	return errors.Join(failure, n.end(peers))
+	return errors.Join(failure, n.end())
 }
 
 // String returns names and addresses for the log.
@@ -91,28 +84,24 @@ func (l listeners) String() string {
 func (n *node) start(ctx context.Context) error {
 	waiting, cancel := context.WithTimeout(ctx, n.cfg.Startup.Timeout)
 	defer cancel()
-	var err error
-	if static := n.cfg.Peers.Discovery.Static; len(static) > 0 {
-		if err = n.pool.Set(static...); err != nil {
+	var starting errgroup.Group
+	for _, m := range n.members {
+		starting.Go(func() error {
+			notReady, err := m.join(waiting)
+			if notReady != nil && ctx.Err() == nil {
+				n.log.Warn("the node is not ready, and serves nevertheless, because startup.timeout has passed", "cluster", m.Name, "timeout", n.cfg.Startup.Timeout, "err", notReady)
+			}
 			return err
-		}
-	} else if err = n.pool.Join(waiting); err != nil && waiting.Err() == nil {
-		return err
+		})
 	}
-	if err == nil {
-		err = n.pool.Ready(waiting)
-	}
-	if err != nil && ctx.Err() == nil {
-		n.log.Warn("the node is not ready, and serves nevertheless, because startup.timeout has passed", "timeout", n.cfg.Startup.Timeout, "err", err)
-	}
-	return nil
+	return starting.Wait()
 }
 
 // errIncomplete says that not everything could be done before the node ended.
 var errIncomplete = errors.New("the end was not graceful")
 
 // end ends the node: no new clients, those in progress answered, then away from the peers.
-func (n *node) end(peers *http.Server) error {
+func (n *node) end() error {
 	n.ending.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), n.cfg.Shutdown.Timeout+n.cfg.Shutdown.Delay)
 	defer cancel()
@@ -143,10 +132,14 @@ func (n *node) end(peers *http.Server) error {
 	}
 	note("clients", closing.Wait())
 	stopClients()
-	if err := n.pool.Shutdown(ctx); !errors.Is(err, peercache.ErrClosed) {
-		note("leaving the peers", err)
+	for _, m := range n.members {
+		if err := m.pool.Shutdown(ctx); !errors.Is(err, peercache.ErrClosed) {
+			note("leaving "+m.Path, err)
+		}
 	}
-	note("what peers asked for", shut(ctx, peers))
+	for _, m := range n.members {
+		note("what "+m.Path+" asked for", shut(ctx, m.server))
+	}
 	note("origins", n.getters.close())
 	note("spans", n.tracer.flush(ctx))
 	if err := shut(ctx, n.admin.Server); err != nil {

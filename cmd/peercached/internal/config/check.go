@@ -19,6 +19,7 @@ func (l *Loaded) check(kinds []string) {
 	l.Visit(&l.Config, l.checkOne)
 	l.checkListeners()
 	l.checkPeers()
+	l.checkRoutes()
 	l.checkGroups(kinds)
 	l.checkDoors()
 	if t := l.Tracing; t != nil {
@@ -44,24 +45,26 @@ func (l *Loaded) checkWords() {
 		l.Fail(path, "%s", text)
 	}
 	words("log.level", l.Log.Level, "debug", "info", "warn", "error")
-	words("peers.transport", l.Peers.Transport, "http", "grpc")
 	words("log.format", l.Log.Format, "text", "json")
 	for _, g := range l.Groups {
 		words("groups."+g.Name+".store", g.Store, "adaptive", "lru")
 	}
-	if g := l.Peers.Discovery.Gossip; g != nil {
-		words("peers.discovery.gossip.profile", g.Profile, "lan", "wan", "local")
-	}
-	for i, rule := range l.Peers.Access {
-		at := fmt.Sprintf("peers.access[%d]", i)
-		for _, one := range rule.Allow {
-			words(at+".allow", one, operations...)
+	for _, m := range l.Members() {
+		words(m.Path+".transport", m.Transport, "http", "grpc")
+		if g := m.Discovery.Gossip; g != nil {
+			words(m.Path+".discovery.gossip.profile", g.Profile, "lan", "wan", "local")
 		}
-		for _, one := range rule.Deny {
-			words(at+".deny", one, operations...)
-		}
-		if len(rule.Allow)+len(rule.Deny) == 0 {
-			l.Fail(at, "a rule that neither allows nor denies: want allow or deny")
+		for i, rule := range m.Access {
+			at := fmt.Sprintf("%s.access[%d]", m.Path, i)
+			for _, one := range rule.Allow {
+				words(at+".allow", one, operations...)
+			}
+			for _, one := range rule.Deny {
+				words(at+".deny", one, operations...)
+			}
+			if len(rule.Allow)+len(rule.Deny) == 0 {
+				l.Fail(at, "a rule that neither allows nor denies: want allow or deny")
+			}
 		}
 	}
 }
@@ -101,7 +104,10 @@ type Listener struct{ Name, Listen string }
 
 // Listeners returns where the node listens. The names are those of systemd's FileDescriptorName as well.
 func (c *Config) Listeners() []Listener {
-	all := []Listener{{"peers", c.Peers.Listen}, {"admin", c.Admin.Listen}}
+	all := []Listener{{Own, c.Peers.Listen}, {"admin", c.Admin.Listen}}
+	for _, m := range c.Members()[1:] {
+		all = append(all, Listener{m.Path, m.Listen})
+	}
 	if c.HTTP != nil {
 		all = append(all, Listener{"http", c.HTTP.Listen})
 	}
@@ -134,7 +140,7 @@ func (l *Loaded) checkListeners() {
 			}
 		}
 		seen[one.Listen] = path
-		if one.Name != "peers" && !isLoopback(host) && !l.Guarded(one.Name) {
+		if guards[one.Name] != "" && !isLoopback(host) && !l.Guarded(one.Name) {
 			l.Fail(path, "%s", Open(one.Name, one.Listen, port))
 		}
 	}

@@ -11,18 +11,19 @@ import (
 
 // Config is the whole configuration.
 type Config struct {
-	Peers    Peers    `yaml:"peers" help:"this node among its peers"`
-	Admin    Admin    `yaml:"admin" help:"the listener for operators: /livez, /readyz, /metrics and the page"`
-	HTTP     *HTTP    `yaml:"http" help:"the HTTP door: /v1/GROUP/KEY and /api?key=KEY" unset:"no such door"`
-	GRPC     *GRPC    `yaml:"grpc" help:"the gRPC door: peercache.v1.Cache" unset:"no such door"`
-	RESP     *RESP    `yaml:"resp" help:"the door for Redis clients: files:NAME is key NAME of group files" unset:"no such door"`
-	Groups   []Group  `yaml:"groups" help:"what is cached; all nodes of a cluster have the same groups"`
-	Origins  Origins  `yaml:"origins" help:"what origins may do"`
-	Log      Log      `yaml:"log" help:"what is logged, to standard error"`
-	Tracing  *Tracing `yaml:"tracing" help:"spans of OpenTelemetry, sent by OTLP" unset:"none"`
-	Shutdown Shutdown `yaml:"shutdown" help:"the end of the node"`
-	Startup  Startup  `yaml:"startup" help:"the start of the node"`
-	Reload   Reload   `yaml:"reload" help:"changes of the configuration while the node runs"`
+	Peers    Peers     `yaml:"peers" help:"this node among its peers"`
+	Admin    Admin     `yaml:"admin" help:"the listener for operators: /livez, /readyz, /metrics and the page"`
+	HTTP     *HTTP     `yaml:"http" help:"the HTTP door: /v1/GROUP/KEY and /api?key=KEY" unset:"no such door"`
+	GRPC     *GRPC     `yaml:"grpc" help:"the gRPC door: peercache.v1.Cache" unset:"no such door"`
+	RESP     *RESP     `yaml:"resp" help:"the door for Redis clients: files:NAME is key NAME of group files" unset:"no such door"`
+	Clusters []Cluster `yaml:"clusters" help:"further clusters, of which this node is a member that owns nothing: to send keys there (groups.NAME.routes), or to be filled from there (groups.NAME.warm_from)" unset:"none"`
+	Groups   []Group   `yaml:"groups" help:"what is cached; all nodes of a cluster have the same groups"`
+	Origins  Origins   `yaml:"origins" help:"what origins may do"`
+	Log      Log       `yaml:"log" help:"what is logged, to standard error"`
+	Tracing  *Tracing  `yaml:"tracing" help:"spans of OpenTelemetry, sent by OTLP" unset:"none"`
+	Shutdown Shutdown  `yaml:"shutdown" help:"the end of the node"`
+	Startup  Startup   `yaml:"startup" help:"the start of the node"`
+	Reload   Reload    `yaml:"reload" help:"changes of the configuration while the node runs"`
 }
 
 // SetDefaults implements conf.Defaulter.
@@ -106,6 +107,8 @@ type Group struct {
 	Name          string        `yaml:"name" want:"letters, digits, '-', '_', '.'" help:"the group's name, the same in all nodes"`
 	Bytes         origin.Bytes  `yaml:"bytes" help:"what the group may take of memory in this node: values, keys and bookkeeping"`
 	Origin        Origin        `yaml:"origin" want:"KIND: {…}" help:"where values come from: one of http, files, redis, postgres, command"`
+	WarmFrom      string        `yaml:"warm_from" want:"the name of a cluster" help:"the cluster that is asked for a value before the origin, while this one is new" unset:"the origin is asked"`
+	Routes        []Route       `yaml:"routes" help:"for gateways: which cluster has which keys" unset:"that of peers has all"`
 	TTL           time.Duration `yaml:"ttl" help:"how long a value may be served, if the origin does not say" unset:"forever"`
 	Jitter        float64       `yaml:"jitter" want:"0 to 1" help:"the part by which each TTL is shortened at random, at most"`
 	StaleWhile    time.Duration `yaml:"stale_while_revalidate" help:"how long after its end a value is served at once, while it is loaded again" unset:"a Get waits for the load"`

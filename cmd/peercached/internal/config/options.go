@@ -94,10 +94,9 @@ func (l *Loaded) GroupOptions(g *Group) (all []peercache.GroupOption) {
 }
 
 // poolOptions returns the options of the pool that keys ask for, but for those that say who is let in.
-func (l *Loaded) poolOptions() (all []option[peercache.PoolOption]) {
-	p := &l.Peers
+func (l *Loaded) poolOptions(p *Member) (all []option[peercache.PoolOption]) {
 	add := func(key string, opt peercache.PoolOption) {
-		if at := "peers." + key; l.Has(at) || l.HasBelow(at) {
+		if at := p.Path + "." + key; l.Has(at) || l.HasBelow(at) {
 			all = append(all, option[peercache.PoolOption]{at, opt, func() error { return probePool(opt) }})
 		}
 	}
@@ -150,12 +149,11 @@ func probePool(opts ...peercache.PoolOption) error {
 }
 
 // PoolOptions returns the options of the pool, without its logger, discovery and certificates.
-func (l *Loaded) PoolOptions() (all []peercache.PoolOption, err error) {
-	p := &l.Peers
-	for _, one := range l.poolOptions() {
+func (l *Loaded) PoolOptions(p *Member) (all []peercache.PoolOption, err error) {
+	for _, one := range l.poolOptions(p) {
 		all = append(all, one.opt)
 	}
-	secrets, err := l.secrets()
+	secrets, err := p.secrets()
 	if err != nil {
 		return nil, err
 	}
@@ -175,14 +173,14 @@ func (l *Loaded) PoolOptions() (all []peercache.PoolOption, err error) {
 }
 
 // secrets returns the secrets of the peers, the current one first.
-func (l *Loaded) secrets() (all []string, err error) {
-	if !l.Peers.Secret.IsSet() {
-		if len(l.Peers.PreviousSecrets) > 0 {
-			return nil, errors.New("previous secrets without a secret: want peers.secret")
+func (p *Member) secrets() (all []string, err error) {
+	if !p.Secret.IsSet() {
+		if len(p.PreviousSecrets) > 0 {
+			return nil, errors.New("previous secrets without a secret: want secret")
 		}
 		return nil, nil
 	}
-	for _, s := range append([]Secret{l.Peers.Secret}, l.Peers.PreviousSecrets...) {
+	for _, s := range append([]Secret{p.Secret}, p.PreviousSecrets...) {
 		text, err := s.Read()
 		if err != nil {
 			return nil, err
