@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache"
+	"github.com/peercache/peercache/door"
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/quote"
 )
@@ -81,42 +81,34 @@ func (p *problem) about(rt *route) *problem {
 
 // problemOf says what a client is told about the error of a group.
 func (h *Handler) problemOf(err error) *problem {
-	p := &problem{status: http.StatusBadGateway, code: codeOrigin, err: err}
-	incomplete, isIncomplete := errors.AsType[*peercache.InvalidationError](err)
-	switch {
-	case isIncomplete:
+	failure := door.FailureOf(err)
+	p := &problem{status: http.StatusBadGateway, code: codeOrigin, detail: failure.String(), err: err}
+	switch failure {
+	case door.Incomplete:
 		p.status, p.code, p.retry = http.StatusServiceUnavailable, codeIncomplete, time.Second
-		p.detail = "the change is made, but not everybody has heard of it: the peers in pending may still serve the old values. The request may be repeated."
+		incomplete, _ := errors.AsType[*peercache.InvalidationError](err)
 		p.pending = incomplete.Pending
-	case errors.Is(err, peercache.ErrNotFound):
-		p.status, p.code, p.detail, p.err = http.StatusNotFound, codeNotFound, "the origin has no such key", nil
-	case errors.Is(err, peercache.ErrKeySize):
-		p.status, p.code, p.detail, p.err = http.StatusBadRequest, codeBadKey, "the key is empty, or longer than the group allows", nil
-	case errors.Is(err, peercache.ErrValueSize):
-		p.code, p.detail = codeValueSize, "the value is larger than the group allows"
-	case errors.Is(err, peercache.ErrLapsed):
+	case door.NotFound:
+		p.status, p.code, p.err = http.StatusNotFound, codeNotFound, nil
+	case door.KeySize:
+		p.status, p.code, p.err = http.StatusBadRequest, codeBadKey, nil
+	case door.ValueSize:
+		p.code = codeValueSize
+	case door.Lapsed:
 		p.status, p.code, p.retry = http.StatusServiceUnavailable, codeLapsed, time.Second
-		p.detail = "this process may have been replaced: peers that it does not know may still serve the old values. The request may be repeated."
-	case errors.Is(err, peercache.ErrClosed):
-		p.status, p.code, p.retry, p.detail = http.StatusServiceUnavailable, codeClosed, time.Second, "this process is shutting down"
-	case errors.Is(err, context.DeadlineExceeded):
-		p.status, p.code, p.detail = http.StatusGatewayTimeout, codeTimeout, "there was no answer in time"
-	case errors.Is(err, context.Canceled):
-		p.status, p.code, p.retry, p.detail = http.StatusServiceUnavailable, codeCanceled, time.Second, "the request was given up"
-	case isUnreachable(err):
-		p.code, p.detail = codeUnreachable, "the peer that has the key could not be reached"
-	default:
-		p.detail = "the origin failed"
+	case door.Closed:
+		p.status, p.code, p.retry = http.StatusServiceUnavailable, codeClosed, time.Second
+	case door.Timeout:
+		p.status, p.code = http.StatusGatewayTimeout, codeTimeout
+	case door.Canceled:
+		p.status, p.code, p.retry = http.StatusServiceUnavailable, codeCanceled, time.Second
+	case door.Unreachable:
+		p.code = codeUnreachable
 	}
 	if p.code == codeOrigin && h.errorText != nil {
 		p.detail = h.errorText(err)
 	}
 	return p
-}
-
-func isUnreachable(err error) bool {
-	_, ok := errors.AsType[*peercache.PeerError](err)
-	return ok
 }
 
 // refuse answers with a problem.

@@ -76,9 +76,10 @@ func TestCommands(t *testing.T) {
 	} {
 		c.want(step[1], step[0])
 	}
-	got := c.do("GET files:broken")
-	if !strings.HasPrefix(got, "-ERR the disk  is broken") || len(got) > 600 {
-		t.Errorf("an error of the origin: %s", got)
+	c.want("-ERR the origin failed", "GET files:broken") // and nothing of its own words
+	_, telling := start(t, []door.Cache{scores, files}, resp.WithErrorText(error.Error))
+	if got := dial(t, telling).do("GET files:broken"); !strings.HasPrefix(got, "-ERR the disk  is broken") || len(got) > 600 {
+		t.Errorf("an error of the origin, with WithErrorText: %s", got)
 	}
 	c.want("+OK", "QUIT")
 }

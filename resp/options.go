@@ -24,6 +24,8 @@ type options struct {
 	log      *slog.Logger
 	commands []Command
 	fallback *Fallback
+
+	errorText func(error) string // nil: clients are told the kind of an error
 }
 
 // A User may use the server. Who does not say a name is the user "default".
@@ -88,6 +90,18 @@ func WithPrefixes(groups map[string]string) Option {
 // refused.
 func WithDefaultGroup(name string) Option {
 	return func(o *options) error { o.other = name; return nil }
+}
+
+// WithErrorText has clients told what tell returns for an error of a getter. By default they learn
+// nothing of it but that the origin failed, because it may have secrets in it; it is logged.
+func WithErrorText(tell func(error) string) Option {
+	return func(o *options) error {
+		if tell == nil {
+			return errors.New("WithErrorText(nil): want a function, or leave the option out")
+		}
+		o.errorText = tell
+		return nil
+	}
 }
 
 // WithLogger has the server log to log, instead of nowhere.

@@ -2,11 +2,14 @@ package resp
 
 import (
 	"errors"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/peercache/peercache"
+	"github.com/peercache/peercache/door"
+	"github.com/peercache/peercache/internal/audit"
 	"github.com/peercache/peercache/resp/codec"
 )
 
@@ -93,8 +96,22 @@ func (c *Conn) getOne(full []byte, withTTL bool) (f found, ok bool) {
 	return f, true
 }
 
-// failure replies an error of a group.
-func (c *Conn) failure(err error) { c.Error("ERR " + err.Error()) }
+// failure replies an error of a group: its kind, and for a change the peers that have not heard of it.
+// What the origin said is logged.
+func (c *Conn) failure(err error) {
+	kind := door.FailureOf(err)
+	text := kind.String()
+	switch {
+	case kind == door.Incomplete:
+		text = err.Error()
+	case kind == door.Origin && c.s.opts.errorText != nil:
+		text = c.s.opts.errorText(err)
+	}
+	if kind != door.KeySize && c.ctx.Err() == nil {
+		c.s.audits.Record(audit.Failed, slog.LevelWarn, text, "a command failed", slog.Any("err", err))
+	}
+	c.Error("ERR " + text)
+}
 
 // value replies what GET replies.
 func (c *Conn) value(f found) {

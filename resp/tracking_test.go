@@ -121,7 +121,7 @@ func TestTrackingModes(t *testing.T) {
 		c.reads(">[$invalidate [$g:a]]")
 		c.want("$3", "GET g:a")
 		g.refuse = fmt.Errorf("a peer does not answer")
-		c.want("-ERR a peer does not answer", "SET g:a 2")
+		c.want("-ERR the origin failed", "SET g:a 2")
 		g.refuse = nil
 	})
 	t.Run("REDIRECT", func(t *testing.T) {

@@ -41,7 +41,7 @@ func (s *service) Get(ctx context.Context, r *cachepb.GetRequest) (*cachepb.GetR
 	}
 	view, ttl, err := c.GetWithTTL(ctx, key)
 	if err != nil {
-		return nil, getError(ctx, err)
+		return nil, s.server.failed(ctx, c.Name(), err)
 	}
 	return &cachepb.GetResponse{Value: bytesOf(view), TtlNs: int64(ttl)}, nil
 }
@@ -77,22 +77,22 @@ func (s *service) BatchGet(r *cachepb.BatchGetRequest, stream grpc.ServerStreami
 		if ctx.Err() != nil {
 			return status.FromContextError(ctx.Err()).Err()
 		}
-		if err := sendResults(stream, first, results); err != nil {
+		if err := s.send(stream, c.Name(), first, results); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// sendResults sends the results of keys, of which the first has that place in the request.
-func sendResults(stream grpc.ServerStreamingServer[cachepb.BatchGetResponse], first int, results []peercache.Result) error {
+// send sends the results of keys of a group, of which the first has that place in the request.
+func (s *service) send(stream grpc.ServerStreamingServer[cachepb.BatchGetResponse], group string, first int, results []peercache.Result) error {
 	size := 0
 	message := new(cachepb.BatchGetResponse)
 	for i, r := range results {
 		one := &cachepb.BatchGetResponse_Result{Index: uint32(first + i)}
 		if r.Err != nil {
 			code, _ := kindOf(stream.Context(), r.Err)
-			one.Code, one.Message = int32(code), clean(r.Err.Error(), mostText)
+			one.Code, one.Message = int32(code), clean(s.server.textOf(stream.Context(), group, r.Err), mostText)
 		} else {
 			one.Value = bytesOf(r.View)
 		}
@@ -136,7 +136,7 @@ func (s *service) Set(ctx context.Context, r *cachepb.SetRequest) (*cachepb.SetR
 		return nil, status.Errorf(codes.InvalidArgument, "ttl_ns is %d: want more than 0, or 0 for that of the group", r.GetTtlNs())
 	}
 	if err := c.Set(ctx, key, peercache.Item{Value: r.GetValue(), TTL: time.Duration(r.GetTtlNs())}); err != nil {
-		return nil, changeError(ctx, err)
+		return nil, s.server.unchanged(ctx, c.Name(), err)
 	}
 	return new(cachepb.SetResponse), nil
 }
@@ -152,7 +152,7 @@ func (s *service) Remove(ctx context.Context, r *cachepb.RemoveRequest) (*cachep
 		return nil, err
 	}
 	if err := c.Remove(ctx, keys...); err != nil {
-		return nil, changeError(ctx, err)
+		return nil, s.server.unchanged(ctx, c.Name(), err)
 	}
 	return new(cachepb.RemoveResponse), nil
 }
@@ -164,7 +164,7 @@ func (s *service) Clear(ctx context.Context, r *cachepb.ClearRequest) (*cachepb.
 		return nil, err
 	}
 	if err := c.Clear(ctx); err != nil {
-		return nil, changeError(ctx, err)
+		return nil, s.server.unchanged(ctx, c.Name(), err)
 	}
 	return new(cachepb.ClearResponse), nil
 }

@@ -84,7 +84,6 @@ func TestErrors(t *testing.T) {
 		{"load canceled", context.Canceled, get, codes.Aborted, 0},
 		{"peer gone", &peercache.PeerError{Peer: "http://a.example:1", Err: errors.New("gone")}, get, codes.Unavailable, 0},
 		{"origin", errors.New("the database \xff is away"), get, codes.Unknown, 0},
-		{"long text", errors.New(strings.Repeat("ä", 1<<20)), get, codes.Unknown, 0},
 		{"unreached", partly, set, codes.Unavailable, cachepb.Reason_KIND_UNREACHED},
 		{"misconfigured", wrong, set, codes.FailedPrecondition, cachepb.Reason_KIND_UNREACHED},
 		{"lapsed", peercache.ErrLapsed, set, codes.Unavailable, cachepb.Reason_KIND_UNREACHED},
@@ -95,6 +94,14 @@ func TestErrors(t *testing.T) {
 		if status.Code(err) != test.code || reason.GetKind() != test.reason {
 			t.Errorf("%s: %v with the reason %v, want %v and %v", test.name, err, reason.GetKind(), test.code, test.reason)
 		}
+	}
+	answer = errors.New("the database at 10.0.0.7 is away")
+	if text := status.Convert(get()).Message(); text != "the origin failed" {
+		t.Errorf("a client is told %q of an error of the origin", text)
+	}
+	told := client(t, f, WithErrorText(func(error) string { return strings.Repeat("ä", 1<<20) }))
+	if _, err := told.Get(within(t), &cachepb.GetRequest{Group: "g", Key: []byte("k")}); status.Code(err) != codes.Unknown || len(status.Convert(err).Message()) > mostText {
+		t.Errorf("with WithErrorText a client is told %d bytes: %v", len(status.Convert(err).Message()), status.Code(err))
 	}
 	answer = partly
 	u, ok := detail[*cachepb.Unreached](set())

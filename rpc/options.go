@@ -27,6 +27,7 @@ type options struct {
 	limits    Limits
 	log       *slog.Logger
 	ready     func(ctx context.Context) error
+	errorText func(error) string
 	grpc      []grpc.ServerOption
 }
 
@@ -73,6 +74,18 @@ func WithLogger(l *slog.Logger) Option {
 			return errors.New("WithLogger(nil): want a logger")
 		}
 		o.log = l
+		return nil
+	}
+}
+
+// WithErrorText has clients told what tell returns for an error of a getter. By default they learn
+// nothing of it but its kind, because it may have secrets in it; it is logged.
+func WithErrorText(tell func(error) string) Option {
+	return func(o *options) error {
+		if tell == nil {
+			return errors.New("WithErrorText(nil): want a function, or leave the option out")
+		}
+		o.errorText = tell
 		return nil
 	}
 }

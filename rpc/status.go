@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -11,8 +12,9 @@ import (
 	"google.golang.org/protobuf/protoadapt"
 
 	"github.com/peercache/peercache"
+	"github.com/peercache/peercache/door"
+	"github.com/peercache/peercache/internal/audit"
 	"github.com/peercache/peercache/internal/quote"
-	"github.com/peercache/peercache/peer"
 	cachepb "github.com/peercache/peercache/rpc/proto/peercache/v1"
 )
 
@@ -55,35 +57,50 @@ func noGroup(name string) error {
 	return statusOf(codes.NotFound, "there is no group "+quote.Key(name), cachepb.Reason_KIND_GROUP_NOT_FOUND)
 }
 
-// getError returns the status for the error of a Get. ctx is that of the call.
-func getError(ctx context.Context, err error) error {
+// failed returns the status for the error of a Get, and logs what clients are not told. ctx is that of
+// the call.
+func (s *Server) failed(ctx context.Context, group string, err error) error {
 	code, reason := kindOf(ctx, err)
-	return statusOf(code, err.Error(), reason)
+	return statusOf(code, s.textOf(ctx, group, err), reason)
+}
+
+// textOf returns what a client is told of the error of a group: by default nothing of the origin's own
+// words, which are logged.
+func (s *Server) textOf(ctx context.Context, group string, err error) string {
+	failure := door.FailureOf(err)
+	if ctx.Err() == nil && failure != door.NotFound && failure != door.KeySize {
+		s.audits.Record(audit.Failed, slog.LevelWarn, group+" "+failure.String(), "a call failed", slog.String("group", group), slog.Any("err", err))
+	}
+	if s.opts.errorText != nil && (failure == door.Origin || failure == door.NotFound) {
+		return s.opts.errorText(err)
+	}
+	return failure.String()
 }
 
 // kindOf returns what the error of a Get is.
 func kindOf(ctx context.Context, err error) (codes.Code, cachepb.Reason_Kind) {
-	switch {
-	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return status.FromContextError(ctx.Err()).Code(), cachepb.Reason_KIND_UNSPECIFIED
-	case errors.Is(err, peercache.ErrNotFound):
+	}
+	switch door.FailureOf(err) {
+	case door.NotFound:
 		return codes.NotFound, cachepb.Reason_KIND_KEY_NOT_FOUND
-	case errors.Is(err, peercache.ErrKeySize):
+	case door.KeySize:
 		return codes.InvalidArgument, cachepb.Reason_KIND_KEY_SIZE
-	case errors.Is(err, peercache.ErrValueSize): // the origin's, not the client's
+	case door.ValueSize: // the origin's, not the client's
 		return codes.FailedPrecondition, cachepb.Reason_KIND_VALUE_SIZE
-	case errors.Is(err, context.DeadlineExceeded):
+	case door.Timeout:
 		return codes.DeadlineExceeded, cachepb.Reason_KIND_UNSPECIFIED
-	case errors.Is(err, context.Canceled): // not by the client
+	case door.Canceled: // not by the client
 		return codes.Aborted, cachepb.Reason_KIND_UNSPECIFIED
-	case errors.Is(err, peercache.ErrClosed), peer.Unreachable(err):
+	case door.Closed, door.Unreachable:
 		return codes.Unavailable, cachepb.Reason_KIND_UNSPECIFIED
 	}
 	return codes.Unknown, cachepb.Reason_KIND_UNSPECIFIED
 }
 
-// changeError returns the status for the error of a Set, Remove or Clear. ctx is that of the call.
-func changeError(ctx context.Context, err error) error {
+// unchanged returns the status for the error of a Set, Remove or Clear. ctx is that of the call.
+func (s *Server) unchanged(ctx context.Context, group string, err error) error {
 	if e, ok := errors.AsType[*peercache.InvalidationError](err); ok {
 		code := codes.Unavailable
 		if _, wrong := errors.AsType[*peercache.ConfigError](err); wrong {
@@ -94,13 +111,13 @@ func changeError(ctx context.Context, err error) error {
 		}
 		return statusOf(code, err.Error(), cachepb.Reason_KIND_UNREACHED, protoadapt.MessageV1Of(unreached(e)))
 	}
-	switch {
-	case errors.Is(err, peercache.ErrValueSize):
-		return statusOf(codes.InvalidArgument, err.Error(), cachepb.Reason_KIND_VALUE_SIZE)
-	case errors.Is(err, peercache.ErrLapsed):
-		return statusOf(codes.Unavailable, err.Error(), cachepb.Reason_KIND_UNREACHED)
+	switch door.FailureOf(err) {
+	case door.ValueSize:
+		return statusOf(codes.InvalidArgument, door.ValueSize.String(), cachepb.Reason_KIND_VALUE_SIZE)
+	case door.Lapsed:
+		return statusOf(codes.Unavailable, door.Lapsed.String(), cachepb.Reason_KIND_UNREACHED)
 	}
-	return getError(ctx, err)
+	return s.failed(ctx, group, err)
 }
 
 // unreached returns the peers that a change has not reached.

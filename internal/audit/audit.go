@@ -29,12 +29,14 @@ const (
 	View
 	// Connection: a connection has failed, and nobody was refused.
 	Connection
+	// Failed: a request of a client has failed, for reasons that the client is not told.
+	Failed
 
 	events int = iota
 )
 
 // names are the values of the attribute "event".
-var names = [events]string{Unauthenticated: "rejected", Unauthorized: "rejected", Leave: "leave", Clear: "clear", View: "view", Connection: "connection"}
+var names = [events]string{Unauthenticated: "rejected", Unauthorized: "rejected", Leave: "leave", Clear: "clear", View: "view", Connection: "connection", Failed: "failed"}
 
 const (
 	// Every is the time after which the same is logged again.

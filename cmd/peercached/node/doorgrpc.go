@@ -24,6 +24,9 @@ func openGRPC(n *node) (frontDoor, error) {
 		// The configuration was asked already whether strangers may come.
 		rpc.WithInsecure(),
 	}
+	if c.ShowErrors {
+		opts = append(opts, rpc.WithErrorText(func(err error) string { return err.Error() }))
+	}
 	secure, err := serverTLS(c.TLS, "h2")
 	if err != nil {
 		return nil, fmt.Errorf("grpc.tls: %w", err)

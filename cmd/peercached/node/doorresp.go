@@ -36,6 +36,9 @@ func openRESP(n *node) (frontDoor, error) {
 	if c.ReadOnly {
 		opts = append(opts, resp.WithReadOnly())
 	}
+	if c.ShowErrors {
+		opts = append(opts, resp.WithErrorText(func(err error) string { return err.Error() }))
+	}
 	if c.Password.IsSet() {
 		password, err := c.Password.Read()
 		if err != nil {

@@ -68,6 +68,7 @@ type GRPC struct {
 	RequestBytes origin.Bytes  `yaml:"request_bytes" help:"the requests of all calls in progress, in memory" unset:"256 MiB, or four times message_bytes"`
 	MessageBytes origin.Bytes  `yaml:"message_bytes" help:"the largest message of a client, and so the largest value of a Set"`
 	Keys         int           `yaml:"keys" help:"the keys of one BatchGet or Remove"`
+	ShowErrors   bool          `yaml:"show_errors" help:"tell clients the text of an origin's error, which may have secrets in it"`
 	Watchers     int           `yaml:"watchers" help:"Watches in progress"`
 	WatchBytes   origin.Bytes  `yaml:"watch_bytes" help:"what is kept for a watcher that reads slowly"`
 	WatchSilence time.Duration `yaml:"watch_silence" help:"how long a watcher may hear nothing"`
@@ -84,6 +85,7 @@ type RESP struct {
 	Door
 	Password     Secret            `yaml:"password" help:"what AUTH and HELLO want of the user default" unset:"clients need none"`
 	Users        []User            `yaml:"users" help:"users, as one of which a client has to say who it is" unset:"the user default, if there is a password"`
+	ShowErrors   bool              `yaml:"show_errors" help:"tell clients the text of an origin's error, which may have secrets in it"`
 	ReadOnly     bool              `yaml:"read_only" help:"no command that changes something"`
 	Prefixes     map[string]string `yaml:"prefixes" want:"PREFIX: GROUP" help:"how keys name their group" unset:"its name and a colon"`
 	DefaultGroup string            `yaml:"default_group" help:"the group of keys without a prefix" unset:"they are refused"`
