@@ -69,7 +69,7 @@ type Config struct {
 	TryTimeout time.Duration `yaml:"try_timeout" help:"how long one try may take (default: timeout)"`
 	// Retries is how often a request is repeated that failed, or that was answered with status 429, 500, 502, 503 or 504.
 	// Zero means 2, less than zero none.
-	Retries int `yaml:"retries" help:"how often a failed request is repeated; negative: never (default 2)"`
+	Retries int `yaml:"retries" help:"how often a failed request is repeated (default 2)"`
 	// RetryWait is the longest pause before the first retry. It doubles with each retry, up to 5s, and a random part of
 	// it is waited for. A Retry-After of the answer holds in its place. Zero means 100ms.
 	RetryWait time.Duration `yaml:"retry_wait" help:"the pause before the first retry, doubled for each one (default 100ms)"`

@@ -308,6 +308,19 @@ func TestFactory(t *testing.T) {
 	if o := getter.(*Origin); o.StaleIfError != time.Hour || o.StaleWhileRevalidate != time.Minute || o.Close() != nil {
 		t.Errorf("%+v: the group's windows are not known", o.Config)
 	}
+	for said, want := range map[int]int{0: 0, 5: 5} { // zero is never in a file, as it reads
+		getter, err := f(t.Context(), env, func(section any) error {
+			c := section.(*Config)
+			c.URL, c.Retries = "http://api.example/{key}", said
+			return nil
+		})
+		if err != nil || getter.(*Origin).Retries != want {
+			t.Errorf("retries: %d: %v, %v", said, getter, err)
+		}
+	}
+	if o := getter.(*Origin); o.Retries != DefaultRetries {
+		t.Errorf("%d retries when none are said, want %d", o.Retries, DefaultRetries)
+	}
 	wrong := errors.New("line 3: unknown key")
 	if _, err := f(t.Context(), env, func(any) error { return wrong }); !errors.Is(err, wrong) {
 		t.Errorf("%v, want what decode said", err)
