@@ -308,7 +308,7 @@ func TestFactory(t *testing.T) {
 	if o := getter.(*Origin); o.StaleIfError != time.Hour || o.StaleWhileRevalidate != time.Minute || o.Close() != nil {
 		t.Errorf("%+v: the group's windows are not known", o.Config)
 	}
-	for said, want := range map[int]int{0: 0, 5: 5} { // zero is never in a file, as it reads
+	for said, want := range map[int]int{0: 0, 5: 5} { // in a file, zero means none
 		getter, err := f(t.Context(), env, func(section any) error {
 			c := section.(*Config)
 			c.URL, c.Retries = "http://api.example/{key}", said
