@@ -247,6 +247,19 @@ func (b *besieged) get(ctx context.Context, key string) {
 	b.answered.Add(1)
 }
 
+// dialPatiently dials host. If as many files are open as may be, it tries again: the process that is
+// attacked has refused some connections, and closes them.
+func dialPatiently(host string) (net.Conn, error) {
+	deadline := time.Now().Add(20 * time.Second)
+	for tick := time.NewTicker(10 * time.Millisecond); ; <-tick.C {
+		nc, err := net.DialTimeout("tcp", host, time.Until(deadline))
+		if !errors.Is(err, syscall.EMFILE) || time.Now().After(deadline) {
+			tick.Stop()
+			return nc, err
+		}
+	}
+}
+
 // attack opens connections, on each of which act does what an attacker does. An error of act is that
 // of a connection that was closed, as a rule. It returns when all were accepted.
 func (b *besieged) attack(n int, act func(i int, nc net.Conn) error) (closed int) {
@@ -258,7 +271,7 @@ func (b *besieged) attack(n int, act func(i int, nc net.Conn) error) (closed int
 	for range 64 {
 		all.Go(func() {
 			for i := int(next.Add(1)); i <= n; i = int(next.Add(1)) {
-				nc, err := net.DialTimeout("tcp", b.host, 20*time.Second)
+				nc, err := dialPatiently(b.host)
 				if err != nil {
 					b.Errorf("connection %d: %v", i, err)
 					return
