@@ -146,7 +146,8 @@ func (s *system) start(args ...string) (stop func() (string, error)) {
 	}
 	return func() (string, error) {
 		cmd.Process.Signal(syscall.SIGTERM)
-		return out.String(), <-ended
+		err := <-ended // and nothing writes to out any more
+		return out.String(), err
 	}
 }
 
