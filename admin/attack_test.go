@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/peercache/peercache"
 	"github.com/peercache/peercache/admin"
@@ -94,6 +95,7 @@ func FuzzForms(f *testing.F) {
 	f.Add("api/v1/remove", "group=g&key=a", false, false)
 	f.Add("", "group=g&key=\"><img src=x onerror=alert(1)>&done=cleared", true, true)
 	f.Add("api/v1/events", "after=-1", true, false)
+	f.Add(".", "\n", true, true)
 	f.Fuzz(func(t *testing.T, path, form string, get, html bool) {
 		if strings.Contains(path, "live") || strings.Contains(path, "drain") {
 			return
@@ -101,6 +103,9 @@ func FuzzForms(f *testing.F) {
 		r := httptest.NewRequest(http.MethodPost, "http://127.0.0.1/", strings.NewReader(form))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		if get {
+			if strings.ContainsFunc(form, unicode.IsControl) {
+				return // no server takes that for the query of a request; a redirect would repeat it
+			}
 			r = httptest.NewRequest(http.MethodGet, "http://127.0.0.1/", nil)
 			r.URL.RawQuery = form
 		}
