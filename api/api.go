@@ -17,6 +17,7 @@ import (
 
 	"github.com/peercache/peercache/door"
 	"github.com/peercache/peercache/internal/audit"
+	"github.com/peercache/peercache/internal/body"
 	"github.com/peercache/peercache/internal/quote"
 )
 
@@ -33,7 +34,7 @@ type Handler struct {
 	idle   chan struct{} // closed when no request is in progress after Shutdown
 	idling sync.Once     // closes idle
 
-	bodies atomic.Int64 // the bytes of bodies that are in memory
+	bodies body.Budget // of the memory for bodies
 }
 
 // closedBit is larger than any number of requests.
@@ -65,6 +66,7 @@ func New(caches []door.Cache, opts ...Option) (*Handler, error) {
 	if err := h.access.tokens.CheckGroups(named); err != nil {
 		return nil, fmt.Errorf("peercache: api.New: %w", err)
 	}
+	h.bodies.Most = h.bodyMemory
 	h.audits, h.faults.log = audit.New(h.log), h.log
 	return h, nil
 }

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/peercache/peercache/door"
+	"github.com/peercache/peercache/internal/body"
 )
 
 // How many keys of a batch are asked for at a time. The values of these are in memory together, so it
@@ -31,11 +32,11 @@ func (h *Handler) batchGet(ctx context.Context, w *answer, r *http.Request, cach
 	if p != nil {
 		return p
 	}
-	keys, body, p := h.readKeys(w, r)
+	keys, held, p := h.readKeys(w, r)
 	if p != nil {
 		return p
 	}
-	defer body.release()
+	defer held.Release()
 	if err := ctx.Err(); err != nil {
 		return h.problemOf(err)
 	}
@@ -134,11 +135,11 @@ func (b *batch) write(key, value string, p *problem) {
 
 // remove drops the values of many keys.
 func (h *Handler) remove(ctx context.Context, w *answer, r *http.Request, cache door.Cache) *problem {
-	keys, body, p := h.readKeys(w, r)
+	keys, held, p := h.readKeys(w, r)
 	if p != nil {
 		return p
 	}
-	defer body.release()
+	defer held.Release()
 	ctx, cancel := context.WithTimeout(ctx, h.changeTime)
 	defer cancel()
 	if err := cache.Remove(ctx, keys...); err != nil {
@@ -155,12 +156,12 @@ func (h *Handler) clear(ctx context.Context, w *answer, r *http.Request, cache d
 	if _, p := queryOf(r); p != nil {
 		return p
 	}
-	body, p := h.readBody(w, r)
+	b, p := h.readBody(w, r)
 	if p != nil {
 		return p
 	}
-	body.release()
-	if text := strings.Join(strings.Fields(string(body.bytes[:min(len(body.bytes), 64)])), ""); text != "" && text != "{}" || len(body.bytes) > 64 {
+	b.Release()
+	if text := strings.Join(strings.Fields(string(b.Bytes[:min(len(b.Bytes), 64)])), ""); text != "" && text != "{}" || len(b.Bytes) > 64 {
 		return badRequest("want no body, or an empty object: a group is cleared as a whole")
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.changeTime)
@@ -173,23 +174,23 @@ func (h *Handler) clear(ctx context.Context, w *answer, r *http.Request, cache d
 
 // readKeys reads the keys in the body of a request. The keys of a batch count for the rate limit. If there is
 // no problem, the caller releases the body when it needs the keys no more: they take as much memory.
-func (h *Handler) readKeys(w *answer, r *http.Request) (_ []string, _ *body, p *problem) {
+func (h *Handler) readKeys(w *answer, r *http.Request) (_ []string, _ *body.Body, p *problem) {
 	if p := wantJSON(r); p != nil {
 		return nil, nil, p
 	}
 	if _, p := queryOf(r); p != nil {
 		return nil, nil, p
 	}
-	body, p := h.readBody(w, r)
+	b, p := h.readBody(w, r)
 	if p != nil {
 		return nil, nil, p
 	}
 	defer func() {
 		if p != nil {
-			body.release()
+			b.Release()
 		}
 	}()
-	keys, err := keysIn(body.bytes, h.maxKeys)
+	keys, err := keysIn(b.Bytes, h.maxKeys)
 	switch {
 	case errors.Is(err, errTooMany):
 		return nil, nil, &problem{status: http.StatusRequestEntityTooLarge, code: codeTooManyKeys, detail: fmt.Sprintf("more than %d keys", h.maxKeys)}
@@ -199,8 +200,8 @@ func (h *Handler) readKeys(w *answer, r *http.Request) (_ []string, _ *body, p *
 		return nil, nil, &problem{status: http.StatusBadRequest, code: codeBadKey, detail: "a key is empty"}
 	}
 	h.rateKeys(r, len(keys))
-	body.bytes = nil
-	return keys, body, nil
+	b.Bytes = nil
+	return keys, b, nil
 }
 
 var errTooMany = errors.New("too many keys")

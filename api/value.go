@@ -263,12 +263,12 @@ func (h *Handler) put(ctx context.Context, w *answer, r *http.Request, cache doo
 	if r.Header.Get("Content-Range") != "" {
 		return badRequest("a part of a value cannot be set: want the whole, without Content-Range")
 	}
-	body, p := h.readBody(w, r)
+	b, p := h.readBody(w, r)
 	if p != nil {
 		return p
 	}
-	defer body.release()
-	item.Value = body.bytes
+	defer b.Release()
+	item.Value = b.Bytes
 	ctx, cancel := context.WithTimeout(ctx, h.changeTime)
 	defer cancel()
 	if err := cache.Set(ctx, key, item); err != nil {
@@ -279,7 +279,7 @@ func (h *Handler) put(ctx context.Context, w *answer, r *http.Request, cache doo
 		return p
 	}
 	var room [96]byte
-	w.Header().Set("Etag", string(appendETag(room[:0], xxhash.Sum64(body.bytes), len(body.bytes), typeRaw)))
+	w.Header().Set("Etag", string(appendETag(room[:0], xxhash.Sum64(b.Bytes), len(b.Bytes), typeRaw)))
 	return done(w)
 }
 

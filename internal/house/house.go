@@ -24,6 +24,7 @@ var packages = []string{
 	"peer",
 	"internal/durations",
 	"internal/audit",
+	"internal/body",
 	"internal/lease",
 	"internal/doorkeeper",
 	"internal/breaker",

@@ -22,11 +22,11 @@ var errUnread = errors.New("the answers that are not read yet have as many bytes
 // writeGet writes the answer to a request for a key. It does not copy the value.
 func (s *Server) writeGet(w http.ResponseWriter, r *http.Request, resp *pb.GetResponse) {
 	value := resp.GetValue()
-	if !s.answers.take(0, int64(len(value))) {
+	if !s.answers.Take(0, int64(len(value))) {
 		s.refuseBusy(w, r, errUnread)
 		return
 	}
-	defer s.answers.give(int64(len(value)))
+	defer s.answers.Give(int64(len(value)))
 	status := http.StatusOK
 	if e := resp.GetError(); e != nil {
 		if status = statusOf[e.GetKind()]; status == 0 {

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/peercache/peercache/internal/audit"
+	"github.com/peercache/peercache/internal/body"
 	"github.com/peercache/peercache/internal/peerurl"
 	"github.com/peercache/peercache/internal/stream"
 	"github.com/peercache/peercache/internal/wire"
@@ -35,8 +36,8 @@ type Server struct {
 	visitors visitors // the connections that are no streams yet
 	inbound  inbound  // counts the streams on which peers ask this process
 	refusals *refusalLog
-	requests budget       // for the bodies of plain requests
-	answers  budget       // for the values of plain answers
+	requests body.Budget  // for the bodies of plain requests
+	answers  body.Budget  // for the values of plain answers
 	gets     atomic.Int64 // plain requests for keys that are in progress
 	changes  atomic.Int64 // plain requests with changes that are in progress
 
@@ -57,7 +58,7 @@ func NewServer(cfg Config, p peer.Process, own string) *Server {
 	s.cfg.Connections = cfg.Connections.WithDefaults()
 	s.visitors.init(s.cfg.Connections, s.refusals)
 	s.inbound.init(cfg.Limits)
-	s.requests.most, s.answers.most = cfg.RequestBytes, cfg.AnswerBytes
+	s.requests.Most, s.answers.Most = cfg.RequestBytes, cfg.AnswerBytes
 	return s
 }
 
@@ -190,8 +191,8 @@ func (s *Server) postGet(w http.ResponseWriter, r *http.Request, h peer.Handler)
 		return
 	}
 	req := new(pb.GetRequest)
-	err := proto.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(b.bytes, req)
-	b.release() // from here on the memory counts as the load's
+	err := proto.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(b.Bytes, req)
+	b.Release() // from here on the memory counts as the load's
 	if err != nil {
 		http.Error(w, "peercache: the body is no GetRequest: "+err.Error(), http.StatusBadRequest)
 		return
@@ -223,8 +224,8 @@ func (s *Server) postChange(w http.ResponseWriter, r *http.Request, h peer.Handl
 	if !ok {
 		return
 	}
-	defer b.release()
-	c, err := peer.DecodeChange(b.bytes)
+	defer b.Release()
+	c, err := peer.DecodeChange(b.Bytes)
 	if err != nil {
 		http.Error(w, "peercache: the body is no ChangeRequest: "+err.Error(), http.StatusBadRequest)
 		return
