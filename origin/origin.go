@@ -22,6 +22,19 @@ import (
 // the origin is down. If the getter is an io.Closer, it is closed at the end of the node.
 type Factory func(ctx context.Context, env Env, decode func(section any) error) (peercache.Getter, error)
 
+// Make does what a Factory does, with what a kind of origin has: its configuration, with the defaults
+// that depend on the node, and the function that makes it.
+func Make[C any, O peercache.Getter](c C, decode func(section any) error, make func(C) (O, error)) (peercache.Getter, error) {
+	if err := decode(&c); err != nil {
+		return nil, err
+	}
+	o, err := make(c)
+	if err != nil {
+		return nil, err // and no O that is nil, in an interface that is not
+	}
+	return o, nil
+}
+
 // Env is what a Factory may use of its node.
 type Env struct {
 	Group string       // the name of the group

@@ -107,24 +107,21 @@ func (c *Cluster) isUnconfirmed(name string) bool {
 
 // Settled returns nil when the peers that can be reached were told of the view, or ctx's error.
 func (c *Cluster) Settled(ctx context.Context) error {
-	c.agreement.mu.Lock()
-	announced := c.agreement.announced
-	c.agreement.mu.Unlock()
-	select {
-	case <-announced:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return c.agreement.await(ctx, func(a *viewAgreement) <-chan struct{} { return a.announced })
 }
 
 // RingSettled returns nil when the peers that can be reached were told of the ring, or ctx's error.
 // What this process loads under it may be kept from then on: a peer that knows an earlier view with
 // this ring tells this process of the changes of its keys, or knows that the views differ.
 func (c *Cluster) RingSettled(ctx context.Context) error {
-	c.agreement.mu.Lock()
-	told := c.agreement.ringTold
-	c.agreement.mu.Unlock()
+	return c.agreement.await(ctx, func(a *viewAgreement) <-chan struct{} { return a.ringTold })
+}
+
+// await returns nil when one of the channels of a, which mu guards, is closed, or ctx's error.
+func (a *viewAgreement) await(ctx context.Context, which func(a *viewAgreement) <-chan struct{}) error {
+	a.mu.Lock()
+	told := which(a)
+	a.mu.Unlock()
 	select {
 	case <-told:
 		return nil

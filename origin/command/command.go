@@ -87,15 +87,7 @@ func Factory(_ context.Context, env origin.Env, decode func(section any) error) 
 	if !env.AllowCommands {
 		return nil, errors.New("command: programs are not allowed to run: want origins: {allow_commands: true} in the configuration of the node")
 	}
-	c := Config{Log: env.Log}
-	if err := decode(&c); err != nil {
-		return nil, err
-	}
-	o, err := New(c)
-	if err != nil {
-		return nil, err
-	}
-	return o, nil
+	return origin.Make(Config{Log: env.Log}, decode, New)
 }
 
 // New returns an error if c cannot be right.

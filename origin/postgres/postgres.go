@@ -78,15 +78,7 @@ var _ peercache.BatchGetter = (*Origin)(nil)
 
 // Factory makes the origin of a node's group: see origin.Factory.
 func Factory(_ context.Context, _ origin.Env, decode func(section any) error) (peercache.Getter, error) {
-	var c Config
-	if err := decode(&c); err != nil {
-		return nil, err
-	}
-	o, err := New(c)
-	if err != nil {
-		return nil, err
-	}
-	return o, nil
+	return origin.Make(Config{}, decode, New)
 }
 
 // New returns an error if c cannot be right. It does not connect.

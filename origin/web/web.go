@@ -62,17 +62,12 @@ type Origin struct {
 // Factory makes the origin of a node's group: see origin.Factory.
 func Factory(_ context.Context, env origin.Env, decode func(section any) error) (peercache.Getter, error) {
 	c := Config{Log: env.Log, StaleWhileRevalidate: env.StaleWhileRevalidate, StaleIfError: env.StaleIfError, Retries: DefaultRetries}
-	if err := decode(&c); err != nil {
-		return nil, err
-	}
-	if c.Retries == 0 { // was said, unlike in a Config of a Go program
-		c.Retries = -1
-	}
-	o, err := New(c)
-	if err != nil {
-		return nil, err
-	}
-	return o, nil
+	return origin.Make(c, decode, func(c Config) (*Origin, error) {
+		if c.Retries == 0 { // was said, unlike in a Config of a Go program
+			c.Retries = -1
+		}
+		return New(c)
+	})
 }
 
 // New returns an error if c cannot be right. It does not ask the server.
