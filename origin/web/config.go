@@ -61,7 +61,7 @@ type Config struct {
 	IgnoreCacheControl bool `yaml:"ignore_cache_control" help:"let ttl hold whatever the answer says (default false)"`
 	// RevalidateBytes is how much memory the answers take that have an ETag or a Last-Modified. They are kept besides those
 	// of the group, so that a load of the same key can ask whether its answer has changed. Zero means 32 MiB, less than zero none.
-	RevalidateBytes origin.Bytes `yaml:"revalidate_bytes" help:"memory for answers to be asked about with ETag or Last-Modified; negative: none (default 32MiB)"`
+	RevalidateBytes origin.Bytes `yaml:"revalidate_bytes" help:"memory for answers to be asked about with ETag or Last-Modified (default 32MiB)"`
 
 	// Timeout is how long a load may take, with all retries. Zero means 10s. The load timeout of the group holds too.
 	Timeout time.Duration `yaml:"timeout" help:"how long a load may take, with all retries (default 10s)"`
@@ -77,7 +77,7 @@ type Config struct {
 	MaxBytes origin.Bytes `yaml:"max_bytes" help:"a larger body is an error (default 64MiB)"`
 	// Redirects is how many redirects are followed, to the same scheme, host and port, or to one of RedirectHosts. Zero
 	// means 5, less than zero none.
-	Redirects int `yaml:"redirects" help:"how many redirects are followed; negative: none (default 5)"`
+	Redirects int `yaml:"redirects" help:"how many redirects are followed (default 5)"`
 	// RedirectHosts are other hosts to which redirects are followed, with the port if it is not the default one. What Headers
 	// and Forward name is not sent there.
 	RedirectHosts []string `yaml:"redirect_hosts" help:"other hosts, with port, to which redirects are followed"`

@@ -311,11 +311,14 @@ func TestFactory(t *testing.T) {
 	for said, want := range map[int]int{0: 0, 5: 5} { // in a file, zero means none
 		getter, err := f(t.Context(), env, func(section any) error {
 			c := section.(*Config)
-			c.URL, c.Retries = "http://api.example/{key}", said
+			c.URL, c.Retries, c.Redirects, c.RevalidateBytes = "http://api.example/{key}", said, said, origin.Bytes(said)
 			return nil
 		})
-		if err != nil || getter.(*Origin).Retries != want {
-			t.Errorf("retries: %d: %v, %v", said, getter, err)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o := getter.(*Origin); o.Retries != want || max(o.Redirects, 0) != want || max(o.RevalidateBytes, 0) != origin.Bytes(want) {
+			t.Errorf("with %d of each: %d retries, %d redirects, %d bytes", said, o.Retries, o.Redirects, o.RevalidateBytes)
 		}
 	}
 	if o := getter.(*Origin); o.Retries != DefaultRetries {

@@ -33,6 +33,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,11 +62,11 @@ type Origin struct {
 
 // Factory makes the origin of a node's group: see origin.Factory.
 func Factory(_ context.Context, env origin.Env, decode func(section any) error) (peercache.Getter, error) {
-	c := Config{Log: env.Log, StaleWhileRevalidate: env.StaleWhileRevalidate, StaleIfError: env.StaleIfError, Retries: DefaultRetries}
+	c := Config{Log: env.Log, StaleWhileRevalidate: env.StaleWhileRevalidate, StaleIfError: env.StaleIfError,
+		Retries: DefaultRetries, Redirects: DefaultRedirects, RevalidateBytes: DefaultRevalidateBytes}
 	return origin.Make(c, decode, func(c Config) (*Origin, error) {
-		if c.Retries == 0 { // was said, unlike in a Config of a Go program
-			c.Retries = -1
-		}
+		// In a file zero is said, and means none. In a Config of a Go program it means the default.
+		c.Retries, c.Redirects, c.RevalidateBytes = cmp.Or(c.Retries, -1), cmp.Or(c.Redirects, -1), cmp.Or(c.RevalidateBytes, -1)
 		return New(c)
 	})
 }
