@@ -13,6 +13,7 @@ var packages = []string{
 	"internal/stripe",
 	"internal/peerurl",
 	"lru",
+	"internal/alloc",
 	"internal/store",
 	"internal/snapshot",
 	"internal/simnet",

@@ -1,6 +1,10 @@
 package store
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/peercache/peercache/internal/alloc"
+)
 
 // expires returns when e expires, on the store's clock. Zero means never.
 func (e *entry) expires() int64 {
@@ -17,9 +21,9 @@ func (e *entry) expiresAt() int64 { return int64(binary.NativeEndian.Uint64(e.ex
 func cost(keyLen, valLen int, expires int64, meta uint64) int64 {
 	flags, head, value := layout(keyLen, valLen, expires, meta)
 	if flags&isApart != 0 {
-		return apartBytes(head) + allocated(value)
+		return apartBytes(head) + alloc.Size(value)
 	}
-	return allocated(head)
+	return alloc.Size(head)
 }
 
 // bytes returns the heap that e takes.

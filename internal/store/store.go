@@ -19,6 +19,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/peercache/peercache/internal/alloc"
 )
 
 // Entry is what a store has for a key.
@@ -101,7 +103,7 @@ func shardsFor(maxBytes int64) int {
 // newSharded returns an empty store with n shards, a power of two.
 func newSharded(c Config, n int) *Store {
 	s := &Store{seed: maphash.MakeSeed(), start: time.Now(), config: c}
-	classOf() // now, so that no Add has to wait for it
+	alloc.Prepare() // now, so that no Add has to wait for it
 	s.budget.init(c.MaxBytes, n)
 	s.alarm.init()
 	s.tables.Store(nothing())

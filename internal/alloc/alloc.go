@@ -1,9 +1,12 @@
-package store
+// Package alloc knows what memory the allocator takes for an object.
+package alloc
 
 import (
 	"slices"
 	"sync"
 )
+
+const wordBytes = 8
 
 // maxSmall is the largest size for which the allocator may have a class. It rounds larger sizes up
 // to whole pages.
@@ -38,8 +41,11 @@ var pageBytes = sync.OnceValue(func() int64 {
 	return int64(n) - maxSmall
 })
 
-// allocated returns the heap that an object of n bytes without pointers takes.
-func allocated(n int64) int64 {
+// Prepare makes the tables of Size now, so that no later call waits for them.
+func Prepare() { classOf() }
+
+// Size returns the heap that an object of n bytes without pointers takes.
+func Size(n int64) int64 {
 	if n > maxSmall {
 		page := pageBytes()
 		return (n + page - 1) / page * page

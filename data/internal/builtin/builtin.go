@@ -1,0 +1,19 @@
+// Package builtin is all commands, and all kinds of values.
+package builtin
+
+import (
+	"github.com/peercache/peercache/data/internal/commands/strings"
+	"github.com/peercache/peercache/data/internal/engine"
+)
+
+// Commands returns the commands of all packages.
+func Commands() [][]engine.Command {
+	return [][]engine.Command{
+		strings.Commands,
+	}
+}
+
+// Kinds returns the kinds of the objects that they make. Their IDs are 1 list, 2 hash, 3 set, 4 zset, 5 channel.
+func Kinds() []*engine.Kind {
+	return []*engine.Kind{}
+}

@@ -1,0 +1,182 @@
+package engine
+
+import (
+	"strings"
+
+	"github.com/peercache/peercache/data/internal/dict"
+)
+
+// Class is a class of events, as Redis' notify-keyspace-events has them.
+type Class uint32
+
+// The classes.
+const (
+	EventGeneric   Class = 1 << iota // g: DEL, EXPIRE, RENAME, …
+	EventString                      // $
+	EventList                        // l
+	EventSet                         // s
+	EventHash                        // h
+	EventSortedSet                   // z
+	EventExpired                     // x
+	EventEvicted                     // e
+	EventNew                         // n
+	EventChannel                     // no class of Redis'
+)
+
+// Notify tells those who listen that something has happened to a key, once the command is done.
+func (c *Call) Notify(class Class, event, key string) { c.t.notify(class, event, key) }
+
+func (t *txn) notify(class Class, event, key string) {
+	if Class(t.e.Listening.Load())&class != 0 {
+		t.notices = append(t.notices, notice{class, event, strings.Clone(key)})
+	}
+}
+
+// Undoing reports whether the command may be undone: then it has to call Undo for each change of an object.
+func (c *Call) Undoing() bool { return c.t.undo }
+
+// Undo keeps what undoes a change, to be called after what undoes later ones. A command calls it only if
+// Undoing is true.
+func (c *Call) Undo(undo func()) { c.t.undos = append(c.t.undos, undo) }
+
+// Changed says that the object of a key has changed.
+func (c *Call) Changed(key string) { c.t.touch(key) }
+
+// touch notes a change of a key.
+func (t *txn) touch(key string) {
+	t.changed++
+	s, _ := t.shard(key)
+	if len(s.watched) > 0 {
+		s.dirty(key, false)
+	}
+	if t.e.cfg.Changed != nil && (len(t.keys) == 0 || t.keys[len(t.keys)-1] != key) {
+		t.keys = append(t.keys, strings.Clone(key))
+	}
+}
+
+// SetString gives a key a string, whatever it had, and an expiry, which may be 0.
+func (c *Call) SetString(key, value string, expire int64) {
+	c.put(key, strings.Clone(value), nil, expire)
+}
+
+// SetOwnString is SetString with a value that belongs to the engine from now on.
+func (c *Call) SetOwnString(key, value string, expire int64) {
+	c.put(key, value, nil, expire)
+}
+
+// SetObject gives a key an object, whatever it had, and an expiry, which may be 0. The object belongs to the engine from now on.
+func (c *Call) SetObject(key string, object Object, expire int64) {
+	c.put(key, "", object, expire)
+}
+
+// SetExpire gives a key that is there another expiry; 0: none.
+func (c *Call) SetExpire(n *Node, expire int64) {
+	c.put(n.Key, n.Value.Str, n.Value.Object, expire)
+}
+
+// Remove removes a key, and reports whether it was there.
+func (c *Call) Remove(key string) bool {
+	if c.Peek(key) == nil {
+		return false
+	}
+	c.t.remove(key)
+	return true
+}
+
+// RemoveIfEmpty removes the key of an object that has no elements any more, and tells of that.
+func (c *Call) RemoveIfEmpty(key string, object Object) {
+	if object.Len() == 0 {
+		c.t.remove(key)
+		c.Notify(EventGeneric, "del", key)
+	}
+}
+
+// put puts an entry into the table: a string, or an object.
+func (c *Call) put(key, value string, object Object, expire int64) {
+	t := c.t
+	s, hash := t.shard(key)
+	keys := s.keys.Load()
+	old := keys.GetHashed(key, hash)
+	if old != nil {
+		key = old.Key
+	} else {
+		key = strings.Clone(key)
+	}
+	n := &Node{Key: key, Value: Entry{Str: value, Object: object, Expire: expire}}
+	n.Value.used.Store(t.e.seconds.Load())
+	t.swap(s, hash, old, n)
+	if t.undo {
+		t.undos = append(t.undos, func() { t.swap(s, hash, n, old) })
+	}
+	t.touch(key)
+	if old == nil {
+		t.notify(EventNew, "new", key)
+	}
+}
+
+// remove removes a key that is there.
+func (t *txn) remove(key string) {
+	s, hash := t.shard(key)
+	old := s.keys.Load().GetHashed(key, hash)
+	t.swap(s, hash, old, nil)
+	if t.undo {
+		t.undos = append(t.undos, func() { t.swap(s, hash, nil, old) })
+	}
+	t.touch(old.Key)
+}
+
+// swap puts one node in the place of another one of the same key. Each may be nil.
+func (t *txn) swap(s *shard, hash uint64, old, n *Node) {
+	keys := s.keys.Load()
+	if old != nil {
+		t.before(old)
+		t.delta -= bytesOf(old)
+		if old.Value.Expire != 0 {
+			s.volatile--
+		}
+	}
+	if n == nil {
+		keys.DeleteHashed(old.Key, hash)
+		return
+	}
+	n.Value.mark = t.e.mark
+	t.delta += bytesOf(n)
+	keys.PutHashed(n, hash)
+	if at := n.Value.Expire; at != 0 {
+		s.volatile++
+		if old == nil || old.Value.Expire == 0 || at < old.Value.Expire {
+			s.expires(n.Key, at, t.e.cfg.Now)
+		}
+	}
+}
+
+// Flush removes all keys. The command has the flag All.
+func (c *Call) Flush() {
+	t := c.t
+	t.e.abortSnapshot()
+	for i := range t.e.shards {
+		s := &t.e.shards[i]
+		old, empty := s.keys.Load(), dict.New[Entry](shardBits)
+		if old.Len() == 0 {
+			continue
+		}
+		volatile := s.volatile
+		old.All(func(n *Node) bool {
+			t.delta -= bytesOf(n)
+			if len(s.watched) > 0 {
+				s.dirty(n.Key, t.over(n))
+			}
+			return true
+		})
+		s.keys.Store(empty)
+		s.volatile = 0
+		if t.undo {
+			t.undos = append(t.undos, func() {
+				s.keys.Store(old)
+				s.volatile = volatile
+			})
+		}
+	}
+	t.changed++
+	t.flushed = true
+}

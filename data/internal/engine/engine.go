@@ -1,0 +1,127 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/peercache/peercache/data/internal/dict"
+)
+
+// Log takes the records of what has changed, in the order in which it did.
+type Log interface {
+	// Append adds a record. It is called with locks held, and must not wait for a disk that syncs.
+	Append(record []byte) (position uint64, err error)
+	// Wait returns when what is up to position is as safe as the log was told to make it.
+	Wait(ctx context.Context, position uint64) error
+	// Position returns the position of the last record.
+	Position() uint64
+	// Err returns why nothing can be appended any more, or nil.
+	Err() error
+}
+
+// Config is what an Engine is made of.
+type Config struct {
+	Commands Table
+	// Kinds are those of the Objects that the commands make.
+	Kinds []*Kind
+	// Bytes is the memory that data may take. 0: no bound.
+	Bytes int64
+	// Evict has keys leave where there is no room, instead of having commands fail.
+	Evict Eviction
+	// Now returns the time, in milliseconds since 1970. nil: the clock of the machine.
+	Now func() int64
+	// Log gets what changes. nil: nobody.
+	Log Log
+	// ReadsWait has commands that only read wait for the log as those that write do: what they reply is then as safe.
+	ReadsWait bool
+	// Notify is told of events, with locks held: it must not wait. It is asked for nothing if Listening is zero. nil: nobody.
+	Notify func(class Class, event, key string)
+	// Changed is told of keys that have changed, with locks held: it must not wait. all means all keys. nil: nobody.
+	Changed func(key string, all bool)
+}
+
+// Engine keeps data.
+type Engine struct {
+	cfg    Config
+	kinds  map[byte]*Kind
+	shards [shardCount]shard
+
+	// gate is shared by who locks several shards, and had alone by a Tx. It is locked before shards are.
+	gate sync.RWMutex
+
+	used      atomic.Int64  // bytes of all keys
+	tables    atomic.Int64  // bytes of the tables, as of the last sweep
+	seconds   atomic.Uint32 // the clock of Entry.used
+	Listening atomic.Uint32 // the classes of events that somebody listens to
+
+	// snap is the snapshot that is being taken. It is changed with all shards locked, and read with one locked.
+	snap *snapshot
+	mark uint8 // as snap
+
+	replaying bool // nothing expires, nothing is logged: set before there is anybody else
+
+	Evicted, Expired atomic.Int64 // keys
+
+	stop    chan struct{}
+	stopped sync.WaitGroup
+	closing sync.Once
+}
+
+// New makes an Engine. Start has to be called when what was stored is loaded.
+func New(cfg Config) (*Engine, error) {
+	if cfg.Now == nil {
+		cfg.Now = func() int64 { return time.Now().UnixMilli() }
+	}
+	e := &Engine{cfg: cfg, kinds: make(map[byte]*Kind), stop: make(chan struct{})}
+	for _, k := range append(cfg.Kinds, String) {
+		if e.kinds[k.ID] != nil {
+			return nil, errors.New("data: two kinds of values have one number")
+		}
+		e.kinds[k.ID] = k
+	}
+	for i := range e.shards {
+		e.shards[i].keys.Store(dict.New[Entry](shardBits))
+	}
+	e.seconds.Store(uint32(cfg.Now() / 1000))
+	return e, nil
+}
+
+// Start begins to remove what has expired.
+func (e *Engine) Start() { e.stopped.Go(e.sweepUntilStopped) }
+
+// Close ends what Start has begun.
+func (e *Engine) Close() {
+	e.closing.Do(func() { close(e.stop) })
+	e.stopped.Wait()
+}
+
+// Commands returns the commands.
+func (e *Engine) Commands() Table { return e.cfg.Commands }
+
+// Used returns the memory that the data takes.
+func (e *Engine) Used() int64 { return e.used.Load() + e.tables.Load() }
+
+// Limit returns the memory that the data may take, or 0.
+func (e *Engine) Limit() int64 { return e.cfg.Bytes }
+
+// Len returns the number of keys, those among them that have expired and were not looked at since.
+func (e *Engine) Len() (n int) {
+	for i := range e.shards {
+		n += e.shards[i].keys.Load().Len()
+	}
+	return n
+}
+
+// Volatile returns how many keys expire.
+func (e *Engine) Volatile() (n int) {
+	for i := range e.shards {
+		s := &e.shards[i]
+		s.mu.RLock()
+		n += s.volatile
+		s.mu.RUnlock()
+	}
+	return n
+}

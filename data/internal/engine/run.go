@@ -1,0 +1,220 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/peercache/peercache/data/internal/dict"
+)
+
+// Run runs a command, which args fit, and writes its reply to w, errors of the command included. It returns an error if ctx
+// ends while the command waits, or before the log has what it has changed.
+//
+// A command that waits may have w written to by another goroutine, until Run returns.
+func (e *Engine) Run(ctx context.Context, cmd *Command, args []string, w Writer) error {
+	if cmd.Flags&Unlocked != 0 && e.runUnlocked(cmd, args, w) {
+		return nil
+	}
+	write := cmd.Flags&Write != 0
+	if err := e.refusal(cmd); err != nil {
+		w.Error(err.Error())
+		return nil
+	}
+	set, n := e.shardsOf(cmd, args)
+	held := e.lock(set, write)
+	t := e.begin(held)
+	t.single = true
+	several := write && (held.several() || n > 1)
+	if several {
+		e.markSeveral(held)
+	}
+	c := &Call{Args: args, W: w, cmd: cmd, t: t}
+	err := t.run(c)
+	var wait *waiter
+	if err == errWaits {
+		wait, err = e.enlist(ctx, c), nil
+	}
+	position, failed := t.finish()
+	if several {
+		e.markSeveral(held)
+	}
+	t.free()
+	e.unlock(held, write)
+	if err != nil {
+		w.Error(err.Error())
+	}
+	if wait != nil {
+		return e.await(wait)
+	}
+	if failed != nil {
+		return failed
+	}
+	return e.secure(ctx, position)
+}
+
+// secure waits for the log, if that has to be.
+func (e *Engine) secure(ctx context.Context, position uint64) error {
+	if e.cfg.Log == nil {
+		return nil
+	}
+	if e.cfg.ReadsWait && position == 0 {
+		position = e.cfg.Log.Position()
+	}
+	if position == 0 {
+		return nil
+	}
+	return e.cfg.Log.Wait(ctx, position)
+}
+
+// logs reports whether what changes goes to a log.
+func (e *Engine) logs() bool { return e.cfg.Log != nil && !e.replaying }
+
+// refusal returns why a command may not run now, or nil. It makes room for it if it can.
+func (e *Engine) refusal(cmd *Command) error {
+	if cmd.Flags&Write != 0 && e.logs() {
+		if err := e.cfg.Log.Err(); err != nil {
+			return Error("MISCONF nothing can be written, because the log failed: " + err.Error())
+		}
+	}
+	if cmd.Flags&Grows != 0 && e.cfg.Bytes > 0 && !e.replaying && e.Used() > e.cfg.Bytes {
+		return e.makeRoom()
+	}
+	return nil
+}
+
+// shardsOf returns the shards of the keys of a command, and how many keys it has.
+func (e *Engine) shardsOf(cmd *Command, args []string) (set shardSet, n int) {
+	if cmd.Flags&All != 0 {
+		return allShards, 2
+	}
+	if k := &cmd.Keys; k.Find == nil && k.First == k.Last && k.First != 0 {
+		return 1 << shardOf(dict.Hash(args[k.First])), 1
+	}
+	cmd.KeysOf(args, func(key string) {
+		set |= 1 << shardOf(dict.Hash(key))
+		n++
+	})
+	return set, n
+}
+
+// runUnlocked runs a command without a lock. It returns false if that is not possible now.
+func (e *Engine) runUnlocked(cmd *Command, args []string, w Writer) bool {
+	if e.cfg.ReadsWait {
+		return false
+	}
+	c := Call{Args: args, W: w, cmd: cmd, unlocked: true, t: &txn{e: e}}
+	err := cmd.Run(&c)
+	if c.dirty {
+		return false
+	}
+	if err != nil {
+		w.Error(err.Error())
+	}
+	return true
+}
+
+// errDirty has a command end that cannot run without a lock.
+const errDirty Error = "ERR this needs a lock"
+
+// readUnlocked is ReadString without a lock.
+func (c *Call) readUnlocked(key string) (string, bool, error) {
+	s, ok, clean := c.t.e.GetString(key)
+	if !clean {
+		c.dirty = true
+		return "", false, errDirty
+	}
+	return s, ok, nil
+}
+
+// GetString returns the string of a key without a lock. If it cannot, which is rare, clean is false: the key has
+// no string, or a change of several steps is under way.
+func (e *Engine) GetString(key string) (value string, ok, clean bool) {
+	hash := dict.Hash(key)
+	s := &e.shards[shardOf(hash)]
+	before := s.several.Load()
+	n := s.keys.Load().GetHashed(key, hash)
+	if n != nil && (n.Value.Object != nil || e.replaying) || before&1 != 0 || s.several.Load() != before {
+		return "", false, false
+	}
+	if n == nil || n.Value.Expire != 0 && n.Value.Expire <= e.cfg.Now() {
+		return "", false, true
+	}
+	e.use(n)
+	return n.Value.Str, true, true
+}
+
+// Queued is a command of a transaction.
+type Queued struct {
+	Command *Command
+	Args    []string
+}
+
+// Exec runs commands as one: nobody sees the state between them, and a crash leaves none or all. It writes an array of
+// their replies; if what watch watches has changed, it runs none, and writes a null array. watch may be nil. A command
+// that fails does not undo the others.
+func (e *Engine) Exec(ctx context.Context, queue []Queued, watch *Watch, w Writer) error {
+	var set shardSet
+	write := false
+	for _, q := range queue {
+		s, _ := e.shardsOf(q.Command, q.Args)
+		set |= s
+		write = write || q.Command.Flags&Write != 0
+	}
+	refused := make([]error, len(queue))
+	for i, q := range queue {
+		refused[i] = e.refusal(q.Command)
+	}
+	if watch != nil {
+		set |= watch.set
+	}
+	held := e.lock(set, write)
+	if watch != nil && watch.broken(e) {
+		e.unlock(held, write)
+		w.NullArray()
+		return nil
+	}
+	if write {
+		e.markSeveral(held)
+	}
+	t := e.begin(held)
+	w.Array(len(queue))
+	for i, q := range queue {
+		c := Call{Args: q.Args, W: w, cmd: q.Command, t: t}
+		err := refused[i]
+		if err == nil {
+			err = t.run(&c)
+		}
+		if err != nil {
+			w.Error(err.Error())
+		}
+	}
+	position, err := t.finish()
+	if write {
+		e.markSeveral(held)
+	}
+	t.free()
+	e.unlock(held, write)
+	if err != nil {
+		return err
+	}
+	return e.secure(ctx, position)
+}
+
+// Do runs another command within this one, whose reply w gets. Its keys must be in shards that this one has locked, which
+// those of the same keys are. What it writes and logs is part of this command.
+func (c *Call) Do(w Writer, cmd *Command, args ...string) error {
+	if !cmd.Fits(len(args)) {
+		return Error("ERR wrong number of arguments for '" + cmd.Name + "' command")
+	}
+	if set, _ := c.t.e.shardsOf(cmd, args); set&^c.t.held != 0 {
+		return Error("ERR the command '" + c.cmd.Name + "' uses a key that is not among its own keys: '" + cmd.Name + "'")
+	}
+	if cmd.Flags&Write != 0 && c.cmd.Flags&Write == 0 {
+		return Error("ERR the command '" + c.cmd.Name + "' is not one that writes, and runs '" + cmd.Name + "'")
+	}
+	c.logged = true // by the commands that it is made of
+	single := c.t.single
+	c.t.single = false
+	err := c.t.run(&Call{Args: args, W: w, cmd: cmd, t: c.t})
+	c.t.single = single
+	return err
+}

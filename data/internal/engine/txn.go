@@ -1,0 +1,162 @@
+package engine
+
+import (
+	"sync"
+
+	"github.com/peercache/peercache/data/internal/dict"
+)
+
+// txn is what a command, or several that happen as one, have changed. It belongs to who holds the locks.
+type txn struct {
+	e    *Engine
+	held shardSet
+	now  int64 // the time of all its commands; 0: nobody has asked yet
+
+	single bool // it can wait: it is one command, and not part of a transaction
+	undos  []func()
+	undo   bool // undos are kept
+
+	delta   int64       // of the memory, but for written
+	written []accounted // objects that the present command changes
+	changed int         // changes so far
+	record  []byte      // for the log: commands, one after the other
+	ready   []string    // keys that may have what somebody waits for
+	notices []notice
+	keys    []string // that have changed; see touch
+	served  []*waiter
+	flushed bool // all keys have changed
+}
+
+// accounted is an object with the memory that is counted for it.
+type accounted struct {
+	object Object
+	bytes  int64
+}
+
+// notice is an event that was not told yet.
+type notice struct {
+	class      Class
+	event, key string
+}
+
+var txns = sync.Pool{New: func() any { return new(txn) }}
+
+func (e *Engine) begin(held shardSet) *txn {
+	t := txns.Get().(*txn)
+	t.e, t.held = e, held
+	return t
+}
+
+// free gives t back. It has to have been finished, or to have changed nothing.
+func (t *txn) free() {
+	clear(t.undos)
+	clear(t.written)
+	clear(t.ready)
+	clear(t.notices)
+	clear(t.keys)
+	clear(t.served)
+	*t = txn{undos: t.undos[:0], written: t.written[:0], record: t.record[:0], ready: t.ready[:0], notices: t.notices[:0], keys: t.keys[:0],
+		served: t.served[:0]}
+	if cap(t.record) > 64<<10 {
+		t.record = nil
+	}
+	txns.Put(t)
+}
+
+// time returns the time of t.
+func (t *txn) time() int64 {
+	if t.now == 0 {
+		t.now = t.e.cfg.Now()
+	}
+	return t.now
+}
+
+// shard returns the shard of a key, which t must hold, and the key's hash.
+func (t *txn) shard(key string) (*shard, uint64) {
+	hash := dict.Hash(key)
+	i := shardOf(hash)
+	if t.held&(1<<i) == 0 {
+		panic("engine: a command uses a key that is not among its Keys: " + key)
+	}
+	return &t.e.shards[i], hash
+}
+
+// run runs a command in t, and settles what it has changed.
+func (t *txn) run(c *Call) error {
+	before, logged := t.changed, len(t.record)
+	c.logged = false
+	err := c.cmd.Run(c)
+	t.settle()
+	if t.changed > before && t.e.logs() && !c.logged {
+		t.record = appendCommand(t.record, c.Args)
+	}
+	if err != nil && err != errWaits && t.changed > before && len(t.record) == logged {
+		panic("engine: " + c.cmd.Name + " has changed something, and failed")
+	}
+	return err
+}
+
+// settle counts the memory of objects that have changed.
+func (t *txn) settle() {
+	for i, w := range t.written {
+		t.delta += w.object.Bytes() - w.bytes
+		t.written[i] = accounted{}
+	}
+	t.written = t.written[:0]
+}
+
+// finish ends t: it serves who waits for what t has made, and tells everybody else. It returns the position in the log for
+// which its caller has to wait, or 0, when the locks are given back.
+func (t *txn) finish() (position uint64, err error) {
+	t.serve()
+	if t.delta != 0 {
+		t.e.used.Add(t.delta)
+		t.delta = 0
+	}
+	if len(t.record) > 0 {
+		position, err = t.e.cfg.Log.Append(t.record)
+	}
+	t.tell()
+	for _, w := range t.served {
+		w.position, w.err = position, err
+		close(w.done)
+	}
+	return position, err
+}
+
+// tell tells those who watch keys, and listen to events.
+func (t *txn) tell() {
+	if changed := t.e.cfg.Changed; changed != nil {
+		if t.flushed {
+			changed("", true)
+		}
+		for _, key := range t.keys {
+			changed(key, false)
+		}
+	}
+	for _, n := range t.notices {
+		t.e.cfg.Notify(n.class, n.event, n.key)
+	}
+}
+
+// place is a moment in a transaction to which it can go back.
+type place struct {
+	undos, changed, record, ready, notices, keys int
+	delta                                        int64
+	flushed                                      bool
+}
+
+func (t *txn) here() place {
+	return place{len(t.undos), t.changed, len(t.record), len(t.ready), len(t.notices), len(t.keys), t.delta, t.flushed}
+}
+
+// back undoes what was done after p.
+func (t *txn) back(p place) {
+	for i := len(t.undos) - 1; i >= p.undos; i-- {
+		t.undos[i]()
+		t.undos[i] = nil
+	}
+	t.settle()
+	t.undos, t.changed, t.record, t.ready = t.undos[:p.undos], p.changed, t.record[:p.record], t.ready[:p.ready]
+	t.notices, t.keys, t.delta, t.flushed = t.notices[:p.notices], t.keys[:p.keys], p.delta, p.flushed
+}
