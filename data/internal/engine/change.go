@@ -32,6 +32,25 @@ func (t *txn) notify(class Class, event, key string) {
 	}
 }
 
+// The classes of notices that are messages.
+const (
+	message Class = 1 << (31 - iota)
+	shardMessage
+)
+
+// Publish sends a message once the command is done, and returns how many get it.
+func (c *Call) Publish(shard bool, channel, text string) int {
+	class := message
+	if shard {
+		class = shardMessage
+	}
+	n := c.t.e.Messages.Receivers(shard, channel)
+	if n > 0 {
+		c.t.notices = append(c.t.notices, notice{class, text, channel})
+	}
+	return n
+}
+
 // Undoing reports whether the command may be undone: then it has to call Undo for each change of an object.
 func (c *Call) Undoing() bool { return c.t.undo }
 
@@ -51,7 +70,7 @@ func (t *txn) touch(s *shard, key string) {
 	if len(s.watched) > 0 {
 		s.dirty(key, false)
 	}
-	if t.e.cfg.Changed != nil && (len(t.keys) == 0 || t.keys[len(t.keys)-1] != key) {
+	if t.e.changed.Load() != nil && (len(t.keys) == 0 || t.keys[len(t.keys)-1] != key) {
 		t.keys = append(t.keys, strings.Clone(key))
 	}
 }

@@ -189,7 +189,7 @@ func (t *txn) expire(n *Node) {
 	if t.e.logs() {
 		t.record = appendCommand(t.record, []string{"DEL", key})
 	}
-	if t.e.cfg.Changed != nil {
+	if t.e.changed.Load() != nil {
 		t.keys = append(t.keys, key)
 	}
 	t.notify(EventExpired, "expired", key)

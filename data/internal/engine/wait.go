@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -64,6 +65,7 @@ func (e *Engine) enlist(ctx context.Context, c *Call) *waiter {
 		w.keys = append(w.keys, key)
 	})
 	w.set = setOf(w.keys...)
+	e.Blocked.Add(1)
 	for _, key := range w.keys {
 		s, _ := c.t.shard(key)
 		if s.waiting == nil {
@@ -77,6 +79,7 @@ func (e *Engine) enlist(ctx context.Context, c *Call) *waiter {
 
 // leave has a command wait no more. Its shards are locked.
 func (w *waiter) leave() {
+	w.e.Blocked.Add(-1)
 	for _, key := range w.keys {
 		s := &w.e.shards[shardOf(dict.Hash(key))]
 		list := s.waiting[key]
@@ -98,6 +101,9 @@ func (w *waiter) leave() {
 	}
 }
 
+// ErrLate is the cause of the end of a context that has a command reply what it replies when its time is over.
+var ErrLate = errors.New("data: the command has waited for too long")
+
 // await waits until a command has run, or its time is over.
 func (e *Engine) await(w *waiter) error {
 	var timeout <-chan time.Time
@@ -111,7 +117,9 @@ func (e *Engine) await(w *waiter) error {
 	case <-w.done:
 	case <-timeout:
 	case <-w.ctx.Done():
-		err = w.ctx.Err()
+		if err = w.ctx.Err(); context.Cause(w.ctx) == ErrLate {
+			err = nil
+		}
 	case <-e.stop:
 		err = ErrClosed
 	}
