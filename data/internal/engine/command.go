@@ -29,6 +29,9 @@ const (
 	PubSub
 	// Random: it replies something else each time.
 	Random
+	// Steps: it is about all keys, but not about all at one time. By itself it locks one shard after the other, by
+	// Call.Scan or Call.Random; in a transaction it is as if it had All.
+	Steps
 )
 
 // Keys say which arguments of a command are keys: from First to Last, each Step-th. A Last less than zero
