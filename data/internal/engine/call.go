@@ -13,6 +13,7 @@ type Call struct {
 	// unlocked: only ReadString may be called, of a shard that is not locked. dirty: it found what needs a lock.
 	unlocked, dirty bool
 	waits           waits
+	waiter          *waiter // the command has waited
 }
 
 // Name returns the name of the command, in lower case.
@@ -117,14 +118,4 @@ func ChangeOrNew[T Object](c *Call, key string, make func() T) (object T, err er
 	c.put(key, "", object, 0)
 	c.t.account(object)
 	return object, nil
-}
-
-// account has the memory of an object counted again after the command.
-func (t *txn) account(object Object) {
-	for i := range t.written {
-		if t.written[i].object == object {
-			return
-		}
-	}
-	t.written = append(t.written, accounted{object, object.Bytes()})
 }

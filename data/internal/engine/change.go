@@ -109,6 +109,9 @@ func (c *Call) put(key, value string, object Object, expire int64) {
 		t.undos = append(t.undos, func() { t.swap(s, hash, n, old) })
 	}
 	t.touch(key)
+	if object != nil {
+		t.makeReady(s, key)
+	}
 	if old == nil {
 		t.notify(EventNew, "new", key)
 	}

@@ -96,6 +96,8 @@ func (cmd *Command) check() error {
 		return fmt.Errorf("the command %q has no arity, or no function", cmd.Name)
 	case cmd.Flags&(Write|ReadOnly) == Write|ReadOnly:
 		return fmt.Errorf("the command %q writes, and is read-only", cmd.Name)
+	case cmd.Flags&(Write|Blocking) == Blocking:
+		return fmt.Errorf("the command %q waits, and does not write", cmd.Name)
 	}
 	return nil
 }

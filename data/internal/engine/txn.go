@@ -21,6 +21,7 @@ type txn struct {
 	changed int         // changes so far
 	record  []byte      // for the log: commands, one after the other
 	ready   []string    // keys that may have what somebody waits for
+	looked  int         // how many of ready were looked at
 	notices []notice
 	keys    []string // that have changed; see touch
 	served  []*waiter
@@ -31,6 +32,24 @@ type txn struct {
 type accounted struct {
 	object Object
 	bytes  int64
+	undone *int64 // if changes are undone: the memory that is counted before they are
+}
+
+// account has the memory of an object counted again after the command. What undoes a change may leave an object that takes
+// less or more memory than before, so that is counted as well.
+func (t *txn) account(object Object) {
+	for i := range t.written {
+		if t.written[i].object == object {
+			return
+		}
+	}
+	a := accounted{object: object, bytes: object.Bytes()}
+	if t.undo {
+		undone := new(int64)
+		a.undone = undone
+		t.undos = append(t.undos, func() { t.delta += object.Bytes() - *undone })
+	}
+	t.written = append(t.written, a)
 }
 
 // notice is an event that was not told yet.
@@ -103,6 +122,9 @@ func (t *txn) run(c *Call) error {
 func (t *txn) settle() {
 	for i, w := range t.written {
 		t.delta += w.object.Bytes() - w.bytes
+		if w.undone != nil {
+			t.undos = append(t.undos, func() { *w.undone = w.object.Bytes() })
+		}
 		t.written[i] = accounted{}
 	}
 	t.written = t.written[:0]
@@ -162,11 +184,11 @@ func (t *txn) here() place {
 
 // back undoes what was done after p.
 func (t *txn) back(p place) {
+	t.settle()
 	for i := len(t.undos) - 1; i >= p.undos; i-- {
 		t.undos[i]()
 		t.undos[i] = nil
 	}
-	t.settle()
 	t.undos, t.changed, t.record, t.ready = t.undos[:p.undos], p.changed, t.record[:p.record], t.ready[:p.ready]
 	t.notices, t.keys, t.flushed = t.notices[:p.notices], t.keys[:p.keys], p.flushed
 }
