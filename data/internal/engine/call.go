@@ -119,3 +119,13 @@ func ChangeOrNew[T Object](c *Call, key string, make func() T) (object T, err er
 	c.t.account(object)
 	return object, nil
 }
+
+// account has the memory of an object counted again after the command.
+func (t *txn) account(object Object) {
+	for i := range t.written {
+		if t.written[i].object == object {
+			return
+		}
+	}
+	t.written = append(t.written, accounted{object, object.Bytes()})
+}

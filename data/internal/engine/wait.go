@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -11,9 +10,6 @@ import (
 	"github.com/peercache/peercache/data/internal/dict"
 	"github.com/peercache/peercache/data/internal/number"
 )
-
-// ErrClosed is returned to who waits while the engine is closed.
-var ErrClosed = errors.New("data: closed")
 
 // errWaits is what the function of a command returns that waits.
 const errWaits Error = "ERR the command waits"
@@ -217,10 +213,7 @@ func (w *waiter) secure() error {
 // serve runs the commands that wait for what t has made ready, first come, first served: all of them before anybody else sees
 // it. What they make ready serves others in turn.
 func (t *txn) serve() {
-	if len(t.ready) == 0 {
-		return
-	}
-	t.single, t.undo = true, false // they are no part of the transaction that t was
+	t.single = true // for they may go on waiting, and are no part of the transaction that t is
 	for t.looked < len(t.ready) {
 		key := t.ready[t.looked]
 		t.looked++
