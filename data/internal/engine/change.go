@@ -160,7 +160,7 @@ func (c *Call) Flush() {
 		if old.Len() == 0 {
 			continue
 		}
-		volatile := s.volatile
+		volatile, before := s.volatile, t.delta
 		old.All(func(n *Node) bool {
 			t.delta -= bytesOf(n)
 			if len(s.watched) > 0 {
@@ -171,9 +171,11 @@ func (c *Call) Flush() {
 		s.keys.Store(empty)
 		s.volatile = 0
 		if t.undo {
+			freed := before - t.delta
 			t.undos = append(t.undos, func() {
 				s.keys.Store(old)
 				s.volatile = volatile
+				t.delta += freed
 			})
 		}
 	}

@@ -98,9 +98,6 @@ func (e *Engine) shardsOf(cmd *Command, args []string) (set shardSet, n int) {
 
 // runUnlocked runs a command without a lock. It returns false if that is not possible now.
 func (e *Engine) runUnlocked(cmd *Command, args []string, w Writer) bool {
-	if e.cfg.ReadsWait {
-		return false
-	}
 	c := Call{Args: args, W: w, cmd: cmd, unlocked: true, t: &txn{e: e}}
 	err := cmd.Run(&c)
 	if c.dirty {
@@ -126,8 +123,11 @@ func (c *Call) readUnlocked(key string) (string, bool, error) {
 }
 
 // GetString returns the string of a key without a lock. If it cannot, which is rare, clean is false: the key has
-// no string, or a change of several steps is under way.
+// no string, or a change of several steps is under way, or what is read has to wait for the log.
 func (e *Engine) GetString(key string) (value string, ok, clean bool) {
+	if e.cfg.ReadsWait {
+		return "", false, false
+	}
 	hash := dict.Hash(key)
 	s := &e.shards[shardOf(hash)]
 	before := s.several.Load()

@@ -106,6 +106,7 @@ func (x *Tx) Commit(ctx context.Context) error {
 func (x *Tx) Rollback() {
 	if !x.ended {
 		x.t.back(place{})
+		x.t.e.used.Add(x.t.delta)
 		x.end()
 	}
 }

@@ -86,6 +86,9 @@ func (t *txn) run(c *Call) error {
 	before, logged := t.changed, len(t.record)
 	c.logged = false
 	err := c.cmd.Run(c)
+	if t.undo {
+		t.recountWhenUndone()
+	}
 	t.settle()
 	if t.changed > before && t.e.logs() && !c.logged {
 		t.record = appendCommand(t.record, c.Args)
@@ -103,6 +106,14 @@ func (t *txn) settle() {
 		t.written[i] = accounted{}
 	}
 	t.written = t.written[:0]
+}
+
+// recountWhenUndone has the memory of the objects that have changed counted again when that is undone. It need not be what it
+// was: a table may keep the size to which it has grown.
+func (t *txn) recountWhenUndone() {
+	for _, w := range t.written {
+		t.undos = append(t.undos, func() { t.account(w.object) })
+	}
 }
 
 // finish ends t: it serves who waits for what t has made, and tells everybody else. It returns the position in the log for
@@ -142,12 +153,11 @@ func (t *txn) tell() {
 // place is a moment in a transaction to which it can go back.
 type place struct {
 	undos, changed, record, ready, notices, keys int
-	delta                                        int64
 	flushed                                      bool
 }
 
 func (t *txn) here() place {
-	return place{len(t.undos), t.changed, len(t.record), len(t.ready), len(t.notices), len(t.keys), t.delta, t.flushed}
+	return place{len(t.undos), t.changed, len(t.record), len(t.ready), len(t.notices), len(t.keys), t.flushed}
 }
 
 // back undoes what was done after p.
@@ -158,5 +168,5 @@ func (t *txn) back(p place) {
 	}
 	t.settle()
 	t.undos, t.changed, t.record, t.ready = t.undos[:p.undos], p.changed, t.record[:p.record], t.ready[:p.ready]
-	t.notices, t.keys, t.delta, t.flushed = t.notices[:p.notices], t.keys[:p.keys], p.delta, p.flushed
+	t.notices, t.keys, t.flushed = t.notices[:p.notices], t.keys[:p.keys], p.flushed
 }
