@@ -10,7 +10,8 @@ import (
 )
 
 // flat is a small set. An item is its score in eight bytes, the length of the member in one, and the member. The score is in
-// front and always as long, so that who looks for a score reads no member, and who looks for a member no score.
+// front and always as long, so that who looks for a score reads no member, and who looks for a member no score: that is why it is no
+// packed.List.
 type flat struct {
 	b []byte
 	n int
@@ -61,6 +62,9 @@ func (f *flat) insert(member string, score float64) {
 }
 
 func (f *flat) insertAt(at int, member string, score float64) {
+	if score == 0 {
+		score = 0 // and not -0, which Redis keeps in large sets only
+	}
 	var head [flatHead]byte
 	binary.LittleEndian.PutUint64(head[:], math.Float64bits(score))
 	head[8] = byte(len(member))
