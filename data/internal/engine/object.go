@@ -50,7 +50,7 @@ type Entry struct {
 	grown bool
 	// mark is Engine.mark of the last snapshot that has the entry, or for which it is too young. The
 	// shard's lock guards it.
-	mark uint8
+	mark uint32
 }
 
 // Node is an entry with its key.
@@ -70,12 +70,19 @@ func (e *Entry) expired(now int64) bool { return e.Expire != 0 && e.Expire <= no
 // Never is an expiry that is as good as none: the last millisecond of which a time.Time can be made.
 const Never = math.MaxInt64 / 1_000_000
 
-// nodeBytes is what the allocator takes for a Node.
-const nodeBytes = 64
+const (
+	// nodeBytes is what the allocator takes for a Node.
+	nodeBytes = 64
+	// expiryBytes is what the wheel takes for a key that expires.
+	expiryBytes = 24
+)
 
 // bytesOf returns the memory that a node takes, with its value.
 func bytesOf(n *Node) int64 {
 	bytes := nodeBytes + alloc.Size(int64(len(n.Key)))
+	if n.Value.Expire != 0 {
+		bytes += expiryBytes
+	}
 	if n.Value.Object != nil {
 		return bytes + n.Value.Object.Bytes()
 	}

@@ -97,7 +97,10 @@ func (l *local) undone(args ...string) {
 	if err != nil {
 		return
 	}
-	tx := l.engine.Begin()
+	tx, err := l.engine.Begin(context.Background())
+	if err != nil {
+		l.t.Fatal(err)
+	}
 	defer tx.Rollback()
 	w := &writer{proto: l.proto}
 	if err := tx.Run(cmd, args, w); err != nil {
