@@ -17,7 +17,9 @@ var (
 // context of f ends when the client hangs up, when the server is shut down (its cause is then ErrShutdown), and by CLIENT UNBLOCK (its cause
 // is ErrUnblocked, or late: the command is to reply as if its time were over).
 func (c *Conn) Block(late error, f func(ctx context.Context) error) error {
-	c.Flush()
+	if c.mayBreak() {
+		c.Flush()
+	}
 	c.replied()
 	ctx, cancel := context.WithCancelCause(c.ctx)
 	defer cancel(nil)

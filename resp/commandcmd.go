@@ -6,7 +6,7 @@ import (
 )
 
 // flagNames are the flags in the words of COMMAND, in the order of their bits.
-var flagNames = []string{"write", "readonly", "fast", "no_auth", "no_multi", "pubsub", "blocking", "admin", "loading", "stale", "noscript", ""}
+var flagNames = []string{"write", "readonly", "fast", "no_auth", "no_multi", "pubsub", "blocking", "admin", "loading", "stale", "noscript", "", "denyoom", "movablekeys"}
 
 func (f Flags) names() []string {
 	var names []string

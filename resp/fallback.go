@@ -55,6 +55,9 @@ func (s *session) mixes(c *Conn, cmd *Command, args [][]byte) bool {
 
 const mixed = "ERR a transaction is about keys of read-through groups, or about others: both cannot happen as one"
 
+// InMulti reports whether the client has begun a transaction.
+func (c *Conn) InMulti() bool { return c.session.multi }
+
 // Watching says that the client watches keys of the fallback, until Fallback.Unwatch is called.
 func (c *Conn) Watching() { c.session.watching = true }
 

@@ -25,6 +25,8 @@ const (
 	NoScript                   // not in scripts
 	// InSubscriber: a client of version 2 may send it while it is subscribed to channels.
 	InSubscriber
+	DenyOOM     // it may need more memory
+	MovableKeys // which arguments are keys depends on others
 )
 
 // Command is a command: what COMMAND says of it, and what runs it.

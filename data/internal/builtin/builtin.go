@@ -2,6 +2,7 @@
 package builtin
 
 import (
+	"github.com/peercache/peercache/data/internal/commands/keys"
 	"github.com/peercache/peercache/data/internal/commands/pubsub"
 	"github.com/peercache/peercache/data/internal/commands/strings"
 	"github.com/peercache/peercache/data/internal/engine"
@@ -12,6 +13,7 @@ func Commands() [][]engine.Command {
 	return [][]engine.Command{
 		strings.Commands,
 		pubsub.Commands,
+		keys.Commands,
 	}
 }
 

@@ -135,10 +135,7 @@ func (e *Engine) Len() (n int) {
 // Volatile returns how many keys expire.
 func (e *Engine) Volatile() (n int) {
 	for i := range e.shards {
-		s := &e.shards[i]
-		s.mu.RLock()
-		n += s.volatile
-		s.mu.RUnlock()
+		n += int(e.shards[i].volatile.Load())
 	}
 	return n
 }
