@@ -22,12 +22,13 @@ func (e *Engine) Run(ctx context.Context, cmd *Command, args []string, w Writer)
 	set, n := e.shardsOf(cmd, args)
 	held := e.lock(set, write)
 	t := e.begin(held)
-	t.single = true
-	several := write && (held.several() || n > 1)
+	t.single = !e.replaying // what is replayed has not waited
+	several := write && (held.several() || n > 1 || cmd.Flags&Compound != 0)
 	if several {
 		e.markSeveral(held)
 	}
-	c := &Call{Args: args, W: w, cmd: cmd, t: t}
+	c := &t.call
+	*c = Call{Args: args, W: w, cmd: cmd, t: t}
 	err := t.run(c)
 	var wait *waiter
 	if err == errWaits {
@@ -70,13 +71,21 @@ func (e *Engine) logs() bool { return e.cfg.Log != nil && !e.replaying }
 
 // refusal returns why a command may not run now, or nil. It makes room for it if it can.
 func (e *Engine) refusal(cmd *Command) error {
+	if err := e.logFailed(cmd); err != nil {
+		return err
+	}
+	if cmd.Flags&Grows != 0 && e.cfg.Bytes > 0 && !e.replaying && e.Used() > e.cfg.Bytes {
+		return e.makeRoom()
+	}
+	return nil
+}
+
+// logFailed returns why a command that writes cannot be logged.
+func (e *Engine) logFailed(cmd *Command) error {
 	if cmd.Flags&Write != 0 && e.logs() {
 		if err := e.cfg.Log.Err(); err != nil {
 			return Error("MISCONF nothing can be written, because the log failed: " + err.Error())
 		}
-	}
-	if cmd.Flags&Grows != 0 && e.cfg.Bytes > 0 && !e.replaying && e.Used() > e.cfg.Bytes {
-		return e.makeRoom()
 	}
 	return nil
 }

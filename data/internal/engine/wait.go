@@ -112,6 +112,8 @@ func (e *Engine) await(w *waiter) error {
 	case <-timeout:
 	case <-w.ctx.Done():
 		err = w.ctx.Err()
+	case <-e.stop:
+		err = ErrClosed
 	}
 	held := e.lock(w.set, true)
 	select {
@@ -133,11 +135,14 @@ func (e *Engine) await(w *waiter) error {
 
 // serve runs the commands that wait for what t has made ready, first come, first served: all of them before anybody else.
 func (t *txn) serve() {
-	for len(t.ready) > 0 {
-		key := t.ready[0]
-		t.ready = t.ready[1:]
+	t.single = true // for each of them may wait on
+	for i := 0; i < len(t.ready); i++ {
+		key := t.ready[i]
 		s, _ := t.shard(key)
 		for _, w := range slices.Clone(s.waiting[key]) {
+			if w.ctx.Err() != nil {
+				continue
+			}
 			w.call.t = t
 			err := t.run(&w.call)
 			w.call.t = nil
