@@ -26,6 +26,7 @@ type txn struct {
 	changed int         // changes so far
 	record  []byte      // for the log: commands, one after the other
 	ready   []string    // keys that may have what somebody waits for
+	looked  int         // how many of ready were looked at
 	notices []notice
 	keys    []string // that have changed; see touch
 	served  []*waiter
