@@ -40,12 +40,14 @@ func (c *Call) Undoing() bool { return c.t.undo }
 func (c *Call) Undo(undo func()) { c.t.undos = append(c.t.undos, undo) }
 
 // Changed says that the object of a key has changed.
-func (c *Call) Changed(key string) { c.t.touch(key) }
+func (c *Call) Changed(key string) {
+	s, _ := c.t.shard(key)
+	c.t.touch(s, key)
+}
 
 // touch notes a change of a key.
-func (t *txn) touch(key string) {
+func (t *txn) touch(s *shard, key string) {
 	t.changed++
-	s, _ := t.shard(key)
 	if len(s.watched) > 0 {
 		s.dirty(key, false)
 	}
@@ -56,22 +58,22 @@ func (t *txn) touch(key string) {
 
 // SetString gives a key a string, whatever it had, and an expiry, which may be 0.
 func (c *Call) SetString(key, value string, expire int64) {
-	c.put(key, strings.Clone(value), nil, expire)
+	c.put(key, strings.Clone(value), false, nil, expire)
 }
 
 // SetOwnString is SetString with a value that belongs to the engine from now on.
 func (c *Call) SetOwnString(key, value string, expire int64) {
-	c.put(key, value, nil, expire)
+	c.put(key, value, false, nil, expire)
 }
 
 // SetObject gives a key an object, whatever it had, and an expiry, which may be 0. The object belongs to the engine from now on.
 func (c *Call) SetObject(key string, object Object, expire int64) {
-	c.put(key, "", object, expire)
+	c.put(key, "", false, object, expire)
 }
 
 // SetExpire gives a key that is there another expiry; 0: none.
 func (c *Call) SetExpire(n *Node, expire int64) {
-	c.put(n.Key, n.Value.Str, n.Value.Object, expire)
+	c.put(n.Key, n.Value.Str, n.Value.grown, n.Value.Object, expire)
 }
 
 // Remove removes a key, and reports whether it was there.
@@ -91,26 +93,33 @@ func (c *Call) RemoveIfEmpty(key string, object Object) {
 	}
 }
 
-// put puts an entry into the table: a string, or an object.
-func (c *Call) put(key, value string, object Object, expire int64) {
+// put puts an entry into the table: a string, or an object, for which others may wait.
+func (c *Call) put(key, value string, grown bool, object Object, expire int64) {
 	t := c.t
 	s, hash := t.shard(key)
 	keys := s.keys.Load()
 	old := keys.GetHashed(key, hash)
+	if old != nil && t.over(old) {
+		t.expire(old)
+		old = nil
+	}
 	if old != nil {
 		key = old.Key
 	} else {
 		key = strings.Clone(key)
 	}
-	n := &Node{Key: key, Value: Entry{Str: value, Object: object, Expire: expire}}
+	n := &Node{Key: key, Value: Entry{Str: value, Object: object, Expire: expire, grown: grown}}
 	n.Value.used.Store(t.e.seconds.Load())
 	t.swap(s, hash, old, n)
 	if t.undo {
 		t.undos = append(t.undos, func() { t.swap(s, hash, n, old) })
 	}
-	t.touch(key)
+	t.touch(s, key)
 	if old == nil {
 		t.notify(EventNew, "new", key)
+	}
+	if object != nil {
+		c.Ready(key)
 	}
 }
 
@@ -122,12 +131,13 @@ func (t *txn) remove(key string) {
 	if t.undo {
 		t.undos = append(t.undos, func() { t.swap(s, hash, nil, old) })
 	}
-	t.touch(old.Key)
+	t.touch(s, old.Key)
 }
 
 // swap puts one node in the place of another one of the same key. Each may be nil.
 func (t *txn) swap(s *shard, hash uint64, old, n *Node) {
 	keys := s.keys.Load()
+	table := keys.Bytes()
 	if old != nil {
 		t.before(old)
 		t.delta -= bytesOf(old)
@@ -137,11 +147,12 @@ func (t *txn) swap(s *shard, hash uint64, old, n *Node) {
 	}
 	if n == nil {
 		keys.DeleteHashed(old.Key, hash)
+		t.delta += keys.Bytes() - table
 		return
 	}
 	n.Value.mark = t.e.mark
-	t.delta += bytesOf(n)
 	keys.PutHashed(n, hash)
+	t.delta += bytesOf(n) + keys.Bytes() - table
 	if at := n.Value.Expire; at != 0 {
 		s.volatile++
 		if old == nil || old.Value.Expire == 0 || at < old.Value.Expire {
@@ -160,7 +171,8 @@ func (c *Call) Flush() {
 		if old.Len() == 0 {
 			continue
 		}
-		volatile := s.volatile
+		volatile, wheel, before := s.volatile, s.wheel, t.delta
+		t.delta -= old.Bytes()
 		old.All(func(n *Node) bool {
 			t.delta -= bytesOf(n)
 			if len(s.watched) > 0 {
@@ -169,11 +181,13 @@ func (c *Call) Flush() {
 			return true
 		})
 		s.keys.Store(empty)
-		s.volatile = 0
+		s.volatile, s.wheel = 0, nil
 		if t.undo {
+			freed := before - t.delta
 			t.undos = append(t.undos, func() {
 				s.keys.Store(old)
-				s.volatile = volatile
+				s.volatile, s.wheel = volatile, wheel
+				t.delta += freed
 			})
 		}
 	}

@@ -45,16 +45,19 @@ type Entry struct {
 	Expire int64  // in milliseconds since 1970; 0: never
 
 	used atomic.Uint32 // the second of Engine.seconds in which it was last used
+	// grown: Str was changed in a part, so Redis calls its encoding raw. It has its memory for itself, GrownCap(len(Str))
+	// bytes of it, and it alone may use those that follow it.
+	grown bool
 	// mark is Engine.mark of the last snapshot that has the entry, or for which it is too young. The
 	// shard's lock guards it.
-	mark uint8
+	mark uint32
 }
 
 // Node is an entry with its key.
 type Node = dict.Node[Entry]
 
-// kind returns the kind of an entry.
-func (e *Entry) kind() *Kind {
+// Kind returns the kind of an entry.
+func (e *Entry) Kind() *Kind {
 	if e.Object == nil {
 		return String
 	}
@@ -67,14 +70,24 @@ func (e *Entry) expired(now int64) bool { return e.Expire != 0 && e.Expire <= no
 // Never is an expiry that is as good as none: the last millisecond of which a time.Time can be made.
 const Never = math.MaxInt64 / 1_000_000
 
-// nodeBytes is what the allocator takes for a Node.
-const nodeBytes = 64
+const (
+	// nodeBytes is what the allocator takes for a Node.
+	nodeBytes = 64
+	// expiryBytes is what the wheel takes for a key that expires.
+	expiryBytes = 24
+)
 
 // bytesOf returns the memory that a node takes, with its value.
 func bytesOf(n *Node) int64 {
 	bytes := nodeBytes + alloc.Size(int64(len(n.Key)))
+	if n.Value.Expire != 0 {
+		bytes += expiryBytes
+	}
 	if n.Value.Object != nil {
 		return bytes + n.Value.Object.Bytes()
+	}
+	if n.Value.grown {
+		return bytes + alloc.Size(int64(GrownCap(len(n.Value.Str))))
 	}
 	return bytes + alloc.Size(int64(len(n.Value.Str)))
 }
