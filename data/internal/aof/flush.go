@@ -14,7 +14,6 @@ func (l *Log) flush(sync bool) error {
 		return err
 	}
 	g, end := l.take(sync)
-	began := time.Now()
 	behind := l.watchBehind()
 	err := l.write()
 	if err == nil && sync {
@@ -31,7 +30,7 @@ func (l *Log) flush(sync bool) error {
 	defer l.mu.Unlock()
 	if err == nil && sync {
 		l.durable.Store(end)
-		l.stats.flushed(time.Since(began))
+
 	}
 	l.current, l.late = nil, false
 	l.expect = g.count

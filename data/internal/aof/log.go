@@ -108,7 +108,8 @@ type Log struct {
 
 	// rewriting is filled by who takes a snapshot, or replaces the data.
 	rewriting chan struct{}
-	last      uint64 // the number of the last segment that was made
+	copying   sync.Mutex // blocks that are restored
+	last      uint64     // the number of the last segment that was made
 	manifest  manifest
 	stats     counters
 }

@@ -84,11 +84,19 @@ func readManifest(d disk.Disk) (m manifest, ok bool, err error) {
 
 // writeManifest replaces the manifest of a directory. After an error either one is there; both have to be good then.
 func writeManifest(d disk.Disk, m manifest) error {
-	temporary := manifestName + temporaryExt
-	if err := writeFile(d, temporary, m.encode()); err != nil {
+	if err := prepareManifest(d, m); err != nil {
 		return err
 	}
-	if err := d.Rename(temporary, manifestName); err != nil {
+	return replaceManifest(d)
+}
+
+// prepareManifest writes a manifest that counts only after replaceManifest.
+func prepareManifest(d disk.Disk, m manifest) error {
+	return writeFile(d, manifestName+temporaryExt, m.encode())
+}
+
+func replaceManifest(d disk.Disk) error {
+	if err := d.Rename(manifestName+temporaryExt, manifestName); err != nil {
 		return err
 	}
 	return d.Sync()

@@ -7,11 +7,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/data/internal/disk"
-	"github.com/peercache/peercache/data/internal/engine"
 )
-
-// flushedTries is how often a snapshot is begun again because all keys were removed meanwhile.
-const flushedTries = 8
 
 // Rewrite puts a snapshot in the place of the log so far, while others write.
 func (l *Log) Rewrite(ctx context.Context) error {
@@ -19,18 +15,20 @@ func (l *Log) Rewrite(ctx context.Context) error {
 		return err
 	}
 	defer l.notAlone()
-	var err error
-	for range flushedTries {
-		if err = l.rewrite(ctx); !errors.Is(err, engine.ErrFlushed) {
-			break
-		}
-	}
-	if err != nil {
+	if err := l.rewrite(ctx); err != nil {
 		l.stats.rewriteFailures.Add(1)
 		return err
 	}
 	l.stats.rewrites.Add(1)
 	return nil
+}
+
+// Exclude has nobody rewrite the log or restore it until the func that it returns is called.
+func (l *Log) Exclude(ctx context.Context) (include func(), err error) {
+	if err := l.alone(ctx); err != nil {
+		return nil, err
+	}
+	return l.notAlone, nil
 }
 
 // alone waits until nobody else takes a snapshot.
@@ -115,6 +113,11 @@ func (l *Log) adopt(m manifest, size int64) error {
 	if err := writeManifest(l.disk, m); err != nil {
 		return err
 	}
+	return l.adopted(m, size)
+}
+
+// adopted removes what is not needed any more, now that recovery begins with what m says.
+func (l *Log) adopted(m manifest, size int64) error {
 	l.manifest = m
 	l.mu.Lock()
 	l.base = size
