@@ -3,7 +3,7 @@ package engine
 // Stage returns an engine without data that replays, for Load to fill and Replace to take.
 func (e *Engine) Stage() (*Engine, error) {
 	cfg := e.cfg
-	cfg.Log, cfg.Notify, cfg.Changed = nil, nil, nil
+	cfg.Log, cfg.Notify = nil, nil
 	stage, err := New(cfg)
 	if err != nil {
 		return nil, err
@@ -38,7 +38,8 @@ func (e *Engine) Replace(stage *Engine, begin func() error) error {
 		}
 		e.keepForSnapshot(i)
 		s.keys.Store(from.keys.Load())
-		s.wheel, s.volatile = from.wheel, from.volatile
+		s.wheel = from.wheel
+		s.volatile.Store(from.volatile.Load())
 		for key := range s.waiting {
 			t.ready = append(t.ready, key)
 		}
