@@ -9,10 +9,11 @@ import (
 // Tx implements Driver. It has the memory for itself as far as it comes: who wants the keys that f has used, and others near them, waits
 // until f returns. So f should not wait for anything. Of several Tx one runs at a time. ErrConflict never happens.
 func (m *Memory) Tx(ctx context.Context, f func(tx Transaction) error) (err error) {
-	if err := ctx.Err(); err != nil {
+	begun, err := m.engine.Begin(ctx)
+	if err != nil {
 		return err
 	}
-	tx := &memoryTx{m: m, tx: m.engine.Begin()}
+	tx := &memoryTx{m: m, tx: begun}
 	defer tx.tx.Rollback() // which does nothing after Commit
 	if err := f(tx); err != nil {
 		return err
