@@ -71,7 +71,7 @@ func readersSeeAll(t *testing.T, change func(t *testing.T, e *Engine, a, b strin
 	for _, keys := range [][2]string{{"a", b}, {b, "a"}} {
 		group.Go(func() {
 			for !stop.Load() {
-				first, second := number(do(t, e, "get "+keys[0])), number(do(t, e, "get "+keys[1]))
+				first, second := numberIn(do(t, e, "get "+keys[0])), numberIn(do(t, e, "get "+keys[1]))
 				if second < first {
 					t.Errorf("%s is %d, and then %s is %d", keys[0], first, keys[1], second)
 					return
@@ -94,7 +94,7 @@ func readersSeeAll(t *testing.T, change func(t *testing.T, e *Engine, a, b strin
 	group.Wait()
 }
 
-func number(reply string) int {
+func numberIn(reply string) int {
 	n, _ := strconv.Atoi(strings.TrimPrefix(reply, "$"))
 	return n
 }

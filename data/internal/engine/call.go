@@ -13,6 +13,7 @@ type Call struct {
 	// unlocked: only ReadString may be called, of a shard that is not locked. dirty: it found what needs a lock.
 	unlocked, dirty bool
 	waits           waits
+	waiter          *waiter // the command has waited
 }
 
 // Name returns the name of the command, in lower case.
@@ -114,7 +115,7 @@ func ChangeOrNew[T Object](c *Call, key string, make func() T) (object T, err er
 		return Change[T](c, key)
 	}
 	object = make()
-	c.put(key, "", object, 0)
+	c.put(key, "", false, object, 0)
 	c.t.account(object)
 	return object, nil
 }

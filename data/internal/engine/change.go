@@ -32,6 +32,25 @@ func (t *txn) notify(class Class, event, key string) {
 	}
 }
 
+// The classes of notices that are messages.
+const (
+	message Class = 1 << (31 - iota)
+	shardMessage
+)
+
+// Publish sends a message once the command is done, and returns how many get it.
+func (c *Call) Publish(shard bool, channel, text string) int {
+	class := message
+	if shard {
+		class = shardMessage
+	}
+	n := c.t.e.Messages.Receivers(shard, channel)
+	if n > 0 {
+		c.t.notices = append(c.t.notices, notice{class, text, channel})
+	}
+	return n
+}
+
 // Undoing reports whether the command may be undone: then it has to call Undo for each change of an object.
 func (c *Call) Undoing() bool { return c.t.undo }
 
@@ -51,29 +70,29 @@ func (t *txn) touch(s *shard, key string) {
 	if len(s.watched) > 0 {
 		s.dirty(key, false)
 	}
-	if t.e.cfg.Changed != nil && (len(t.keys) == 0 || t.keys[len(t.keys)-1] != key) {
+	if t.e.changed.Load() != nil && (len(t.keys) == 0 || t.keys[len(t.keys)-1] != key) {
 		t.keys = append(t.keys, strings.Clone(key))
 	}
 }
 
 // SetString gives a key a string, whatever it had, and an expiry, which may be 0.
 func (c *Call) SetString(key, value string, expire int64) {
-	c.put(key, strings.Clone(value), nil, expire)
+	c.put(key, strings.Clone(value), false, nil, expire)
 }
 
 // SetOwnString is SetString with a value that belongs to the engine from now on.
 func (c *Call) SetOwnString(key, value string, expire int64) {
-	c.put(key, value, nil, expire)
+	c.put(key, value, false, nil, expire)
 }
 
 // SetObject gives a key an object, whatever it had, and an expiry, which may be 0. The object belongs to the engine from now on.
 func (c *Call) SetObject(key string, object Object, expire int64) {
-	c.put(key, "", object, expire)
+	c.put(key, "", false, object, expire)
 }
 
 // SetExpire gives a key that is there another expiry; 0: none.
 func (c *Call) SetExpire(n *Node, expire int64) {
-	c.put(n.Key, n.Value.Str, n.Value.Object, expire)
+	c.put(n.Key, n.Value.Str, n.Value.grown, n.Value.Object, expire)
 }
 
 // Remove removes a key, and reports whether it was there.
@@ -94,7 +113,7 @@ func (c *Call) RemoveIfEmpty(key string, object Object) {
 }
 
 // put puts an entry into the table: a string, or an object, for which others may wait.
-func (c *Call) put(key, value string, object Object, expire int64) {
+func (c *Call) put(key, value string, grown bool, object Object, expire int64) {
 	t := c.t
 	s, hash := t.shard(key)
 	keys := s.keys.Load()
@@ -108,7 +127,7 @@ func (c *Call) put(key, value string, object Object, expire int64) {
 	} else {
 		key = strings.Clone(key)
 	}
-	n := &Node{Key: key, Value: Entry{Str: value, Object: object, Expire: expire}}
+	n := &Node{Key: key, Value: Entry{Str: value, Object: object, Expire: expire, grown: grown}}
 	n.Value.used.Store(t.e.seconds.Load())
 	t.swap(s, hash, old, n)
 	if t.undo {
@@ -142,7 +161,7 @@ func (t *txn) swap(s *shard, hash uint64, old, n *Node) {
 		t.before(old)
 		t.delta -= bytesOf(old)
 		if old.Value.Expire != 0 {
-			s.volatile--
+			s.volatile.Add(-1)
 		}
 	}
 	if n == nil {
@@ -154,7 +173,7 @@ func (t *txn) swap(s *shard, hash uint64, old, n *Node) {
 	keys.PutHashed(n, hash)
 	t.delta += bytesOf(n) + keys.Bytes() - table
 	if at := n.Value.Expire; at != 0 {
-		s.volatile++
+		s.volatile.Add(1)
 		if old == nil || old.Value.Expire == 0 || at < old.Value.Expire {
 			s.expires(n.Key, at, t.e.cfg.Now)
 		}
@@ -171,7 +190,7 @@ func (c *Call) Flush() {
 		if old.Len() == 0 {
 			continue
 		}
-		volatile, wheel, before := s.volatile, s.wheel, t.delta
+		volatile, wheel, before := s.volatile.Load(), s.wheel, t.delta
 		t.delta -= old.Bytes()
 		old.All(func(n *Node) bool {
 			t.delta -= bytesOf(n)
@@ -181,12 +200,14 @@ func (c *Call) Flush() {
 			return true
 		})
 		s.keys.Store(empty)
-		s.volatile, s.wheel = 0, nil
+		s.volatile.Store(0)
+		s.wheel = nil
 		if t.undo {
 			freed := before - t.delta
 			t.undos = append(t.undos, func() {
 				s.keys.Store(old)
-				s.volatile, s.wheel = volatile, wheel
+				s.volatile.Store(volatile)
+				s.wheel = wheel
 				t.delta += freed
 			})
 		}

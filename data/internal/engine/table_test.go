@@ -232,7 +232,7 @@ func testPop(c *Call, keys []string) error {
 		if err != nil {
 			return err
 		}
-		if s == nil {
+		if s == nil || !c.Serves(key) {
 			continue
 		}
 		item := s.pop()
@@ -248,15 +248,15 @@ func testPop(c *Call, keys []string) error {
 		c.W.Null()
 		return nil
 	}
-	return testWait(c)
+	return testWait(c, keys)
 }
 
-func testWait(c *Call) error {
+func testWait(c *Call, keys []string) error {
 	ms, err := strconv.Atoi(c.Args[len(c.Args)-1])
 	if err != nil {
 		return ErrNotInt
 	}
-	return c.Wait(time.Duration(ms)*time.Millisecond, func(w Writer) { w.Null() })
+	return c.Wait(time.Duration(ms)*time.Millisecond, func(w Writer) { w.Null() }, keys...)
 }
 
 func testMove(c *Call) error {
@@ -265,7 +265,7 @@ func testMove(c *Call) error {
 		return err
 	}
 	if from == nil {
-		return testWait(c)
+		return testWait(c, c.Args[1:2])
 	}
 	to, err := ChangeOrNew(c, c.Args[2], func() *stack { return new(stack) })
 	if err != nil {
@@ -356,5 +356,5 @@ func entryText(v *Entry) string {
 	if v.Object != nil {
 		text = fmt.Sprint(v.Object.(*stack).items)
 	}
-	return fmt.Sprintf("%s %s until %d", v.kind().Name, text, v.Expire)
+	return fmt.Sprintf("%s %s until %d", v.Kind().Name, text, v.Expire)
 }

@@ -26,6 +26,7 @@ type txn struct {
 	changed int         // changes so far
 	record  []byte      // for the log: commands, one after the other
 	ready   []string    // keys that may have what somebody waits for
+	looked  int         // how many of ready were looked at
 	notices []notice
 	keys    []string // that have changed; see touch
 	served  []*waiter
@@ -190,16 +191,21 @@ func (t *txn) finish() (position uint64, err error) {
 
 // tell tells those who watch keys, and listen to events.
 func (t *txn) tell() {
-	if changed := t.e.cfg.Changed; changed != nil {
+	if changed := t.e.changed.Load(); changed != nil {
 		if t.flushed {
-			changed("", true)
+			(*changed)("", true)
 		}
 		for _, key := range t.keys {
-			changed(key, false)
+			(*changed)(key, false)
 		}
 	}
 	for _, n := range t.notices {
-		t.e.cfg.Notify(n.class, n.event, n.key)
+		switch n.class {
+		case message, shardMessage:
+			t.e.Messages.Publish(n.class == shardMessage, n.key, n.event)
+		default:
+			t.e.cfg.Notify(n.class, n.event, n.key)
+		}
 	}
 }
 

@@ -100,17 +100,47 @@ func (l *List) Random(step int) int { return l.Seek(rand.IntN(l.Len()/step) * st
 func (l *List) Find(s string, step int) int {
 	var e entry
 	e.set(s)
-	head := e.head[:e.headLen]
-	for at := headerBytes; at < len(l.b); {
-		next := l.Next(at)
-		if l.b[at] == head[0] && next-at == e.size() &&
-			string(l.b[at:at+len(head)]) == string(head) && string(l.b[at+len(head):next]) == e.text {
-			return at
+	if e.head[0] == long {
+		return l.findLong(s, step)
+	}
+	b, first, rest := l.b, e.head[0], e.text
+	if e.headLen > 1 {
+		rest = string(e.head[1:e.headLen])
+	}
+	last := first // names differ at the end more often than at the beginning
+	if rest != "" {
+		last = rest[len(rest)-1]
+	}
+	for at, skip := headerBytes, 0; at < len(b); {
+		h := b[at]
+		next := at + 1 + int(h)
+		switch {
+		case h == long:
+			next = l.Next(at)
+		case h >= intBase:
+			next = at + 1 + int(h-intBase)
 		}
+		if skip == 0 {
+			if h == first && b[next-1] == last && string(b[at+1:next]) == rest {
+				return at
+			}
+			skip = step
+		}
+		skip--
 		at = next
-		for i := 1; i < step && at < len(l.b); i++ {
-			at = l.Next(at)
+	}
+	return -1
+}
+
+// findLong is Find for strings that are so long that there are few.
+func (l *List) findLong(s string, step int) int {
+	for i, at := 0, headerBytes; at < len(l.b); i++ {
+		if i%step == 0 && l.b[at] == long {
+			if text, _ := l.At(at, nil); string(text) == s {
+				return at
+			}
 		}
+		at = l.Next(at)
 	}
 	return -1
 }
