@@ -3,6 +3,7 @@ package builtin
 
 import (
 	"github.com/peercache/peercache/data/internal/commands/keys"
+	"github.com/peercache/peercache/data/internal/commands/pubsub"
 	"github.com/peercache/peercache/data/internal/commands/strings"
 	"github.com/peercache/peercache/data/internal/engine"
 )
@@ -11,6 +12,7 @@ import (
 func Commands() [][]engine.Command {
 	return [][]engine.Command{
 		strings.Commands,
+		pubsub.Commands,
 		keys.Commands,
 	}
 }
