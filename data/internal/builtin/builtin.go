@@ -2,9 +2,12 @@
 package builtin
 
 import (
+	"slices"
+
 	"github.com/peercache/peercache/data/internal/commands/keys"
 	"github.com/peercache/peercache/data/internal/commands/pubsub"
 	"github.com/peercache/peercache/data/internal/commands/strings"
+	"github.com/peercache/peercache/data/internal/commands/zsets"
 	"github.com/peercache/peercache/data/internal/engine"
 )
 
@@ -14,10 +17,13 @@ func Commands() [][]engine.Command {
 		strings.Commands,
 		pubsub.Commands,
 		keys.Commands,
+		zsets.Commands,
 	}
 }
 
 // Kinds returns the kinds of the objects that they make. Their IDs are 1 list, 2 hash, 3 set, 4 zset, 5 channel.
 func Kinds() []*engine.Kind {
-	return []*engine.Kind{}
+	return slices.Concat(
+		zsets.Kinds,
+	)
 }

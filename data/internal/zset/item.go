@@ -52,11 +52,19 @@ type Pair struct {
 	Score  float64
 }
 
+// Sort puts pairs into the order that a Set has.
+func Sort(pairs []Pair) {
+	slices.SortFunc(pairs, func(a, b Pair) int {
+		if a.Score != b.Score { // nothing is NaN
+			return cmp.Compare(a.Score, b.Score)
+		}
+		return strings.Compare(a.Member, b.Member)
+	})
+}
+
 // From makes a Set of pairs, whose members must differ. It sorts them, and shares their members.
 func From(pairs []Pair) *Set {
-	slices.SortFunc(pairs, func(a, b Pair) int {
-		return cmp.Or(cmp.Compare(a.Score, b.Score), strings.Compare(a.Member, b.Member))
-	})
+	Sort(pairs)
 	z := New()
 	small := len(pairs) <= flatMembers && !slices.ContainsFunc(pairs, func(p Pair) bool { return len(p.Member) > flatMember })
 	if small {
