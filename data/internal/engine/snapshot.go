@@ -38,7 +38,7 @@ func (e *Engine) Snapshot(ctx context.Context, begin func() error, write func(bl
 	err := begin()
 	if err == nil {
 		e.snap = snap
-		e.mark++
+		e.nextMark()
 	}
 	e.unlock(held, true)
 	if err != nil {
@@ -52,6 +52,20 @@ func (e *Engine) Snapshot(ctx context.Context, begin func() error, write func(bl
 		return ErrFlushed
 	}
 	return err
+}
+
+// nextMark takes the next mark, which no node has. All shards are locked.
+func (e *Engine) nextMark() {
+	if e.mark++; e.mark != 0 {
+		return
+	}
+	for i := range e.shards { // what a snapshot of long ago did not come to must not look as if this one had it
+		e.shards[i].keys.Load().All(func(n *Node) bool {
+			n.Value.mark = 0
+			return true
+		})
+	}
+	e.mark = 1
 }
 
 // writeSnapshot walks through all shards.

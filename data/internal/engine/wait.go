@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -120,7 +119,6 @@ func (e *Engine) enlist(ctx context.Context, c *Call) *waiter {
 			w.keys = append(w.keys, key)
 		}
 	})
-	e.Blocked.Add(1)
 	for _, key := range w.keys {
 		s, _ := c.t.shard(key)
 		if s.waiting == nil {
@@ -135,7 +133,6 @@ func (e *Engine) enlist(ctx context.Context, c *Call) *waiter {
 
 // leave has a command wait no more. Its shards are locked.
 func (w *waiter) leave() {
-	w.e.Blocked.Add(-1)
 	for _, key := range w.keys {
 		s := &w.e.shards[shardOf(dict.Hash(key))]
 		list := s.waiting[key]
@@ -157,9 +154,6 @@ func (w *waiter) leave() {
 	}
 }
 
-// ErrLate is the cause of the end of a context that has a command reply what it replies when its time is over.
-var ErrLate = errors.New("data: the command has waited for too long")
-
 // await waits until a command has run, or its time is over.
 func (e *Engine) await(w *waiter) error {
 	var timeout <-chan time.Time
@@ -174,9 +168,7 @@ func (e *Engine) await(w *waiter) error {
 		return w.secure()
 	case <-timeout:
 	case <-w.ctx.Done():
-		if err = w.ctx.Err(); context.Cause(w.ctx) == ErrLate {
-			err = nil
-		}
+		err = w.ctx.Err()
 	case <-e.stop:
 		err = ErrClosed
 	}

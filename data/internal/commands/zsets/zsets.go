@@ -13,9 +13,6 @@ import (
 	"github.com/peercache/peercache/data/internal/zset"
 )
 
-// Kinds are the kinds of the objects that the commands make.
-var Kinds = []*engine.Kind{zset.Kind}
-
 // errRange is what Redis says of a count below zero, or of one beyond the range.
 const errRange engine.Error = "ERR value is out of range, must be positive"
 
