@@ -8,6 +8,8 @@ import (
 
 	"github.com/peercache/peercache/data/internal/engine"
 	"github.com/peercache/peercache/data/internal/number"
+	"github.com/peercache/peercache/data/internal/packed"
+	"github.com/peercache/peercache/data/internal/set"
 	"github.com/peercache/peercache/data/internal/zset"
 )
 
@@ -53,10 +55,28 @@ func (o ofZset) Score(member string) (score float64, ok bool) {
 	return o.z.Score(member)
 }
 
-// inputOf returns the members of a key.
+// ofSet are the members of a set, whose scores are 1.
+type ofSet struct{ *set.Set }
+
+func (o ofSet) All(yield func(member string, score float64) bool) {
+	o.Set.All(func(member packed.Text) bool { return yield(member.String(), 1) })
+}
+
+func (o ofSet) Score(member string) (score float64, ok bool) { return 1, o.Has(member) }
+
+// inputOf returns the members of a key, which has a sorted set, a set, or nothing.
 func inputOf(c *engine.Call, key string) (members, error) {
-	z, err := read(c, key)
-	return ofZset{z}, err
+	n := c.Find(key)
+	if n == nil {
+		return ofZset{}, nil
+	}
+	switch object := n.Value.Object.(type) {
+	case *zset.Set:
+		return ofZset{object}, nil
+	case *set.Set:
+		return ofSet{object}, nil
+	}
+	return nil, engine.ErrWrongType
 }
 
 // aggregate makes one score of two.

@@ -116,7 +116,7 @@ func (end lexEnd) compare(item zset.Item) int {
 	if end.beyond != 0 {
 		return -end.beyond
 	}
-	return item.Compare(end.member)
+	return strings.Compare(item.View(), end.member)
 }
 
 // parseMembers reads members.
