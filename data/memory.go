@@ -69,6 +69,9 @@ func NewMemory(opts ...MemoryOption) (*Memory, error) {
 	return m, nil
 }
 
+// Engine returns what keeps the data, for the packages of this module.
+func (m *Memory) Engine() *engine.Engine { return m.engine }
+
 // Close implements Driver. What was written is in the log then, on the disk.
 func (m *Memory) Close() error {
 	m.engine.Close()

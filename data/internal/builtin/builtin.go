@@ -4,6 +4,7 @@ package builtin
 import (
 	"github.com/peercache/peercache/data/internal/commands/hashes"
 	"github.com/peercache/peercache/data/internal/commands/keys"
+	"github.com/peercache/peercache/data/internal/commands/pubsub"
 	"github.com/peercache/peercache/data/internal/commands/sets"
 	"github.com/peercache/peercache/data/internal/commands/strings"
 	"github.com/peercache/peercache/data/internal/commands/zsets"
@@ -17,6 +18,7 @@ import (
 func Commands() [][]engine.Command {
 	return [][]engine.Command{
 		strings.Commands,
+		pubsub.Commands,
 		keys.Commands,
 		hashes.Commands,
 		sets.Commands,
