@@ -1,6 +1,8 @@
 package zsets
 
 import (
+	"math"
+	"strconv"
 	"strings"
 
 	"github.com/peercache/peercache/data/internal/engine"
@@ -121,11 +123,19 @@ func zscan(c *engine.Call) error {
 		next := z.Scan(place, func(item zset.Item) {
 			found++
 			if member := item.String(); o.Fits(member) {
-				elements = append(elements, member, number.Format(item.Score))
+				elements = append(elements, member, scanScore(z, item.Score))
 			}
 		})
 		return next, found
 	})
 	scan.Reply(c.W, next, elements)
 	return nil
+}
+
+// scanScore returns a score as ZSCAN replies it: that of a small set in all its digits if it is an integer.
+func scanScore(z *zset.Set, score float64) string {
+	if z.Flat() && score == math.Trunc(score) && math.Abs(score) <= math.MaxInt64/2 {
+		return strconv.FormatInt(int64(score), 10)
+	}
+	return number.Format(score)
 }

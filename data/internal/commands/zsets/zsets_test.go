@@ -54,9 +54,9 @@ var cases = map[string][]string{
 		`ZUNION 0 a`, `ZUNION -1 a`, `ZUNION x a`, `ZUNION 5 a`, `ZUNION 1 a WEIGHTS`, `ZUNION 1 a WEIGHTS x`, `ZUNION 2 a b WEIGHTS 1`, `ZUNION 1 a AGGREGATE`, `ZUNION 1 a AGGREGATE nonsense`, `ZUNION 1 a nonsense`, `ZUNION 1 a LIMIT 1`, `ZUNION 1 a WITHSCORES WITHSCORES WEIGHTS 2 WEIGHTS 3`, `SET s 1`, `ZUNION 1 s`, `ZUNION 2 s a nonsense`, `ZINTER 2 none s`, `ZDIFF 2 none s`, `ZINTERCARD 2 a s LIMIT x`,
 		`ZUNIONSTORE r 2 a b WEIGHTS 1 0.5`, `ZRANGE r 0 -1 WITHSCORES`, `ZUNIONSTORE r 2 a b WITHSCORES`, `ZINTERSTORE r 2 a b AGGREGATE MAX`, `ZRANGE r 0 -1 WITHSCORES`, `ZDIFFSTORE r 2 a b`, `ZRANGE r 0 -1 WITHSCORES`, `ZDIFFSTORE r 2 a b WITHSCORES`, `ZINTERSTORE r 2 a none`, `EXISTS r`, `ZINTERSTORE r 2 a none`, `ZUNIONSTORE s 1 a`, `TYPE s`, `ZUNIONSTORE a 2 a b`, `ZRANGE a 0 -1 WITHSCORES`, `ZUNIONSTORE r 0 a`, `ZINTERSTORE r -1 a`, `ZDIFFSTORE r x a`, `ZUNIONSTORE r 3 a`, `EXPIRE a 100`, `ZUNIONSTORE a 1 b`, `TTL a`, `ZUNIONSTORE neg 1 c WEIGHTS -1`, `ZUNION 1 c WEIGHTS -1 WITHSCORES`},
 	"combine with sets": {`ZADD a 1 x 2 y 3 z`, `SADD b y z w`, `SADD n 1 2 3`, `ZADD m 5 1 6 2 7 x`, `ZUNION 2 a b WITHSCORES`, `ZUNION 2 b a WEIGHTS 5 1 WITHSCORES`, `ZINTER 2 a b WITHSCORES`, `ZINTER 2 n m WITHSCORES`, `ZINTER 2 b b WITHSCORES`, `ZDIFF 2 a b WITHSCORES`, `ZDIFF 2 b a WITHSCORES`, `ZDIFF 2 n m`, `ZINTERCARD 2 b a`, `ZUNION 1 b`, `ZUNION 2 b n WITHSCORES`, `ZUNIONSTORE b 2 a b`, `TYPE b`,
-		`ZRANGE b 0 -1 WITHSCORES`, `SADD c x`, `ZADD c 1 a`, `ZINTERSTORE c 2 a c AGGREGATE MAX`, `ZRANGE c 0 -1 WITHSCORES`, `LPUSH l a`, `ZUNION 1 l`, `HSET h a b`, `ZUNION 2 a h`},
-	"scan": {`ZADD k 1 a 2.5 b inf c 4 ab`, `ZSCAN k 0`, `ZSCAN k 0 MATCH a*`, `ZSCAN k 0 COUNT 1`, `ZSCAN k 0 MATCH z`, `ZSCAN k x`, `ZSCAN k 0 COUNT 0`, `ZSCAN k 0 COUNT x`, `ZSCAN k 0 COUNT`, `ZSCAN k 0 nonsense 1`, `ZSCAN none 0`, `ZSCAN none 0 nonsense`, `ZSCAN none x`, `SET s 1`, `ZSCAN s 0`, `ZSCAN s x`, `ZSCAN k`},
-	"encodings": {`ZADD k 1 ` + strings.Repeat("x", 64), `OBJECT ENCODING k`, `ZADD k 1 ` + strings.Repeat("x", 65), `OBJECT ENCODING k`, `ZADD l 1 ` + strings.Repeat("x", 65), `OBJECT ENCODING l`, `ZREM l ` + strings.Repeat("x", 65), `EXISTS l`, many("m", 128), `OBJECT ENCODING m`, `ZADD m 5 m5`, `OBJECT ENCODING m`, `ZADD m 1 new`, `OBJECT ENCODING m`, `ZREM m new`, `OBJECT ENCODING m`, `ZADD m -0 zero`, `ZSCORE m zero`, `ZADD m 0 zero`, `ZSCORE m zero`,
+		`ZRANGE b 0 -1 WITHSCORES`, `SADD c x`, `ZADD c 1 a`, `ZINTERSTORE c 2 a c AGGREGATE MAX`, `ZRANGE c 0 -1 WITHSCORES`, `HSET h a b`, `ZUNION 2 a h`},
+	"scan": {`ZADD k 1 a 2.5 b inf c 4 ab`, `ZSCAN k 0`, `ZADD k 1e17 large 4611686018427387904 larger 4611686018427388928 largest -4611686018427387904 least 1e300 most`, `ZSCAN k 0`, `ZSCAN k 0 MATCH a*`, `ZSCAN k 0 COUNT 1`, `ZSCAN k 0 MATCH z`, `ZSCAN k x`, `ZSCAN k 0 COUNT 0`, `ZSCAN k 0 COUNT x`, `ZSCAN k 0 COUNT`, `ZSCAN k 0 nonsense 1`, `ZSCAN none 0`, `ZSCAN none 0 nonsense`, `ZSCAN none x`, `SET s 1`, `ZSCAN s 0`, `ZSCAN s x`, `ZSCAN k`},
+	"encodings": {`ZADD k 1 ` + strings.Repeat("x", 64), `OBJECT ENCODING k`, `ZADD k 1 ` + strings.Repeat("x", 65), `OBJECT ENCODING k`, `ZADD l 1 ` + strings.Repeat("x", 65), `OBJECT ENCODING l`, `ZREM l ` + strings.Repeat("x", 65), `EXISTS l`, many("m", 128), `OBJECT ENCODING m`, `ZADD m 5 m5`, `OBJECT ENCODING m`, `ZADD m 1 new`, `OBJECT ENCODING m`, `ZREM m new`, `OBJECT ENCODING m`, `ZADD m -0 zero`, `ZSCORE m zero`, `ZADD m 0 zero`, `ZSCORE m zero`, `ZADD m 1e17 long`, `ZSCAN m 0`,
 		`ZUNIONSTORE u 1 m`, `OBJECT ENCODING u`, `ZADD m 1 other`, `ZUNIONSTORE u 1 m`, `OBJECT ENCODING u`, `ZRANGESTORE u m 0 10`, `OBJECT ENCODING u`, `ZRANGESTORE u m 0 -1`, `OBJECT ENCODING u`, `ZRANGE m 3 6 WITHSCORES`, `ZRANDMEMBER m 5`, `ZRANDMEMBER m 100`, `ZRANDMEMBER m 1000`, `ZRANDMEMBER m -1000`, `ZSCAN m 0 COUNT 7`, `COPY m n`, `OBJECT ENCODING n`, `ZRANGE n 0 -1 WITHSCORES`},
 }
 
@@ -265,7 +265,11 @@ func (g *generator) combined(r *rand.Rand) []string {
 	args = append(args, fmt.Sprint(n))
 	weights := []string{"WEIGHTS"}
 	for range n {
-		args = append(args, redistest.Pick(r, g.key(r), g.key(r), redistest.Key(r, "s", 3)))
+		key := g.key(r)
+		if !g.lex && r.Intn(3) == 0 {
+			key = redistest.Key(r, "s", 3) // a set, whose scores are 1
+		}
+		args = append(args, key)
 		weights = append(weights, g.score(r))
 	}
 	return some(r, args, weights, []string{"AGGREGATE", redistest.Pick(r, "SUM", "MIN", "MAX")}, []string{"WITHSCORES"}, []string{"LIMIT", g.count(r)})
