@@ -187,14 +187,12 @@ func (m model) contents(now int64) map[string]string {
 
 // history is random commands that an engine and a model get.
 type history struct {
-	t   *testing.T
-	r   *rand.Rand
-	e   *Engine
-	m   model
-	now clock
-	// flushed counts the times that all keys were removed, undone or not.
-	flushed int
-	keys    int
+	t    *testing.T
+	r    *rand.Rand
+	e    *Engine
+	m    model
+	now  clock
+	keys int
 }
 
 func newHistory(t *testing.T, seed uint64, cfg Config) *history {
@@ -241,7 +239,6 @@ func (h *history) command() []string {
 		return []string{"rename", h.key(), h.key()}
 	case 9:
 		if h.r.IntN(20) == 0 {
-			h.flushed++
 			return []string{"flush"}
 		}
 		return []string{"lockedget", h.key()}

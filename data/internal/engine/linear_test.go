@@ -88,8 +88,8 @@ func randomOperation(r *rand.Rand, mset string) operation {
 			return []string{"push", some("s", "t"), value}
 		case 1:
 			return []string{"pop", some("s", "t")}
-	case 4:
-		return []string{"bpop", some("s", "t"), "1"}
+		case 4:
+			return []string{"bpop", some("s", "t"), "1"}
 		case 2:
 			return []string{"set", some("a", same, "b"), value}
 		case 3:
