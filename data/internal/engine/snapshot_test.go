@@ -52,7 +52,7 @@ func TestD2SnapshotIsOfOneMoment(t *testing.T) {
 			}
 			var blocks [][]byte
 			var then model
-			var at int64
+			at := int64(0)
 			ends := h.r.IntN(200) // the step at which it fails
 			steps := 0
 			err := h.e.Snapshot(stepping{context.Background(), func() error {
