@@ -183,7 +183,6 @@ func (t *txn) swap(s *shard, hash uint64, old, n *Node) {
 // Flush removes all keys. The command has the flag All.
 func (c *Call) Flush() {
 	t := c.t
-	t.e.abortSnapshot()
 	for i := range t.e.shards {
 		s := &t.e.shards[i]
 		old, empty := s.keys.Load(), dict.New[Entry](shardBits)
@@ -199,6 +198,7 @@ func (c *Call) Flush() {
 			}
 			return true
 		})
+		t.e.keepForSnapshot(i)
 		s.keys.Store(empty)
 		s.volatile.Store(0)
 		s.wheel = nil

@@ -58,7 +58,7 @@ type Engine struct {
 
 	// snap is the snapshot that is being taken. It is changed with all shards locked, and read with one locked.
 	snap *snapshot
-	mark uint32 // of the last snapshot, as snap
+	mark uint16 // of the last snapshot, as snap
 
 	replaying bool // nothing expires, nothing is logged: set before there is anybody else
 
