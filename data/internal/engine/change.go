@@ -27,7 +27,7 @@ const (
 func (c *Call) Notify(class Class, event, key string) { c.t.notify(class, event, key) }
 
 func (t *txn) notify(class Class, event, key string) {
-	if Class(t.e.Listening.Load())&class != 0 {
+	if t.e.wanted(class) {
 		t.notices = append(t.notices, notice{class, event, strings.Clone(key)})
 	}
 }

@@ -192,20 +192,12 @@ func (t *txn) finish() (position uint64, err error) {
 // tell tells those who watch keys, and listen to events.
 func (t *txn) tell() {
 	if changed := t.e.changed.Load(); changed != nil {
-		if t.flushed {
-			(*changed)("", true)
-		}
-		for _, key := range t.keys {
-			(*changed)(key, false)
+		if t.flushed || len(t.keys) > 0 {
+			(*changed)(t.keys, t.flushed)
 		}
 	}
 	for _, n := range t.notices {
-		switch n.class {
-		case message, shardMessage:
-			t.e.Messages.Publish(n.class == shardMessage, n.key, n.event)
-		default:
-			t.e.cfg.Notify(n.class, n.event, n.key)
-		}
+		t.e.notify(n)
 	}
 }
 
