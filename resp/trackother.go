@@ -2,6 +2,7 @@ package resp
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -72,9 +73,18 @@ func (t *tracker) changedOther(keys []string, all bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	for _, c := range t.bcast {
+		if f := c.track.Load(); f != nil && f.bcast {
+			t.tellPrefixes(c, f, keys)
+		}
+	}
+}
+
+// tellPrefixes has a client with BCAST be told of the keys that changed: by one message for each of its prefixes, as by Redis.
+func (t *tracker) tellPrefixes(c *Conn, f *following, keys []string) {
+	for _, p := range f.allPrefixes() { // none is a prefix of another one
 		var i invalid
 		for _, full := range keys {
-			if f := c.track.Load(); f != nil && f.bcast && f.matches(full) && !c.isOwn(full) {
+			if strings.HasPrefix(full, p) && !c.isOwn(full) {
 				i.keys = append(i.keys, full)
 			}
 		}
