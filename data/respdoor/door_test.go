@@ -218,7 +218,7 @@ func TestKeyspaceNotifications(t *testing.T) {
 	_, addr := startMemory(t)
 	a, b := dial(t, addr), dial(t, addr)
 	a.want("*[psubscribe __key*@*:* :1]", "PSUBSCRIBE __key*@*:*")
-	b.want("-ERR CONFIG SET failed (possibly related to argument 'notify-keyspace-events') - Invalid event class character. Use 'Ag$lshzxeKEtdn'.",
+	b.want("-ERR CONFIG SET failed (possibly related to argument 'notify-keyspace-events') - Invalid event class character. Use 'Ag$lshzxeKEtmdn'.",
 		"CONFIG SET notify-keyspace-events KEA?")
 	b.send("CONFIG SET notify-keyspace-events KEA", "CONFIG GET notify-keyspace-events", "SET k 1 PX 1")
 	b.reads("+OK", "*[notify-keyspace-events AKE]", "+OK")

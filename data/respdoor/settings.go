@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"sync"
 
-	"github.com/peercache/peercache/data/internal/engine"
 	"github.com/peercache/peercache/resp"
 )
 
@@ -69,16 +68,18 @@ func (s *settings) Set(list []resp.Setting) (string, error) {
 		}
 	}
 	for _, set := range list {
+		if set.Name == notify {
+			if err := s.d.e.SetNotifications(set.Value); err != nil {
+				return set.Name, err
+			}
+		}
+	}
+	for _, set := range list {
 		if name, ok := aliases[set.Name]; ok {
 			set.Name = name
 		}
 		if _, ok := s.hints[set.Name]; ok {
 			s.hints[set.Name] = set.Value
-		}
-		if set.Name == notify {
-			if err := s.d.e.SetNotifications(set.Value); err != nil {
-				return set.Name, err
-			}
 		}
 	}
 	return "", nil
@@ -90,7 +91,7 @@ func (s *settings) check(set resp.Setting) error {
 		set.Name = name
 	}
 	if set.Name == notify {
-		return engine.CheckNotifications(set.Value)
+		return nil
 	}
 	if is, ok := s.fixed()[set.Name]; ok {
 		if is != set.Value {

@@ -189,18 +189,6 @@ func (t *txn) finish() (position uint64, err error) {
 	return position, err
 }
 
-// tell tells those who watch keys, and listen to events.
-func (t *txn) tell() {
-	if changed := t.e.changed.Load(); changed != nil {
-		if t.flushed || len(t.keys) > 0 {
-			(*changed)(t.keys, t.flushed)
-		}
-	}
-	for _, n := range t.notices {
-		t.e.notify(n)
-	}
-}
-
 // place is a moment in a transaction to which it can go back.
 type place struct {
 	undos, changed, record, ready, notices, keys int
