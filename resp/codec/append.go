@@ -115,7 +115,7 @@ func AppendBool(b []byte, proto int, v bool) []byte {
 	return AppendInt(b, 0)
 }
 
-// AppendDouble appends a floating-point number.
+// AppendDouble appends a floating-point number, with 17 digits, as Redis 7.0 does.
 func AppendDouble(b []byte, proto int, f float64) []byte {
 	var text [32]byte
 	digits := text[:0]
@@ -128,9 +128,6 @@ func AppendDouble(b []byte, proto int, f float64) []byte {
 		digits = append(digits, "nan"...)
 	default:
 		digits = strconv.AppendFloat(digits, f, 'g', 17, 64)
-		if short := strconv.FormatFloat(f, 'g', -1, 64); len(short) < len(digits) {
-			digits = append(digits[:0], short...)
-		}
 	}
 	if proto > 2 {
 		b = append(b, ',')

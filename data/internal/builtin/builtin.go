@@ -2,6 +2,7 @@
 package builtin
 
 import (
+	"github.com/peercache/peercache/data/internal/commands/keys"
 	"github.com/peercache/peercache/data/internal/commands/strings"
 	"github.com/peercache/peercache/data/internal/engine"
 )
@@ -10,6 +11,7 @@ import (
 func Commands() [][]engine.Command {
 	return [][]engine.Command{
 		strings.Commands,
+		keys.Commands,
 	}
 }
 

@@ -115,7 +115,7 @@ func ChangeOrNew[T Object](c *Call, key string, make func() T) (object T, err er
 		return Change[T](c, key)
 	}
 	object = make()
-	c.put(key, "", object, 0)
+	c.put(key, "", false, object, 0)
 	c.t.account(object)
 	return object, nil
 }

@@ -58,22 +58,22 @@ func (t *txn) touch(s *shard, key string) {
 
 // SetString gives a key a string, whatever it had, and an expiry, which may be 0.
 func (c *Call) SetString(key, value string, expire int64) {
-	c.put(key, strings.Clone(value), nil, expire)
+	c.put(key, strings.Clone(value), false, nil, expire)
 }
 
 // SetOwnString is SetString with a value that belongs to the engine from now on.
 func (c *Call) SetOwnString(key, value string, expire int64) {
-	c.put(key, value, nil, expire)
+	c.put(key, value, false, nil, expire)
 }
 
 // SetObject gives a key an object, whatever it had, and an expiry, which may be 0. The object belongs to the engine from now on.
 func (c *Call) SetObject(key string, object Object, expire int64) {
-	c.put(key, "", object, expire)
+	c.put(key, "", false, object, expire)
 }
 
 // SetExpire gives a key that is there another expiry; 0: none.
 func (c *Call) SetExpire(n *Node, expire int64) {
-	c.put(n.Key, n.Value.Str, n.Value.Object, expire)
+	c.put(n.Key, n.Value.Str, n.Value.grown, n.Value.Object, expire)
 }
 
 // Remove removes a key, and reports whether it was there.
@@ -94,7 +94,7 @@ func (c *Call) RemoveIfEmpty(key string, object Object) {
 }
 
 // put puts an entry into the table: a string, or an object, for which others may wait.
-func (c *Call) put(key, value string, object Object, expire int64) {
+func (c *Call) put(key, value string, grown bool, object Object, expire int64) {
 	t := c.t
 	s, hash := t.shard(key)
 	keys := s.keys.Load()
@@ -108,7 +108,7 @@ func (c *Call) put(key, value string, object Object, expire int64) {
 	} else {
 		key = strings.Clone(key)
 	}
-	n := &Node{Key: key, Value: Entry{Str: value, Object: object, Expire: expire}}
+	n := &Node{Key: key, Value: Entry{Str: value, Object: object, Expire: expire, grown: grown}}
 	n.Value.used.Store(t.e.seconds.Load())
 	t.swap(s, hash, old, n)
 	if t.undo {

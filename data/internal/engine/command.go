@@ -29,6 +29,9 @@ const (
 	PubSub
 	// Random: it replies something else each time.
 	Random
+	// Steps: it is about all keys, but not about all at one time. By itself it locks one shard after the other, by
+	// Call.Scan or Call.Random; in a transaction it is as if it had All.
+	Steps
 	// Compound: it is made of others, which it runs by Call.Do. If it fails, or panics, nothing of it has happened.
 	Compound
 )

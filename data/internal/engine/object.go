@@ -45,6 +45,9 @@ type Entry struct {
 	Expire int64  // in milliseconds since 1970; 0: never
 
 	used atomic.Uint32 // the second of Engine.seconds in which it was last used
+	// grown: Str was changed in a part, so Redis calls its encoding raw. It has its memory for itself, GrownCap(len(Str))
+	// bytes of it, and it alone may use those that follow it.
+	grown bool
 	// mark is Engine.mark of the last snapshot that has the entry, or for which it is too young. The
 	// shard's lock guards it.
 	mark uint32
@@ -53,8 +56,8 @@ type Entry struct {
 // Node is an entry with its key.
 type Node = dict.Node[Entry]
 
-// kind returns the kind of an entry.
-func (e *Entry) kind() *Kind {
+// Kind returns the kind of an entry.
+func (e *Entry) Kind() *Kind {
 	if e.Object == nil {
 		return String
 	}
@@ -82,6 +85,9 @@ func bytesOf(n *Node) int64 {
 	}
 	if n.Value.Object != nil {
 		return bytes + n.Value.Object.Bytes()
+	}
+	if n.Value.grown {
+		return bytes + alloc.Size(int64(GrownCap(len(n.Value.Str))))
 	}
 	return bytes + alloc.Size(int64(len(n.Value.Str)))
 }

@@ -20,6 +20,9 @@ func (e *Engine) Run(ctx context.Context, cmd *Command, args []string, w Writer)
 		return nil
 	}
 	set, n := e.shardsOf(cmd, args)
+	if cmd.Flags&Steps != 0 {
+		set = 0
+	}
 	held := e.lock(set, write)
 	t := e.begin(held)
 	t.single = !e.replaying // what is replayed has not waited
@@ -92,7 +95,7 @@ func (e *Engine) logFailed(cmd *Command) error {
 
 // shardsOf returns the shards of the keys of a command, and how many keys it has.
 func (e *Engine) shardsOf(cmd *Command, args []string) (set shardSet, n int) {
-	if cmd.Flags&All != 0 {
+	if cmd.Flags&(All|Steps) != 0 {
 		return allShards, 2
 	}
 	if k := &cmd.Keys; k.Find == nil && k.First == k.Last && k.First != 0 {

@@ -124,7 +124,7 @@ func (s *snapshot) append(n *Node) {
 
 // AppendEntry appends an entry as blocks of snapshots have them.
 func AppendEntry(b []byte, n *Node) []byte {
-	b = append(b, n.Value.kind().ID)
+	b = append(b, n.Value.Kind().ID)
 	b = binary.AppendVarint(b, n.Value.Expire)
 	b = binary.AppendUvarint(b, uint64(len(n.Key)))
 	b = append(b, n.Key...)
