@@ -3,8 +3,10 @@ package builtin
 
 import (
 	"github.com/peercache/peercache/data/internal/commands/keys"
+	"github.com/peercache/peercache/data/internal/commands/lists"
 	"github.com/peercache/peercache/data/internal/commands/strings"
 	"github.com/peercache/peercache/data/internal/engine"
+	"github.com/peercache/peercache/data/internal/list"
 )
 
 // Commands returns the commands of all packages.
@@ -12,10 +14,13 @@ func Commands() [][]engine.Command {
 	return [][]engine.Command{
 		strings.Commands,
 		keys.Commands,
+		lists.Commands,
 	}
 }
 
 // Kinds returns the kinds of the objects that they make. Their IDs are 1 list, 2 hash, 3 set, 4 zset, 5 channel.
 func Kinds() []*engine.Kind {
-	return []*engine.Kind{}
+	return []*engine.Kind{
+		list.Kind,
+	}
 }
