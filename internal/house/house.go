@@ -11,6 +11,8 @@ var packages = []string{
 	"internal/quote",
 	"internal/failpoint",
 	"internal/stripe",
+	"internal/lazy",
+	"internal/redisserver",
 	"internal/peerurl",
 	"lru",
 	"internal/alloc",

@@ -2,19 +2,30 @@
 package builtin
 
 import (
+	"github.com/peercache/peercache/data/internal/commands/hashes"
 	"github.com/peercache/peercache/data/internal/commands/keys"
 	"github.com/peercache/peercache/data/internal/commands/lists"
+	"github.com/peercache/peercache/data/internal/commands/pubsub"
+	"github.com/peercache/peercache/data/internal/commands/sets"
 	"github.com/peercache/peercache/data/internal/commands/strings"
+	"github.com/peercache/peercache/data/internal/commands/zsets"
 	"github.com/peercache/peercache/data/internal/engine"
+	"github.com/peercache/peercache/data/internal/hash"
 	"github.com/peercache/peercache/data/internal/list"
+	"github.com/peercache/peercache/data/internal/set"
+	"github.com/peercache/peercache/data/internal/zset"
 )
 
 // Commands returns the commands of all packages.
 func Commands() [][]engine.Command {
 	return [][]engine.Command{
 		strings.Commands,
+		pubsub.Commands,
 		keys.Commands,
 		lists.Commands,
+		hashes.Commands,
+		sets.Commands,
+		zsets.Commands,
 	}
 }
 
@@ -22,5 +33,8 @@ func Commands() [][]engine.Command {
 func Kinds() []*engine.Kind {
 	return []*engine.Kind{
 		list.Kind,
+		hash.Kind,
+		set.Kind,
+		zset.Kind,
 	}
 }
