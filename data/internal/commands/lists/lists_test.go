@@ -79,8 +79,14 @@ func generate(r *rand.Rand) []string {
 	case 18:
 		return []string{"LMPOP", "2", key, other, side(), "COUNT", strconv.Itoa(1 + r.Intn(3))}[:5+2*r.Intn(2)]
 	case 19:
+		if r.Intn(20) > 0 { // Redis takes its time to say that there is nothing
+			return []string{redistest.Pick(r, "RPOP", "LLEN"), key}
+		}
 		return []string{redistest.Pick(r, "BLPOP", "BRPOP"), key, other, "0.001"}
 	case 20:
+		if r.Intn(20) > 0 {
+			return []string{"LMOVE", key, other, side(), side()}
+		}
 		return []string{"BLMOVE", key, other, side(), side(), "0.001"}
 	}
 	if r.Intn(4) == 0 {
