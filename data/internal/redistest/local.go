@@ -48,11 +48,11 @@ func (l *local) reset() {
 }
 
 func (l *local) another(log engine.Log) *engine.Engine {
-	e, err := engine.New(engine.Config{Commands: l.table, Kinds: builtin.Kinds(), Log: log, Notify: func(engine.Class, string, string) {}})
+	e, err := engine.New(engine.Config{Commands: l.table, Kinds: builtin.Kinds(), Log: log})
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	e.Listening.Store(^uint32(0))
+	e.OnEvent(^engine.Class(0), func(engine.Class, string, string) {})
 	return e
 }
 
