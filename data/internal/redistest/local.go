@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"testing"
+	"time"
 
 	"github.com/peercache/peercache/data/internal/builtin"
 	"github.com/peercache/peercache/data/internal/engine"
@@ -67,13 +68,20 @@ func (l *local) find(args []string) (*engine.Command, error) {
 	return cmd, nil
 }
 
+// longest is how long a command may wait.
+const longest = 10 * time.Second
+
 // do runs a command.
 func (l *local) do(args ...string) codec.Reply {
 	w := &writer{proto: l.proto}
 	if cmd, err := l.find(args); err != nil {
 		w.Error(err.Error())
-	} else if err := l.engine.Run(context.Background(), cmd, args, w); err != nil {
-		l.t.Fatalf("%s: %v", quote(args), err)
+	} else {
+		ctx, cancel := context.WithTimeout(context.Background(), longest)
+		defer cancel()
+		if err := l.engine.Run(ctx, cmd, args, w); err != nil {
+			l.t.Fatalf("%s: %v", quote(args), err)
+		}
 	}
 	return l.read(w, args)
 }
