@@ -8,7 +8,7 @@ import (
 
 // Tx implements Driver. It has the memory for itself as far as it comes: who wants the keys that f has used, and others near them, waits
 // until f returns. So f should not wait for anything. Of several Tx one runs at a time. ErrConflict never happens.
-func (m *Memory) Tx(ctx context.Context, f func(tx Transaction) error) (err error) {
+func (m *Memory) Tx(ctx context.Context, f func(tx Transaction) error) error {
 	begun, err := m.engine.Begin(ctx)
 	if err != nil {
 		return err

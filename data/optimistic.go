@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/peercache/peercache/data/internal/builtin"
 	"github.com/peercache/peercache/data/internal/engine"
@@ -24,7 +25,21 @@ type Session interface {
 // do, unless f or Watch fails. A command that fails at the end undoes none of the others, which has happened then: the
 // error says so.
 func RunOptimistic(ctx context.Context, s Session, keys []string, f func(tx Transaction) error) error {
-	t := &optimistic{ctx: ctx, session: s, written: make(map[string]int)}
+	return runOptimistic(ctx, s, builtinTable(), keys, f)
+}
+
+// builtinTable has the commands of package builtin.
+var builtinTable = sync.OnceValue(func() engine.Table {
+	t, err := engine.NewTable(builtin.Commands()...)
+	if err != nil {
+		panic(err)
+	}
+	return t
+})
+
+// runOptimistic is RunOptimistic for the commands of a table, of which it has to know the keys.
+func runOptimistic(ctx context.Context, s Session, table engine.Table, keys []string, f func(tx Transaction) error) error {
+	t := &optimistic{ctx: ctx, session: s, table: table, written: make(map[string]int)}
 	defer func() { t.ended = true }()
 	if len(keys) > 0 {
 		if err := s.Watch(ctx, keys); err != nil {
@@ -57,27 +72,19 @@ func RunOptimistic(ctx context.Context, s Session, keys []string, f func(tx Tran
 type optimistic struct {
 	ctx     context.Context
 	session Session
+	table   engine.Table
 	queue   []Cmd
 	written map[string]int // how many commands of queue may write a key
 	all     int            // how many of them may write any key
 	ended   bool
 }
 
-// table has the commands, of which an optimistic transaction has to know the keys.
-var table = func() engine.Table {
-	t, err := engine.NewTable(builtin.Commands()...)
-	if err != nil {
-		panic(err)
-	}
-	return t
-}()
-
 // Do implements Transaction.
 func (t *optimistic) Do(cmd Cmd) (Reply, error) {
 	if t.ended {
 		return Reply{}, engine.ErrTxEnded
 	}
-	c := table.Find(cmd.Name)
+	c := t.table.Find(cmd.Name)
 	args := append([]string{cmd.Name}, cmd.Args...)
 	switch {
 	case c == nil:
@@ -103,7 +110,7 @@ func (t *optimistic) Do(cmd Cmd) (Reply, error) {
 
 // count notes that a command of the queue is there, or no more.
 func (t *optimistic) count(cmd Cmd, n int) {
-	c := table.Find(cmd.Name)
+	c := t.table.Find(cmd.Name)
 	if c.Flags&engine.All != 0 {
 		t.all += n
 	}
@@ -140,7 +147,7 @@ func (t *optimistic) UndoLast() error {
 func (m *Memory) Watch(ctx context.Context, keys []string, f func(tx Transaction) error) error {
 	s := &memorySession{m: m}
 	defer func() { m.engine.Unwatch(s.watch) }()
-	return RunOptimistic(ctx, s, keys, f)
+	return runOptimistic(ctx, s, m.engine.Commands(), keys, f)
 }
 
 // memorySession is a Session of a Memory.

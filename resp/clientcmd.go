@@ -247,6 +247,6 @@ func (c *Conn) startTracking(f *following) {
 	if to := c.s.client(f.redirect); to != nil {
 		to.pushable.Store(true)
 	}
-	c.pushable.Store(true)
+	c.expectMessages()
 	c.s.tracking.follow(c, f)
 }

@@ -16,8 +16,11 @@ func (c *Conn) line() string {
 	if f.queued > 0 {
 		flags += "x"
 	}
-	if f.channels > 0 {
+	if f.channels+f.patterns+f.shards > 0 {
 		flags += "P"
+	}
+	if c.waits() {
+		flags += "b"
 	}
 	if t != nil {
 		flags += "t"
@@ -33,8 +36,8 @@ func (c *Conn) line() string {
 		multi = f.queued
 	}
 	idle := time.Duration(c.s.now.Load() - c.idle.Load())
-	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=-1 name=%s age=%d idle=%d flags=%s db=0 sub=%d psub=0 ssub=0 multi=%d watch=0 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=%d rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd=%s user=%s redir=%d resp=%d lib-name=%s lib-ver=%s",
-		c.id, c.nc.RemoteAddr(), c.nc.LocalAddr(), f.name, int(c.age().Seconds()), int(max(idle, 0).Seconds()), flags, f.channels, multi, bufferBytes, firstOf(f.command, "NULL"), f.user, redirect, f.proto, f.lib, f.libVersion)
+	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=-1 name=%s age=%d idle=%d flags=%s db=0 sub=%d psub=%d ssub=%d multi=%d watch=0 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=%d rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd=%s user=%s redir=%d resp=%d lib-name=%s lib-ver=%s",
+		c.id, c.nc.RemoteAddr(), c.nc.LocalAddr(), f.name, int(c.age().Seconds()), int(max(idle, 0).Seconds()), flags, f.channels, f.patterns, f.shards, multi, bufferBytes, firstOf(f.command, "NULL"), f.user, redirect, f.proto, f.lib, f.libVersion)
 }
 
 func cmdClientInfo(c *Conn, args [][]byte) { c.Verbatim(c.line() + "\n") }
@@ -78,7 +81,7 @@ func cmdClientList(c *Conn, args [][]byte) {
 }
 
 func (c *Conn) kind() string {
-	if c.getFacts().channels > 0 {
+	if f := c.getFacts(); f.channels+f.patterns+f.shards > 0 {
 		return "pubsub"
 	}
 	return "normal"

@@ -6,7 +6,7 @@ import (
 )
 
 // flagNames are the flags in the words of COMMAND, in the order of their bits.
-var flagNames = []string{"write", "readonly", "fast", "no_auth", "no_multi", "pubsub", "blocking", "admin", "loading", "stale", "noscript", ""}
+var flagNames = []string{"write", "readonly", "fast", "no_auth", "no_multi", "pubsub", "blocking", "admin", "loading", "stale", "noscript", "", "denyoom", "movablekeys"}
 
 func (f Flags) names() []string {
 	var names []string
@@ -44,20 +44,31 @@ func (cmd *Command) categories() []string {
 
 // commands returns those of the server and of the fallback.
 func (c *Conn) allCommands() []*Command {
-	all := c.s.table.all()
-	for _, cmd := range c.s.fallback.all() {
-		if c.s.table[cmd.Name] == nil {
+	first, second := c.s.tables()
+	all := first.all()
+	for _, cmd := range second.all() {
+		if first[cmd.Name] == nil {
 			all = append(all, cmd)
 		}
 	}
 	return all
 }
 
+// tables returns the commands of the server and of the fallback: first those that are the better description of what is
+// in both.
+func (s *Server) tables() (first, second table) {
+	if len(s.keys.caches) == 0 {
+		return s.fallback, s.table
+	}
+	return s.table, s.fallback
+}
+
 func (c *Conn) commandNamed(name []byte) *Command {
-	if cmd := c.s.table.named(name); cmd != nil {
+	first, second := c.s.tables()
+	if cmd := first.named(name); cmd != nil {
 		return cmd
 	}
-	return c.s.fallback.named(name)
+	return second.named(name)
 }
 
 func cmdCommand(c *Conn, args [][]byte) {
@@ -174,7 +185,7 @@ func cmdCommandGetKeys(c *Conn, args [][]byte) {
 	case cmd == nil:
 		c.Error("ERR Invalid command specified")
 		return
-	case cmd.FirstKey == 0:
+	case cmd.FirstKey == 0 && cmd.FindKeys == nil:
 		c.Error("ERR The command has no key arguments")
 		return
 	case !cmd.fits(len(of)):
@@ -182,6 +193,10 @@ func cmdCommandGetKeys(c *Conn, args [][]byte) {
 		return
 	}
 	keys := cmd.keys(of)
+	if len(keys) == 0 {
+		c.Error("ERR Invalid arguments specified for command")
+		return
+	}
 	c.Begin()
 	defer c.End()
 	c.Array(len(keys))

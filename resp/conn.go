@@ -37,12 +37,14 @@ type Conn struct {
 	out     []byte // replies that are not sent
 	held    int    // reserved for out
 	session session
-	run     []key   // keys of GETs that are answered together
-	leaving bool    // no more commands
-	whole   int     // more than zero: a reply is written that must not be sent in part
-	failed  bool    // nothing can be sent any more
-	wrong   int     // wrong passwords that it has sent
-	first   [1]byte // the room of a client that is idle: see fill
+	run     []key // keys of GETs that are answered together
+	leaving bool  // no more commands
+	// gathering: more than zero: nothing is sent, because locks may be held.
+	gathering int
+	whole     int     // more than zero: a reply is written that must not be sent in part
+	failed    bool    // nothing can be sent any more
+	wrong     int     // wrong passwords that it has sent
+	first     [1]byte // the room of a client that is idle: see fill
 
 	// These are for sweep. They are of Server.now; zero: it is not going on.
 	busy     atomic.Int64 // commands run since; see peek
@@ -58,14 +60,20 @@ type Conn struct {
 	sending  chan struct{}
 	pushable atomic.Bool // messages that are no replies may come: replies are sent whole
 
+	// Data is what a fallback keeps of the client.
+	Data any
+
 	track atomic.Pointer[following] // nil: CLIENT TRACKING is off
 
 	mu     sync.Mutex
 	facts  facts
-	pushes []byte    // messages that are not sent
-	gone   bool      // it gets no more of them
-	reads  []reading // keys that were read for replies that are not sent, with CLIENT TRACKING
-	own    ownChange // the change that the client makes itself, with NOLOOP
+	pushes []byte // messages that are not sent
+	later  later  // messages that nobody waits for
+	gone   bool   // it gets no more of them
+	// release ends a wait of Block; nil: the client does not wait.
+	release context.CancelCauseFunc
+	reads   []reading // keys that were read for replies that are not sent, with CLIENT TRACKING
+	own     ownChange // the change that the client makes itself, with NOLOOP
 	// waiting is how many wait for messages to be sent; waitSince, since when one has.
 	waiting   int
 	waitSince int64
@@ -73,8 +81,9 @@ type Conn struct {
 
 // facts are what CLIENT LIST shows of a client, and others may read.
 type facts struct {
-	name, lib, libVersion, user, command string
-	proto, channels, queued              int
+	name, lib, libVersion, user, command      string
+	proto, channels, patterns, shards, queued int
+	invalidations                             bool // it is subscribed to the channel of invalidate.go
 }
 
 func newConn(s *Server, nc net.Conn, id uint64) *Conn {
@@ -118,6 +127,7 @@ func (c *Conn) serve() {
 			c.refuse(err)
 		}
 		c.Flush()
+		c.replied()
 		c.calm()
 		if err != nil || c.leaving || c.failed || c.killing.Load() || !c.fill() {
 			return
@@ -127,6 +137,7 @@ func (c *Conn) serve() {
 
 // commands runs the commands that have come.
 func (c *Conn) commands() error {
+	c.replying()
 	for n := int64(0); ; n++ {
 		args, err := c.in.Next()
 		if args == nil || err != nil {
@@ -282,6 +293,6 @@ func (c *Conn) end() {
 	c.releaseReplies()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.s.reserve(-len(c.pushes))
-	c.pushes, c.gone = nil, true
+	c.s.reserve(-len(c.pushes) - len(c.later.bytes))
+	c.pushes, c.later.bytes, c.gone = nil, nil, true
 }

@@ -13,7 +13,7 @@ func cmdPing(c *Conn, args [][]byte) {
 	switch {
 	case len(args) > 2:
 		c.Error("ERR wrong number of arguments for 'ping' command")
-	case c.session.proto == 2 && len(c.session.inChannel) > 0:
+	case c.session.proto == 2 && c.session.subscribed():
 		c.Array(2)
 		c.Bulk("pong")
 		if len(args) == 2 {

@@ -18,6 +18,9 @@ func (c *Conn) execute(args [][]byte) {
 	case refusal != "":
 		c.abort()
 		c.Error(refusal)
+	case c.session.multi && cmd.Flags&NoMulti == 0 && c.session.mixes(c, cmd, args):
+		c.abort()
+		c.Error(mixed)
 	case c.session.multi && cmd.Flags&NoMulti == 0:
 		if c.session.enqueue(c, cmd, args) {
 			c.Simple("QUEUED")
@@ -43,7 +46,18 @@ func (c *Conn) execute(args [][]byte) {
 // runCommand runs a command that may be run.
 func (c *Conn) runCommand(cmd *Command, args [][]byte) {
 	c.note(cmd)
+	if !cmd.other {
+		cmd.Run(c, args)
+		return
+	}
+	c.readsOther(cmd, args)
+	if cmd.Flags&Write == 0 {
+		cmd.Run(c, args)
+		return
+	}
+	c.changesOther(cmd, args)
 	cmd.Run(c, args)
+	c.s.tracking.settleOther(c)
 }
 
 // note remembers a command for CLIENT LIST.
@@ -101,7 +115,7 @@ func (s *Server) choose(cmd *Command, args [][]byte) (*Command, string) {
 	}
 	keys := other.keys(args)
 	switch {
-	case len(keys) == 0 && cmd == nil || len(keys) > 0 && !s.keys.has(keys[0]):
+	case len(keys) == 0 && (cmd == nil || len(s.keys.caches) == 0) || len(keys) > 0 && !s.keys.has(keys[0]):
 		return other, ""
 	case cmd == nil:
 		return nil, fmt.Sprintf("ERR '%s' is no command for keys of read-through groups, and '%s' is one", other.full, arg(keys[0]))
@@ -157,7 +171,7 @@ func (c *Conn) refusal(cmd *Command, args [][]byte) string {
 		return fmt.Sprintf("NOPERM this user has no permissions to run the '%s' command", cmd.full)
 	case cmd.Flags&Write != 0 && c.s.opts.readOnly:
 		return "READONLY You can't write against a read only replica."
-	case s.proto == 2 && len(s.inChannel) > 0 && cmd.Flags&InSubscriber == 0:
+	case s.proto == 2 && s.subscribed() && cmd.Flags&InSubscriber == 0:
 		return fmt.Sprintf("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", cmd.full)
 	}
 	return ""

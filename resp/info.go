@@ -2,8 +2,8 @@ package resp
 
 import (
 	"fmt"
+	"maps"
 	"os"
-	"path"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -11,11 +11,13 @@ import (
 	"time"
 )
 
-// infoSections are the parts of INFO, in order.
-var infoSections = []struct {
+type infoSection struct {
 	name  string
 	lines func(s *Server) []any // names and values in turn
-}{
+}
+
+// infoSections are the parts of INFO, in order.
+var infoSections = []infoSection{
 	{"Server", func(s *Server) []any {
 		return []any{"redis_version", version, "peercache_version", ownVersion(), "redis_mode", "standalone", "os", runtime.GOOS, "arch_bits", 32 << (^uint(0) >> 63),
 			"process_id", os.Getpid(), "uptime_in_seconds", int(time.Since(s.started).Seconds()), "uptime_in_days", int(time.Since(s.started).Hours() / 24)}
@@ -40,6 +42,29 @@ var infoSections = []struct {
 	{"Replication", func(s *Server) []any { return []any{"role", "master", "connected_slaves", 0} }},
 	{"Cluster", func(s *Server) []any { return []any{"cluster_enabled", 0} }},
 	{"Keyspace", func(s *Server) []any { return nil }},
+}
+
+// infoOf returns the names and values, in turn, of a section of INFO: those of the fallback are in the place of the server's.
+func (s *Server) infoOf(section infoSection) []any {
+	lines := section.lines(s)
+	if s.opts.fallback == nil || s.opts.fallback.Info == nil {
+		return lines
+	}
+	other := s.opts.fallback.Info(strings.ToLower(section.name))
+	for i := 0; i < len(other); i += 2 {
+		at := -1
+		for n := 0; n < len(lines); n += 2 {
+			if lines[n] == other[i] {
+				at = n
+			}
+		}
+		if at >= 0 {
+			lines[at+1] = other[i+1]
+		} else {
+			lines = append(lines, other[i], other[i+1])
+		}
+	}
+	return lines
 }
 
 func ownVersion() string {
@@ -67,7 +92,7 @@ func cmdInfo(c *Conn, args [][]byte) {
 			b.WriteString("\r\n")
 		}
 		fmt.Fprintf(&b, "# %s\r\n", section.name)
-		lines := section.lines(c.s)
+		lines := c.s.infoOf(section)
 		for i := 0; i < len(lines); i += 2 {
 			fmt.Fprintf(&b, "%v:%v\r\n", lines[i], lines[i+1])
 		}
@@ -76,49 +101,27 @@ func cmdInfo(c *Conn, args [][]byte) {
 }
 
 // settings are what CONFIG GET has: what clients ask for.
-func (s *Server) settings() [][2]string {
+func (s *Server) settings() map[string]string {
 	l := s.limits
 	timeout := int64(l.IdleTimeout / time.Second)
 	if l.IdleTimeout > 100*365*24*time.Hour {
 		timeout = 0
 	}
-	return [][2]string{
-		{"appendonly", "no"},
-		{"client-query-buffer-limit", fmt.Sprint(l.QueryBytes)},
-		{"databases", "1"},
-		{"maxclients", fmt.Sprint(l.Clients)},
-		{"maxmemory", "0"},
-		{"maxmemory-policy", "allkeys-lru"},
-		{"notify-keyspace-events", ""},
-		{"proto-max-bulk-len", fmt.Sprint(l.BulkBytes)},
-		{"save", ""},
-		{"timeout", fmt.Sprint(timeout)},
-		{"tracking-table-max-keys", fmt.Sprint(l.TrackedKeys)},
+	all := map[string]string{
+		"appendonly":                "no",
+		"client-query-buffer-limit": fmt.Sprint(l.QueryBytes),
+		"databases":                 "1",
+		"maxclients":                fmt.Sprint(l.Clients),
+		"maxmemory":                 "0",
+		"maxmemory-policy":          "allkeys-lru",
+		"notify-keyspace-events":    "",
+		"proto-max-bulk-len":        fmt.Sprint(l.BulkBytes),
+		"save":                      "",
+		"timeout":                   fmt.Sprint(timeout),
+		"tracking-table-max-keys":   fmt.Sprint(l.TrackedKeys),
 	}
-}
-
-func cmdConfigGet(c *Conn, args [][]byte) {
-	var found [][2]string
-	for _, setting := range c.s.settings() {
-		if slices.ContainsFunc(args[2:], func(pattern []byte) bool {
-			if len(pattern) > 64 {
-				return false
-			}
-			ok, err := path.Match(strings.ToLower(string(pattern)), setting[0])
-			return ok && err == nil
-		}) {
-			found = append(found, setting)
-		}
+	if f := s.opts.fallback; f != nil && f.Settings != nil {
+		maps.Copy(all, f.Settings.Get())
 	}
-	c.Map(len(found))
-	for _, setting := range found {
-		c.Bulk(setting[0])
-		c.Bulk(setting[1])
-	}
+	return all
 }
-
-func cmdConfigSet(c *Conn, args [][]byte) {
-	c.Error("ERR CONFIG SET is not possible: settings are those of the program that has started the server")
-}
-
-func cmdConfigResetStat(c *Conn, args [][]byte) { c.OK() }

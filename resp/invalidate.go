@@ -195,7 +195,7 @@ func (c *Conn) recipient() *Conn {
 // queueInvalid has messages be sent to the client, and reports whether it gets any.
 func (c *Conn) queueInvalid(i *invalid) bool {
 	c.mu.Lock()
-	message := i.appendTo(nil, c.facts.proto, c.facts.channels > 0)
+	message := i.appendTo(nil, c.facts.proto, c.facts.invalidations)
 	ok := c.push(message)
 	c.mu.Unlock()
 	if !ok {

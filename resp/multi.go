@@ -15,11 +15,15 @@ func cmdDiscard(c *Conn, args [][]byte) {
 		return
 	}
 	c.session.discard(c)
+	c.unwatch()
 	c.noteQueue()
 	c.OK()
 }
 
-func cmdUnwatch(c *Conn, args [][]byte) { c.OK() }
+func cmdUnwatch(c *Conn, args [][]byte) {
+	c.unwatch()
+	c.OK()
+}
 
 // cmdExec runs the commands that were queued, one after another. If they only read, they all see the
 // same value of a key, which is got once.
@@ -30,34 +34,55 @@ func cmdExec(c *Conn, args [][]byte) {
 		return
 	}
 	defer c.noteQueue()
+	defer c.unwatch()
 	defer s.discard(c)
 	if s.aborted {
 		c.Error("EXECABORT Transaction discarded because of previous errors.")
 		return
 	}
 	s.multi = false
-	s.memo = c.newMemo()
 	c.Begin()
 	defer c.End()
-	c.Array(len(s.queue))
-	run := func() {
-		for _, q := range s.queue {
-			if c.failed {
-				return
-			}
-			if why := c.refusal(q.cmd, q.args); why != "" { // by what was changed meanwhile
-				c.Error(why)
-				continue
-			}
-			q.cmd.Run(c, q.args)
-			c.written()
-		}
-	}
-	if f := c.s.opts.fallback; f != nil && f.Exec != nil {
-		f.Exec(c, run)
+	if f := c.s.opts.fallback; f != nil && f.Exec != nil && !s.groups {
+		c.execOther(f)
 		return
 	}
-	run()
+	s.memo = c.newMemo()
+	c.Array(len(s.queue))
+	for _, q := range s.queue {
+		if c.failed {
+			return
+		}
+		c.runQueued(q.cmd, q.args)
+		c.written()
+	}
+}
+
+// runQueued runs a command of a transaction.
+func (c *Conn) runQueued(cmd *Command, args [][]byte) {
+	if why := c.refusal(cmd, args); why != "" { // by what was changed meanwhile
+		c.Error(why)
+		return
+	}
+	cmd.Run(c, args)
+}
+
+// execOther has the fallback run the transaction.
+func (c *Conn) execOther(f *Fallback) {
+	queue := make([]Queued, len(c.session.queue))
+	for i, q := range c.session.queue {
+		queue[i] = Queued{Command: q.cmd, Args: q.args, Own: q.cmd.other, c: c}
+		if q.cmd.other {
+			c.readsOther(q.cmd, q.args)
+		}
+	}
+	for _, q := range queue {
+		if q.Own && q.Command.Flags&Write != 0 {
+			c.changesOther(q.Command, q.Args)
+		}
+	}
+	f.Exec(c, queue)
+	c.s.tracking.settleOther(c)
 }
 
 // memoKeys is up to how many keys of a transaction are got together, and once.

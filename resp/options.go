@@ -141,6 +141,9 @@ type Limits struct {
 	QueryTimeout time.Duration
 	// WriteTimeout is how long a client may not read its replies. Default: 1 minute.
 	WriteTimeout time.Duration
+	// MessageBytes is how much may wait to be read by one client of what was published to its channels. If there is
+	// more, the client is disconnected. Default: 32 MiB.
+	MessageBytes int
 	// PushTimeout is how long a change of a group waits, at most, for a client that caches one of
 	// its keys to take the message. Then the client is disconnected. Default: 1 second.
 	PushTimeout time.Duration
@@ -159,13 +162,14 @@ func (l *Limits) check() error {
 	setDefault(&l.BulkBytes, 64<<20)
 	setDefault(&l.QueryBytes, 128<<20)
 	setDefault(&l.OutputBytes, 128<<20)
+	setDefault(&l.MessageBytes, 32<<20)
 	setDefault(&l.ClientBytes, 512<<20)
 	setDefault(&l.TrackedKeys, 1_000_000)
 	setDefault(&l.IdleTimeout, math.MaxInt64)
 	setDefault(&l.QueryTimeout, time.Minute)
 	setDefault(&l.WriteTimeout, time.Minute)
 	setDefault(&l.PushTimeout, time.Second)
-	if min(l.Clients, l.Arguments, l.BulkBytes, l.QueryBytes, l.OutputBytes, l.TrackedKeys) < 0 || l.ClientBytes < 0 ||
+	if min(l.Clients, l.Arguments, l.BulkBytes, l.QueryBytes, l.OutputBytes, l.MessageBytes, l.TrackedKeys) < 0 || l.ClientBytes < 0 ||
 		min(l.IdleTimeout, l.QueryTimeout, l.WriteTimeout, l.PushTimeout) < 0 {
 		return errors.New("a limit is less than zero")
 	}
@@ -180,15 +184,6 @@ func (l *Limits) codec() codec.Limits {
 // WithCommands adds commands, or puts them in the place of those that the package has.
 func WithCommands(commands ...Command) Option {
 	return func(o *options) error { o.commands = append(o.commands, commands...); return nil }
-}
-
-// Fallback serves the keys that belong to no group.
-type Fallback struct {
-	// Commands are looked up for a command whose first key belongs to no group, and for commands
-	// without keys that the server does not have.
-	Commands []Command
-	// Exec runs the commands of a transaction, by calling run, as one. It may be nil.
-	Exec func(c *Conn, run func())
 }
 
 // WithFallback has f serve the keys that belong to no group. It excludes WithDefaultGroup.

@@ -34,7 +34,7 @@ func (c *Conn) send(large string) {
 		return
 	}
 	c.mu.Lock()
-	if c.pushable.Load() || len(c.reads) > 0 || len(c.pushes) > 0 {
+	if c.pushable.Load() || len(c.reads) > 0 || len(c.pushes) > 0 || len(c.later.bytes) > 0 {
 		c.whatFollows(large)
 		large = ""
 	}
@@ -106,6 +106,9 @@ func (c *Conn) whatFollows(large string) {
 	c.out = append(c.out, c.pushes...)
 	c.s.reserve(-len(c.pushes))
 	c.pushes = nil
+	c.out = append(c.out, c.later.bytes...)
+	c.s.reserve(-len(c.later.bytes))
+	c.later.bytes = nil
 	c.settleReads()
 }
 

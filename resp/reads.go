@@ -190,7 +190,7 @@ func (c *Conn) joinRun(args [][]byte) bool {
 	if len(args) != 2 || len(args[0]) != 3 || !c.s.plainGet || args[0][0]|0x20 != 'g' || args[0][1]|0x20 != 'e' || args[0][2]|0x20 != 't' {
 		return false
 	}
-	if s.user == nil || s.multi || s.muted || s.skip || s.caching != 0 || len(s.inChannel) > 0 || c.leaving || c.failed {
+	if s.user == nil || s.multi || s.muted || s.skip || s.caching != 0 || s.subscribed() || c.leaving || c.failed {
 		return false
 	}
 	k := c.s.keys.key(args[1])

@@ -22,8 +22,35 @@ func (c *Conn) Error(text string) { c.out = codec.AppendError(c.out, text) }
 // Int replies a number.
 func (c *Conn) Int(n int64) { c.out = codec.AppendInt(c.out, n) }
 
+// Gather says that replies are not sent until Gathered is called, so that writing them waits for nothing: for commands that
+// write while they hold locks.
+func (c *Conn) Gather() { c.gathering++ }
+
+// Gathered ends that.
+func (c *Conn) Gathered() {
+	if c.gathering--; c.gathering > 0 {
+		return
+	}
+	if len(c.out) > sendBytes {
+		if !c.holdReplies(0) || len(c.out) > c.s.limits.OutputBytes {
+			c.disconnecting("a reply is larger than the output buffer may be")
+			c.overflow()
+		}
+	}
+}
+
+// Bytes replies a string of any bytes, which may change afterwards.
+func (c *Conn) Bytes(b []byte) {
+	c.out = codec.AppendBulk(c.out, b)
+	c.written()
+}
+
 // Bulk replies a string of any bytes.
 func (c *Conn) Bulk(s string) {
+	if c.gathering > 0 {
+		c.out = codec.AppendBulk(c.out, s)
+		return
+	}
 	if len(s) >= largeBytes && c.mayBreak() {
 		c.out = codec.AppendBulkHead(c.out, len(s))
 		c.send(s)
@@ -63,6 +90,12 @@ func (c *Conn) Verbatim(text string) {
 	c.out = codec.AppendVerbatim(c.out, c.session.proto, "txt", text)
 }
 
+// Written returns how much is written that is not sent, for Rewrite.
+func (c *Conn) Written() int { return len(c.out) }
+
+// Rewrite takes back what was written after Written has returned that, and Gather was called.
+func (c *Conn) Rewrite(written int) { c.out = c.out[:written] }
+
 // Begin says that a reply of several parts begins.
 func (c *Conn) Begin() { c.whole++ }
 
@@ -78,7 +111,7 @@ func (c *Conn) mayBreak() bool {
 // up to a limit.
 func (c *Conn) written() {
 	switch {
-	case len(c.out) < sendBytes || c.whole == 0:
+	case len(c.out) < sendBytes || c.whole == 0 || c.gathering > 0:
 	case c.mayBreak():
 		c.Flush()
 	case !c.holdReplies(0):

@@ -79,6 +79,9 @@ func New(caches []door.Cache, opts ...Option) (*Server, error) {
 	}
 	if err == nil && s.opts.fallback != nil {
 		s.fallback, err = newTable(s.opts.fallback.Commands)
+		for _, cmd := range s.fallback {
+			cmd.setOther()
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("resp: %w", err)
@@ -211,6 +214,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Unlock()
 	for _, c := range s.clients() {
 		c.wake()
+		c.unblock(ErrShutdown)
 	}
 	done := make(chan struct{})
 	go func() {

@@ -15,12 +15,16 @@ type session struct {
 	muted     bool // CLIENT REPLY OFF
 	skip      bool // CLIENT REPLY SKIP: the next reply is not sent
 	inChannel map[string]struct{}
+	inPattern map[string]struct{}
+	inShard   map[string]struct{} // channels of SSUBSCRIBE
 
-	multi       bool // after MULTI
-	aborted     bool // a command could not be queued
-	queue       []queued
-	queuedBytes int  // reserved for queue
-	memo        memo // what a transaction has read; nil: nothing is remembered
+	multi          bool // after MULTI
+	aborted        bool // a command could not be queued
+	queue          []queued
+	queuedBytes    int  // reserved for queue
+	groups, others bool // the queue has commands of groups, of the fallback
+	watching       bool // WATCH of the fallback
+	memo           memo // what a transaction has read; nil: nothing is remembered
 
 	caching int8 // CLIENT CACHING: 1 YES, -1 NO, 0 not said
 	// elsewhere is what has to follow replies, but at the client which gets the messages of this one.
@@ -35,7 +39,7 @@ type queued struct {
 
 // reset makes a session what it is at the beginning.
 func (s *session) reset(c *Conn) {
-	s.discard(c)
+	s.leaveAll(c)
 	*s = session{proto: 2, user: c.s.users.open}
 	if s.user != nil {
 		c.stranger.Store(0)
@@ -44,14 +48,24 @@ func (s *session) reset(c *Conn) {
 	}
 	c.in.Stranger = s.user == nil
 	c.mu.Lock()
-	c.facts.proto, c.facts.channels, c.facts.user, c.facts.name = 2, 0, "default", ""
+	c.facts = facts{proto: 2, user: "default"}
 	c.mu.Unlock()
 }
 
 // end forgets what a client had.
 func (s *session) end(c *Conn) {
 	c.stopTracking()
+	s.leaveAll(c)
+}
+
+// leaveAll ends what a client has begun of transactions and subscriptions.
+func (s *session) leaveAll(c *Conn) {
 	s.discard(c)
+	c.unwatch()
+	s.unsubscribeAll(c)
+	if f := c.s.opts.fallback; f != nil && f.End != nil && c.Data != nil {
+		f.End(c)
+	}
 }
 
 // admit has a client be that user.
@@ -95,10 +109,11 @@ func (s *session) enqueue(c *Conn, cmd *Command, args [][]byte) bool {
 func (s *session) discard(c *Conn) {
 	c.s.reserve(-s.queuedBytes)
 	s.multi, s.aborted, s.queue, s.queuedBytes, s.memo = false, false, nil, 0, nil
+	s.groups, s.others = false, false
 }
 
 // age is how long a client has been connected.
 func (c *Conn) age() time.Duration { return time.Since(c.since) }
 
-// channels returns the channels that the client is subscribed to.
-func (s *session) channels() []string { return slices.Sorted(maps.Keys(s.inChannel)) }
+// sorted returns the names of a set, in order.
+func sorted(set map[string]struct{}) []string { return slices.Sorted(maps.Keys(set)) }

@@ -25,6 +25,8 @@ const (
 	NoScript                   // not in scripts
 	// InSubscriber: a client of version 2 may send it while it is subscribed to channels.
 	InSubscriber
+	DenyOOM     // it may need more memory
+	MovableKeys // which arguments are keys depends on others
 )
 
 // Command is a command: what COMMAND says of it, and what runs it.
@@ -37,6 +39,8 @@ type Command struct {
 	// FirstKey, LastKey and KeyStep say which arguments are keys, as in Redis: a LastKey less than
 	// zero counts from the end. FirstKey is 0 if there are none.
 	FirstKey, LastKey, KeyStep int
+	// FindKeys, if set, returns the places of the keys among arguments that the arity fits.
+	FindKeys func(args [][]byte) []int
 	// Group is one of Redis' groups of commands: generic, string, connection, server and so on.
 	Group      string
 	Summary    string
@@ -49,12 +53,23 @@ type Command struct {
 	// called for a command that has some.
 	Subcommands []Command
 
-	full string         // with the name of the command that it is a subcommand of: client|id
-	subs map[string]int // places in Subcommands
+	other bool           // it is one of the fallback's
+	full  string         // with the name of the command that it is a subcommand of: client|id
+	subs  map[string]int // places in Subcommands
 }
 
 // keys returns the arguments that are keys.
 func (cmd *Command) keys(args [][]byte) [][]byte {
+	if cmd.FindKeys != nil {
+		if !cmd.fits(len(args)) {
+			return nil
+		}
+		var keys [][]byte
+		for _, i := range cmd.FindKeys(args) {
+			keys = append(keys, args[i])
+		}
+		return keys
+	}
 	first, last, step := cmd.keyRange(len(args))
 	if step == 1 && last < len(args) {
 		return args[first : last+1]
@@ -124,6 +139,14 @@ func (cmd *Command) init(parent string) error {
 		cmd.subs[sub.Name] = i
 	}
 	return nil
+}
+
+// setOther says that a command is one of the fallback's.
+func (cmd *Command) setOther() {
+	cmd.other = true
+	for i := range cmd.Subcommands {
+		cmd.Subcommands[i].setOther()
+	}
 }
 
 func firstOf(a, b string) string {

@@ -70,7 +70,13 @@ func TestFallback(t *testing.T) {
 			key("llen", func(c *resp.Conn, args [][]byte) { c.Int(7) }),
 			{Name: "dbsize", Arity: 1, Run: func(c *resp.Conn, args [][]byte) { c.Int(3) }},
 		},
-		Exec: func(c *resp.Conn, run func()) { atOnce++; run() },
+		Exec: func(c *resp.Conn, queue []resp.Queued) {
+			atOnce++
+			c.Array(len(queue))
+			for _, q := range queue {
+				q.Run()
+			}
+		},
 	}
 	_, addr := start(t, []door.Cache{g}, resp.WithFallback(f), resp.WithCommands(resp.Command{Name: "greet", Arity: 1, Run: func(c *resp.Conn, args [][]byte) { c.Simple("hello") }}))
 	c := dial(t, addr)
@@ -82,8 +88,11 @@ func TestFallback(t *testing.T) {
 	c.want("+hello", "GREET")
 	c.send("GET g:a\r\nGET h:a\r\nGET g:a\r\n")
 	c.reads("$of g", "$data's h:a", "$of g")
+	c.send("MULTI\r\nPING\r\nGET h:a\r\nEXEC\r\n")
+	c.reads("+OK", "+QUEUED", "+QUEUED", "[+PONG $data's h:a]")
 	c.send("MULTI\r\nGET g:a\r\nGET h:a\r\nEXEC\r\n")
-	c.reads("+OK", "+QUEUED", "+QUEUED", "[$of g $data's h:a]")
+	c.reads("+OK", "+QUEUED", "-ERR a transaction is about keys of read-through groups, or about others: both cannot happen as one",
+		"-EXECABORT Transaction discarded because of previous errors.")
 	if atOnce != 1 {
 		t.Errorf("Exec was called %d times", atOnce)
 	}

@@ -36,7 +36,10 @@ type tracker struct {
 	sweeping atomic.Bool // sweep runs
 
 	// watching is held to start and to end watches, while no other lock is.
-	watching sync.Mutex
+	watching  sync.Mutex
+	stopOther func() // ends Fallback.Track
+
+	pending pending // clients that are to be told of changes of the fallback
 
 	mu      sync.RWMutex
 	clients map[uint64]*Conn
@@ -119,6 +122,9 @@ func (t *tracker) follow(c *Conn, f *following) {
 			w := cache.Watch(func(inv peercache.Invalidation) { t.changed(cache, inv) })
 			cache.watch.Store(&w)
 		}
+		if f := t.s.opts.fallback; f != nil && f.Track != nil {
+			t.stopOther = f.Track(t.changedOther)
+		}
 	}
 }
 
@@ -144,6 +150,10 @@ func (t *tracker) unwatch() {
 		if w := cache.watch.Swap(nil); w != nil {
 			(*w).Stop()
 		}
+	}
+	if t.stopOther != nil {
+		t.stopOther()
+		t.stopOther = nil
 	}
 	t.drop()
 }
@@ -272,22 +282,31 @@ type reading struct {
 // follow records that the client is about to get a key, and reports whether it is to be told when
 // that changes.
 func (c *Conn) follow(k key) bool {
+	if !c.follows(k.full) {
+		return false
+	}
+	c.read(k.full, !k.cache.live() || len(k.full) > longestTracked)
+	return true
+}
+
+// follows reports whether the client is to be told when a key changes that it gets now.
+func (c *Conn) follows(full string) bool {
 	f := c.track.Load()
 	if f == nil {
 		return false
 	}
 	caching := c.session.caching
-	if f.optin && caching <= 0 || f.optout && caching < 0 || f.bcast && !f.matches(k.full) {
-		return false
-	}
-	told := !k.cache.live() || len(k.full) > longestTracked
+	return !(f.optin && caching <= 0 || f.optout && caching < 0 || f.bcast && !f.matches(full))
+}
+
+// read records that the client is about to get a key. told says that nobody else will tell it of a change.
+func (c *Conn) read(full string, told bool) {
 	c.mu.Lock()
-	c.reads = append(c.reads, reading{k.full, told})
+	c.reads = append(c.reads, reading{full, told})
 	c.mu.Unlock()
-	if !f.bcast && len(k.full) <= longestTracked {
-		c.s.tracking.add(k.full, c.id)
+	if f := c.track.Load(); f != nil && !f.bcast && len(full) <= longestTracked {
+		c.s.tracking.add(full, c.id)
 	}
-	return true
 }
 
 // followed records for how long a client may keep what it has got. What a group does not keep, such

@@ -177,6 +177,10 @@ func cmdFlush(c *Conn, args [][]byte) {
 			return
 		}
 	}
+	if other := c.s.fallback.find(args[0]); other != nil {
+		c.runCommand(other, args)
+		return
+	}
 	c.OK()
 }
 

@@ -11,6 +11,7 @@ var packages = []string{
 	"internal/quote",
 	"internal/failpoint",
 	"internal/stripe",
+	"internal/lazy",
 	"internal/peerurl",
 	"lru",
 	"internal/alloc",

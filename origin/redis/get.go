@@ -10,6 +10,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/peercache/peercache"
+	"github.com/peercache/peercache/internal/lazy"
 	"github.com/peercache/peercache/internal/quote"
 )
 
@@ -116,69 +117,23 @@ func (o *Origin) ttlOf(ms int64) time.Duration {
 	}
 }
 
+// connect returns the client. If there is none yet, one connects, for all who wait.
+func (o *Origin) connect(ctx context.Context) (rueidis.Client, error) {
+	client, err := o.client.Get(ctx)
+	switch {
+	case errors.Is(err, lazy.ErrClosed):
+		return nil, errClosed
+	case err != nil:
+		return nil, fmt.Errorf("connecting to %v: %w", o.Addresses, err)
+	}
+	return client, nil
+}
+
 // errClosed is the error of a load after Close.
 var errClosed = errors.New("the origin is closed")
 
-// connect returns the client. If there is none yet, one connects, for all who wait.
-func (o *Origin) connect(ctx context.Context) (rueidis.Client, error) {
-	o.mu.Lock()
-	if o.client != nil || o.closed {
-		defer o.mu.Unlock()
-		if o.closed {
-			return nil, errClosed
-		}
-		return o.client, nil
-	}
-	a := o.connecting
-	if a == nil {
-		a = &attempt{done: make(chan struct{})}
-		o.connecting = a
-		go o.dial(a)
-	}
-	o.mu.Unlock()
-	select {
-	case <-a.done:
-	case <-ctx.Done():
-		return nil, fmt.Errorf("connecting to %v: %w", o.Addresses, ctx.Err())
-	}
-	if a.err != nil {
-		return nil, fmt.Errorf("connecting to %v: %w", o.Addresses, a.err)
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.closed {
-		return nil, errClosed
-	}
-	return o.client, nil
-}
-
-func (o *Origin) dial(a *attempt) {
-	client, err := rueidis.NewClient(o.option)
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	switch {
-	case err != nil:
-		a.err = err
-	case o.closed:
-		client.Close()
-	default:
-		o.client = client
-	}
-	o.connecting = nil
-	close(a.done)
-}
-
-// Close ends the connections. Loads that are running may fail.
+// Close ends the connections. Loads that are running may fail. It may take the connect timeout.
 func (o *Origin) Close() error {
-	o.mu.Lock()
-	client, a := o.client, o.connecting
-	o.client, o.closed = nil, true
-	o.mu.Unlock()
-	if client != nil {
-		client.Close()
-	}
-	if a != nil {
-		<-a.done // within the connect timeout
-	}
+	o.client.Close()
 	return nil
 }

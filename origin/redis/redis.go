@@ -17,12 +17,12 @@ import (
 	"net"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/redis/rueidis"
 
 	"github.com/peercache/peercache"
+	"github.com/peercache/peercache/internal/lazy"
 	"github.com/peercache/peercache/origin"
 )
 
@@ -77,18 +77,7 @@ type Sentinel struct {
 // Origin is a server. It is made by New, and is safe for concurrent use. It must be closed.
 type Origin struct {
 	Config
-	option rueidis.ClientOption
-
-	mu         sync.Mutex
-	client     rueidis.Client // nil until one has connected
-	connecting *attempt       // nil: none is under way
-	closed     bool
-}
-
-// attempt is one to connect. err is written before done is closed.
-type attempt struct {
-	done chan struct{}
-	err  error
+	client lazy.Value[rueidis.Client]
 }
 
 var _ peercache.BatchGetter = (*Origin)(nil)
@@ -104,12 +93,22 @@ func New(c Config) (*Origin, error) {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
 	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
-	c.ConnectTimeout = cmp.Or(c.ConnectTimeout, DefaultConnectTimeout)
 	option, err := c.option()
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
-	return &Origin{Config: c, option: option}, nil
+	o := &Origin{Config: c}
+	o.client.Make = func() (rueidis.Client, error) { return rueidis.NewClient(option) }
+	o.client.Shut = rueidis.Client.Close
+	return o, nil
+}
+
+// ClientOption returns what a client of rueidis needs to connect as c says, or an error if c cannot be right. It does not connect.
+func (c Config) ClientOption() (rueidis.ClientOption, error) {
+	if err := c.check(); err != nil {
+		return rueidis.ClientOption{}, err
+	}
+	return c.option()
 }
 
 func (c *Config) check() error {
@@ -159,7 +158,7 @@ func (c *Config) option() (rueidis.ClientOption, error) {
 		ClientName:        "peercache",
 		ForceSingleClient: !c.Cluster && c.Sentinel.Master == "",
 		DisableCache:      true, // the group is the cache
-		Dialer:            net.Dialer{Timeout: c.ConnectTimeout},
+		Dialer:            net.Dialer{Timeout: cmp.Or(c.ConnectTimeout, DefaultConnectTimeout)},
 		Sentinel: rueidis.SentinelOption{
 			MasterSet: c.Sentinel.Master, Username: c.Sentinel.Username, Password: c.Sentinel.Password, TopologyRefreshInterval: 5 * time.Second,
 		},

@@ -2,20 +2,31 @@
 package builtin
 
 import (
+	"github.com/peercache/peercache/data/internal/commands/hashes"
 	"github.com/peercache/peercache/data/internal/commands/keys"
+	"github.com/peercache/peercache/data/internal/commands/pubsub"
+	"github.com/peercache/peercache/data/internal/commands/sets"
 	"github.com/peercache/peercache/data/internal/commands/strings"
 	"github.com/peercache/peercache/data/internal/engine"
+	"github.com/peercache/peercache/data/internal/hash"
+	"github.com/peercache/peercache/data/internal/set"
 )
 
 // Commands returns the commands of all packages.
 func Commands() [][]engine.Command {
 	return [][]engine.Command{
 		strings.Commands,
+		pubsub.Commands,
 		keys.Commands,
+		hashes.Commands,
+		sets.Commands,
 	}
 }
 
 // Kinds returns the kinds of the objects that they make. Their IDs are 1 list, 2 hash, 3 set, 4 zset, 5 channel.
 func Kinds() []*engine.Kind {
-	return []*engine.Kind{}
+	return []*engine.Kind{
+		hash.Kind,
+		set.Kind,
+	}
 }

@@ -32,6 +32,25 @@ func (t *txn) notify(class Class, event, key string) {
 	}
 }
 
+// The classes of notices that are messages.
+const (
+	message Class = 1 << (31 - iota)
+	shardMessage
+)
+
+// Publish sends a message once the command is done, and returns how many get it.
+func (c *Call) Publish(shard bool, channel, text string) int {
+	class := message
+	if shard {
+		class = shardMessage
+	}
+	n := c.t.e.Messages.Receivers(shard, channel)
+	if n > 0 {
+		c.t.notices = append(c.t.notices, notice{class, text, channel})
+	}
+	return n
+}
+
 // Undoing reports whether the command may be undone: then it has to call Undo for each change of an object.
 func (c *Call) Undoing() bool { return c.t.undo }
 
@@ -51,7 +70,7 @@ func (t *txn) touch(s *shard, key string) {
 	if len(s.watched) > 0 {
 		s.dirty(key, false)
 	}
-	if t.e.cfg.Changed != nil && (len(t.keys) == 0 || t.keys[len(t.keys)-1] != key) {
+	if t.e.changed.Load() != nil && (len(t.keys) == 0 || t.keys[len(t.keys)-1] != key) {
 		t.keys = append(t.keys, strings.Clone(key))
 	}
 }
@@ -142,7 +161,7 @@ func (t *txn) swap(s *shard, hash uint64, old, n *Node) {
 		t.before(old)
 		t.delta -= bytesOf(old)
 		if old.Value.Expire != 0 {
-			s.volatile--
+			s.volatile.Add(-1)
 		}
 	}
 	if n == nil {
@@ -154,7 +173,7 @@ func (t *txn) swap(s *shard, hash uint64, old, n *Node) {
 	keys.PutHashed(n, hash)
 	t.delta += bytesOf(n) + keys.Bytes() - table
 	if at := n.Value.Expire; at != 0 {
-		s.volatile++
+		s.volatile.Add(1)
 		if old == nil || old.Value.Expire == 0 || at < old.Value.Expire {
 			s.expires(n.Key, at, t.e.cfg.Now)
 		}
@@ -164,14 +183,13 @@ func (t *txn) swap(s *shard, hash uint64, old, n *Node) {
 // Flush removes all keys. The command has the flag All.
 func (c *Call) Flush() {
 	t := c.t
-	t.e.abortSnapshot()
 	for i := range t.e.shards {
 		s := &t.e.shards[i]
 		old, empty := s.keys.Load(), dict.New[Entry](shardBits)
 		if old.Len() == 0 {
 			continue
 		}
-		volatile, wheel, before := s.volatile, s.wheel, t.delta
+		volatile, wheel, before := s.volatile.Load(), s.wheel, t.delta
 		t.delta -= old.Bytes()
 		old.All(func(n *Node) bool {
 			t.delta -= bytesOf(n)
@@ -180,13 +198,16 @@ func (c *Call) Flush() {
 			}
 			return true
 		})
+		t.e.keepForSnapshot(i)
 		s.keys.Store(empty)
-		s.volatile, s.wheel = 0, nil
+		s.volatile.Store(0)
+		s.wheel = nil
 		if t.undo {
 			freed := before - t.delta
 			t.undos = append(t.undos, func() {
 				s.keys.Store(old)
-				s.volatile, s.wheel = volatile, wheel
+				s.volatile.Store(volatile)
+				s.wheel = wheel
 				t.delta += freed
 			})
 		}

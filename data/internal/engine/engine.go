@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/data/internal/dict"
+	"github.com/peercache/peercache/data/internal/pubsub"
 )
 
 // Log takes the records of what has changed, in the order in which it did.
@@ -39,8 +40,6 @@ type Config struct {
 	ReadsWait bool
 	// Notify is told of events, with locks held: it must not wait. It is asked for nothing if Listening is zero. nil: nobody.
 	Notify func(class Class, event, key string)
-	// Changed is told of keys that have changed, with locks held: it must not wait. all means all keys. nil: nobody.
-	Changed func(key string, all bool)
 }
 
 // Engine keeps data.
@@ -59,11 +58,16 @@ type Engine struct {
 
 	// snap is the snapshot that is being taken. It is changed with all shards locked, and read with one locked.
 	snap *snapshot
-	mark uint32 // of the last snapshot, as snap
+	mark uint16 // of the last snapshot, as snap
 
 	replaying bool // nothing expires, nothing is logged: set before there is anybody else
 
 	Evicted, Expired atomic.Int64 // keys
+	Blocked          atomic.Int64 // commands that wait now
+
+	// Messages is the channels of PUBLISH.
+	Messages pubsub.Hub
+	changed  atomic.Pointer[func(key string, all bool)]
 
 	stop    chan struct{}
 	stopped sync.WaitGroup
@@ -101,6 +105,16 @@ func (e *Engine) Close() {
 	e.stopped.Wait()
 }
 
+// OnChange has f be told of keys that have changed, with locks held: it must not wait. all means all keys. nil: nobody. What is read
+// after OnChange has returned is what it was before a change that f is told of, or later.
+func (e *Engine) OnChange(f func(key string, all bool)) {
+	if f == nil {
+		e.changed.Store(nil)
+	} else {
+		e.changed.Store(&f)
+	}
+}
+
 // Commands returns the commands.
 func (e *Engine) Commands() Table { return e.cfg.Commands }
 
@@ -121,10 +135,7 @@ func (e *Engine) Len() (n int) {
 // Volatile returns how many keys expire.
 func (e *Engine) Volatile() (n int) {
 	for i := range e.shards {
-		s := &e.shards[i]
-		s.mu.RLock()
-		n += s.volatile
-		s.mu.RUnlock()
+		n += int(e.shards[i].volatile.Load())
 	}
 	return n
 }

@@ -84,7 +84,7 @@ func (t *txn) evictFrom(i int) bool {
 func (s *shard) sample(by Eviction) (sample []*Node) {
 	keys := s.keys.Load()
 	if by == EvictExpires {
-		if s.volatile == 0 {
+		if s.volatile.Load() == 0 {
 			return nil
 		}
 		s.wheel.soonest(func(key string) bool {

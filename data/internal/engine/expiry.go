@@ -90,7 +90,7 @@ func (s *shard) expires(key string, at int64, now func() int64) {
 		s.wheel.tick = now() >> tickBits
 	}
 	s.wheel.add(key, at>>tickBits+1)
-	if s.wheel.keys > 2*s.volatile+levelSlots { // expiries were given and taken again
+	if s.wheel.keys > 2*int(s.volatile.Load())+levelSlots { // expiries were given and taken again
 		s.rebuild(s.wheel.tick)
 	}
 }
@@ -99,7 +99,7 @@ func (s *shard) expires(key string, at int64, now func() int64) {
 func (s *shard) rebuild(tick int64) {
 	old := s.wheel
 	s.wheel = &wheel{tick: tick}
-	keys, seen := s.keys.Load(), make(map[string]bool, s.volatile)
+	keys, seen := s.keys.Load(), make(map[string]bool, s.volatile.Load())
 	old.soonest(func(key string) bool {
 		if n := keys.Get(key); n != nil && n.Value.Expire != 0 && !seen[key] {
 			seen[key] = true
@@ -189,7 +189,7 @@ func (t *txn) expire(n *Node) {
 	if t.e.logs() {
 		t.record = appendCommand(t.record, []string{"DEL", key})
 	}
-	if t.e.cfg.Changed != nil {
+	if t.e.changed.Load() != nil {
 		t.keys = append(t.keys, key)
 	}
 	t.notify(EventExpired, "expired", key)

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -119,6 +120,7 @@ func (e *Engine) enlist(ctx context.Context, c *Call) *waiter {
 			w.keys = append(w.keys, key)
 		}
 	})
+	e.Blocked.Add(1)
 	for _, key := range w.keys {
 		s, _ := c.t.shard(key)
 		if s.waiting == nil {
@@ -133,6 +135,7 @@ func (e *Engine) enlist(ctx context.Context, c *Call) *waiter {
 
 // leave has a command wait no more. Its shards are locked.
 func (w *waiter) leave() {
+	w.e.Blocked.Add(-1)
 	for _, key := range w.keys {
 		s := &w.e.shards[shardOf(dict.Hash(key))]
 		list := s.waiting[key]
@@ -154,6 +157,9 @@ func (w *waiter) leave() {
 	}
 }
 
+// ErrLate is the cause of the end of a context that has a command reply what it replies when its time is over.
+var ErrLate = errors.New("data: the command has waited for too long")
+
 // await waits until a command has run, or its time is over.
 func (e *Engine) await(w *waiter) error {
 	var timeout <-chan time.Time
@@ -168,7 +174,9 @@ func (e *Engine) await(w *waiter) error {
 		return w.secure()
 	case <-timeout:
 	case <-w.ctx.Done():
-		err = w.ctx.Err()
+		if err = w.ctx.Err(); context.Cause(w.ctx) == ErrLate {
+			err = nil
+		}
 	case <-e.stop:
 		err = ErrClosed
 	}

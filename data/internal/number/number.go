@@ -4,6 +4,7 @@ package number
 import (
 	"math"
 	"strconv"
+	"strings"
 )
 
 // Int returns the integer that s is, in the one form that Redis writes: no spaces, no plus, no leading zeros.
@@ -27,25 +28,37 @@ func Int(s string) (n int64, ok bool) {
 	return n, err == nil
 }
 
-// Float returns the number that s is, as strtod reads it, without spaces around it. NaN is none.
+// Float returns the number that s is, as strtod reads it, without spaces around it. NaN is none, and neither is what is beyond
+// the range, but for infinity itself.
 func Float(s string) (f float64, ok bool) {
-	for i := range len(s) {
-		if s[i] == '_' {
-			return 0, false // Go allows it in numbers
-		}
+	digits := strings.TrimLeft(s, "+-")
+	hex := len(digits) > 1 && digits[0] == '0' && digits[1]|0x20 == 'x'
+	switch {
+	case strings.IndexByte(s, '_') >= 0: // Go allows it in numbers
+		return 0, false
+	case hex && strings.IndexByte(s, 'p') < 0 && strings.IndexByte(s, 'P') < 0: // Go wants an exponent
+		s += "p0"
 	}
 	f, err := strconv.ParseFloat(s, 64)
-	if err != nil && !math.IsInf(f, 0) {
+	if err != nil || math.IsNaN(f) {
 		return 0, false
 	}
-	if err != nil { // out of range
-		return 0, false
-	}
-	return f, !math.IsNaN(f)
+	return f, f != 0 || isZero(digits, hex)
 }
 
-// Format returns a number as Redis writes scores and the results of INCRBYFLOAT to clients of version 2:
-// the shortest text that is read back as the same number, and an integer without a point.
+// isZero reports whether a number that was read as 0 is 0, and not one that is too small.
+func isZero(digits string, hex bool) bool {
+	exponent := "eE"
+	if hex {
+		digits, exponent = digits[2:], "pP"
+	}
+	if i := strings.IndexAny(digits, exponent); i >= 0 {
+		digits = digits[:i]
+	}
+	return strings.Trim(digits, "0.") == ""
+}
+
+// Format returns a number as Redis 7.0 writes scores: with up to 17 digits, and an integer without a point.
 func Format(f float64) string { return string(Append(nil, f)) }
 
 // Append appends what Format returns.

@@ -60,7 +60,7 @@ var Commands = []engine.Command{
 	{Name: "scan", Arity: -2, Flags: engine.ReadOnly | engine.Steps, Group: generic,
 		Args: "cursor [MATCH pattern] [COUNT count] [TYPE type]", Since: "2.8.0",
 		Complexity: "O(1) for every call, O(N) for all keys",
-		Summary:    "Returns some of the keys, and the cursor with which to go on.", Run: scan},
+		Summary:    "Returns some of the keys, and the cursor with which to go on.", Run: scanKeys},
 	{Name: "randomkey", Arity: 1, Flags: engine.ReadOnly | engine.Steps | engine.Random, Group: generic,
 		Since: "1.0.0", Complexity: "O(1)", Summary: "Returns one of all keys, at random.", Run: randomKey},
 	{Name: "object", Arity: -2, Flags: engine.ReadOnly, Keys: engine.Keys{Find: objectKey}, Group: generic,

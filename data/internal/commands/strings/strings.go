@@ -4,7 +4,8 @@ package strings
 import "github.com/peercache/peercache/data/internal/engine"
 
 const (
-	group = "string"
+	group  = "string"
+	bitmap = "bitmap"
 
 	read  = engine.ReadOnly | engine.Fast
 	write = engine.Write | engine.Fast
@@ -41,6 +42,43 @@ var Commands = []engine.Command{
 	{Name: "msetnx", Arity: -3, Flags: engine.Write | engine.Grows, Keys: engine.Keys{First: 1, Last: -1, Step: 2}, Group: group,
 		Args: "key value [key value ...]", Since: "1.0.1", Complexity: "O(N) in the number of keys",
 		Summary: "Gives keys strings if there is none of the keys.", Run: mset},
+
+	{Name: "incr", Arity: 2, Flags: write | engine.Grows, Keys: engine.Key(1), Group: group, Args: "key",
+		Since: "1.0.0", Complexity: "O(1)", Summary: "Adds 1 to the integer of a key.", Run: incr},
+	{Name: "decr", Arity: 2, Flags: write | engine.Grows, Keys: engine.Key(1), Group: group, Args: "key",
+		Since: "1.0.0", Complexity: "O(1)", Summary: "Subtracts 1 from the integer of a key.", Run: decr},
+	{Name: "incrby", Arity: 3, Flags: write | engine.Grows, Keys: engine.Key(1), Group: group, Args: "key increment",
+		Since: "1.0.0", Complexity: "O(1)", Summary: "Adds to the integer of a key.", Run: incrBy},
+	{Name: "decrby", Arity: 3, Flags: write | engine.Grows, Keys: engine.Key(1), Group: group, Args: "key decrement",
+		Since: "1.0.0", Complexity: "O(1)", Summary: "Subtracts from the integer of a key.", Run: incrBy},
+	{Name: "incrbyfloat", Arity: 3, Flags: write | engine.Grows, Keys: engine.Key(1), Group: group, Args: "key increment",
+		Since: "2.6.0", Complexity: "O(1)", Summary: "Adds to the floating-point number of a key.", Run: incrByFloat},
+
+	{Name: "append", Arity: 3, Flags: write | engine.Grows, Keys: engine.Key(1), Group: group, Args: "key value",
+		Since: "2.0.0", Complexity: "O(1), on average over many of the same key",
+		Summary: "Adds bytes to the end of the string of a key, or makes it.", Run: appendTo},
+	{Name: "getrange", Arity: 4, Flags: engine.ReadOnly | engine.Unlocked, Keys: engine.Key(1), Group: group, Args: "key start end",
+		Since: "2.4.0", Complexity: "O(1)", Summary: "Returns a part of the string of a key.", Run: getRange},
+	{Name: "substr", Arity: 4, Flags: engine.ReadOnly | engine.Unlocked, Keys: engine.Key(1), Group: group, Args: "key start end",
+		Since: "1.0.0", Complexity: "O(1)", Summary: "Returns a part of the string of a key, as GETRANGE does.", Run: getRange},
+	{Name: "setrange", Arity: 4, Flags: engine.Write | engine.Grows, Keys: engine.Key(1), Group: group, Args: "key offset value",
+		Since: "2.2.0", Complexity: "O(N) in the length of the string", Summary: "Puts bytes into the string of a key.", Run: setRange},
+
+	{Name: "setbit", Arity: 4, Flags: engine.Write | engine.Grows, Keys: engine.Key(1), Group: bitmap, Args: "key offset value",
+		Since: "2.2.0", Complexity: "O(N) in the length of the string", Summary: "Sets or clears a bit of the string of a key.", Run: setBit},
+	{Name: "getbit", Arity: 3, Flags: read | engine.Unlocked, Keys: engine.Key(1), Group: bitmap, Args: "key offset",
+		Since: "2.2.0", Complexity: "O(1)", Summary: "Returns a bit of the string of a key.", Run: getBit},
+	{Name: "bitcount", Arity: -2, Flags: engine.ReadOnly | engine.Unlocked, Keys: engine.Key(1), Group: bitmap, Args: "key [start end [BYTE | BIT]]",
+		Since: "2.6.0", Complexity: "O(N) in the length of the part", Summary: "Counts the bits that are set in the string of a key.", Run: bitCount},
+	{Name: "bitpos", Arity: -3, Flags: engine.ReadOnly | engine.Unlocked, Keys: engine.Key(1), Group: bitmap,
+		Args: "key bit [start [end [BYTE | BIT]]]", Since: "2.8.7", Complexity: "O(N) in the length of the part",
+		Summary: "Finds the first bit that is set, or clear, in the string of a key.", Run: bitPos},
+	{Name: "bitop", Arity: -4, Flags: engine.Write | engine.Grows, Keys: engine.KeysFrom(2), Group: bitmap,
+		Args: "<AND | OR | XOR | NOT> destkey key [key ...]", Since: "2.6.0", Complexity: "O(N) in the length of the longest string",
+		Summary: "Stores what a bitwise operation makes of the strings of keys.", Run: bitOp},
+	{Name: "lcs", Arity: -3, Flags: engine.ReadOnly, Keys: engine.Keys{First: 1, Last: 2, Step: 1}, Group: group,
+		Args: "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]", Since: "7.0.0", Complexity: "O(N*M) in the lengths of both",
+		Summary: "Finds the longest subsequence that the strings of two keys have in common.", Run: lcs},
 }
 
 func get(c *engine.Call) error {

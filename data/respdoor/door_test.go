@@ -1,0 +1,215 @@
+package respdoor_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/peercache/peercache/data"
+	"github.com/peercache/peercache/data/respdoor"
+	"github.com/peercache/peercache/resp"
+	"github.com/peercache/peercache/resp/codec"
+)
+
+// start serves a driver, and returns its address.
+func start(t *testing.T, driver data.Driver) string {
+	t.Helper()
+	f, err := respdoor.New(driver)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := resp.New(nil, resp.WithFallback(f))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := s.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	return l.Addr().String()
+}
+
+func startMemory(t *testing.T) (*data.Memory, string) {
+	t.Helper()
+	m, err := data.NewMemory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	return m, start(t, m)
+}
+
+// conn is a client.
+type conn struct {
+	t  *testing.T
+	nc net.Conn
+	r  *codec.Replies
+}
+
+func dial(t *testing.T, addr string) *conn {
+	t.Helper()
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close() })
+	nc.SetDeadline(time.Now().Add(20 * time.Second))
+	return &conn{t, nc, codec.NewReplies(bufio.NewReader(nc))}
+}
+
+func (c *conn) send(commands ...string) {
+	c.t.Helper()
+	if _, err := c.nc.Write([]byte(strings.Join(commands, "\r\n") + "\r\n")); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// reads reads as many replies as are wanted.
+func (c *conn) reads(want ...string) {
+	c.t.Helper()
+	for _, w := range want {
+		r, err := c.r.Read()
+		if err != nil {
+			c.t.Fatalf("want %s: %v", w, err)
+		}
+		if got := show(r); got != w {
+			c.t.Errorf("got %s, want %s", got, w)
+		}
+	}
+}
+
+func (c *conn) want(want, command string) {
+	c.t.Helper()
+	c.send(command)
+	c.reads(want)
+}
+
+func show(r codec.Reply) string {
+	switch {
+	case r.Null:
+		return "nil"
+	case r.Kind == ':':
+		return fmt.Sprint(":", r.Int)
+	case r.Kind == '*' || r.Kind == '~' || r.Kind == '>' || r.Kind == '%':
+		var parts []string
+		for _, p := range r.List {
+			parts = append(parts, show(p))
+		}
+		return string(r.Kind) + "[" + strings.Join(parts, " ") + "]"
+	case r.Kind == '$':
+		return r.Text
+	}
+	return string(r.Kind) + r.Text
+}
+
+func TestTransactions(t *testing.T) {
+	_, addr := startMemory(t)
+	a, b := dial(t, addr), dial(t, addr)
+	a.want("+OK", "MULTI")
+	a.send("SET k 1", "PING", "GET k", "STRLEN k", "SETX", "EXEC")
+	a.reads("+QUEUED", "+QUEUED", "+QUEUED", "+QUEUED", "-ERR unknown command 'SETX', with args beginning with: ",
+		"-EXECABORT Transaction discarded because of previous errors.")
+	a.want("nil", "GET k")
+	a.send("MULTI", "SET k 1", "PING", "GET k", "EXPIRE k x", "DBSIZE", "EXEC")
+	a.reads("+OK", "+QUEUED", "+QUEUED", "+QUEUED", "+QUEUED", "+QUEUED", "*[+OK +PONG 1 -ERR value is not an integer or out of range :1]")
+
+	for _, tc := range []struct{ name, between, want string }{
+		{"nobody changes it", "GET k", "*[1]"},
+		{"somebody changes it", "SET k 2", "nil"},
+		{"unwatched", "", "*[2]"},
+	} {
+		a.want("+OK", "WATCH k other")
+		if tc.between == "" {
+			b.want("+OK", "SET other 1")
+			a.want("+OK", "UNWATCH")
+		} else {
+			b.send(tc.between)
+			b.r.Read()
+		}
+		a.send("MULTI", "GET k", "EXEC")
+		a.reads("+OK", "+QUEUED", tc.want)
+	}
+	a.send("WATCH k", "MULTI", "WATCH k", "DISCARD", "SET k 9", "MULTI", "GET k", "EXEC")
+	a.reads("+OK", "+OK", "-ERR WATCH inside MULTI is not allowed", "+OK", "+OK", "+OK", "+QUEUED", "*[9]")
+}
+
+func TestPubSub(t *testing.T) {
+	m, addr := startMemory(t)
+	a, b := dial(t, addr), dial(t, addr)
+	a.send("SUBSCRIBE a b", "PSUBSCRIBE a*", "SSUBSCRIBE a")
+	a.reads("*[subscribe a :1]", "*[subscribe b :2]", "*[psubscribe a* :3]", "*[ssubscribe a :1]")
+	b.want(":2", "PUBLISH a hello")
+	a.reads("*[message a hello]", "*[pmessage a* a hello]")
+	b.want(":1", "SPUBLISH a shard")
+	a.reads("*[smessage a shard]")
+	b.want("*[a b]", "PUBSUB CHANNELS")
+	b.want("*[a :1 c :0]", "PUBSUB NUMSUB a c")
+	b.want(":1", "PUBSUB NUMPAT")
+	a.want("-ERR Can't execute 'get': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", "GET k")
+	a.send("UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE", "UNSUBSCRIBE")
+	a.reads("*[unsubscribe a :2]", "*[unsubscribe b :1]", "*[punsubscribe a* :0]", "*[sunsubscribe a :0]", "*[unsubscribe nil :0]")
+	b.want(":0", "PUBLISH a hello")
+
+	// What a client causes itself comes behind its reply, and from a transaction when that is done.
+	a.send("HELLO 3")
+	a.r.Read()
+	a.send("SUBSCRIBE a", "PUBLISH a 1", "MULTI", "PUBLISH a 2", "PING", "EXEC")
+	a.reads(">[subscribe a :1]", ":1", "+OK", "+QUEUED", "+QUEUED", "*[:1 +PONG]", ">[message a 1]", ">[message a 2]")
+	a.nc.Close()
+
+	for i := 0; m.Engine().Messages.Subscribers(false, "a") > 0; i++ {
+		if b.want("+PONG", "PING"); i == 10_000 {
+			t.Fatal("a client that has gone is still subscribed")
+		}
+	}
+}
+
+func TestTracking(t *testing.T) {
+	m, addr := startMemory(t)
+	a, b := dial(t, addr), dial(t, addr)
+	a.send("HELLO 3")
+	a.r.Read()
+	a.send("CLIENT TRACKING ON", "SET k 1", "GET k")
+	a.reads("+OK", "+OK", "1")
+	b.want("+OK", "SET k 2")
+	a.reads(">[invalidate *[k]]")
+	b.want("+OK", "SET k 3") // it was not read since
+	a.want("3", "GET k")
+	if _, err := m.Do(context.Background(), data.Command("DEL", "k")); err != nil {
+		t.Fatal(err)
+	}
+	a.reads(">[invalidate *[k]]")
+
+	a.send("SET k 4", "GET k", "SET k 5", "PING") // its own change
+	a.reads("+OK", "4", "+OK", "+PONG", ">[invalidate *[k]]")
+	a.send("CLIENT TRACKING ON NOLOOP", "GET k", "SET k 6", "PING")
+	a.reads("+OK", "5", "+OK", "+PONG")
+	b.want("+OK", "SET k 7")
+	a.reads(">[invalidate *[k]]")
+	a.want("7", "GET k")
+	b.want("+OK", "FLUSHALL")
+	a.reads(">[invalidate nil]")
+	a.send("CLIENT TRACKING OFF", "CLIENT TRACKING ON BCAST PREFIX p", "GET k")
+	a.reads("+OK", "+OK", "nil")
+	b.send("MULTI", "SET k 1", "SET p1 1", "SET p2 1", "EXEC")
+	b.reads("+OK", "+QUEUED", "+QUEUED", "+QUEUED", "*[+OK +OK +OK]")
+	a.reads(">[invalidate *[p1]]", ">[invalidate *[p2]]")
+	b.want("+OK", "SET p1 2 PX 10")
+	a.reads(">[invalidate *[p1]]", ">[invalidate *[p1]]") // the second one, when it expires
+}

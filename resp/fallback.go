@@ -1,0 +1,70 @@
+package resp
+
+// Fallback serves the keys that belong to no group.
+type Fallback struct {
+	// Commands are looked up for a command whose first key belongs to no group, and for commands
+	// without keys that the server does not have.
+	Commands []Command
+	// Exec runs the commands of a transaction as one, and replies as EXEC does: an array with a reply of each. Those
+	// that are no commands of the fallback are run by Queued.Run. It may be nil: then they run one after another.
+	Exec func(c *Conn, queue []Queued)
+	// Unwatch ends what a command of the fallback has begun, as WATCH does, that has called Conn.Watching. It may be nil
+	// if there is no such command.
+	Unwatch func(c *Conn)
+	// Broker has the channels that clients subscribe to. If it is nil, there are none.
+	Broker Broker
+	// Track has changed be called for each key that changes, or with all for all of them, until stop is called.
+	// changed waits for nothing. If it is nil, clients with CLIENT TRACKING are not told of changes.
+	Track func(changed func(key string, all bool)) (stop func())
+	// Info returns names and values, in turn, of a section of INFO, in lower case. They follow those of the server, or
+	// are in their place. It may be nil.
+	Info func(section string) []any
+	// Settings are what CONFIG has besides the settings of the server, or in their place. It may be nil.
+	Settings Settings
+	// End is called when a client has gone, or by RESET. It may be nil.
+	End func(c *Conn)
+}
+
+// Queued is a command of a transaction.
+type Queued struct {
+	Command *Command
+	Args    [][]byte
+	// Own reports whether the command is one of the fallback's.
+	Own bool
+	c   *Conn
+}
+
+// Run runs the command, which replies.
+func (q Queued) Run() { q.c.runQueued(q.Command, q.Args) }
+
+// about reports whether a command is about keys of groups, and whether it is about those of the fallback. One that is about
+// neither may be in any transaction.
+func (c *Conn) about(cmd *Command, args [][]byte) (groups, other bool) {
+	if cmd.other {
+		return false, true
+	}
+	return len(cmd.keys(args)) > 0 || cmd.Flags&Write != 0, false
+}
+
+// mixes reports whether a transaction would have commands of groups and of the fallback: it could not be atomic.
+func (s *session) mixes(c *Conn, cmd *Command, args [][]byte) bool {
+	groups, other := c.about(cmd, args)
+	s.groups, s.others = s.groups || groups, s.others || other
+	return s.groups && (s.others || s.watching)
+}
+
+const mixed = "ERR a transaction is about keys of read-through groups, or about others: both cannot happen as one"
+
+// InMulti reports whether the client has begun a transaction.
+func (c *Conn) InMulti() bool { return c.session.multi }
+
+// Watching says that the client watches keys of the fallback, until Fallback.Unwatch is called.
+func (c *Conn) Watching() { c.session.watching = true }
+
+// unwatch ends that.
+func (c *Conn) unwatch() {
+	if c.session.watching {
+		c.session.watching = false
+		c.s.opts.fallback.Unwatch(c)
+	}
+}
