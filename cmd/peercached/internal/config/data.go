@@ -1,10 +1,12 @@
 package config
 
 import (
-	"slices"
+	"fmt"
 	"time"
 
+	dataredis "github.com/peercache/peercache/data/redis"
 	"github.com/peercache/peercache/origin"
+	"github.com/peercache/peercache/origin/redis"
 )
 
 // Data is what the node keeps beside its groups: strings, hashes, lists, sets, sorted sets and channels.
@@ -34,24 +36,52 @@ func (l *DataLog) SetDefaults() { l.Fsync, l.Interval = "interval", time.Second 
 
 // DataRedis is a Redis or Valkey.
 type DataRedis struct {
-	Addrs    []string      `yaml:"addrs" want:"HOST:PORT" help:"its addresses; those of a cluster, or of sentinels, are found from some of them"`
-	Username string        `yaml:"username" help:"the user" unset:"the user default"`
-	Password Secret        `yaml:"password" help:"the user's password" unset:"none"`
-	Database int           `yaml:"database" help:"the number of the database"`
-	Sentinel string        `yaml:"sentinel" want:"a name" help:"the name of the master that sentinels at addrs know" unset:"addrs are servers"`
-	TLS      *DataRedisTLS `yaml:"tls" help:"connect by TLS" unset:"in the clear"`
-	Timeout  time.Duration `yaml:"timeout" help:"the longest time in which a connection is made"`
+	Addrs    []string           `yaml:"addrs" want:"HOST:PORT, or the path of a Unix socket" help:"where it is: one server, or some nodes of a cluster, or some sentinels"`
+	Cluster  bool               `yaml:"cluster" help:"addrs are nodes of a cluster"`
+	Sentinel *DataRedisSentinel `yaml:"sentinel" help:"addrs are sentinels" unset:"they are servers"`
+	Username string             `yaml:"username" help:"the user" unset:"the user default"`
+	Password Secret             `yaml:"password" help:"the user's password; a file is read for each connection" unset:"none"`
+	DB       int                `yaml:"db" help:"the number of the database"`
+	TLS      *DataRedisTLS      `yaml:"tls" help:"connect by TLS" unset:"in the clear"`
+	Timeout  time.Duration      `yaml:"connect_timeout" help:"the longest time in which a connection is made"`
 }
 
 // SetDefaults implements conf.Defaulter.
-func (r *DataRedis) SetDefaults() { r.Timeout = 5 * time.Second }
+func (r *DataRedis) SetDefaults() { r.Timeout = redis.DefaultConnectTimeout }
 
-// DataRedisTLS says how a Redis is trusted.
+// DataRedisSentinel says how sentinels are asked.
+type DataRedisSentinel struct {
+	Master   string `yaml:"master" want:"a name" help:"the name by which they know the master"`
+	Username string `yaml:"username" help:"the user at the sentinels" unset:"the user default"`
+	Password Secret `yaml:"password" help:"the password at the sentinels" unset:"none"`
+}
+
+// DataRedisTLS says how a Redis is verified.
 type DataRedisTLS struct {
 	CA         string `yaml:"ca" want:"a file" exists:"file" help:"the CAs that its certificate may come from, PEM" unset:"those of the system"`
 	Cert       string `yaml:"cert" want:"a file" exists:"file" help:"the certificate of this node, PEM" unset:"none"`
 	Key        string `yaml:"key" want:"a file" exists:"file" help:"its key, PEM" unset:"none"`
 	ServerName string `yaml:"server_name" want:"a name" help:"the name in the certificate of the server" unset:"the host in addrs"`
+}
+
+// Config returns what the driver wants to know.
+func (r *DataRedis) Config() (c dataredis.Config, err error) {
+	c = dataredis.Config{Addresses: r.Addrs, Cluster: r.Cluster, Username: r.Username, DB: r.DB, ConnectTimeout: r.Timeout}
+	if r.Password.File != "" {
+		c.PasswordFile = r.Password.File
+	} else if c.Password, err = r.Password.Read(); err != nil {
+		return c, fmt.Errorf("password: %w", err)
+	}
+	if s := r.Sentinel; s != nil {
+		c.Sentinel.Master, c.Sentinel.Username = s.Master, s.Username
+		if c.Sentinel.Password, err = s.Password.Read(); err != nil {
+			return c, fmt.Errorf("sentinel.password: %w", err)
+		}
+	}
+	if t := r.TLS; t != nil {
+		c.UseTLS, c.TLS = true, origin.TLS{CA: t.CA, Cert: t.Cert, Key: t.Key, ServerName: t.ServerName}
+	}
+	return c, nil
 }
 
 // checkData checks what the section data says together.
@@ -108,15 +138,23 @@ func (l *Loaded) checkDataMemory(d *Data) {
 
 // checkDataRedis checks what is for the driver redis.
 func (l *Loaded) checkDataRedis(d *Data) {
-	needs := slices.Contains([]string{"redis", "tiered"}, d.Driver)
+	needs := d.Driver == "redis" || d.Driver == "tiered"
 	switch r := d.Redis; {
 	case r == nil && needs:
 		l.Fail("data", "no redis: want where it is, such as redis: {addrs: [127.0.0.1:6379]}")
 	case r != nil && !needs:
 		l.Fail("data.redis", "driver is memory: want driver: redis, or driver: tiered")
-	case r != nil && len(r.Addrs) == 0:
-		l.Fail("data.redis", "no addrs: want at least one, such as [127.0.0.1:6379]")
-	case r != nil && r.TLS != nil && (r.TLS.Cert == "") != (r.TLS.Key == ""):
-		l.Fail("data.redis.tls", "want cert and key, or neither")
+	case r != nil:
+		l.try("data.redis", func() error {
+			c, err := r.Config()
+			if err != nil {
+				return nil // it was said
+			}
+			driver, err := dataredis.Open(c)
+			if err != nil {
+				return err
+			}
+			return driver.Close()
+		})
 	}
 }
