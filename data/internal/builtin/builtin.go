@@ -7,9 +7,11 @@ import (
 	"github.com/peercache/peercache/data/internal/commands/pubsub"
 	"github.com/peercache/peercache/data/internal/commands/sets"
 	"github.com/peercache/peercache/data/internal/commands/strings"
+	"github.com/peercache/peercache/data/internal/commands/zsets"
 	"github.com/peercache/peercache/data/internal/engine"
 	"github.com/peercache/peercache/data/internal/hash"
 	"github.com/peercache/peercache/data/internal/set"
+	"github.com/peercache/peercache/data/internal/zset"
 )
 
 // Commands returns the commands of all packages.
@@ -20,6 +22,7 @@ func Commands() [][]engine.Command {
 		keys.Commands,
 		hashes.Commands,
 		sets.Commands,
+		zsets.Commands,
 	}
 }
 
@@ -28,5 +31,6 @@ func Kinds() []*engine.Kind {
 	return []*engine.Kind{
 		hash.Kind,
 		set.Kind,
+		zset.Kind,
 	}
 }
