@@ -1,6 +1,9 @@
 package data
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // Cmd is a command with its arguments. Arguments are any bytes.
 type Cmd struct {
@@ -17,24 +20,75 @@ type Driver interface {
 	// ErrorReply, and the others run. An error says that not all commands have a reply: ctx has ended, or the data
 	// cannot be reached; which of them have run is then not known.
 	Do(ctx context.Context, cmds ...Cmd) ([]Reply, error)
-	// Tx runs f. What f does by its Tx happens whole, or, if f or Tx returns an error, or f panics, not at all. f must not use the driver
-	// itself, and must not use the Tx afterwards.
-	Tx(ctx context.Context, f func(tx Tx) error) error
+	// Tx runs f. What f does by its Transaction happens whole, or, if f or Tx returns an error, or f panics, not at
+	// all. f must not use the driver itself, and must not use the Transaction afterwards. ErrConflict says that
+	// another client has changed what f has read: then nothing has happened, and Tx may be called again.
+	Tx(ctx context.Context, f func(tx Transaction) error) error
 	// Close ends the driver. What it has promised to keep is then kept.
 	Close() error
 }
 
-// Tx is a transaction. It is for one goroutine.
-type Tx interface {
+// Transaction is a transaction of a Driver. It is for one goroutine.
+//
+// There are two kinds. One has what it uses for itself until it ends, and each command replies as it would elsewhere: that of Memory.Tx. The
+// other one is optimistic, as those of Redis are: commands that read run at once, and commands that write wait until
+// the end; they have a QueuedReply, and to read what they write is ErrUnread.
+type Transaction interface {
 	// Do runs a command and returns its reply, which may be an ErrorReply: that ends nothing.
 	Do(cmd Cmd) (Reply, error)
 	// Savepoint returns a place to which RollbackTo can go back.
 	Savepoint() Savepoint
-	// RollbackTo undoes the commands since a savepoint.
+	// RollbackTo undoes the commands since a savepoint. Savepoints after it are gone.
 	RollbackTo(s Savepoint) error
-	// UndoLast undoes the last command that was not undone.
+	// UndoLast undoes the last command that may write, did not fail, and was not undone.
 	UndoLast() error
 }
 
-// Savepoint is a place in a Tx.
+// Savepoint is a place in a Transaction.
 type Savepoint int
+
+// Watcher is a Driver that has optimistic transactions besides others.
+type Watcher interface {
+	Driver
+	// Watch does what Tx does, with an optimistic Transaction. It fails with ErrConflict if keys, or what f has read, have been
+	// changed since.
+	Watch(ctx context.Context, keys []string, f func(tx Transaction) error) error
+}
+
+// StringGetter is a Driver that reads a string faster than by Do.
+type StringGetter interface {
+	// GetString returns the string of a key, and whether there is one.
+	GetString(ctx context.Context, key string) (s string, ok bool, err error)
+}
+
+// doer runs one command, whose name is args[0]. A command that fails is an error; nothing else is.
+type doer interface {
+	do(ctx context.Context, args []string) (Reply, error)
+}
+
+// driverDoer is a doer that stands on a Driver.
+type driverDoer struct{ driver Driver }
+
+func (d driverDoer) do(ctx context.Context, args []string) (Reply, error) {
+	if err := ctx.Err(); err != nil {
+		return Reply{}, err
+	}
+	replies, err := d.driver.Do(ctx, Cmd{args[0], args[1:]})
+	if err != nil {
+		return Reply{}, err
+	}
+	if len(replies) != 1 {
+		return Reply{}, errReplies
+	}
+	return checked(replies[0])
+}
+
+var errReplies = errors.New("data: the driver has not replied once to each command")
+
+// checked returns a reply, or the error that it is.
+func checked(r Reply) (Reply, error) {
+	if r.Kind == ErrorReply {
+		return Reply{}, CommandError(r.Str)
+	}
+	return r, nil
+}

@@ -1,6 +1,10 @@
 package data
 
-import "github.com/peercache/peercache/data/internal/engine"
+import (
+	"errors"
+
+	"github.com/peercache/peercache/data/internal/engine"
+)
 
 // The errors of many commands. errors.Is tells them apart.
 const (
@@ -10,4 +14,20 @@ const (
 	ErrFull = CommandError(engine.ErrFull)
 	// ErrLogFailed says that nothing can be written, because the log cannot.
 	ErrLogFailed CommandError = "MISCONF nothing can be written, because the log failed"
+	// ErrCrossSlot says that the keys of a command, or of a transaction, are not in one slot of a cluster. Keys are in
+	// one slot that have the same text in braces: {user1}:name, {user1}:age.
+	ErrCrossSlot CommandError = "CROSSSLOT Keys in request don't hash to the same slot"
+)
+
+// The errors of transactions.
+var (
+	// ErrConflict says that another client has changed what a transaction has read, or watches. Nothing has happened.
+	ErrConflict = errors.New("data: another client has changed what the transaction has read")
+	// ErrUnread says that an optimistic transaction cannot read a key that it has written: the write has not happened
+	// yet. What is to be read has to be read first.
+	ErrUnread = errors.New("data: an optimistic transaction cannot read a key that it has written")
+	// ErrNothingToUndo says that a transaction has no command that UndoLast could undo.
+	ErrNothingToUndo = errors.New("data: the transaction has nothing to undo")
+	// ErrNoSavepoint says that a savepoint is none of the transaction, or was undone.
+	ErrNoSavepoint = errors.New("data: the transaction has no such savepoint")
 )

@@ -62,13 +62,52 @@ func (m *Memory) Close() error {
 func (m *Memory) Do(ctx context.Context, cmds ...Cmd) ([]Reply, error) {
 	replies := make([]Reply, 0, len(cmds))
 	for _, cmd := range cmds {
-		var b builder
-		if err := m.Run(ctx, &b, append([]string{cmd.Name}, cmd.Args...)...); err != nil {
+		reply, err := m.do(ctx, append([]string{cmd.Name}, cmd.Args...))
+		if err != nil {
 			return replies, err
 		}
-		replies = append(replies, b.reply)
+		replies = append(replies, reply)
 	}
 	return replies, nil
+}
+
+// do runs one command. Its reply may be an ErrorReply.
+func (m *Memory) do(ctx context.Context, args []string) (Reply, error) {
+	if err := ctx.Err(); err != nil {
+		return Reply{}, err
+	}
+	var b builder
+	if err := m.Run(ctx, &b, args...); err != nil {
+		return Reply{}, err
+	}
+	return b.reply, nil
+}
+
+// GetString implements StringGetter. It takes no lock, and no memory, but where a change of several steps is under way.
+func (m *Memory) GetString(ctx context.Context, key string) (string, bool, error) {
+	if err := ctx.Err(); err != nil {
+		return "", false, err
+	}
+	if s, ok, clean := m.engine.GetString(key); clean {
+		return s, ok, nil
+	}
+	reply, err := m.do(ctx, []string{"get", key})
+	if err != nil || reply.Kind == NullReply {
+		return "", false, err
+	}
+	s, err := reply.Text()
+	return s, err == nil, err
+}
+
+// memoryDoer is the doer that stands on a Memory.
+type memoryDoer struct{ m *Memory }
+
+func (d memoryDoer) do(ctx context.Context, args []string) (Reply, error) {
+	reply, err := d.m.do(ctx, args)
+	if err != nil {
+		return Reply{}, err
+	}
+	return checked(reply)
 }
 
 // find returns the command that args call, or why there is none.
@@ -96,46 +135,3 @@ func (m *Memory) Run(ctx context.Context, w ReplyWriter, args ...string) error {
 
 // ReplyWriter takes the parts of a reply.
 type ReplyWriter = engine.Writer
-
-// Tx implements Driver. It has the memory for itself as far as it comes: who wants the keys that f has used, and others near them, waits
-// until f returns. So f should not wait for anything. Of several Tx one runs at a time.
-func (m *Memory) Tx(ctx context.Context, f func(tx Tx) error) (err error) {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	tx := &memoryTx{m: m, tx: m.engine.Begin()}
-	defer tx.tx.Rollback() // which does nothing after Commit
-	if err := f(tx); err != nil {
-		return err
-	}
-	return tx.tx.Commit(ctx)
-}
-
-// memoryTx is a Tx of a Memory.
-type memoryTx struct {
-	m  *Memory
-	tx *engine.Tx
-}
-
-// Do implements Tx.
-func (t *memoryTx) Do(cmd Cmd) (Reply, error) {
-	args := append([]string{cmd.Name}, cmd.Args...)
-	c, err := t.m.find(args)
-	if err != nil {
-		return Reply{Kind: ErrorReply, Str: err.Error()}, nil
-	}
-	var b builder
-	if err := t.tx.Run(c, args, &b); err != nil {
-		return Reply{}, err
-	}
-	return b.reply, nil
-}
-
-// Savepoint implements Tx.
-func (t *memoryTx) Savepoint() Savepoint { return Savepoint(t.tx.Len()) }
-
-// RollbackTo implements Tx.
-func (t *memoryTx) RollbackTo(s Savepoint) error { return t.tx.BackTo(int(s)) }
-
-// UndoLast implements Tx.
-func (t *memoryTx) UndoLast() error { return t.tx.BackTo(t.tx.Len() - 1) }

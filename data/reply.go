@@ -21,6 +21,7 @@ const (
 	MapReply                     // List: each key before its value
 	SetReply                     // List
 	NullListReply
+	QueuedReply // the command runs at the end of its transaction
 )
 
 // Reply is what a command replies. Strings in it never change.
@@ -56,6 +57,45 @@ func (r Reply) Text() (string, error) {
 	return "", r.not("a string")
 }
 
+// Integer returns the integer that the reply is, also as a string.
+func (r Reply) Integer() (int64, error) {
+	switch r.Kind {
+	case IntReply:
+		return r.Int, nil
+	case StringReply:
+		if n, err := strconv.ParseInt(r.Str, 10, 64); err == nil {
+			return n, nil
+		}
+	}
+	return 0, r.not("an integer")
+}
+
+// Number returns the number that the reply is, also as a string.
+func (r Reply) Number() (float64, error) {
+	switch r.Kind {
+	case FloatReply:
+		return r.Float, nil
+	case IntReply:
+		return float64(r.Int), nil
+	case StringReply:
+		if f, err := strconv.ParseFloat(r.Str, 64); err == nil {
+			return f, nil
+		}
+	}
+	return 0, r.not("a number")
+}
+
+// Elements returns the replies that the reply is made of: none if it is nothing.
+func (r Reply) Elements() ([]Reply, error) {
+	switch r.Kind {
+	case ListReply, MapReply, SetReply:
+		return r.List, nil
+	case NullReply, NullListReply, QueuedReply:
+		return nil, nil
+	}
+	return nil, r.not("a list")
+}
+
 // not returns why the reply is not what was wanted.
 func (r Reply) not(what string) error {
 	if err := r.Err(); err != nil {
@@ -64,9 +104,14 @@ func (r Reply) not(what string) error {
 	return fmt.Errorf("data: the reply is %v, not %s", r.Kind, what)
 }
 
-var kindNames = [...]string{"nothing", "a string", "a status", "an integer", "a number", "an error", "a list", "a map", "a set", "no list"}
+var kindNames = [...]string{"nothing", "a string", "a status", "an integer", "a number", "an error", "a list", "a map", "a set", "no list", "not there before the end of the transaction"}
 
-func (k ReplyKind) String() string { return kindNames[k] }
+func (k ReplyKind) String() string {
+	if int(k) < len(kindNames) {
+		return kindNames[k]
+	}
+	return "unknown"
+}
 
 // ErrNil says that there is no such key, field, member or element. It is no failure.
 var ErrNil = errors.New("data: nil")

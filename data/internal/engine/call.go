@@ -13,6 +13,7 @@ type Call struct {
 	// unlocked: only ReadString may be called, of a shard that is not locked. dirty: it found what needs a lock.
 	unlocked, dirty bool
 	waits           waits
+	waiter          *waiter // the command has waited
 }
 
 // Name returns the name of the command, in lower case.

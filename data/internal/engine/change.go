@@ -40,12 +40,14 @@ func (c *Call) Undoing() bool { return c.t.undo }
 func (c *Call) Undo(undo func()) { c.t.undos = append(c.t.undos, undo) }
 
 // Changed says that the object of a key has changed.
-func (c *Call) Changed(key string) { c.t.touch(key) }
+func (c *Call) Changed(key string) {
+	s, _ := c.t.shard(key)
+	c.t.touch(s, key)
+}
 
 // touch notes a change of a key.
-func (t *txn) touch(key string) {
+func (t *txn) touch(s *shard, key string) {
 	t.changed++
-	s, _ := t.shard(key)
 	if len(s.watched) > 0 {
 		s.dirty(key, false)
 	}
@@ -91,12 +93,16 @@ func (c *Call) RemoveIfEmpty(key string, object Object) {
 	}
 }
 
-// put puts an entry into the table: a string, or an object.
+// put puts an entry into the table: a string, or an object, for which others may wait.
 func (c *Call) put(key, value string, object Object, expire int64) {
 	t := c.t
 	s, hash := t.shard(key)
 	keys := s.keys.Load()
 	old := keys.GetHashed(key, hash)
+	if old != nil && t.over(old) {
+		t.expire(old)
+		old = nil
+	}
 	if old != nil {
 		key = old.Key
 	} else {
@@ -108,9 +114,12 @@ func (c *Call) put(key, value string, object Object, expire int64) {
 	if t.undo {
 		t.undos = append(t.undos, func() { t.swap(s, hash, n, old) })
 	}
-	t.touch(key)
+	t.touch(s, key)
 	if old == nil {
 		t.notify(EventNew, "new", key)
+	}
+	if object != nil {
+		c.Ready(key)
 	}
 }
 
@@ -122,12 +131,13 @@ func (t *txn) remove(key string) {
 	if t.undo {
 		t.undos = append(t.undos, func() { t.swap(s, hash, nil, old) })
 	}
-	t.touch(old.Key)
+	t.touch(s, old.Key)
 }
 
 // swap puts one node in the place of another one of the same key. Each may be nil.
 func (t *txn) swap(s *shard, hash uint64, old, n *Node) {
 	keys := s.keys.Load()
+	table := keys.Bytes()
 	if old != nil {
 		t.before(old)
 		t.delta -= bytesOf(old)
@@ -137,11 +147,12 @@ func (t *txn) swap(s *shard, hash uint64, old, n *Node) {
 	}
 	if n == nil {
 		keys.DeleteHashed(old.Key, hash)
+		t.delta += keys.Bytes() - table
 		return
 	}
 	n.Value.mark = t.e.mark
-	t.delta += bytesOf(n)
 	keys.PutHashed(n, hash)
+	t.delta += bytesOf(n) + keys.Bytes() - table
 	if at := n.Value.Expire; at != 0 {
 		s.volatile++
 		if old == nil || old.Value.Expire == 0 || at < old.Value.Expire {
@@ -160,7 +171,8 @@ func (c *Call) Flush() {
 		if old.Len() == 0 {
 			continue
 		}
-		volatile := s.volatile
+		volatile, wheel, before := s.volatile, s.wheel, t.delta
+		t.delta -= old.Bytes()
 		old.All(func(n *Node) bool {
 			t.delta -= bytesOf(n)
 			if len(s.watched) > 0 {
@@ -169,11 +181,13 @@ func (c *Call) Flush() {
 			return true
 		})
 		s.keys.Store(empty)
-		s.volatile = 0
+		s.volatile, s.wheel = 0, nil
 		if t.undo {
+			freed := before - t.delta
 			t.undos = append(t.undos, func() {
 				s.keys.Store(old)
-				s.volatile = volatile
+				s.volatile, s.wheel = volatile, wheel
+				t.delta += freed
 			})
 		}
 	}

@@ -29,6 +29,8 @@ const (
 	PubSub
 	// Random: it replies something else each time.
 	Random
+	// Compound: it is made of others, which it runs by Call.Do. If it fails, or panics, nothing of it has happened.
+	Compound
 )
 
 // Keys say which arguments of a command are keys: from First to Last, each Step-th. A Last less than zero
@@ -96,6 +98,12 @@ func (cmd *Command) check() error {
 		return fmt.Errorf("the command %q has no arity, or no function", cmd.Name)
 	case cmd.Flags&(Write|ReadOnly) == Write|ReadOnly:
 		return fmt.Errorf("the command %q writes, and is read-only", cmd.Name)
+	case cmd.Flags&Blocking != 0 && cmd.Flags&Write == 0:
+		return fmt.Errorf("the command %q blocks, and does not write", cmd.Name)
+	case cmd.Flags&Unlocked != 0 && (cmd.Flags&ReadOnly == 0 || cmd.Keys.First != cmd.Keys.Last):
+		return fmt.Errorf("the command %q runs without a lock, and does not read one key", cmd.Name)
+	case cmd.Keys.Find == nil && max(cmd.Keys.First, cmd.Keys.Last) >= max(cmd.Arity, -cmd.Arity):
+		return fmt.Errorf("the command %q may have fewer arguments than keys", cmd.Name)
 	}
 	return nil
 }

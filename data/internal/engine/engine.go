@@ -51,15 +51,15 @@ type Engine struct {
 
 	// gate is shared by who locks several shards, and had alone by a Tx. It is locked before shards are.
 	gate sync.RWMutex
+	txs  chan struct{} // has a token while there is a Tx
 
-	used      atomic.Int64  // bytes of all keys
-	tables    atomic.Int64  // bytes of the tables, as of the last sweep
+	used      atomic.Int64  // bytes of all keys, and of the tables
 	seconds   atomic.Uint32 // the clock of Entry.used
 	Listening atomic.Uint32 // the classes of events that somebody listens to
 
 	// snap is the snapshot that is being taken. It is changed with all shards locked, and read with one locked.
 	snap *snapshot
-	mark uint8 // as snap
+	mark uint32 // of the last snapshot, as snap
 
 	replaying bool // nothing expires, nothing is logged: set before there is anybody else
 
@@ -75,8 +75,8 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Now == nil {
 		cfg.Now = func() int64 { return time.Now().UnixMilli() }
 	}
-	e := &Engine{cfg: cfg, kinds: make(map[byte]*Kind), stop: make(chan struct{})}
-	for _, k := range append(cfg.Kinds, String) {
+	e := &Engine{cfg: cfg, kinds: make(map[byte]*Kind), stop: make(chan struct{}), txs: make(chan struct{}, 1)}
+	for _, k := range append([]*Kind{String}, cfg.Kinds...) {
 		if e.kinds[k.ID] != nil {
 			return nil, errors.New("data: two kinds of values have one number")
 		}
@@ -92,7 +92,10 @@ func New(cfg Config) (*Engine, error) {
 // Start begins to remove what has expired.
 func (e *Engine) Start() { e.stopped.Go(e.sweepUntilStopped) }
 
-// Close ends what Start has begun.
+// ErrClosed is what commands return that wait when the engine is closed.
+var ErrClosed = errors.New("data: closed")
+
+// Close ends what Start has begun, and commands that wait, with ErrClosed.
 func (e *Engine) Close() {
 	e.closing.Do(func() { close(e.stop) })
 	e.stopped.Wait()
@@ -102,7 +105,7 @@ func (e *Engine) Close() {
 func (e *Engine) Commands() Table { return e.cfg.Commands }
 
 // Used returns the memory that the data takes.
-func (e *Engine) Used() int64 { return e.used.Load() + e.tables.Load() }
+func (e *Engine) Used() int64 { return e.used.Load() }
 
 // Limit returns the memory that the data may take, or 0.
 func (e *Engine) Limit() int64 { return e.cfg.Bytes }

@@ -17,45 +17,53 @@ const (
 	EvictExpires                 // of those that expire, those that expire first
 )
 
-const (
-	// evictSample is among how many keys one that leaves is chosen. Redis takes 5.
-	evictSample = 8
-	// evictTries is how often is looked for one before commands fail.
-	evictTries = 64
-)
+// evictSample is among how many keys one that leaves is chosen. Redis takes 5.
+const evictSample = 8
 
 // makeRoom has keys leave until there is room.
 func (e *Engine) makeRoom() error {
-	if e.cfg.Evict == NoEviction {
-		return ErrFull
-	}
-	for tries := 0; e.Used() > e.cfg.Bytes; {
-		if e.evict() {
-			tries = 0
-		} else if tries++; tries == evictTries {
+	for e.Used() > e.cfg.Bytes {
+		if e.cfg.Evict == NoEviction || !e.evict() {
 			return ErrFull
 		}
 	}
 	return nil
 }
 
-// evict has a key leave. It returns false if it has found none, which may be bad luck.
+// evict has a key leave, and returns false if there is none that may.
 func (e *Engine) evict() bool {
-	i := rand.IntN(shardCount)
-	held := e.lock(1<<i, true)
-	defer e.unlock(held, true)
-	keys := e.shards[i].keys.Load()
-	var sample []*Node
-	for range evictSample {
-		if n := keys.Random(); n != nil && (e.cfg.Evict != EvictExpires || n.Value.Expire != 0) {
-			sample = append(sample, n)
+	return e.tryShards(func(i int) bool {
+		held := e.lock(1<<i, true)
+		t := e.begin(held)
+		done := t.evictFrom(i)
+		t.finish() // an error of the log is one that the next command has
+		t.free()
+		e.unlock(held, true)
+		return done
+	})
+}
+
+// tryShards calls try with shards that have keys, from any on, until it returns true.
+func (e *Engine) tryShards(try func(i int) bool) bool {
+	from := rand.IntN(shardCount)
+	for i := range shardCount {
+		i = (from + i) % shardCount
+		if e.shards[i].keys.Load().Len() > 0 && try(i) {
+			return true
 		}
 	}
+	return false
+}
+
+// evictFrom has a key of a shard leave that t holds.
+func (t *txn) evictFrom(i int) bool {
+	s := &t.e.shards[i]
+	sample := s.sample(t.e.cfg.Evict)
 	if len(sample) == 0 {
 		return false
 	}
 	victim := slices.MinFunc(sample, func(a, b *Node) int {
-		switch e.cfg.Evict {
+		switch t.e.cfg.Evict {
 		case EvictExpires:
 			return cmp.Compare(a.Value.Expire, b.Value.Expire)
 		case EvictLRU:
@@ -63,18 +71,34 @@ func (e *Engine) evict() bool {
 		}
 		return 0
 	})
-	t := e.begin(held)
-	t.evictNode(victim)
-	t.finish()
-	t.free()
+	t.remove(victim.Key)
+	if t.e.logs() {
+		t.record = appendCommand(t.record, []string{"DEL", victim.Key})
+	}
+	t.notify(EventEvicted, "evicted", victim.Key)
+	t.evicted++
 	return true
 }
 
-func (t *txn) evictNode(n *Node) {
-	t.remove(n.Key)
-	if t.e.logs() {
-		t.record = appendCommand(t.record, []string{"DEL", n.Key})
+// sample returns keys of which one may leave.
+func (s *shard) sample(by Eviction) (sample []*Node) {
+	keys := s.keys.Load()
+	if by == EvictExpires {
+		if s.volatile == 0 {
+			return nil
+		}
+		s.wheel.soonest(func(key string) bool {
+			if n := keys.Get(key); n != nil && n.Value.Expire != 0 {
+				sample = append(sample, n)
+			}
+			return len(sample) < evictSample
+		})
+		return sample
 	}
-	t.notify(EventEvicted, "evicted", n.Key)
-	t.e.Evicted.Add(1)
+	for range evictSample {
+		if n := keys.Random(); n != nil {
+			sample = append(sample, n)
+		}
+	}
+	return sample
 }

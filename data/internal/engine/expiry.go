@@ -36,8 +36,29 @@ func (w *wheel) add(key string, tick int64) {
 	w.keys++
 }
 
-// advance calls due for each key of the ticks up to tick.
+// soonest calls do with keys, those that expire sooner about first, until it returns false.
+func (w *wheel) soonest(do func(key string) bool) {
+	for level := range w.slots {
+		for i := range int64(levelSlots) {
+			for _, key := range w.slots[level][(w.tick>>(levelBits*level)+1+i)&(levelSlots-1)] {
+				if !do(key) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// farAhead is from how many ticks on advance does not go through each of them.
+const farAhead = 1 << (levelBits * (levels - 1))
+
+// advance calls due for each key of the ticks up to tick, and perhaps for others.
 func (w *wheel) advance(tick int64, due func(key string)) {
+	if tick-w.tick > farAhead {
+		w.soonest(func(key string) bool { due(key); return true })
+		*w = wheel{tick: tick}
+		return
+	}
 	for w.tick < tick {
 		if w.keys == 0 {
 			w.tick = tick
@@ -54,7 +75,7 @@ func (w *wheel) advance(tick int64, due func(key string)) {
 			*slot = nil
 			w.keys -= len(keys)
 			for _, key := range keys {
-				due(key) // which may add it again
+				due(key)
 			}
 		}
 	}
@@ -62,21 +83,30 @@ func (w *wheel) advance(tick int64, due func(key string)) {
 
 // expires has the sweep look at a key at that time. The key has not been in the wheel for as early.
 func (s *shard) expires(key string, at int64, now func() int64) {
+	if s.wheel == nil {
+		s.wheel = new(wheel)
+	}
 	if s.wheel.keys == 0 {
 		s.wheel.tick = now() >> tickBits
 	}
-	if s.wheel.keys > 2*s.volatile+levelSlots { // expiries were given and taken again
-		w := wheel{tick: s.wheel.tick}
-		s.keys.Load().All(func(n *Node) bool {
-			if n.Value.Expire != 0 {
-				w.add(n.Key, n.Value.Expire>>tickBits+1)
-			}
-			return true
-		})
-		s.wheel = w
-		return
-	}
 	s.wheel.add(key, at>>tickBits+1)
+	if s.wheel.keys > 2*s.volatile+levelSlots { // expiries were given and taken again
+		s.rebuild(s.wheel.tick)
+	}
+}
+
+// rebuild makes the wheel anew, in which then each key is once.
+func (s *shard) rebuild(tick int64) {
+	old := s.wheel
+	s.wheel = &wheel{tick: tick}
+	keys, seen := s.keys.Load(), make(map[string]bool, s.volatile)
+	old.soonest(func(key string) bool {
+		if n := keys.Get(key); n != nil && n.Value.Expire != 0 && !seen[key] {
+			seen[key] = true
+			s.wheel.add(n.Key, n.Value.Expire>>tickBits+1)
+		}
+		return true
+	})
 }
 
 // sweepUntilStopped removes what has expired, all the time.
@@ -97,18 +127,15 @@ func (e *Engine) sweepUntilStopped() {
 func (e *Engine) Sweep() {
 	now := e.cfg.Now()
 	e.seconds.Store(uint32(now / 1000))
-	tables := int64(0)
 	for i := range e.shards {
 		s := &e.shards[i]
 		s.mu.RLock()
-		some := s.wheel.keys > 0 && s.wheel.tick < now>>tickBits
-		tables += s.keys.Load().Bytes()
+		some := s.wheel != nil && s.wheel.keys > 0 && s.wheel.tick != now>>tickBits
 		s.mu.RUnlock()
 		if some {
 			e.sweep(i, now)
 		}
 	}
-	e.tables.Store(tables)
 }
 
 // sweepMost is how many keys are removed before others may have the lock.
@@ -119,7 +146,13 @@ func (e *Engine) sweep(i int, now int64) {
 	var due []string
 	s := &e.shards[i]
 	s.mu.Lock()
-	s.wheel.advance(now>>tickBits, func(key string) { due = append(due, key) })
+	switch tick := now >> tickBits; {
+	case s.wheel == nil: // removed meanwhile
+	case s.wheel.tick > tick: // the clock was set back
+		s.rebuild(tick)
+	default:
+		s.wheel.advance(tick, func(key string) { due = append(due, key) })
+	}
 	s.mu.Unlock()
 	for len(due) > 0 {
 		n := min(len(due), sweepMost)
@@ -132,7 +165,7 @@ func (e *Engine) sweep(i int, now int64) {
 			case t.over(node):
 				t.expire(node)
 			default:
-				s.wheel.add(key, node.Value.Expire>>tickBits+1)
+				s.wheel.add(node.Key, node.Value.Expire>>tickBits+1)
 			}
 		}
 		t.finish() // an error of the log is one that the next command has
@@ -160,5 +193,5 @@ func (t *txn) expire(n *Node) {
 		t.keys = append(t.keys, key)
 	}
 	t.notify(EventExpired, "expired", key)
-	t.e.Expired.Add(1)
+	t.expired++
 }

@@ -47,7 +47,7 @@ type Entry struct {
 	used atomic.Uint32 // the second of Engine.seconds in which it was last used
 	// mark is Engine.mark of the last snapshot that has the entry, or for which it is too young. The
 	// shard's lock guards it.
-	mark uint8
+	mark uint32
 }
 
 // Node is an entry with its key.
@@ -67,12 +67,19 @@ func (e *Entry) expired(now int64) bool { return e.Expire != 0 && e.Expire <= no
 // Never is an expiry that is as good as none: the last millisecond of which a time.Time can be made.
 const Never = math.MaxInt64 / 1_000_000
 
-// nodeBytes is what the allocator takes for a Node.
-const nodeBytes = 64
+const (
+	// nodeBytes is what the allocator takes for a Node.
+	nodeBytes = 64
+	// expiryBytes is what the wheel takes for a key that expires.
+	expiryBytes = 24
+)
 
 // bytesOf returns the memory that a node takes, with its value.
 func bytesOf(n *Node) int64 {
 	bytes := nodeBytes + alloc.Size(int64(len(n.Key)))
+	if n.Value.Expire != 0 {
+		bytes += expiryBytes
+	}
 	if n.Value.Object != nil {
 		return bytes + n.Value.Object.Bytes()
 	}

@@ -22,12 +22,13 @@ func (e *Engine) Run(ctx context.Context, cmd *Command, args []string, w Writer)
 	set, n := e.shardsOf(cmd, args)
 	held := e.lock(set, write)
 	t := e.begin(held)
-	t.single = true
-	several := write && (held.several() || n > 1)
+	t.single = !e.replaying // what is replayed has not waited
+	several := write && (held.several() || n > 1 || cmd.Flags&Compound != 0)
 	if several {
 		e.markSeveral(held)
 	}
-	c := &Call{Args: args, W: w, cmd: cmd, t: t}
+	c := &t.call
+	*c = Call{Args: args, W: w, cmd: cmd, t: t}
 	err := t.run(c)
 	var wait *waiter
 	if err == errWaits {
@@ -70,13 +71,21 @@ func (e *Engine) logs() bool { return e.cfg.Log != nil && !e.replaying }
 
 // refusal returns why a command may not run now, or nil. It makes room for it if it can.
 func (e *Engine) refusal(cmd *Command) error {
+	if err := e.logFailed(cmd); err != nil {
+		return err
+	}
+	if cmd.Flags&Grows != 0 && e.cfg.Bytes > 0 && !e.replaying && e.Used() > e.cfg.Bytes {
+		return e.makeRoom()
+	}
+	return nil
+}
+
+// logFailed returns why a command that writes cannot be logged.
+func (e *Engine) logFailed(cmd *Command) error {
 	if cmd.Flags&Write != 0 && e.logs() {
 		if err := e.cfg.Log.Err(); err != nil {
 			return Error("MISCONF nothing can be written, because the log failed: " + err.Error())
 		}
-	}
-	if cmd.Flags&Grows != 0 && e.cfg.Bytes > 0 && !e.replaying && e.Used() > e.cfg.Bytes {
-		return e.makeRoom()
 	}
 	return nil
 }
@@ -98,9 +107,6 @@ func (e *Engine) shardsOf(cmd *Command, args []string) (set shardSet, n int) {
 
 // runUnlocked runs a command without a lock. It returns false if that is not possible now.
 func (e *Engine) runUnlocked(cmd *Command, args []string, w Writer) bool {
-	if e.cfg.ReadsWait {
-		return false
-	}
 	c := Call{Args: args, W: w, cmd: cmd, unlocked: true, t: &txn{e: e}}
 	err := cmd.Run(&c)
 	if c.dirty {
@@ -126,8 +132,11 @@ func (c *Call) readUnlocked(key string) (string, bool, error) {
 }
 
 // GetString returns the string of a key without a lock. If it cannot, which is rare, clean is false: the key has
-// no string, or a change of several steps is under way.
+// no string, or a change of several steps is under way, or what is read has to wait for the log.
 func (e *Engine) GetString(key string) (value string, ok, clean bool) {
+	if e.cfg.ReadsWait {
+		return "", false, false
+	}
 	hash := dict.Hash(key)
 	s := &e.shards[shardOf(hash)]
 	before := s.several.Load()

@@ -53,9 +53,10 @@ type shard struct {
 
 	// mu guards the rest.
 	waiting  map[string][]*waiter // first come, first served
+	needs    map[shardSet]int     // how many entries of waiting have commands with these shards: need is all of them
 	watched  map[string][]*Watch
-	wheel    wheel
-	volatile int // keys that expire
+	wheel    *wheel // nil: nothing has expired so far
+	volatile int    // keys that expire
 
 	_ [64]byte // the next shard is in another cache line
 }

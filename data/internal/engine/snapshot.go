@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -39,7 +38,7 @@ func (e *Engine) Snapshot(ctx context.Context, begin func() error, write func(bl
 	err := begin()
 	if err == nil {
 		e.snap = snap
-		e.mark ^= 1
+		e.mark++
 	}
 	e.unlock(held, true)
 	if err != nil {
@@ -48,24 +47,11 @@ func (e *Engine) Snapshot(ctx context.Context, begin func() error, write func(bl
 	err = e.writeSnapshot(ctx, snap, write)
 	held = e.lock(allShards, true)
 	e.snap = nil
-	if err != nil || snap.aborted.Load() {
-		// Keys that it does not have must not look as if the next one had them.
-		e.eachNode(func(n *Node) { n.Value.mark = e.mark })
-	}
 	e.unlock(held, true)
 	if err == nil && snap.aborted.Load() {
 		return ErrFlushed
 	}
 	return err
-}
-
-func (e *Engine) eachNode(do func(n *Node)) {
-	for i := range e.shards {
-		e.shards[i].keys.Load().All(func(n *Node) bool {
-			do(n)
-			return true
-		})
-	}
 }
 
 // writeSnapshot walks through all shards.
@@ -186,6 +172,9 @@ func (e *Engine) Entries(block []byte, do func(key string, entry *Entry) error) 
 			entry.Str = string(value)
 		} else {
 			object, err := kind.Decode(value)
+			if err == nil && object.Len() == 0 {
+				err = errors.New("it is empty")
+			}
 			if err != nil {
 				return fmt.Errorf("the %s of the key %q: %w", kind.Name, key, err)
 			}
@@ -204,12 +193,10 @@ func (e *Engine) Load(block []byte) error {
 	t := e.begin(0)
 	defer t.free()
 	err := e.Entries(block, func(key string, entry *Entry) error {
-		n := &Node{Key: strings.Clone(key), Value: Entry{Str: entry.Str, Object: entry.Object, Expire: entry.Expire}}
+		n := &Node{Key: key, Value: Entry{Str: entry.Str, Object: entry.Object, Expire: entry.Expire}}
 		n.Value.used.Store(e.seconds.Load())
-		set := setOf(key)
-		e.lock(set, true)
-		defer e.unlock(set, true)
-		t.held = set
+		t.held = e.lock(setOf(key), true)
+		defer e.unlock(t.held, true)
 		s, hash := t.shard(key)
 		t.swap(s, hash, s.keys.Load().GetHashed(key, hash), n)
 		return nil

@@ -16,13 +16,21 @@ type Tx struct {
 // ErrTxEnded is returned where a Tx is used after its end.
 var ErrTxEnded = errors.New("data: the transaction has ended")
 
-// Begin begins a transaction, when that before it has ended. It has to be ended by Commit or Rollback, by the same
-// goroutine's hand; other commands of that goroutine would wait for it for ever.
-func (e *Engine) Begin() *Tx {
+// Begin begins a transaction, when that before it has ended, or returns an error if ctx ends first. It has to be ended by Commit or
+// Rollback; other commands of the same goroutine would wait for it for ever.
+func (e *Engine) Begin(ctx context.Context) (*Tx, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	select {
+	case e.txs <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	e.gate.Lock()
 	t := e.begin(0)
 	t.undo = true
-	return &Tx{t: t}
+	return &Tx{t: t}, nil
 }
 
 // Run runs a command. Its reply, or its error, goes to w.
@@ -31,14 +39,13 @@ func (x *Tx) Run(cmd *Command, args []string, w Writer) error {
 		return ErrTxEnded
 	}
 	t := x.t
-	if err := t.e.refusalInTx(cmd); err != nil {
-		w.Error(err.Error())
-		return nil
-	}
 	set, _ := t.e.shardsOf(cmd, args)
 	x.hold(set)
 	x.marks = append(x.marks, t.here())
-	err := t.run(&Call{Args: args, W: w, cmd: cmd, t: t})
+	err := x.refusal(cmd)
+	if err == nil {
+		err = t.run(&Call{Args: args, W: w, cmd: cmd, t: t})
+	}
 	if err != nil {
 		x.pop()
 		w.Error(err.Error())
@@ -46,10 +53,19 @@ func (x *Tx) Run(cmd *Command, args []string, w Writer) error {
 	return nil
 }
 
-// refusalInTx is refusal where nothing can leave, because shards are locked.
-func (e *Engine) refusalInTx(cmd *Command) error {
-	if cmd.Flags&Grows != 0 && e.cfg.Bytes > 0 && e.Used() > e.cfg.Bytes {
-		return ErrFull
+// refusal is Engine.refusal, but counts what x has changed, and has keys leave as a part of x.
+func (x *Tx) refusal(cmd *Command) error {
+	t, e := x.t, x.t.e
+	if err := e.logFailed(cmd); err != nil {
+		return err
+	}
+	if cmd.Flags&Grows == 0 || e.cfg.Bytes <= 0 {
+		return nil
+	}
+	for e.Used()+t.delta > e.cfg.Bytes {
+		if e.cfg.Evict == NoEviction || !e.tryShards(func(i int) bool { x.hold(1 << i); return t.evictFrom(i) }) {
+			return ErrFull
+		}
 	}
 	return nil
 }
@@ -106,6 +122,7 @@ func (x *Tx) Commit(ctx context.Context) error {
 func (x *Tx) Rollback() {
 	if !x.ended {
 		x.t.back(place{})
+		x.t.e.used.Add(x.t.delta) // what was undone need not take what it took
 		x.end()
 	}
 }
@@ -117,5 +134,6 @@ func (x *Tx) end() {
 	t.held.each(func(i int) { e.shards[i].mu.Unlock() })
 	t.free()
 	e.gate.Unlock()
+	<-e.txs
 	x.t = nil
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"sync"
 
 	"github.com/peercache/peercache/data/internal/dict"
@@ -12,19 +13,26 @@ type txn struct {
 	held shardSet
 	now  int64 // the time of all its commands; 0: nobody has asked yet
 
+	call   Call // the one command of Run
 	single bool // it can wait: it is one command, and not part of a transaction
 	undos  []func()
 	undo   bool // undos are kept
+
+	key  string // whose hash was asked for last
+	hash uint64
 
 	delta   int64       // of the memory, but for written
 	written []accounted // objects that the present command changes
 	changed int         // changes so far
 	record  []byte      // for the log: commands, one after the other
 	ready   []string    // keys that may have what somebody waits for
+	looked  int         // how many of ready were looked at
 	notices []notice
 	keys    []string // that have changed; see touch
 	served  []*waiter
 	flushed bool // all keys have changed
+	// expired and evicted are keys that have left.
+	expired, evicted int
 }
 
 // accounted is an object with the memory that is counted for it.
@@ -47,6 +55,9 @@ func (e *Engine) begin(held shardSet) *txn {
 	return t
 }
 
+// What is larger is not kept for other transactions.
+const keptRecord, keptItems = 64 << 10, 1 << 10
+
 // free gives t back. It has to have been finished, or to have changed nothing.
 func (t *txn) free() {
 	clear(t.undos)
@@ -57,8 +68,11 @@ func (t *txn) free() {
 	clear(t.served)
 	*t = txn{undos: t.undos[:0], written: t.written[:0], record: t.record[:0], ready: t.ready[:0], notices: t.notices[:0], keys: t.keys[:0],
 		served: t.served[:0]}
-	if cap(t.record) > 64<<10 {
+	if cap(t.record) > keptRecord {
 		t.record = nil
+	}
+	if max(cap(t.undos), cap(t.ready), cap(t.notices), cap(t.keys)) > keptItems {
+		*t = txn{}
 	}
 	txns.Put(t)
 }
@@ -73,7 +87,10 @@ func (t *txn) time() int64 {
 
 // shard returns the shard of a key, which t must hold, and the key's hash.
 func (t *txn) shard(key string) (*shard, uint64) {
-	hash := dict.Hash(key)
+	if key != t.key || key == "" {
+		t.key, t.hash = key, dict.Hash(key)
+	}
+	hash := t.hash
 	i := shardOf(hash)
 	if t.held&(1<<i) == 0 {
 		panic("engine: a command uses a key that is not among its Keys: " + key)
@@ -83,15 +100,47 @@ func (t *txn) shard(key string) (*shard, uint64) {
 
 // run runs a command in t, and settles what it has changed.
 func (t *txn) run(c *Call) error {
-	before, logged := t.changed, len(t.record)
-	c.logged = false
+	if c.cmd.Flags&Compound != 0 {
+		return t.runCompound(c)
+	}
+	before := t.changed
+	err := t.runOne(c)
+	if err != nil && err != errWaits && t.changed > before {
+		panic("engine: " + c.cmd.Name + " has changed something, and failed")
+	}
+	return err
+}
+
+// runCompound runs a command that is made of others, and undoes them if it fails.
+func (t *txn) runCompound(c *Call) (err error) {
+	p, undo, single := t.here(), t.undo, t.single
+	t.undo = true
+	defer func() {
+		if r := recover(); r != nil {
+			err = Error(fmt.Sprintf("ERR the command '%s' panicked: %v", c.cmd.Name, r))
+		}
+		if err != nil {
+			t.back(p)
+		}
+		t.single = single
+		if t.undo = undo; !undo {
+			clear(t.undos)
+			t.undos = t.undos[:0]
+		}
+	}()
+	return t.runOne(c)
+}
+
+func (t *txn) runOne(c *Call) error {
+	before := t.changed
+	c.logged, t.key = false, "" // whose memory may have another text now
 	err := c.cmd.Run(c)
+	if t.undo {
+		t.recountWhenUndone()
+	}
 	t.settle()
 	if t.changed > before && t.e.logs() && !c.logged {
 		t.record = appendCommand(t.record, c.Args)
-	}
-	if err != nil && err != errWaits && t.changed > before && len(t.record) == logged {
-		panic("engine: " + c.cmd.Name + " has changed something, and failed")
 	}
 	return err
 }
@@ -105,16 +154,32 @@ func (t *txn) settle() {
 	t.written = t.written[:0]
 }
 
+// recountWhenUndone has the memory of the objects that have changed counted again when that is undone. It need not be what it
+// was: a table may keep the size to which it has grown.
+func (t *txn) recountWhenUndone() {
+	for _, w := range t.written {
+		t.undos = append(t.undos, func() { t.account(w.object) })
+	}
+}
+
 // finish ends t: it serves who waits for what t has made, and tells everybody else. It returns the position in the log for
-// which its caller has to wait, or 0, when the locks are given back.
+// which its caller has to wait, or 0, when the locks are given back. If the log does not take it, all is undone that can be.
 func (t *txn) finish() (position uint64, err error) {
-	t.serve()
+	if len(t.ready) > 0 {
+		t.serve()
+	}
+	if len(t.record) > 0 {
+		if position, err = t.e.cfg.Log.Append(t.record); err != nil && t.undo {
+			t.back(place{})
+		}
+	}
 	if t.delta != 0 {
 		t.e.used.Add(t.delta)
 		t.delta = 0
 	}
-	if len(t.record) > 0 {
-		position, err = t.e.cfg.Log.Append(t.record)
+	if t.expired+t.evicted > 0 {
+		t.e.Expired.Add(int64(t.expired))
+		t.e.Evicted.Add(int64(t.evicted))
 	}
 	t.tell()
 	for _, w := range t.served {
@@ -142,12 +207,12 @@ func (t *txn) tell() {
 // place is a moment in a transaction to which it can go back.
 type place struct {
 	undos, changed, record, ready, notices, keys int
-	delta                                        int64
+	expired, evicted                             int
 	flushed                                      bool
 }
 
 func (t *txn) here() place {
-	return place{len(t.undos), t.changed, len(t.record), len(t.ready), len(t.notices), len(t.keys), t.delta, t.flushed}
+	return place{len(t.undos), t.changed, len(t.record), len(t.ready), len(t.notices), len(t.keys), t.expired, t.evicted, t.flushed}
 }
 
 // back undoes what was done after p.
@@ -158,5 +223,6 @@ func (t *txn) back(p place) {
 	}
 	t.settle()
 	t.undos, t.changed, t.record, t.ready = t.undos[:p.undos], p.changed, t.record[:p.record], t.ready[:p.ready]
-	t.notices, t.keys, t.delta, t.flushed = t.notices[:p.notices], t.keys[:p.keys], p.delta, p.flushed
+	t.notices, t.keys, t.flushed = t.notices[:p.notices], t.keys[:p.keys], p.flushed
+	t.expired, t.evicted = p.expired, p.evicted
 }

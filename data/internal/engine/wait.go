@@ -2,74 +2,130 @@ package engine
 
 import (
 	"context"
+	"math"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/peercache/peercache/data/internal/dict"
+	"github.com/peercache/peercache/data/internal/number"
 )
 
 // errWaits is what the function of a command returns that waits.
 const errWaits Error = "ERR the command waits"
 
-// waits is for how long a command waits, and what it replies then.
+// waits is for how long a command waits, for which keys, and what it replies when that time is over.
 type waits struct {
 	timeout time.Duration // 0: for ever
 	late    func(w Writer)
+	keys    []string // nil: all of the command
 }
 
-// Wait has the command run again when one of its keys is Ready, and reply late if that is not so within timeout; 0 means for ever.
-// A command that cannot wait, because it is part of a transaction, replies late at once. The command returns what Wait
-// returns, and must not have written or changed anything.
-func (c *Call) Wait(timeout time.Duration, late func(w Writer)) error {
+// Wait has the command run again when one of keys is Ready, and reply late if that is not so within timeout; 0 means for ever. No keys
+// means all keys of the command. A command that cannot wait, because it is part of a transaction, replies late at once. The
+// command returns what Wait returns, and must not have written or changed anything.
+//
+// A command that runs again may find that it has to wait still: another one was served before it. So it calls Wait again. It looks
+// only at keys of which Serves is true, and goes on waiting where it would fail because of a key's type.
+func (c *Call) Wait(timeout time.Duration, late func(w Writer), keys ...string) error {
 	if !c.t.single {
 		late(c.W)
 		return nil
 	}
-	c.waits = waits{timeout, late}
+	if c.waiter == nil {
+		c.waits = waits{timeout, late, keys}
+	}
 	return errWaits
 }
 
-// Ready says that a key may have what others wait for: they run once this command, or its transaction, is done.
-func (c *Call) Ready(key string) {
-	if s, _ := c.t.shard(key); len(s.waiting) > 0 && len(s.waiting[key]) > 0 {
-		c.t.ready = append(c.t.ready, strings.Clone(key))
+// Again reports whether the command has waited, and runs again.
+func (c *Call) Again() bool { return c.waiter != nil }
+
+// Serves reports whether the command may take what key has. One that runs again takes only from the key that is
+// Ready: others who came earlier may wait for another key that it waits for as well.
+func (c *Call) Serves(key string) bool { return c.waiter == nil || c.waiter.ready == key }
+
+// Behind reports whether another command of the same name came earlier and waits for key.
+func (c *Call) Behind(key string) bool {
+	if !c.t.single {
+		return false
 	}
+	s, _ := c.t.shard(key)
+	for _, w := range s.waiting[key] {
+		if w == c.waiter {
+			return false
+		}
+		if w.call.cmd == c.cmd {
+			return true
+		}
+	}
+	return false
+}
+
+// Ready says that a key may have what others wait for: they run once this command, or its transaction, is done. A key that gets an
+// Object is Ready without it.
+func (c *Call) Ready(key string) {
+	s, _ := c.t.shard(key)
+	c.t.makeReady(s, key)
+}
+
+func (t *txn) makeReady(s *shard, key string) {
+	if len(s.waiting) > 0 && len(s.waiting[key]) > 0 && !slices.Contains(t.ready[t.looked:], key) {
+		t.ready = append(t.ready, strings.Clone(key))
+	}
+}
+
+// Timeout returns the time that an argument is, in seconds; 0 means for ever.
+func Timeout(arg string) (time.Duration, error) {
+	seconds, ok := number.Float(arg)
+	if !ok {
+		return 0, Error("ERR timeout is not a float or out of range")
+	}
+	ms := math.Ceil(seconds * 1000)
+	switch {
+	case ms < 0 || ms > math.MaxInt64: // Redis says of both that they are negative
+		return 0, Error("ERR timeout is negative")
+	case ms > float64(math.MaxInt64/time.Millisecond):
+		return math.MaxInt64, nil
+	}
+	return time.Duration(ms) * time.Millisecond, nil
 }
 
 // waiter is a command that waits. The locks of its shards guard it, until done is closed.
 type waiter struct {
-	ctx  context.Context
-	e    *Engine
-	call Call
-	keys []string
-	set  shardSet
+	ctx   context.Context
+	e     *Engine
+	call  Call
+	keys  []string // for which it waits
+	set   shardSet // of all keys of the command
+	ready string   // the key because of which it runs again
 
 	done     chan struct{}
 	position uint64 // in the log, of what it has changed
 	err      error  // of the log
-	wait     waits
 }
 
 // enlist has a command wait, whose shards are locked.
 func (e *Engine) enlist(ctx context.Context, c *Call) *waiter {
-	w := &waiter{ctx: ctx, e: e, call: Call{W: c.W, cmd: c.cmd}, set: c.t.held, wait: c.waits, done: make(chan struct{})}
+	w := &waiter{ctx: ctx, e: e, call: Call{W: c.W, cmd: c.cmd, waits: c.waits}, done: make(chan struct{})}
+	w.call.waiter = w
 	for _, arg := range c.Args {
 		w.call.Args = append(w.call.Args, strings.Clone(arg))
 	}
+	keys := w.call.waits.keys
 	c.cmd.KeysOf(w.call.Args, func(key string) {
-		if slices.Contains(w.keys, key) {
-			return
+		w.set |= setOf(key)
+		if (keys == nil || slices.Contains(keys, key)) && !slices.Contains(w.keys, key) {
+			w.keys = append(w.keys, key)
 		}
-		w.keys = append(w.keys, key)
 	})
-	w.set = setOf(w.keys...)
 	for _, key := range w.keys {
 		s, _ := c.t.shard(key)
 		if s.waiting == nil {
-			s.waiting = make(map[string][]*waiter)
+			s.waiting, s.needs = make(map[string][]*waiter), make(map[shardSet]int)
 		}
 		s.waiting[key] = append(s.waiting[key], w)
+		s.needs[w.set]++
 		s.need.Store(s.need.Load() | uint64(w.set))
 	}
 	return w
@@ -80,19 +136,19 @@ func (w *waiter) leave() {
 	for _, key := range w.keys {
 		s := &w.e.shards[shardOf(dict.Hash(key))]
 		list := s.waiting[key]
-		if i := slices.Index(list, w); i >= 0 {
-			list = slices.Delete(list, i, i+1)
-		}
-		if len(list) > 0 {
+		i := slices.Index(list, w)
+		if list = slices.Delete(list, i, i+1); len(list) > 0 {
 			s.waiting[key] = list
 		} else {
 			delete(s.waiting, key)
 		}
+		if s.needs[w.set]--; s.needs[w.set] > 0 {
+			continue
+		}
+		delete(s.needs, w.set)
 		var need shardSet
-		for _, list := range s.waiting {
-			for _, w := range list {
-				need |= w.set
-			}
+		for set := range s.needs {
+			need |= set
 		}
 		s.need.Store(uint64(need))
 	}
@@ -101,54 +157,90 @@ func (w *waiter) leave() {
 // await waits until a command has run, or its time is over.
 func (e *Engine) await(w *waiter) error {
 	var timeout <-chan time.Time
-	if w.wait.timeout > 0 {
-		timer := time.NewTimer(w.wait.timeout)
+	if d := w.call.waits.timeout; d > 0 {
+		timer := time.NewTimer(d)
 		defer timer.Stop()
 		timeout = timer.C
 	}
 	var err error
 	select {
 	case <-w.done:
+		return w.secure()
 	case <-timeout:
 	case <-w.ctx.Done():
 		err = w.ctx.Err()
+	case <-e.stop:
+		err = ErrClosed
 	}
-	held := e.lock(w.set, true)
-	select {
-	case <-w.done: // at last
-		e.unlock(held, true)
-		if w.err != nil {
-			return w.err
-		}
-		return e.secure(w.ctx, w.position)
-	default:
+	if !e.giveUp(w) {
+		return w.secure()
 	}
-	w.leave()
-	e.unlock(held, true)
 	if err == nil {
-		w.wait.late(w.call.W)
+		w.call.waits.late(w.call.W)
 	}
 	return err
 }
 
-// serve runs the commands that wait for what t has made ready, first come, first served: all of them before anybody else.
-func (t *txn) serve() {
-	for len(t.ready) > 0 {
-		key := t.ready[0]
-		t.ready = t.ready[1:]
+// giveUp has a command wait no more, unless it was served meanwhile: then it returns false. Who came later may have
+// waited for nothing but its turn.
+func (e *Engine) giveUp(w *waiter) bool {
+	held := e.lock(w.set, true)
+	defer e.unlock(held, true)
+	select {
+	case <-w.done:
+		return false
+	default:
+	}
+	w.leave()
+	t := e.begin(held)
+	for _, key := range w.keys {
 		s, _ := t.shard(key)
-		for _, w := range slices.Clone(s.waiting[key]) {
-			w.call.t = t
-			err := t.run(&w.call)
-			w.call.t = nil
-			if err == errWaits {
-				continue
+		t.makeReady(s, key)
+	}
+	t.finish() // an error of the log is one that who is served has
+	t.free()
+	return true
+}
+
+// secure waits for the log to have what a command has changed that was served.
+func (w *waiter) secure() error {
+	if w.err != nil {
+		return w.err
+	}
+	return w.e.secure(w.ctx, w.position)
+}
+
+// serve runs the commands that wait for what t has made ready, first come, first served: all of them before anybody else sees
+// it. What they make ready serves others in turn.
+func (t *txn) serve() {
+	t.single = true // for they may go on waiting, and are no part of the transaction that t is
+	for t.looked < len(t.ready) {
+		key := t.ready[t.looked]
+		t.looked++
+		s, hash := t.shard(key)
+		for i := 0; i < len(s.waiting[key]) && s.keys.Load().GetHashed(key, hash) != nil; {
+			if !t.serveOne(s.waiting[key][i], key) {
+				i++
 			}
-			if err != nil {
-				w.call.W.Error(err.Error())
-			}
-			w.leave()
-			t.served = append(t.served, w)
 		}
 	}
+}
+
+// serveOne runs a command that waits, and reports whether it does not wait any more.
+func (t *txn) serveOne(w *waiter, key string) bool {
+	if w.ctx.Err() != nil {
+		return false // it is about to leave, and nobody would get what it took
+	}
+	w.ready, w.call.t = key, t
+	err := t.run(&w.call)
+	w.call.t = nil
+	if err == errWaits {
+		return false
+	}
+	if err != nil {
+		w.call.W.Error(err.Error())
+	}
+	w.leave()
+	t.served = append(t.served, w)
+	return true
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/peercache/peercache/data/internal/dict"
 )
@@ -11,7 +12,7 @@ import (
 type Watch struct {
 	keys    map[string]bool // whether it was there
 	set     shardSet
-	changed bool // guarded by the locks of all its shards, of which who writes has one
+	changed atomic.Bool
 }
 
 // Watch begins to watch keys, in addition to those of w, which may be nil. It has to be ended by Unwatch.
@@ -63,7 +64,7 @@ func (e *Engine) Unwatch(w *Watch) {
 func (s *shard) dirty(key string, expired bool) {
 	for _, w := range s.watched[key] {
 		if !expired || w.keys[key] {
-			w.changed = true
+			w.changed.Store(true)
 		}
 	}
 }
@@ -77,5 +78,5 @@ func (w *Watch) broken(e *Engine) bool {
 			return true
 		}
 	}
-	return w.changed
+	return w.changed.Load()
 }

@@ -1,0 +1,128 @@
+package zset
+
+import (
+	"encoding/binary"
+	"iter"
+	"math"
+	"slices"
+
+	"github.com/peercache/peercache/internal/alloc"
+)
+
+// flat is a small set. An item is its score in eight bytes, the length of the member in one, and the member. The score is in
+// front and always as long, so that who looks for a score reads no member, and who looks for a member no score: that is why it is no
+// packed.List.
+type flat struct {
+	b []byte
+	n int
+}
+
+// flatHead is what an item takes besides the member.
+const flatHead = 9
+
+func (f *flat) score(at int) float64 {
+	return math.Float64frombits(binary.LittleEndian.Uint64(f.b[at:]))
+}
+
+func (f *flat) item(at int) Item {
+	end := f.next(at)
+	return Item{Score: f.score(at), raw: f.b[at+flatHead : end : end]}
+}
+
+// next returns where the item behind the one at that place is.
+func (f *flat) next(at int) int { return at + flatHead + int(f.b[at+8]) }
+
+// find returns the place of a member, and its rank.
+func (f *flat) find(member string) (at, rank int, ok bool) {
+	if len(member) > flatMember {
+		return 0, 0, false
+	}
+	size := byte(len(member))
+	for at < len(f.b) {
+		end := f.next(at)
+		if f.b[at+8] == size && string(f.b[at+flatHead:end]) == member {
+			return at, rank, true
+		}
+		at = end
+		rank++
+	}
+	return 0, 0, false
+}
+
+// insert adds an item, whose member must not be there.
+func (f *flat) insert(member string, score float64) {
+	at := 0
+	for at < len(f.b) {
+		if s := f.score(at); s > score || s == score && f.item(at).Compare(member) > 0 {
+			break
+		}
+		at = f.next(at)
+	}
+	f.insertAt(at, member, score)
+}
+
+func (f *flat) insertAt(at int, member string, score float64) {
+	if score == 0 {
+		score = 0 // and not -0, which Redis keeps in large sets only
+	}
+	var head [flatHead]byte
+	binary.LittleEndian.PutUint64(head[:], math.Float64bits(score))
+	head[8] = byte(len(member))
+	size := len(f.b) + flatHead + len(member)
+	if size > cap(f.b) {
+		f.b = append(make([]byte, 0, alloc.Size(int64(size))), f.b...)
+	}
+	tail := len(f.b) - at
+	f.b = f.b[:size]
+	copy(f.b[size-tail:], f.b[at:at+tail])
+	copy(f.b[at:], head[:])
+	copy(f.b[at+flatHead:], member)
+	f.n++
+}
+
+// cut takes the item at a place away. Memory is given back once most of it is empty.
+func (f *flat) cut(at int) {
+	f.b = slices.Delete(f.b, at, f.next(at))
+	f.n--
+	if len(f.b) < cap(f.b)/4 {
+		*f = f.clone()
+	}
+}
+
+// clone returns a copy in as little memory as possible.
+func (f *flat) clone() flat {
+	if f.n == 0 {
+		return flat{}
+	}
+	return flat{append(make([]byte, 0, alloc.Size(int64(len(f.b)))), f.b...), f.n}
+}
+
+// ascend returns the items from a rank on.
+func (f *flat) ascend(from int) iter.Seq[Item] {
+	return func(yield func(Item) bool) {
+		rank := 0
+		for at := 0; at < len(f.b); at = f.next(at) {
+			if rank >= from && !yield(f.item(at)) {
+				return
+			}
+			rank++
+		}
+	}
+}
+
+// descend returns the items from a rank on down to the first.
+func (f *flat) descend(from int) iter.Seq[Item] {
+	return func(yield func(Item) bool) {
+		var places [flatMembers]int
+		n := 0
+		for at := 0; at < len(f.b) && n <= from; at = f.next(at) {
+			places[n] = at
+			n++
+		}
+		for n--; n >= 0; n-- {
+			if !yield(f.item(places[n])) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,75 @@
+package data
+
+import (
+	"context"
+
+	"github.com/peercache/peercache/data/internal/engine"
+)
+
+// Tx implements Driver. It has the memory for itself as far as it comes: who wants the keys that f has used, and others near them, waits
+// until f returns. So f should not wait for anything. Of several Tx one runs at a time. ErrConflict never happens.
+func (m *Memory) Tx(ctx context.Context, f func(tx Transaction) error) (err error) {
+	begun, err := m.engine.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	tx := &memoryTx{m: m, tx: begun}
+	defer tx.tx.Rollback() // which does nothing after Commit
+	if err := f(tx); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return tx.tx.Commit(ctx)
+}
+
+// memoryTx is a Transaction of a Memory.
+type memoryTx struct {
+	m      *Memory
+	tx     *engine.Tx
+	writes []int // how many commands had been run before each one that may write
+}
+
+// Do implements Transaction.
+func (t *memoryTx) Do(cmd Cmd) (Reply, error) {
+	args := append([]string{cmd.Name}, cmd.Args...)
+	c, err := t.m.find(args)
+	if err != nil {
+		return Reply{Kind: ErrorReply, Str: err.Error()}, nil
+	}
+	var b builder
+	before := t.tx.Len()
+	if err := t.tx.Run(c, args, &b); err != nil {
+		return Reply{}, err
+	}
+	if c.Flags&engine.Write != 0 && t.tx.Len() > before {
+		t.writes = append(t.writes, before)
+	}
+	return b.reply, nil
+}
+
+// Savepoint implements Transaction.
+func (t *memoryTx) Savepoint() Savepoint { return Savepoint(t.tx.Len()) }
+
+// RollbackTo implements Transaction.
+func (t *memoryTx) RollbackTo(s Savepoint) error {
+	if s < 0 || int(s) > t.tx.Len() {
+		return ErrNoSavepoint
+	}
+	if err := t.tx.BackTo(int(s)); err != nil {
+		return err
+	}
+	for len(t.writes) > 0 && t.writes[len(t.writes)-1] >= int(s) {
+		t.writes = t.writes[:len(t.writes)-1]
+	}
+	return nil
+}
+
+// UndoLast implements Transaction.
+func (t *memoryTx) UndoLast() error {
+	if len(t.writes) == 0 {
+		return ErrNothingToUndo
+	}
+	return t.RollbackTo(Savepoint(t.writes[len(t.writes)-1]))
+}
