@@ -36,9 +36,6 @@ func openData(d *config.Data, log *slog.Logger) (data.Driver, error) {
 	return levels, nil
 }
 
-// evictions are the words of data.evict.
-var evictions = map[string]data.Eviction{"lru": data.EvictLRU, "random": data.EvictRandom, "expires": data.EvictExpires}
-
 // syncPolicy returns what data.log.fsync means.
 func syncPolicy(l *config.DataLog) data.SyncPolicy {
 	switch l.Fsync {
@@ -55,9 +52,11 @@ func openMemory(d *config.Data, log *slog.Logger) (*data.Memory, error) {
 	if d.Bytes > 0 {
 		opts = append(opts, data.WithBytes(int64(d.Bytes)))
 	}
-	if policy, ok := evictions[d.Evict]; ok {
-		opts = append(opts, data.WithEviction(policy))
+	policy, err := data.ParseEviction(d.Evict)
+	if err != nil {
+		return nil, err
 	}
+	opts = append(opts, data.WithEviction(policy))
 	if l := d.Log; l != nil {
 		opts = append(opts, data.WithLog(l.Dir, data.LogSync(syncPolicy(l)), data.LogReports(log)))
 	}

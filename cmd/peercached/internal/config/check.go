@@ -52,7 +52,7 @@ func (l *Loaded) checkWords() {
 	}
 	if d := l.Data; d != nil {
 		words("data.driver", d.Driver, "memory", "redis", "tiered")
-		words("data.evict", d.Evict, "nothing", "lru", "random", "expires")
+		words("data.evict", d.Evict, "noeviction", "allkeys-lru", "allkeys-random", "volatile-ttl")
 		if d.Log != nil {
 			words("data.log.fsync", d.Log.Fsync, "always", "interval", "never")
 		}

@@ -14,7 +14,7 @@ type Data struct {
 	Name   string       `yaml:"name" want:"letters, digits, '-', '_', '.'" help:"the name by which tokens allow it, as they allow groups"`
 	Driver string       `yaml:"driver" want:"memory, redis or tiered" help:"where the data is"`
 	Bytes  origin.Bytes `yaml:"bytes" help:"what the data may take of memory; beyond it commands that add something fail, unless evict says otherwise" unset:"no bound"`
-	Evict  string       `yaml:"evict" want:"nothing, lru, random or expires" help:"which keys leave where there is no room: data is lost then"`
+	Evict  string       `yaml:"evict" want:"noeviction, allkeys-lru, allkeys-random or volatile-ttl" help:"which keys leave where there is no room: data is lost then"`
 	Notify string       `yaml:"notify" want:"letters, as in Redis' notify-keyspace-events" help:"which changes of keys are messages of the channels __keyspace@0__:KEY and __keyevent@0__:EVENT" unset:"none"`
 	Log    *DataLog     `yaml:"log" help:"the log on disk from which data comes back after a restart" unset:"data is gone when the node ends"`
 	Redis  *DataRedis   `yaml:"redis" help:"the Redis or Valkey that has the data, where driver is redis or tiered" unset:"none"`
@@ -22,7 +22,7 @@ type Data struct {
 }
 
 // SetDefaults implements conf.Defaulter.
-func (d *Data) SetDefaults() { *d = Data{Name: "data", Driver: "memory", Evict: "nothing"} }
+func (d *Data) SetDefaults() { *d = Data{Name: "data", Driver: "memory", Evict: "noeviction"} }
 
 // DataLog is the log of the driver memory.
 type DataLog struct {
@@ -121,7 +121,7 @@ func (l *Loaded) checkDataMemory(d *Data) {
 			l.Fail("data", "no bytes: want what the level in memory may take, such as bytes: 256MiB")
 		}
 	}
-	if d.Evict != "nothing" && d.Bytes <= 0 {
+	if d.Evict != "noeviction" && d.Bytes <= 0 {
 		l.Fail("data.evict", "there is no bound, so that nothing ever leaves: want bytes, such as bytes: 256MiB")
 	}
 	if d.Log != nil {
