@@ -55,7 +55,7 @@ func Survey(d disk.Disk) (*Files, error) {
 			files.Segments = append(files.Segments, number)
 		case snapshot && other == m.first && m.snapshot:
 			found = true
-		case segment, snapshot, name == manifestName+temporaryExt, temporarySnapshot(name):
+		case segment, snapshot, temporarySnapshot(name):
 			files.Leftovers = append(files.Leftovers, name)
 		}
 	}
