@@ -22,7 +22,7 @@ import (
 )
 
 var (
-	simSeeds = flag.Int("sim.seeds", 400, "how many seeds the simulations run")
+	simSeeds = flag.Int("sim.seeds", 100, "how many seeds the simulations run")
 	simSeed  = flag.Uint64("sim.seed", 0, "the only seed that they run")
 )
 
