@@ -2,23 +2,31 @@ package data
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"github.com/peercache/peercache/data/internal/aof"
 	"github.com/peercache/peercache/data/internal/builtin"
 	"github.com/peercache/peercache/data/internal/engine"
 )
 
 // Memory is the driver that keeps data in the memory of this process. It is made by NewMemory.
 type Memory struct {
-	engine *engine.Engine
-	opts   memoryOptions
+	engine    *engine.Engine
+	opts      memoryOptions
+	log       *aof.Log      // nil: there is none
+	snapshots chan struct{} // has a token while one is taken or restored; with a log, that sees to it
 }
 
 // MemoryOption changes what a Memory does.
 type MemoryOption func(*memoryOptions) error
 
 type memoryOptions struct {
-	bytes int64
+	bytes    int64
+	eviction Eviction
+	commands []engine.Command
+	logDir   string
+	log      *aof.Options // nil: there is no log
 }
 
 // WithBytes bounds the memory that data takes: keys, values and what belongs to them. Beyond it commands that add something fail with
@@ -35,18 +43,29 @@ func WithBytes(n int64) MemoryOption {
 
 // NewMemory makes a Memory.
 func NewMemory(opts ...MemoryOption) (*Memory, error) {
-	m := &Memory{}
+	m := &Memory{snapshots: make(chan struct{}, 1)}
 	for _, opt := range opts {
 		if err := opt(&m.opts); err != nil {
 			return nil, fmt.Errorf("data: %w", err)
 		}
 	}
-	table, err := engine.NewTable(builtin.Commands()...)
+	table, err := engine.NewTable(append(builtin.Commands(), m.opts.commands)...)
 	if err != nil {
 		return nil, fmt.Errorf("data: %w", err)
 	}
-	if m.engine, err = engine.New(engine.Config{Commands: table, Kinds: builtin.Kinds(), Bytes: m.opts.bytes}); err != nil {
-		return nil, err
+	cfg := engine.Config{Commands: table, Kinds: builtin.Kinds(), Bytes: m.opts.bytes, Evict: engine.Eviction(m.opts.eviction)}
+	if m.opts.log != nil {
+		if err := m.openLog(); err != nil {
+			return nil, fmt.Errorf("data: the log in %s: %w", m.opts.logDir, err)
+		}
+		cfg.Log, cfg.ReadsWait = m.log, m.opts.log.Sync == aof.Always
+	}
+	m.engine, err = engine.New(cfg)
+	if err == nil && m.log != nil {
+		err = m.recover()
+	}
+	if err != nil {
+		return nil, errors.Join(err, m.closeLog())
 	}
 	m.engine.Start()
 	return m, nil
@@ -55,10 +74,17 @@ func NewMemory(opts ...MemoryOption) (*Memory, error) {
 // Engine returns what keeps the data, for the packages of this module.
 func (m *Memory) Engine() *engine.Engine { return m.engine }
 
-// Close implements Driver.
+// Close implements Driver. What was written is in the log then, on the disk.
 func (m *Memory) Close() error {
 	m.engine.Close()
-	return nil
+	return m.closeLog()
+}
+
+func (m *Memory) closeLog() error {
+	if m.log == nil {
+		return nil
+	}
+	return m.log.Close()
 }
 
 // Do implements Driver.
@@ -114,8 +140,10 @@ func (d memoryDoer) do(ctx context.Context, args []string) (Reply, error) {
 }
 
 // find returns the command that args call, or why there is none.
-func (m *Memory) find(args []string) (*engine.Command, error) {
-	cmd := m.engine.Commands().Find(args[0])
+func (m *Memory) find(args []string) (*engine.Command, error) { return find(m.engine.Commands(), args) }
+
+func find(table engine.Table, args []string) (*engine.Command, error) {
+	cmd := table.Find(args[0])
 	switch {
 	case cmd == nil:
 		return nil, engine.Error(fmt.Sprintf("ERR unknown command '%.128s'", args[0]))

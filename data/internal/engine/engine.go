@@ -38,8 +38,6 @@ type Config struct {
 	Log Log
 	// ReadsWait has commands that only read wait for the log as those that write do: what they reply is then as safe.
 	ReadsWait bool
-	// Notify is told of events, with locks held: it must not wait. It is asked for nothing if Listening is zero. nil: nobody.
-	Notify func(class Class, event, key string)
 }
 
 // Engine keeps data.
@@ -52,13 +50,13 @@ type Engine struct {
 	gate sync.RWMutex
 	txs  chan struct{} // has a token while there is a Tx
 
-	used      atomic.Int64  // bytes of all keys, and of the tables
-	seconds   atomic.Uint32 // the clock of Entry.used
-	Listening atomic.Uint32 // the classes of events that somebody listens to
+	used    atomic.Int64  // bytes of all keys, and of the tables
+	seconds atomic.Uint32 // the clock of Entry.used
+	events  events
 
 	// snap is the snapshot that is being taken. It is changed with all shards locked, and read with one locked.
 	snap *snapshot
-	mark uint32 // of the last snapshot, as snap
+	mark uint16 // of the last snapshot, as snap
 
 	replaying bool // nothing expires, nothing is logged: set before there is anybody else
 

@@ -50,7 +50,7 @@ type Entry struct {
 	grown bool
 	// mark is Engine.mark of the last snapshot that has the entry, or for which it is too young. The
 	// shard's lock guards it.
-	mark uint32
+	mark uint16
 }
 
 // Node is an entry with its key.

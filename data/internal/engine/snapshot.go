@@ -6,19 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
+
+	"github.com/peercache/peercache/data/internal/dict"
 )
 
 // snapshot is one that is being taken: the state of a moment. Who changes a key afterwards that the snapshot does not have
 // yet appends it first.
 type snapshot struct {
-	mu      sync.Mutex
-	block   []byte // entries that are not written
-	aborted atomic.Bool
+	mu    sync.Mutex
+	block []byte // entries that are not written
+	// removed are the tables that were there when the snapshot began, of shards of which all keys were removed since. The locks of the shards guard
+	// them.
+	removed [shardCount]*dict.Dict[Entry]
 }
-
-// ErrFlushed says that all keys were removed while a snapshot was taken: it has to be begun again.
-var ErrFlushed = errors.New("data: all keys were removed while a snapshot was taken")
 
 // ErrSnapshot says that a snapshot is taken already.
 var ErrSnapshot = errors.New("data: another snapshot is being taken")
@@ -38,7 +38,7 @@ func (e *Engine) Snapshot(ctx context.Context, begin func() error, write func(bl
 	err := begin()
 	if err == nil {
 		e.snap = snap
-		e.mark++
+		e.nextMark()
 	}
 	e.unlock(held, true)
 	if err != nil {
@@ -48,10 +48,21 @@ func (e *Engine) Snapshot(ctx context.Context, begin func() error, write func(bl
 	held = e.lock(allShards, true)
 	e.snap = nil
 	e.unlock(held, true)
-	if err == nil && snap.aborted.Load() {
-		return ErrFlushed
-	}
 	return err
+}
+
+// nextMark takes the next mark, which no node has. All shards are locked.
+func (e *Engine) nextMark() {
+	if e.mark++; e.mark != 0 {
+		return
+	}
+	for i := range e.shards { // what a snapshot of long ago did not come to must not look as if this one had it
+		e.shards[i].keys.Load().All(func(n *Node) bool {
+			n.Value.mark = 0
+			return true
+		})
+	}
+	e.mark = 1
 }
 
 // writeSnapshot walks through all shards.
@@ -76,11 +87,12 @@ func (e *Engine) writeSnapshot(ctx context.Context, snap *snapshot, write func(b
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if snap.aborted.Load() {
-				return ErrFlushed
-			}
 			s.mu.Lock()
-			place = s.keys.Load().Scan(place, snapshotNode(e, snap))
+			keys := s.keys.Load()
+			if snap.removed[i] != nil {
+				keys = snap.removed[i]
+			}
+			place = keys.Scan(place, snapshotNode(e, snap))
 			s.mu.Unlock()
 			if err := flush(snapshotBlock); err != nil {
 				return err
@@ -107,10 +119,10 @@ func (t *txn) before(n *Node) {
 	}
 }
 
-// abortSnapshot ends a snapshot that is being taken. All shards are locked.
-func (e *Engine) abortSnapshot() {
-	if e.snap != nil {
-		e.snap.aborted.Store(true)
+// keepForSnapshot has a snapshot that is being taken keep the table of a shard that gets another one. The shard is locked.
+func (e *Engine) keepForSnapshot(i int) {
+	if e.snap != nil && e.snap.removed[i] == nil {
+		e.snap.removed[i] = e.shards[i].keys.Load()
 	}
 }
 

@@ -39,6 +39,9 @@ func (c *Call) Wait(timeout time.Duration, late func(w Writer), keys ...string) 
 	return errWaits
 }
 
+// CanWait reports whether Wait has the command wait.
+func (c *Call) CanWait() bool { return c.t.single }
+
 // Again reports whether the command has waited, and runs again.
 func (c *Call) Again() bool { return c.waiter != nil }
 
@@ -84,7 +87,7 @@ func Timeout(arg string) (time.Duration, error) {
 	}
 	ms := math.Ceil(seconds * 1000)
 	switch {
-	case ms < 0 || ms > math.MaxInt64: // Redis says of both that they are negative
+	case ms < 0 || ms >= math.MaxInt64: // Redis says of both that they are negative
 		return 0, Error("ERR timeout is negative")
 	case ms > float64(math.MaxInt64/time.Millisecond):
 		return math.MaxInt64, nil

@@ -1,5 +1,7 @@
 package packed
 
+import "unsafe"
+
 // Text is a string that need not be copied: one that never changes, or one that is valid until what it is from changes.
 type Text struct {
 	own    string
@@ -19,6 +21,14 @@ func (t Text) Len() int { return len(t.own) + len(t.shared) }
 func (t Text) String() string {
 	if t.shared != nil {
 		return string(t.shared)
+	}
+	return t.own
+}
+
+// View returns the Text as a string that is valid as long as the Text is: for who only looks at it.
+func (t Text) View() string {
+	if t.shared != nil {
+		return unsafe.String(unsafe.SliceData(t.shared), len(t.shared))
 	}
 	return t.own
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+
+	"github.com/peercache/peercache/data/internal/number"
 )
 
 // A set in a snapshot is a byte that says whether it is large, the number of its members, and of each, in their order, the score in
@@ -22,13 +24,7 @@ func (z *Set) AppendTo(b []byte) []byte {
 	b = binary.AppendUvarint(append(b, form), uint64(z.Len()))
 	for item := range z.Ascend(0) {
 		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(item.Score))
-		if item.raw != nil {
-			b = binary.AppendUvarint(b, uint64(len(item.raw)))
-			b = append(b, item.raw...)
-			continue
-		}
-		b = binary.AppendUvarint(b, uint64(len(item.text)))
-		b = append(b, item.text...)
+		b = number.AppendText(b, item.View())
 	}
 	return b
 }

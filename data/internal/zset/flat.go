@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/peercache/peercache/data/internal/packed"
 	"github.com/peercache/peercache/internal/alloc"
 )
 
@@ -26,7 +27,7 @@ func (f *flat) score(at int) float64 {
 
 func (f *flat) item(at int) Item {
 	end := f.next(at)
-	return Item{Score: f.score(at), raw: f.b[at+flatHead : end : end]}
+	return Item{packed.Shared(f.b[at+flatHead : end : end]), f.score(at)}
 }
 
 // next returns where the item behind the one at that place is.
@@ -53,7 +54,7 @@ func (f *flat) find(member string) (at, rank int, ok bool) {
 func (f *flat) insert(member string, score float64) {
 	at := 0
 	for at < len(f.b) {
-		if s := f.score(at); s > score || s == score && f.item(at).Compare(member) > 0 {
+		if s := f.score(at); s > score || s == score && f.item(at).View() > member {
 			break
 		}
 		at = f.next(at)

@@ -5,46 +5,16 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/peercache/peercache/data/internal/engine"
+	"github.com/peercache/peercache/data/internal/packed"
 )
 
-// Item is a member with its score. It is valid until its set changes.
+// Item is a member with its score. The member is valid until its set changes.
 type Item struct {
+	packed.Text
 	Score float64
-
-	text string // of a large set
-	raw  []byte // of a flat set; not nil there
 }
 
-// String returns the member, which stays valid.
-func (i Item) String() string {
-	if i.raw != nil {
-		return string(i.raw)
-	}
-	return i.text
-}
-
-// Write writes the member.
-func (i Item) Write(w engine.Writer) {
-	if i.raw != nil {
-		w.Bytes(i.raw)
-		return
-	}
-	w.Bulk(i.text)
-}
-
-// Compare compares the member with another one.
-func (i Item) Compare(member string) int {
-	switch {
-	case i.raw == nil:
-		return strings.Compare(i.text, member)
-	case string(i.raw) == member:
-		return 0
-	case string(i.raw) < member:
-		return -1
-	}
-	return 1
-}
+func itemOf(n *entry) Item { return Item{packed.Own(n.Key), n.Value} }
 
 // Pair is a member with its score, which belongs to nobody.
 type Pair struct {
@@ -52,11 +22,19 @@ type Pair struct {
 	Score  float64
 }
 
+// Sort puts pairs into the order that a Set has.
+func Sort(pairs []Pair) {
+	slices.SortFunc(pairs, func(a, b Pair) int {
+		if a.Score != b.Score { // nothing is NaN
+			return cmp.Compare(a.Score, b.Score)
+		}
+		return strings.Compare(a.Member, b.Member)
+	})
+}
+
 // From makes a Set of pairs, whose members must differ. It sorts them, and shares their members.
 func From(pairs []Pair) *Set {
-	slices.SortFunc(pairs, func(a, b Pair) int {
-		return cmp.Or(cmp.Compare(a.Score, b.Score), strings.Compare(a.Member, b.Member))
-	})
+	Sort(pairs)
 	z := New()
 	small := len(pairs) <= flatMembers && !slices.ContainsFunc(pairs, func(p Pair) bool { return len(p.Member) > flatMember })
 	if small {

@@ -1,6 +1,10 @@
 package zset
 
-import "iter"
+import (
+	"iter"
+
+	"github.com/peercache/peercache/data/internal/packed"
+)
 
 // rank returns how many items stand before one that is there.
 func (t *tree) rank(item *entry) (rank int) {
@@ -22,7 +26,7 @@ func (t *tree) search(below func(item Item) bool) (rank int) {
 		from, to := 0, n.n
 		for from < to {
 			mid := int(uint(from+to) / 2)
-			if below(Item{Score: n.scores[mid], text: n.items[mid].Key}) {
+			if below(Item{packed.Own(n.items[mid].Key), n.scores[mid]}) {
 				from = mid + 1
 			} else {
 				to = mid
@@ -46,7 +50,7 @@ func (t *tree) search(below func(item Item) bool) (rank int) {
 func (t *tree) ascend(from int) iter.Seq[Item] {
 	return func(yield func(Item) bool) {
 		if t.root != nil {
-			t.root.ascend(from, func(n *entry) bool { return yield(Item{Score: n.Value, text: n.Key}) })
+			t.root.ascend(from, func(n *entry) bool { return yield(itemOf(n)) })
 		}
 	}
 }
@@ -55,7 +59,7 @@ func (t *tree) ascend(from int) iter.Seq[Item] {
 func (t *tree) descend(from int) iter.Seq[Item] {
 	return func(yield func(Item) bool) {
 		if t.root != nil {
-			t.root.descend(int(t.root.total())-1-from, func(n *entry) bool { return yield(Item{Score: n.Value, text: n.Key}) })
+			t.root.descend(int(t.root.total())-1-from, func(n *entry) bool { return yield(itemOf(n)) })
 		}
 	}
 }

@@ -183,7 +183,7 @@ func (z *Set) Search(below func(item Item) bool) (rank int) {
 // the end, each visits every member that is there all the time. A flat set is visited at once.
 func (z *Set) Scan(place uint64, visit func(item Item)) (next uint64) {
 	if z.big != nil {
-		return z.big.dict.Scan(place, func(n *entry) { visit(Item{Score: n.Value, text: n.Key}) })
+		return z.big.dict.Scan(place, func(n *entry) { visit(itemOf(n)) })
 	}
 	for item := range z.flat.ascend(0) {
 		visit(item)

@@ -175,7 +175,7 @@ func (s *script) look() {
 	}
 	if len(m) > 0 {
 		at := s.r.IntN(len(m))
-		if item := z.At(at); item.String() != m[at].Member || item.Score != m[at].Score || item.Compare(m[at].Member) != 0 {
+		if item := z.At(at); item.String() != m[at].Member || item.Score != m[at].Score || item.View() != m[at].Member {
 			t.Fatalf("At(%d) = %v, want %v", at, item, m[at])
 		}
 		if got := collect(z.Ascend(at)); !slices.Equal(got, m[at:]) {

@@ -1,0 +1,293 @@
+package aof
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"unsafe"
+
+	"github.com/peercache/peercache/data/internal/disk"
+)
+
+// Recovery says what recovery has found.
+type Recovery struct {
+	Snapshot int64 // bytes of the snapshot
+	Segments int
+	Records  int
+	Bytes    int64 // of segments
+	// Cut is how many bytes at the end of CutFile, from CutAt on, were cut off: a crash left them torn.
+	Cut     int64
+	CutFile string
+	CutAt   int64
+}
+
+// Recover loads what the directory has into s, and makes l ready for Append. The directory may be empty. An error that is a
+// DamagedError says what is broken; then nothing in the directory was changed.
+func (l *Log) Recover(s Store) (r Recovery, err error) {
+	l.store = s
+	files, err := Survey(l.disk)
+	if err != nil {
+		return r, err
+	}
+	if files.Fresh {
+		return r, l.begin()
+	}
+	l.manifest = files.manifest
+	s.Replaying(true)
+	defer s.Replaying(false)
+	if files.manifest.snapshot {
+		name := snapshotName(files.manifest.first)
+		if r.Snapshot, err = readFile(l.disk, name, func(f io.Reader, size int64) (int64, error) {
+			return ReadSnapshot(f, size, s.Load)
+		}); err != nil {
+			return r, inFile(name, err)
+		}
+	}
+	l.base = r.Snapshot
+	ends := make([]*SegmentEnd, len(files.Segments))
+	for i, number := range files.Segments {
+		end, err := readSegment(l.disk, number, func(_ int64, record []byte) error {
+			r.Records++
+			return s.Replay(unsafe.String(unsafe.SliceData(record), len(record)))
+		})
+		if err != nil {
+			return r, inFile(segmentName(number), err)
+		}
+		ends[i] = end
+		r.Bytes += end.Size
+	}
+	r.Segments = len(ends)
+	if err := judge(ends); err != nil {
+		return r, err
+	}
+	for _, end := range ends {
+		if end.Torn != nil && end.Begun {
+			r.Cut, r.CutFile, r.CutAt = end.Size-end.At, segmentName(end.Number), end.At
+			r.Bytes -= r.Cut
+		}
+	}
+	return r, l.resume(ends, files.Leftovers)
+}
+
+// inFile adds the name of a file to an error about its contents.
+func inFile(name string, err error) error {
+	var damaged *DamagedError
+	if errors.As(err, &damaged) {
+		return &DamagedError{name, damaged.Offset, damaged.Why}
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
+// begin makes the first files of a directory.
+func (l *Log) begin() error {
+	first, err := l.createSegment(1)
+	if err != nil {
+		return err
+	}
+	l.manifest = manifest{first: 1}
+	if err := writeManifest(l.disk, l.manifest); err != nil {
+		return errors.Join(err, first.file.Close())
+	}
+	l.open(first, extent{1, headerSize})
+	return nil
+}
+
+// open has what is appended go to a segment.
+func (l *Log) open(s *segment, tail ...extent) {
+	l.segment, l.seed, l.tail, l.last = s, s.seed(), tail, s.number
+}
+
+// SegmentEnd is where the records of a segment end.
+type SegmentEnd struct {
+	Number uint64
+	Size   int64
+	// At is the offset behind the last record.
+	At int64
+	// Begun: the segment has something behind its header, or what is no header.
+	Begun bool
+	// Torn says why the bytes from At on are no records. nil: there are none.
+	Torn *DamagedError
+	// Synced is up to where the segment is known to have been durable.
+	Synced int64
+	header header
+}
+
+// Broken reports whether what is torn was durable once: then no crash explains it.
+func (e *SegmentEnd) Broken() bool { return e.Torn != nil && e.Synced > e.At }
+
+// judge returns an error if a crash does not explain what the segments are like. A crash may tear the last segment that was
+// begun, behind what was durable; one that was not begun may have no header yet if it is the last one.
+func judge(ends []*SegmentEnd) error {
+	for i, end := range ends {
+		if end.Torn == nil {
+			continue
+		}
+		later := slices.ContainsFunc(ends[i+1:], func(e *SegmentEnd) bool { return e.Begun })
+		if end.Broken() || later || end.At < headerSize && (end.Begun || i < len(ends)-1) {
+			return inFile(segmentName(end.Number), end.Torn)
+		}
+	}
+	return nil
+}
+
+// readFile calls do with a file, to be read from its beginning.
+func readFile(d disk.Disk, name string, do func(f io.Reader, size int64) (int64, error)) (int64, error) {
+	f, err := d.Open(name)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return 0, err
+	}
+	return do(io.NewSectionReader(f, 0, size), size)
+}
+
+// readSegment calls record with each record of a segment and its offset, up to the end, or to where it is torn.
+func readSegment(d disk.Disk, number uint64, record func(at int64, record []byte) error) (*SegmentEnd, error) {
+	end := &SegmentEnd{Number: number}
+	_, err := readFile(d, segmentName(number), func(r io.Reader, size int64) (int64, error) {
+		end.Size, end.Begun = size, size > headerSize
+		f, err := newFrames(r, size, segmentMagic)
+		if errors.As(err, &end.Torn) {
+			return 0, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		if f.number != number {
+			return 0, &DamagedError{Why: fmt.Sprintf("it is that of segment %d", f.number)}
+		}
+		end.header = f.header
+		for {
+			b, err := f.next()
+			if err == nil {
+				if err = record(f.at-frameSize-int64(len(b)), b); err != nil {
+					return 0, fmt.Errorf("the record that ends at offset %d: %w", f.at, err)
+				}
+				continue
+			}
+			end.At, end.Synced = f.at, f.synced
+			if err == io.EOF {
+				return 0, nil
+			}
+			if !errors.As(err, &end.Torn) {
+				return 0, err
+			}
+			end.Synced, err = f.laterMark(r.(io.ReaderAt), size)
+			return 0, err
+		}
+	})
+	return end, err
+}
+
+// laterMark looks behind a damaged frame for the last mark, and returns what it says is durable.
+func (f *frames) laterMark(r io.ReaderAt, size int64) (synced int64, err error) {
+	synced = f.synced
+	needle := binary.LittleEndian.AppendUint64(nil, f.nonce)
+	b := make([]byte, 4*readSize)
+	for at := f.at; at < size; {
+		n, err := r.ReadAt(b, at)
+		if err != nil && err != io.EOF {
+			return 0, err
+		}
+		chunk := b[:n]
+		for i := 0; ; i++ {
+			next := bytes.Index(chunk[i:], needle)
+			if next < 0 {
+				break
+			}
+			i += next
+			if begin := i - frameSize; begin >= 0 {
+				if y, ok := f.isMark(chunk[begin:], at+int64(begin)); ok {
+					synced = max(synced, y)
+				}
+			}
+		}
+		if n < 2*markSize || at+int64(n) >= size {
+			break
+		}
+		at += int64(n - markSize + 1) // a mark may be at the border
+	}
+	return synced, nil
+}
+
+// resume cuts off what is torn, makes durable what was read, removes what is left over, and opens the last segment.
+func (l *Log) resume(ends []*SegmentEnd, leftovers []string) error {
+	last := ends[len(ends)-1]
+	var open *segment
+	for _, end := range ends {
+		if end.At < headerSize { // it was never begun
+			s, err := l.createSegment(end.Number)
+			if err != nil {
+				return err
+			}
+			open = s
+			break
+		}
+		s, err := l.settle(end)
+		if err != nil {
+			return err
+		}
+		if end != last {
+			err = s.file.Close()
+		}
+		if err != nil {
+			return err
+		}
+		open = s
+	}
+	// Names may be there that no crash would leave, after a sync of the directory that failed.
+	if err := l.disk.Sync(); err != nil {
+		return err
+	}
+	if len(leftovers) > 0 {
+		if err := writeManifest(l.disk, l.manifest); err != nil {
+			return err
+		}
+		for _, name := range leftovers {
+			if err := l.disk.Remove(name); err != nil {
+				return err
+			}
+		}
+	}
+	var tail []extent
+	for _, end := range ends {
+		tail = append(tail, extent{end.Number, max(end.At, headerSize)})
+	}
+	l.open(open, tail...)
+	return nil
+}
+
+// settle opens a segment, cuts it off behind its last record, and makes it durable. What no mark says is durable is written
+// again: after a sync that failed, the operating system may take for durable what is not.
+func (l *Log) settle(end *SegmentEnd) (*segment, error) {
+	f, err := l.disk.Open(segmentName(end.Number))
+	if err != nil {
+		return nil, err
+	}
+	s := &segment{header: end.header, file: f, size: end.At, synced: end.At}
+	if end.Torn != nil {
+		if err := f.Truncate(end.At); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+	}
+	b := make([]byte, min(readSize, end.At-end.Synced))
+	for at := end.Synced; at < end.At; at += int64(len(b)) {
+		b = b[:min(int64(len(b)), end.At-at)]
+		if _, err = f.ReadAt(b, at); err == nil || err == io.EOF {
+			_, err = f.WriteAt(b, at)
+		}
+		if err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+	}
+	if err := f.Sync(); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return s, nil
+}

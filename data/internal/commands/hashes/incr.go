@@ -1,0 +1,85 @@
+package hashes
+
+import (
+	"math"
+	"math/big"
+	"strconv"
+
+	"github.com/peercache/peercache/data/internal/engine"
+	"github.com/peercache/peercache/data/internal/hash"
+	"github.com/peercache/peercache/data/internal/number"
+)
+
+const (
+	errOldNotInt   engine.Error = "ERR hash value is not an integer"
+	errOldNotFloat engine.Error = "ERR hash value is not a float"
+	errOverflow    engine.Error = "ERR increment or decrement would overflow"
+	errInfinite    engine.Error = "ERR value is NaN or Infinity"
+	errSumInfinite engine.Error = "ERR increment would produce NaN or Infinity"
+)
+
+func hincrby(c *engine.Call) error {
+	by, ok := number.Int(c.Args[3])
+	if !ok {
+		return engine.ErrNotInt
+	}
+	v, there, err := value(c)
+	if err != nil {
+		return err
+	}
+	old := int64(0)
+	if there {
+		if old, ok = number.Int(v.View()); !ok {
+			return errOldNotInt
+		}
+	}
+	if by > 0 && old > math.MaxInt64-by || by < 0 && old < math.MinInt64-by {
+		return errOverflow
+	}
+	if err := store(c, strconv.FormatInt(old+by, 10), "hincrby"); err != nil {
+		return err
+	}
+	c.W.Int(old + by)
+	return nil
+}
+
+func hincrbyfloat(c *engine.Call) error {
+	by, ok := number.Long(c.Args[3])
+	if !ok {
+		return engine.ErrNotFloat
+	}
+	if by.IsInf() {
+		return errInfinite
+	}
+	v, there, err := value(c)
+	if err != nil {
+		return err
+	}
+	old := new(big.Float)
+	if there {
+		if old, ok = number.Long(v.View()); !ok {
+			return errOldNotFloat
+		}
+	}
+	sum, ok := number.AddLong(old, by)
+	if !ok {
+		return errSumInfinite
+	}
+	if err := store(c, sum, "hincrbyfloat"); err != nil {
+		return err
+	}
+	c.Log("HSET", c.Args[1], c.Args[2], sum)
+	c.W.Bulk(sum)
+	return nil
+}
+
+// store gives the field that is the second argument a value.
+func store(c *engine.Call, value, event string) error {
+	h, err := engine.ChangeOrNew(c, c.Args[1], hash.New)
+	if err != nil {
+		return err
+	}
+	set(c, h, c.Args[2], value)
+	changed(c, event)
+	return nil
+}

@@ -1,0 +1,93 @@
+package zsets
+
+import (
+	"math"
+	"math/rand/v2"
+	"strings"
+
+	"github.com/peercache/peercache/data/internal/engine"
+	"github.com/peercache/peercache/data/internal/number"
+	"github.com/peercache/peercache/data/internal/zset"
+)
+
+const (
+	errCountLeast engine.Error = "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"
+	errCountPairs engine.Error = "ERR value is out of range"
+)
+
+func zrandmember(c *engine.Call) error {
+	if len(c.Args) == 2 {
+		z, err := read(c, c.Args[1])
+		switch {
+		case err != nil:
+			return err
+		case z == nil:
+			c.W.Null()
+		default:
+			z.At(rand.IntN(z.Len())).Write(c.W)
+		}
+		return nil
+	}
+	count, ok := number.Int(c.Args[2])
+	scores := len(c.Args) > 3
+	switch {
+	case !ok:
+		return engine.ErrNotInt
+	case count == math.MinInt64:
+		return errCountLeast
+	case len(c.Args) > 4, scores && !strings.EqualFold(c.Args[3], "withscores"):
+		return engine.ErrSyntax
+	case scores && (count < -math.MaxInt64/2 || count > math.MaxInt64/2):
+		return errCountPairs
+	}
+	z, err := read(c, c.Args[1])
+	if err != nil {
+		return err
+	}
+	randomMembers(c.W, z, count, scores)
+	return nil
+}
+
+// randomMembers replies count different members of z, which may be nil, as far as there are as many; or, if count is less than zero,
+// -count of which some may be the same.
+func randomMembers(w engine.Writer, z *zset.Set, count int64, scores bool) {
+	size := length(z)
+	switch {
+	case size == 0 || count == 0:
+		w.Array(0)
+	case count < 0:
+		replyItems(w, int(-count), func(yield func(zset.Item) bool) {
+			for range -count {
+				if !yield(z.At(rand.IntN(size))) {
+					return
+				}
+			}
+		}, scores)
+	case count >= int64(size):
+		replyItems(w, size, z.Ascend(0), scores)
+	default:
+		ranks := choose(size, int(count))
+		replyItems(w, len(ranks), func(yield func(zset.Item) bool) {
+			for _, rank := range ranks {
+				if !yield(z.At(rank)) {
+					return
+				}
+			}
+		}, scores)
+	}
+}
+
+// choose returns count different numbers below size, each choice with the same probability (Floyd's algorithm).
+func choose(size, count int) []int {
+	chosen := make(map[int]bool, count)
+	list := make([]int, 0, count)
+	for i := size - count; i < size; i++ {
+		n := rand.IntN(i + 1)
+		if chosen[n] {
+			n = i
+		}
+		chosen[n] = true
+		list = append(list, n)
+	}
+	return list
+}

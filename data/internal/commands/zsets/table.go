@@ -1,0 +1,108 @@
+package zsets
+
+import "github.com/peercache/peercache/data/internal/engine"
+
+const (
+	group = "sorted-set"
+
+	reads = engine.ReadOnly
+	looks = engine.ReadOnly | engine.Fast
+	adds  = engine.Write | engine.Grows
+	takes = engine.Write
+)
+
+// Commands are the commands of this package.
+var Commands = []engine.Command{
+	{Name: "zadd", Arity: -4, Flags: adds | engine.Fast, Keys: engine.Key(1), Group: group,
+		Args: "key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]", Since: "1.2.0", Complexity: "O(log(N)) for each member",
+		Summary: "Gives members of a sorted set a score, and adds those that are not there.", Run: zadd},
+	{Name: "zincrby", Arity: 4, Flags: adds | engine.Fast, Keys: engine.Key(1), Group: group, Args: "key increment member", Since: "1.2.0",
+		Complexity: "O(log(N))", Summary: "Adds to the score of a member, which is 0 if it is not there.", Run: zincrby},
+	{Name: "zrem", Arity: -3, Flags: takes | engine.Fast, Keys: engine.Key(1), Group: group, Args: "key member [member ...]", Since: "1.2.0",
+		Complexity: "O(log(N)) for each member", Summary: "Removes members.", Run: zrem},
+
+	{Name: "zcard", Arity: 2, Flags: looks, Keys: engine.Key(1), Group: group, Args: "key", Since: "1.2.0", Complexity: "O(1)",
+		Summary: "Returns the number of members.", Run: zcard},
+	{Name: "zscore", Arity: 3, Flags: looks, Keys: engine.Key(1), Group: group, Args: "key member", Since: "1.2.0", Complexity: "O(1)",
+		Summary: "Returns the score of a member.", Run: zscore},
+	{Name: "zmscore", Arity: -3, Flags: looks, Keys: engine.Key(1), Group: group, Args: "key member [member ...]", Since: "6.2.0",
+		Complexity: "O(1) for each member", Summary: "Returns the scores of members.", Run: zmscore},
+	{Name: "zrank", Arity: -3, Flags: looks, Keys: engine.Key(1), Group: group, Args: "key member [WITHSCORE]", Since: "2.0.0",
+		Complexity: "O(log(N))", Summary: "Returns how many members stand before a member.", Run: zrank},
+	{Name: "zrevrank", Arity: -3, Flags: looks, Keys: engine.Key(1), Group: group, Args: "key member [WITHSCORE]", Since: "2.0.0",
+		Complexity: "O(log(N))", Summary: "Returns how many members stand behind a member.", Run: zrevrank},
+	{Name: "zcount", Arity: 4, Flags: looks, Keys: engine.Key(1), Group: group, Args: "key min max", Since: "2.0.0",
+		Complexity: "O(log(N))", Summary: "Returns the number of members with scores in a range.", Run: zcount},
+	{Name: "zlexcount", Arity: 4, Flags: looks, Keys: engine.Key(1), Group: group, Args: "key min max", Since: "2.8.9",
+		Complexity: "O(log(N))", Summary: "Returns the number of members in a range of members, if all have the same score.", Run: zlexcount},
+	{Name: "zrandmember", Arity: -2, Flags: reads | engine.Random, Keys: engine.Key(1), Group: group, Args: "key [count [WITHSCORES]]",
+		Since: "6.2.0", Complexity: "O(log(N)) for each member",
+		Summary: "Returns random members: different ones, or, if count is negative, such as may be the same.", Run: zrandmember},
+	{Name: "zscan", Arity: -3, Flags: reads, Keys: engine.Key(1), Group: group, Args: "key cursor [MATCH pattern] [COUNT count]", Since: "2.8.0",
+		Complexity: "O(1) for each call, O(N) for all", Summary: "Returns members with their scores, some at a time.", Run: zscan},
+
+	{Name: "zrange", Arity: -4, Flags: reads, Keys: engine.Key(1), Group: group,
+		Args: "key start stop [BYSCORE | BYLEX] [REV] [LIMIT offset count] [WITHSCORES]", Since: "1.2.0", Complexity: "O(log(N)+M) for M members",
+		Summary: "Returns the members in a range of ranks, scores or members.", Run: zrange},
+	{Name: "zrevrange", Arity: -4, Flags: reads, Keys: engine.Key(1), Group: group, Args: "key start stop [WITHSCORES]", Since: "1.2.0",
+		Complexity: "O(log(N)+M) for M members", Summary: "Returns the members in a range of ranks, which count from the highest score.", Run: zrevrange},
+	{Name: "zrangebyscore", Arity: -4, Flags: reads, Keys: engine.Key(1), Group: group, Args: "key min max [WITHSCORES] [LIMIT offset count]",
+		Since: "1.0.5", Complexity: "O(log(N)+M) for M members", Summary: "Returns the members with scores in a range.", Run: zrangebyscore},
+	{Name: "zrevrangebyscore", Arity: -4, Flags: reads, Keys: engine.Key(1), Group: group, Args: "key max min [WITHSCORES] [LIMIT offset count]",
+		Since: "2.2.0", Complexity: "O(log(N)+M) for M members", Summary: "Returns the members with scores in a range, the highest first.", Run: zrevrangebyscore},
+	{Name: "zrangebylex", Arity: -4, Flags: reads, Keys: engine.Key(1), Group: group, Args: "key min max [LIMIT offset count]",
+		Since: "2.8.9", Complexity: "O(log(N)+M) for M members", Summary: "Returns the members in a range of members, if all have the same score.", Run: zrangebylex},
+	{Name: "zrevrangebylex", Arity: -4, Flags: reads, Keys: engine.Key(1), Group: group, Args: "key max min [LIMIT offset count]",
+		Since: "2.8.9", Complexity: "O(log(N)+M) for M members", Summary: "Returns the members in a range of members, the last first, if all have the same score.",
+		Run: zrevrangebylex},
+	{Name: "zrangestore", Arity: -5, Flags: adds, Keys: engine.Keys{First: 1, Last: 2, Step: 1}, Group: group,
+		Args: "destination source min max [BYSCORE | BYLEX] [REV] [LIMIT offset count]", Since: "6.2.0", Complexity: "O(log(N)+M) for M members",
+		Summary: "Stores the members in a range as another sorted set.", Run: zrangestore},
+	{Name: "zremrangebyrank", Arity: 4, Flags: takes, Keys: engine.Key(1), Group: group, Args: "key start stop", Since: "2.0.0",
+		Complexity: "O(M*log(N)) for M members", Summary: "Removes the members in a range of ranks.", Run: zremrangebyrank},
+	{Name: "zremrangebyscore", Arity: 4, Flags: takes, Keys: engine.Key(1), Group: group, Args: "key min max", Since: "1.2.0",
+		Complexity: "O(M*log(N)) for M members", Summary: "Removes the members with scores in a range.", Run: zremrangebyscore},
+	{Name: "zremrangebylex", Arity: 4, Flags: takes, Keys: engine.Key(1), Group: group, Args: "key min max", Since: "2.8.9",
+		Complexity: "O(M*log(N)) for M members", Summary: "Removes the members in a range of members, if all have the same score.", Run: zremrangebylex},
+
+	{Name: "zpopmin", Arity: -2, Flags: takes | engine.Fast, Keys: engine.Key(1), Group: group, Args: "key [count]", Since: "5.0.0",
+		Complexity: "O(M*log(N)) for M members", Summary: "Removes and returns the members with the lowest scores.", Run: zpopmin},
+	{Name: "zpopmax", Arity: -2, Flags: takes | engine.Fast, Keys: engine.Key(1), Group: group, Args: "key [count]", Since: "5.0.0",
+		Complexity: "O(M*log(N)) for M members", Summary: "Removes and returns the members with the highest scores.", Run: zpopmax},
+	{Name: "zmpop", Arity: -4, Flags: takes, Keys: keysAfter(1), Group: group, Args: "numkeys key [key ...] <MIN | MAX> [COUNT count]",
+		Since: "7.0.0", Complexity: "O(K)+O(M*log(N)) for K keys and M members",
+		Summary: "Removes and returns members of the first of the keys that has some.", Run: zmpop},
+	{Name: "bzpopmin", Arity: -3, Flags: takes | engine.Fast | engine.Blocking, Keys: engine.Keys{First: 1, Last: -2, Step: 1}, Group: group,
+		Args: "key [key ...] timeout", Since: "5.0.0", Complexity: "O(log(N))",
+		Summary: "Removes and returns the member with the lowest score, and waits for one if there is none.", Run: bzpopmin},
+	{Name: "bzpopmax", Arity: -3, Flags: takes | engine.Fast | engine.Blocking, Keys: engine.Keys{First: 1, Last: -2, Step: 1}, Group: group,
+		Args: "key [key ...] timeout", Since: "5.0.0", Complexity: "O(log(N))",
+		Summary: "Removes and returns the member with the highest score, and waits for one if there is none.", Run: bzpopmax},
+	{Name: "bzmpop", Arity: -5, Flags: takes | engine.Blocking, Keys: keysAfter(2), Group: group,
+		Args: "timeout numkeys key [key ...] <MIN | MAX> [COUNT count]", Since: "7.0.0", Complexity: "O(K)+O(M*log(N)) for K keys and M members",
+		Summary: "Removes and returns members of the first of the keys that has some, and waits for one if there is none.", Run: bzmpop},
+
+	{Name: "zunion", Arity: -3, Flags: reads, Keys: keysAfter(1), Group: group,
+		Args:  "numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>] [WITHSCORES]",
+		Since: "6.2.0", Complexity: "O(N)+O(M*log(M)) for N members, and M of the union", Summary: "Returns the union of sorted sets and sets.", Run: zunion},
+	{Name: "zinter", Arity: -3, Flags: reads, Keys: keysAfter(1), Group: group,
+		Args:  "numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>] [WITHSCORES]",
+		Since: "6.2.0", Complexity: "O(N*K)+O(M*log(M)) for N members of the smallest of K sets, and M of the intersection",
+		Summary: "Returns the intersection of sorted sets and sets.", Run: zinter},
+	{Name: "zdiff", Arity: -3, Flags: reads, Keys: keysAfter(1), Group: group, Args: "numkeys key [key ...] [WITHSCORES]", Since: "6.2.0",
+		Complexity: "O(N*K)+O(M*log(M)) for N members of the first of K sets, and M of the difference",
+		Summary:    "Returns what the first of sorted sets and sets has, and no other one.", Run: zdiff},
+	{Name: "zunionstore", Arity: -4, Flags: adds, Keys: keysAfter(2, 1), Group: group,
+		Args:  "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>]",
+		Since: "2.0.0", Complexity: "O(N)+O(M*log(M)) for N members, and M of the union", Summary: "Stores the union of sorted sets and sets.", Run: zunionstore},
+	{Name: "zinterstore", Arity: -4, Flags: adds, Keys: keysAfter(2, 1), Group: group,
+		Args:  "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>]",
+		Since: "2.0.0", Complexity: "O(N*K)+O(M*log(M)) for N members of the smallest of K sets, and M of the intersection",
+		Summary: "Stores the intersection of sorted sets and sets.", Run: zinterstore},
+	{Name: "zdiffstore", Arity: -4, Flags: adds, Keys: keysAfter(2, 1), Group: group, Args: "destination numkeys key [key ...]", Since: "6.2.0",
+		Complexity: "O(N*K)+O(M*log(M)) for N members of the first of K sets, and M of the difference",
+		Summary:    "Stores what the first of sorted sets and sets has, and no other one.", Run: zdiffstore},
+	{Name: "zintercard", Arity: -3, Flags: reads, Keys: keysAfter(1), Group: group, Args: "numkeys key [key ...] [LIMIT limit]", Since: "7.0.0",
+		Complexity: "O(N*K) for N members of the smallest of K sets", Summary: "Returns the number of members of the intersection of sorted sets and sets.",
+		Run: zintercard},
+}
