@@ -12,10 +12,11 @@ import (
 
 // Memory is the driver that keeps data in the memory of this process. It is made by NewMemory.
 type Memory struct {
-	engine    *engine.Engine
-	opts      memoryOptions
-	log       *aof.Log      // nil: there is none
-	snapshots chan struct{} // has a token while one is taken or restored; with a log, that sees to it
+	engine      *engine.Engine
+	opts        memoryOptions
+	subscribers subscribers
+	log         *aof.Log      // nil: there is none
+	snapshots   chan struct{} // has a token while one is taken or restored; with a log, that sees to it
 }
 
 // MemoryOption changes what a Memory does.
@@ -77,6 +78,7 @@ func (m *Memory) Engine() *engine.Engine { return m.engine }
 // Close implements Driver. What was written is in the log then, on the disk.
 func (m *Memory) Close() error {
 	m.engine.Close()
+	m.subscribers.close(m.engine)
 	return m.closeLog()
 }
 
