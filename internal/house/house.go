@@ -12,6 +12,7 @@ var packages = []string{
 	"internal/failpoint",
 	"internal/stripe",
 	"internal/lazy",
+	"internal/redisserver",
 	"internal/peerurl",
 	"lru",
 	"internal/alloc",

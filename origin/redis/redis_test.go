@@ -83,7 +83,7 @@ func TestValues(t *testing.T) {
 		}
 		return ttls
 	}
-	c := Config{Addresses: []string{s.socket}, KeyPrefix: "user:"}
+	c := Config{Addresses: []string{s.Socket}, KeyPrefix: "user:"}
 	brings(t, newOrigin(t, c), keys, values, nil)
 	c.TTL = time.Hour
 	brings(t, newOrigin(t, c), keys, values, all(time.Hour))
@@ -134,7 +134,7 @@ func TestBatches(t *testing.T) {
 		}
 	}
 	for _, keyTTL := range []bool{false, true} {
-		o := newOrigin(t, Config{Addresses: []string{s.socket}, KeyTTL: keyTTL})
+		o := newOrigin(t, Config{Addresses: []string{s.Socket}, KeyTTL: keyTTL})
 		if _, err := o.GetBatch(t.Context(), keys); err == nil {
 			t.Error("no error, want one for each key that is not there")
 		}
@@ -154,8 +154,7 @@ func TestBatches(t *testing.T) {
 func TestServerThatIsDown(t *testing.T) {
 	s := start(t)
 	s.stop()
-	os.Remove(s.socket)
-	o := newOrigin(t, Config{Addresses: []string{s.socket}, Timeout: 10 * time.Second})
+	o := newOrigin(t, Config{Addresses: []string{s.Socket}, Timeout: 10 * time.Second})
 	for range 2 {
 		begin := time.Now()
 		if _, err := o.Get(t.Context(), "Tom"); err == nil || errors.Is(err, peercache.ErrNotFound) || !strings.HasPrefix(err.Error(), "redis: connecting to ") {
@@ -170,7 +169,7 @@ func TestServerThatIsDown(t *testing.T) {
 	}
 	back := func() {
 		t.Helper()
-		if err := s.run(); err != nil {
+		if err := s.Run(); err != nil {
 			t.Fatal(err)
 		}
 		s.do("SET", "Tom", "630")
@@ -178,7 +177,6 @@ func TestServerThatIsDown(t *testing.T) {
 	}
 	back()
 	s.stop() // with connections
-	os.Remove(s.socket)
 	begin := time.Now()
 	if _, err := o.Get(t.Context(), "Tom"); err == nil || errors.Is(err, peercache.ErrNotFound) || time.Since(begin) > 5*time.Second {
 		t.Errorf("down again: %v after %v, want an error before the timeout", err, time.Since(begin))
@@ -243,7 +241,7 @@ func TestPassword(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]string{"Tom": "630"}
-	c := Config{Addresses: []string{s.socket}, Username: "reader", PasswordFile: file}
+	c := Config{Addresses: []string{s.Socket}, Username: "reader", PasswordFile: file}
 	o := newOrigin(t, c)
 	brings(t, o, []string{"Tom"}, want, nil)
 	brings(t, newOrigin(t, Config{Addresses: c.Addresses, Username: "reader", Password: "first"}), []string{"Tom"}, want, nil)
@@ -266,7 +264,7 @@ func TestTLS(t *testing.T) {
 	writeCertificate(t, cert, key)
 	s := start(t, "--port", "0", "--tls-port", "PORT", "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert)
 	s.do("SET", "Tom", "630")
-	c := Config{Addresses: []string{"127.0.0.1:" + s.port}, UseTLS: true, TLS: origin.TLS{CA: cert, Cert: cert, Key: key}}
+	c := Config{Addresses: []string{"127.0.0.1:" + s.Port}, UseTLS: true, TLS: origin.TLS{CA: cert, Cert: cert, Key: key}}
 	brings(t, newOrigin(t, c), []string{"Tom"}, map[string]string{"Tom": "630"}, nil)
 	c.TLS.CA = ""
 	if _, err := newOrigin(t, c).Get(t.Context(), "Tom"); err == nil || !strings.Contains(err.Error(), "certificate") {
@@ -293,7 +291,7 @@ func TestCluster(t *testing.T) {
 		keys, want[key] = append(keys, key), key
 	}
 	for _, keyTTL := range []bool{false, true} {
-		brings(t, newOrigin(t, Config{Addresses: []string{"127.0.0.1:" + s.port}, Cluster: true, KeyTTL: keyTTL}), keys, want, nil)
+		brings(t, newOrigin(t, Config{Addresses: []string{"127.0.0.1:" + s.Port}, Cluster: true, KeyTTL: keyTTL}), keys, want, nil)
 	}
 }
 
@@ -301,11 +299,11 @@ func TestSentinel(t *testing.T) {
 	s := start(t, "--port", "PORT")
 	s.do("SET", "Tom", "630")
 	config := filepath.Join(t.TempDir(), "sentinel.conf")
-	if err := os.WriteFile(config, []byte("sentinel monitor scores 127.0.0.1 "+s.port+" 1\n"), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte("sentinel monitor scores 127.0.0.1 "+s.Port+" 1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	watcher := start(t, config, "--port", "PORT", "--sentinel")
-	c := Config{Addresses: []string{"127.0.0.1:" + watcher.port}, Sentinel: Sentinel{Master: "scores"}}
+	c := Config{Addresses: []string{"127.0.0.1:" + watcher.Port}, Sentinel: Sentinel{Master: "scores"}}
 	brings(t, newOrigin(t, c), []string{"Tom", "Sam"}, map[string]string{"Tom": "630", "Sam": none}, nil)
 	c.Sentinel.Master = "nobody"
 	if _, err := newOrigin(t, c).Get(t.Context(), "Tom"); err == nil || errors.Is(err, peercache.ErrNotFound) {

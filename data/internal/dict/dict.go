@@ -34,10 +34,10 @@ var seed = maphash.MakeSeed()
 // Hash returns the hash of a key: the place of the key in a scan.
 func Hash(key string) uint64 { return maphash.String(seed, key) }
 
-// Node is a key with its value. The key must not be changed.
+// Node is a key with its value. The key must not be changed. It is last, since a value without a size would take memory there.
 type Node[V any] struct {
-	Key   string
 	Value V
+	Key   string
 }
 
 // segment has the nodes whose hashes begin with the same depth bits.

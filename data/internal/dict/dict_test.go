@@ -22,7 +22,7 @@ func TestAsAMap(t *testing.T) {
 				}
 				delete(m, key)
 			} else {
-				if n, v := d.Put(&Node[int]{key, step + 1}), m[key]; (n == nil) != (v == 0) || n != nil && n.Value != v {
+				if n, v := d.Put(&Node[int]{Key: key, Value: step + 1}), m[key]; (n == nil) != (v == 0) || n != nil && n.Value != v {
 					t.Fatalf("Put(%s) = %v, want %d", key, n, v)
 				}
 				m[key] = step + 1
@@ -102,7 +102,7 @@ func TestScanWhileItChanges(t *testing.T) {
 func TestReadWithoutALock(t *testing.T) {
 	d := New[int](0)
 	for i := range 1000 {
-		d.Put(&Node[int]{fmt.Sprint("stays", i), i})
+		d.Put(&Node[int]{Key: fmt.Sprint("stays", i), Value: i})
 	}
 	var wg sync.WaitGroup
 	var end atomic.Bool
@@ -118,8 +118,8 @@ func TestReadWithoutALock(t *testing.T) {
 	}
 	for range 10 {
 		for i := range 5000 {
-			d.Put(&Node[int]{fmt.Sprint("goes", i), i})
-			d.Put(&Node[int]{fmt.Sprint("stays", i%1000), i})
+			d.Put(&Node[int]{Key: fmt.Sprint("goes", i), Value: i})
+			d.Put(&Node[int]{Key: fmt.Sprint("stays", i%1000), Value: i})
 		}
 		for i := range 5000 {
 			d.Delete(fmt.Sprint("goes", i))
@@ -154,7 +154,7 @@ func BenchmarkGet(b *testing.B) {
 	keys := make([]string, 1_000_000)
 	for i := range keys {
 		keys[i] = fmt.Sprintf("key:%010d", i)
-		d.Put(&Node[int]{keys[i], i})
+		d.Put(&Node[int]{Key: keys[i], Value: i})
 	}
 	b.ReportMetric(float64(d.Bytes())/float64(d.Len()), "B/key")
 	i := 0
