@@ -52,6 +52,7 @@ type Engine struct {
 
 	used    atomic.Int64  // bytes of all keys, and of the tables
 	seconds atomic.Uint32 // the clock of Entry.used
+	waiting atomic.Int64  // commands
 	events  events
 
 	// snap is the snapshot that is being taken. It is changed with all shards locked, and read with one locked.
