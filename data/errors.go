@@ -19,6 +19,9 @@ const (
 	ErrCrossSlot CommandError = "CROSSSLOT Keys in request don't hash to the same slot"
 )
 
+// ErrClosed is what commands return that wait when their driver is closed.
+var ErrClosed = engine.ErrClosed
+
 // The errors of transactions.
 var (
 	// ErrConflict says that another client has changed what a transaction has read, or watches. Nothing has happened.

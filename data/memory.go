@@ -12,19 +12,22 @@ import (
 
 // Memory is the driver that keeps data in the memory of this process. It is made by NewMemory.
 type Memory struct {
-	engine    *engine.Engine
-	opts      memoryOptions
-	log       *aof.Log      // nil: there is none
-	snapshots chan struct{} // has a token while one is taken or restored; with a log, that sees to it
+	engine      *engine.Engine
+	opts        memoryOptions
+	subscribers subscribers
+	log         *aof.Log      // nil: there is none
+	snapshots   chan struct{} // has a token while one is taken or restored; with a log, that sees to it
 }
 
 // MemoryOption changes what a Memory does.
 type MemoryOption func(*memoryOptions) error
 
 type memoryOptions struct {
-	bytes  int64
-	logDir string
-	log    *aof.Options // nil: there is no log
+	bytes    int64
+	eviction Eviction
+	commands []engine.Command
+	logDir   string
+	log      *aof.Options // nil: there is no log
 }
 
 // WithBytes bounds the memory that data takes: keys, values and what belongs to them. Beyond it commands that add something fail with
@@ -47,11 +50,11 @@ func NewMemory(opts ...MemoryOption) (*Memory, error) {
 			return nil, fmt.Errorf("data: %w", err)
 		}
 	}
-	table, err := engine.NewTable(builtin.Commands()...)
+	table, err := engine.NewTable(append(builtin.Commands(), m.opts.commands)...)
 	if err != nil {
 		return nil, fmt.Errorf("data: %w", err)
 	}
-	cfg := engine.Config{Commands: table, Kinds: builtin.Kinds(), Bytes: m.opts.bytes}
+	cfg := engine.Config{Commands: table, Kinds: builtin.Kinds(), Bytes: m.opts.bytes, Evict: engine.Eviction(m.opts.eviction)}
 	if m.opts.log != nil {
 		if err := m.openLog(); err != nil {
 			return nil, fmt.Errorf("data: the log in %s: %w", m.opts.logDir, err)
@@ -75,6 +78,7 @@ func (m *Memory) Engine() *engine.Engine { return m.engine }
 // Close implements Driver. What was written is in the log then, on the disk.
 func (m *Memory) Close() error {
 	m.engine.Close()
+	m.subscribers.close(m.engine)
 	return m.closeLog()
 }
 
@@ -138,8 +142,10 @@ func (d memoryDoer) do(ctx context.Context, args []string) (Reply, error) {
 }
 
 // find returns the command that args call, or why there is none.
-func (m *Memory) find(args []string) (*engine.Command, error) {
-	cmd := m.engine.Commands().Find(args[0])
+func (m *Memory) find(args []string) (*engine.Command, error) { return find(m.engine.Commands(), args) }
+
+func find(table engine.Table, args []string) (*engine.Command, error) {
+	cmd := table.Find(args[0])
 	switch {
 	case cmd == nil:
 		return nil, engine.Error(fmt.Sprintf("ERR unknown command '%.128s'", args[0]))

@@ -64,7 +64,7 @@ func (l *Log) Recover(s Store) (r Recovery, err error) {
 		return r, err
 	}
 	for _, end := range ends {
-		if end.Torn != nil && end.Begun {
+		if end.Torn != nil {
 			r.Cut, r.CutFile, r.CutAt = end.Size-end.At, segmentName(end.Number), end.At
 			r.Bytes -= r.Cut
 		}
@@ -106,7 +106,7 @@ type SegmentEnd struct {
 	Size   int64
 	// At is the offset behind the last record.
 	At int64
-	// Begun: the segment has something behind its header, or what is no header.
+	// Begun: the segment has something behind its header.
 	Begun bool
 	// Torn says why the bytes from At on are no records. nil: there are none.
 	Torn *DamagedError
@@ -119,14 +119,14 @@ type SegmentEnd struct {
 func (e *SegmentEnd) Broken() bool { return e.Torn != nil && e.Synced > e.At }
 
 // judge returns an error if a crash does not explain what the segments are like. A crash may tear the last segment that was
-// begun, behind what was durable; one that was not begun may have no header yet if it is the last one.
+// begun, behind what was durable.
 func judge(ends []*SegmentEnd) error {
 	for i, end := range ends {
 		if end.Torn == nil {
 			continue
 		}
 		later := slices.ContainsFunc(ends[i+1:], func(e *SegmentEnd) bool { return e.Begun })
-		if end.Broken() || later || end.At < headerSize && (end.Begun || i < len(ends)-1) {
+		if end.Broken() || later || end.At < headerSize {
 			return inFile(segmentName(end.Number), end.Torn)
 		}
 	}
@@ -221,7 +221,7 @@ func (l *Log) resume(ends []*SegmentEnd, leftovers []string) error {
 	last := ends[len(ends)-1]
 	var open *segment
 	for _, end := range ends {
-		if end.At < headerSize { // it was never begun
+		if end == last && !end.Begun {
 			s, err := l.createSegment(end.Number)
 			if err != nil {
 				return err
@@ -241,23 +241,16 @@ func (l *Log) resume(ends []*SegmentEnd, leftovers []string) error {
 		}
 		open = s
 	}
-	// Names may be there that no crash would leave, after a sync of the directory that failed.
-	if err := l.disk.Sync(); err != nil {
-		return err
+	// After a sync of the directory that failed, the manifest that was read may be one that a crash would take back.
+	if err := writeManifest(l.disk, l.manifest); err != nil {
+		return errors.Join(err, open.file.Close())
 	}
-	if len(leftovers) > 0 {
-		if err := writeManifest(l.disk, l.manifest); err != nil {
-			return err
-		}
-		for _, name := range leftovers {
-			if err := l.disk.Remove(name); err != nil {
-				return err
-			}
-		}
+	if err := l.remove(leftovers); err != nil {
+		return errors.Join(err, open.file.Close())
 	}
 	var tail []extent
 	for _, end := range ends {
-		tail = append(tail, extent{end.Number, max(end.At, headerSize)})
+		tail = append(tail, extent{end.Number, end.At})
 	}
 	l.open(open, tail...)
 	return nil

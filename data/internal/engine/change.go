@@ -6,51 +6,6 @@ import (
 	"github.com/peercache/peercache/data/internal/dict"
 )
 
-// Class is a class of events, as Redis' notify-keyspace-events has them.
-type Class uint32
-
-// The classes.
-const (
-	EventGeneric   Class = 1 << iota // g: DEL, EXPIRE, RENAME, …
-	EventString                      // $
-	EventList                        // l
-	EventSet                         // s
-	EventHash                        // h
-	EventSortedSet                   // z
-	EventExpired                     // x
-	EventEvicted                     // e
-	EventNew                         // n
-	EventChannel                     // no class of Redis'
-)
-
-// Notify tells those who listen that something has happened to a key, once the command is done.
-func (c *Call) Notify(class Class, event, key string) { c.t.notify(class, event, key) }
-
-func (t *txn) notify(class Class, event, key string) {
-	if Class(t.e.Listening.Load())&class != 0 {
-		t.notices = append(t.notices, notice{class, event, strings.Clone(key)})
-	}
-}
-
-// The classes of notices that are messages.
-const (
-	message Class = 1 << (31 - iota)
-	shardMessage
-)
-
-// Publish sends a message once the command is done, and returns how many get it.
-func (c *Call) Publish(shard bool, channel, text string) int {
-	class := message
-	if shard {
-		class = shardMessage
-	}
-	n := c.t.e.Messages.Receivers(shard, channel)
-	if n > 0 {
-		c.t.notices = append(c.t.notices, notice{class, text, channel})
-	}
-	return n
-}
-
 // Undoing reports whether the command may be undone: then it has to call Undo for each change of an object.
 func (c *Call) Undoing() bool { return c.t.undo }
 
@@ -214,4 +169,5 @@ func (c *Call) Flush() {
 	}
 	t.changed++
 	t.flushed = true
+	t.notify(EventFlushed, "flushdb", "")
 }

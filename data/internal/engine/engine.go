@@ -38,8 +38,6 @@ type Config struct {
 	Log Log
 	// ReadsWait has commands that only read wait for the log as those that write do: what they reply is then as safe.
 	ReadsWait bool
-	// Notify is told of events, with locks held: it must not wait. It is asked for nothing if Listening is zero. nil: nobody.
-	Notify func(class Class, event, key string)
 }
 
 // Engine keeps data.
@@ -52,9 +50,10 @@ type Engine struct {
 	gate sync.RWMutex
 	txs  chan struct{} // has a token while there is a Tx
 
-	used      atomic.Int64  // bytes of all keys, and of the tables
-	seconds   atomic.Uint32 // the clock of Entry.used
-	Listening atomic.Uint32 // the classes of events that somebody listens to
+	used    atomic.Int64  // bytes of all keys, and of the tables
+	seconds atomic.Uint32 // the clock of Entry.used
+	waiting atomic.Int64  // commands
+	events  events
 
 	// snap is the snapshot that is being taken. It is changed with all shards locked, and read with one locked.
 	snap *snapshot
@@ -67,7 +66,7 @@ type Engine struct {
 
 	// Messages is the channels of PUBLISH.
 	Messages pubsub.Hub
-	changed  atomic.Pointer[func(key string, all bool)]
+	changed  atomic.Pointer[func(keys []string, all bool)]
 
 	stop    chan struct{}
 	stopped sync.WaitGroup
@@ -105,9 +104,9 @@ func (e *Engine) Close() {
 	e.stopped.Wait()
 }
 
-// OnChange has f be told of keys that have changed, with locks held: it must not wait. all means all keys. nil: nobody. What is read
+// OnChange has f be told of the keys that a command or a transaction has changed, with locks held: it must not wait. all means all keys. nil: nobody. What is read
 // after OnChange has returned is what it was before a change that f is told of, or later.
-func (e *Engine) OnChange(f func(key string, all bool)) {
+func (e *Engine) OnChange(f func(keys []string, all bool)) {
 	if f == nil {
 		e.changed.Store(nil)
 	} else {

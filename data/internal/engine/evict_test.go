@@ -84,9 +84,8 @@ func TestEviction(t *testing.T) {
 			e := newTest(t, Config{Bytes: 400_000, Evict: c.policy, Now: now.Load})
 			log := &memoryLog{}
 			e.cfg.Log = log
-			e.Listening.Store(uint32(EventEvicted))
 			told := 0
-			e.cfg.Notify = func(Class, string, string) { told++ }
+			e.OnEvent(EventEvicted, func(Class, string, string) { told++ })
 			var at int64
 			for i := range 1000 {
 				if at = 0; i%2 == 1 {

@@ -51,7 +51,7 @@ func (m model) do(now int64, args []string) string {
 		}
 		m[key] = modelValue{str: args[2], at: at}
 		return "+OK"
-	case "mset":
+	case "mset", "badmset":
 		for i := 1; i < len(args); i += 2 {
 			m[args[i]] = modelValue{str: args[i+1]}
 		}
@@ -132,7 +132,7 @@ func (m model) doStack(v modelValue, ok bool, now int64, args []string) string {
 		v.items = slices.Concat(v.items, []string{args[2], args[2]})
 		m[key] = v
 		return "+OK"
-	case "pop":
+	case "pop", "bpop": // of one key
 		item, ok := m.pop(key, v)
 		if !ok {
 			return "_"

@@ -3,7 +3,7 @@ package engine
 // Stage returns an engine without data that replays, for Load to fill and Replace to take.
 func (e *Engine) Stage() (*Engine, error) {
 	cfg := e.cfg
-	cfg.Log, cfg.Notify = nil, nil
+	cfg.Log = nil
 	stage, err := New(cfg)
 	if err != nil {
 		return nil, err
@@ -46,6 +46,7 @@ func (e *Engine) Replace(stage *Engine, begin func() error) error {
 	}
 	t.changed++
 	t.flushed = true
+	t.notify(EventFlushed, "flushdb", "")
 	_, err := t.finish()
 	return err
 }

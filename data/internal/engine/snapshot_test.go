@@ -38,8 +38,8 @@ func loaded(t *testing.T, now *clock, blocks ...[]byte) *Engine {
 	return e
 }
 
-// TestD2SnapshotIsOfOneMoment has random commands run between the steps of a snapshot, some of which end early. Each has the state
-// that was there when it began, unless all keys were removed.
+// TestD2SnapshotIsOfOneMoment has random commands run between the steps of snapshots, all keys removed among
+// them; some end early. Each has the state that was there when it began.
 func TestD2SnapshotIsOfOneMoment(t *testing.T) {
 	boom := errors.New("boom")
 	for seed := range uint64(20) {
@@ -52,7 +52,7 @@ func TestD2SnapshotIsOfOneMoment(t *testing.T) {
 			}
 			var blocks [][]byte
 			var then model
-			at := int64(0)
+			var at int64
 			ends := h.r.IntN(200) // the step at which it fails
 			steps := 0
 			err := h.e.Snapshot(stepping{context.Background(), func() error {

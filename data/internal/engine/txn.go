@@ -189,26 +189,6 @@ func (t *txn) finish() (position uint64, err error) {
 	return position, err
 }
 
-// tell tells those who watch keys, and listen to events.
-func (t *txn) tell() {
-	if changed := t.e.changed.Load(); changed != nil {
-		if t.flushed {
-			(*changed)("", true)
-		}
-		for _, key := range t.keys {
-			(*changed)(key, false)
-		}
-	}
-	for _, n := range t.notices {
-		switch n.class {
-		case message, shardMessage:
-			t.e.Messages.Publish(n.class == shardMessage, n.key, n.event)
-		default:
-			t.e.cfg.Notify(n.class, n.event, n.key)
-		}
-	}
-}
-
 // place is a moment in a transaction to which it can go back.
 type place struct {
 	undos, changed, record, ready, notices, keys int

@@ -39,6 +39,9 @@ func (c *Call) Wait(timeout time.Duration, late func(w Writer), keys ...string) 
 	return errWaits
 }
 
+// CanWait reports whether Wait has the command wait.
+func (c *Call) CanWait() bool { return c.t.single }
+
 // Again reports whether the command has waited, and runs again.
 func (c *Call) Again() bool { return c.waiter != nil }
 
@@ -84,7 +87,7 @@ func Timeout(arg string) (time.Duration, error) {
 	}
 	ms := math.Ceil(seconds * 1000)
 	switch {
-	case ms < 0 || ms > math.MaxInt64: // Redis says of both that they are negative
+	case ms < 0 || ms >= math.MaxInt64: // Redis says of both that they are negative
 		return 0, Error("ERR timeout is negative")
 	case ms > float64(math.MaxInt64/time.Millisecond):
 		return math.MaxInt64, nil
@@ -121,6 +124,7 @@ func (e *Engine) enlist(ctx context.Context, c *Call) *waiter {
 		}
 	})
 	e.Blocked.Add(1)
+	e.waiting.Add(1)
 	for _, key := range w.keys {
 		s, _ := c.t.shard(key)
 		if s.waiting == nil {
@@ -133,8 +137,12 @@ func (e *Engine) enlist(ctx context.Context, c *Call) *waiter {
 	return w
 }
 
+// Waiting returns how many commands wait.
+func (e *Engine) Waiting() int { return int(e.waiting.Load()) }
+
 // leave has a command wait no more. Its shards are locked.
 func (w *waiter) leave() {
+	w.e.waiting.Add(-1)
 	w.e.Blocked.Add(-1)
 	for _, key := range w.keys {
 		s := &w.e.shards[shardOf(dict.Hash(key))]

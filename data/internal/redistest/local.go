@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"testing"
+	"time"
 
 	"github.com/peercache/peercache/data/internal/builtin"
 	"github.com/peercache/peercache/data/internal/engine"
@@ -47,11 +48,11 @@ func (l *local) reset() {
 }
 
 func (l *local) another(log engine.Log) *engine.Engine {
-	e, err := engine.New(engine.Config{Commands: l.table, Kinds: builtin.Kinds(), Log: log, Notify: func(engine.Class, string, string) {}})
+	e, err := engine.New(engine.Config{Commands: l.table, Kinds: builtin.Kinds(), Log: log})
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	e.Listening.Store(^uint32(0))
+	e.OnEvent(^engine.Class(0), func(engine.Class, string, string) {})
 	return e
 }
 
@@ -67,13 +68,20 @@ func (l *local) find(args []string) (*engine.Command, error) {
 	return cmd, nil
 }
 
+// longest is how long a command may wait.
+const longest = 10 * time.Second
+
 // do runs a command.
 func (l *local) do(args ...string) codec.Reply {
 	w := &writer{proto: l.proto}
 	if cmd, err := l.find(args); err != nil {
 		w.Error(err.Error())
-	} else if err := l.engine.Run(context.Background(), cmd, args, w); err != nil {
-		l.t.Fatalf("%s: %v", quote(args), err)
+	} else {
+		ctx, cancel := context.WithTimeout(context.Background(), longest)
+		defer cancel()
+		if err := l.engine.Run(ctx, cmd, args, w); err != nil {
+			l.t.Fatalf("%s: %v", quote(args), err)
+		}
 	}
 	return l.read(w, args)
 }
