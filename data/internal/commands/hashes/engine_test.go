@@ -81,8 +81,8 @@ func TestEvents(t *testing.T) {
 		{"HGET k a; HRANDFIELD k; HSCAN k 0; HINCRBY k a x; HINCRBYFLOAT k a x", ""},
 	} {
 		var got []string
-		e := newEngine(t, engine.Config{Notify: func(_ engine.Class, event, key string) { got = append(got, event+" "+key) }})
-		e.Listening.Store(^uint32(0))
+		e := newEngine(t, engine.Config{})
+		e.OnEvent(^engine.Class(0), func(_ engine.Class, event, key string) { got = append(got, event+" "+key) })
 		for line := range strings.SplitSeq(test.lines, "; ") {
 			run(t, e, strings.Fields(line)...)
 		}

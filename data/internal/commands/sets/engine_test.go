@@ -115,8 +115,8 @@ func TestEvents(t *testing.T) {
 		{"SADD k a; SUNIONSTORE d k; SINTERSTORE d k; SDIFFSTORE d k k; SDIFFSTORE d k k", "new k; sadd k; new d; sunionstore d; sinterstore d; del d"},
 	} {
 		var got []string
-		e := newEngine(t, engine.Config{Notify: func(_ engine.Class, event, key string) { got = append(got, event+" "+key) }})
-		e.Listening.Store(^uint32(0))
+		e := newEngine(t, engine.Config{})
+		e.OnEvent(^engine.Class(0), func(_ engine.Class, event, key string) { got = append(got, event+" "+key) })
 		for line := range strings.SplitSeq(test.lines, "; ") {
 			run(t, e, strings.Fields(line)...)
 		}
