@@ -58,6 +58,7 @@ type Engine struct {
 	snap *snapshot
 	mark uint16 // of the last snapshot, as snap
 
+	reading   txn  // of all commands that run without a lock: it has the engine, and nothing else
 	replaying bool // nothing expires, nothing is logged: set before there is anybody else
 
 	Evicted, Expired atomic.Int64 // keys
@@ -84,6 +85,7 @@ func New(cfg Config) (*Engine, error) {
 		}
 		e.kinds[k.ID] = k
 	}
+	e.reading.e = e
 	for i := range e.shards {
 		e.shards[i].keys.Store(dict.New[Entry](shardBits))
 	}

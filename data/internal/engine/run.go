@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"sync"
 
 	"github.com/peercache/peercache/data/internal/dict"
 )
@@ -108,11 +109,17 @@ func (e *Engine) shardsOf(cmd *Command, args []string) (set shardSet, n int) {
 	return set, n
 }
 
+var unlockedCalls = sync.Pool{New: func() any { return new(Call) }}
+
 // runUnlocked runs a command without a lock. It returns false if that is not possible now.
 func (e *Engine) runUnlocked(cmd *Command, args []string, w Writer) bool {
-	c := Call{Args: args, W: w, cmd: cmd, unlocked: true, t: &txn{e: e}}
-	err := cmd.Run(&c)
-	if c.dirty {
+	c := unlockedCalls.Get().(*Call)
+	*c = Call{Args: args, W: w, cmd: cmd, unlocked: true, t: &e.reading}
+	err := cmd.Run(c)
+	dirty := c.dirty
+	*c = Call{}
+	unlockedCalls.Put(c)
+	if dirty {
 		return false
 	}
 	if err != nil {
