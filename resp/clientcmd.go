@@ -107,7 +107,7 @@ func cmdClientTrackingInfo(c *Conn, args [][]byte) {
 	}
 	var prefixes []string
 	if add(f == nil, "off"); f != nil {
-		redirect, prefixes = int64(f.redirect), f.prefixes
+		redirect, prefixes = int64(f.redirect), f.allPrefixes()
 		add(true, "on")
 		add(f.bcast, "bcast")
 		add(f.optin, "optin")

@@ -7,6 +7,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/peercache/peercache/resp/codec"
 )
 
 // Settings are what CONFIG GET and CONFIG SET are about. Names are in lower case.
@@ -23,6 +25,9 @@ type Setting struct{ Name, Value string }
 
 // ErrNoSetting says that there is no such setting, or none that can be changed.
 var ErrNoSetting = errors.New("there is no such setting")
+
+// tableMaxKeys is the setting of Limits.TrackedKeys.
+const tableMaxKeys = "tracking-table-max-keys"
 
 func cmdConfigGet(c *Conn, args [][]byte) {
 	all := c.s.settings()
@@ -56,10 +61,23 @@ func cmdConfigSet(c *Conn, args [][]byte) {
 		return
 	}
 	var settings []Setting
+	tracked := int64(-1)
 	for i := 2; i < len(args); i += 2 {
+		if isWord(args[i], tableMaxKeys) {
+			n, ok := codec.Number(args[i+1])
+			if !ok || n < 0 {
+				c.Error("ERR CONFIG SET failed (possibly related to argument '" + tableMaxKeys + "') - argument couldn't be parsed into an integer")
+				return
+			}
+			tracked = n
+			continue
+		}
 		settings = append(settings, Setting{strings.ToLower(string(args[i])), string(args[i+1])})
 	}
 	name, err := f.Settings.Set(settings)
+	if err == nil && tracked >= 0 {
+		c.s.tracking.most.Store(tracked)
+	}
 	switch {
 	case errors.Is(err, ErrNoSetting):
 		c.Error(fmt.Sprintf("ERR Unknown option or number of arguments for CONFIG SET - '%s'", arg([]byte(name))))

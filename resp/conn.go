@@ -22,15 +22,16 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, bufferBytes); return
 // Conn is a client. Functions of commands get it: its methods are for the goroutine that runs them,
 // unless they say otherwise.
 type Conn struct {
-	s       *Server
-	nc      net.Conn
-	id      uint64
-	since   time.Time
-	ctx     context.Context // ends when the client hangs up
-	cancel  context.CancelFunc
-	done    chan struct{} // closed by kill
-	killed  sync.Once
-	killing atomic.Bool
+	s        *Server
+	nc       net.Conn
+	id       uint64
+	since    time.Time
+	ctx      context.Context // ends when the client hangs up
+	cancel   context.CancelFunc
+	done     chan struct{} // closed by kill
+	killed   sync.Once
+	killing  atomic.Bool
+	quitting atomic.Bool // QUIT was answered: it is as good as gone
 
 	// These are of the goroutine that serves the client.
 	in      codec.Requests

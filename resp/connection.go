@@ -31,6 +31,7 @@ func cmdPing(c *Conn, args [][]byte) {
 func cmdEcho(c *Conn, args [][]byte) { c.Bulk(string(args[1])) }
 
 func cmdQuit(c *Conn, args [][]byte) {
+	c.quitting.Store(true)
 	c.OK()
 	c.leaving = true
 }

@@ -60,6 +60,7 @@ func (t *tracker) startSweep(now int64) {
 		t.s.running.Go(func() {
 			defer t.sweeping.Store(false)
 			t.sweep(now)
+			t.shrink()
 		})
 	}
 }

@@ -13,9 +13,9 @@ type Fallback struct {
 	Unwatch func(c *Conn)
 	// Broker has the channels that clients subscribe to. If it is nil, there are none.
 	Broker Broker
-	// Track has changed be called for each key that changes, or with all for all of them, until stop is called.
-	// changed waits for nothing. If it is nil, clients with CLIENT TRACKING are not told of changes.
-	Track func(changed func(key string, all bool)) (stop func())
+	// Track has changed be called with the keys that a command or a transaction changes, and with all if it changes all
+	// keys, until stop is called. changed waits for nothing. If Track is nil, clients with CLIENT TRACKING are not told of changes.
+	Track func(changed func(keys []string, all bool)) (stop func())
 	// Info returns names and values, in turn, of a section of INFO, in lower case. They follow those of the server, or
 	// are in their place. It may be nil.
 	Info func(section string) []any

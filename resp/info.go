@@ -37,7 +37,8 @@ var infoSections = []infoSection{
 	{"Stats", func(s *Server) []any {
 		st := s.Stats()
 		return []any{"total_connections_received", st.Connections, "total_commands_processed", st.Commands, "rejected_connections", st.Refused,
-			"tracking_total_keys", st.TrackedKeys, "tracking_invalidations", st.Invalidations, "clients_that_did_not_read", st.Unread}
+			"tracking_total_keys", st.TrackedKeys, "tracking_total_items", s.tracking.items.Load(),
+			"tracking_total_prefixes", s.tracking.prefixes(), "tracking_invalidations", st.Invalidations, "clients_that_did_not_read", st.Unread}
 	}},
 	{"Replication", func(s *Server) []any { return []any{"role", "master", "connected_slaves", 0} }},
 	{"Cluster", func(s *Server) []any { return []any{"cluster_enabled", 0} }},
@@ -118,7 +119,7 @@ func (s *Server) settings() map[string]string {
 		"proto-max-bulk-len":        fmt.Sprint(l.BulkBytes),
 		"save":                      "",
 		"timeout":                   fmt.Sprint(timeout),
-		"tracking-table-max-keys":   fmt.Sprint(l.TrackedKeys),
+		"tracking-table-max-keys":   fmt.Sprint(s.tracking.most.Load()),
 	}
 	if f := s.opts.fallback; f != nil && f.Settings != nil {
 		maps.Copy(all, f.Settings.Get())

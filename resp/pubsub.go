@@ -135,17 +135,27 @@ func (c *Conn) noteChannels() {
 
 // subscription tells the client what it is subscribed to now. A nil name says that there was nothing to end.
 func (c *Conn) subscription(word string, kind Channels, name *string) {
-	c.out = codec.AppendPush(c.out, c.session.proto, 3)
-	c.Bulk(word)
-	if name == nil {
-		c.Null()
-	} else {
-		c.Bulk(*name)
-	}
 	s := &c.session
+	n := len(s.inChannel) + len(s.inPattern)
 	if kind == Shard {
-		c.Int(int64(len(s.inShard)))
+		n = len(s.inShard)
+	}
+	ack := codec.AppendPush(nil, s.proto, 3)
+	ack = codec.AppendBulk(ack, word)
+	if name == nil {
+		ack = codec.AppendNull(ack, s.proto)
+	} else {
+		ack = codec.AppendBulk(ack, *name)
+	}
+	ack = codec.AppendInt(ack, int64(n))
+	if !s.muted && !s.skip {
+		c.out = append(c.out, ack...)
 		return
 	}
-	c.Int(int64(len(s.inChannel) + len(s.inPattern)))
+	c.mu.Lock() // it comes although replies do not: it is a message
+	ok := c.reserveLater(len(ack))
+	if ok {
+		c.later.bytes = append(c.later.bytes, ack...)
+	}
+	c.startLater(ok)
 }

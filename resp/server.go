@@ -250,7 +250,10 @@ func (s *Server) clients() []*Conn {
 func (s *Server) client(id uint64) *Conn {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.conns[id]
+	if c := s.conns[id]; c != nil && !c.quitting.Load() {
+		return c
+	}
+	return nil
 }
 
 // Stats returns the figures of the server.

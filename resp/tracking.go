@@ -33,7 +33,9 @@ type tracker struct {
 	seed     maphash.Seed
 	shards   [trackingShards]trackingShard
 	keys     atomic.Int64
-	sweeping atomic.Bool // sweep runs
+	items    atomic.Int64 // keys, once for each client that has one
+	most     atomic.Int64 // of keys: Limits.TrackedKeys, or what CONFIG SET says; 0: any number
+	sweeping atomic.Bool  // sweep runs
 
 	// watching is held to start and to end watches, while no other lock is.
 	watching  sync.Mutex
@@ -87,6 +89,8 @@ func (h holders) with(id uint64) holders {
 	return h
 }
 
+func (h holders) len() int { return len(h.few) + len(h.many) }
+
 // each calls f for each holder.
 func (h holders) each(f func(id uint64)) {
 	for _, id := range h.few {
@@ -98,7 +102,9 @@ func (h holders) each(f func(id uint64)) {
 }
 
 func newTracker(s *Server) *tracker {
-	return &tracker{s: s, seed: maphash.MakeSeed(), clients: make(map[uint64]*Conn), bcast: make(map[uint64]*Conn)}
+	t := &tracker{s: s, seed: maphash.MakeSeed(), clients: make(map[uint64]*Conn), bcast: make(map[uint64]*Conn)}
+	t.most.Store(int64(s.limits.TrackedKeys))
+	return t
 }
 
 func (t *tracker) shard(full string) *trackingShard {
@@ -171,6 +177,9 @@ func (t *tracker) drop() {
 		sh := &t.shards[i]
 		sh.mu.Lock()
 		t.keys.Add(-int64(len(sh.keys)))
+		for _, k := range sh.keys {
+			t.items.Add(-int64(k.of.len()))
+		}
 		sh.keys, sh.endings = nil, nil
 		sh.mu.Unlock()
 	}
@@ -185,24 +194,56 @@ func (t *tracker) add(full string, id uint64) {
 	}
 	k := sh.keys[full]
 	if k != nil {
+		t.items.Add(-int64(k.of.len()))
 		k.of = k.of.with(id)
+		t.items.Add(int64(k.of.len()))
 		sh.mu.Unlock()
 		return
 	}
 	k = &tracked{full: full}
 	k.of = k.of.with(id)
 	sh.keys[full] = k
-	if t.keys.Add(1) <= int64(t.s.limits.TrackedKeys) {
+	t.items.Add(1)
+	t.keys.Add(1)
+	if !t.tooMany() {
 		sh.mu.Unlock()
 		return
 	}
+	victim := t.releaseAny(sh)
+	sh.mu.Unlock()
+	t.tell(sh, victim)
+}
+
+// tooMany reports whether more keys are followed than may be.
+func (t *tracker) tooMany() bool {
+	most := t.most.Load()
+	return most > 0 && t.keys.Load() > most
+}
+
+// releaseAny is release of any key of a shard that has some.
+func (t *tracker) releaseAny(sh *trackingShard) *tracked {
 	var victim *tracked
-	for _, victim = range sh.keys { // any
+	for _, victim = range sh.keys {
 		break
 	}
 	t.release(sh, victim)
-	sh.mu.Unlock()
-	t.tell(sh, victim)
+	return victim
+}
+
+// shrink tells clients to drop keys until there are no more than may be.
+func (t *tracker) shrink() {
+	for i := 0; t.tooMany(); i++ {
+		sh := &t.shards[i%trackingShards]
+		var victims []*tracked
+		sh.mu.Lock()
+		for len(sh.keys) > 0 && len(victims) < keysPerMessage && t.tooMany() {
+			victims = append(victims, t.releaseAny(sh))
+		}
+		sh.mu.Unlock()
+		if len(victims) > 0 {
+			t.tell(sh, victims...)
+		}
+	}
 }
 
 // remove takes a key out. The caller holds the lock of the shard.
@@ -210,6 +251,7 @@ func (t *tracker) remove(sh *trackingShard, k *tracked) {
 	delete(sh.keys, k.full)
 	sh.endings.remove(k)
 	t.keys.Add(-1)
+	t.items.Add(-int64(k.of.len()))
 }
 
 // release takes a key out whose clients are told afterwards, by tell. A change of the key waits for
@@ -249,7 +291,8 @@ func (t *tracker) take(full string, f func(id uint64) (keep bool)) {
 				kept = kept.with(id)
 			}
 		})
-		if k.of = kept; len(kept.few) == 0 && kept.many == nil {
+		t.items.Add(int64(kept.len() - k.of.len()))
+		if k.of = kept; kept.len() == 0 {
 			t.remove(sh, k)
 		}
 	}
@@ -261,6 +304,29 @@ func (t *tracker) figures() (clients, keys int) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return len(t.clients), int(t.keys.Load())
+}
+
+// prefixes returns how many prefixes clients with BCAST follow.
+func (t *tracker) prefixes() int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	all := make(map[string]bool)
+	for _, c := range t.bcast {
+		if f := c.track.Load(); f != nil {
+			for _, p := range f.allPrefixes() {
+				all[p] = true
+			}
+		}
+	}
+	return len(all)
+}
+
+// allPrefixes returns the prefixes of a client with BCAST: the empty one is that of all keys.
+func (f *following) allPrefixes() []string {
+	if f.bcast && len(f.prefixes) == 0 {
+		return []string{""}
+	}
+	return f.prefixes
 }
 
 // matches reports whether a client with BCAST is told of a key.

@@ -1,6 +1,8 @@
 package resp
 
 import (
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -44,34 +46,50 @@ func (c *Conn) changesOther(cmd *Command, args [][]byte) {
 	}
 }
 
-// changedOther has clients be told of a change of a key, or of all. It waits for nothing.
-func (t *tracker) changedOther(full string, all bool) {
+// changedOther has clients be told of a change of keys, and of all keys if all is true. It waits for nothing.
+func (t *tracker) changedOther(keys []string, all bool) {
 	if all {
 		t.drop()
 		t.mu.RLock()
-		defer t.mu.RUnlock()
 		for _, c := range t.clients {
 			t.tellLater(c, &invalid{all: true})
 		}
-		return
+		t.mu.RUnlock()
 	}
-	i := &invalid{keys: []string{full}}
-	t.take(full, func(id uint64) (keep bool) {
-		c := t.s.client(id)
-		if f := c.following(); f == nil || f.bcast {
+	for _, full := range keys {
+		i := &invalid{keys: []string{full}}
+		t.take(full, func(id uint64) (keep bool) {
+			c := t.s.client(id)
+			if f := c.following(); f == nil || f.bcast {
+				return false
+			}
+			if c.isOwn(full) {
+				return true
+			}
+			t.tellLater(c, i)
 			return false
-		}
-		if c.isOwn(full) {
-			return true
-		}
-		t.tellLater(c, i)
-		return false
-	})
+		})
+	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	for _, c := range t.bcast {
-		if f := c.track.Load(); f != nil && f.bcast && f.matches(full) && !c.isOwn(full) {
-			t.tellLater(c, i)
+		if f := c.track.Load(); f != nil && f.bcast {
+			t.tellPrefixes(c, f, keys)
+		}
+	}
+}
+
+// tellPrefixes has a client with BCAST be told of the keys that changed: by one message for each of its prefixes, as by Redis.
+func (t *tracker) tellPrefixes(c *Conn, f *following, keys []string) {
+	for _, p := range f.allPrefixes() { // none is a prefix of another one
+		var i invalid
+		for _, full := range keys {
+			if strings.HasPrefix(full, p) && !c.isOwn(full) {
+				i.keys = append(i.keys, full)
+			}
+		}
+		if len(i.keys) > 0 {
+			t.tellLater(c, &i)
 		}
 	}
 }
@@ -85,7 +103,7 @@ func (t *tracker) tellLater(c *Conn, i *invalid) {
 	c.mu.Lock()
 	if to != c || !c.later.replying { // else the message follows what the client reads now
 		for n := range c.reads {
-			if i.all || c.reads[n].full == i.keys[0] {
+			if i.all || slices.Contains(i.keys, c.reads[n].full) {
 				c.reads[n].told = true
 			}
 		}

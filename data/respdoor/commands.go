@@ -17,8 +17,16 @@ func (d *memoryDoor) commands() []resp.Command {
 				{Name: "usage", Arity: -3, Flags: resp.ReadOnly, FirstKey: 2, LastKey: 2, KeyStep: 1, Complexity: "O(1)",
 					Summary: "Returns how many bytes a key takes, with its value.", Run: d.memoryUsage},
 			}},
+		{Name: "function", Arity: -2, Group: "scripting", Since: "7.0.0", Complexity: "Depends on subcommand.", Summary: "A container for commands about functions, of which there are none.",
+			Subcommands: []resp.Command{
+				{Name: "flush", Arity: -2, Flags: resp.NoScript | resp.Write, Complexity: "O(1)", Summary: "Deletes all functions: there are none.", Run: ok},
+				{Name: "list", Arity: -2, Flags: resp.NoScript, Complexity: "O(1)", Summary: "Returns an empty list.", Run: none},
+			}},
 	}
 }
+
+func ok(c *resp.Conn, args [][]byte)   { c.OK() }
+func none(c *resp.Conn, args [][]byte) { c.Array(0) }
 
 func wait(c *resp.Conn, args [][]byte) { c.Int(0) }
 

@@ -209,7 +209,24 @@ func TestTracking(t *testing.T) {
 	a.reads("+OK", "+OK", "nil")
 	b.send("MULTI", "SET k 1", "SET p1 1", "SET p2 1", "EXEC")
 	b.reads("+OK", "+QUEUED", "+QUEUED", "+QUEUED", "*[+OK +OK +OK]")
-	a.reads(">[invalidate *[p1]]", ">[invalidate *[p2]]")
+	a.reads(">[invalidate *[p1 p2]]")
 	b.want("+OK", "SET p1 2 PX 10")
 	a.reads(">[invalidate *[p1]]", ">[invalidate *[p1]]") // the second one, when it expires
+}
+
+func TestKeyspaceNotifications(t *testing.T) {
+	_, addr := startMemory(t)
+	a, b := dial(t, addr), dial(t, addr)
+	a.want("*[psubscribe __key*@*:* :1]", "PSUBSCRIBE __key*@*:*")
+	b.want("-ERR CONFIG SET failed (possibly related to argument 'notify-keyspace-events') - Invalid event class character. Use 'Ag$lshzxeKEtmdn'.",
+		"CONFIG SET notify-keyspace-events KEA?")
+	b.send("CONFIG SET notify-keyspace-events KEA", "CONFIG GET notify-keyspace-events", "SET k 1 PX 1")
+	b.reads("+OK", "*[notify-keyspace-events AKE]", "+OK")
+	for _, event := range []string{"set", "expire", "expired"} {
+		a.reads("*[pmessage __key*@*:* __keyspace@0__:k "+event+"]", "*[pmessage __key*@*:* __keyevent@0__:"+event+" k]")
+	}
+	b.send("CONFIG SET notify-keyspace-events Eg$", "MULTI", "SET k 1", "DEL k", "EXEC", "CONFIG SET notify-keyspace-events ''", "SET k 2")
+	b.reads("+OK", "+OK", "+QUEUED", "+QUEUED", "*[+OK :1]", "+OK", "+OK")
+	a.reads("*[pmessage __key*@*:* __keyevent@0__:set k]", "*[pmessage __key*@*:* __keyevent@0__:del k]")
+	a.want("*[pong x]", "PING x")
 }

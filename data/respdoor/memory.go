@@ -20,7 +20,7 @@ func newMemoryDoor(m *data.Memory) *memoryDoor { return &memoryDoor{m: m, e: m.E
 
 func (d *memoryDoor) fallback() resp.Fallback {
 	f := resp.Fallback{Exec: d.exec, Unwatch: d.unwatch, Broker: broker{&d.e.Messages}, Info: d.info, Settings: newSettings(d)}
-	f.Track = func(changed func(key string, all bool)) (stop func()) {
+	f.Track = func(changed func(keys []string, all bool)) (stop func()) {
 		d.e.OnChange(changed)
 		return func() { d.e.OnChange(nil) }
 	}

@@ -39,8 +39,11 @@ func newSettings(d *memoryDoor) *settings {
 
 // fixed returns settings that are those of the program.
 func (s *settings) fixed() map[string]string {
-	return map[string]string{"maxmemory": fmt.Sprint(s.d.e.Limit()), "save": "", "databases": "1"}
+	return map[string]string{"maxmemory-policy": "noeviction", "maxmemory": fmt.Sprint(s.d.e.Limit()), "save": "", "databases": "1"}
 }
+
+// notify is the setting of keyspace notifications.
+const notify = "notify-keyspace-events"
 
 // Get implements resp.Settings.
 func (s *settings) Get() map[string]string {
@@ -51,6 +54,7 @@ func (s *settings) Get() map[string]string {
 		all[former] = all[name]
 	}
 	maps.Copy(all, s.fixed())
+	all[notify] = s.d.e.Notifications()
 	return all
 }
 
@@ -61,6 +65,13 @@ func (s *settings) Set(list []resp.Setting) (string, error) {
 	for _, set := range list {
 		if err := s.check(set); err != nil {
 			return set.Name, err
+		}
+	}
+	for _, set := range list {
+		if set.Name == notify {
+			if err := s.d.e.SetNotifications(set.Value); err != nil {
+				return set.Name, err
+			}
 		}
 	}
 	for _, set := range list {
@@ -78,6 +89,9 @@ func (s *settings) Set(list []resp.Setting) (string, error) {
 func (s *settings) check(set resp.Setting) error {
 	if name, ok := aliases[set.Name]; ok {
 		set.Name = name
+	}
+	if set.Name == notify {
+		return nil
 	}
 	if is, ok := s.fixed()[set.Name]; ok {
 		if is != set.Value {

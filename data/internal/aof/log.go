@@ -301,10 +301,12 @@ func (s *segment) mark(b *batch) {
 	b.marked = true
 }
 
-// createSegment makes a segment, with a header, whose name is durable.
+// createSegment makes a segment, with a header, whose name is durable: also where a file of that name is there, whose name a sync may have failed to
+// make durable.
 func (l *Log) createSegment(number uint64) (*segment, error) {
 	h := newHeader(segmentMagic, number)
-	f, err := l.disk.Create(segmentName(number))
+	name := segmentName(number)
+	f, err := l.disk.Create(name + temporaryExt)
 	if err != nil {
 		return nil, err
 	}
@@ -313,10 +315,13 @@ func (l *Log) createSegment(number uint64) (*segment, error) {
 		err = f.Sync()
 	}
 	if err == nil {
+		err = l.disk.Rename(name+temporaryExt, name)
+	}
+	if err == nil {
 		err = l.disk.Sync()
 	}
 	if err != nil {
-		return nil, errors.Join(err, f.Close(), l.disk.Remove(segmentName(number)))
+		return nil, errors.Join(err, f.Close())
 	}
 	l.last = max(l.last, number)
 	return &segment{header: h, file: f, size: headerSize, synced: headerSize}, nil

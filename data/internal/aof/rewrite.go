@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"time"
 
 	"github.com/peercache/peercache/data/internal/disk"
@@ -129,8 +130,13 @@ func (l *Log) adopted(m manifest, size int64) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range files.Leftovers {
-		if err := l.disk.Remove(name); err != nil {
+	return l.remove(files.Leftovers)
+}
+
+// remove removes files, those of them that are there.
+func (l *Log) remove(names []string) error {
+	for _, name := range names {
+		if err := l.disk.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

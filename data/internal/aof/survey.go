@@ -1,8 +1,8 @@
 package aof
 
 import (
-	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/peercache/peercache/data/internal/disk"
 )
@@ -25,9 +25,6 @@ func (f *Files) Snapshot() string {
 	}
 	return snapshotName(f.manifest.first)
 }
-
-// SegmentName returns the name of a segment.
-func SegmentName(number uint64) string { return segmentName(number) }
 
 // Survey looks at what files there are.
 func Survey(d disk.Disk) (*Files, error) {
@@ -55,7 +52,7 @@ func Survey(d disk.Disk) (*Files, error) {
 			files.Segments = append(files.Segments, number)
 		case snapshot && other == m.first && m.snapshot:
 			found = true
-		case segment, snapshot, name == manifestName+temporaryExt, temporarySnapshot(name):
+		case segment, snapshot, temporary(name):
 			files.Leftovers = append(files.Leftovers, name)
 		}
 	}
@@ -74,10 +71,15 @@ func Survey(d disk.Disk) (*Files, error) {
 	return files, nil
 }
 
-func temporarySnapshot(name string) bool {
-	var number uint64
-	n, err := fmt.Sscanf(name, "%d"+snapshotExt+temporaryExt, &number)
-	return n == 1 && err == nil && name == snapshotName(number)+temporaryExt
+// temporary reports whether a file is one that was not finished. A manifest of that kind is none of them: the next one takes its place.
+func temporary(name string) bool {
+	name, ok := strings.CutSuffix(name, temporaryExt)
+	if !ok {
+		return false
+	}
+	_, segment := parseName(name, segmentExt)
+	_, snapshot := parseName(name, snapshotExt)
+	return segment || snapshot
 }
 
 // unbegun returns an error if a segment has records, and there is no manifest.

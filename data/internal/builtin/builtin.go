@@ -2,6 +2,8 @@
 package builtin
 
 import (
+	"github.com/peercache/peercache/data/internal/channel"
+	"github.com/peercache/peercache/data/internal/commands/channels"
 	"github.com/peercache/peercache/data/internal/commands/hashes"
 	"github.com/peercache/peercache/data/internal/commands/keys"
 	"github.com/peercache/peercache/data/internal/commands/lists"
@@ -26,6 +28,7 @@ func Commands() [][]engine.Command {
 		hashes.Commands,
 		sets.Commands,
 		zsets.Commands,
+		channels.Commands,
 	}
 }
 
@@ -36,5 +39,6 @@ func Kinds() []*engine.Kind {
 		hash.Kind,
 		set.Kind,
 		zset.Kind,
+		channel.Kind,
 	}
 }

@@ -52,13 +52,13 @@ type Engine struct {
 
 	used    atomic.Int64  // bytes of all keys, and of the tables
 	seconds atomic.Uint32 // the clock of Entry.used
+	waiting atomic.Int64  // commands
 	events  events
 
 	// snap is the snapshot that is being taken. It is changed with all shards locked, and read with one locked.
 	snap *snapshot
 	mark uint16 // of the last snapshot, as snap
 
-	reading   txn  // of all commands that run without a lock: it has the engine, and nothing else
 	replaying bool // nothing expires, nothing is logged: set before there is anybody else
 
 	Evicted, Expired atomic.Int64 // keys
@@ -66,7 +66,7 @@ type Engine struct {
 
 	// Messages is the channels of PUBLISH.
 	Messages pubsub.Hub
-	changed  atomic.Pointer[func(key string, all bool)]
+	changed  atomic.Pointer[func(keys []string, all bool)]
 
 	stop    chan struct{}
 	stopped sync.WaitGroup
@@ -85,7 +85,6 @@ func New(cfg Config) (*Engine, error) {
 		}
 		e.kinds[k.ID] = k
 	}
-	e.reading.e = e
 	for i := range e.shards {
 		e.shards[i].keys.Store(dict.New[Entry](shardBits))
 	}
@@ -105,9 +104,9 @@ func (e *Engine) Close() {
 	e.stopped.Wait()
 }
 
-// OnChange has f be told of keys that have changed, with locks held: it must not wait. all means all keys. nil: nobody. What is read
+// OnChange has f be told of the keys that a command or a transaction has changed, with locks held: it must not wait. all means all keys. nil: nobody. What is read
 // after OnChange has returned is what it was before a change that f is told of, or later.
-func (e *Engine) OnChange(f func(key string, all bool)) {
+func (e *Engine) OnChange(f func(keys []string, all bool)) {
 	if f == nil {
 		e.changed.Store(nil)
 	} else {

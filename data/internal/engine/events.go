@@ -149,13 +149,8 @@ func (c *Call) Publish(shard bool, channel, text string) int {
 // tell tells those who watch keys, listen to events, and are subscribed to messages.
 func (t *txn) tell() {
 	e := t.e
-	if changed := e.changed.Load(); changed != nil {
-		if t.flushed {
-			(*changed)("", true)
-		}
-		for _, key := range t.keys {
-			(*changed)(key, false)
-		}
+	if changed := e.changed.Load(); changed != nil && (t.flushed || len(t.keys) > 0) {
+		(*changed)(t.keys, t.flushed)
 	}
 	for _, n := range t.notices {
 		if n.class&(message|shardMessage) != 0 {

@@ -124,6 +124,7 @@ func (e *Engine) enlist(ctx context.Context, c *Call) *waiter {
 		}
 	})
 	e.Blocked.Add(1)
+	e.waiting.Add(1)
 	for _, key := range w.keys {
 		s, _ := c.t.shard(key)
 		if s.waiting == nil {
@@ -136,8 +137,12 @@ func (e *Engine) enlist(ctx context.Context, c *Call) *waiter {
 	return w
 }
 
+// Waiting returns how many commands wait.
+func (e *Engine) Waiting() int { return int(e.waiting.Load()) }
+
 // leave has a command wait no more. Its shards are locked.
 func (w *waiter) leave() {
+	w.e.waiting.Add(-1)
 	w.e.Blocked.Add(-1)
 	for _, key := range w.keys {
 		s := &w.e.shards[shardOf(dict.Hash(key))]

@@ -247,7 +247,10 @@ func (d *Disk) Sync() error {
 		}
 		return err
 	}
-	d.stable, d.renames = maps.Clone(d.names), nil
+	for _, n := range d.renames {
+		n.apply(d.stable)
+	}
+	d.renames = nil
 	return nil
 }
 
@@ -348,6 +351,14 @@ func (h *handle) Sync() error {
 		}
 		return err
 	}
-	h.file.stable, h.file.unsynced = slices.Clone(h.file.bytes), nil
+	// What a failed sync has lost stays lost: only what was written since is on the disk then.
+	for _, c := range h.file.unsynced {
+		if c.data == nil {
+			h.file.stable = resize(h.file.stable, c.at)
+		} else {
+			h.file.stable = put(h.file.stable, c.at, c.data)
+		}
+	}
+	h.file.unsynced = nil
 	return nil
 }
