@@ -26,6 +26,7 @@ type memoryOptions struct {
 	bytes    int64
 	eviction Eviction
 	commands []engine.Command
+	notify   string // as SetNotifications takes it
 	logDir   string
 	log      *aof.Options // nil: there is no log
 }
@@ -38,6 +39,18 @@ func WithBytes(n int64) MemoryOption {
 			return fmt.Errorf("WithBytes(%d): want more than zero", n)
 		}
 		o.bytes = n
+		return nil
+	}
+}
+
+// WithNotifications publishes what happens to keys, in the channels __keyspace@0__:KEY and __keyevent@0__:EVENT. flags say what, as
+// Redis' notify-keyspace-events does: KEA is all. Without it that is nothing, until a client says so by CONFIG SET. Go programs use Subscribe.
+func WithNotifications(flags string) MemoryOption {
+	return func(o *memoryOptions) error {
+		if err := new(engine.Engine).SetNotifications(flags); err != nil {
+			return fmt.Errorf("WithNotifications(%q): %w", flags, err)
+		}
+		o.notify = flags
 		return nil
 	}
 }
@@ -64,6 +77,9 @@ func NewMemory(opts ...MemoryOption) (*Memory, error) {
 	m.engine, err = engine.New(cfg)
 	if err == nil && m.log != nil {
 		err = m.recover()
+	}
+	if err == nil && m.opts.notify != "" { // what the log has is no news
+		err = m.engine.SetNotifications(m.opts.notify)
 	}
 	if err != nil {
 		return nil, errors.Join(err, m.closeLog())

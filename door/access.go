@@ -138,11 +138,11 @@ func (t *Tokens) all() map[[sha256.Size]byte]*Rights {
 // Needed reports whether there are tokens. A nil t has none.
 func (t *Tokens) Needed() bool { return t.all() != nil }
 
-// CheckGroups returns an error if a token is for a group that is not there.
-func (t *Tokens) CheckGroups(caches map[string]Cache) error {
+// CheckGroups returns an error if a token is for a group that is not there. also are names of what else is served.
+func (t *Tokens) CheckGroups(caches map[string]Cache, also ...string) error {
 	for _, r := range t.all() {
 		for _, group := range r.Groups {
-			if caches[group] == nil {
+			if caches[group] == nil && !slices.Contains(also, group) {
 				return fmt.Errorf("a token for the group %s: there is no such group here", quote.Key(group))
 			}
 		}

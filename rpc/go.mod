@@ -2,10 +2,14 @@ module github.com/peercache/peercache/rpc
 
 go 1.26.0
 
-replace github.com/peercache/peercache => ..
+replace (
+	github.com/peercache/peercache => ..
+	github.com/peercache/peercache/data => ../data
+)
 
 require (
 	github.com/peercache/peercache v0.0.0
+	github.com/peercache/peercache/data v0.0.0
 	go.uber.org/goleak v1.3.0
 	google.golang.org/grpc v1.85.0
 	google.golang.org/protobuf v1.36.12

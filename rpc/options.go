@@ -29,6 +29,7 @@ type options struct {
 	ready     func(ctx context.Context) error
 	errorText func(error) string
 	grpc      []grpc.ServerOption
+	data      *dataService // nil: there is none
 }
 
 func readOptions(opts []Option) (*options, error) {

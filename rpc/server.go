@@ -24,6 +24,7 @@ import (
 
 	"github.com/peercache/peercache/door"
 	"github.com/peercache/peercache/internal/audit"
+	datapb "github.com/peercache/peercache/rpc/proto/peercache/data/v1"
 	cachepb "github.com/peercache/peercache/rpc/proto/peercache/v1"
 )
 
@@ -41,17 +42,11 @@ type Server struct {
 	watchers atomic.Int64  // Watches in progress
 }
 
-// New returns a server that serves caches, each under its name. A *peercache.Group is a door.Cache.
+// New returns a server that serves caches, each under its name. A *peercache.Group is a door.Cache. With
+// WithData there may be none.
 func New(caches []door.Cache, opts ...Option) (*Server, error) {
-	named, err := door.ByName(caches)
-	if err != nil {
-		return nil, fmt.Errorf("peercache: rpc.New: %w", err)
-	}
-	s := &Server{caches: named, closing: make(chan struct{})}
-	if s.opts, err = readOptions(opts); err != nil {
-		return nil, fmt.Errorf("peercache: rpc.New: %w", err)
-	}
-	if err := s.opts.tokens.CheckGroups(named); err != nil {
+	s := &Server{closing: make(chan struct{})}
+	if err := s.init(caches, opts); err != nil {
 		return nil, fmt.Errorf("peercache: rpc.New: %w", err)
 	}
 	s.audits = audit.New(s.opts.log)
@@ -60,9 +55,33 @@ func New(caches []door.Cache, opts ...Option) (*Server, error) {
 	})
 	s.grpc = grpc.NewServer(s.serverOptions()...)
 	cachepb.RegisterCacheServer(s.grpc, &service{server: s})
+	if s.opts.data != nil {
+		datapb.RegisterDataServer(s.grpc, s.opts.data)
+	}
 	healthpb.RegisterHealthServer(s.grpc, &health{server: s})
 	reflection.Register(s.grpc)
 	return s, nil
+}
+
+// init reads the options, and checks what is to be served.
+func (s *Server) init(caches []door.Cache, opts []Option) (err error) {
+	if s.opts, err = readOptions(opts); err != nil {
+		return err
+	}
+	also := []string{}
+	if d := s.opts.data; d != nil {
+		d.server = s
+		also = append(also, d.name)
+	}
+	if len(caches) > 0 || s.opts.data == nil {
+		if s.caches, err = door.ByName(caches); err != nil {
+			return err
+		}
+	}
+	if err := s.opts.data.checkName(s.caches); err != nil {
+		return err
+	}
+	return s.opts.tokens.CheckGroups(s.caches, also...)
 }
 
 const (

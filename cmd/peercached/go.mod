@@ -6,6 +6,8 @@ require (
 	github.com/alecthomas/kong v1.17.0
 	github.com/coreos/go-systemd/v22 v22.7.0
 	github.com/peercache/peercache v0.0.0
+	github.com/peercache/peercache/data v0.0.0
+	github.com/peercache/peercache/data/redis v0.0.0
 	github.com/peercache/peercache/discovery/etcd v0.0.0
 	github.com/peercache/peercache/discovery/gossip v0.0.0
 	github.com/peercache/peercache/discovery/kubernetes v0.0.0
@@ -115,6 +117,8 @@ require (
 
 replace (
 	github.com/peercache/peercache => ../..
+	github.com/peercache/peercache/data => ../../data
+	github.com/peercache/peercache/data/redis => ../../data/redis
 	github.com/peercache/peercache/discovery/etcd => ../../discovery/etcd
 	github.com/peercache/peercache/discovery/gossip => ../../discovery/gossip
 	github.com/peercache/peercache/discovery/kubernetes => ../../discovery/kubernetes

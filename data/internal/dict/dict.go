@@ -345,10 +345,12 @@ func (d *Dict[V]) Random() *Node[V] {
 		return nil
 	}
 	for {
-		// A segment is found more often the less deep it is, and accepted the less often.
+		// A segment is in the directory more often the less deep it is; it is taken where it is first. It is not looked at
+		// before, since it is not in the cache.
 		r := rand.Uint64()
-		s := dir.segments[r&uint64(len(dir.segments)-1)].Load()
-		if r>>40&(1<<(dir.depth-s.depth)-1) != 0 {
+		i := r & uint64(len(dir.segments)-1)
+		s := dir.segments[i].Load()
+		if i > 0 && dir.segments[i-1].Load() == s {
 			continue
 		}
 		if n := s.nodes[r>>32&(slots-1)].Load(); n != nil {

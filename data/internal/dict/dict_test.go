@@ -163,3 +163,13 @@ func BenchmarkGet(b *testing.B) {
 		i++
 	}
 }
+
+func BenchmarkRandom(b *testing.B) {
+	d := New[int](0)
+	for i := range 1_000_000 {
+		d.Put(&Node[int]{Key: fmt.Sprintf("key:%010d", i), Value: i})
+	}
+	for b.Loop() {
+		d.Random()
+	}
+}

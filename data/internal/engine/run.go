@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"sync"
 
 	"github.com/peercache/peercache/data/internal/dict"
 )
@@ -110,16 +111,26 @@ func (e *Engine) shardsOf(cmd *Command, args []string) (set shardSet, n int) {
 
 // runUnlocked runs a command without a lock. It returns false if that is not possible now.
 func (e *Engine) runUnlocked(cmd *Command, args []string, w Writer) bool {
-	c := Call{Args: args, W: w, cmd: cmd, unlocked: true, t: &txn{e: e}}
-	err := cmd.Run(&c)
-	if c.dirty {
-		return false
-	}
-	if err != nil {
+	u := unlockedCalls.Get().(*unlockedCall)
+	u.txn.e = e
+	u.Call = Call{Args: args, W: w, cmd: cmd, unlocked: true, t: &u.txn}
+	err := cmd.Run(&u.Call)
+	dirty := u.dirty
+	u.txn.e, u.Call = nil, Call{}
+	unlockedCalls.Put(u)
+	if err != nil && !dirty {
 		w.Error(err.Error())
 	}
-	return true
+	return !dirty
 }
+
+// unlockedCall is a Call of a transaction that changes nothing.
+type unlockedCall struct {
+	Call
+	txn txn
+}
+
+var unlockedCalls = sync.Pool{New: func() any { return new(unlockedCall) }}
 
 // errDirty has a command end that cannot run without a lock.
 const errDirty Error = "ERR this needs a lock"

@@ -10,7 +10,7 @@ import (
 	"github.com/peercache/peercache/data/internal/packed"
 )
 
-// The first byte of what AppendTo writes: what follows is ints.b; or a packed.List; or the number of members, as in encoding/binary's Uvarint,
+// The first byte of what AppendTo writes: what follows is the width of integers, and ints.b; or a packed.List; or the number of members, as in encoding/binary's Uvarint,
 // and each member with its length before it.
 const (
 	formInts  = 0
@@ -31,7 +31,7 @@ func (s *Set) AppendTo(b []byte) []byte {
 	case s.flat != nil:
 		return s.flat.AppendTo(append(b, formFlat))
 	}
-	return append(append(b, formInts), s.ints.b...)
+	return append(append(b, formInts, s.ints.width), s.ints.b...)
 }
 
 var errDecode = errors.New("not a set")
@@ -56,14 +56,18 @@ func decode(b []byte) (engine.Object, error) {
 }
 
 func decodeInts(b []byte) (ints, bool) {
-	if len(b) == 0 || b[0] != 2 && b[0] != 4 && b[0] != 8 || (len(b)-1)%int(b[0]) != 0 {
+	if len(b) == 0 {
 		return ints{}, false
 	}
-	count := (len(b) - 1) / int(b[0])
-	if count > mostInts {
+	width, b := int(b[0]), b[1:]
+	if width != 2 && width != 4 && width != 8 || len(b)%width != 0 {
 		return ints{}, false
 	}
-	s := makeInts(count, int(b[0]))
+	count := len(b) / width
+	if count == 0 || count > mostInts {
+		return ints{}, false
+	}
+	s := makeInts(count, width)
 	copy(s.b, b)
 	for i := 1; i < count; i++ {
 		if s.at(i-1) >= s.at(i) {

@@ -8,40 +8,39 @@ import (
 
 // ints is integers in ascending order, all of one width: 2, 4 or 8 bytes, as the widest needs.
 type ints struct {
-	b []byte // the width, in one byte; then the integers. nil if there are none
+	b     []byte // nil if there are none
+	width uint8
 }
-
-func (s *ints) width() int { return int(s.b[0]) }
 
 func (s *ints) len() int {
 	if s.b == nil {
 		return 0
 	}
-	return (len(s.b) - 1) / s.width()
+	return len(s.b) / int(s.width)
 }
 
 func (s *ints) bytes() int64 { return int64(cap(s.b)) }
 
 // at returns the i-th integer.
 func (s *ints) at(i int) int64 {
-	switch w := s.width(); w {
+	switch s.width {
 	case 2:
-		return int64(int16(binary.LittleEndian.Uint16(s.b[1+2*i:])))
+		return int64(int16(binary.LittleEndian.Uint16(s.b[2*i:])))
 	case 4:
-		return int64(int32(binary.LittleEndian.Uint32(s.b[1+4*i:])))
+		return int64(int32(binary.LittleEndian.Uint32(s.b[4*i:])))
 	}
-	return int64(binary.LittleEndian.Uint64(s.b[1+8*i:]))
+	return int64(binary.LittleEndian.Uint64(s.b[8*i:]))
 }
 
 // put writes the i-th integer.
 func (s *ints) put(i int, n int64) {
-	switch w := s.width(); w {
+	switch s.width {
 	case 2:
-		binary.LittleEndian.PutUint16(s.b[1+2*i:], uint16(n))
+		binary.LittleEndian.PutUint16(s.b[2*i:], uint16(n))
 	case 4:
-		binary.LittleEndian.PutUint32(s.b[1+4*i:], uint32(n))
+		binary.LittleEndian.PutUint32(s.b[4*i:], uint32(n))
 	default:
-		binary.LittleEndian.PutUint64(s.b[1+8*i:], uint64(n))
+		binary.LittleEndian.PutUint64(s.b[8*i:], uint64(n))
 	}
 }
 
@@ -71,10 +70,8 @@ func widthOf(n int64) int {
 
 // makeInts returns room for n integers.
 func makeInts(n, width int) ints {
-	size := 1 + n*width
-	s := ints{make([]byte, size, alloc.Size(int64(size)))}
-	s.b[0] = byte(width)
-	return s
+	size := n * width
+	return ints{make([]byte, size, alloc.Size(int64(size))), uint8(width)}
 }
 
 // add adds an integer, and reports whether it is new.
@@ -85,9 +82,9 @@ func (s *ints) add(n int64) bool {
 	}
 	count, width := s.len(), widthOf(n)
 	if s.b != nil {
-		width = max(width, s.width())
+		width = max(width, int(s.width))
 	}
-	if s.b != nil && width == s.width() {
+	if s.b != nil && width == int(s.width) {
 		s.splice(i, 0, 1)
 		s.put(i, n)
 		return true
@@ -121,8 +118,8 @@ func (s *ints) remove(n int64) bool {
 
 // splice has room for some integers in the place of old ones, from the i-th on. The memory is always the least that the allocator has for it.
 func (s *ints) splice(i, old, size int) {
-	w := s.width()
-	at, n := 1+i*w, len(s.b)+(size-old)*w
+	w := int(s.width)
+	at, n := i*w, len(s.b)+(size-old)*w
 	rest := s.b[at+old*w:]
 	b := s.b
 	if want := int(alloc.Size(int64(n))); want != cap(b) {
@@ -140,5 +137,5 @@ func (s *ints) clone() ints {
 	}
 	b := make([]byte, len(s.b), cap(s.b))
 	copy(b, s.b)
-	return ints{b}
+	return ints{b, s.width}
 }

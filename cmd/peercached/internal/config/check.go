@@ -21,6 +21,7 @@ func (l *Loaded) check(kinds []string) {
 	l.checkPeers()
 	l.checkRoutes()
 	l.checkGroups(kinds)
+	l.checkData()
 	l.checkDoors()
 	if t := l.Tracing; t != nil {
 		if u, err := url.Parse(t.Endpoint); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -48,6 +49,13 @@ func (l *Loaded) checkWords() {
 	words("log.format", l.Log.Format, "text", "json")
 	for _, g := range l.Groups {
 		words("groups."+g.Name+".store", g.Store, "adaptive", "lru")
+	}
+	if d := l.Data; d != nil {
+		words("data.driver", d.Driver, "memory", "redis", "tiered")
+		words("data.evict", d.Evict, "noeviction", "allkeys-lru", "allkeys-random", "volatile-ttl")
+		if d.Log != nil {
+			words("data.log.fsync", d.Log.Fsync, "always", "interval", "never")
+		}
 	}
 	for _, m := range l.Members() {
 		words(m.Path+".transport", m.Transport, "http", "grpc")
@@ -178,7 +186,7 @@ func isLoopback(host string) bool {
 
 // checkGroups checks the groups.
 func (l *Loaded) checkGroups(kinds []string) {
-	if len(l.Groups) == 0 {
+	if len(l.Groups) == 0 && l.Data == nil {
 		text := "no groups: want at least one, such as {name: files, bytes: 64MiB, origin: {files: {dir: ./data}}}"
 		if l.Path == "" {
 			text += ", in a file that -c names"

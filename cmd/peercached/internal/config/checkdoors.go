@@ -83,9 +83,12 @@ func (l *Loaded) checkTokens(path string, tokens []Token) {
 
 // checkGroupName checks that there is a group of a name.
 func (l *Loaded) checkGroupName(path, name string) {
-	known := make([]string, len(l.Groups))
+	known := make([]string, len(l.Groups), len(l.Groups)+1)
 	for i, g := range l.Groups {
 		known[i] = g.Name
+	}
+	if l.Data != nil && strings.HasSuffix(path, ".groups") {
+		known = append(known, l.Data.Name) // tokens allow it as they allow groups
 	}
 	if slices.Contains(known, name) {
 		return

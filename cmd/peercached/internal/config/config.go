@@ -18,6 +18,7 @@ type Config struct {
 	RESP     *RESP     `yaml:"resp" help:"the door for Redis clients: files:NAME is key NAME of group files" unset:"no such door"`
 	Clusters []Cluster `yaml:"clusters" help:"further clusters, of which this node is a member that owns nothing: to send keys there (groups.NAME.routes), or to be filled from there (groups.NAME.warm_from)" unset:"none"`
 	Groups   []Group   `yaml:"groups" help:"what is cached; all nodes of a cluster have the same groups"`
+	Data     *Data     `yaml:"data" help:"strings, hashes, lists, sets, sorted sets and channels, for the doors resp and grpc" unset:"groups alone"`
 	Origins  Origins   `yaml:"origins" help:"what origins may do"`
 	Log      Log       `yaml:"log" help:"what is logged, to standard error"`
 	Tracing  *Tracing  `yaml:"tracing" help:"spans of OpenTelemetry, sent by OTLP" unset:"none"`

@@ -1,0 +1,65 @@
+package sets_test
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/peercache/peercache/data/internal/set"
+)
+
+// TestD1MemoryIsTrue compares what sets say that they take with the heap, in each of their forms, when they are new and after changes. Members
+// of tables have more than 8 bytes: of shorter ones the allocator has several share 16 bytes, which are free when all of them are.
+func TestD1MemoryIsTrue(t *testing.T) {
+	for _, test := range []struct {
+		name          string
+		sets, members int
+		prefix        string
+	}{
+		{"integers", 20_000, 20, ""},
+		{"wide integers", 1000, 500, "12345678"},
+		{"flat", 5000, 100, "member:"},
+		{"tables of integers", 300, 1000, "1234567890"},
+		{"tables", 500, 400, "member:"},
+		{"tables of long members", 200, 200, strings.Repeat("member", 30)},
+		{"a table", 1, 200_000, "member:"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			all := make([]*set.Set, test.sets)
+			check := func(when string, before int64) {
+				t.Helper()
+				counted := int64(0)
+				for _, s := range all {
+					counted += s.Bytes()
+				}
+				if real := heap() - before; real > counted*11/10 || real < counted*9/10 {
+					t.Errorf("%s: %d bytes of the heap, %d are counted", when, real, counted)
+				}
+			}
+			before := heap()
+			for i := range all {
+				all[i] = set.New()
+				for j := range test.members {
+					all[i].Add(fmt.Sprint(test.prefix, 1000+j))
+				}
+			}
+			check("new", before)
+			for _, s := range all {
+				for j := range test.members / 2 {
+					s.Remove(fmt.Sprint(test.prefix, 1000+j))
+				}
+			}
+			check("half of it", before)
+			runtime.KeepAlive(all)
+		})
+	}
+}
+
+func heap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}

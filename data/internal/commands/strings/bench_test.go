@@ -1,0 +1,64 @@
+package strings_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/peercache/peercache/data/internal/builtin"
+	"github.com/peercache/peercache/data/internal/engine"
+)
+
+// discard is a Writer that nobody reads.
+type discard struct{}
+
+func (discard) Proto() int     { return 2 }
+func (discard) Simple(string)  {}
+func (discard) Error(string)   {}
+func (discard) Int(int64)      {}
+func (discard) Bulk(string)    {}
+func (discard) Bytes([]byte)   {}
+func (discard) Null()          {}
+func (discard) NullArray()     {}
+func (discard) Double(float64) {}
+func (discard) Array(int)      {}
+func (discard) Map(int)        {}
+func (discard) Set(int)        {}
+
+func BenchmarkCommands(b *testing.B) {
+	const keys = 1 << 14
+	for _, args := range [][]string{{"get", ""}, {"set", "", "0123456789abcdef"}, {"set", "", "0123456789abcdef", "ex", "1000"}, {"incr", ""}, {"append", "", "x"}, {"ttl", ""}, {"exists", ""}, {"dbsize"}, {"randomkey"}} {
+		name := args[0]
+		if len(args) > 3 {
+			name += "-ex"
+		}
+		b.Run(name, func(b *testing.B) {
+			table, err := engine.NewTable(builtin.Commands()...)
+			if err != nil {
+				b.Fatal(err)
+			}
+			e, err := engine.New(engine.Config{Commands: table, Kinds: builtin.Kinds()})
+			if err != nil {
+				b.Fatal(err)
+			}
+			ctx := context.Background()
+			lists := make([][]string, keys)
+			for i := range lists {
+				key := fmt.Sprintf("key:%012d", i)
+				e.Run(ctx, table["set"], []string{"set", key, "1"}, discard{})
+				lists[i] = append([]string(nil), args...)
+				if len(args) > 1 {
+					lists[i][1] = key
+				}
+			}
+			cmd := table[args[0]]
+			b.ReportAllocs()
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				for i := 0; pb.Next(); i++ {
+					e.Run(ctx, cmd, lists[i*7&(keys-1)], discard{})
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,20 @@
+package data
+
+// Stats are figures of a Memory.
+type Stats struct {
+	Keys     int64 // those that have expired and were not swept yet included
+	Expiring int64 // of Keys: those that expire
+	Bytes    int64 // what the data takes of memory, as WithBytes counts it
+	Limit    int64 // that of WithBytes; 0: there is none
+	Expired  int64 // keys that have expired so far
+	Evicted  int64 // keys that have left because there was no room: see WithEviction
+}
+
+// Stats returns the figures of m. They are of about the same moment.
+func (m *Memory) Stats() Stats {
+	e := m.engine
+	return Stats{
+		Keys: int64(e.Len()), Expiring: int64(e.Volatile()), Bytes: e.Used(), Limit: e.Limit(),
+		Expired: e.Expired.Load(), Evicted: e.Evicted.Load(),
+	}
+}
