@@ -261,5 +261,8 @@ func (t *txn) serveOne(w *waiter, key string) bool {
 	}
 	w.leave()
 	t.served = append(t.served, w)
+	if s, ok := w.call.W.(served); ok {
+		s.Served()
+	}
 	return true
 }
