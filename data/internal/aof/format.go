@@ -201,8 +201,11 @@ func (f *frames) next() ([]byte, error) {
 		if length > longest {
 			size = noteSize
 		}
-		if length == 0 || f.size >= 0 && size > f.size-f.at-frameSize {
-			return nil, f.damaged("a frame has a length that cannot be")
+		switch {
+		case length == 0:
+			return nil, f.damaged("a frame is empty")
+		case f.size >= 0 && size > f.size-f.at-frameSize:
+			return nil, f.damaged("a frame ends early, or its length is wrong")
 		}
 		payload, err := f.take(int(size))
 		switch {

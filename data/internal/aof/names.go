@@ -2,11 +2,13 @@ package aof
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/peercache/peercache/data/internal/disk"
@@ -18,6 +20,10 @@ const (
 	temporaryExt = ".tmp"
 	manifestName = "manifest"
 )
+
+// SegmentName returns the name of a segment, and SnapshotName that of a snapshot.
+func SegmentName(number uint64) string  { return segmentName(number) }
+func SnapshotName(number uint64) string { return snapshotName(number) }
 
 func segmentName(number uint64) string  { return fmt.Sprintf("%06d%s", number, segmentExt) }
 func snapshotName(number uint64) string { return fmt.Sprintf("%06d%s", number, snapshotExt) }
@@ -113,4 +119,32 @@ func writeFile(d disk.Disk, name string, b []byte) error {
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close())
+}
+
+// Rebuild writes a manifest by what files there are: recovery begins with the newest snapshot that is whole and has all segments from its number
+// on, or else with the first segment. It reports whether there is something to begin with.
+func Rebuild(d disk.Disk) (bool, error) {
+	names, err := d.List()
+	if err != nil {
+		return false, err
+	}
+	var snapshots, segments []uint64
+	for _, name := range names {
+		if n, ok := parseName(name, segmentExt); ok {
+			segments = append(segments, n)
+		} else if n, ok := parseName(name, snapshotExt); ok {
+			snapshots = append(snapshots, n)
+		}
+	}
+	slices.Sort(segments)
+	slices.SortFunc(snapshots, func(a, b uint64) int { return cmp.Compare(b, a) })
+	for _, n := range snapshots {
+		if _, err := ReadSnapshotFile(d, snapshotName(n), func([]byte) error { return nil }); err == nil && slices.Contains(segments, n) {
+			return true, writeManifest(d, manifest{n, true})
+		}
+	}
+	if len(snapshots) == 0 && len(segments) > 0 && segments[0] == 1 {
+		return true, writeManifest(d, manifest{first: 1})
+	}
+	return false, nil
 }

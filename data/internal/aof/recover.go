@@ -40,27 +40,25 @@ func (l *Log) Recover(s Store) (r Recovery, err error) {
 	defer s.Replaying(false)
 	if files.manifest.snapshot {
 		name := snapshotName(files.manifest.first)
-		if r.Snapshot, err = readFile(l.disk, name, func(f io.Reader, size int64) (int64, error) {
-			return ReadSnapshot(f, size, s.Load)
-		}); err != nil {
-			return r, inFile(name, err)
+		if r.Snapshot, err = ReadSnapshotFile(l.disk, name, s.Load); err != nil {
+			return r, err
 		}
 	}
 	l.base = r.Snapshot
 	ends := make([]*SegmentEnd, len(files.Segments))
 	for i, number := range files.Segments {
-		end, err := readSegment(l.disk, number, func(_ int64, record []byte) error {
+		end, err := ReadSegment(l.disk, number, func(_ int64, record []byte) error {
 			r.Records++
 			return s.Replay(unsafe.String(unsafe.SliceData(record), len(record)))
 		})
 		if err != nil {
-			return r, inFile(segmentName(number), err)
+			return r, err
 		}
 		ends[i] = end
 		r.Bytes += end.Size
 	}
 	r.Segments = len(ends)
-	if err := judge(ends); err != nil {
+	if err := Judge(ends); err != nil {
 		return r, err
 	}
 	for _, end := range ends {
@@ -118,9 +116,9 @@ type SegmentEnd struct {
 // Broken reports whether what is torn was durable once: then no crash explains it.
 func (e *SegmentEnd) Broken() bool { return e.Torn != nil && e.Synced > e.At }
 
-// judge returns an error if a crash does not explain what the segments are like. A crash may tear the last segment that was
+// Judge returns an error if a crash does not explain what the segments are like. A crash may tear the last segment that was
 // begun, behind what was durable.
-func judge(ends []*SegmentEnd) error {
+func Judge(ends []*SegmentEnd) error {
 	for i, end := range ends {
 		if end.Torn == nil {
 			continue
@@ -131,6 +129,15 @@ func judge(ends []*SegmentEnd) error {
 		}
 	}
 	return nil
+}
+
+// ReadSnapshotFile is ReadSnapshot of a file.
+func ReadSnapshotFile(d disk.Disk, name string, load func(block []byte) error) (int64, error) {
+	n, err := readFile(d, name, func(f io.Reader, size int64) (int64, error) { return ReadSnapshot(f, size, load) })
+	if err != nil {
+		err = inFile(name, err)
+	}
+	return n, err
 }
 
 // readFile calls do with a file, to be read from its beginning.
@@ -147,42 +154,47 @@ func readFile(d disk.Disk, name string, do func(f io.Reader, size int64) (int64,
 	return do(io.NewSectionReader(f, 0, size), size)
 }
 
-// readSegment calls record with each record of a segment and its offset, up to the end, or to where it is torn.
-func readSegment(d disk.Disk, number uint64, record func(at int64, record []byte) error) (*SegmentEnd, error) {
+// ReadSegment calls record with each record of a segment and its offset, up to the end, or to where it is torn.
+func ReadSegment(d disk.Disk, number uint64, record func(at int64, record []byte) error) (*SegmentEnd, error) {
 	end := &SegmentEnd{Number: number}
 	_, err := readFile(d, segmentName(number), func(r io.Reader, size int64) (int64, error) {
 		end.Size, end.Begun = size, size > headerSize
-		f, err := newFrames(r, size, segmentMagic)
-		if errors.As(err, &end.Torn) {
-			return 0, nil
-		}
-		if err != nil {
-			return 0, err
-		}
-		if f.number != number {
-			return 0, &DamagedError{Why: fmt.Sprintf("it is that of segment %d", f.number)}
-		}
-		end.header = f.header
-		for {
-			b, err := f.next()
-			if err == nil {
-				if err = record(f.at-frameSize-int64(len(b)), b); err != nil {
-					return 0, fmt.Errorf("the record that ends at offset %d: %w", f.at, err)
-				}
-				continue
-			}
-			end.At, end.Synced = f.at, f.synced
-			if err == io.EOF {
-				return 0, nil
-			}
-			if !errors.As(err, &end.Torn) {
-				return 0, err
-			}
-			end.Synced, err = f.laterMark(r.(io.ReaderAt), size)
-			return 0, err
-		}
+		return 0, end.read(r, record)
 	})
+	if err != nil {
+		err = inFile(segmentName(number), err)
+	}
 	return end, err
+}
+
+func (e *SegmentEnd) read(r io.Reader, record func(at int64, record []byte) error) error {
+	f, err := newFrames(r, e.Size, segmentMagic)
+	if errors.As(err, &e.Torn) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if f.number != e.Number {
+		return &DamagedError{Why: fmt.Sprintf("it is that of segment %d", f.number)}
+	}
+	e.header = f.header
+	for {
+		b, err := f.next()
+		if err != nil {
+			e.At, e.Synced = f.at, f.synced
+			switch {
+			case err == io.EOF:
+				return nil
+			case errors.As(err, &e.Torn):
+				e.Synced, err = f.laterMark(r.(io.ReaderAt), e.Size)
+			}
+			return err
+		}
+		if err := record(f.at-frameSize-int64(len(b)), b); err != nil {
+			return fmt.Errorf("the record that ends at offset %d: %w", f.at, err)
+		}
+	}
 }
 
 // laterMark looks behind a damaged frame for the last mark, and returns what it says is durable.

@@ -26,9 +26,6 @@ func (f *Files) Snapshot() string {
 	return snapshotName(f.manifest.first)
 }
 
-// SegmentName returns the name of a segment.
-func SegmentName(number uint64) string { return segmentName(number) }
-
 // Survey looks at what files there are.
 func Survey(d disk.Disk) (*Files, error) {
 	m, ok, err := readManifest(d)

@@ -22,7 +22,7 @@ func (z *Set) AppendTo(b []byte) []byte {
 		form = formFlat
 	}
 	b = binary.AppendUvarint(append(b, form), uint64(z.Len()))
-	for item := range z.Ascend(0) {
+	for item := range z.All {
 		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(item.Score))
 		b = number.AppendText(b, item.View())
 	}

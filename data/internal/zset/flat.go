@@ -2,7 +2,6 @@ package zset
 
 import (
 	"encoding/binary"
-	"iter"
 	"math"
 	"slices"
 
@@ -98,32 +97,28 @@ func (f *flat) clone() flat {
 	return flat{append(make([]byte, 0, alloc.Size(int64(len(f.b)))), f.b...), f.n}
 }
 
-// ascend returns the items from a rank on.
-func (f *flat) ascend(from int) iter.Seq[Item] {
-	return func(yield func(Item) bool) {
-		rank := 0
-		for at := 0; at < len(f.b); at = f.next(at) {
-			if rank >= from && !yield(f.item(at)) {
-				return
-			}
-			rank++
-		}
+// seek returns the place of a rank.
+func (f *flat) seek(rank int) (at int) {
+	for range rank {
+		at = f.next(at)
+	}
+	return at
+}
+
+// ascend calls visit with the items but the skip first ones, until it returns false.
+func (f *flat) ascend(skip int, visit func(item Item) bool) {
+	for at := f.seek(skip); at < len(f.b) && visit(f.item(at)); at = f.next(at) {
 	}
 }
 
-// descend returns the items from a rank on down to the first.
-func (f *flat) descend(from int) iter.Seq[Item] {
-	return func(yield func(Item) bool) {
-		var places [flatMembers]int
-		n := 0
-		for at := 0; at < len(f.b) && n <= from; at = f.next(at) {
-			places[n] = at
-			n++
-		}
-		for n--; n >= 0; n-- {
-			if !yield(f.item(places[n])) {
-				return
-			}
-		}
+// descend calls visit with the items but the skip last ones, the last first, until it returns false.
+func (f *flat) descend(skip int, visit func(item Item) bool) {
+	var places [flatMembers]int
+	at := 0
+	for rank := range f.n - skip {
+		places[rank] = at
+		at = f.next(at)
+	}
+	for rank := f.n - skip - 1; rank >= 0 && visit(f.item(places[rank])); rank-- {
 	}
 }

@@ -1,11 +1,5 @@
 package zset
 
-import (
-	"iter"
-
-	"github.com/peercache/peercache/data/internal/packed"
-)
-
 // rank returns how many items stand before one that is there.
 func (t *tree) rank(item *entry) (rank int) {
 	n := t.root
@@ -19,63 +13,73 @@ func (t *tree) rank(item *entry) (rank int) {
 	return rank + n.position(item.Value, item.Key)
 }
 
-// search returns the rank of the first item of which below is not true.
-func (t *tree) search(below func(item Item) bool) (rank int) {
+// below returns how many items have a lower score, or, if equal is true, the same at most.
+func (t *tree) below(score float64, equal bool) (rank int) {
 	n := t.root
 	for n != nil {
 		from, to := 0, n.n
 		for from < to {
 			mid := int(uint(from+to) / 2)
-			if below(Item{packed.Own(n.items[mid].Key), n.scores[mid]}) {
+			if s := n.scores[mid]; s < score || equal && s == score {
 				from = mid + 1
 			} else {
 				to = mid
 			}
 		}
-		if n.kids == nil {
-			return rank + from
-		}
-		if from == 0 {
-			return rank
-		}
-		for _, count := range n.kids.counts[:from-1] {
-			rank += int(count)
-		}
-		n = n.kids.nodes[from-1]
+		n, rank = n.into(from, rank)
 	}
 	return rank
 }
 
-// ascend returns the items from a rank on.
-func (t *tree) ascend(from int) iter.Seq[Item] {
-	return func(yield func(Item) bool) {
-		if t.root != nil {
-			t.root.ascend(from, func(n *entry) bool { return yield(itemOf(n)) })
+// search returns how many members there are for which before is true. They must stand before all others.
+func (t *tree) search(before func(member string) bool) (rank int) {
+	n := t.root
+	for n != nil {
+		from, to := 0, n.n
+		for from < to {
+			mid := int(uint(from+to) / 2)
+			if before(n.items[mid].Key) {
+				from = mid + 1
+			} else {
+				to = mid
+			}
 		}
+		n, rank = n.into(from, rank)
 	}
+	return rank
 }
 
-// descend returns the items from a rank on down to the first.
-func (t *tree) descend(from int) iter.Seq[Item] {
-	return func(yield func(Item) bool) {
-		if t.root != nil {
-			t.root.descend(int(t.root.total())-1-from, func(n *entry) bool { return yield(itemOf(n)) })
+// into returns the kid in which a search goes on of which the count first items of n were found, and the rank of the kid's first
+// item; or nil, and the rank that was searched for.
+func (n *node) into(count, rank int) (kid *node, at int) {
+	if n.kids == nil || count == 0 {
+		return nil, rank + count
+	}
+	for _, c := range n.kids.counts[:count-1] {
+		rank += int(c)
+	}
+	return n.kids.nodes[count-1], rank
+}
+
+// at returns the item of a rank.
+func (t *tree) at(rank int) *entry {
+	n := t.root
+	for n.kids != nil {
+		k := 0
+		for rank >= int(n.kids.counts[k]) {
+			rank -= int(n.kids.counts[k])
+			k++
 		}
+		n = n.kids.nodes[k]
 	}
+	return n.items[rank]
 }
 
-// entries calls yield with all items, in their order.
-func (t *tree) entries(yield func(n *entry) bool) {
-	if t.root != nil {
-		t.root.ascend(0, yield)
-	}
-}
-
-// ascend calls visit with the items below n but the first ones, until it returns false.
-func (n *node) ascend(skip int, visit func(n *entry) bool) bool {
+// ascend calls visit with the items below n but the skip first ones, until it returns false.
+func (n *node) ascend(skip int, visit func(item Item) bool) bool {
 	if n.kids == nil {
 		for i := skip; i < n.n; i++ {
-			if !visit(n.items[i]) {
+			if !visit(itemOf(n.items[i])) {
 				return false
 			}
 		}
@@ -95,11 +99,11 @@ func (n *node) ascend(skip int, visit func(n *entry) bool) bool {
 	return true
 }
 
-// descend calls visit with the items below n but the last ones, the last first, until it returns false.
-func (n *node) descend(skip int, visit func(n *entry) bool) bool {
+// descend calls visit with the items below n but the skip last ones, the last first, until it returns false.
+func (n *node) descend(skip int, visit func(item Item) bool) bool {
 	if n.kids == nil {
 		for i := n.n - 1 - skip; i >= 0; i-- {
-			if !visit(n.items[i]) {
+			if !visit(itemOf(n.items[i])) {
 				return false
 			}
 		}

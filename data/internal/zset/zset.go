@@ -7,7 +7,6 @@ package zset
 
 import (
 	"errors"
-	"iter"
 	"math"
 
 	"github.com/peercache/peercache/data/internal/engine"
@@ -103,7 +102,7 @@ func (z *Set) Set(member string, score float64) (before float64, was bool) {
 // grow makes a flat set a large one.
 func (z *Set) grow() {
 	items := make([]*entry, 0, z.flat.n+1)
-	for item := range z.flat.ascend(0) {
+	for item := range z.All {
 		items = append(items, &entry{Key: item.String(), Value: item.Score})
 	}
 	z.big, _ = newBig(items)
@@ -142,38 +141,59 @@ func (z *Set) Rank(member string) (rank int, score float64, ok bool) {
 
 // At returns the item of a rank, which must be one.
 func (z *Set) At(rank int) (item Item) {
-	for item := range z.Ascend(rank) {
-		return item
+	if z.big != nil {
+		return itemOf(z.big.tree.at(rank))
 	}
-	panic("zset: no such rank")
+	return z.flat.item(z.flat.seek(rank))
 }
 
-// Ascend returns the items from a rank on.
-func (z *Set) Ascend(from int) iter.Seq[Item] {
-	if z.big != nil {
-		return z.big.tree.ascend(from)
+// Ascend calls visit with the items from a rank on, until it returns false.
+func (z *Set) Ascend(from int, visit func(item Item) bool) {
+	switch {
+	case from >= z.Len():
+	case z.big != nil:
+		z.big.tree.root.ascend(from, visit)
+	default:
+		z.flat.ascend(from, visit)
 	}
-	return z.flat.ascend(from)
 }
 
-// Descend returns the items from a rank on down to the first.
-func (z *Set) Descend(from int) iter.Seq[Item] {
-	if z.big != nil {
-		return z.big.tree.descend(from)
+// Descend calls visit with the items from a rank on down to the first, until it returns false.
+func (z *Set) Descend(from int, visit func(item Item) bool) {
+	skip := z.Len() - 1 - from
+	switch {
+	case from < 0:
+	case z.big != nil:
+		z.big.tree.root.descend(skip, visit)
+	default:
+		z.flat.descend(skip, visit)
 	}
-	return z.flat.descend(from)
 }
 
-// Search returns the rank of the first item of which below is not true, or Len. Items of which it is true must stand
-// before all others.
-func (z *Set) Search(below func(item Item) bool) (rank int) {
+// All returns the items, in their order.
+func (z *Set) All(visit func(item Item) bool) { z.Ascend(0, visit) }
+
+// Below returns how many items have a lower score, or, if equal is true, the same at most.
+func (z *Set) Below(score float64, equal bool) (rank int) {
 	if z.big != nil {
-		return z.big.tree.search(below)
+		return z.big.tree.below(score, equal)
 	}
-	for item := range z.flat.ascend(0) {
-		if !below(item) {
+	for at := 0; at < len(z.flat.b); at = z.flat.next(at) {
+		if s := z.flat.score(at); s > score || !equal && s == score {
 			break
 		}
+		rank++
+	}
+	return rank
+}
+
+// Search returns how many members there are for which before is true. They must stand before all others. A member is valid
+// until before returns.
+func (z *Set) Search(before func(member string) bool) (rank int) {
+	if z.big != nil {
+		return z.big.tree.search(before)
+	}
+	for at := 0; at < len(z.flat.b) && before(z.flat.item(at).View()); at = z.flat.next(at) {
 		rank++
 	}
 	return rank
@@ -185,7 +205,7 @@ func (z *Set) Scan(place uint64, visit func(item Item)) (next uint64) {
 	if z.big != nil {
 		return z.big.dict.Scan(place, func(n *entry) { visit(itemOf(n)) })
 	}
-	for item := range z.flat.ascend(0) {
+	for item := range z.All {
 		visit(item)
 	}
 	return 0
@@ -203,8 +223,8 @@ func (z *Set) Clone() engine.Object {
 		return &Set{flat: z.flat.clone()}
 	}
 	items := make([]*entry, 0, z.Len())
-	for n := range z.big.tree.entries {
-		items = append(items, &entry{Key: n.Key, Value: n.Value})
+	for item := range z.All {
+		items = append(items, &entry{Key: item.View(), Value: item.Score})
 	}
 	big, _ := newBig(items)
 	return &Set{big: big}

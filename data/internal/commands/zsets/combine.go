@@ -41,11 +41,7 @@ func (o ofZset) All(yield func(member string, score float64) bool) {
 	if o.z == nil {
 		return
 	}
-	for item := range o.z.Ascend(0) {
-		if !yield(item.String(), item.Score) {
-			return
-		}
-	}
+	o.z.All(func(item zset.Item) bool { return yield(item.String(), item.Score) })
 }
 
 func (o ofZset) Score(member string) (score float64, ok bool) {

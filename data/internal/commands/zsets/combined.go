@@ -8,7 +8,8 @@ import (
 // reply replies what a combination makes, in the order of the scores.
 func (com *combination) reply(c *engine.Call, pairs []zset.Pair) {
 	zset.Sort(pairs)
-	replyPairs(c.W, pairs, com.scores, c.W.Proto() > 2)
+	r := reply{c.W, com.scores, com.scores && c.W.Proto() > 2}
+	r.pairs(pairs)
 }
 
 func zunion(c *engine.Call) error {
@@ -38,7 +39,7 @@ func zdiff(c *engine.Call) error {
 func zunionstore(c *engine.Call) error {
 	com, err := parseCombination(c, c.Args[2:], allows{weights: true})
 	if err == nil {
-		store(c, c.Args[1], com.union(), "zunionstore")
+		store(c, c.Args[1], zset.From(com.union()), "zunionstore")
 	}
 	return err
 }
@@ -46,7 +47,7 @@ func zunionstore(c *engine.Call) error {
 func zinterstore(c *engine.Call) error {
 	com, err := parseCombination(c, c.Args[2:], allows{weights: true})
 	if err == nil {
-		store(c, c.Args[1], com.intersection(), "zinterstore")
+		store(c, c.Args[1], zset.From(com.intersection()), "zinterstore")
 	}
 	return err
 }
@@ -54,7 +55,7 @@ func zinterstore(c *engine.Call) error {
 func zdiffstore(c *engine.Call) error {
 	com, err := parseCombination(c, c.Args[2:], allows{})
 	if err == nil {
-		store(c, c.Args[1], com.difference(), "zdiffstore")
+		store(c, c.Args[1], zset.From(com.difference()), "zdiffstore")
 	}
 	return err
 }

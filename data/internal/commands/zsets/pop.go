@@ -20,14 +20,11 @@ func pop(c *engine.Call, key string, z *zset.Set, n int64, highest bool) []zset.
 	if n == 0 {
 		return nil
 	}
-	pairs := make([]zset.Pair, 0, n)
 	from, to := 0, int(n)
 	if highest {
 		from, to = z.Len()-int(n), z.Len()
 	}
-	for item := range items(z, from, to, highest) {
-		pairs = append(pairs, zset.Pair{Member: item.String(), Score: item.Score})
-	}
+	pairs := appendSpan(nil, z, from, to, highest)
 	for _, p := range pairs {
 		remove(c, z, p.Member)
 	}
@@ -71,7 +68,8 @@ func popCount(c *engine.Call, highest bool) error {
 		c.W.Array(0)
 		return nil
 	}
-	replyPairs(c.W, pop(c, c.Args[1], z, count, highest), true, counted && c.W.Proto() > 2)
+	r := reply{c.W, true, counted && c.W.Proto() > 2}
+	r.pairs(pop(c, c.Args[1], z, count, highest))
 	return nil
 }
 
@@ -169,7 +167,8 @@ func (p *popArgs) take(c *engine.Call) (taken bool, err error) {
 	log(c, key, len(pairs), p.highest)
 	c.W.Array(2)
 	c.W.Bulk(strings.Clone(key))
-	replyPairs(c.W, pairs, true, true)
+	r := reply{c.W, true, true}
+	r.pairs(pairs)
 	return true, nil
 }
 

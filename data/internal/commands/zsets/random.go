@@ -56,24 +56,17 @@ func randomMembers(w engine.Writer, z *zset.Set, count int64, scores bool) {
 	case size == 0 || count == 0:
 		w.Array(0)
 	case count < 0:
-		replyItems(w, int(-count), func(yield func(zset.Item) bool) {
-			for range -count {
-				if !yield(z.At(rand.IntN(size))) {
-					return
-				}
-			}
-		}, scores)
+		r := newReply(w, int(-count), scores)
+		for range -count {
+			r.item(z.At(rand.IntN(size)))
+		}
 	case count >= int64(size):
-		replyItems(w, size, z.Ascend(0), scores)
+		replySpan(w, z, 0, size, false, scores)
 	default:
-		ranks := choose(size, int(count))
-		replyItems(w, len(ranks), func(yield func(zset.Item) bool) {
-			for _, rank := range ranks {
-				if !yield(z.At(rank)) {
-					return
-				}
-			}
-		}, scores)
+		r := newReply(w, int(count), scores)
+		for _, rank := range choose(size, int(count)) {
+			r.item(z.At(rank))
+		}
 	}
 }
 

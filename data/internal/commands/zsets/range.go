@@ -129,7 +129,7 @@ func (r ranged) reply(c *engine.Call) error {
 		return err
 	}
 	from, to := r.find(z)
-	replyItems(c.W, to-from, items(z, from, to, r.reverse), r.scores)
+	replySpan(c.W, z, from, to, r.reverse, r.scores)
 	return nil
 }
 
@@ -161,11 +161,13 @@ func zrangestore(c *engine.Call) error {
 		return err
 	}
 	from, to := r.find(z)
-	pairs := make([]zset.Pair, 0, to-from)
-	for item := range items(z, from, to, false) {
-		pairs = append(pairs, zset.Pair{Member: item.String(), Score: item.Score})
+	if r.by == byAny {
+		store(c, c.Args[1], zset.From(appendSpan(nil, z, from, to, false)), "zrangestore")
+		return nil
 	}
-	store(c, c.Args[1], pairs, "zrangestore")
+	stored := zset.New() // it is small first, as Redis' is, which makes 0 of -0
+	visitSpan(z, from, to, r.reverse, func(item zset.Item) { stored.Set(item.View(), item.Score) })
+	store(c, c.Args[1], stored, "zrangestore")
 	return nil
 }
 
@@ -212,16 +214,13 @@ func removeRange(c *engine.Call, parse parseSpan) error {
 		return nil
 	}
 	from, to := span(z)
-	var members []string
-	for item := range items(z, from, to, false) {
-		members = append(members, item.String())
+	pairs := appendSpan(nil, z, from, to, false)
+	for _, p := range pairs {
+		remove(c, z, p.Member)
 	}
-	for _, member := range members {
-		remove(c, z, member)
-	}
-	if len(members) > 0 {
+	if len(pairs) > 0 {
 		removed(c, z, key, c.Name())
 	}
-	c.W.Int(int64(len(members)))
+	c.W.Int(int64(len(pairs)))
 	return nil
 }

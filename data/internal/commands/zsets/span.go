@@ -2,8 +2,8 @@ package zsets
 
 import (
 	"errors"
-	"iter"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -82,13 +82,7 @@ func parseScores(min, max string) (span, error) {
 		return nil, errScoreRange
 	}
 	return func(z *zset.Set) (from, to int) {
-		from = z.Search(func(item zset.Item) bool {
-			return item.Score < low.score || low.exclusive && item.Score == low.score
-		})
-		to = z.Search(func(item zset.Item) bool {
-			return item.Score < high.score || !high.exclusive && item.Score == high.score
-		})
-		return from, to
+		return z.Below(low.score, low.exclusive), z.Below(high.score, !high.exclusive)
 	}, nil
 }
 
@@ -111,12 +105,12 @@ func parseLexEnd(s string) (end lexEnd, ok bool) {
 	return lexEnd{member: s[1:], exclusive: s[0] == '('}, true
 }
 
-// compare compares the member of an item with the end.
-func (end lexEnd) compare(item zset.Item) int {
+// compare compares a member with the end.
+func (end lexEnd) compare(member string) int {
 	if end.beyond != 0 {
 		return -end.beyond
 	}
-	return strings.Compare(item.View(), end.member)
+	return strings.Compare(member, end.member)
 }
 
 // parseMembers reads members.
@@ -127,36 +121,47 @@ func parseMembers(min, max string) (span, error) {
 		return nil, errLexRange
 	}
 	return func(z *zset.Set) (from, to int) {
-		from = z.Search(func(item zset.Item) bool {
-			cmp := low.compare(item)
+		from = z.Search(func(member string) bool {
+			cmp := low.compare(member)
 			return cmp < 0 || low.exclusive && cmp == 0
 		})
-		to = z.Search(func(item zset.Item) bool {
-			cmp := high.compare(item)
+		to = z.Search(func(member string) bool {
+			cmp := high.compare(member)
 			return cmp < 0 || !high.exclusive && cmp == 0
 		})
 		return from, to
 	}, nil
 }
 
-// items returns the items of a span, in their order or in the opposite one.
-func items(z *zset.Set, from, to int, reverse bool) iter.Seq[zset.Item] {
-	return func(yield func(zset.Item) bool) {
-		if from >= to {
-			return
-		}
-		all := z.Ascend(from)
-		if reverse {
-			all = z.Descend(to - 1)
-		}
-		left := to - from
-		for item := range all {
-			if !yield(item) {
-				return
-			}
-			if left--; left == 0 {
-				return
-			}
-		}
+// visitSpan calls visit with the items of a span, in their order or in the opposite one.
+func visitSpan(z *zset.Set, from, to int, reverse bool, visit func(item zset.Item)) {
+	left := to - from
+	if left <= 0 {
+		return
 	}
+	count := func(item zset.Item) bool {
+		visit(item)
+		left--
+		return left > 0
+	}
+	if reverse {
+		z.Descend(to-1, count)
+	} else {
+		z.Ascend(from, count)
+	}
+}
+
+// replySpan replies the items of a span.
+func replySpan(w engine.Writer, z *zset.Set, from, to int, reverse, scores bool) {
+	r := newReply(w, to-from, scores)
+	visitSpan(z, from, to, reverse, func(item zset.Item) { r.item(item) })
+}
+
+// appendSpan appends the items of a span.
+func appendSpan(pairs []zset.Pair, z *zset.Set, from, to int, reverse bool) []zset.Pair {
+	pairs = slices.Grow(pairs, max(0, to-from))
+	visitSpan(z, from, to, reverse, func(item zset.Item) {
+		pairs = append(pairs, zset.Pair{Member: item.String(), Score: item.Score})
+	})
+	return pairs
 }

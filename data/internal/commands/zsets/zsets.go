@@ -5,11 +5,11 @@
 package zsets
 
 import (
-	"iter"
 	"strings"
 
 	"github.com/peercache/peercache/data/internal/engine"
 	"github.com/peercache/peercache/data/internal/number"
+	"github.com/peercache/peercache/data/internal/packed"
 	"github.com/peercache/peercache/data/internal/zset"
 )
 
@@ -70,54 +70,55 @@ func removed(c *engine.Call, z *zset.Set, key, event string) {
 	c.RemoveIfEmpty(key, z)
 }
 
-// replyItems writes n items, with or without their scores: in version 2 one list of all, in version 3 a list of pairs.
-func replyItems(w engine.Writer, n int, items iter.Seq[zset.Item], scores bool) {
-	nested := scores && w.Proto() > 2
-	if scores && !nested {
-		w.Array(2 * n)
-	} else {
-		w.Array(n)
+// reply writes a list of members, with or without their scores.
+type reply struct {
+	w      engine.Writer
+	scores bool
+	nested bool // each member is a list with its score
+}
+
+// newReply begins a reply of n members. With scores it is one list of all in version 2, and a list of pairs in version 3.
+func newReply(w engine.Writer, n int, scores bool) reply {
+	r := reply{w, scores, scores && w.Proto() > 2}
+	r.begin(n)
+	return r
+}
+
+func (r *reply) begin(n int) {
+	if r.scores && !r.nested {
+		n *= 2
 	}
-	for item := range items {
-		if nested {
-			w.Array(2)
-		}
-		item.Write(w)
-		if scores {
-			w.Double(item.Score)
-		}
+	r.w.Array(n)
+}
+
+func (r *reply) item(item zset.Item) {
+	if r.nested {
+		r.w.Array(2)
+	}
+	item.Write(r.w)
+	if r.scores {
+		r.w.Double(item.Score)
 	}
 }
 
-// replyPairs is replyItems for pairs.
-func replyPairs(w engine.Writer, pairs []zset.Pair, scores, nested bool) {
-	if scores && !nested {
-		w.Array(2 * len(pairs))
-	} else {
-		w.Array(len(pairs))
-	}
+func (r *reply) pairs(pairs []zset.Pair) {
+	r.begin(len(pairs))
 	for _, p := range pairs {
-		if scores && nested {
-			w.Array(2)
-		}
-		w.Bulk(p.Member)
-		if scores {
-			w.Double(p.Score)
-		}
+		r.item(zset.Item{Text: packed.Own(p.Member), Score: p.Score})
 	}
 }
 
-// store puts a sorted set of pairs at a key, or removes the key if there are none, and replies how many there are.
-func store(c *engine.Call, key string, pairs []zset.Pair, event string) {
-	if len(pairs) == 0 {
+// store puts a sorted set at a key, or removes the key if it is empty, and replies how many members it has.
+func store(c *engine.Call, key string, z *zset.Set, event string) {
+	if z.Len() == 0 {
 		if c.Remove(key) {
 			c.Notify(engine.EventGeneric, "del", key)
 		}
 	} else {
-		c.SetObject(key, zset.From(pairs), 0)
+		c.SetObject(key, z, 0)
 		c.Notify(engine.EventSortedSet, event, key)
 	}
-	c.W.Int(int64(len(pairs)))
+	c.W.Int(int64(z.Len()))
 }
 
 // keysAfter returns the places of keys whose number is the argument at a place. before are places of other keys.
