@@ -9,6 +9,7 @@ import (
 
 	"github.com/peercache/peercache/internal/clock"
 	"github.com/peercache/peercache/internal/durations"
+	"github.com/peercache/peercache/internal/failpoint"
 )
 
 // Remove drops the values of keys everywhere, or of none of them if one cannot be a key
@@ -107,6 +108,16 @@ func (g *Group) change(ctx context.Context, c Change) (err error) {
 }
 
 func (g *Group) changeAll(ctx context.Context, c Change) error {
+	if g.planted == failpoint.LevelLast {
+		err := g.changePeers(ctx, c)
+		return errors.Join(g.changeLevel(ctx, &c), err)
+	}
+	failed := g.changeLevel(ctx, &c)
+	return errors.Join(failed, g.changePeers(ctx, c))
+}
+
+// changePeers does what changeAll does, but for the second level.
+func (g *Group) changePeers(ctx context.Context, c Change) error {
 	if g.alone() {
 		g.apply(&c, never)
 		return g.outdateSnapshot()
@@ -116,6 +127,35 @@ func (g *Group) changeAll(ctx context.Context, c Change) error {
 		g.tellIncomplete(c.Keys, err)
 	}
 	return err
+}
+
+// changeLevel removes the values that a change ends from the second level. It comes first:
+//
+//	a load finds the old value in the level
+//	Remove tells the peers, who drop what they have, and the load
+//	another load finds the old value in the level, and keeps it
+//	Remove removes it from the level: too late
+//
+// A load that began before, and has not ended, has no permit any more to keep its value in the level.
+func (g *Group) changeLevel(ctx context.Context, c *Change) error {
+	if g.level == nil {
+		return nil
+	}
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, longestRound)
+		defer cancel()
+	}
+	var err error
+	if c.All {
+		err = g.level.Clear(ctx)
+	} else {
+		err = g.level.Remove(ctx, c.Keys...)
+	}
+	if err != nil {
+		return fmt.Errorf("peercache: group %q: the second level may still have old values: %w", g.name, err)
+	}
+	return nil
 }
 
 // changeEverywhere drops the values that a change ends, here and at the peers. The group has peers.

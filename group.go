@@ -28,7 +28,8 @@ type Group struct {
 
 	refreshes refreshQueue // values that are loaded again in the background
 	changes   changeCounts
-	watchers  watchers // see Watch
+	watchers  watchers    // see Watch
+	level     SecondLevel // see WithSecondLevel; may be nil
 
 	valueLimited bool               // WithMaxValueBytes was given
 	errorText    func(error) string // see WithErrorText; may be nil
@@ -95,6 +96,10 @@ func (g *Group) init(cacheBytes int64, opts []GroupOption) (err error) {
 	g.peers, g.standIn, g.pullTime = topologyOf(g.picker), g.times.standIn, min(g.loadTimeout/4, mostPull)
 	if err := g.checkSnapshot(); err != nil {
 		return err
+	}
+	if g.level != nil {
+		l := leveled{level: g.level, ttl: g.times.ttl, ahead: g.times.ahead, patience: min(g.loadTimeout/4, mostLevel), warn: g.tell}
+		g.getter = l.before(g.getter)
 	}
 	g.makeLoader(g.times.standIn, &g.journal)
 	g.makeFetcher(g.times.lease, g.loadTimeout, &g.journal)

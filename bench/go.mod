@@ -10,6 +10,7 @@ require (
 	github.com/golang/groupcache v0.0.0-20241129210726-2c02b8208cf8
 	github.com/maypok86/otter/v2 v2.4.0
 	github.com/peercache/peercache v0.0.0
+	github.com/peercache/peercache/data v0.0.0
 	github.com/peercache/peercache/rpc v0.0.0
 	github.com/redis/rueidis v1.0.79
 	go.uber.org/goleak v1.3.0
@@ -32,5 +33,6 @@ require (
 
 replace (
 	github.com/peercache/peercache => ../
+	github.com/peercache/peercache/data => ../data
 	github.com/peercache/peercache/rpc => ../rpc
 )

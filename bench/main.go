@@ -29,7 +29,7 @@ type command struct {
 
 // commands are run in this order. To add one, write it in a file of its own and
 // name it here: the flags, the printing and the test are there already.
-var commands = []command{local, writes, misses, memory, bound, hitRatio, ring, peers, invalidation, faults, scale, idleCosts, fronts}
+var commands = []command{local, writes, misses, memory, bound, hitRatio, ring, peers, invalidation, faults, scale, idleCosts, fronts, dataBench}
 
 func main() {
 	serveAsNode()

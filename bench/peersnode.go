@@ -46,6 +46,9 @@ func serveAsNode() {
 	if n, err := fmt.Sscanf(what, "socket pools %d", &peers); n == 1 && err == nil {
 		what, run = "socket pools", func(string) error { return runSocketPools(peers) }
 	}
+	if strings.HasPrefix(what, dataNodePrefix) {
+		run = runDataNode
+	}
 	if dir, ok := strings.CutPrefix(what, protectedPrefix); ok {
 		run = func(string) error { return runProtected(dir) }
 	}

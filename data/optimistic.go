@@ -95,7 +95,7 @@ func (t *optimistic) Do(cmd Cmd) (Reply, error) {
 		t.queue = append(t.queue, Cmd{cmd.Name, args[1:]})
 		t.count(t.queue[len(t.queue)-1], 1)
 		return Reply{Kind: QueuedReply}, nil
-	case c.Flags&engine.All != 0:
+	case c.Flags&(engine.All|engine.Steps) != 0:
 		return Reply{}, fmt.Errorf("data: an optimistic transaction cannot watch all keys, which %s reads", c.Name)
 	}
 	var keys []string
@@ -111,7 +111,7 @@ func (t *optimistic) Do(cmd Cmd) (Reply, error) {
 // count notes that a command of the queue is there, or no more.
 func (t *optimistic) count(cmd Cmd, n int) {
 	c := t.table.Find(cmd.Name)
-	if c.Flags&engine.All != 0 {
+	if c.Flags&(engine.All|engine.Steps) != 0 {
 		t.all += n
 	}
 	c.KeysOf(append([]string{cmd.Name}, cmd.Args...), func(key string) { t.written[key] += n })

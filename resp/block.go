@@ -45,6 +45,9 @@ func (c *Conn) Block(late error, f func(ctx context.Context) error) error {
 	return err
 }
 
+// Served says that the command of Block has replied, though it still waits: messages from now on follow its reply. It may be called by others.
+func (c *Conn) Served() { c.replying() }
+
 // waits reports whether a command of the client waits in Block. It may be called by others.
 func (c *Conn) waits() bool {
 	c.mu.Lock()

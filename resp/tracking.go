@@ -234,14 +234,14 @@ func (t *tracker) releaseAny(sh *trackingShard) *tracked {
 func (t *tracker) shrink() {
 	for i := 0; t.tooMany(); i++ {
 		sh := &t.shards[i%trackingShards]
-		var victims []*tracked
+		var victim *tracked
 		sh.mu.Lock()
-		for len(sh.keys) > 0 && len(victims) < keysPerMessage && t.tooMany() {
-			victims = append(victims, t.releaseAny(sh))
+		if len(sh.keys) > 0 && t.tooMany() {
+			victim = t.releaseAny(sh)
 		}
 		sh.mu.Unlock()
-		if len(victims) > 0 {
-			t.tell(sh, victims...)
+		if victim != nil {
+			t.tell(sh, victim)
 		}
 	}
 }

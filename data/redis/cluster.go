@@ -27,7 +27,7 @@ func doInCluster(ctx context.Context, client rueidis.Client, cmds []data.Cmd) ([
 		switch c := table.Find(cmds[0].Name); {
 		case n > 0:
 			some, err = do(ctx, client, cmds[:n])
-		case c != nil && c.Flags&engine.All != 0:
+		case c != nil && c.Flags&(engine.All|engine.Steps) != 0:
 			n = 1
 			var r data.Reply
 			r, err = ofAllNodes(ctx, client, c.Name, cmds[0])

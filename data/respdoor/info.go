@@ -8,7 +8,7 @@ func (d *memoryDoor) info(section string) []any {
 	case "clients":
 		return []any{"blocked_clients", d.e.Blocked.Load()}
 	case "memory":
-		return []any{"used_memory_dataset", d.e.Used(), "maxmemory", d.e.Limit()}
+		return []any{"used_memory_dataset", d.e.Used(), "lazyfree_pending_objects", 0, "maxmemory", d.e.Limit()}
 	case "stats":
 		return []any{"expired_keys", d.e.Expired.Load(), "evicted_keys", d.e.Evicted.Load(),
 			"pubsub_channels", len(d.e.Messages.Channels(false, "*")), "pubsub_patterns", d.e.Messages.Patterns(),

@@ -26,6 +26,8 @@ const (
 	WatchFromAnswer       // a lease on all keys is counted from the answer, to its very end
 	WatchersLate          // watchers are told of a change after it was acknowledged
 	WatchUnreset          // watchers are not told that an epoch has ended, and that leases have to be taken anew
+	LevelLast             // values are removed from the second level after the peers were told
+	PermitsForever        // a second level keeps a value although its key was removed since the load began
 )
 
 var planted atomic.Int32

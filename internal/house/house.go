@@ -74,10 +74,10 @@ var everywhere = []string{"Group", "Pool", "HTTPPool", "GroupOption", "PoolOptio
 // rootFiles are the files of the root, each before those that may use its names.
 var rootFiles = []string{
 	"byteview.go",
-	"getter.go",
 	"cache.go",
 	"errors.go",
 	"log.go",
+	"getter.go",
 	"events.go",
 	"freshness.go",
 	"placement.go",

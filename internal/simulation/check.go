@@ -297,10 +297,14 @@ func (c *checker) checkOneLoad() {
 }
 
 // separated reports whether an invalidation may have done its work between the
-// beginnings of two loads. One that failed may do it some time later.
+// beginnings of two loads. One that failed may do it some time later. Before a load of the origin begins that a source
+// is, it may have asked the second level already.
 func (c *checker) separated(first, second *source) bool {
 	return slices.ContainsFunc(c.invalidations, func(i *invalidation) bool {
 		over := first.begin.before(i.end)
+		if c.leveled() {
+			over = first.begin.at < i.end.at+2*slowest
+		}
 		if i.err != nil {
 			over = first.begin.at < i.end.at+settleTime
 		}

@@ -76,6 +76,9 @@ func (c *player) build(p *node, host int) (err error) {
 	}
 	options := []peercache.GroupOption{peercache.WithLoadTimeout(loadTimeout), peercache.WithStandIn(c.standIn)}
 	options = append(options, c.freshness.options()...)
+	if c.leveled() {
+		options = append(options, peercache.WithSecondLevel(c.level))
+	}
 	if c.isGateway(host) {
 		pools = append(pools, peercache.WithoutOwnership())
 	} else if c.dir != "" {

@@ -15,6 +15,7 @@ type player struct {
 	t       *testing.T
 	net     network
 	history *history
+	level   *level // of all groups, if scenario.leveled
 	dir     string // of the snapshots; empty if there are none
 
 	ctx      context.Context // of all calls
@@ -49,7 +50,7 @@ func (c *player) setLiving(i int, p *node) {
 // what happened.
 func play(t *testing.T, s *scenario) *history {
 	c := &player{
-		scenario: s, t: t, net: newNetwork(s), history: newHistory(),
+		scenario: s, t: t, level: newLevel(s.seed), net: newNetwork(s), history: newHistory(),
 		live: make([]*node, s.hosts), former: make([]*node, s.hosts), lives: make([]int, s.hosts),
 	}
 	defer c.net.close()

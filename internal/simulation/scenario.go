@@ -118,6 +118,9 @@ type step struct {
 // said who asks. It is drawn apart, so that a seed has the same scenario as without.
 func (s *scenario) listedOnly() bool { return s.seed%3 != 0 }
 
+// leveled reports whether the groups have a second level. It is drawn apart as well.
+func (s *scenario) leveled() bool { return s.seed%4 == 2 }
+
 // listing returns a list of names as processes are given it.
 func (s *scenario) listing(names []string) []string {
 	texts := slices.Clone(names)

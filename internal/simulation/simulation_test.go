@@ -154,6 +154,8 @@ var plantedBugs = map[string]failpoint.Bug{
 	"gateways forgotten":            failpoint.GatewaysForgotten,
 	"watchers too late":             failpoint.WatchersLate,
 	"a lease on all from answer on": failpoint.WatchFromAnswer,
+	"the second level last":         failpoint.LevelLast,
+	"permits for ever":              failpoint.PermitsForever,
 }
 
 // plantedRarely are those of plantedBugs that are found in one of thousands of seeds.

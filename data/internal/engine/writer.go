@@ -19,6 +19,10 @@ type Writer interface {
 	Set(n int)
 }
 
+// served is a Writer that wants to know when a command has written to it that has waited: before anybody is told of what that
+// has changed. Served waits for nothing.
+type served interface{ Served() }
+
 // Error is an error of a command, as clients get it: its first word, in capitals, says what kind it is.
 type Error string
 

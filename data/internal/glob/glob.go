@@ -1,6 +1,9 @@
 // Package glob matches the patterns of Redis' KEYS, SCAN and PSUBSCRIBE.
 package glob
 
+// mostStars is how many * a pattern may have, but for one at its end: one with more matches nothing, as in Redis.
+const mostStars = 1000
+
 // Match reports whether s fits a pattern: ? is any byte, * any number of bytes, [ae-z] and [^a] are
 // classes, and \ takes the next byte as it is. What Redis does with a class that has no end is done
 // here: it ends with the pattern.
@@ -9,9 +12,15 @@ package glob
 // since what the former ones took cannot matter.
 func Match(pattern, s string) bool {
 	star, from := -1, 0 // the last *, and where what it takes ends
-	p, i := 0, 0
+	p, i, stars := 0, 0, 0
 	for i < len(s) {
 		if p < len(pattern) && pattern[p] == '*' {
+			for p+1 < len(pattern) && pattern[p+1] == '*' {
+				p++
+			}
+			if stars++; stars > mostStars && p+1 < len(pattern) {
+				return false
+			}
 			star, from = p, i
 			p++
 			continue

@@ -27,6 +27,14 @@ func TestManyStars(t *testing.T) {
 	if Match(strings.Repeat("a*", 50)+"b", strings.Repeat("a", 5000)) {
 		t.Error("matches")
 	}
+	for n, want := range map[int]bool{1000: true, 1001: false} {
+		if Match(strings.Repeat("*?", n), strings.Repeat("a", n)) != want {
+			t.Errorf("%d stars: want %v", n, want)
+		}
+	}
+	if !Match(strings.Repeat("*?", 1000)+"**", strings.Repeat("a", 1000)) {
+		t.Error("a star at the end counts")
+	}
 }
 
 func FuzzMatch(f *testing.F) {

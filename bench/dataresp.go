@@ -1,0 +1,105 @@
+package main
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"net"
+	"os/exec"
+	"strconv"
+	"strings"
+)
+
+const (
+	// leastRESP is the part of redis-server's throughput that each test of redis-benchmark wants.
+	leastRESP = 0.8
+	// dataRequests are those of one run of a test.
+	dataRequests = 100_000
+)
+
+// runDataRESP runs redis-benchmark's default tests against a Memory behind package resp, and redis-server.
+func runDataRESP(w io.Writer, m measuring, all *targets) error {
+	if !installed(w, "redis-benchmark") {
+		return nil
+	}
+	theirs, stop, err := startRedis(w)
+	if err != nil || theirs == "" {
+		return err
+	}
+	defer stop()
+	ours, err := startReporting(dataNodePrefix)
+	if err != nil {
+		return err
+	}
+	defer ours.stop()
+	for _, pipeline := range []int{1, 16} {
+		requests := dataRequests * pipeline / 2
+		if m.quick {
+			requests = 1000
+		}
+		fmt.Fprintf(w, "\nredis-benchmark's default tests, -c 50 -P %d, %d requests each, by turns; median of 3:\n", pipeline, requests)
+		if err := compareRESP(w, all, ours.doors.RESP, theirs, pipeline, requests); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func compareRESP(w io.Writer, all *targets, ours, theirs string, pipeline, requests int) error {
+	rates := map[string]*[2][]float64{}
+	var names []string
+	for range 3 {
+		for i, addr := range []string{ours, theirs} {
+			rows, err := redisBenchmark(addr, "-c", "50", "-P", strconv.Itoa(pipeline), "-n", strconv.Itoa(requests))
+			if err != nil {
+				return err
+			}
+			for _, r := range rows {
+				if rates[r.name] == nil {
+					rates[r.name], names = new([2][]float64), append(names, r.name)
+				}
+				rates[r.name][i] = append(rates[r.name][i], r.rate)
+			}
+		}
+	}
+	t := newTable("", "peercache, 1,000/s", "redis-server, 1,000/s", "× redis-server")
+	for _, name := range names {
+		a, b := median(rates[name][0]), median(rates[name][1])
+		t.add(name, a/1000, b/1000, a/b)
+		all.add(fmt.Sprintf("RESP, -P %d, %s, × redis-server", pipeline, name), a/b, false, leastRESP)
+	}
+	return t.print(w)
+}
+
+// testRate is a line of redis-benchmark.
+type testRate struct {
+	name string
+	rate float64 // requests a second
+}
+
+// redisBenchmark runs redis-benchmark.
+func redisBenchmark(addr string, args ...string) (rates []testRate, err error) {
+	host, port, _ := net.SplitHostPort(addr)
+	out, err := exec.Command("redis-benchmark", append([]string{"-h", host, "-p", port, "-e", "--csv"}, args...)...).Output()
+	if err != nil {
+		return nil, fmt.Errorf("redis-benchmark: %w", err)
+	}
+	if strings.Contains(string(out), "Error") {
+		return nil, fmt.Errorf("redis-benchmark: %s", out)
+	}
+	rows, err := csv.NewReader(strings.NewReader(string(out))).ReadAll()
+	if err != nil {
+		return nil, fmt.Errorf("redis-benchmark: %q: %w", out, err)
+	}
+	for _, row := range rows {
+		rate, err := strconv.ParseFloat(row[min(1, len(row)-1)], 64)
+		if err != nil {
+			continue // the head
+		}
+		rates = append(rates, testRate{row[0], rate})
+	}
+	if len(rates) == 0 {
+		return nil, fmt.Errorf("redis-benchmark: %q", out)
+	}
+	return rates, nil
+}
