@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/peercache/peercache/data/internal/aof"
 	"github.com/peercache/peercache/data/internal/builtin"
@@ -108,8 +109,11 @@ func (m *Memory) closeLog() error {
 // Do implements Driver.
 func (m *Memory) Do(ctx context.Context, cmds ...Cmd) ([]Reply, error) {
 	replies := make([]Reply, 0, len(cmds))
+	r := requests.Get().(*request)
+	defer r.free()
 	for _, cmd := range cmds {
-		reply, err := m.do(ctx, append([]string{cmd.Name}, cmd.Args...))
+		r.args = append(append(r.args[:0], cmd.Name), cmd.Args...)
+		reply, err := m.run(ctx, r, r.args)
 		if err != nil {
 			return replies, err
 		}
@@ -120,14 +124,40 @@ func (m *Memory) Do(ctx context.Context, cmds ...Cmd) ([]Reply, error) {
 
 // do runs one command. Its reply may be an ErrorReply.
 func (m *Memory) do(ctx context.Context, args []string) (Reply, error) {
+	r := requests.Get().(*request)
+	defer r.free()
+	return m.run(ctx, r, args)
+}
+
+func (m *Memory) run(ctx context.Context, r *request, args []string) (Reply, error) {
 	if err := ctx.Err(); err != nil {
 		return Reply{}, err
 	}
-	var b builder
-	if err := m.Run(ctx, &b, args...); err != nil {
+	r.builder = builder{open: r.open[:0]}
+	if err := m.Run(ctx, &r.builder, args...); err != nil {
 		return Reply{}, err
 	}
-	return b.reply, nil
+	return r.reply, nil
+}
+
+// request is what a command needs while it runs, and what the next one may use again.
+type request struct {
+	builder
+	args []string
+}
+
+var requests = sync.Pool{New: func() any { return new(request) }}
+
+// mostArgs is how many arguments may be kept room for.
+const mostArgs = 64
+
+func (r *request) free() {
+	clear(r.args)
+	clear(r.open[:cap(r.open)])
+	if r.builder = (builder{open: r.open[:0]}); cap(r.args) > mostArgs {
+		r.args = nil
+	}
+	requests.Put(r)
 }
 
 // GetString implements StringGetter. It takes no lock, and no memory, but where a change of several steps is under way.

@@ -34,6 +34,8 @@ const (
 	Steps
 	// Compound: it is made of others, which it runs by Call.Do. If it fails, or panics, nothing of it has happened.
 	Compound
+	// InTurn: of those that wait for a key, none is served before another one of its name that came earlier.
+	InTurn
 )
 
 // Keys say which arguments of a command are keys: from First to Last, each Step-th. A Last less than zero

@@ -49,21 +49,14 @@ func (c *Call) Again() bool { return c.waiter != nil }
 // Ready: others who came earlier may wait for another key that it waits for as well.
 func (c *Call) Serves(key string) bool { return c.waiter == nil || c.waiter.ready == key }
 
-// Behind reports whether another command of the same name came earlier and waits for key.
+// Behind reports whether a command that is InTurn has to wait, because another one of its name waits for key. One that
+// cannot wait takes what there is.
 func (c *Call) Behind(key string) bool {
-	if !c.t.single {
+	if !c.t.single || c.waiter != nil {
 		return false
 	}
 	s, _ := c.t.shard(key)
-	for _, w := range s.waiting[key] {
-		if w == c.waiter {
-			return false
-		}
-		if w.call.cmd == c.cmd {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.waiting[key], func(w *waiter) bool { return w.call.cmd == c.cmd })
 }
 
 // Ready says that a key may have what others wait for: they run once this command, or its transaction, is done. A key that gets an
@@ -234,9 +227,19 @@ func (t *txn) serve() {
 		key := t.ready[t.looked]
 		t.looked++
 		s, hash := t.shard(key)
+		var behind []*Command // those of which one that waits in turn was not served
 		for i := 0; i < len(s.waiting[key]) && s.keys.Load().GetHashed(key, hash) != nil; {
-			if !t.serveOne(s.waiting[key][i], key) {
+			w := s.waiting[key][i]
+			if slices.Contains(behind, w.call.cmd) {
 				i++
+				continue
+			}
+			if t.serveOne(w, key) {
+				continue
+			}
+			i++
+			if w.call.cmd.Flags&InTurn != 0 {
+				behind = append(behind, w.call.cmd)
 			}
 		}
 	}

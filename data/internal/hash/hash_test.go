@@ -223,6 +223,21 @@ func TestRandomIsEven(t *testing.T) {
 	}
 }
 
+// TestSampleIsDistinct has a Sample of each size be of as many different fields.
+func TestSampleIsDistinct(t *testing.T) {
+	h := New()
+	for i := range 200 {
+		h.Set(strconv.Itoa(i), "v")
+		for n := range h.Len() + 1 {
+			got := map[string]bool{}
+			h.Sample(n, func(field, _ packed.Text) { got[field.String()] = true })
+			if len(got) != n {
+				t.Fatalf("Sample(%d) of %d has %d", n, h.Len(), len(got))
+			}
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	for name, field := range fields {
 		r := rand.New(rand.NewPCG(uint64(len(name)), 0))

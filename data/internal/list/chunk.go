@@ -13,7 +13,7 @@ const (
 	// smallBlock is a block that is not worth shrinking.
 	smallBlock = 64
 	// slackPart is which part of a list may be room for more, whatever its chunks have.
-	slackPart = 16
+	slackPart = 8
 )
 
 // chunk is a block of strings, with its neighbours. The strings are buf[lo:]; there may be room before and behind them.
@@ -99,7 +99,7 @@ func (l *List) makeRoom(c *chunk, size int, before bool) bool {
 	case cap(c.buf) >= chunkBytes:
 		return false
 	}
-	want := max(used+size, min(chunkBytes, max(cap(c.buf)+cap(c.buf)/8, int(l.bytes/slackPart))))
+	want := max(used+size, min(chunkBytes, cap(c.buf)+int(l.bytes/slackPart)))
 	lead := 0
 	if before {
 		lead = want - used

@@ -237,10 +237,11 @@ func TestQueue(t *testing.T) {
 
 // TestMemory compares what a List says that it takes with what the allocator says.
 func TestMemory(t *testing.T) {
-	for _, test := range []struct{ lists, strings, size int }{{5000, 3, 8}, {1000, 50, 10}, {10, 20_000, 10}, {20, 500, 3000}} {
+	for _, test := range []struct{ lists, strings, size int }{{50_000, 3, 8}, {10_000, 50, 10}, {10, 100_000, 10}, {20, 500, 3000}} {
 		lists := make([]*List, test.lists)
 		var before, after runtime.MemStats
 		runtime.GC()
+		runtime.GC() // which ends what the first one has begun
 		runtime.ReadMemStats(&before)
 		bytes := int64(0)
 		for i := range lists {

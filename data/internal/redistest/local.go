@@ -18,6 +18,7 @@ type local struct {
 	engine *engine.Engine
 	log    *records
 	proto  int
+	events []string // since they were compared
 }
 
 // records is a Log that keeps records.
@@ -52,7 +53,7 @@ func (l *local) another(log engine.Log) *engine.Engine {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	e.OnEvent(^engine.Class(0), func(engine.Class, string, string) {})
+	e.OnEvent(^engine.Class(0), l.event)
 	return e
 }
 

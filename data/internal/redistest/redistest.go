@@ -16,6 +16,7 @@ type Pair struct {
 	t     testing.TB
 	redis *server
 	ours  *local
+	sub   *subscriber // nil: events are not compared
 	proto int
 	last  []string // the last commands
 }
@@ -61,6 +62,9 @@ func (p *Pair) Reset(proto int) {
 	p.redis.do("HELLO", fmt.Sprint(proto))
 	p.redis.do("FLUSHALL")
 	p.ours.reset()
+	if p.sub != nil {
+		p.eventsDiffer() // forget those of before
+	}
 }
 
 // keptCommands is how many commands are shown where replies differ.
@@ -78,7 +82,20 @@ func (p *Pair) Do(args ...string) (diff string) {
 		want, got = scanned(p.redis.do, args, cursor, want), scanned(p.ours.do, args, cursor, got)
 		args = []string{"scanned: " + quote(args)}
 	}
-	return differ(args, want, got)
+	diff = differ(args, want, got)
+	if p.sub != nil {
+		if events := p.eventsDiffer(); diff == "" && events != "" {
+			diff = quote(args) + ": " + events
+		}
+	}
+	return diff
+}
+
+// Events has the events that keys have, as keyspace notifications tell of them, compared as well: what happened, to which keys, and in
+// which order. Those of keys that expire or that are new are not.
+func (p *Pair) Events() *Pair {
+	p.sub = p.redis.subscribe()
+	return p
 }
 
 // Used returns the memory that the engine counts.

@@ -71,6 +71,11 @@ func (s *server) do(args ...string) codec.Reply {
 	if _, err := s.conn.Write(codec.AppendCommand(nil, args...)); err != nil {
 		s.t.Fatal(err)
 	}
+	return s.read(args...)
+}
+
+// read returns the next reply. args is what it replies to, or nothing.
+func (s *server) read(args ...string) codec.Reply {
 	s.conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 	reply, err := s.replies.Read()
 	if err != nil {

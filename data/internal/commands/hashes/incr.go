@@ -2,7 +2,6 @@ package hashes
 
 import (
 	"math"
-	"math/big"
 	"strconv"
 
 	"github.com/peercache/peercache/data/internal/engine"
@@ -44,26 +43,17 @@ func hincrby(c *engine.Call) error {
 }
 
 func hincrbyfloat(c *engine.Call) error {
-	by, ok := number.Long(c.Args[3])
-	if !ok {
-		return engine.ErrNotFloat
-	}
-	if by.IsInf() {
-		return errInfinite
-	}
-	v, there, err := value(c)
-	if err != nil {
-		return err
-	}
-	old := new(big.Float)
+	v, there, wrong := value(c)
+	old := "0"
 	if there {
-		if old, ok = number.Long(v.View()); !ok {
-			return errOldNotFloat
-		}
+		old = v.View()
 	}
-	sum, ok := number.AddLong(old, by)
-	if !ok {
-		return errSumInfinite
+	sum, ok := number.AddDecimals(old, c.Args[3])
+	if !ok || wrong != nil {
+		var err error
+		if sum, err = addLong(old, c.Args[3], wrong); err != nil {
+			return err
+		}
 	}
 	if err := store(c, sum, "hincrbyfloat"); err != nil {
 		return err
@@ -71,6 +61,27 @@ func hincrbyfloat(c *engine.Call) error {
 	c.Log("HSET", c.Args[1], c.Args[2], sum)
 	c.W.Bulk(sum)
 	return nil
+}
+
+// addLong adds numbers of any form. wrong is why there is no old number, which Redis says after what is wrong with the increment.
+func addLong(old, by string, wrong error) (sum string, err error) {
+	y, ok := number.Long(by)
+	switch {
+	case !ok:
+		return "", engine.ErrNotFloat
+	case y.IsInf():
+		return "", errInfinite
+	case wrong != nil:
+		return "", wrong
+	}
+	x, ok := number.Long(old)
+	if !ok {
+		return "", errOldNotFloat
+	}
+	if sum, ok = number.AddLong(x, y); !ok {
+		return "", errSumInfinite
+	}
+	return sum, nil
 }
 
 // store gives the field that is the second argument a value.

@@ -8,7 +8,7 @@ import (
 )
 
 func TestKeysAsRedis(t *testing.T) {
-	redistest.Compare(t, `MSET a 1 b 2 c 3`, `DEL`, `DEL a a x`, `UNLINK b x`, `EXISTS a c c`, `TOUCH c c x`, `TYPE c`, `TYPE x`, `KEYS *`, `DBSIZE`,
+	redistest.New(t).Events().Compare(t, `MSET a 1 b 2 c 3`, `DEL`, `DEL a a x`, `UNLINK b x`, `EXISTS a c c`, `TOUCH c c x`, `TYPE c`, `TYPE x`, `KEYS *`, `DBSIZE`,
 		`EXPIRE c 100`, `TTL c`, `PTTL c`, `EXPIRE c`, `EXPIRE c x`, `EXPIRE c 1.5`, `EXPIRE x 100`, `EXPIRE c 9223372036854775807`, `PEXPIRE c 9223372036854775807`, `EXPIRE c -9223372036854775808`,
 		`PEXPIREAT c 9223372036854775807`, `PEXPIRETIME c`, `EXPIRETIME c`, `EXPIREAT c 9223372036854775`, `PEXPIRETIME c`, `EXPIREAT c 9223372036854775807`,
 		`PEXPIREAT c 5000000000499`, `EXPIRETIME c`, `PEXPIREAT c 5000000000500`, `EXPIRETIME c`, `EXPIRETIME x`, `PEXPIRETIME x`, `TTL x`, `PTTL x`,
@@ -25,7 +25,7 @@ func TestKeysAsRedis(t *testing.T) {
 func TestKeysAtRandom(t *testing.T) {
 	key := func(r *rand.Rand) string { return redistest.Key(r, "key:", 8) }
 	for seed := range int64(4) {
-		redistest.Random(t, seed, 4000, func(r *rand.Rand) []string {
+		redistest.New(t).Events().Random(t, seed, 4000, func(r *rand.Rand) []string {
 			switch r.Intn(10) {
 			case 0:
 				return []string{redistest.Pick(r, "DEL", "UNLINK", "TOUCH", "EXISTS"), key(r), key(r)}

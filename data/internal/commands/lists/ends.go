@@ -2,6 +2,7 @@ package lists
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/peercache/peercache/data/internal/engine"
 	"github.com/peercache/peercache/data/internal/list"
@@ -145,7 +146,7 @@ func (s *several) popFrom(c *engine.Call) (ok bool, err error) {
 		return false, err
 	}
 	c.W.Array(2)
-	c.W.Bulk(key)
+	c.W.Bulk(strings.Clone(key))
 	n := popSome(c, key, l, s.end, s.count)
 	c.Log(s.end.popName(), key, strconv.Itoa(n))
 	return true, nil
@@ -218,7 +219,7 @@ func popWaiting(c *engine.Call) error {
 	}
 	var buf list.Buffer
 	c.W.Array(2)
-	c.W.Bulk(key)
+	c.W.Bulk(strings.Clone(key))
 	c.W.Bytes(take(c, l, e, &buf))
 	c.Log(e.popName(), key)
 	changed(c, key, l, e.popName())

@@ -10,7 +10,7 @@ import (
 )
 
 func TestListsAsRedis(t *testing.T) {
-	redistest.Compare(t, `SET s 1`,
+	redistest.New(t).Events().Compare(t, `SET s 1`,
 		`RPUSH l a b c`, `LPUSH l 1 -2 03 "" x`, `LPUSH s a`, `RPUSHX l d e`, `LPUSHX l f`, `LPUSHX no a`, `RPUSHX s a`, `LPUSH l`, `TYPE l`, `OBJECT ENCODING l`,
 		`LLEN l`, `LLEN no`, `LLEN s`, `LRANGE l 0 -1`, `LRANGE l 2 4`, `LRANGE l -3 -2`, `LRANGE l -100 100`, `LRANGE l 5 3`, `LRANGE l 100 200`, `LRANGE no 0 -1`, `LRANGE s 0 1`, `LRANGE s a 1`, `LRANGE l 0 b`,
 		`LRANGE l -9223372036854775808 9223372036854775807`, `LRANGE l 0 9223372036854775808`, `LRANGE l 01 2`,
@@ -96,7 +96,7 @@ func generate(r *rand.Rand) []string {
 }
 
 func TestListsAtRandom(t *testing.T) {
-	pair := redistest.New(t)
+	pair := redistest.New(t).Events()
 	for seed := range int64(8) {
 		pair.Random(t, seed, 3000, generate, redistest.Options{Encodings: true})
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 func TestSetAsRedis(t *testing.T) {
-	redistest.Compare(t, `SET a 1`, `GET a`, `GET b`, `SET a "x y\x00\xff"`, `GET a`, `STRLEN a`, `STRLEN b`, `SET`, `SET a`, `GET`, `GET a b`,
+	redistest.New(t).Events().Compare(t, `SET a 1`, `GET a`, `GET b`, `SET a "x y\x00\xff"`, `GET a`, `STRLEN a`, `STRLEN b`, `SET`, `SET a`, `GET`, `GET a b`,
 		`SET a 1 EX 100`, `TTL a`, `SET a 1 PX 100000`, `PTTL a`, `SET a 2 KEEPTTL`, `TTL a`, `SET a 3`, `TTL a`,
 		`SET a 1 EX 0`, `SET a 1 EX -1`, `SET a 1 PX 0`, `SET a 1 EX x`, `SET a 1 EX 1.5`, `SET a 1 EX`, `SET a 1 EX 10 PX 10`, `SET a 1 EX 10 EX 200`, `TTL a`,
 		`SET a 1 EX 9223372036854775807`, `SET a 1 EX 9223372036854775`, `SET a 1 PX 9223372036854775807`, `SET a 1 PXAT 9223372036854775807`, `PEXPIRETIME a`,
@@ -29,7 +29,7 @@ func value(r *rand.Rand) string {
 
 func TestSetsAtRandom(t *testing.T) {
 	for seed := range int64(4) {
-		redistest.Random(t, seed, 3000, func(r *rand.Rand) []string {
+		redistest.New(t).Events().Random(t, seed, 3000, func(r *rand.Rand) []string {
 			key := redistest.Key(r, "key:", 6)
 			switch r.Intn(12) {
 			case 0, 1, 2:

@@ -11,7 +11,7 @@ import (
 
 // TestAsRedis has cases at the edges of what the commands take.
 func TestAsRedis(t *testing.T) {
-	pair := redistest.New(t)
+	pair := redistest.New(t).Events()
 	for name, lines := range cases {
 		t.Run(name, func(t *testing.T) { pair.Compare(t, lines...) })
 	}
@@ -72,7 +72,7 @@ func many(key string, n int) string {
 
 // TestAtRandom has random commands replied as Redis does: with small sets, and with large ones.
 func TestAtRandom(t *testing.T) {
-	pair := redistest.New(t)
+	pair := redistest.New(t).Events()
 	for _, size := range []int{6, 40, 400} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			for seed := range int64(3) {
@@ -85,7 +85,7 @@ func TestAtRandom(t *testing.T) {
 
 // TestLexAtRandom has random commands for members of one score.
 func TestLexAtRandom(t *testing.T) {
-	pair := redistest.New(t)
+	pair := redistest.New(t).Events()
 	for seed := range int64(2) {
 		g := generator{members: 300, lex: true}
 		pair.Random(t, seed, 3000, g.command, redistest.Options{Encodings: true, Every: 400})
