@@ -68,7 +68,7 @@ func millis(d time.Duration) string {
 // SetWith gives a key a string, with options, and reports whether it did: IfAbsent or IfPresent may say no.
 func (s Strings) SetWith(ctx context.Context, key, value string, o SetOptions) (bool, error) {
 	r, err := s.c.doer.do(ctx, o.args([]string{"set", key, value}))
-	return err == nil && r.Kind == StatusReply, err
+	return err == nil && (r.Kind == StatusReply || r.Kind == StringReply), err // which of them depends on the driver
 }
 
 // SetGet does what SetWith does, and returns the string that the key had before.

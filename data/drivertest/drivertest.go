@@ -24,7 +24,7 @@ func Run(t *testing.T, open func(t *testing.T) data.Driver) {
 		{"BlockingCommandEnds", (*suite).blockingEnds}, {"TxHappensWhole", (*suite).txWhole}, {"TxHappensNotAtAll", (*suite).txNotAtAll},
 		{"TxSavepoints", (*suite).txSavepoints}, {"TxUndoLast", (*suite).txUndoLast}, {"TxAfterItsEnd", (*suite).txAfterEnd},
 		{"TxIsSeenWhole", (*suite).txSeenWhole}, {"TxLosesNoUpdate", (*suite).txNoLostUpdate}, {"Watch", (*suite).watch},
-		{"WatchReads", (*suite).watchReads}, {"SecondLevel", (*suite).secondLevel},
+		{"WatchReads", (*suite).watchReads}, {"Typed", (*suite).typed}, {"SecondLevel", (*suite).secondLevel},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			driver := open(t)

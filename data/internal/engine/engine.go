@@ -70,6 +70,7 @@ type Engine struct {
 	// Messages is the channels of PUBLISH.
 	Messages pubsub.Hub
 	changed  atomic.Pointer[func(keys []string, all bool)]
+	slow     slowHooks
 
 	stop    chan struct{}
 	stopped sync.WaitGroup

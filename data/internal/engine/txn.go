@@ -141,7 +141,7 @@ func (t *txn) runCompound(c *Call) (err error) {
 func (t *txn) runOne(c *Call) error {
 	before := t.changed
 	c.logged, t.key = false, "" // whose memory may have another text now
-	err := c.cmd.Run(c)
+	err := t.e.runTimed(c)
 	if t.undo {
 		t.recountWhenUndone()
 	}
