@@ -42,6 +42,7 @@ type Conn struct {
 	leaving bool  // no more commands
 	// gathering: more than zero: nothing is sent, because locks may be held.
 	gathering int
+	tooMuch   bool    // of what is gathered: it was dropped
 	whole     int     // more than zero: a reply is written that must not be sent in part
 	failed    bool    // nothing can be sent any more
 	wrong     int     // wrong passwords that it has sent
