@@ -155,9 +155,6 @@ func (out *outcome) tell(c *engine.Call, key string, incr bool) {
 		event = eventIncr
 	}
 	c.Notify(engine.EventSortedSet, event, key)
-	if out.added > 0 {
-		c.Ready(key)
-	}
 }
 
 func (o *addOptions) reply(w engine.Writer, out outcome) {
