@@ -14,7 +14,8 @@ type Fallback struct {
 	// Broker has the channels that clients subscribe to. If it is nil, there are none.
 	Broker Broker
 	// Track has changed be called with the keys that a command or a transaction changes, and with all if it changes all
-	// keys, until stop is called. changed waits for nothing. If Track is nil, clients with CLIENT TRACKING are not told of changes.
+	// keys, until stop is called. changed waits for nothing. If Track is nil, clients with CLIENT TRACKING are told behind each
+	// reply that what they have read may have changed.
 	Track func(changed func(keys []string, all bool)) (stop func())
 	// Info returns names and values, in turn, of a section of INFO, in lower case. They follow those of the server, or
 	// are in their place. It may be nil.
