@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -201,6 +202,12 @@ func TestDataNode(t *testing.T) {
 			return errors.Join(errNotYet, err)
 		}
 		return nil
+	})
+	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if info, err := d.Info(); err != nil || info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s: %v, %v: others may read it", path, info.Mode(), err)
+		}
+		return err
 	})
 	p.Process.Signal(syscall.SIGTERM)
 	if status := p.status(t); status != ExitOK {
