@@ -108,6 +108,9 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Errorf("a backup that has failed has left %q", left)
 	}
 	wants(t, ExitOK, "bytes\n", with("backup", file)...)
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("a backup: %v, %v: want that its owner alone reads it", info, err)
+	}
 	c.says(t, "SET tom 1", "OK", "SET jack 2", "OK")
 
 	wants(t, ExitUsage, "--yes does that", with("restore", file)...)
