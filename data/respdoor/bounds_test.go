@@ -86,3 +86,38 @@ func TestRandomMembersAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// One command does not take more memory than data may have, and does not make it before it is refused.
+func TestCommandThatTakesTooMuchIsRefused(t *testing.T) {
+	m, err := data.NewMemory(data.WithBytes(64 << 20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	c := dial(t, start(t, m))
+	c.want(":40000000", "SETRANGE large 39999999 x")
+	const full = "-OOM command not allowed when used memory > 'maxmemory'."
+	got := allocated(func() {
+		c.want(full, "SETRANGE other 536870911 x")
+		c.want(full, "SETBIT other 4294967295 1")
+		c.want(full, "COPY large other")
+		c.want(full, "BITOP NOT other large")
+		c.want(full, "SETRANGE large 536870911 x")
+	})
+	if got > 1<<20 {
+		t.Errorf("%d bytes were allocated for nothing", got)
+	}
+	c.want(":0", "EXISTS other")
+	c.want(":2", "SETRANGE small 0 ab")
+}
+
+// The length of a longest common subsequence takes two rows of the table, not all.
+func TestLengthOfLCSTakesLittle(t *testing.T) {
+	_, addr := startMemory(t)
+	c := dial(t, addr)
+	c.words("SET a "+strings.Repeat("ab", 5000), "SET b "+strings.Repeat("a", 10000))
+	c.reads("+OK", "+OK")
+	if got := allocated(func() { c.want(":5000", "LCS a b LEN") }); got > 1<<20 {
+		t.Errorf("%d bytes are allocated", got)
+	}
+}
