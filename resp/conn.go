@@ -65,7 +65,8 @@ type Conn struct {
 	// Data is what a fallback keeps of the client.
 	Data any
 
-	track atomic.Pointer[following] // nil: CLIENT TRACKING is off
+	command atomic.Pointer[Command]   // the last one, for CLIENT LIST
+	track   atomic.Pointer[following] // nil: CLIENT TRACKING is off
 
 	mu     sync.Mutex
 	facts  facts
@@ -83,7 +84,7 @@ type Conn struct {
 
 // facts are what CLIENT LIST shows of a client, and others may read.
 type facts struct {
-	name, lib, libVersion, user, command      string
+	name, lib, libVersion, user               string
 	proto, channels, patterns, shards, queued int
 	invalidations                             bool // it is subscribed to the channel of invalidate.go
 }
