@@ -121,3 +121,46 @@ func TestLengthOfLCSTakesLittle(t *testing.T) {
 		t.Errorf("%d bytes are allocated", got)
 	}
 }
+
+// What clients have the server keep is bounded, and is given back.
+func TestWhatIsKeptForAClientIsBounded(t *testing.T) {
+	m, err := data.NewMemory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	addr := start(t, m, resp.WithLimits(resp.Limits{QueryBytes: 1 << 20, ClientBytes: 4 << 20}))
+	for _, kind := range []struct{ begin, end, refusal string }{
+		{"WATCH", "UNWATCH", "-ERR too many keys are watched: no memory is left for more"},
+		{"SUBSCRIBE", "UNSUBSCRIBE", "-ERR too many subscriptions: no memory is left for more"},
+		{"PSUBSCRIBE", "PUNSUBSCRIBE", "-ERR too many subscriptions: no memory is left for more"},
+		{"SSUBSCRIBE", "SUNSUBSCRIBE", "-ERR too many subscriptions: no memory is left for more"},
+	} {
+		c := dial(t, addr)
+		for round := range 2 {
+			refused := false
+			for i := 0; i < 10_000 && !refused; i++ {
+				c.words(fmt.Sprint(kind.begin, " ", round, strings.Repeat("x", 100), i))
+				r, err := c.r.Read()
+				if err != nil {
+					t.Fatal(err)
+				}
+				refused = show(r) == kind.refusal
+			}
+			if !refused {
+				t.Errorf("%s: 10,000 are not refused", kind.begin)
+			}
+			c.words(kind.end, "PING")
+			for {
+				r, err := c.r.Read()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if s := show(r); s == "+PONG" || s == "*[pong ]" {
+					break
+				}
+			}
+		}
+		c.nc.Close()
+	}
+}
