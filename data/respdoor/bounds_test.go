@@ -164,3 +164,27 @@ func TestWhatIsKeptForAClientIsBounded(t *testing.T) {
 		c.nc.Close()
 	}
 }
+
+// A user who may only read changes nothing that others see: no data, no settings, and publishes nothing.
+func TestReadOnlyUser(t *testing.T) {
+	m, err := data.NewMemory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	c := dial(t, start(t, m, resp.WithUsers(resp.User{Name: "reader", Password: "secret", ReadOnly: true})))
+	c.want("+OK", "AUTH reader secret")
+	c.want("nil", "GET key")
+	for _, command := range []string{"SET key 1", "GETDEL key", "GETEX key PERSIST", "COPY key other", "LMOVE a b LEFT LEFT", "BLPOP key 1", "ZRANGESTORE a b 0 1", "CMAKE key 1", "FLUSHALL",
+		"PUBLISH channel x", "SPUBLISH channel x", "CONFIG SET notify-keyspace-events KEA", "CONFIG RESETSTAT"} {
+		c.send(command)
+		r, err := c.r.Read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := show(r); !strings.HasPrefix(got, "-NOPERM") {
+			t.Errorf("%s: %s", command, got)
+		}
+	}
+	c.want("*[]", "KEYS *")
+}
