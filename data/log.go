@@ -10,7 +10,6 @@ import (
 
 	"github.com/peercache/peercache/data/internal/aof"
 	"github.com/peercache/peercache/data/internal/disk"
-	"github.com/peercache/peercache/data/internal/engine"
 )
 
 // LogOption changes what the log of a Memory does.
@@ -168,11 +167,12 @@ func (m *Memory) Restore(ctx context.Context, r io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("data: restore: %w", err)
 	}
+	load := func(block []byte) error { return m.engine.LoadStage(stage, block) }
 	replace := func(begin func() error) error { return m.engine.Replace(stage, begin) }
 	if m.log != nil {
-		err = m.log.Restore(ctx, r, stage.Load, replace)
+		err = m.log.Restore(ctx, r, load, replace)
 	} else {
-		err = m.restoreUnlogged(ctx, r, stage, replace)
+		err = m.restoreUnlogged(ctx, r, load, replace)
 	}
 	if err != nil {
 		return fmt.Errorf("data: restore: %w", err)
@@ -181,13 +181,13 @@ func (m *Memory) Restore(ctx context.Context, r io.Reader) error {
 	return nil
 }
 
-func (m *Memory) restoreUnlogged(ctx context.Context, r io.Reader, stage *engine.Engine, replace func(begin func() error) error) error {
+func (m *Memory) restoreUnlogged(ctx context.Context, r io.Reader, load func(block []byte) error, replace func(begin func() error) error) error {
 	done, err := m.exclude(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	if _, err := aof.ReadSnapshot(r, -1, stage.Load); err != nil {
+	if _, err := aof.ReadSnapshot(r, -1, load); err != nil {
 		return err
 	}
 	return replace(ctx.Err)

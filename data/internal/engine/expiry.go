@@ -22,7 +22,6 @@ type wheel struct {
 	slots [levels][levelSlots][]string
 	keys  int // in slots
 	bytes int // of keys
-	kept  int // what bytes was when the wheel was made anew
 }
 
 // add puts a key into the slot of a tick.
@@ -98,7 +97,7 @@ func (s *shard) expires(key string, at int64, now func() int64) {
 	}
 	s.wheel.add(key, at>>tickBits+1)
 	// Expiries are given and taken again, and nobody counts what keys take that are gone.
-	if w := s.wheel; w.keys > 2*int(s.volatile.Load())+levelSlots || w.bytes > 2*w.kept+goneBytes {
+	if w := s.wheel; w.keys > 2*int(s.volatile.Load())+levelSlots || w.bytes > 2*s.volatileBytes+goneBytes {
 		s.rebuild(s.wheel.tick)
 	}
 }
@@ -115,7 +114,6 @@ func (s *shard) rebuild(tick int64) {
 		}
 		return true
 	})
-	s.wheel.kept = s.wheel.bytes
 }
 
 // sweepUntilStopped removes what has expired, all the time.
