@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/data/internal/aof"
+	"github.com/peercache/peercache/data/internal/engine"
 	"github.com/peercache/peercache/data/internal/disk"
 )
 
@@ -161,7 +162,8 @@ func (m *Memory) exclude(ctx context.Context) (done func(), err error) {
 }
 
 // Restore replaces all data by what Backup has written, while the Memory is in use. It reads r to its end and checks all of it before it replaces anything,
-// which takes the memory of both. Others see the former data or the restored, and so does a crash. Keys that have expired since leave.
+// which takes the memory of both. Others see the former data or the restored, and so does a crash. It ends early, with
+// ErrFull, where there is more than WithBytes lets be kept and nothing may be evicted. Keys that have expired since leave.
 func (m *Memory) Restore(ctx context.Context, r io.Reader) error {
 	stage, err := m.engine.Stage()
 	if err != nil {
@@ -173,6 +175,9 @@ func (m *Memory) Restore(ctx context.Context, r io.Reader) error {
 		err = m.log.Restore(ctx, r, load, replace)
 	} else {
 		err = m.restoreUnlogged(ctx, r, load, replace)
+	}
+	if errors.Is(err, engine.ErrFull) {
+		err = ErrFull
 	}
 	if err != nil {
 		return fmt.Errorf("data: restore: %w", err)
