@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/data/internal/aof"
-	"github.com/peercache/peercache/data/internal/engine"
 	"github.com/peercache/peercache/data/internal/disk"
+	"github.com/peercache/peercache/data/internal/engine"
 )
 
 // LogOption changes what the log of a Memory does.
