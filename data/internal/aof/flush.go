@@ -30,7 +30,6 @@ func (l *Log) flush(sync bool) error {
 	defer l.mu.Unlock()
 	if err == nil && sync {
 		l.durable.Store(end)
-
 	}
 	l.current, l.late = nil, false
 	l.expect = g.count
