@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"time"
 )
 
@@ -78,10 +77,6 @@ included, divided by the peers. All is counted until there was one message a pee
 // measureScale has all happen to a cluster of n peers.
 func measureScale(n int) (s scaled, err error) {
 	s.Peers = n
-	if n >= 1000 {
-		// A million pairs of processes have state of their own. Let less garbage stand beside.
-		defer debug.SetGCPercent(debug.SetGCPercent(50))
-	}
 	f, cold, err := newFleet(n)
 	if err != nil {
 		return s, err

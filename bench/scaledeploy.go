@@ -113,14 +113,14 @@ func (f *fleet) restartInOrder() (r restarts, err error) {
 }
 
 // rolling is what the restart of all in order takes each peer, and of how many of them it was
-// measured.
-func (s *scaled) rolling() (messages, kib, seconds float64, measured int) {
-	sum, cpu := s.Restart.Ends.plus(s.Restart.Begins.traffic), s.Restart.Ends.CPU+s.Restart.Begins.CPU
+// measured. seconds are of processor time, without gc, which are the collector's.
+func (s *scaled) rolling() (messages, kib, seconds, gc float64, measured int) {
+	sum, cpu, collector := s.Restart.Ends.plus(s.Restart.Begins.traffic), s.Restart.Ends.CPU+s.Restart.Begins.CPU, s.Restart.Ends.GC+s.Restart.Begins.GC
 	measured = 1
 	if s.Rolling.Of > 0 {
-		measured, sum, cpu = s.Rolling.Of, s.Rolling.Price.traffic, s.Rolling.Price.CPU
+		measured, sum, cpu, collector = s.Rolling.Of, s.Rolling.Price.traffic, s.Rolling.Price.CPU, s.Rolling.Price.GC
 	}
 	// All of n restarts is n/measured times as much, of which each peer has one n-th.
 	all := float64(measured)
-	return float64(sum.Requests) / all, float64(sum.Bytes) / 1024 / all, cpu.Seconds() / all, measured
+	return float64(sum.Requests) / all, float64(sum.Bytes) / 1024 / all, (cpu - collector).Seconds() / all, collector.Seconds() / all, measured
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"runtime/metrics"
 	"sync/atomic"
 	"time"
 
@@ -167,6 +168,7 @@ type price struct {
 	traffic
 	Most int64         // requests of the process that sent most of them
 	CPU  time.Duration // of this process, which is all of them
+	GC   time.Duration // of CPU: the collector's
 	Took time.Duration // until all was said
 }
 
@@ -183,15 +185,22 @@ func (f *fleet) sent() (all traffic, each map[*process]traffic) {
 // count does something, which returns when the last of it was done, and counts meanwhile.
 func (f *fleet) count(do func() error) (c price, err error) {
 	all, each := f.sent()
-	cpu, start := cpuTime(), time.Now()
+	cpu, gc, start := cpuTime(), gcTime(), time.Now()
 	err = do()
-	c.CPU, c.Took = cpuTime()-cpu, time.Since(start)
+	c.CPU, c.GC, c.Took = cpuTime()-cpu, gcTime()-gc, time.Since(start)
 	now, by := f.sent()
 	c.traffic = now.minus(all)
 	for p, t := range by {
 		c.Most = max(c.Most, t.minus(each[p]).Requests)
 	}
 	return c, err
+}
+
+// gcTime returns the processor time that the collector has taken, up to the end of its last cycle.
+func gcTime() time.Duration {
+	s := []metrics.Sample{{Name: "/cpu/classes/gc/total:cpu-seconds"}}
+	metrics.Read(s)
+	return time.Duration(s[0].Value.Float64() * float64(time.Second))
 }
 
 // cost is count of something that goes on after do has returned, until the fleet is quiet.

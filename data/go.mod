@@ -4,7 +4,10 @@ go 1.26.0
 
 replace github.com/peercache/peercache => ..
 
-require github.com/peercache/peercache v0.0.0
+require (
+	github.com/peercache/peercache v0.0.0
+	go.uber.org/goleak v1.3.0
+)
 
 require go.uber.org/goleak v1.3.0
 

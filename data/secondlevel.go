@@ -18,7 +18,7 @@ import (
 // load that takes longer keeps nothing.
 func SecondLevel(driver Driver, prefix string) (peercache.SecondLevel, error) {
 	if prefix == "" {
-		return nil, errors.New("data: SecondLevel: the prefix is empty: want one for each group, such as users:")
+		return nil, errors.New("data: SecondLevel: the prefix is empty: want one for each group, such as \"users:\"")
 	}
 	return &secondLevel{client: New(driver), prefix: prefix}, nil
 }

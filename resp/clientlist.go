@@ -35,9 +35,13 @@ func (c *Conn) line() string {
 	if f.queued > 0 {
 		multi = f.queued
 	}
+	command := "NULL"
+	if cmd := c.command.Load(); cmd != nil {
+		command = cmd.full
+	}
 	idle := time.Duration(c.s.now.Load() - c.idle.Load())
 	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=-1 name=%s age=%d idle=%d flags=%s db=0 sub=%d psub=%d ssub=%d multi=%d watch=0 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=%d rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd=%s user=%s redir=%d resp=%d lib-name=%s lib-ver=%s",
-		c.id, c.nc.RemoteAddr(), c.nc.LocalAddr(), f.name, int(c.age().Seconds()), int(max(idle, 0).Seconds()), flags, f.channels, f.patterns, f.shards, multi, bufferBytes, firstOf(f.command, "NULL"), f.user, redirect, f.proto, f.lib, f.libVersion)
+		c.id, c.nc.RemoteAddr(), c.nc.LocalAddr(), f.name, int(c.age().Seconds()), int(max(idle, 0).Seconds()), flags, f.channels, f.patterns, f.shards, multi, bufferBytes, command, f.user, redirect, f.proto, f.lib, f.libVersion)
 }
 
 func cmdClientInfo(c *Conn, args [][]byte) { c.Verbatim(c.line() + "\n") }

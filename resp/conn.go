@@ -42,6 +42,7 @@ type Conn struct {
 	leaving bool  // no more commands
 	// gathering: more than zero: nothing is sent, because locks may be held.
 	gathering int
+	tooMuch   bool    // of what is gathered: it was dropped
 	whole     int     // more than zero: a reply is written that must not be sent in part
 	failed    bool    // nothing can be sent any more
 	wrong     int     // wrong passwords that it has sent
@@ -64,7 +65,8 @@ type Conn struct {
 	// Data is what a fallback keeps of the client.
 	Data any
 
-	track atomic.Pointer[following] // nil: CLIENT TRACKING is off
+	command atomic.Pointer[Command]   // the last one, for CLIENT LIST
+	track   atomic.Pointer[following] // nil: CLIENT TRACKING is off
 
 	mu     sync.Mutex
 	facts  facts
@@ -82,7 +84,7 @@ type Conn struct {
 
 // facts are what CLIENT LIST shows of a client, and others may read.
 type facts struct {
-	name, lib, libVersion, user, command      string
+	name, lib, libVersion, user               string
 	proto, channels, patterns, shards, queued int
 	invalidations                             bool // it is subscribed to the channel of invalidate.go
 }

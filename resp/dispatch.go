@@ -62,9 +62,7 @@ func (c *Conn) runCommand(cmd *Command, args [][]byte) {
 
 // note remembers a command for CLIENT LIST.
 func (c *Conn) note(cmd *Command) {
-	c.mu.Lock()
-	c.facts.command = cmd.full
-	c.mu.Unlock()
+	c.command.Store(cmd)
 }
 
 func (c *Conn) noteQueue() {
@@ -82,12 +80,11 @@ func (c *Conn) abort() {
 
 // lookUp returns the command that args call, or what to reply if there is none.
 func (c *Conn) lookUp(args [][]byte) (cmd *Command, refusal string) {
-	cmd = c.s.table.find(args[0])
-	if c.s.fallback != nil {
-		cmd, refusal = c.s.choose(cmd, args)
-	}
-	if refusal != "" {
-		return nil, refusal
+	cmd = c.s.names.find(args[0])
+	if cmd != nil && (cmd.other || cmd.twin != nil) {
+		if cmd, refusal = c.s.choose(cmd, args); refusal != "" {
+			return nil, refusal
+		}
 	}
 	if cmd == nil {
 		c.hangUpOnBrowsers(args[0])
@@ -106,21 +103,19 @@ func (c *Conn) lookUp(args [][]byte) (cmd *Command, refusal string) {
 	return cmd, ""
 }
 
-// choose chooses between a command of groups, which may be nil, and that of the fallback: by the
-// first key.
+// choose chooses between a command of groups and that of the fallback, of which cmd is one: by the first key.
 func (s *Server) choose(cmd *Command, args [][]byte) (*Command, string) {
-	other := s.fallback.find(args[0])
-	if other == nil {
-		return cmd, ""
+	own, other := cmd, cmd.twin
+	if cmd.other {
+		own, other = nil, cmd
 	}
-	keys := other.keys(args)
-	switch {
-	case len(keys) == 0 && (cmd == nil || len(s.keys.caches) == 0) || len(keys) > 0 && !s.keys.has(keys[0]):
+	switch key := other.firstKey(args); {
+	case key == nil && (own == nil || len(s.keys.caches) == 0) || key != nil && !s.keys.has(key):
 		return other, ""
-	case cmd == nil:
-		return nil, fmt.Sprintf("ERR '%s' is no command for keys of read-through groups, and '%s' is one", other.full, arg(keys[0]))
+	case own == nil:
+		return nil, fmt.Sprintf("ERR '%s' is no command for keys of read-through groups, and '%s' is one", other.full, arg(key))
 	}
-	return cmd, ""
+	return own, ""
 }
 
 // unknown returns what Redis replies to a command that it does not know.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -23,7 +24,8 @@ type Server struct {
 	audits   *audit.Log // of what strangers can cause
 	table    table
 	fallback table
-	plainGet bool // the command GET is that of this package
+	names    table // of table, and what only fallback has
+	plainGet bool  // the command GET is that of this package
 	keys     routes
 	users    users
 	tracking *tracker
@@ -77,11 +79,10 @@ func New(caches []door.Cache, opts ...Option) (*Server, error) {
 	if err == nil {
 		s.table, err = newTable(builtin, s.opts.commands)
 	}
+	s.names = s.table
 	if err == nil && s.opts.fallback != nil {
 		s.fallback, err = newTable(s.opts.fallback.Commands)
-		for _, cmd := range s.fallback {
-			cmd.setOther()
-		}
+		s.join()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("resp: %w", err)
@@ -95,6 +96,19 @@ func New(caches []door.Cache, opts ...Option) (*Server, error) {
 	s.audits = audit.New(s.log)
 	s.tracking = newTracker(s)
 	return s, nil
+}
+
+// join fills names.
+func (s *Server) join() {
+	s.names = maps.Clone(s.table)
+	for name, cmd := range s.fallback {
+		cmd.setOther()
+		if own := s.table[name]; own != nil {
+			own.twin = cmd
+		} else {
+			s.names[name] = cmd
+		}
+	}
 }
 
 // Serve accepts clients from l, and closes it in the end. It returns nil after Shutdown. Several

@@ -54,6 +54,7 @@ type Command struct {
 	Subcommands []Command
 
 	other bool           // it is one of the fallback's
+	twin  *Command       // of a command that is not: the fallback's of the same name, or nil
 	full  string         // with the name of the command that it is a subcommand of: client|id
 	subs  map[string]int // places in Subcommands
 }
@@ -137,6 +138,20 @@ func (cmd *Command) init(parent string) error {
 		}
 		sub.Group, sub.Since = firstOf(sub.Group, cmd.Group), firstOf(sub.Since, cmd.Since)
 		cmd.subs[sub.Name] = i
+	}
+	return nil
+}
+
+// firstKey returns the first of the arguments that are keys, or nil if there is none.
+func (cmd *Command) firstKey(args [][]byte) []byte {
+	if cmd.FindKeys == nil {
+		if first, last, _ := cmd.keyRange(len(args)); first <= last {
+			return args[first]
+		}
+		return nil
+	}
+	if keys := cmd.keys(args); len(keys) > 0 {
+		return keys[0]
 	}
 	return nil
 }

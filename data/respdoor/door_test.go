@@ -16,13 +16,13 @@ import (
 )
 
 // start serves a driver, and returns its address.
-func start(t *testing.T, driver data.Driver) string {
+func start(t testing.TB, driver data.Driver, opts ...resp.Option) string {
 	t.Helper()
 	f, err := respdoor.New(driver)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := resp.New(nil, resp.WithFallback(f))
+	s, err := resp.New(nil, append(opts, resp.WithFallback(f))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,12 +57,12 @@ func startMemory(t *testing.T) (*data.Memory, string) {
 
 // conn is a client.
 type conn struct {
-	t  *testing.T
+	t  testing.TB
 	nc net.Conn
 	r  *codec.Replies
 }
 
-func dial(t *testing.T, addr string) *conn {
+func dial(t testing.TB, addr string) *conn {
 	t.Helper()
 	nc, err := net.Dial("tcp", addr)
 	if err != nil {

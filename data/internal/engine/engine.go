@@ -59,6 +59,9 @@ type Engine struct {
 	snap *snapshot
 	mark uint16 // of the last snapshot, as snap
 
+	broken atomic.Pointer[panicked] // why nothing may be written any more; nil: it may
+	panics atomic.Int64
+
 	replaying bool // nothing expires, nothing is logged: set before there is anybody else
 
 	Evicted, Expired atomic.Int64 // keys

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"sync"
 
@@ -8,12 +9,14 @@ import (
 )
 
 // Run runs a command, which args fit, and writes its reply to w, errors of the command included. It returns an error if ctx
-// ends while the command waits, or before the log has what it has changed.
+// ends while the command waits, or before the log has what it has changed, and if the command panics: what is in w is not whole then.
 //
 // A command that waits may have w written to by another goroutine, until Run returns.
 func (e *Engine) Run(ctx context.Context, cmd *Command, args []string, w Writer) error {
-	if cmd.Flags&Unlocked != 0 && e.runUnlocked(cmd, args, w) {
-		return nil
+	if cmd.Flags&Unlocked != 0 {
+		if done, err := e.runUnlocked(cmd, args, w); done {
+			return err
+		}
 	}
 	write := cmd.Flags&Write != 0
 	if err := e.refusal(cmd); err != nil {
@@ -44,6 +47,9 @@ func (e *Engine) Run(ctx context.Context, cmd *Command, args []string, w Writer)
 	}
 	t.free()
 	e.unlock(held, write)
+	if isPanicked(err) {
+		return err
+	}
 	if err != nil {
 		w.Error(err.Error())
 	}
@@ -75,7 +81,7 @@ func (e *Engine) logs() bool { return e.cfg.Log != nil && !e.replaying }
 
 // refusal returns why a command may not run now, or nil. It makes room for it if it can.
 func (e *Engine) refusal(cmd *Command) error {
-	if err := e.logFailed(cmd); err != nil {
+	if err := e.writeRefusal(cmd); err != nil {
 		return err
 	}
 	if cmd.Flags&Grows != 0 && e.cfg.Bytes > 0 && !e.replaying && e.Used() > e.cfg.Bytes {
@@ -84,9 +90,15 @@ func (e *Engine) refusal(cmd *Command) error {
 	return nil
 }
 
-// logFailed returns why a command that writes cannot be logged.
-func (e *Engine) logFailed(cmd *Command) error {
-	if cmd.Flags&Write != 0 && e.logs() {
+// writeRefusal returns why a command that writes may not run: it cannot be logged, or the data is not what it should be.
+func (e *Engine) writeRefusal(cmd *Command) error {
+	if cmd.Flags&Write == 0 {
+		return nil
+	}
+	if why := e.broken.Load(); why != nil {
+		return Error("MISCONF nothing can be written, because a command was not completed: " + why.Error())
+	}
+	if e.logs() {
 		if err := e.cfg.Log.Err(); err != nil {
 			return Error("MISCONF nothing can be written, because the log failed: " + err.Error())
 		}
@@ -110,18 +122,23 @@ func (e *Engine) shardsOf(cmd *Command, args []string) (set shardSet, n int) {
 }
 
 // runUnlocked runs a command without a lock. It returns false if that is not possible now.
-func (e *Engine) runUnlocked(cmd *Command, args []string, w Writer) bool {
+func (e *Engine) runUnlocked(cmd *Command, args []string, w Writer) (done bool, err error) {
 	u := unlockedCalls.Get().(*unlockedCall)
 	u.txn.e = e
 	u.Call = Call{Args: args, W: w, cmd: cmd, unlocked: true, t: &u.txn}
-	err := cmd.Run(&u.Call)
+	defer func() {
+		if v := recover(); v != nil {
+			done, err = true, e.panicked(cmd, v)
+		}
+	}()
+	err = cmd.Run(&u.Call)
 	dirty := u.dirty
 	u.txn.e, u.Call = nil, Call{}
 	unlockedCalls.Put(u)
 	if err != nil && !dirty {
 		w.Error(err.Error())
 	}
-	return !dirty
+	return !dirty, nil
 }
 
 // unlockedCall is a Call of a transaction that changes nothing.
@@ -199,27 +216,38 @@ func (e *Engine) Exec(ctx context.Context, queue []Queued, watch *Watch, w Write
 		e.markSeveral(held)
 	}
 	t := e.begin(held)
-	w.Array(len(queue))
-	for i, q := range queue {
-		c := Call{Args: q.Args, W: w, cmd: q.Command, t: t}
-		err := refused[i]
-		if err == nil {
-			err = t.run(&c)
-		}
-		if err != nil {
-			w.Error(err.Error())
-		}
-	}
+	panicked := t.runAll(queue, refused, w)
 	position, err := t.finish()
 	if write {
 		e.markSeveral(held)
 	}
 	t.free()
 	e.unlock(held, write)
-	if err != nil {
+	if err := cmp.Or(panicked, err); err != nil {
 		return err
 	}
 	return e.secure(ctx, position)
+}
+
+// runAll runs the commands of Exec. It ends with one that panics.
+func (t *txn) runAll(queue []Queued, refused []error, w Writer) error {
+	w.Array(len(queue))
+	for i, q := range queue {
+		err := refused[i]
+		if err == nil {
+			err = t.run(&Call{Args: q.Args, W: w, cmd: q.Command, t: t})
+		}
+		if isPanicked(err) {
+			if t.changed > 0 { // a part of the transaction has happened
+				t.e.broken.CompareAndSwap(nil, err.(*panicked))
+			}
+			return err
+		}
+		if err != nil {
+			w.Error(err.Error())
+		}
+	}
+	return nil
 }
 
 // Do runs another command within this one, whose reply w gets. Its keys must be in shards that this one has locked, which
@@ -239,5 +267,8 @@ func (c *Call) Do(w Writer, cmd *Command, args ...string) error {
 	c.t.single = false
 	err := c.t.run(&Call{Args: args, W: w, cmd: cmd, t: c.t})
 	c.t.single = single
+	if p, ok := err.(*panicked); ok { // what it has changed has to be undone with all else, whatever this command makes of an error
+		panic(p.value)
+	}
 	return err
 }

@@ -48,6 +48,9 @@ func (x *Tx) Run(cmd *Command, args []string, w Writer) error {
 	}
 	if err != nil {
 		x.pop()
+		if isPanicked(err) {
+			return err
+		}
 		w.Error(err.Error())
 	}
 	return nil
@@ -56,7 +59,7 @@ func (x *Tx) Run(cmd *Command, args []string, w Writer) error {
 // refusal is Engine.refusal, but counts what x has changed, and has keys leave as a part of x.
 func (x *Tx) refusal(cmd *Command) error {
 	t, e := x.t, x.t.e
-	if err := e.logFailed(cmd); err != nil {
+	if err := e.writeRefusal(cmd); err != nil {
 		return err
 	}
 	if cmd.Flags&Grows == 0 || e.cfg.Bytes <= 0 {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"sync"
 
@@ -98,16 +99,22 @@ func (t *txn) shard(key string) (*shard, uint64) {
 	return &t.e.shards[i], hash
 }
 
-// run runs a command in t, and settles what it has changed.
-func (t *txn) run(c *Call) error {
+// run runs a command in t, and settles what it has changed. If the command panics, run returns a panicked.
+func (t *txn) run(c *Call) (err error) {
 	if c.cmd.Flags&Compound != 0 {
 		return t.runCompound(c)
 	}
-	before := t.changed
-	err := t.runOne(c)
-	if err != nil && err != errWaits && t.changed > before {
-		panic("engine: " + c.cmd.Name + " has changed something, and failed")
+	p, done := place{changed: t.changed, record: len(t.record)}, false
+	defer func() {
+		if !done {
+			err = t.panicked(c, recover(), p)
+		}
+	}()
+	err = t.runOne(c)
+	if err != nil && err != errWaits && t.changed > p.changed {
+		panic("it has changed something, and failed: " + err.Error())
 	}
+	done = true
 	return err
 }
 
@@ -183,7 +190,7 @@ func (t *txn) finish() (position uint64, err error) {
 	}
 	t.tell()
 	for _, w := range t.served {
-		w.position, w.err = position, err
+		w.position, w.err = position, cmp.Or(w.err, err)
 		close(w.done)
 	}
 	return position, err

@@ -258,7 +258,9 @@ func (t *txn) serveOne(w *waiter, key string) bool {
 	if err == errWaits {
 		return false
 	}
-	if err != nil {
+	if isPanicked(err) {
+		w.err = err
+	} else if err != nil {
 		w.call.W.Error(err.Error())
 	}
 	w.leave()

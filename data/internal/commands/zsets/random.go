@@ -12,8 +12,11 @@ import (
 
 const (
 	errCountLeast engine.Error = "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"
-	errCountPairs engine.Error = "ERR value is out of range"
+	errCountRange engine.Error = "ERR value is out of range"
 )
+
+// mostRepeated is how many members are returned at most where they may repeat. Redis has no such bound, and runs out of memory.
+const mostRepeated = 1 << 20
 
 func zrandmember(c *engine.Call) error {
 	if len(c.Args) == 2 {
@@ -37,8 +40,8 @@ func zrandmember(c *engine.Call) error {
 		return errCountLeast
 	case len(c.Args) > 4, scores && !strings.EqualFold(c.Args[3], "withscores"):
 		return engine.ErrSyntax
-	case scores && (count < -math.MaxInt64/2 || count > math.MaxInt64/2):
-		return errCountPairs
+	case scores && (count < -math.MaxInt64/2 || count > math.MaxInt64/2), count < -mostRepeated:
+		return errCountRange
 	}
 	z, err := read(c, c.Args[1])
 	if err != nil {

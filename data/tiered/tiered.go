@@ -1,0 +1,350 @@
+// Package tiered is a data.Driver of levels: drivers in an order of the user's choice, such as memory before Redis.
+//
+// The last level has the data. Those before have copies of keys that were read, with what is left of their time. A command that reads is answered
+// by the first level that has all its keys, and by the last one in the end; what a level cannot answer, because it has no copy or
+// cannot be reached, goes on to the next. A command that writes, and a transaction, goes to the last level; then the copies are dropped.
+//
+// Copies are true for as long as all levels hear of all changes. If the last level is a data.Invalidator, as data/redis is, it tells of the changes of
+// others: a copy is old for no longer than that takes. While it does not tell, because a connection is broken, no copy is read. If it is
+// none, WithSoleWriter has to say that nobody else writes.
+package tiered
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/peercache/peercache/data"
+)
+
+// Driver is a data.Driver of levels. It is made by New, and must be closed.
+type Driver struct {
+	fronts []*front
+	last   data.Driver
+	opts   options
+	guard  guard
+
+	heard     atomic.Bool // the last level tells of all changes
+	mu        sync.Mutex
+	unheard   error // guarded by mu; why not
+	stop      context.CancelFunc
+	listening sync.WaitGroup
+}
+
+var _ data.Driver = (*Driver)(nil)
+
+// Option changes what a Driver does.
+type Option func(*options) error
+
+type options struct {
+	sole    bool
+	update  bool
+	largest int64
+}
+
+// DefaultLargest is how many elements a key has at most that is copied.
+const DefaultLargest = 1000
+
+// WithSoleWriter says that nobody writes to the last level but by this Driver.
+func WithSoleWriter() Option {
+	return func(o *options) error { o.sole = true; return nil }
+}
+
+// WithUpdates has a write copy the keys that it has written, instead of dropping their copies alone.
+func WithUpdates() Option {
+	return func(o *options) error { o.update = true; return nil }
+}
+
+// WithLargest says how many elements a list, hash, set or sorted set has at most that is copied. The default is DefaultLargest.
+func WithLargest(n int64) Option {
+	return func(o *options) error {
+		if n < 0 {
+			return fmt.Errorf("WithLargest(%d): want zero or more", n)
+		}
+		o.largest = n
+		return nil
+	}
+}
+
+// New makes a driver of levels, at least two, the last of which has the data. Those before must have nothing else in them: they are emptied when it
+// begins, and whenever a change may have been missed. Close closes all.
+func New(levels []data.Driver, opts ...Option) (*Driver, error) {
+	d := &Driver{opts: options{largest: DefaultLargest}}
+	for _, opt := range opts {
+		if err := opt(&d.opts); err != nil {
+			return nil, fmt.Errorf("tiered: %w", err)
+		}
+	}
+	if len(levels) < 2 {
+		return nil, fmt.Errorf("tiered: there are %d levels: want two or more", len(levels))
+	}
+	for _, level := range levels[:len(levels)-1] {
+		f := &front{driver: level}
+		f.getter, _ = level.(data.StringGetter)
+		f.unclean.Store(true)
+		f.all = true
+		d.fronts = append(d.fronts, f)
+	}
+	d.last = levels[len(levels)-1]
+	source, ok := d.last.(data.Invalidator)
+	if d.opts.sole {
+		d.heard.Store(true)
+		return d, nil
+	}
+	if !ok {
+		return nil, fmt.Errorf("tiered: the last level, %T, does not tell of what others change: want a data.Invalidator, or WithSoleWriter", d.last)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	d.stop, d.unheard = cancel, errors.New("tiered: the last level was not heard yet")
+	d.listening.Go(func() { d.listen(ctx, source) })
+	return d, nil
+}
+
+// Err returns why no copies are read now: the last level does not tell of changes. It is nil if it does.
+func (d *Driver) Err() error {
+	if d.heard.Load() {
+		return nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.unheard
+}
+
+const (
+	leastPause = 10 * time.Millisecond
+	mostPause  = time.Second
+)
+
+// listen hears of changes, as long as ctx lasts.
+func (d *Driver) listen(ctx context.Context, source data.Invalidator) {
+	for pause := leastPause; ; pause = min(2*pause, mostPause) {
+		err := source.Invalidations(ctx, func(keys []string) {
+			if len(keys) > 0 {
+				_ = d.drop(ctx, keys) // a front that fails is not read, and cleaned later
+				return
+			}
+			_ = d.dropAll(ctx)
+			d.heard.Store(true)
+			pause = leastPause
+		})
+		d.mu.Lock()
+		d.unheard = fmt.Errorf("tiered: the last level does not tell of changes: %w", err)
+		d.mu.Unlock()
+		d.heard.Store(false)
+		d.guard.voidAll()
+		wait := time.NewTimer(pause)
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			wait.Stop()
+			return
+		}
+	}
+}
+
+// Close implements data.Driver.
+func (d *Driver) Close() error {
+	if d.stop != nil {
+		d.stop()
+	}
+	d.listening.Wait()
+	errs := []error{d.last.Close()}
+	for _, f := range d.fronts {
+		errs = append(errs, f.driver.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Do implements data.Driver. If a front could not be dropped that has a copy of what was written, there are replies, and an error that says so.
+func (d *Driver) Do(ctx context.Context, cmds ...data.Cmd) ([]data.Reply, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	plan := make([]plan, len(cmds))
+	reads := true
+	for i, cmd := range cmds {
+		plan[i] = planOf(cmd)
+		reads = reads && plan[i].reads
+	}
+	if !reads {
+		return d.write(ctx, cmds, plan)
+	}
+	for n := 0; ; n++ {
+		replies, busy, err := d.read(ctx, cmds, plan, n == mostWaits)
+		if busy == nil {
+			return replies, err
+		}
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// mostWaits is how often a Do waits until another one has copied what it reads.
+const mostWaits = 3
+
+// read runs commands that read. If one of their keys is being copied, and force is not set, it does not, and returns what to wait for.
+func (d *Driver) read(ctx context.Context, cmds []data.Cmd, plan []plan, force bool) ([]data.Reply, <-chan struct{}, error) {
+	replies := make([]data.Reply, len(cmds))
+	var rest []data.Cmd
+	var asks []ask
+	var failed []error
+	for i, cmd := range cmds {
+		r, ok, err := d.readFronts(ctx, cmd, plan[i].keys)
+		if ok {
+			replies[i] = r
+			continue
+		}
+		failed = append(failed, err)
+		if isGet(cmd) {
+			rest = append(rest, data.Command("pttl", cmd.Args...)) // first, see data.Origin
+		}
+		rest = append(rest, cmd)
+		asks = append(asks, ask{i, len(rest) - 1})
+	}
+	if len(rest) == 0 {
+		return replies, nil, nil
+	}
+	fills, busy := d.begin(plan, asks, force)
+	if busy != nil {
+		return nil, busy, nil
+	}
+	start := time.Now()
+	got, err := d.last.Do(ctx, rest...)
+	if err == nil && len(got) != len(rest) {
+		err = errReplies
+	}
+	if err != nil {
+		d.guard.end(fills)
+		return nil, nil, errors.Join(append(failed, err)...)
+	}
+	if d.guard.anyVoid(fills) {
+		// Others have begun to copy these keys since, or there are copies, and they may be older than what was read.
+		d.guard.end(fills)
+		for _, f := range fills {
+			_ = d.drop(ctx, []string{f.key})
+		}
+		fills = nil
+	}
+	known := make(map[string]copied)
+	for _, a := range asks {
+		replies[a.place] = got[a.at]
+		if cmd := cmds[a.place]; isGet(cmd) && got[a.at].Kind == data.StringReply {
+			known[cmd.Args[0]] = copied{data.Command("set", cmd.Args[0], got[a.at].Str), leftOf(got[a.at-1]), start}
+		}
+	}
+	d.fill(ctx, fills, known)
+	return replies, nil, nil
+}
+
+// ask is a command at a place of a Do, and at another one of what the last level gets.
+type ask struct{ place, at int }
+
+func isGet(cmd data.Cmd) bool { return len(cmd.Args) == 1 && strings.EqualFold(cmd.Name, "get") }
+
+var errReplies = errors.New("tiered: a level has not replied once to each command")
+
+// GetString implements data.StringGetter.
+func (d *Driver) GetString(ctx context.Context, key string) (string, bool, error) {
+	if f := d.fronts[0]; f.getter != nil && d.usable(ctx, f) {
+		if s, ok, err := f.getter.GetString(ctx, key); ok && err == nil {
+			return s, true, nil
+		}
+	}
+	replies, err := d.Do(ctx, data.Command("get", key))
+	if err != nil {
+		return "", false, err
+	}
+	s, err := replies[0].Text()
+	if errors.Is(err, data.ErrNil) {
+		return "", false, nil
+	}
+	return s, err == nil, err
+}
+
+// write sends commands to the last level, of which at least one may write.
+func (d *Driver) write(ctx context.Context, cmds []data.Cmd, plan []plan) ([]data.Reply, error) {
+	replies, err := d.last.Do(ctx, cmds...)
+	var keys []string
+	all := false
+	for _, p := range plan {
+		if !p.reads {
+			keys, all = append(keys, p.keys...), all || p.all
+		}
+	}
+	return replies, errors.Join(err, d.written(ctx, keys, all))
+}
+
+// written drops the copies of keys that were written, or may have been.
+func (d *Driver) written(ctx context.Context, keys []string, all bool) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTime)
+	defer cancel()
+	if all {
+		return d.dropAll(ctx)
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	err := d.drop(ctx, keys)
+	if d.opts.update {
+		slices.Sort(keys)
+		fills, _ := d.guard.begin(slices.Compact(keys), false)
+		d.fill(ctx, fills, nil)
+	}
+	return err
+}
+
+// dropTime bounds how long a write waits for the levels before the last one.
+const dropTime = 2 * time.Second
+
+// Tx implements data.Driver: it is a transaction of the last level.
+func (d *Driver) Tx(ctx context.Context, f func(tx data.Transaction) error) error {
+	return d.inTx(ctx, f, d.last.Tx)
+}
+
+// Watch implements data.Watcher, if the last level does.
+func (d *Driver) Watch(ctx context.Context, keys []string, f func(tx data.Transaction) error) error {
+	w, ok := d.last.(data.Watcher)
+	if !ok {
+		return fmt.Errorf("tiered: the last level, %T, has no optimistic transactions", d.last)
+	}
+	return d.inTx(ctx, f, func(ctx context.Context, f func(tx data.Transaction) error) error { return w.Watch(ctx, keys, f) })
+}
+
+func (d *Driver) inTx(ctx context.Context, f func(tx data.Transaction) error, run func(context.Context, func(data.Transaction) error) error) error {
+	noted := &transaction{}
+	returned := false
+	defer func() {
+		if !returned { // f panics
+			_ = d.written(ctx, noted.keys, noted.all)
+		}
+	}()
+	err := run(ctx, func(tx data.Transaction) error {
+		noted.Transaction = tx
+		return f(noted)
+	})
+	returned = true
+	return errors.Join(err, d.written(ctx, noted.keys, noted.all))
+}
+
+// transaction notes which keys are written.
+type transaction struct {
+	data.Transaction
+	keys []string
+	all  bool
+}
+
+// Do implements data.Transaction.
+func (t *transaction) Do(cmd data.Cmd) (data.Reply, error) {
+	if p := planOf(cmd); !p.reads {
+		t.keys, t.all = append(t.keys, p.keys...), t.all || p.all
+	}
+	return t.Transaction.Do(cmd)
+}
