@@ -34,7 +34,8 @@ type Queued struct {
 	c   *Conn
 }
 
-// Run runs the command, which replies.
+// Run runs the command, which replies. If Exec has its keys locked, the command must not wait for them: resp has UNWATCH
+// do nothing then, and those of WithCommands must not use what the fallback serves.
 func (q Queued) Run() { q.c.runQueued(q.Command, q.Args) }
 
 // about reports whether a command is about keys of groups, and whether it is about those of the fallback. One that is about

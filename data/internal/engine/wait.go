@@ -228,12 +228,14 @@ func (e *Engine) giveUp(w *waiter) bool {
 	default:
 	}
 	w.leave()
+	e.markSeveral(held) // who is served may change keys of several shards
 	t := e.begin(held)
 	for _, key := range w.keys {
 		s, _ := t.shard(key)
 		t.makeReady(s, key)
 	}
 	t.finish() // an error of the log is one that who is served has
+	e.markSeveral(held)
 	t.free()
 	return true
 }
