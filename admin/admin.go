@@ -52,6 +52,8 @@ type handler struct {
 	hosts      []string
 	drainTime  time.Duration
 
+	more []more // actions of the user's
+
 	draining drain
 	viewers  atomic.Int64 // of the page, live
 
@@ -105,6 +107,9 @@ func (a *handler) routes() http.Handler {
 		looks.Handle("POST /api/v1/remove", a.action(a.remove))
 		looks.Handle("POST /api/v1/clear", a.action(a.clear))
 		looks.Handle("POST /api/v1/drain", a.action(a.drain))
+		for _, one := range a.more {
+			looks.Handle("POST "+one.path, a.permitted(a.mayAct, one.handler))
+		}
 	}
 	all := http.NewServeMux()
 	all.HandleFunc("GET /livez", serveAlive)

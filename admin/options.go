@@ -51,6 +51,24 @@ func AuthorizeAll(f func(*http.Request) error) Option {
 	}
 }
 
+// Action has h serve POST at a path of its own, such as /api/v1/backup, as an action: see Authorize and ReadOnly. Pages of other
+// origins cannot ask for it. Bodies and answers may be of any length.
+func Action(path string, h http.Handler) Option {
+	return func(a *handler) error {
+		if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, " {}") || h == nil {
+			return fmt.Errorf("Action(%q): want a path, and a handler", path)
+		}
+		a.more = append(a.more, more{path, h})
+		return nil
+	}
+}
+
+// more is an action that the package does not have.
+type more struct {
+	path    string
+	handler http.Handler
+}
+
 // ReadOnly leaves the actions out.
 func ReadOnly() Option {
 	return func(a *handler) error {

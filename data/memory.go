@@ -16,7 +16,8 @@ type Memory struct {
 	engine      *engine.Engine
 	opts        memoryOptions
 	subscribers subscribers
-	log         *aof.Log      // nil: there is none
+	log         *aof.Log // nil: there is none
+	listeners   listeners
 	snapshots   chan struct{} // has a token while one is taken or restored; with a log, that sees to it
 }
 
@@ -97,6 +98,7 @@ func (m *Memory) Engine() *engine.Engine { return m.engine }
 func (m *Memory) Close() error {
 	m.engine.Close()
 	m.subscribers.close(m.engine)
+	m.listeners.close()
 	return m.closeLog()
 }
 

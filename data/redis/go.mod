@@ -7,6 +7,7 @@ require (
 	github.com/peercache/peercache/data v0.0.0
 	github.com/peercache/peercache/origin/redis v0.0.0
 	github.com/redis/rueidis v1.0.79
+	go.uber.org/goleak v1.3.0
 )
 
 require (

@@ -240,3 +240,32 @@ func TestTxWithAFailure(t *testing.T) {
 		t.Errorf("a is %q, %v", got, err)
 	}
 }
+
+// A list of commands is one transaction, or nothing.
+func TestExec(t *testing.T) {
+	s := redisserver.Start(t)
+	d := open(t, Config{Addresses: []string{s.Socket}})
+	ctx := t.Context()
+	replies, err := d.Exec(ctx, data.Command("SET", "a", "1"), data.Command("LPUSH", "a", "x"), data.Command("INCR", "a"))
+	if err != nil || len(replies) != 3 || replies[1].Kind != data.ErrorReply || replies[2].Int != 2 {
+		t.Errorf("%v, %v: want a failure between two replies", replies, err)
+	}
+	if replies, err := d.Exec(ctx); err != nil || len(replies) != 0 {
+		t.Errorf("without commands: %v, %v", replies, err)
+	}
+	for _, wrong := range []data.Cmd{data.Command("NONE"), data.Command("GET"), data.Command("MULTI"), data.Command("SUBSCRIBE", "x")} {
+		if replies, err := d.Exec(ctx, data.Command("INCR", "a"), wrong); err == nil {
+			t.Errorf("%v: %v, want an error", wrong, replies)
+		}
+	}
+	if replies, err := d.Do(ctx, data.Command("GET", "a")); err != nil || replies[0].Str != "2" {
+		t.Errorf("%v, %v: want what was before the commands that cannot be right", replies, err)
+	}
+	cluster := open(t, Config{Addresses: startCluster(t, 2), Cluster: true})
+	if replies, err := cluster.Exec(ctx, data.Command("SET", "a", "1"), data.Command("SET", "b", "1")); !errors.Is(err, data.ErrCrossSlot) {
+		t.Errorf("two slots: %v, %v", replies, err)
+	}
+	if replies, err := cluster.Exec(ctx, data.Command("SET", "{a}1", "1"), data.Command("INCR", "{a}1")); err != nil || replies[1].Int != 2 {
+		t.Errorf("one slot: %v, %v", replies, err)
+	}
+}

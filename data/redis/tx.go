@@ -11,7 +11,10 @@ import (
 	"github.com/peercache/peercache/data"
 )
 
-var _ data.Watcher = (*Driver)(nil)
+var (
+	_ data.Watcher = (*Driver)(nil)
+	_ data.Execer  = (*Driver)(nil)
+)
 
 // Tx implements data.Driver. The transaction is optimistic: what f reads is watched, and what it writes is sent when it has returned, as MULTI … EXEC. Of an
 // error that comes then, but for data.ErrConflict and those of commands, it is not known whether the transaction has happened.
@@ -32,6 +35,26 @@ func (d *Driver) Watch(ctx context.Context, keys []string, f func(tx data.Transa
 	s := &session{driver: d, conn: conn, cluster: client.Mode() == rueidis.ClientModeCluster}
 	defer func() { s.end(ctx, release) }()
 	return data.RunOptimistic(ctx, s, keys, f)
+}
+
+// Exec implements data.Execer. If one of the commands cannot be right, none of them runs.
+func (d *Driver) Exec(ctx context.Context, cmds ...data.Cmd) ([]data.Reply, error) {
+	for _, cmd := range cmds {
+		if refusal := refused(cmd); refusal != "" {
+			return nil, data.CommandError(refusal)
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	client, err := d.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conn, release := client.Dedicate()
+	s := &session{driver: d, conn: conn, cluster: client.Mode() == rueidis.ClientModeCluster}
+	defer func() { s.end(ctx, release) }()
+	return s.Exec(ctx, cmds)
 }
 
 // session is a connection that belongs to one transaction.

@@ -67,6 +67,14 @@ func newAdmin(n *node) (*adminServer, error) {
 	if c.ReadOnly {
 		opts = append(opts, admin.ReadOnly())
 	}
+	if n.memory != nil {
+		registry.MustRegister(newDataCollector(n.memory, n.cfg.Data.Log != nil))
+		if n.plugins != nil {
+			registry.MustRegister(pluginCollector{n.plugins})
+		}
+		opts = append(opts, admin.Action(dataPath+"backup", n.dataRequests.handler(n.serveBackup)),
+			admin.Action(dataPath+"restore", n.dataRequests.handler(n.serveRestore)))
+	}
 	if c.ShowValues {
 		opts = append(opts, admin.ShowValues())
 	}

@@ -168,7 +168,7 @@ func (n *node) keepTogether(page http.Handler) http.Handler {
 		return page
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead && !strings.HasSuffix(r.URL.Path, "/drain") {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead && !strings.HasSuffix(r.URL.Path, "/drain") && !strings.HasPrefix(r.URL.Path, dataPath) {
 			http.Error(w, "this node is in several clusters, and a change here would be made in one of them: use a front door", http.StatusConflict)
 			return
 		}

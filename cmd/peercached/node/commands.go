@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -132,7 +133,7 @@ func (p *program) serve(path string, gateway bool) error {
 	on, err := listen(&l.Config)
 	if err != nil {
 		getters.close()
-		return err
+		return errors.Join(err, n.closeData())
 	}
 	systemd := notifier{log}
 	background, cancel := context.WithCancel(context.Background())

@@ -24,6 +24,9 @@ func openGRPC(n *node) (frontDoor, error) {
 		// The configuration was asked already whether strangers may come.
 		rpc.WithInsecure(),
 	}
+	if n.data != nil {
+		opts = append(opts, rpc.WithData(n.cfg.Data.Name, n.data))
+	}
 	if c.ShowErrors {
 		opts = append(opts, rpc.WithErrorText(func(err error) string { return err.Error() }))
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 
 	"github.com/peercache/peercache/cmd/peercached/internal/config"
+	"github.com/peercache/peercache/data/respdoor"
 	"github.com/peercache/peercache/resp"
 )
 
@@ -56,6 +57,13 @@ func openRESP(n *node) (frontDoor, error) {
 	if !c.Password.IsSet() && len(c.Users) == 0 {
 		// The configuration was asked already whether strangers may come.
 		opts = append(opts, resp.WithInsecure())
+	}
+	if n.data != nil {
+		fallback, err := respdoor.New(n.data)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, resp.WithFallback(fallback))
 	}
 	server, err := resp.New(n.caches, opts...)
 	if err != nil {

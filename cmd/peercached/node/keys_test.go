@@ -43,6 +43,47 @@ tracing: {endpoint: "http://127.0.0.1:4318", headers: {X-Key: {file: secret}}, r
 shutdown: {timeout: 1m30s, delay: 2s}
 `
 
+// fullData is one that sets what there is of data. It follows one without a default group.
+const fullData = `
+data:
+  name: scores
+  bytes: 256MiB
+  evict: volatile-ttl
+  notify: KEA
+  log: {dir: log, fsync: always, interval: 2s}
+  plugins:
+    - {plugin: log, keys: "order:*", events: [written, removed], buffer: 10}
+    - {plugin: webhook, events: [all], settings: {url: "http://127.0.0.1/a-hook-that-is-a-secret", retries: {file: three}}}
+`
+
+// otherData is one of other drivers.
+const otherData = `
+resp: {}
+data: {driver: tiered, bytes: 1MiB, tiered: [memory, redis], redis: {addrs: ["127.0.0.1:26379"], sentinel: {master: scores, password: {file: secret}}, username: bob, password: {file: secret}, db: 3, connect_timeout: 3s}}
+`
+
+// What config prints of data says the same, and holds no secret.
+func TestConfigPrintsData(t *testing.T) {
+	t.Setenv("PEERCACHED_DATA_PLUGINS_1__SETTINGS_URL", "http://127.0.0.1/a-hook-that-is-a-secret")
+	for _, file := range []string{"resp: {}" + fullData, otherData} {
+		inDir(t, map[string]string{"c.yaml": file, "secret": "0123456789abcdef\n", "three": "3"})
+		status, first, stderr := run(t, nil, "config", "-c", "c.yaml")
+		if status != ExitOK {
+			t.Fatalf("status %d: %s", status, stderr)
+		}
+		if strings.Contains(first, "is-a-secret") {
+			t.Errorf("a secret is printed in\n%s", first)
+		}
+		if err := os.WriteFile("again.yaml", []byte(first), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		status, second, stderr := run(t, nil, "config", "-c", "again.yaml")
+		if status != ExitOK || second != first {
+			t.Errorf("status %d: %s: printed\n%s\nthe second time\n%s", status, stderr, first, second)
+		}
+	}
+}
+
 // What config prints is a configuration that says the same, and holds no secret.
 func TestConfigPrintsWhatItRead(t *testing.T) {
 	files := map[string]string{"c.yaml": strings.ReplaceAll(full, "a token of the http door", "a-token-of-the-http-door"), "secret": "0123456789abcdef\n", "data/Tom": "630"}
@@ -190,6 +231,8 @@ func FuzzConfig(f *testing.F) {
 	f.Chdir(dir)
 	f.Add([]byte(full))
 	f.Add([]byte(goodGroup))
+	f.Add([]byte(fullData))
+	f.Add([]byte(otherData))
 	f.Add([]byte("a: &a [*a]"))
 	f.Add([]byte("a: &a {x: 1}\nb: {<<: [*a, *a]}"))
 	f.Add([]byte("groups: [{name: [1]}, null, 3, {name: {}}]"))

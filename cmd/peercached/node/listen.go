@@ -57,7 +57,7 @@ func listen(c *config.Config) (_ listeners, err error) {
 		if l, ok := given[one.Name]; ok {
 			// The configuration was checked for the address that it names, not for this one.
 			if a, tcp := l.Addr().(*net.TCPAddr); tcp && !a.IP.IsLoopback() && one.Name != "peers" && !c.Guarded(one.Name) {
-				return nil, fmt.Errorf("the socket %s of systemd: %s", one.Name, config.Open(one.Name, a.String(), strconv.Itoa(a.Port)))
+				return nil, fmt.Errorf("the socket %s of systemd: %s", one.Name, c.Open(one.Name, a.String(), strconv.Itoa(a.Port)))
 			}
 			all[one.Name] = l
 			delete(given, one.Name)

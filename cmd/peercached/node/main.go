@@ -53,6 +53,10 @@ type commands struct {
 	Top   topCommand   `cmd:"" group:"Clients of a node" help:"Show figures of a node, again and again."`
 	Where whereCommand `cmd:"" group:"Clients of a node" help:"Print who owns a key, and what the node has of it, as JSON."`
 	Ready readyCommand `cmd:"" group:"Clients of a node" help:"Ask whether a node is ready; exit status 1 if it is not."`
+
+	Backup  backupCommand  `cmd:"" group:"Data" help:"Copy all data of a node to a file, while it is in use."`
+	Restore restoreCommand `cmd:"" group:"Data" help:"Replace all data of a node by a backup, while it is in use."`
+	Log     logCommands    `cmd:"" group:"Data" help:"Look at a log of data that no node uses: check, repair, dump, restore."`
 }
 
 // Main is the program peercached: it reads args, which begin after the program's name, and returns the

@@ -19,6 +19,8 @@ import (
 	"github.com/peercache/peercache"
 	"github.com/peercache/peercache/cmd/peercached/internal/conf"
 	"github.com/peercache/peercache/cmd/peercached/internal/config"
+	"github.com/peercache/peercache/data"
+	"github.com/peercache/peercache/data/plugin"
 	"github.com/peercache/peercache/door"
 	"github.com/peercache/peercache/origin"
 	"github.com/peercache/peercache/origin/web"
@@ -48,6 +50,9 @@ type node struct {
 	pool    *peercache.HTTPPool
 	groups  []*peercache.Group
 	caches  []door.Cache
+	data    data.Driver  // nil: there is none
+	memory  *data.Memory // what data keeps in this process; nil: nothing
+	plugins *plugin.Set  // of memory; nil: there are none
 	doors   []openDoor
 	admin   *adminServer
 
@@ -58,6 +63,8 @@ type node struct {
 	ending   atomic.Bool // the node is to stop: it is not ready
 	tracer   tracer
 	getters  opened
+
+	dataRequests *requests // of operators, for all data
 }
 
 // loggerOf returns the logger that a configuration asks for.
@@ -120,9 +127,8 @@ func openOrigins(ctx context.Context, l *config.Loaded, origins Origins, log *sl
 }
 
 // newNode makes a node of a configuration without mistakes. It listens nowhere yet.
-func newNode(l *config.Loaded, getters opened, log *slog.Logger, level *slog.LevelVar) (*node, error) {
-	n := &node{cfg: l, log: log, level: level, getters: getters}
-	var err error
+func newNode(l *config.Loaded, getters opened, log *slog.Logger, level *slog.LevelVar) (_ *node, err error) {
+	n := &node{cfg: l, log: log, level: level, getters: getters, dataRequests: newRequests()}
 	if n.tracer, err = newTracer(l.Tracing, l.Peers.Self); err != nil {
 		return nil, err
 	}
@@ -136,6 +142,19 @@ func newNode(l *config.Loaded, getters opened, log *slog.Logger, level *slog.Lev
 	n.pool = n.members[0].pool
 	for i := range l.Groups {
 		if err := n.newGroups(&l.Groups[i]); err != nil {
+			return nil, err
+		}
+	}
+	if n.data, n.memory, err = openData(l.Data, log); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.closeData())
+		}
+	}()
+	if d := l.Data; d != nil && len(d.Plugins) > 0 {
+		if n.plugins, err = startPlugins(n.memory, d.Plugins, log); err != nil {
 			return nil, err
 		}
 	}

@@ -57,6 +57,9 @@ func TestReload(t *testing.T) {
 	get(t, url, "Authorization", first)
 	p.wait(t, "msg=hit") // of level debug
 
+	write(t, path, file("debug", "2m")+"data: {name: d, bytes: 1MiB}\n")
+	p.wait(t, "keys=\"data.bytes data.driver")
+
 	write(t, path, file("noisy", "60"))
 	p.wait(t, "the one before stays in force")
 	p.wait(t, `groups.a.ttl: \"60\" has no unit`)

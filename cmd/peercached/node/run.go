@@ -132,6 +132,7 @@ func (n *node) end() error {
 	}
 	note("clients", closing.Wait())
 	stopClients()
+	note("data", n.closeData())
 	for _, m := range n.members {
 		if err := m.pool.Shutdown(ctx); !errors.Is(err, peercache.ErrClosed) {
 			note("leaving "+m.Path, err)

@@ -51,10 +51,17 @@ func (l *Loaded) checkWords() {
 		words("groups."+g.Name+".store", g.Store, "adaptive", "lru")
 	}
 	if d := l.Data; d != nil {
-		words("data.driver", d.Driver, "memory", "redis", "tiered")
+		words("data.driver", d.Driver, dataDrivers...)
 		words("data.evict", d.Evict, "noeviction", "allkeys-lru", "allkeys-random", "volatile-ttl")
 		if d.Log != nil {
 			words("data.log.fsync", d.Log.Fsync, "always", "interval", "never")
+		}
+		for i, one := range d.Plugins {
+			at := fmt.Sprintf("data.plugins[%d]", i)
+			words(at+".plugin", one.Plugin, pluginNames()...)
+			for _, event := range one.Events {
+				words(at+".events", event, "written", "expired", "evicted", "removed", "all")
+			}
 		}
 	}
 	for _, m := range l.Members() {
@@ -149,7 +156,7 @@ func (l *Loaded) checkListeners() {
 		}
 		seen[one.Listen] = path
 		if guards[one.Name] != "" && !isLoopback(host) && !l.Guarded(one.Name) {
-			l.Fail(path, "%s", Open(one.Name, one.Listen, port))
+			l.Fail(path, "%s", l.Open(one.Name, one.Listen, port))
 		}
 	}
 }
@@ -158,9 +165,15 @@ func (l *Loaded) checkListeners() {
 var guards = map[string]string{"admin": "admin.token", "http": "http.tokens", "grpc": "grpc.tokens", "resp": "resp.password"}
 
 // Open says that a listener is open to strangers.
-func Open(name, address, port string) string {
-	return fmt.Sprintf("%s: whoever reaches that can read, change and clear what is cached: want a loopback address, such as 127.0.0.1:%s, or %s, or %s.expose: true",
-		address, port, guards[name], name)
+func (c *Config) Open(name, address, port string) string {
+	what := "what is cached"
+	if c.Data != nil && name != "http" {
+		if what = "all data"; len(c.Groups) > 0 {
+			what = "what is cached, and all data"
+		}
+	}
+	return fmt.Sprintf("%s: whoever reaches that can read, change and clear %s: want a loopback address, such as 127.0.0.1:%s, or %s, or %s.expose: true",
+		address, what, port, guards[name], name)
 }
 
 // Guarded reports whether a listener lets in only some, or everybody because the configuration says so.

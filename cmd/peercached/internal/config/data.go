@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/peercache/peercache/data/plugin"
 	dataredis "github.com/peercache/peercache/data/redis"
 	"github.com/peercache/peercache/origin"
 	"github.com/peercache/peercache/origin/redis"
@@ -11,14 +12,15 @@ import (
 
 // Data is what the node keeps beside its groups: strings, hashes, lists, sets, sorted sets and channels.
 type Data struct {
-	Name   string       `yaml:"name" want:"letters, digits, '-', '_', '.'" help:"the name by which tokens allow it, as they allow groups"`
-	Driver string       `yaml:"driver" want:"memory, redis or tiered" help:"where the data is"`
-	Bytes  origin.Bytes `yaml:"bytes" help:"what the data may take of memory; beyond it commands that add something fail, unless evict says otherwise" unset:"no bound"`
-	Evict  string       `yaml:"evict" want:"noeviction, allkeys-lru, allkeys-random or volatile-ttl" help:"which keys leave where there is no room: data is lost then"`
-	Notify string       `yaml:"notify" want:"letters, as in Redis' notify-keyspace-events" help:"which changes of keys are messages of the channels __keyspace@0__:KEY and __keyevent@0__:EVENT" unset:"none"`
-	Log    *DataLog     `yaml:"log" help:"the log on disk from which data comes back after a restart" unset:"data is gone when the node ends"`
-	Redis  *DataRedis   `yaml:"redis" help:"the Redis or Valkey that has the data, where driver is redis or tiered" unset:"none"`
-	Tiered []string     `yaml:"tiered" want:"memory and redis" help:"the levels in which a key is looked for, the first one first; the last one has all" unset:"memory before redis"`
+	Name    string       `yaml:"name" want:"letters, digits, '-', '_', '.'" help:"the name by which tokens allow it, as they allow groups"`
+	Driver  string       `yaml:"driver" want:"memory, redis or tiered" help:"where the data is"`
+	Bytes   origin.Bytes `yaml:"bytes" help:"what the data may take of memory; beyond it commands that add something fail, unless evict says otherwise" unset:"no bound"`
+	Evict   string       `yaml:"evict" want:"noeviction, allkeys-lru, allkeys-random or volatile-ttl" help:"which keys leave where there is no room: data is lost then"`
+	Notify  string       `yaml:"notify" want:"letters, as in Redis' notify-keyspace-events" help:"which changes of keys are messages of the channels __keyspace@0__:KEY and __keyevent@0__:EVENT" unset:"none"`
+	Log     *DataLog     `yaml:"log" help:"the log on disk from which data comes back after a restart" unset:"data is gone when the node ends"`
+	Redis   *DataRedis   `yaml:"redis" help:"the Redis or Valkey that has the data, where driver is redis or tiered" unset:"none"`
+	Plugins []DataPlugin `yaml:"plugins" help:"what is told of changes of keys, or looks after the data" unset:"none"`
+	Tiered  []string     `yaml:"tiered" want:"memory and redis" help:"the levels in which a key is looked for, the first one first; the last one has all" unset:"memory before redis"`
 }
 
 // SetDefaults implements conf.Defaulter.
@@ -33,6 +35,31 @@ type DataLog struct {
 
 // SetDefaults implements conf.Defaulter.
 func (l *DataLog) SetDefaults() { l.Fsync, l.Interval = "interval", time.Second }
+
+// DataPlugin is a plugin of the driver memory.
+type DataPlugin struct {
+	Plugin   string            `yaml:"plugin" want:"log, webhook, metrics, monitor or backup" help:"what it does"`
+	Keys     string            `yaml:"keys" want:"a pattern, as that of KEYS" help:"the keys whose changes it is told of" unset:"all"`
+	Events   []string          `yaml:"events" want:"written, expired, evicted and removed, or all" help:"the changes that it is told of" unset:"none"`
+	Buffer   int               `yaml:"buffer" help:"how many events may wait for it; those beyond are dropped, and counted"`
+	Settings map[string]Secret `yaml:"settings" help:"its settings: docs/data.md has those of each" unset:"its defaults"`
+}
+
+// SetDefaults implements conf.Defaulter.
+func (p *DataPlugin) SetDefaults() { p.Buffer = 1024 }
+
+// Config returns what package plugin wants to know.
+func (p *DataPlugin) Config() (plugin.Config, error) {
+	c := plugin.Config{Plugin: p.Plugin, Keys: p.Keys, Events: p.Events, Buffer: p.Buffer, Settings: make(map[string]string, len(p.Settings))}
+	for name, s := range p.Settings {
+		value, err := s.Read()
+		if err != nil {
+			return c, fmt.Errorf("%s: %w", name, err)
+		}
+		c.Settings[name] = value
+	}
+	return c, nil
+}
 
 // DataRedis is a Redis or Valkey.
 type DataRedis struct {
@@ -82,79 +109,4 @@ func (r *DataRedis) Config() (c dataredis.Config, err error) {
 		c.UseTLS, c.TLS = true, origin.TLS{CA: t.CA, Cert: t.Cert, Key: t.Key, ServerName: t.ServerName}
 	}
 	return c, nil
-}
-
-// checkData checks what the section data says together.
-func (l *Loaded) checkData() {
-	d := l.Data
-	if d == nil {
-		return
-	}
-	if d.Name == "" {
-		l.Fail("data.name", "no name: want one, such as data")
-	}
-	for _, g := range l.Groups {
-		if g.Name == d.Name {
-			l.Fail("data.name", "%q is the name of a group already: want another one, because tokens tell them apart by it", d.Name)
-		}
-	}
-	if len(d.Tiered) > 0 && (len(d.Tiered) != 2 || d.Tiered[0] != "memory" || d.Tiered[1] != "redis") {
-		l.Fail("data.tiered", "%q: want [memory, redis]", d.Tiered)
-	}
-	l.checkDataMemory(d)
-	l.checkDataRedis(d)
-}
-
-// checkDataMemory checks what is for the driver memory.
-func (l *Loaded) checkDataMemory(d *Data) {
-	hasMemory := d.Driver != "redis"
-	for _, key := range []string{"bytes", "evict", "log", "notify"} {
-		if !hasMemory && (l.Has("data."+key) || l.HasBelow("data."+key)) {
-			l.Fail("data."+key, "driver is redis, which has the data and decides that itself: want it left out")
-		}
-	}
-	if d.Driver == "tiered" {
-		if d.Log != nil {
-			l.Fail("data.log", "driver is tiered, where redis keeps the data: want no log")
-		}
-		if d.Bytes <= 0 && !l.Has("data.bytes") {
-			l.Fail("data", "no bytes: want what the level in memory may take, such as bytes: 256MiB")
-		}
-	}
-	if d.Evict != "noeviction" && d.Bytes <= 0 {
-		l.Fail("data.evict", "there is no bound, so that nothing ever leaves: want bytes, such as bytes: 256MiB")
-	}
-	if d.Log != nil {
-		if d.Log.Dir == "" {
-			l.Fail("data.log", "no dir: want a directory")
-		}
-		if d.Log.Interval <= 0 {
-			l.Fail("data.log.interval", "%v: want more than 0; fsync: always syncs before each answer", d.Log.Interval)
-		}
-	} else if d.Driver == "memory" && !l.Has("data.log") {
-		l.Warnings = append(l.Warnings, "data.log is not set: data is gone when this node ends")
-	}
-}
-
-// checkDataRedis checks what is for the driver redis.
-func (l *Loaded) checkDataRedis(d *Data) {
-	needs := d.Driver == "redis" || d.Driver == "tiered"
-	switch r := d.Redis; {
-	case r == nil && needs:
-		l.Fail("data", "no redis: want where it is, such as redis: {addrs: [127.0.0.1:6379]}")
-	case r != nil && !needs:
-		l.Fail("data.redis", "driver is memory: want driver: redis, or driver: tiered")
-	case r != nil:
-		l.try("data.redis", func() error {
-			c, err := r.Config()
-			if err != nil {
-				return nil // it was said
-			}
-			driver, err := dataredis.Open(c)
-			if err != nil {
-				return err
-			}
-			return driver.Close()
-		})
-	}
 }
