@@ -165,8 +165,8 @@ func TestBackupAndRestore(t *testing.T) {
 			}
 			flipped := bytes.Clone(b.Bytes())
 			flipped[len(flipped)/2] ^= 4
-			if err := m.Restore(ctx, bytes.NewReader(flipped)); err == nil {
-				t.Fatal("a damaged backup was restored")
+			if err := m.Restore(ctx, bytes.NewReader(flipped)); err == nil || !strings.Contains(err.Error(), "what was read is damaged at offset ") {
+				t.Fatalf("a damaged backup was restored, or the error does not say where it is damaged: %v", err)
 			}
 			if got := text(t, m, "new"); got != "value" {
 				t.Fatalf("a restore that failed has changed something: new is %q", got)
