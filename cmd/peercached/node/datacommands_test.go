@@ -96,7 +96,7 @@ func TestBackupAndRestore(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "backup")
-	flags := []string{"--data.log.dir=" + filepath.Join(dir, "log"), "--admin.token=a-token-of-operators"}
+	flags := []string{"--data.log.dir=" + filepath.Join(dir, "log"), "--admin.token=a-token-of-operators", "--log.level=debug"}
 	p, respPort, _, adminPort := dataNode(t, flags...)
 	node := []string{"--admin=http://127.0.0.1:" + adminPort, "--token=a-token-of-operators"}
 	with := func(args ...string) []string { return append(args, node...) }
@@ -153,8 +153,8 @@ func TestBackupAndRestore(t *testing.T) {
 	go http.DefaultClient.Do(must(http.NewRequest(http.MethodPost, "http://a:a-token-of-operators@127.0.0.1:"+adminPort+dataPath+"restore", body)))
 	<-body.asked
 	p.Process.Signal(syscall.SIGTERM)
-	if status := p.status(t); status != ExitOK {
-		t.Errorf("exit status %d", status)
+	if status := p.status(t); status != ExitOK || strings.Contains(p.log.String(), "the listener for operators was closed") {
+		t.Errorf("exit status %d, and the end has waited for a client that sends nothing:\n%s", status, p.log)
 	}
 
 	_, respPort, _, adminPort = dataNode(t, flags[0], "--admin.read_only")
