@@ -93,7 +93,8 @@ func NewMemory(opts ...MemoryOption) (*Memory, error) {
 // Engine returns what keeps the data, for the packages of this module.
 func (m *Memory) Engine() *engine.Engine { return m.engine }
 
-// Close implements Driver. What was written is in the log then, on the disk.
+// Close implements Driver. What was written is in the log then, on the disk. Commands that wait end with ErrClosed, and with a log those that write
+// fail with ErrLogFailed. Do not use a Memory without a log after it: nothing reports that.
 func (m *Memory) Close() error {
 	m.engine.Close()
 	m.subscribers.close(m.engine)

@@ -103,7 +103,8 @@ func (c *Conn) lookUp(args [][]byte) (cmd *Command, refusal string) {
 	return cmd, ""
 }
 
-// choose chooses between a command of groups and that of the fallback, of which cmd is one: by the first key.
+// choose chooses between a command of groups and that of the fallback, of which cmd is one: by the first key. All keys have to be of the same side:
+// a value that the fallback had for a key of a group could not be read any more.
 func (s *Server) choose(cmd *Command, args [][]byte) (*Command, string) {
 	own, other := cmd, cmd.twin
 	if cmd.other {
@@ -111,11 +112,36 @@ func (s *Server) choose(cmd *Command, args [][]byte) (*Command, string) {
 	}
 	switch key := other.firstKey(args); {
 	case key == nil && (own == nil || len(s.keys.caches) == 0) || key != nil && !s.keys.has(key):
+		if strange := s.groupKey(other, args); strange != nil {
+			return nil, fmt.Sprintf("ERR '%s' is a key of a read-through group, and '%s' is none: want a command for each", arg(strange), arg(key))
+		}
 		return other, ""
 	case own == nil:
 		return nil, fmt.Sprintf("ERR '%s' is no command for keys of read-through groups, and '%s' is one", other.full, arg(key))
 	}
 	return own, ""
+}
+
+// groupKey returns a key of a group that args of a command have, or nil. The first key is none.
+func (s *Server) groupKey(cmd *Command, args [][]byte) []byte {
+	if len(s.keys.caches) == 0 {
+		return nil
+	}
+	if cmd.FindKeys != nil {
+		for _, key := range cmd.keys(args) {
+			if s.keys.has(key) {
+				return key
+			}
+		}
+		return nil
+	}
+	first, last, step := cmd.keyRange(len(args))
+	for i := first + step; i <= last; i += step {
+		if s.keys.has(args[i]) {
+			return args[i]
+		}
+	}
+	return nil
 }
 
 // unknown returns what Redis replies to a command that it does not know.
@@ -157,12 +183,15 @@ func (c *Conn) hangUpOnBrowsers(name []byte) {
 	}
 }
 
+// noticed are commands that change no data, but what others see: a user who may only read may not run them.
+var noticed = map[string]bool{"publish": true, "spublish": true, "config|set": true, "config|resetstat": true}
+
 // refusal returns why a client may not have that command run now, or "".
 func (c *Conn) refusal(cmd *Command, args [][]byte) string {
 	switch s := &c.session; {
 	case s.user == nil && cmd.Flags&NoAuth == 0:
 		return "NOAUTH Authentication required."
-	case cmd.Flags&Write != 0 && s.user != nil && s.user.readOnly:
+	case s.user != nil && s.user.readOnly && (cmd.Flags&Write != 0 || noticed[cmd.full]):
 		return fmt.Sprintf("NOPERM this user has no permissions to run the '%s' command", cmd.full)
 	case cmd.Flags&Write != 0 && c.s.opts.readOnly:
 		return "READONLY You can't write against a read only replica."

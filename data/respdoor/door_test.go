@@ -149,6 +149,16 @@ func TestTransactions(t *testing.T) {
 	a.reads("+OK", "+OK", "-ERR WATCH inside MULTI is not allowed", "+OK", "+OK", "+OK", "+QUEUED", "*[9]")
 }
 
+// TestOwnCommandsInTransactions has commands of the door among those of the engine, which has the keys locked.
+func TestOwnCommandsInTransactions(t *testing.T) {
+	_, addr := startMemory(t)
+	a := dial(t, addr)
+	a.send("SET k 1", "MEMORY USAGE k", "WATCH k", "MULTI", "SET k 2", "MEMORY USAGE k", "UNWATCH", "WAIT 0 0", "GET k", "EXEC")
+	a.reads("+OK", ":80", "+OK", "+OK", "+QUEUED", "+QUEUED", "+QUEUED", "+QUEUED", "+QUEUED", "*[+OK :80 +OK :0 2]")
+	a.send("MULTI", "MEMORY USAGE k", "MEMORY USAGE none", "SUBSCRIBE c", "EXEC")
+	a.reads("+OK", "+QUEUED", "+QUEUED", "+QUEUED", "*[:80 nil *[subscribe c :1]]")
+}
+
 func TestPubSub(t *testing.T) {
 	m, addr := startMemory(t)
 	a, b := dial(t, addr), dial(t, addr)

@@ -36,7 +36,10 @@ type Driver struct {
 	listening sync.WaitGroup
 }
 
-var _ data.Driver = (*Driver)(nil)
+var (
+	_ data.Driver = (*Driver)(nil)
+	_ data.Execer = (*Driver)(nil)
+)
 
 // Option changes what a Driver does.
 type Option func(*options) error
@@ -272,6 +275,11 @@ func (d *Driver) GetString(ctx context.Context, key string) (string, bool, error
 // write sends commands to the last level, of which at least one may write.
 func (d *Driver) write(ctx context.Context, cmds []data.Cmd, plan []plan) ([]data.Reply, error) {
 	replies, err := d.last.Do(ctx, cmds...)
+	return replies, errors.Join(err, d.writtenBy(ctx, plan))
+}
+
+// writtenBy drops the copies of what commands have written, or may have.
+func (d *Driver) writtenBy(ctx context.Context, plan []plan) error {
 	var keys []string
 	all := false
 	for _, p := range plan {
@@ -279,7 +287,21 @@ func (d *Driver) write(ctx context.Context, cmds []data.Cmd, plan []plan) ([]dat
 			keys, all = append(keys, p.keys...), all || p.all
 		}
 	}
-	return replies, errors.Join(err, d.written(ctx, keys, all))
+	return d.written(ctx, keys, all)
+}
+
+// Exec implements data.Execer, if the last level does.
+func (d *Driver) Exec(ctx context.Context, cmds ...data.Cmd) ([]data.Reply, error) {
+	e, ok := d.last.(data.Execer)
+	if !ok {
+		return nil, fmt.Errorf("tiered: the last level, %T, runs no lists of commands as one", d.last)
+	}
+	plan := make([]plan, len(cmds))
+	for i, cmd := range cmds {
+		plan[i] = planOf(cmd)
+	}
+	replies, err := e.Exec(ctx, cmds...)
+	return replies, errors.Join(err, d.writtenBy(ctx, plan))
 }
 
 // written drops the copies of keys that were written, or may have been.

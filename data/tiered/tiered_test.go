@@ -170,6 +170,12 @@ func TestCopies(t *testing.T) {
 	if got := run(t, d, "GET", "s"); got != "2" {
 		t.Errorf("after a transaction: %s", got)
 	}
+	if replies, err := d.Exec(t.Context(), data.Command("INCR", "s"), data.Command("GET", "l"), data.Command("LPOP", "l")); err != nil || len(replies) != 3 || replies[0].Int != 3 {
+		t.Errorf("Exec: %v, %v", replies, err)
+	}
+	if s, l := run(t, d, "GET", "s"), run(t, d, "LLEN", "l"); s != "3" || l != "3" {
+		t.Errorf("after a list of commands: %s, %s", s, l)
+	}
 }
 
 // Nothing is read from a front before the last level tells of changes, nor when it does not any more.

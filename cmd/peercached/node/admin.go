@@ -16,6 +16,7 @@ import (
 
 	"github.com/peercache/peercache"
 	"github.com/peercache/peercache/admin"
+	"github.com/peercache/peercache/data"
 	peerprom "github.com/peercache/peercache/metrics/prometheus"
 )
 
@@ -69,9 +70,11 @@ func newAdmin(n *node) (*adminServer, error) {
 	}
 	if n.memory != nil {
 		registry.MustRegister(newDataCollector(n.memory, n.cfg.Data.Log != nil))
-		if n.plugins != nil {
-			registry.MustRegister(pluginCollector{n.plugins})
-		}
+	}
+	if n.plugins != nil {
+		registry.MustRegister(pluginCollector{n.plugins})
+	}
+	if _, whole := n.data.(*data.Memory); whole {
 		opts = append(opts, admin.Action(dataPath+"backup", n.dataRequests.handler(n.serveBackup)),
 			admin.Action(dataPath+"restore", n.dataRequests.handler(n.serveRestore)))
 	}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -8,10 +9,11 @@ import (
 	"github.com/peercache/peercache/data"
 	"github.com/peercache/peercache/data/plugin"
 	dataredis "github.com/peercache/peercache/data/redis"
+	"github.com/peercache/peercache/data/tiered"
 )
 
-// openData makes what keeps the node's data, and returns the memory in it, if there is some. Both are nil if the configuration has no data. With a log it
-// loads what that has.
+// openData makes what keeps the node's data, and returns the memory in it, if there is some, which may have copies alone. Both are nil if the configuration
+// has no data. With a log it loads what that has.
 func openData(d *config.Data, log *slog.Logger) (data.Driver, *data.Memory, error) {
 	switch {
 	case d == nil:
@@ -23,11 +25,19 @@ func openData(d *config.Data, log *slog.Logger) (data.Driver, *data.Memory, erro
 		}
 		return memory, memory, nil
 	}
-	driver, err := openDataRedis(d.Redis)
-	if err != nil {
-		return nil, nil, err
+	last, err := openDataRedis(d.Redis)
+	if err != nil || d.Driver == "redis" {
+		return last, nil, err
 	}
-	return driver, nil, nil
+	memory, err := openMemory(d, log)
+	if err != nil {
+		return nil, nil, errors.Join(err, last.Close())
+	}
+	levels, err := tiered.New([]data.Driver{memory, last})
+	if err != nil {
+		return nil, nil, errors.Join(err, memory.Close(), last.Close())
+	}
+	return levels, memory, nil
 }
 
 // syncPolicy returns what data.log.fsync means.

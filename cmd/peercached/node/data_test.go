@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -16,12 +16,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"github.com/peercache/peercache/internal/redisserver"
 	datapb "github.com/peercache/peercache/rpc/proto/peercache/data/v1"
 )
 
@@ -140,6 +142,7 @@ func TestDataNode(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "log")
 	flags := []string{"--data.log.dir=" + dir, "--data.bytes=64MiB", "--groups.a.bytes=1MiB", "--groups.a.origin.upper.suffix=!",
+		"--data.plugins=[{plugin: metrics, events: [all]}, {plugin: log, keys: 'b:*', events: [removed], settings: {level: warn}}]",
 		"--grpc.tokens=[{token: a-token-for-everything}, {token: a-token-for-the-group, groups: [a]}, {token: a-token-for-reading, may: [get], groups: [data]}]"}
 	p, respPort, grpcPort, adminPort := dataNode(t, flags...)
 	c := dialRedis(t, respPort)
@@ -149,6 +152,11 @@ func TestDataNode(t *testing.T) {
 		"RPUSH b:list x y z", "3",
 		"LRANGE b:list 0 -1", "[x y z]",
 		"LPUSH a:tom x", "-ERR 'lpush' is no command for keys of read-through groups, and 'a:tom' is one",
+		"FLUSHALL", "OK", "EXISTS tom b:list", "0", "SET tom 630", "OK", "RPUSH b:list x y z", "3",
+		"MGET tom a:tom", "-ERR 'a:tom' is a key of a read-through group, and 'tom' is none: want a command for each",
+		"MSET tom 1 x 2 a:x 3", "-ERR 'a:x' is a key of a read-through group, and 'tom' is none: want a command for each",
+		"ZUNION 2 tom a:x", "-ERR 'a:x' is a key of a read-through group, and 'tom' is none: want a command for each",
+		"EXISTS x", "0",
 		"WATCH tom", "OK",
 		"MULTI", "OK", "INCR tom", "QUEUED", "GETDEL b:none", "QUEUED", "EXEC", "[631 nil]",
 	)
@@ -175,6 +183,15 @@ func TestDataNode(t *testing.T) {
 			t.Errorf("no %q in the metrics", want)
 		}
 	}
+	problems, err := promlint.New(strings.NewReader(metrics)).Lint()
+	if err != nil {
+		t.Error(err)
+	}
+	for _, one := range problems {
+		if strings.HasPrefix(one.Metric, "peercached_data_") {
+			t.Errorf("%s: %s", one.Metric, one.Text)
+		}
+	}
 
 	waiting := dialRedis(t, respPort)
 	if err := waiting.send("BLPOP", "none", "0"); err != nil {
@@ -185,6 +202,12 @@ func TestDataNode(t *testing.T) {
 			return errors.Join(errNotYet, err)
 		}
 		return nil
+	})
+	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if info, err := d.Info(); err != nil || info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s: %v, %v: others may read it", path, info.Mode(), err)
+		}
+		return err
 	})
 	p.Process.Signal(syscall.SIGTERM)
 	if status := p.status(t); status != ExitOK {
@@ -255,7 +278,7 @@ func TestD3NodeIsKilled(t *testing.T) {
 // Data may be in a Redis.
 func TestDataOfRedis(t *testing.T) {
 	t.Parallel()
-	port := redisServer(t)
+	port := redisserver.Start(t, "--port", "PORT").Port
 	_, respPort, grpcPort, adminPort := dataNode(t, "--data.driver=redis", "--data.redis.addrs=127.0.0.1:"+port)
 	c := dialRedis(t, respPort)
 	c.says(t, "SET tom 630", "OK", "MULTI", "OK", "INCR tom", "QUEUED", "LPUSH list x", "QUEUED", "EXEC", "[631 1]", "BLPOP list 1", "[list x]")
@@ -263,6 +286,25 @@ func TestDataOfRedis(t *testing.T) {
 		t.Errorf("GET: %v, %v", r, err)
 	}
 	dialRedis(t, port).says(t, "GET tom", "631")
+
+	// With memory before it, what others change there is seen.
+	_, respPort, _, levelsAdmin := dataNode(t, "--data.driver=tiered", "--data.bytes=1MiB", "--data.redis.addrs=127.0.0.1:"+port)
+	c = dialRedis(t, respPort)
+	eventually(t, func() error {
+		got, err := c.do("GET", "tom")
+		if _, metrics := get(t, "http://127.0.0.1:"+levelsAdmin+"/metrics"); got != "631" || !strings.Contains(metrics, "peercached_data_keys 1\n") {
+			return fmt.Errorf("%w: GET tom: %q, %v", errNotYet, got, err)
+		}
+		return nil
+	})
+	c.says(t, "MULTI", "OK", "INCR tom", "QUEUED", "GET tom", "QUEUED", "EXEC", "[632 632]", "GET tom", "632")
+	dialRedis(t, port).says(t, "INCR tom", "633")
+	eventually(t, func() error {
+		if got, err := c.do("GET", "tom"); got != "633" {
+			return fmt.Errorf("%w: GET tom: %q, %v", errNotYet, got, err)
+		}
+		return nil
+	})
 	resp, err := http.Post("http://127.0.0.1:"+adminPort+dataPath+"backup", "", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -270,30 +312,4 @@ func TestDataOfRedis(t *testing.T) {
 	if resp.Body.Close(); resp.StatusCode != http.StatusNotFound && resp.StatusCode != http.StatusMethodNotAllowed {
 		t.Errorf("a backup of what is in a Redis: status %d", resp.StatusCode)
 	}
-}
-
-// redisServer starts a redis-server, and returns its port.
-func redisServer(t *testing.T) string {
-	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Skip("there is no redis-server")
-	}
-	port := freePorts(t, 1)[0]
-	cmd := exec.Command(path, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir())
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
-	eventually(t, func() error {
-		conn, err := net.Dial("tcp", "127.0.0.1:"+port)
-		if err == nil {
-			conn.Close()
-		}
-		return err
-	})
-	return port
 }

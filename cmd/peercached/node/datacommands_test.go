@@ -96,7 +96,7 @@ func TestBackupAndRestore(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "backup")
-	flags := []string{"--data.log.dir=" + filepath.Join(dir, "log"), "--admin.token=a-token-of-operators"}
+	flags := []string{"--data.log.dir=" + filepath.Join(dir, "log"), "--admin.token=a-token-of-operators", "--log.level=debug"}
 	p, respPort, _, adminPort := dataNode(t, flags...)
 	node := []string{"--admin=http://127.0.0.1:" + adminPort, "--token=a-token-of-operators"}
 	with := func(args ...string) []string { return append(args, node...) }
@@ -108,6 +108,9 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Errorf("a backup that has failed has left %q", left)
 	}
 	wants(t, ExitOK, "bytes\n", with("backup", file)...)
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("a backup: %v, %v: want that its owner alone reads it", info, err)
+	}
 	c.says(t, "SET tom 1", "OK", "SET jack 2", "OK")
 
 	wants(t, ExitUsage, "--yes does that", with("restore", file)...)
@@ -150,8 +153,8 @@ func TestBackupAndRestore(t *testing.T) {
 	go http.DefaultClient.Do(must(http.NewRequest(http.MethodPost, "http://a:a-token-of-operators@127.0.0.1:"+adminPort+dataPath+"restore", body)))
 	<-body.asked
 	p.Process.Signal(syscall.SIGTERM)
-	if status := p.status(t); status != ExitOK {
-		t.Errorf("exit status %d", status)
+	if status := p.status(t); status != ExitOK || strings.Contains(p.log.String(), "the listener for operators was closed") {
+		t.Errorf("exit status %d, and the end has waited for a client that sends nothing:\n%s", status, p.log)
 	}
 
 	_, respPort, _, adminPort = dataNode(t, flags[0], "--admin.read_only")

@@ -51,7 +51,7 @@ type node struct {
 	groups  []*peercache.Group
 	caches  []door.Cache
 	data    data.Driver  // nil: there is none
-	memory  *data.Memory // what data keeps in this process; nil: nothing
+	memory  *data.Memory // what data keeps in this process, which may be copies; nil: nothing
 	plugins *plugin.Set  // of memory; nil: there are none
 	doors   []openDoor
 	admin   *adminServer

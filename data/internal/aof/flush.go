@@ -30,7 +30,6 @@ func (l *Log) flush(sync bool) error {
 	defer l.mu.Unlock()
 	if err == nil && sync {
 		l.durable.Store(end)
-
 	}
 	l.current = nil
 	// What was appended during a flush that is late is as old as it: Append waits on, until that is durable too.

@@ -94,6 +94,9 @@ func (l *Loaded) checkDataMemory(d *Data) {
 		l.Fail("data.notify", "%q: want some of the letters %s, such as KEA for all", d.Notify, notifyLetters)
 	}
 	if d.Driver == "tiered" {
+		if !l.Has("data.evict") {
+			d.Evict = "allkeys-lru" // what leaves are copies
+		}
 		if d.Log != nil {
 			l.Fail("data.log", "driver is tiered, where redis keeps the data: want no log")
 		}

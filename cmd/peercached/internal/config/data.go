@@ -15,7 +15,7 @@ type Data struct {
 	Name    string       `yaml:"name" want:"letters, digits, '-', '_', '.'" help:"the name by which tokens allow it, as they allow groups"`
 	Driver  string       `yaml:"driver" want:"memory, redis or tiered" help:"where the data is"`
 	Bytes   origin.Bytes `yaml:"bytes" help:"what the data may take of memory; beyond it commands that add something fail, unless evict says otherwise" unset:"no bound"`
-	Evict   string       `yaml:"evict" want:"noeviction, allkeys-lru, allkeys-random or volatile-ttl" help:"which keys leave where there is no room: data is lost then"`
+	Evict   string       `yaml:"evict" want:"noeviction, allkeys-lru, allkeys-random or volatile-ttl" help:"which keys leave where there is no room: data is lost then, but for driver tiered, where those are copies, and allkeys-lru is the default"`
 	Notify  string       `yaml:"notify" want:"letters, as in Redis' notify-keyspace-events" help:"which changes of keys are messages of the channels __keyspace@0__:KEY and __keyevent@0__:EVENT" unset:"none"`
 	Log     *DataLog     `yaml:"log" help:"the log on disk from which data comes back after a restart" unset:"data is gone when the node ends"`
 	Redis   *DataRedis   `yaml:"redis" help:"the Redis or Valkey that has the data, where driver is redis or tiered" unset:"none"`

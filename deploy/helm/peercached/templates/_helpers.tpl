@@ -78,7 +78,7 @@ gateways:
 {{- /* peercached.yaml */}}
 {{- define "peercached.config" -}}
 {{- $c := deepCopy .Values.config }}
-{{- if not $c.groups }}
+{{- if and (not $c.groups) (not $c.data) }}
 {{- fail "config.groups is empty: peercached needs a group and its origin, such as --set-json 'config.groups=[{\"name\":\"pages\",\"bytes\":\"64MiB\",\"ttl\":\"1m\",\"origin\":{\"http\":{\"url\":\"http://backend/{key}\"}}}]'" }}
 {{- end }}
 {{- $peers := dict "listen" (printf ":%d" (int .Values.ports.peers)) "discovery" (include "peercached.discovery" . | fromYaml) }}
