@@ -37,7 +37,7 @@ type Getter interface {
 	Get(ctx context.Context, key string) (Item, error)
 }
 
-// Item is a loaded value.
+// Item is a loaded value: its bytes, Value, and how long they may be served, TTL.
 type Item = peer.Item
 
 // GetterFunc makes a Getter of a function that returns bytes. Its values have

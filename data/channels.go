@@ -16,12 +16,12 @@ func (n Channels) CMake(ctx context.Context, key string, capacity int64) error {
 	return n.c.done(ctx, "cmake", key, itoa(capacity))
 }
 
-// CPush puts a value into a channel. While it is full it waits, as the commands of listswait.go do.
+// CPush puts a value into a channel. While it is full it waits, as those of Lists do.
 func (n Channels) CPush(ctx context.Context, wait time.Duration, key, value string) error {
 	return n.c.done(ctx, "cpush", key, value, seconds(wait))
 }
 
-// CPop takes count values out of a channel, all at once. While there are fewer it waits, as the commands of listswait.go do.
+// CPop takes count values out of a channel, all at once. While there are fewer it waits, as those of Lists do.
 func (n Channels) CPop(ctx context.Context, wait time.Duration, key string, count int64) ([]string, error) {
 	r, err := single(n.c.doer.do(ctx, []string{"cpop", key, itoa(count), seconds(wait)}))
 	if err != nil {

@@ -5,9 +5,10 @@ import (
 	"errors"
 )
 
-// Client has a method for each command, over any Driver. It is made by New, and may be used at the same time.
+// Client has a method for each command, over any Driver. It is made by New, and may be used at the same time. The commands are
+// methods of their kind (client.Strings().Get, client.Lists().BLPop), and Do runs any command by its name: Commands has them.
 //
-// What is not there is ErrNil where a method returns one thing: Strings.Get, Hashes.Get, Lists.LPop. A method that returns
+// What is not there is ErrNil where a method returns one thing: Strings.Get, Hashes.HGet, Lists.LPop. A method that returns
 // many returns fewer, or none, or a Value for each that says whether it is there: Strings.MGet. A
 // method whose question is whether something is so, or was done, returns a bool: Keys.Expire. ErrWrongType, ErrFull and others
 // are found by errors.Is; any command may also fail because its context ends, or the driver cannot reach its data.

@@ -11,6 +11,7 @@ import (
 // methodsOf are the methods of commands whose names are not theirs.
 var methodsOf = map[string]string{
 	"object":      "ObjectEncoding",
+	"memory":      "MemoryUsage",
 	"pubsub":      "PubSubChannels",
 	"pexpire":     "Expire",
 	"pexpireat":   "ExpireAt",

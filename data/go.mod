@@ -9,8 +9,6 @@ require (
 	go.uber.org/goleak v1.3.0
 )
 
-require go.uber.org/goleak v1.3.0
-
 require (
 	github.com/anishathalye/porcupine v1.3.1
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect

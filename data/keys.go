@@ -164,3 +164,8 @@ func (k Keys) ObjectIdleTime(ctx context.Context, key string) (time.Duration, er
 func (k Keys) ObjectFreq(ctx context.Context, key string) (int64, error) {
 	return k.c.integer(ctx, "object", "freq", key)
 }
+
+// MemoryUsage returns how many bytes a key takes, with its value. ErrNil says that there is no such key.
+func (k Keys) MemoryUsage(ctx context.Context, key string) (int64, error) {
+	return k.c.integer(ctx, "memory", "usage", key)
+}

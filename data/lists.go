@@ -2,7 +2,11 @@ package data
 
 import "context"
 
-// Lists are the commands of lists. Those that wait are in listswait.go. They are made by Commands.Lists.
+// Lists are the commands of lists. They are made by Commands.Lists.
+//
+// Those that begin with B wait for an element: as long as wait says, or, if that is zero, as long as ctx lasts. ErrNil says that the time
+// is over, and an error of ctx that ctx has ended: over a Memory nothing was removed then; over a Redis an element may be lost that was removed at that moment,
+// or when the connection breaks. In a transaction they do not wait. Those of sorted sets and channels wait alike.
 type Lists struct{ c Commands }
 
 // Lists returns the commands of lists.

@@ -6,23 +6,27 @@ import (
 	"time"
 )
 
-// The commands that wait do so for a time, or as long as ctx lasts if that is zero. ErrNil says that the time is over. In a transaction they do not
-// wait. Where ctx ends, or the connection to a Redis breaks, what was removed in that moment may be lost.
-
-// seconds returns a time to wait, as commands have it.
-func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) }
+// seconds returns a time to wait, as commands have it. They round up to milliseconds: what a deadline leaves that has just passed
+// would be zero, which is to wait without end.
+func seconds(d time.Duration) string {
+	if d < 0 {
+		return "-1"
+	}
+	return strconv.FormatFloat(d.Seconds(), 'f', -1, 64)
+}
 
 // waiting appends a time to wait to a command with keys.
 func waiting(name string, keys []string, wait time.Duration) []string {
 	return append(append([]string{name}, keys...), seconds(wait))
 }
 
-// BLPop waits until one of the lists has an element, removes its first one, and returns it.
+// BLPop waits until one of the lists has an element, removes its first one, and returns it with the list. Lists says
+// how long it waits.
 func (l Lists) BLPop(ctx context.Context, wait time.Duration, keys ...string) (key, element string, err error) {
 	return l.c.poppedOne(ctx, waiting("blpop", keys, wait))
 }
 
-// BRPop waits until one of the lists has an element, removes its last one, and returns it.
+// BRPop waits until one of the lists has an element, removes its last one, and returns it with the list.
 func (l Lists) BRPop(ctx context.Context, wait time.Duration, keys ...string) (key, element string, err error) {
 	return l.c.poppedOne(ctx, waiting("brpop", keys, wait))
 }

@@ -162,17 +162,22 @@ func (m *Memory) exclude(ctx context.Context) (done func(), err error) {
 }
 
 // Restore replaces all data by what Backup has written, while the Memory is in use. It reads r to its end and checks all of it before it replaces anything,
-// which takes the memory of both. Others see the former data or the restored, and so does a crash. Keys that have expired since leave.
+// which takes the memory of both. Others see the former data or the restored, and so does a crash. It ends early, with
+// ErrFull, where there is more than WithBytes lets be kept and nothing may be evicted. Keys that have expired since leave.
 func (m *Memory) Restore(ctx context.Context, r io.Reader) error {
 	stage, err := m.engine.Stage()
 	if err != nil {
 		return fmt.Errorf("data: restore: %w", err)
 	}
+	load := func(block []byte) error { return m.engine.LoadStage(stage, block) }
 	replace := func(begin func() error) error { return m.engine.Replace(stage, begin) }
 	if m.log != nil {
-		err = m.log.Restore(ctx, r, stage.Load, replace)
+		err = m.log.Restore(ctx, r, load, replace)
 	} else {
-		err = m.restoreUnlogged(ctx, r, stage, replace)
+		err = m.restoreUnlogged(ctx, r, load, replace)
+	}
+	if errors.Is(err, engine.ErrFull) {
+		err = ErrFull
 	}
 	if err != nil {
 		return fmt.Errorf("data: restore: %w", err)
@@ -181,13 +186,13 @@ func (m *Memory) Restore(ctx context.Context, r io.Reader) error {
 	return nil
 }
 
-func (m *Memory) restoreUnlogged(ctx context.Context, r io.Reader, stage *engine.Engine, replace func(begin func() error) error) error {
+func (m *Memory) restoreUnlogged(ctx context.Context, r io.Reader, load func(block []byte) error, replace func(begin func() error) error) error {
 	done, err := m.exclude(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	if _, err := aof.ReadSnapshot(r, -1, stage.Load); err != nil {
+	if _, err := aof.ReadSnapshot(r, -1, load); err != nil {
 		return err
 	}
 	return replace(ctx.Err)

@@ -165,8 +165,8 @@ func TestBackupAndRestore(t *testing.T) {
 			}
 			flipped := bytes.Clone(b.Bytes())
 			flipped[len(flipped)/2] ^= 4
-			if err := m.Restore(ctx, bytes.NewReader(flipped)); err == nil {
-				t.Fatal("a damaged backup was restored")
+			if err := m.Restore(ctx, bytes.NewReader(flipped)); err == nil || !strings.Contains(err.Error(), "what was read is damaged at offset ") {
+				t.Fatalf("a damaged backup was restored, or the error does not say where it is damaged: %v", err)
 			}
 			if got := text(t, m, "new"); got != "value" {
 				t.Fatalf("a restore that failed has changed something: new is %q", got)
@@ -267,5 +267,35 @@ func TestLogOptions(t *testing.T) {
 	}
 	if errors.Is(m.Backup(context.Background(), io.Discard), io.EOF) {
 		t.Error("no backup")
+	}
+}
+
+// A backup of more than the Memory may have is not read to its end.
+func TestRestoreOfTooMuchEndsEarly(t *testing.T) {
+	from, err := NewMemory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	for i := range 200 {
+		if _, err := from.Do(t.Context(), Cmd{Name: "SET", Args: []string{fmt.Sprint("key", i), strings.Repeat("x", 100<<10)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var backup bytes.Buffer
+	if err := from.Backup(t.Context(), &backup); err != nil {
+		t.Fatal(err)
+	}
+	to, err := NewMemory(WithBytes(1 << 20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer to.Close()
+	size := backup.Len()
+	if err := to.Restore(t.Context(), &backup); !errors.Is(err, ErrFull) {
+		t.Errorf("got %v, want ErrFull", err)
+	}
+	if backup.Len() < size/2 {
+		t.Errorf("%d bytes of %d were read", size-backup.Len(), size)
 	}
 }

@@ -16,7 +16,8 @@ type Memory struct {
 	engine      *engine.Engine
 	opts        memoryOptions
 	subscribers subscribers
-	log         *aof.Log      // nil: there is none
+	log         *aof.Log // nil: there is none
+	listeners   listeners
 	snapshots   chan struct{} // has a token while one is taken or restored; with a log, that sees to it
 }
 
@@ -92,10 +93,12 @@ func NewMemory(opts ...MemoryOption) (*Memory, error) {
 // Engine returns what keeps the data, for the packages of this module.
 func (m *Memory) Engine() *engine.Engine { return m.engine }
 
-// Close implements Driver. What was written is in the log then, on the disk.
+// Close implements Driver. What was written is in the log then, on the disk. Commands that wait end with ErrClosed, and with a log those that write
+// fail with ErrLogFailed. Do not use a Memory without a log after it: nothing reports that.
 func (m *Memory) Close() error {
 	m.engine.Close()
 	m.subscribers.close(m.engine)
+	m.listeners.close()
 	return m.closeLog()
 }
 

@@ -3,6 +3,9 @@ package data
 import "context"
 
 // Messages are the commands of messages, which go to those who listen to a channel at that moment. They are made by Commands.Messages.
+//
+// Who listens is a Redis client (SUBSCRIBE), which package respdoor serves, or one of that Redis. In Go, Memory.Subscribe tells of changes
+// of keys, and Lists.BLPop takes from a queue, where nothing is lost if nobody listens.
 type Messages struct{ c Commands }
 
 // Messages returns the commands of messages.

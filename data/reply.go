@@ -113,7 +113,8 @@ func (k ReplyKind) String() string {
 	return "unknown"
 }
 
-// ErrNil says that there is no such key, field, member or element. It is no failure.
+// ErrNil says that there is no such key, field, member or element, or that a command has waited in vain. It is an answer, not a
+// failure: ask for it by errors.Is.
 var ErrNil = errors.New("data: nil")
 
 // CommandError is an error that a command replies: WRONGTYPE …, ERR …

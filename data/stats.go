@@ -8,6 +8,8 @@ type Stats struct {
 	Limit    int64 // that of WithBytes; 0: there is none
 	Expired  int64 // keys that have expired so far
 	Evicted  int64 // keys that have left because there was no room: see WithEviction
+	// SlowListeners is how many of Listen were ended because they did not receive their messages.
+	SlowListeners int64
 }
 
 // Stats returns the figures of m. They are of about the same moment.
@@ -15,6 +17,6 @@ func (m *Memory) Stats() Stats {
 	e := m.engine
 	return Stats{
 		Keys: int64(e.Len()), Expiring: int64(e.Volatile()), Bytes: e.Used(), Limit: e.Limit(),
-		Expired: e.Expired.Load(), Evicted: e.Evicted.Load(),
+		Expired: e.Expired.Load(), Evicted: e.Evicted.Load(), SlowListeners: m.listeners.tooSlow.Load(),
 	}
 }

@@ -11,18 +11,18 @@ import (
 	"time"
 )
 
-// The struct T of HSetStruct, HGetAllAs and HMGetStruct has a field of the hash for each of its fields with a tag:
+// HSetStruct sets the fields of a hash to those of a struct, or of a pointer to one, and returns how many are new. Others stay.
+// The hash has a field for each field of the struct with a tag:
 //
 //	type User struct {
-//		Name string        `data:"name"`
-//		Age  int           `data:"age,omitempty"`
-//		Seen time.Time     `data:"seen"`
+//		Name string    `data:"name"`
+//		Age  int       `data:"age,omitempty"`
+//		Seen time.Time `data:"seen"`
 //	}
 //
-// omitempty leaves out a zero value. Fields of embedded structs count as its own. A field is a string, []byte, bool, number, time.Time (RFC 3339), time.Duration,
-// an encoding.TextMarshaler with its TextUnmarshaler, or anything else, as JSON.
-
-// HSetStruct sets the fields of a hash to those of a struct, or of a pointer to one, and returns how many are new. Others stay.
+// Fields without a tag are left out, and with omitempty those that are zero: the hash keeps what it has there. Fields of embedded
+// structs count as its own. A field is a string, []byte, bool (1 or 0), number, time.Time (RFC 3339), time.Duration (1m30s), an
+// encoding.TextMarshaler with its TextUnmarshaler, or anything else, as JSON.
 func HSetStruct[T any](ctx context.Context, c Commander, key string, v T) (int64, error) {
 	of := reflect.ValueOf(&v).Elem()
 	if of.Kind() == reflect.Pointer {
@@ -48,7 +48,7 @@ func HSetStruct[T any](ctx context.Context, c Commander, key string, v T) (int64
 	return c.Hashes().HSet(ctx, key, fields)
 }
 
-// HGetAllAs returns the struct of all fields of a hash. Those without a field of the struct are left out, and the other way round. ErrNil says that there is no such key.
+// HGetAllAs returns the struct of all fields of a hash, by the tags that HSetStruct describes. Those without a field of the struct are left out, and the other way round. ErrNil says that there is no such key.
 func HGetAllAs[T any](ctx context.Context, c Commander, key string) (v T, err error) {
 	fields, err := c.Hashes().HGetAll(ctx, key)
 	if err != nil {

@@ -46,6 +46,7 @@ func (t *Tx) UndoLast() error { return t.tx.UndoLast() }
 //
 // Where another client changes meanwhile what f has read, which cannot be over a Memory, f is called again, as long as ctx lasts,
 // up to 100 times: then the error is ErrConflict. So f must have no other effects, or such as may happen again.
+// Over Redis, commands that write return zero values in f: it has to decide by what it has read before (see the type Tx).
 func (c *Client) Tx(ctx context.Context, f func(tx *Tx) error) error {
 	return retried(ctx, func() error {
 		return c.driver.Tx(ctx, func(tx Transaction) error { return f(newTx(tx)) })

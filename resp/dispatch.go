@@ -183,12 +183,15 @@ func (c *Conn) hangUpOnBrowsers(name []byte) {
 	}
 }
 
+// noticed are commands that change no data, but what others see: a user who may only read may not run them.
+var noticed = map[string]bool{"publish": true, "spublish": true, "config|set": true, "config|resetstat": true}
+
 // refusal returns why a client may not have that command run now, or "".
 func (c *Conn) refusal(cmd *Command, args [][]byte) string {
 	switch s := &c.session; {
 	case s.user == nil && cmd.Flags&NoAuth == 0:
 		return "NOAUTH Authentication required."
-	case cmd.Flags&Write != 0 && s.user != nil && s.user.readOnly:
+	case s.user != nil && s.user.readOnly && (cmd.Flags&Write != 0 || noticed[cmd.full]):
 		return fmt.Sprintf("NOPERM this user has no permissions to run the '%s' command", cmd.full)
 	case cmd.Flags&Write != 0 && c.s.opts.readOnly:
 		return "READONLY You can't write against a read only replica."

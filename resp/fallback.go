@@ -14,7 +14,8 @@ type Fallback struct {
 	// Broker has the channels that clients subscribe to. If it is nil, there are none.
 	Broker Broker
 	// Track has changed be called with the keys that a command or a transaction changes, and with all if it changes all
-	// keys, until stop is called. changed waits for nothing. If Track is nil, clients with CLIENT TRACKING are not told of changes.
+	// keys, until stop is called. changed waits for nothing. If Track is nil, clients with CLIENT TRACKING are told behind each
+	// reply that what they have read may have changed.
 	Track func(changed func(keys []string, all bool)) (stop func())
 	// Info returns names and values, in turn, of a section of INFO, in lower case. They follow those of the server, or
 	// are in their place. It may be nil.
@@ -34,7 +35,8 @@ type Queued struct {
 	c   *Conn
 }
 
-// Run runs the command, which replies.
+// Run runs the command, which replies. If Exec has its keys locked, the command must not wait for them: resp has UNWATCH
+// do nothing then, and those of WithCommands must not use what the fallback serves.
 func (q Queued) Run() { q.c.runQueued(q.Command, q.Args) }
 
 // about reports whether a command is about keys of groups, and whether it is about those of the fallback. One that is about
@@ -58,13 +60,39 @@ const mixed = "ERR a transaction is about keys of read-through groups, or about 
 // InMulti reports whether the client has begun a transaction.
 func (c *Conn) InMulti() bool { return c.session.multi }
 
-// Watching says that the client watches keys of the fallback, until Fallback.Unwatch is called.
-func (c *Conn) Watching() { c.session.watching = true }
+// Watching says that the client watches more keys of the fallback, which take so many bytes, until Fallback.Unwatch is called. It
+// returns false if there is no room for them: they are not to be watched then.
+func (c *Conn) Watching(bytes int) bool {
+	if !c.keep(bytes) {
+		return false
+	}
+	c.session.watching = true
+	c.session.watchedBytes += bytes
+	return true
+}
+
+// keep takes memory for what a client has the server keep: subscriptions, and watched keys. It returns false if there is
+// none.
+func (c *Conn) keep(bytes int) bool {
+	if c.session.keptBytes+bytes > c.s.limits.QueryBytes || !c.s.reserve(bytes) {
+		return false
+	}
+	c.session.keptBytes += bytes
+	return true
+}
+
+// unkeep gives it back.
+func (c *Conn) unkeep(bytes int) {
+	c.session.keptBytes -= bytes
+	c.s.reserve(-bytes)
+}
 
 // unwatch ends that.
 func (c *Conn) unwatch() {
 	if c.session.watching {
 		c.session.watching = false
+		c.unkeep(c.session.watchedBytes)
+		c.session.watchedBytes = 0
 		c.s.opts.fallback.Unwatch(c)
 	}
 }

@@ -81,7 +81,10 @@ func (c *Conn) execOther(f *Fallback) {
 			c.changesOther(q.Command, q.Args)
 		}
 	}
+	watching := c.session.watching
+	c.session.watching = false // the keys are locked: an UNWATCH among the commands must not ask for their locks
 	f.Exec(c, queue)
+	c.session.watching = watching
 	c.s.tracking.settleOther(c)
 }
 

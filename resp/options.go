@@ -31,7 +31,7 @@ type options struct {
 // A User may use the server. Who does not say a name is the user "default".
 type User struct {
 	Name, Password string
-	// ReadOnly refuses commands that change something.
+	// ReadOnly refuses commands that change something, PUBLISH and CONFIG SET among them.
 	ReadOnly bool
 }
 
@@ -122,13 +122,14 @@ type Limits struct {
 	Arguments int
 	// BulkBytes is how long an argument may be: a value, that is. Default: 64 MiB.
 	BulkBytes int
-	// QueryBytes is how long a command may be, and what MULTI may queue. Default: 128 MiB.
+	// QueryBytes is how long a command may be, what MULTI may queue, and what the subscriptions of a client and the keys that it
+	// watches may take. Default: 128 MiB.
 	QueryBytes int
 	// OutputBytes is how much may wait to be read by one client, which is disconnected if there
 	// is more. Default: 128 MiB.
 	OutputBytes int
-	// ClientBytes is what all clients together may take for long commands, for what MULTI has queued,
-	// and for replies and messages that are not read. Whose command, or whose reply, does not fit is
+	// ClientBytes is what all clients together may take for long commands, for what MULTI has queued, for subscriptions and
+	// watched keys, and for replies and messages that are not read. Whose command, or whose reply, does not fit is
 	// disconnected. Default: 512 MiB.
 	ClientBytes int64
 	// TrackedKeys is how many keys are followed for clients that cache them (CLIENT TRACKING).

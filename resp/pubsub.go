@@ -62,6 +62,9 @@ func (s *session) subscribed() bool { return len(s.inChannel)+len(s.inPattern)+l
 // ours reports whether messages of a channel come from the server itself.
 func ours(kind Channels, name string) bool { return kind == Channel && name == channel }
 
+// subscriptionBytes is what a subscription takes, in the broker as well.
+func subscriptionBytes(name string) int { return len(name) + 512 }
+
 func (c *Conn) subscribe(kind Channels, names [][]byte) {
 	broker := c.broker()
 	for _, a := range names {
@@ -77,8 +80,14 @@ func (c *Conn) subscribe(kind Channels, names [][]byte) {
 		if *set == nil {
 			*set = make(map[string]struct{})
 		}
-		if _, ok := (*set)[name]; !ok && broker != nil && !ours(kind, name) {
-			broker.Subscribe(c, kind, name)
+		if _, ok := (*set)[name]; !ok {
+			if !c.keep(subscriptionBytes(name)) {
+				c.Error("ERR too many subscriptions: no memory is left for more")
+				return
+			}
+			if broker != nil && !ours(kind, name) {
+				broker.Subscribe(c, kind, name)
+			}
 		}
 		(*set)[name] = struct{}{}
 		c.noteChannels()
@@ -111,6 +120,7 @@ func (s *session) forget(c *Conn, kind Channels, name string) {
 		return
 	}
 	delete(set, name)
+	c.unkeep(subscriptionBytes(name))
 	if broker := c.broker(); broker != nil && !ours(kind, name) {
 		broker.Unsubscribe(c, kind, name)
 	}

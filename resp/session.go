@@ -24,6 +24,8 @@ type session struct {
 	queuedBytes    int  // reserved for queue
 	groups, others bool // the queue has commands of groups, of the fallback
 	watching       bool // WATCH of the fallback
+	watchedBytes   int  // of keptBytes: what WATCH takes
+	keptBytes      int  // reserved for subscriptions and watched keys
 	memo           memo // what a transaction has read; nil: nothing is remembered
 
 	caching int8 // CLIENT CACHING: 1 YES, -1 NO, 0 not said

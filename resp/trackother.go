@@ -26,10 +26,11 @@ func (c *Conn) readsOther(cmd *Command, args [][]byte) {
 	if cmd.Flags&ReadOnly == 0 || c.track.Load() == nil {
 		return
 	}
+	untold := c.s.opts.fallback.Track == nil // then the client is told at once, and caches nothing for long
 	for _, k := range cmd.keys(args) {
 		full := string(k)
 		if c.follows(full) {
-			c.read(full, len(full) > longestTracked)
+			c.read(full, untold || len(full) > longestTracked)
 		}
 	}
 }
@@ -56,6 +57,7 @@ func (t *tracker) changedOther(keys []string, all bool) {
 		}
 		t.mu.RUnlock()
 	}
+	keys = unique(keys)
 	for _, full := range keys {
 		i := &invalid{keys: []string{full}}
 		t.take(full, func(id uint64) (keep bool) {
@@ -77,6 +79,19 @@ func (t *tracker) changedOther(keys []string, all bool) {
 			t.tellPrefixes(c, f, keys)
 		}
 	}
+}
+
+// unique returns keys, each once.
+func unique(keys []string) []string {
+	if len(keys) < 2 {
+		return keys
+	}
+	seen := make(map[string]bool, len(keys))
+	return slices.DeleteFunc(slices.Clone(keys), func(k string) bool {
+		was := seen[k]
+		seen[k] = true
+		return was
+	})
 }
 
 // tellPrefixes has a client with BCAST be told of the keys that changed: by one message for each of its prefixes, as by Redis.

@@ -1,11 +1,13 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -36,6 +38,7 @@ type dataService struct {
 	driver data.Driver
 	rights map[string]door.Right // by the name of a command
 	waits  map[string]bool       // the names of those that wait for others
+	held   atomic.Int64          // bytes of replies that are not sent
 }
 
 // clearing are the commands that remove all keys.
@@ -76,12 +79,14 @@ func (s *dataService) Do(ctx context.Context, r *datapb.DoRequest) (*datapb.DoRe
 	}
 	ctx, cancel := s.untilClosing(ctx, cmds)
 	defer cancel()
+	held := &heldReplies{service: s}
+	defer held.release()
 	var replies []data.Reply
 	undone := false
 	if r.GetAtomic() {
-		replies, undone, err = s.atomic(ctx, cmds)
+		replies, undone, err = s.atomic(ctx, cmds, held)
 	} else {
-		replies, err = s.driver.Do(ctx, cmds...)
+		replies, err = s.run(ctx, cmds, held)
 	}
 	if err != nil {
 		return nil, s.failed(ctx, err)
@@ -136,18 +141,19 @@ var errUndo = errors.New("a command has failed")
 
 // atomic runs commands as one. A driver whose transactions look at no reply before they end cannot undo them: there the
 // others happen.
-func (s *dataService) atomic(ctx context.Context, cmds []data.Cmd) (replies []data.Reply, undone bool, err error) {
+func (s *dataService) atomic(ctx context.Context, cmds []data.Cmd, held *heldReplies) (replies []data.Reply, undone bool, err error) {
 	if _, interactive := s.driver.(*data.Memory); !interactive {
 		if d, ok := s.driver.(data.Execer); ok {
 			replies, err = d.Exec(ctx, cmds...)
-			return replies, false, err
+			return replies, false, cmp.Or(err, held.add(replies...))
 		}
 	}
 	err = s.driver.Tx(ctx, func(tx data.Transaction) error {
 		replies = replies[:0]
+		held.release() // of a try before this one
 		for _, cmd := range cmds {
 			r, err := tx.Do(cmd)
-			if err != nil {
+			if err = cmp.Or(err, held.add(r)); err != nil {
 				return err
 			}
 			if replies = append(replies, r); r.Kind == data.ErrorReply {
@@ -169,6 +175,9 @@ func (s *dataService) failed(ctx context.Context, err error) error {
 			return cause
 		}
 		return status.FromContextError(ctx.Err()).Err()
+	}
+	if errors.Is(err, errReplies) {
+		return err
 	}
 	if errors.Is(err, data.ErrConflict) {
 		return status.Error(codes.Aborted, "another client has changed what the commands read")

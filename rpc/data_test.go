@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -142,5 +143,28 @@ func TestDataNames(t *testing.T) {
 	}
 	if _, err := New(nil, WithData("", memory)); err == nil {
 		t.Error("no name")
+	}
+}
+
+// The replies of a call are bounded, and what a call that is atomic has done is undone.
+func TestDataRepliesAreBounded(t *testing.T) {
+	s, c := serveData(t, WithLimits(Limits{MessageBytes: 1 << 20, RequestBytes: 4 << 20}))
+	large := strings.Repeat("x", 100_000)
+	if _, err := c.Do(t.Context(), request(false, "SET large "+large, "SET n 0")); err != nil {
+		t.Fatal(err)
+	}
+	for i, atomic := range []bool{false, true} {
+		lines := append([]string{"INCR n"}, slices.Repeat([]string{"GET large"}, 1000)...)
+		_, err := c.Do(t.Context(), request(atomic, append(lines, "INCR n")...))
+		if status.Code(err) != codes.ResourceExhausted {
+			t.Errorf("1,000 large replies, atomic %v: %v", atomic, err)
+		}
+		r, err := c.Do(t.Context(), request(false, "GET n"))
+		if err != nil || shown(r) != `replies:{text:"1"}` {
+			t.Errorf("%d: after it: %v, %v", i, r, err)
+		}
+	}
+	if held := s.opts.data.held.Load(); held != 0 {
+		t.Errorf("%d bytes are held of replies that were sent", held)
 	}
 }

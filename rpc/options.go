@@ -130,7 +130,8 @@ type Limits struct {
 	// RequestBytes is what the requests of all calls in progress may take in memory, also those of which
 	// only a part has come. Beyond it connections are closed: those first that have a request which has
 	// been coming for more than ten seconds, then those whose requests take the most. The default is
-	// 256 MiB, or four times MessageBytes if that is more. Credentials in WithServerOptions replace what
+	// 256 MiB, or four times MessageBytes if that is more. Replies of WithData may take as much, and those to one call a quarter of
+	// it: a call with more ends with ResourceExhausted. Credentials in WithServerOptions replace what
 	// keeps this limit, and Calls: want WithTLS.
 	RequestBytes int64
 	// Keys is how many keys one BatchGet or Remove may have. The default is 10,000.

@@ -1,10 +1,6 @@
 package respdoor
 
-import (
-	"strings"
-
-	"github.com/peercache/peercache/resp"
-)
+import "github.com/peercache/peercache/resp"
 
 // commands are those that belong to a connection, or to the server.
 func (d *memoryDoor) commands() []resp.Command {
@@ -12,11 +8,6 @@ func (d *memoryDoor) commands() []resp.Command {
 		{Name: "watch", Arity: -2, Flags: resp.NoScript | resp.Loading | resp.Stale | resp.Fast | resp.NoMulti, FirstKey: 1, LastKey: -1, KeyStep: 1,
 			Group: "transactions", Since: "2.2.0", Complexity: "O(1) for each key", Summary: "Has EXEC fail if one of the keys changes before.", Run: d.watch},
 		{Name: "wait", Arity: 3, Group: "generic", Since: "3.0.0", Complexity: "O(1)", Summary: "Returns 0: there are no replicas.", Run: wait},
-		{Name: "memory", Arity: -2, Group: "server", Since: "4.0.0", Complexity: "Depends on subcommand.", Summary: "A container for commands about memory.",
-			Subcommands: []resp.Command{
-				{Name: "usage", Arity: -3, Flags: resp.ReadOnly, FirstKey: 2, LastKey: 2, KeyStep: 1, Complexity: "O(1)",
-					Summary: "Returns how many bytes a key takes, with its value.", Run: d.memoryUsage},
-			}},
 		{Name: "function", Arity: -2, Group: "scripting", Since: "7.0.0", Complexity: "Depends on subcommand.", Summary: "A container for commands about functions, of which there are none.",
 			Subcommands: []resp.Command{
 				{Name: "flush", Arity: -2, Flags: resp.NoScript | resp.Write, Complexity: "O(1)", Summary: "Deletes all functions: there are none.", Run: ok},
@@ -29,16 +20,3 @@ func ok(c *resp.Conn, args [][]byte)   { c.OK() }
 func none(c *resp.Conn, args [][]byte) { c.Array(0) }
 
 func wait(c *resp.Conn, args [][]byte) { c.Int(0) }
-
-// memoryUsage is MEMORY USAGE key [SAMPLES n]. Memory is counted exactly, so that SAMPLES is of no use.
-func (d *memoryDoor) memoryUsage(c *resp.Conn, args [][]byte) {
-	if len(args) != 3 && (len(args) != 5 || !strings.EqualFold(string(args[3]), "samples")) {
-		c.Error("ERR syntax error")
-		return
-	}
-	if n, ok := d.e.Usage(string(args[2])); ok {
-		c.Int(n)
-	} else {
-		c.Null()
-	}
-}

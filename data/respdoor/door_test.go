@@ -149,6 +149,16 @@ func TestTransactions(t *testing.T) {
 	a.reads("+OK", "+OK", "-ERR WATCH inside MULTI is not allowed", "+OK", "+OK", "+OK", "+QUEUED", "*[9]")
 }
 
+// TestOwnCommandsInTransactions has commands of the door among those of the engine, which has the keys locked.
+func TestOwnCommandsInTransactions(t *testing.T) {
+	_, addr := startMemory(t)
+	a := dial(t, addr)
+	a.send("SET k 1", "MEMORY USAGE k", "WATCH k", "MULTI", "SET k 2", "MEMORY USAGE k", "UNWATCH", "WAIT 0 0", "GET k", "EXEC")
+	a.reads("+OK", ":80", "+OK", "+OK", "+QUEUED", "+QUEUED", "+QUEUED", "+QUEUED", "+QUEUED", "*[+OK :80 +OK :0 2]")
+	a.send("MULTI", "MEMORY USAGE k", "MEMORY USAGE none", "SUBSCRIBE c", "EXEC")
+	a.reads("+OK", "+QUEUED", "+QUEUED", "+QUEUED", "*[:80 nil *[subscribe c :1]]")
+}
+
 func TestPubSub(t *testing.T) {
 	m, addr := startMemory(t)
 	a, b := dial(t, addr), dial(t, addr)
@@ -229,4 +239,33 @@ func TestKeyspaceNotifications(t *testing.T) {
 	b.reads("+OK", "+OK", "+QUEUED", "+QUEUED", "*[+OK :1]", "+OK", "+OK")
 	a.reads("*[pmessage __key*@*:* __keyevent@0__:set k]", "*[pmessage __key*@*:* __keyevent@0__:del k]")
 	a.want("*[pong x]", "PING x")
+}
+
+// When a change is answered, the client that has cached the key is told before whatever it asks then.
+func TestTrackingIsExact(t *testing.T) {
+	m, addr := startMemory(t)
+	a, b, redirected, target := dial(t, addr), dial(t, addr), dial(t, addr), dial(t, addr)
+	a.send("HELLO 3")
+	a.r.Read()
+	a.want("+OK", "CLIENT TRACKING ON")
+	redirected.want("+OK", "CLIENT TRACKING ON REDIRECT "+target.id())
+	target.want("*[subscribe __redis__:invalidate :1]", "SUBSCRIBE __redis__:invalidate")
+	for i := range 500 {
+		for _, c := range []*conn{a, redirected} {
+			c.send("GET k")
+			c.r.Read()
+		}
+		b.want("+OK", fmt.Sprint("SET k ", i))
+		a.want(">[invalidate *[k]]", "PING")
+		a.reads("+PONG")
+		target.want("*[message __redis__:invalidate *[k]]", "PING")
+		target.reads("*[pong ]")
+	}
+
+	// What a command has changed that waited is told behind its reply.
+	a.send("CLIENT TRACKING OFF", "CLIENT TRACKING ON BCAST", "BLMOVE l to LEFT LEFT 0")
+	a.reads("+OK", "+OK")
+	blocked(t, m, 1)
+	b.want(":1", "RPUSH l x")
+	a.reads("x", ">[invalidate *[l to]]")
 }

@@ -93,14 +93,24 @@ func (d *memoryDoor) exec(c *resp.Conn, queue []resp.Queued) {
 	c.Gathered()
 }
 
+// watchBytes is what it takes to watch a key, besides the key.
+const watchBytes = 256
+
 func (d *memoryDoor) watch(c *resp.Conn, args [][]byte) {
 	if c.InMulti() {
 		c.Error("ERR WATCH inside MULTI is not allowed")
 		return
 	}
+	size := 0
+	for _, key := range args[1:] {
+		size += len(key) + watchBytes
+	}
+	if !c.Watching(size) {
+		c.Error("ERR too many keys are watched: no memory is left for more")
+		return
+	}
 	cl := clientOf(c)
 	cl.watch = d.e.Watch(cl.watch, cl.texts(args[1:])...)
-	c.Watching()
 	c.OK()
 }
 

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/peercache/peercache/data"
 	"github.com/peercache/peercache/resp"
 )
 
@@ -39,7 +40,12 @@ func newSettings(d *memoryDoor) *settings {
 
 // fixed returns settings that are those of the program.
 func (s *settings) fixed() map[string]string {
-	return map[string]string{"maxmemory-policy": "noeviction", "maxmemory": fmt.Sprint(s.d.e.Limit()), "save": "", "databases": "1"}
+	appendonly := "no"
+	if s.d.e.Logged() {
+		appendonly = "yes"
+	}
+	return map[string]string{"appendonly": appendonly, "databases": "1", "maxmemory": fmt.Sprint(s.d.e.Limit()),
+		"maxmemory-policy": data.Eviction(s.d.e.Eviction()).String(), "save": ""}
 }
 
 // notify is the setting of keyspace notifications.

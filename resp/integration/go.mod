@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/peercache/peercache v0.0.0
+	github.com/peercache/peercache/data v0.0.0
 	github.com/redis/go-redis/v9 v9.23.0
 	github.com/redis/rueidis v1.0.79
 )
@@ -17,3 +18,5 @@ require (
 )
 
 replace github.com/peercache/peercache => ../..
+
+replace github.com/peercache/peercache/data => ../../data

@@ -87,20 +87,22 @@ print('well')
 `
 
 func TestPython(t *testing.T) {
-	path := ""
-	for _, candidate := range []string{"/usr/bin/python3", "python3"} { // Debian's has Debian's packages
-		if exec.Command(candidate, "-c", "import redis").Run() == nil {
-			path = candidate
-			break
-		}
-	}
-	if path == "" {
-		t.Skip("there is no python3 with redis (python3-redis)")
-	}
-	path, port := programNode(t, path)
+	path, port := programNode(t, pythonWithRedis(t))
 	if got := run(t, python, path, "-", port); got != "well\n" {
 		t.Error(got)
 	}
+}
+
+// pythonWithRedis returns a python that has redis-py, or skips the test.
+func pythonWithRedis(t *testing.T) string {
+	t.Helper()
+	for _, candidate := range []string{"/usr/bin/python3", "python3"} { // Debian's has Debian's packages
+		if exec.Command(candidate, "-c", "import redis").Run() == nil {
+			return candidate
+		}
+	}
+	t.Skip("there is no python3 with redis (python3-redis)")
+	return ""
 }
 
 // ioredis and nodeRedis are sessions of the two clients of Node.

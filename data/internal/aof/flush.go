@@ -30,9 +30,12 @@ func (l *Log) flush(sync bool) error {
 	defer l.mu.Unlock()
 	if err == nil && sync {
 		l.durable.Store(end)
-
 	}
-	l.current, l.late = nil, false
+	l.current = nil
+	// What was appended during a flush that is late is as old as it: Append waits on, until that is durable too.
+	if l.late = l.late && err == nil && !(sync && l.position.Load() == end); l.late {
+		poke(l.wake)
+	}
 	l.expect = g.count
 	g.err = err
 	close(g.done)

@@ -123,7 +123,7 @@ type frames struct {
 	ended  bool   // the end of a snapshot was read
 }
 
-// DamagedError says that a file is not what was written.
+// DamagedError says that a file, or what a reader had, is not what was written.
 type DamagedError struct {
 	File   string
 	Offset int64
@@ -131,7 +131,11 @@ type DamagedError struct {
 }
 
 func (e *DamagedError) Error() string {
-	return fmt.Sprintf("%s is damaged at offset %d: %s", e.File, e.Offset, e.Why)
+	file := e.File
+	if file == "" { // a backup comes from a reader, which has no name
+		file = "what was read"
+	}
+	return fmt.Sprintf("%s is damaged at offset %d: %s", file, e.Offset, e.Why)
 }
 
 const readSize = 1 << 20

@@ -41,6 +41,8 @@ type Store interface {
 	Replaying(bool)
 	Load(block []byte) error
 	Replay(record string) error
+	// ShardOf returns the only shard of a record, if there is only one. Records of different shards are replayed at the same time.
+	ShardOf(record string) (shard int, ok bool)
 	Snapshot(ctx context.Context, begin func() error, write func(block []byte) error) error
 }
 

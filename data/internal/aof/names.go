@@ -21,9 +21,8 @@ const (
 	manifestName = "manifest"
 )
 
-// SegmentName returns the name of a segment, and SnapshotName that of a snapshot.
-func SegmentName(number uint64) string  { return segmentName(number) }
-func SnapshotName(number uint64) string { return snapshotName(number) }
+// SegmentName returns the name of a segment.
+func SegmentName(number uint64) string { return segmentName(number) }
 
 func segmentName(number uint64) string  { return fmt.Sprintf("%06d%s", number, segmentExt) }
 func snapshotName(number uint64) string { return fmt.Sprintf("%06d%s", number, snapshotExt) }

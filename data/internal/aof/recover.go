@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"slices"
-	"unsafe"
 
 	"github.com/peercache/peercache/data/internal/disk"
 )
@@ -39,23 +39,14 @@ func (l *Log) Recover(s Store) (r Recovery, err error) {
 	s.Replaying(true)
 	defer s.Replaying(false)
 	if files.manifest.snapshot {
-		name := snapshotName(files.manifest.first)
-		if r.Snapshot, err = ReadSnapshotFile(l.disk, name, s.Load); err != nil {
+		if r.Snapshot, err = l.loadSnapshot(snapshotName(files.manifest.first)); err != nil {
 			return r, err
 		}
 	}
 	l.base = r.Snapshot
-	ends := make([]*SegmentEnd, len(files.Segments))
-	for i, number := range files.Segments {
-		end, err := ReadSegment(l.disk, number, func(_ int64, record []byte) error {
-			r.Records++
-			return s.Replay(unsafe.String(unsafe.SliceData(record), len(record)))
-		})
-		if err != nil {
-			return r, err
-		}
-		ends[i] = end
-		r.Bytes += end.Size
+	ends, err := l.replay(files.Segments, &r)
+	if err != nil {
+		return r, err
 	}
 	r.Segments = len(ends)
 	if err := Judge(ends); err != nil {
@@ -68,6 +59,40 @@ func (l *Log) Recover(s Store) (r Recovery, err error) {
 		}
 	}
 	return r, l.resume(ends, files.Leftovers)
+}
+
+// loadGCPercent is the percentage of garbage with which a snapshot is loaded, if the process has less: to load makes next to no garbage, and to look for it
+// again and again takes as long as the rest.
+const loadGCPercent = 400
+
+func (l *Log) loadSnapshot(name string) (int64, error) {
+	percent := debug.SetGCPercent(loadGCPercent)
+	defer debug.SetGCPercent(percent)
+	if percent < 0 || percent > loadGCPercent {
+		debug.SetGCPercent(percent)
+	}
+	return ReadSnapshotFile(l.disk, name, l.store.Load)
+}
+
+// replay replays segments.
+func (l *Log) replay(segments []uint64, r *Recovery) (ends []*SegmentEnd, err error) {
+	replayer := newReplayer(l.store)
+	defer replayer.close()
+	for _, number := range segments {
+		end, err := ReadSegment(l.disk, number, func(at int64, record []byte) error {
+			r.Records++
+			return replayer.add(at, record)
+		})
+		if err == nil {
+			err = replayer.wait()
+		}
+		if err != nil {
+			return nil, inFile(segmentName(number), err)
+		}
+		ends = append(ends, end)
+		r.Bytes += end.Size
+	}
+	return ends, nil
 }
 
 // inFile adds the name of a file to an error about its contents.
@@ -161,7 +186,8 @@ func ReadSegment(d disk.Disk, number uint64, record func(at int64, record []byte
 		end.Size, end.Begun = size, size > headerSize
 		return 0, end.read(r, record)
 	})
-	if err != nil {
+	var damaged *DamagedError
+	if errors.As(err, &damaged) {
 		err = inFile(segmentName(number), err)
 	}
 	return end, err
@@ -192,7 +218,7 @@ func (e *SegmentEnd) read(r io.Reader, record func(at int64, record []byte) erro
 			return err
 		}
 		if err := record(f.at-frameSize-int64(len(b)), b); err != nil {
-			return fmt.Errorf("the record that ends at offset %d: %w", f.at, err)
+			return err
 		}
 	}
 }

@@ -117,6 +117,7 @@ func (t *txn) swap(s *shard, hash uint64, old, n *Node) {
 		t.delta -= bytesOf(old)
 		if old.Value.Expire != 0 {
 			s.volatile.Add(-1)
+			s.volatileBytes -= len(old.Key)
 		}
 	}
 	if n == nil {
@@ -129,6 +130,7 @@ func (t *txn) swap(s *shard, hash uint64, old, n *Node) {
 	t.delta += bytesOf(n) + keys.Bytes() - table
 	if at := n.Value.Expire; at != 0 {
 		s.volatile.Add(1)
+		s.volatileBytes += len(n.Key)
 		if old == nil || old.Value.Expire == 0 || at < old.Value.Expire {
 			s.expires(n.Key, at, t.e.cfg.Now)
 		}
@@ -144,7 +146,7 @@ func (c *Call) Flush() {
 		if old.Len() == 0 {
 			continue
 		}
-		volatile, wheel, before := s.volatile.Load(), s.wheel, t.delta
+		volatile, volatileBytes, wheel, before := s.volatile.Load(), s.volatileBytes, s.wheel, t.delta
 		t.delta -= old.Bytes()
 		old.All(func(n *Node) bool {
 			t.delta -= bytesOf(n)
@@ -156,12 +158,14 @@ func (c *Call) Flush() {
 		t.e.keepForSnapshot(i)
 		s.keys.Store(empty)
 		s.volatile.Store(0)
+		s.volatileBytes = 0
 		s.wheel = nil
 		if t.undo {
 			freed := before - t.delta
 			t.undos = append(t.undos, func() {
 				s.keys.Store(old)
 				s.volatile.Store(volatile)
+				s.volatileBytes = volatileBytes
 				s.wheel = wheel
 				t.delta += freed
 			})

@@ -124,6 +124,12 @@ func (e *Engine) Commands() Table { return e.cfg.Commands }
 // Used returns the memory that the data takes.
 func (e *Engine) Used() int64 { return e.used.Load() }
 
+// Logged reports whether what changes goes to a log.
+func (e *Engine) Logged() bool { return e.cfg.Log != nil }
+
+// Eviction returns which keys leave where there is no room.
+func (e *Engine) Eviction() Eviction { return e.cfg.Evict }
+
 // Limit returns the memory that the data may take, or 0.
 func (e *Engine) Limit() int64 { return e.cfg.Bytes }
 

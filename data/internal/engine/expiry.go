@@ -21,6 +21,7 @@ type wheel struct {
 	tick  int64 // up to which all was swept
 	slots [levels][levelSlots][]string
 	keys  int // in slots
+	bytes int // of keys
 }
 
 // add puts a key into the slot of a tick.
@@ -34,6 +35,7 @@ func (w *wheel) add(key string, tick int64) {
 	slot := &w.slots[level][tick>>(levelBits*level)&(levelSlots-1)]
 	*slot = append(*slot, key)
 	w.keys++
+	w.bytes += len(key)
 }
 
 // soonest calls do with keys, those that expire sooner about first, until it returns false.
@@ -75,11 +77,15 @@ func (w *wheel) advance(tick int64, due func(key string)) {
 			*slot = nil
 			w.keys -= len(keys)
 			for _, key := range keys {
+				w.bytes -= len(key)
 				due(key)
 			}
 		}
 	}
 }
+
+// goneBytes is what keys may take that the wheel has, and that are gone.
+const goneBytes = 256 << 10
 
 // expires has the sweep look at a key at that time. The key has not been in the wheel for as early.
 func (s *shard) expires(key string, at int64, now func() int64) {
@@ -90,7 +96,8 @@ func (s *shard) expires(key string, at int64, now func() int64) {
 		s.wheel.tick = now() >> tickBits
 	}
 	s.wheel.add(key, at>>tickBits+1)
-	if s.wheel.keys > 2*int(s.volatile.Load())+levelSlots { // expiries were given and taken again
+	// Expiries are given and taken again, and nobody counts what keys take that are gone.
+	if w := s.wheel; w.keys > 2*int(s.volatile.Load())+levelSlots || w.bytes > 2*s.volatileBytes+goneBytes {
 		s.rebuild(s.wheel.tick)
 	}
 }

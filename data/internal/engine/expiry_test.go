@@ -3,6 +3,8 @@ package engine
 import (
 	"fmt"
 	"math/rand/v2"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -123,5 +125,24 @@ func TestWheelIsBounded(t *testing.T) {
 		if e.shards[i].wheel != nil {
 			t.Error("a wheel has keys that were flushed")
 		}
+	}
+}
+
+// Keys that are gone leave the wheel long before they would have expired: they may be long, and nobody counts them.
+func TestWheelKeepsNoLongKeysThatAreGone(t *testing.T) {
+	e := newTest(t, Config{})
+	for i := range 500 {
+		key := strings.Repeat("x", 100<<10) + strconv.Itoa(i)
+		do(t, e, "set "+key+" v 1000000000000000")
+		do(t, e, "del "+key)
+	}
+	kept := 0
+	for i := range e.shards {
+		if w := e.shards[i].wheel; w != nil {
+			kept += w.bytes
+		}
+	}
+	if most := shardCount * (goneBytes + 200<<10); kept > most {
+		t.Errorf("%d bytes of keys are kept, want up to %d", kept, most)
 	}
 }

@@ -2,24 +2,13 @@ package engine
 
 import (
 	"math/rand/v2"
-
-	"github.com/peercache/peercache/data/internal/dict"
 )
 
 // Past reports whether a time is over, at which something was to expire. While a log is replayed none is.
 func (c *Call) Past(at int64) bool { return !c.t.e.replaying && at <= c.Now() }
 
-// Usage returns how many bytes a key takes, with its value, and whether there is one.
-func (e *Engine) Usage(key string) (bytes int64, ok bool) {
-	held := e.lock(setOf(key), false)
-	defer e.unlock(held, false)
-	hash := dict.Hash(key)
-	n := e.shards[shardOf(hash)].keys.Load().GetHashed(key, hash)
-	if n == nil || n.Value.expired(e.cfg.Now()) {
-		return 0, false
-	}
-	return bytesOf(n), true
-}
+// Usage returns how many bytes a key takes, with its value.
+func (c *Call) Usage(n *Node) int64 { return bytesOf(n) }
 
 // Keys calls visit with each key, in no order. The command has the flag All.
 func (c *Call) Keys(visit func(n *Node)) {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 )
 
 // A record of the log is commands, one after the other, which have happened as one. A command is the number of its
@@ -109,3 +110,21 @@ func (f *firstError) Double(float64) {}
 func (f *firstError) Array(int)      {}
 func (f *firstError) Map(int)        {}
 func (f *firstError) Set(int)        {}
+
+// ShardOf returns the shard of all keys of a record, if it is one: records of different shards may be replayed at the same time.
+func (e *Engine) ShardOf(record string) (shard int, ok bool) {
+	var set shardSet
+	err := Commands(record, func(args []string) error {
+		cmd := e.cfg.Commands.Find(args[0])
+		if cmd == nil || !cmd.Fits(len(args)) || cmd.Flags&(All|Steps) != 0 {
+			return errRecord
+		}
+		s, _ := e.shardsOf(cmd, args)
+		set |= s
+		return nil
+	})
+	if err != nil || set == 0 || set.several() {
+		return 0, false
+	}
+	return bits.TrailingZeros64(uint64(set)), true
+}

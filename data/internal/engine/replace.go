@@ -15,11 +15,26 @@ func (e *Engine) Stage() (*Engine, error) {
 	return stage, nil
 }
 
+// LoadStage loads a block into a stage, and returns ErrFull as soon as that has more than e may have.
+func (e *Engine) LoadStage(stage *Engine, block []byte) error {
+	if err := stage.Load(block); err != nil {
+		return err
+	}
+	return e.hasRoomFor(stage)
+}
+
+func (e *Engine) hasRoomFor(stage *Engine) error {
+	if e.cfg.Bytes > 0 && stage.Used() > e.cfg.Bytes && e.cfg.Evict == NoEviction {
+		return ErrFull
+	}
+	return nil
+}
+
 // Replace puts what stage has in the place of all data, as one change. It calls begin while nobody can change anything, and does nothing if
 // that returns an error. stage must not be used afterwards, and no snapshot be begun between Stage and Replace.
 func (e *Engine) Replace(stage *Engine, begin func() error) error {
-	if e.cfg.Bytes > 0 && stage.Used() > e.cfg.Bytes && e.cfg.Evict == NoEviction {
-		return ErrFull
+	if err := e.hasRoomFor(stage); err != nil {
+		return err
 	}
 	held := e.lock(allShards, true)
 	defer e.unlock(held, true)
@@ -40,6 +55,7 @@ func (e *Engine) Replace(stage *Engine, begin func() error) error {
 		s.keys.Store(from.keys.Load())
 		s.wheel = from.wheel
 		s.volatile.Store(from.volatile.Load())
+		s.volatileBytes = from.volatileBytes
 		for key := range s.waiting {
 			t.ready = append(t.ready, key)
 		}

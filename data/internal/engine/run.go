@@ -27,7 +27,11 @@ func (e *Engine) Run(ctx context.Context, cmd *Command, args []string, w Writer)
 	if cmd.Flags&Steps != 0 {
 		set = 0
 	}
-	held := e.lock(set, write)
+	held, err := e.lockWithRoom(cmd, set, write)
+	if err != nil {
+		w.Error(err.Error())
+		return nil
+	}
 	t := e.begin(held)
 	t.single = !e.replaying // what is replayed has not waited
 	several := write && (held.several() || n > 1 || cmd.Flags&Compound != 0)
@@ -36,7 +40,7 @@ func (e *Engine) Run(ctx context.Context, cmd *Command, args []string, w Writer)
 	}
 	c := &t.call
 	*c = Call{Args: args, W: w, cmd: cmd, t: t}
-	err := t.run(c)
+	err = t.run(c)
 	var wait *waiter
 	if err == errWaits {
 		wait, err = e.enlist(ctx, c), nil
@@ -84,7 +88,7 @@ func (e *Engine) refusal(cmd *Command) error {
 	if err := e.writeRefusal(cmd); err != nil {
 		return err
 	}
-	if cmd.Flags&Grows != 0 && e.cfg.Bytes > 0 && !e.replaying && e.Used() > e.cfg.Bytes {
+	if e.isFull(cmd, 0) {
 		return e.makeRoom()
 	}
 	return nil
@@ -234,6 +238,9 @@ func (t *txn) runAll(queue []Queued, refused []error, w Writer) error {
 	w.Array(len(queue))
 	for i, q := range queue {
 		err := refused[i]
+		if err == nil && t.e.isFull(q.Command, t.delta) {
+			err = t.makeRoom()
+		}
 		if err == nil {
 			err = t.run(&Call{Args: q.Args, W: w, cmd: q.Command, t: t})
 		}

@@ -52,11 +52,12 @@ type shard struct {
 	need atomic.Uint64
 
 	// mu guards the rest.
-	waiting  map[string][]*waiter // first come, first served
-	needs    map[shardSet]int     // how many entries of waiting have commands with these shards: need is all of them
-	watched  map[string][]*Watch
-	wheel    *wheel       // nil: nothing has expired so far
-	volatile atomic.Int64 // keys that expire; it is changed with mu held, and read without
+	waiting       map[string][]*waiter // first come, first served
+	needs         map[shardSet]int     // how many entries of waiting have commands with these shards: need is all of them
+	watched       map[string][]*Watch
+	wheel         *wheel       // nil: nothing has expired so far
+	volatileBytes int          // of the keys that expire
+	volatile      atomic.Int64 // keys that expire; it is changed with mu held, and read without
 
 	_ [64]byte // the next shard is in another cache line
 }

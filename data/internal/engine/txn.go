@@ -28,10 +28,12 @@ type txn struct {
 	record  []byte      // for the log: commands, one after the other
 	ready   []string    // keys that may have what somebody waits for
 	looked  int         // how many of ready were looked at
-	notices []notice
-	keys    []string // that have changed; see touch
-	served  []*waiter
-	flushed bool // all keys have changed
+	// readySet is the others, if there are or were many; nil: it was not needed.
+	readySet map[string]bool
+	notices  []notice
+	keys     []string // that have changed; see touch
+	served   []*waiter
+	flushed  bool // all keys have changed
 	// expired and evicted are keys that have left.
 	expired, evicted int
 }
@@ -214,7 +216,7 @@ func (t *txn) back(p place) {
 		t.undos[i] = nil
 	}
 	t.settle()
-	t.undos, t.changed, t.record, t.ready = t.undos[:p.undos], p.changed, t.record[:p.record], t.ready[:p.ready]
+	t.undos, t.changed, t.record, t.ready, t.readySet = t.undos[:p.undos], p.changed, t.record[:p.record], t.ready[:p.ready], nil
 	t.notices, t.keys, t.flushed = t.notices[:p.notices], t.keys[:p.keys], p.flushed
 	t.expired, t.evicted = p.expired, p.evicted
 }

@@ -67,9 +67,32 @@ func (c *Call) Ready(key string) {
 }
 
 func (t *txn) makeReady(s *shard, key string) {
-	if len(s.waiting) > 0 && len(s.waiting[key]) > 0 && !slices.Contains(t.ready[t.looked:], key) {
-		t.ready = append(t.ready, strings.Clone(key))
+	if len(s.waiting) == 0 || len(s.waiting[key]) == 0 || t.isReady(key) {
+		return
 	}
+	key = strings.Clone(key)
+	t.ready = append(t.ready, key)
+	if t.readySet != nil {
+		t.readySet[key] = true
+	}
+}
+
+// manyReady is from how many keys on readySet is kept.
+const manyReady = 16
+
+// isReady reports whether a key is among those of ready that were not looked at.
+func (t *txn) isReady(key string) bool {
+	left := t.ready[t.looked:]
+	if len(left) < manyReady {
+		return slices.Contains(left, key)
+	}
+	if t.readySet == nil {
+		t.readySet = make(map[string]bool)
+		for _, k := range left {
+			t.readySet[k] = true
+		}
+	}
+	return t.readySet[key]
 }
 
 // Timeout returns the time that an argument is, in seconds; 0 means for ever.
@@ -109,10 +132,14 @@ func (e *Engine) enlist(ctx context.Context, c *Call) *waiter {
 	for _, arg := range c.Args {
 		w.call.Args = append(w.call.Args, strings.Clone(arg))
 	}
-	keys := w.call.waits.keys
+	wanted, keys := make(map[string]bool), w.call.waits.keys
+	for _, key := range keys {
+		wanted[key] = true
+	}
 	c.cmd.KeysOf(w.call.Args, func(key string) {
 		w.set |= setOf(key)
-		if (keys == nil || slices.Contains(keys, key)) && !slices.Contains(w.keys, key) {
+		if is, known := wanted[key]; is || !known && keys == nil {
+			wanted[key] = false // from now on
 			w.keys = append(w.keys, key)
 		}
 	})
@@ -201,12 +228,14 @@ func (e *Engine) giveUp(w *waiter) bool {
 	default:
 	}
 	w.leave()
+	e.markSeveral(held) // who is served may change keys of several shards
 	t := e.begin(held)
 	for _, key := range w.keys {
 		s, _ := t.shard(key)
 		t.makeReady(s, key)
 	}
 	t.finish() // an error of the log is one that who is served has
+	e.markSeveral(held)
 	t.free()
 	return true
 }
@@ -226,6 +255,7 @@ func (t *txn) serve() {
 	for t.looked < len(t.ready) {
 		key := t.ready[t.looked]
 		t.looked++
+		delete(t.readySet, key)
 		s, hash := t.shard(key)
 		var behind []*Command // those of which one that waits in turn was not served
 		for i := 0; i < len(s.waiting[key]) && s.keys.Load().GetHashed(key, hash) != nil; {

@@ -24,12 +24,6 @@ type Options struct {
 // that is counted.
 //
 // Replies are of version 2 of RESP if seed is even, else of version 3. Expiries should be far away, or past.
-func Random(t testing.TB, seed int64, n int, gen func(r *rand.Rand) []string, opts Options) {
-	t.Helper()
-	New(t).Random(t, seed, n, gen, opts)
-}
-
-// Random is the function Random, with servers that are there.
 func (p *Pair) Random(t testing.TB, seed int64, n int, gen func(r *rand.Rand) []string, opts Options) {
 	t.Helper()
 	if opts.Every == 0 {

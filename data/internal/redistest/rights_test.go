@@ -10,8 +10,8 @@ import (
 // A user who may only read may run what is read-only, so a command that Redis takes for one that writes must not be.
 func TestWhatWritesIsWhatWritesInRedis(t *testing.T) {
 	p := New(t)
-	// Of OBJECT and PUBSUB Redis has flags for each subcommand alone, and TIME reads nothing of the data.
-	known := map[string]string{"object": "readonly", "pubsub": "pubsub", "time": "readonly"}
+	// Of MEMORY, OBJECT and PUBSUB Redis has flags for each subcommand alone, and TIME reads nothing of the data.
+	known := map[string]string{"memory": "readonly", "object": "readonly", "pubsub": "pubsub", "time": "readonly"}
 	flagsOf := map[string]engine.Flags{"write": engine.Write, "readonly": engine.ReadOnly, "denyoom": engine.Grows, "blocking": engine.Blocking,
 		"pubsub": engine.PubSub, "fast": engine.Fast}
 	for _, cmd := range p.ours.engine.Commands().All() {

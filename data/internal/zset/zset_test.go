@@ -3,6 +3,7 @@ package zset
 import (
 	"bytes"
 	"cmp"
+	"flag"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -197,11 +198,13 @@ func (s *script) look() {
 	}
 }
 
-// TestAgainstSortedSlice does random things with thousands of sets, in phases in which they grow and shrink.
+var seedsFlag = flag.Uint64("seeds", 800, "how many seeds to run TestAgainstSortedSlice with")
+
+// TestAgainstSortedSlice does random things with hundreds of sets, in phases in which they grow and shrink.
 func TestAgainstSortedSlice(t *testing.T) {
-	seeds := uint64(2000)
+	seeds := *seedsFlag
 	if testing.Short() {
-		seeds = 300
+		seeds = min(seeds, 300)
 	}
 	for seed := range seeds {
 		r := rand.New(rand.NewPCG(seed, 1))

@@ -63,9 +63,12 @@ var Commands = []engine.Command{
 		Summary:    "Returns some of the keys, and the cursor with which to go on.", Run: scanKeys},
 	{Name: "randomkey", Arity: 1, Flags: engine.ReadOnly | engine.Steps | engine.Random, Group: generic,
 		Since: "1.0.0", Complexity: "O(1)", Summary: "Returns one of all keys, at random.", Run: randomKey},
-	{Name: "object", Arity: -2, Flags: engine.ReadOnly, Keys: engine.Keys{Find: objectKey}, Group: generic,
+	{Name: "object", Arity: -2, Flags: engine.ReadOnly, Keys: engine.Keys{Find: subcommandKey}, Group: generic,
 		Args: "ENCODING key | IDLETIME key | FREQ key | REFCOUNT key | HELP", Since: "2.2.3",
 		Complexity: "O(1)", Summary: "Returns how a value is kept, and when it was last used.", Run: object},
+	{Name: "memory", Arity: -2, Flags: engine.ReadOnly, Keys: engine.Keys{Find: subcommandKey}, Group: server,
+		Args: "USAGE key [SAMPLES count]", Since: "4.0.0",
+		Complexity: "O(1)", Summary: "Returns how many bytes a key takes, with its value.", Run: memory},
 
 	{Name: "dbsize", Arity: 1, Flags: read | engine.All, Group: server,
 		Since: "1.0.0", Complexity: "O(1)", Summary: "Returns the number of keys.", Run: dbSize},

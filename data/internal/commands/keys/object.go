@@ -7,8 +7,8 @@ import (
 	"github.com/peercache/peercache/data/internal/number"
 )
 
-// objectKey returns the place of the key of OBJECT.
-func objectKey(args []string) []int {
+// subcommandKey returns the place of the key of OBJECT, and of MEMORY.
+func subcommandKey(args []string) []int {
 	if len(args) < 3 {
 		return nil
 	}
@@ -52,6 +52,24 @@ func object(c *engine.Call) error {
 		c.W.Int(1)
 	case "freq":
 		return errNoLFU
+	}
+	return nil
+}
+
+// memory is MEMORY USAGE. Memory is counted exactly, so that SAMPLES is of no use.
+func memory(c *engine.Call) error {
+	switch {
+	case !strings.EqualFold(c.Args[1], "usage"):
+		return engine.Error("ERR unknown subcommand '" + shortened(c.Args[1]) + "'. Try MEMORY HELP.")
+	case len(c.Args) < 3:
+		return engine.Error("ERR wrong number of arguments for 'memory|usage' command")
+	case len(c.Args) != 3 && (len(c.Args) != 5 || !strings.EqualFold(c.Args[3], "samples")):
+		return engine.Error("ERR syntax error")
+	}
+	if n := c.Peek(c.Args[2]); n != nil {
+		c.W.Int(c.Usage(n))
+	} else {
+		c.W.Null()
 	}
 	return nil
 }

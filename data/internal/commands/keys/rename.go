@@ -60,6 +60,9 @@ func duplicate(c *engine.Call) error {
 		c.W.Int(0)
 		return nil
 	}
+	if err := c.RoomFor(n); err != nil {
+		return err
+	}
 	switch expire := n.Value.Expire; {
 	case n.Value.Object != nil:
 		c.SetObject(to, n.Value.Object.Clone(), expire)

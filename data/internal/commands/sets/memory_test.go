@@ -20,8 +20,8 @@ func TestD1MemoryIsTrue(t *testing.T) {
 		{"integers", 20_000, 20, ""},
 		{"wide integers", 1000, 500, "12345678"},
 		{"flat", 5000, 100, "member:"},
-		{"tables of integers", 300, 1000, "1234567890"},
-		{"tables", 500, 400, "member:"},
+		{"tables of integers", 100, 1000, "1234567890"},
+		{"tables", 200, 400, "member:"},
 		{"tables of long members", 200, 200, strings.Repeat("member", 30)},
 		{"a table", 1, 200_000, "member:"},
 	} {

@@ -62,7 +62,11 @@ func setBit(c *engine.Call) error {
 	}
 	was := bitOf(old, at)
 	if n == nil || was != bit || at>>3 >= int64(len(old)) {
-		b := engine.Grown(max(len(old), int(at>>3)+1))
+		size := max(len(old), int(at>>3)+1)
+		if err := c.Room(int64(size - len(old))); err != nil {
+			return err
+		}
+		b := engine.Grown(size)
 		copy(b, old)
 		mask := byte(1) << (7 - at&7)
 		if b[at>>3] &^= mask; bit == 1 {
@@ -239,6 +243,9 @@ func bitOp(c *engine.Call) error {
 		}
 		c.W.Int(0)
 		return nil
+	}
+	if err := c.Room(int64(size)); err != nil {
+		return err
 	}
 	b := engine.Grown(size)
 	copy(b, values[0])

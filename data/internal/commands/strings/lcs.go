@@ -2,6 +2,7 @@ package strings
 
 import (
 	"slices"
+	"sync/atomic"
 
 	"github.com/peercache/peercache/data/internal/engine"
 	"github.com/peercache/peercache/data/internal/number"
@@ -49,19 +50,51 @@ func lcs(c *engine.Call) error {
 	if err != nil {
 		return err
 	}
-	if int64(len(a)+1)*int64(len(b)+1)*4 > longest {
-		return engine.Error("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len")
+	size := int64(len(a)+1) * int64(len(b)+1) * 4
+	if size > longest {
+		return errLCS
+	}
+	if o.length {
+		c.W.Int(int64(lcsLength(a, b)))
+		return nil
+	}
+	defer lcsTables.Add(-size)
+	if lcsTables.Add(size) > longest {
+		return errLCS
 	}
 	t := newLCSTable(a, b)
-	switch {
-	case o.length:
-		c.W.Int(int64(t.at(len(a), len(b))))
-	case o.ranges:
+	if o.ranges {
 		t.writeRanges(c.W, o)
-	default:
+	} else {
 		c.W.Bytes(t.sequence())
 	}
 	return nil
+}
+
+const errLCS engine.Error = "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len"
+
+// lcsTables is what the tables of all LCS take that run now. Together they take no more than the one that Redis runs.
+var lcsTables atomic.Int64
+
+// lcsLength returns the length of the longest common subsequences. It needs no table.
+func lcsLength(a, b string) uint32 {
+	above, row := make([]uint32, len(b)+1), make([]uint32, len(b)+1)
+	for i := range len(a) {
+		lcsRow(above, row, a[i], b)
+		above, row = row, above
+	}
+	return above[len(b)]
+}
+
+// lcsRow fills the row of a byte of one string, from the row above.
+func lcsRow(above, row []uint32, is byte, b string) {
+	for j := range len(b) {
+		if is == b[j] {
+			row[j+1] = above[j] + 1
+		} else {
+			row[j+1] = max(above[j+1], row[j])
+		}
+	}
 }
 
 // lcsTable has the lengths of the longest common subsequences of all beginnings of two strings.
@@ -74,14 +107,7 @@ func newLCSTable(a, b string) *lcsTable {
 	width := len(b) + 1
 	t := &lcsTable{a, b, make([]uint32, (len(a)+1)*width)}
 	for i := range len(a) {
-		above, row := t.lengths[i*width:(i+1)*width], t.lengths[(i+1)*width:(i+2)*width]
-		for j := range len(b) {
-			if a[i] == b[j] {
-				row[j+1] = above[j] + 1
-			} else {
-				row[j+1] = max(above[j+1], row[j])
-			}
-		}
+		lcsRow(t.lengths[i*width:(i+1)*width], t.lengths[(i+1)*width:(i+2)*width], a[i], b)
 	}
 	return t
 }

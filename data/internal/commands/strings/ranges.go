@@ -90,7 +90,11 @@ func setRange(c *engine.Call) error {
 	if at > longest-int64(len(part)) {
 		return errTooLong
 	}
-	b := engine.Grown(max(len(old), int(at)+len(part)))
+	size := max(len(old), int(at)+len(part))
+	if err := c.Room(int64(size - len(old))); err != nil {
+		return err
+	}
+	b := engine.Grown(size)
 	copy(b, old)
 	copy(b[at:], part)
 	c.SetGrown(key, b, expire)

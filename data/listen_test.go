@@ -1,0 +1,93 @@
+package data_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/peercache/peercache/data"
+)
+
+func publish(t *testing.T, m *data.Memory, channel, text string) int64 {
+	t.Helper()
+	n, err := data.New(m).Messages().Publish(t.Context(), channel, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestListen(t *testing.T) {
+	m, err := data.NewMemory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	l := m.Listen(ctx, []string{"a", "b"}, []string{"a*"})
+	for channel, want := range map[string]int64{"a": 2, "b": 1, "ab": 1, "c": 0} {
+		if n := publish(t, m, channel, "to "+channel); n != want {
+			t.Errorf("to %s: %d receivers, want %d", channel, n, want)
+		}
+	}
+	var got []string
+	for range 4 {
+		msg := <-l.C()
+		got = append(got, fmt.Sprint(msg))
+	}
+	slices.Sort(got)
+	if want := []string{"{a  to a}", "{a a* to a}", "{ab a* to ab}", "{b  to b}"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+
+	// What a transaction publishes is sent if it happens.
+	for _, failure := range []error{errors.New("no"), nil} {
+		err := data.New(m).Tx(ctx, func(tx *data.Tx) error {
+			if _, err := tx.Messages().Publish(ctx, "b", fmt.Sprint(failure)); err != nil {
+				return err
+			}
+			return failure
+		})
+		if err != failure {
+			t.Errorf("got %v, want %v", err, failure)
+		}
+	}
+	if msg := <-l.C(); msg.Text != "<nil>" {
+		t.Errorf("a message %q of a transaction that was undone", msg.Text)
+	}
+	cancel()
+	if _, ok := <-l.C(); ok || !errors.Is(l.Err(), context.Canceled) {
+		t.Errorf("after the end of the context: %v, %v", ok, l.Err())
+	}
+}
+
+// A listener that does not receive is ended, and slows nobody.
+func TestSlowListener(t *testing.T) {
+	m, err := data.NewMemory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	slow, other := m.Listen(t.Context(), []string{"a"}, nil), m.Listen(t.Context(), []string{"a"}, nil)
+	for i := range 1025 {
+		publish(t, m, "a", fmt.Sprint(i))
+		if msg := <-other.C(); msg.Text != fmt.Sprint(i) {
+			t.Fatalf("got %q, want %d", msg.Text, i)
+		}
+	}
+	n := 0
+	for range slow.C() {
+		n++
+	}
+	if n != 1024 || slow.Err() != data.ErrSlowListener || m.Stats().SlowListeners != 1 {
+		t.Errorf("%d messages, %v", n, slow.Err())
+	}
+	m.Close()
+	if _, ok := <-other.C(); ok || other.Err() != nil {
+		t.Errorf("after Close: %v, %v", ok, other.Err())
+	}
+	if _, ok := <-m.Listen(t.Context(), []string{"a"}, nil).C(); ok {
+		t.Error("a closed Memory is listened to")
+	}
+}
