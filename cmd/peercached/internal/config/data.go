@@ -42,7 +42,7 @@ type DataPlugin struct {
 	Keys     string            `yaml:"keys" want:"a pattern, as that of KEYS" help:"the keys whose changes it is told of" unset:"all"`
 	Events   []string          `yaml:"events" want:"written, expired, evicted and removed, or all" help:"the changes that it is told of" unset:"none"`
 	Buffer   int               `yaml:"buffer" help:"how many events may wait for it; those beyond are dropped, and counted"`
-	Settings map[string]Secret `yaml:"settings" help:"its settings: docs/data.md has those of each" unset:"its defaults"`
+	Settings map[string]Secret `yaml:"settings" help:"its settings: docs/peercached.md has those of each" unset:"its defaults"`
 }
 
 // SetDefaults implements conf.Defaulter.
