@@ -7,7 +7,7 @@ import (
 	"github.com/peercache/peercache/data/internal/redistest"
 )
 
-func TestKeysAsRedis(t *testing.T) {
+func TestD4KeysAsRedis(t *testing.T) {
 	redistest.New(t).Events().Compare(t, `MSET a 1 b 2 c 3`, `DEL`, `DEL a a x`, `UNLINK b x`, `EXISTS a c c`, `TOUCH c c x`, `TYPE c`, `TYPE x`, `KEYS *`, `DBSIZE`,
 		`EXPIRE c 100`, `TTL c`, `PTTL c`, `EXPIRE c`, `EXPIRE c x`, `EXPIRE c 1.5`, `EXPIRE x 100`, `EXPIRE c 9223372036854775807`, `PEXPIRE c 9223372036854775807`, `EXPIRE c -9223372036854775808`,
 		`PEXPIREAT c 9223372036854775807`, `PEXPIRETIME c`, `EXPIRETIME c`, `EXPIREAT c 9223372036854775`, `PEXPIRETIME c`, `EXPIREAT c 9223372036854775807`,
@@ -22,7 +22,7 @@ func TestKeysAsRedis(t *testing.T) {
 		`KEYS a?`, `KEYS [a]*`, `KEYS [^a]*`, `KEYS`, `KEYS ""`)
 }
 
-func TestKeysAtRandom(t *testing.T) {
+func TestD4KeysAtRandom(t *testing.T) {
 	key := func(r *rand.Rand) string { return redistest.Key(r, "key:", 8) }
 	for seed := range int64(4) {
 		redistest.New(t).Events().Random(t, seed, 4000, func(r *rand.Rand) []string {

@@ -9,7 +9,7 @@ import (
 	"github.com/peercache/peercache/data/internal/redistest"
 )
 
-func TestListsAsRedis(t *testing.T) {
+func TestD4ListsAsRedis(t *testing.T) {
 	redistest.New(t).Events().Compare(t, `SET s 1`,
 		`RPUSH l a b c`, `LPUSH l 1 -2 03 "" x`, `LPUSH s a`, `RPUSHX l d e`, `LPUSHX l f`, `LPUSHX no a`, `RPUSHX s a`, `LPUSH l`, `TYPE l`, `OBJECT ENCODING l`,
 		`LLEN l`, `LLEN no`, `LLEN s`, `LRANGE l 0 -1`, `LRANGE l 2 4`, `LRANGE l -3 -2`, `LRANGE l -100 100`, `LRANGE l 5 3`, `LRANGE l 100 200`, `LRANGE no 0 -1`, `LRANGE s 0 1`, `LRANGE s a 1`, `LRANGE l 0 b`,
@@ -95,7 +95,7 @@ func generate(r *rand.Rand) []string {
 	return []string{"DEL", key}
 }
 
-func TestListsAtRandom(t *testing.T) {
+func TestD4ListsAtRandom(t *testing.T) {
 	pair := redistest.New(t).Events()
 	for seed := range int64(8) {
 		pair.Random(t, seed, 3000, generate, redistest.Options{Encodings: true})

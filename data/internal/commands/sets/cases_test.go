@@ -6,8 +6,8 @@ import (
 	"github.com/peercache/peercache/data/internal/redistest"
 )
 
-// TestCases has what Redis replies to each case, errors above all.
-func TestCases(t *testing.T) {
+// TestD4Cases has what Redis replies to each case, errors above all.
+func TestD4Cases(t *testing.T) {
 	redistest.Compare(t,
 		`SET s x`,
 		`HSET h f v`,

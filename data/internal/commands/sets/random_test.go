@@ -71,8 +71,8 @@ func command(r *rand.Rand) []string {
 	}
 }
 
-// TestRandomCommands has redis-server and the engine run the same.
-func TestRandomCommands(t *testing.T) {
+// TestD4RandomCommands has redis-server and the engine run the same.
+func TestD4RandomCommands(t *testing.T) {
 	p := redistest.New(t).Events()
 	for seed := range int64(2) {
 		p.Random(t, seed, 4000, command, redistest.Options{Every: 400, Encodings: true})

@@ -7,7 +7,7 @@ import (
 	"github.com/peercache/peercache/data/internal/redistest"
 )
 
-func TestSetAsRedis(t *testing.T) {
+func TestD4SetAsRedis(t *testing.T) {
 	redistest.New(t).Events().Compare(t, `SET a 1`, `GET a`, `GET b`, `SET a "x y\x00\xff"`, `GET a`, `STRLEN a`, `STRLEN b`, `SET`, `SET a`, `GET`, `GET a b`,
 		`SET a 1 EX 100`, `TTL a`, `SET a 1 PX 100000`, `PTTL a`, `SET a 2 KEEPTTL`, `TTL a`, `SET a 3`, `TTL a`,
 		`SET a 1 EX 0`, `SET a 1 EX -1`, `SET a 1 PX 0`, `SET a 1 EX x`, `SET a 1 EX 1.5`, `SET a 1 EX`, `SET a 1 EX 10 PX 10`, `SET a 1 EX 10 EX 200`, `TTL a`,
@@ -27,7 +27,7 @@ func value(r *rand.Rand) string {
 	return redistest.Pick(r, "", "0", "1", "-1", "12345678901234567890", "abc", "9223372036854775807", "1.5", "a\x00\xff", "01", string(make([]byte, 50)))
 }
 
-func TestSetsAtRandom(t *testing.T) {
+func TestD4SetsAtRandom(t *testing.T) {
 	for seed := range int64(4) {
 		redistest.New(t).Events().Random(t, seed, 3000, func(r *rand.Rand) []string {
 			key := redistest.Key(r, "key:", 6)

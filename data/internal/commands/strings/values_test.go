@@ -8,7 +8,7 @@ import (
 	"github.com/peercache/peercache/data/internal/redistest"
 )
 
-func TestNumbersAsRedis(t *testing.T) {
+func TestD4NumbersAsRedis(t *testing.T) {
 	redistest.New(t).Events().Compare(t, `INCR a`, `INCRBY a 41`, `DECR a`, `DECRBY a 100`, `GET a`, `OBJECT ENCODING a`, `EXPIRE a 100`, `INCR a`, `TTL a`, `INCRBY a`, `INCRBY a x`, `INCRBY a 1.5`, `INCRBY a 9223372036854775808`, `INCRBY a ""`,
 		`SET a 9223372036854775807`, `INCR a`, `DECRBY a -1`, `DECR a`, `DECRBY a -9223372036854775808`, `SET a -9223372036854775808`, `DECR a`, `INCRBY a -1`, `INCRBY a 9223372036854775807`,
 		`SET a x`, `INCR a`, `SET a ""`, `INCR a`, `SET a 01`, `INCR a`, `SET a " 1"`, `INCR a`, `SET a -0`, `INCR a`, `SET a 1.0`, `INCR a`,
@@ -16,13 +16,13 @@ func TestNumbersAsRedis(t *testing.T) {
 		`SET f 3.0e3`, `INCRBYFLOAT f 1.123456789012345678`, `SET f 1`, `INCRBYFLOAT f 1.2`, `INCRBYFLOAT f 0x1F`, `INCRBYFLOAT f -33.2`, `SET f x`, `INCRBYFLOAT f 1`, `SET f 1e4000`, `INCRBYFLOAT f 1e4000`, `SET f 1e4932`, `INCRBYFLOAT f 1e4932`, `SET f 0.1 EX 100`, `INCRBYFLOAT f 0.2`, `TTL f`)
 }
 
-func TestRangesAsRedis(t *testing.T) {
+func TestD4RangesAsRedis(t *testing.T) {
 	redistest.New(t).Events().Compare(t, `APPEND a ""`, `EXISTS a`, `OBJECT ENCODING a`, `APPEND a x`, `OBJECT ENCODING a`, `APPEND a ""`, `GET a`, `SET a 1 EX 100`, `APPEND a 2`, `OBJECT ENCODING a`, `TTL a`, `COPY a z`, `OBJECT ENCODING z`, `RENAME z y`, `OBJECT ENCODING y`, `GET y`, `APPEND a`, `EXPIRE a 50`, `OBJECT ENCODING a`, `INCR a`, `OBJECT ENCODING a`,
 		`SET a "hello world"`, `GETRANGE a 0 -1`, `GETRANGE a -3 -1`, `GETRANGE a -1 -3`, `GETRANGE a 3 1`, `GETRANGE a 0 100`, `GETRANGE a -100 2`, `GETRANGE a -100 -50`, `GETRANGE a -50 -100`, `GETRANGE a 100 200`, `GETRANGE a 9223372036854775807 -1`, `GETRANGE a -9223372036854775808 9223372036854775807`, `GETRANGE a x 1`, `GETRANGE a 1 x`, `GETRANGE x 0 -1`, `SUBSTR a 0 4`, `GETRANGE a 0`,
 		`SETRANGE a 6 there`, `GET a`, `SETRANGE a 20 x`, `GET a`, `SETRANGE a 0 ""`, `SETRANGE x 5 ""`, `EXISTS x`, `SETRANGE x 5 y`, `GET x`, `OBJECT ENCODING x`, `SETRANGE a -1 x`, `SETRANGE a x x`, `SETRANGE a 536870911 xx`, `SETRANGE a 9223372036854775807 x`, `SETRANGE none 9223372036854775807 ""`, `SETRANGE a 536870912 ""`, `SETRANGE a 1`)
 }
 
-func TestBitsAsRedis(t *testing.T) {
+func TestD4BitsAsRedis(t *testing.T) {
 	redistest.New(t).Events().Compare(t, `SETBIT a 7 1`, `GET a`, `SETBIT a 7 1`, `SETBIT a 7 0`, `SETBIT a 100 0`, `STRLEN a`, `OBJECT ENCODING a`, `SETBIT a 0 2`, `SETBIT a 0 x`, `SETBIT a -1 0`, `SETBIT a x 0`, `SETBIT a 4294967296 1`, `SETBIT a 4294967295`, `SETBIT n 0 0`, `EXISTS n`, `GETBIT a 7`, `GETBIT a 1000`, `GETBIT a -1`, `GETBIT a x`, `GETBIT a 4294967296`, `GETBIT x 0`, `GETBIT x x`,
 		`SET b foobar`, `BITCOUNT b`, `BITCOUNT b 0 0`, `BITCOUNT b 1 1`, `BITCOUNT b 0`, `BITCOUNT b 0 -1 BYTE`, `BITCOUNT b 5 30 BIT`, `BITCOUNT b 5 30 nonsense`, `BITCOUNT b x 1`, `BITCOUNT b 1 x`, `BITCOUNT b 0 -1 BIT x`, `BITCOUNT none x y`, `BITCOUNT none 0`, `BITCOUNT none 0 1 nonsense`, `BITCOUNT none 0 1 BIT x`, `BITCOUNT b -1 -3`, `BITCOUNT b -100 -90`, `BITCOUNT b 9223372036854775807 -1 BIT`,
 		`BITPOS b 1`, `BITPOS b 0`, `BITPOS b 1 2`, `BITPOS b 0 2 3`, `BITPOS b 1 -1`, `BITPOS b 1 100`, `BITPOS b 2`, `BITPOS b x`, `BITPOS b 1 x`, `BITPOS b 1 0 x`, `BITPOS b 1 0 -1 nonsense`, `BITPOS b 1 5 30 BIT`, `BITPOS b 0 5 30 BIT`, `BITPOS b 1 0 -1 BIT x`, `BITPOS none 1`, `BITPOS none 0`, `BITPOS none 0 x`, `BITPOS none 0 0 1 nonsense`, `BITPOS b 1 9223372036854775807 -1 BIT`,
@@ -30,12 +30,12 @@ func TestBitsAsRedis(t *testing.T) {
 		`SET d "abc\x00\xff"`, `BITOP AND e b d`, `GET e`, `OBJECT ENCODING e`, `BITOP or e b d x`, `GET e`, `BITOP XOR e b d b`, `GET e`, `BITOP NOT e d`, `GET e`, `BITOP NOT e b d`, `BITOP nonsense e b`, `BITOP AND e`, `BITOP AND e x`, `EXISTS e`, `BITOP AND b b x d`, `GET b`, `SET b 1 EX 100`, `BITOP OR b b d`, `TTL b`)
 }
 
-func TestLCSAsRedis(t *testing.T) {
+func TestD4LCSAsRedis(t *testing.T) {
 	redistest.New(t).Events().Compare(t, `MSET a ohmytext b mynewtext`, `LCS a b`, `LCS a b LEN`, `LCS a b IDX`, `LCS a b IDX MINMATCHLEN 4`, `LCS a b IDX MINMATCHLEN 4 WITHMATCHLEN`, `LCS a b IDX WITHMATCHLEN`, `LCS a b LEN IDX`, `LCS a b MINMATCHLEN`, `LCS a b MINMATCHLEN x`, `LCS a b IDX MINMATCHLEN -1`, `LCS a b nonsense`, `LCS a x`, `LCS x a LEN`, `LCS x y IDX`, `LCS a a IDX`, `LCS a`,
 		`LCS a b WITHMATCHLEN`, `SETRANGE a 20000 x`, `SETRANGE b 20000 x`, `LCS a b`)
 }
 
-func TestValuesAtRandom(t *testing.T) {
+func TestD4ValuesAtRandom(t *testing.T) {
 	key := func(r *rand.Rand) string { return redistest.Key(r, "key:", 5) }
 	number := func(r *rand.Rand) string {
 		return redistest.Pick(r, "0", "1", "-1", "7", "-8", "3", "12", "100", "-100", "9223372036854775807", "-9223372036854775808", "x", strconv.Itoa(r.Intn(70)-35))

@@ -9,8 +9,8 @@ import (
 	"github.com/peercache/peercache/data/internal/redistest"
 )
 
-// TestAsRedis has cases at the edges of what the commands take.
-func TestAsRedis(t *testing.T) {
+// TestD4AsRedis has cases at the edges of what the commands take.
+func TestD4AsRedis(t *testing.T) {
 	pair := redistest.New(t).Events()
 	for name, lines := range cases {
 		t.Run(name, func(t *testing.T) { pair.Compare(t, lines...) })
@@ -70,8 +70,8 @@ func many(key string, n int) string {
 	return b.String()
 }
 
-// TestAtRandom has random commands replied as Redis does: with small sets, and with large ones.
-func TestAtRandom(t *testing.T) {
+// TestD4AtRandom has random commands replied as Redis does: with small sets, and with large ones.
+func TestD4AtRandom(t *testing.T) {
 	pair := redistest.New(t).Events()
 	for _, size := range []int{6, 40, 400} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
@@ -83,8 +83,8 @@ func TestAtRandom(t *testing.T) {
 	}
 }
 
-// TestLexAtRandom has random commands for members of one score.
-func TestLexAtRandom(t *testing.T) {
+// TestD4LexAtRandom has random commands for members of one score.
+func TestD4LexAtRandom(t *testing.T) {
 	pair := redistest.New(t).Events()
 	for seed := range int64(2) {
 		g := generator{members: 300, lex: true}
