@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -166,5 +167,86 @@ func TestDataRepliesAreBounded(t *testing.T) {
 	}
 	if held := s.opts.data.held.Load(); held != 0 {
 		t.Errorf("%d bytes are held of replies that were sent", held)
+	}
+}
+
+func TestDataMessages(t *testing.T) {
+	s, c := serveData(t)
+	ctx, cancel := context.WithCancel(within(t))
+	stream, err := c.Subscribe(ctx, &datapb.SubscribeRequest{Channels: [][]byte{[]byte("news")}, Patterns: [][]byte{[]byte("n*")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err := stream.Recv(); err != nil || len(m.GetChannel()) > 0 {
+		t.Fatalf("%v, %v: want that it begins", m, err)
+	}
+	if _, err := c.Do(within(t), request(false, "PUBLISH news hello", "PUBLISH other x")); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for range 2 {
+		m, err := stream.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[string(m.GetPattern())] = string(m.GetChannel()) + " " + string(m.GetPayload())
+	}
+	if got[""] != "news hello" || got["n*"] != "news hello" {
+		t.Errorf("%q", got)
+	}
+	cancel()
+	if _, err := stream.Recv(); status.Code(err) != codes.Canceled {
+		t.Errorf("%v", err)
+	}
+	eventually(t, "nobody to listen", func() bool { return s.watchers.Load() == 0 })
+
+	stream, err = c.Subscribe(within(t), &datapb.SubscribeRequest{Channels: [][]byte{[]byte("news")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Shutdown(within(t)); err != nil {
+		t.Error(err)
+	}
+	if _, err := stream.Recv(); status.Code(err) != codes.Unavailable {
+		t.Errorf("at the end of the node: %v", err)
+	}
+}
+
+// A subscriber that reads too slowly is ended, and holds nobody up.
+func TestDataMessagesThatNobodyReads(t *testing.T) {
+	_, c := serveData(t)
+	stream, err := c.Subscribe(within(t), &datapb.SubscribeRequest{Channels: [][]byte{[]byte("news")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	publish := make([]string, 3000) // far more than wait for it, here and on the way
+	for i := range publish {
+		publish[i] = "PUBLISH news " + strings.Repeat("x", 1000)
+	}
+	if _, err := c.Do(within(t), request(false, publish...)); err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, err = stream.Recv()
+	}
+	if status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestDataMessagesRefused(t *testing.T) {
+	_, c := serveData(t)
+	stream, err := c.Subscribe(within(t), &datapb.SubscribeRequest{})
+	if err == nil {
+		_, err = stream.Recv()
+	}
+	if status.Code(err) != codes.InvalidArgument {
+		t.Errorf("no channel: %v", err)
 	}
 }

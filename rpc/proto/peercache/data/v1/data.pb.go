@@ -488,10 +488,8 @@ type SubscribeResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Channel []byte                 `protobuf:"bytes,1,opt,name=channel,proto3" json:"channel,omitempty"`
 	// The pattern by which it came, or empty.
-	Pattern []byte `protobuf:"bytes,2,opt,name=pattern,proto3" json:"pattern,omitempty"`
-	Payload []byte `protobuf:"bytes,3,opt,name=payload,proto3" json:"payload,omitempty"`
-	// How many messages were lost so far, because they came too fast.
-	Lost          uint64 `protobuf:"varint,4,opt,name=lost,proto3" json:"lost,omitempty"`
+	Pattern       []byte `protobuf:"bytes,2,opt,name=pattern,proto3" json:"pattern,omitempty"`
+	Payload       []byte `protobuf:"bytes,3,opt,name=payload,proto3" json:"payload,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -547,13 +545,6 @@ func (x *SubscribeResponse) GetPayload() []byte {
 	return nil
 }
 
-func (x *SubscribeResponse) GetLost() uint64 {
-	if x != nil {
-		return x.Lost
-	}
-	return 0
-}
-
 var File_data_proto protoreflect.FileDescriptor
 
 const file_data_proto_rawDesc = "" +
@@ -584,12 +575,11 @@ const file_data_proto_rawDesc = "" +
 	"\x05items\x18\x01 \x03(\v2\x18.peercache.data.v1.ReplyR\x05items\"J\n" +
 	"\x10SubscribeRequest\x12\x1a\n" +
 	"\bchannels\x18\x01 \x03(\fR\bchannels\x12\x1a\n" +
-	"\bpatterns\x18\x02 \x03(\fR\bpatterns\"u\n" +
+	"\bpatterns\x18\x02 \x03(\fR\bpatterns\"a\n" +
 	"\x11SubscribeResponse\x12\x18\n" +
 	"\achannel\x18\x01 \x01(\fR\achannel\x12\x18\n" +
 	"\apattern\x18\x02 \x01(\fR\apattern\x12\x18\n" +
-	"\apayload\x18\x03 \x01(\fR\apayload\x12\x12\n" +
-	"\x04lost\x18\x04 \x01(\x04R\x04lost2\xa3\x01\n" +
+	"\apayload\x18\x03 \x01(\fR\apayload2\xa3\x01\n" +
 	"\x04Data\x12A\n" +
 	"\x02Do\x12\x1c.peercache.data.v1.DoRequest\x1a\x1d.peercache.data.v1.DoResponse\x12X\n" +
 	"\tSubscribe\x12#.peercache.data.v1.SubscribeRequest\x1a$.peercache.data.v1.SubscribeResponse0\x01BCZAgithub.com/peercache/peercache/rpc/proto/peercache/data/v1;datav1b\x06proto3"

@@ -52,8 +52,8 @@ type DataClient interface {
 	// Do runs commands in their order, each by itself, or all as one.
 	Do(ctx context.Context, in *DoRequest, opts ...grpc.CallOption) (*DoResponse, error)
 	// Subscribe returns the messages of channels, those of PUBLISH, until the client ends it. Messages
-	// that come while nobody is subscribed, or too fast for a subscriber, are lost; the latter are
-	// counted.
+	// that come while nobody is subscribed are lost. A subscriber that reads too slowly is ended, with
+	// RESOURCE_EXHAUSTED.
 	Subscribe(ctx context.Context, in *SubscribeRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SubscribeResponse], error)
 }
 
@@ -117,8 +117,8 @@ type DataServer interface {
 	// Do runs commands in their order, each by itself, or all as one.
 	Do(context.Context, *DoRequest) (*DoResponse, error)
 	// Subscribe returns the messages of channels, those of PUBLISH, until the client ends it. Messages
-	// that come while nobody is subscribed, or too fast for a subscriber, are lost; the latter are
-	// counted.
+	// that come while nobody is subscribed are lost. A subscriber that reads too slowly is ended, with
+	// RESOURCE_EXHAUSTED.
 	Subscribe(*SubscribeRequest, grpc.ServerStreamingServer[SubscribeResponse]) error
 	mustEmbedUnimplementedDataServer()
 }
