@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/peercache/peercache/data/internal/aof"
+	"github.com/peercache/peercache/data/internal/bridge"
 	"github.com/peercache/peercache/data/internal/builtin"
 	"github.com/peercache/peercache/data/internal/engine"
 )
@@ -90,8 +91,7 @@ func NewMemory(opts ...MemoryOption) (*Memory, error) {
 	return m, nil
 }
 
-// Engine returns what keeps the data, for the packages of this module.
-func (m *Memory) Engine() *engine.Engine { return m.engine }
+func init() { bridge.EngineOf = func(memory any) *engine.Engine { return memory.(*Memory).engine } }
 
 // Close implements Driver. What was written is in the log then, on the disk. Commands that wait end with ErrClosed, and with a log those that write
 // fail with ErrLogFailed. Do not use a Memory without a log after it: nothing reports that.

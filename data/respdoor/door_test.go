@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/data"
+	"github.com/peercache/peercache/data/internal/bridge"
 	"github.com/peercache/peercache/data/respdoor"
 	"github.com/peercache/peercache/resp"
 	"github.com/peercache/peercache/resp/codec"
@@ -183,7 +184,7 @@ func TestPubSub(t *testing.T) {
 	a.reads(">[subscribe a :1]", ":1", "+OK", "+QUEUED", "+QUEUED", "*[:1 +PONG]", ">[message a 1]", ">[message a 2]")
 	a.nc.Close()
 
-	for i := 0; m.Engine().Messages.Subscribers(false, "a") > 0; i++ {
+	for i := 0; bridge.EngineOf(m).Messages.Subscribers(false, "a") > 0; i++ {
 		if b.want("+PONG", "PING"); i == 10_000 {
 			t.Fatal("a client that has gone is still subscribed")
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/peercache/peercache/data"
+	"github.com/peercache/peercache/data/internal/bridge"
 	"github.com/peercache/peercache/data/internal/engine"
 	"github.com/peercache/peercache/resp"
 )
@@ -16,7 +17,7 @@ type memoryDoor struct {
 	e *engine.Engine
 }
 
-func newMemoryDoor(m *data.Memory) *memoryDoor { return &memoryDoor{m: m, e: m.Engine()} }
+func newMemoryDoor(m *data.Memory) *memoryDoor { return &memoryDoor{m: m, e: bridge.EngineOf(m)} }
 
 func (d *memoryDoor) fallback() resp.Fallback {
 	f := resp.Fallback{Exec: d.exec, Unwatch: d.unwatch, Broker: broker{&d.e.Messages}, Info: d.info, Settings: newSettings(d)}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/peercache/peercache/data"
+	"github.com/peercache/peercache/data/internal/bridge"
 	"github.com/peercache/peercache/data/respdoor"
 	"github.com/peercache/peercache/resp"
 )
@@ -34,7 +35,7 @@ func TestSlowSubscriber(t *testing.T) {
 	slow, b := dial(t, l.Addr().String()), dial(t, l.Addr().String())
 	slow.want("*[subscribe a :1]", "SUBSCRIBE a")
 	text := strings.Repeat("x", 10_000)
-	for n := 0; m.Engine().Messages.Subscribers(false, "a") > 0; n++ {
+	for n := 0; bridge.EngineOf(m).Messages.Subscribers(false, "a") > 0; n++ {
 		if n == 100_000 {
 			t.Fatal("it is still there")
 		}

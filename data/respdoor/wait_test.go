@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/data"
+	"github.com/peercache/peercache/data/internal/bridge"
 	"github.com/peercache/peercache/data/respdoor"
 	"github.com/peercache/peercache/resp"
 )
@@ -17,9 +18,9 @@ import (
 // blocked returns when so many commands wait.
 func blocked(t *testing.T, m *data.Memory, n int64) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); m.Engine().Blocked.Load() != n; {
+	for end := time.Now().Add(20 * time.Second); bridge.EngineOf(m).Blocked.Load() != n; {
 		if time.Now().After(end) {
-			t.Fatalf("%d commands wait, want %d", m.Engine().Blocked.Load(), n)
+			t.Fatalf("%d commands wait, want %d", bridge.EngineOf(m).Blocked.Load(), n)
 		}
 		runtime.Gosched()
 	}
