@@ -18,7 +18,7 @@ func runDataLog(w io.Writer, m measuring, all *targets) error {
 	if !installed(w, "redis-benchmark") || !installed(w, "redis-server") {
 		return nil
 	}
-	fmt.Fprint(w, "\nWith a log on disk: SETs of 64 clients by redis-benchmark, by turns; median of 3.\n")
+	fmt.Fprintf(w, "\nWith a log on disk: SETs of 64 clients by redis-benchmark, by turns; median of %d.\n", dataRuns(m))
 	t := newTable("", "peercache, 1,000/s", "redis-server, 1,000/s", "× redis-server")
 	for _, policy := range []struct {
 		fsync    string
@@ -28,7 +28,7 @@ func runDataLog(w io.Writer, m measuring, all *targets) error {
 		if m.quick {
 			policy.requests = 500
 		}
-		ours, theirs, err := compareLogs(w, policy.fsync, policy.requests)
+		ours, theirs, err := compareLogs(w, m, policy.fsync, policy.requests)
 		if err != nil {
 			return err
 		}
@@ -80,9 +80,9 @@ func inDirs(w io.Writer, do func(i int, s logged, dir string) error) error {
 }
 
 // compareLogs returns how many SETs a second each server takes.
-func compareLogs(w io.Writer, fsync string, requests int) (ours, theirs float64, err error) {
+func compareLogs(w io.Writer, m measuring, fsync string, requests int) (ours, theirs float64, err error) {
 	var rates [2][]float64
-	for range 3 {
+	for range dataRuns(m) {
 		err := inDirs(w, func(i int, s logged, dir string) error {
 			addr, stop, err := s.start(dir, fsync)
 			if err != nil {

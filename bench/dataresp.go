@@ -37,18 +37,18 @@ func runDataRESP(w io.Writer, m measuring, all *targets) error {
 		if m.quick {
 			requests = 1000
 		}
-		fmt.Fprintf(w, "\nredis-benchmark's default tests, -c 50 -P %d, %d requests each, by turns; median of 3:\n", pipeline, requests)
-		if err := compareRESP(w, all, ours.doors.RESP, theirs, pipeline, requests); err != nil {
+		fmt.Fprintf(w, "\nredis-benchmark's default tests, -c 50 -P %d, %d requests each, by turns; median of %d:\n", pipeline, requests, dataRuns(m))
+		if err := compareRESP(w, m, all, ours.doors.RESP, theirs, pipeline, requests); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func compareRESP(w io.Writer, all *targets, ours, theirs string, pipeline, requests int) error {
+func compareRESP(w io.Writer, m measuring, all *targets, ours, theirs string, pipeline, requests int) error {
 	rates := map[string]*[2][]float64{}
 	var names []string
-	for range 3 {
+	for range dataRuns(m) {
 		for i, addr := range []string{ours, theirs} {
 			rows, err := redisBenchmark(addr, "-c", "50", "-P", strconv.Itoa(pipeline), "-n", strconv.Itoa(requests))
 			if err != nil {
@@ -70,6 +70,9 @@ func compareRESP(w io.Writer, all *targets, ours, theirs string, pipeline, reque
 	}
 	return t.print(w)
 }
+
+// dataRuns is how often a program that measures by itself is run.
+func dataRuns(m measuring) int { return min(3, m.repeats) }
 
 // testRate is a line of redis-benchmark.
 type testRate struct {
