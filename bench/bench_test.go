@@ -38,7 +38,7 @@ func TestQuick(t *testing.T) {
 				t.Fatal("no table")
 			}
 			for _, lines := range tables {
-				checkTable(t, lines, c.name != invalidation.name && c.name != scale.name && c.name != idleCosts.name && c.name != hitRatio.name)
+				checkTable(t, lines, c.name != invalidation.name && c.name != scale.name && c.name != idleCosts.name && c.name != hitRatio.name && c.name != dataBench.name)
 			}
 		})
 	}
