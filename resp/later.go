@@ -11,6 +11,7 @@ type later struct {
 	bytes    []byte
 	replying bool // commands run, whose replies go first
 	sending  bool // a goroutine sends bytes
+	full     bool // there was no room for one: the client is disconnected, and counted, once
 }
 
 // replying says that commands run.
@@ -75,12 +76,13 @@ func (c *Conn) startLater(ok bool) {
 	if start {
 		c.later.sending = true
 	}
-	gone := c.gone
+	over := !ok && !c.gone && !c.later.full
+	c.later.full = c.later.full || over
 	c.mu.Unlock()
 	switch {
 	case start:
 		go c.sendLater()
-	case !ok && !gone:
+	case over:
 		c.s.counts.unread.Add(1)
 		c.kill()
 	}
