@@ -135,7 +135,8 @@ type Leveled struct {
 //
 // Remove, Set and Clear remove the values from the level before they tell the peers, with the promise of Remove: if the
 // level fails, they return an error that says so, besides what else went wrong. A load goes on to the getter where the level fails,
-// and logs that (WithLogger). A load waits for the level for a quarter of its own time, and for a second at most, each time.
+// and logs that (WithLogger). A load waits for the level for a quarter of its own time, and for a second at most, each time: a value
+// with a shorter TTL is not kept there.
 //
 // A value that the getter gives no TTL lives there for WithTTL's. One that would expire within WithRefreshAhead's time is loaded
 // again. ErrNotFound is not kept there.
@@ -226,8 +227,9 @@ func (l *leveled) lasts(at Leveled) bool {
 func (l *leveled) conclude(ctx context.Context, key string, at Leveled, asked clock.Instant, item Item, err error) (Item, error) {
 	start := clock.Now()
 	if err != nil {
-		if at.Found && !errors.Is(err, ErrNotFound) {
-			at.Item.TTL = after(at.Item.TTL, time.Duration(start-asked))
+		left := after(at.Item.TTL, time.Duration(start-asked))
+		if at.Found && left >= 0 && !errors.Is(err, ErrNotFound) {
+			at.Item.TTL = left
 			return at.Item, nil
 		}
 		return item, err
@@ -235,8 +237,8 @@ func (l *leveled) conclude(ctx context.Context, key string, at Leveled, asked cl
 	if item.TTL == 0 {
 		item.TTL = l.ttl
 	}
-	if at.Permit == "" || item.TTL < 0 {
-		return item, nil
+	if at.Permit == "" || item.TTL != 0 && item.TTL <= l.patience {
+		return item, nil // it could end while the level keeps it, and callers come meanwhile
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
