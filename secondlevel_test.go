@@ -262,3 +262,25 @@ func TestSecondLevelNil(t *testing.T) {
 		t.Error("no error")
 	}
 }
+
+// A value that could end while the level keeps it is not kept there: callers who came meanwhile would get it after its end. Nor
+// does what the level had stand in for an error once it has ended.
+func TestSecondLevelOfShortLives(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, s := &tally{loads: make(map[string]int), ttl: 10 * time.Millisecond}, newShelf()
+		g := levelGroup(t, o, s)
+		reads(t, g, "a", "a 1")
+		if len(s.kept) > 0 {
+			t.Errorf("kept: %v", s.kept)
+		}
+
+		o.ttl = time.Minute
+		g = levelGroup(t, o, s, peercache.WithTTL(time.Minute), peercache.WithRefreshAhead(10*time.Second))
+		s.kept["b"] = peercache.Item{Value: []byte("old"), TTL: 5 * time.Second} // so it is loaded ahead
+		o.fail, o.gate = errors.New("down"), make(chan struct{})
+		time.AfterFunc(6*time.Second, func() { close(o.gate) })
+		if view, err := g.Get(t.Context(), "b"); err == nil {
+			t.Errorf("%q, which has ended", view)
+		}
+	})
+}
