@@ -5,39 +5,15 @@ import (
 	"runtime/metrics"
 	"testing"
 
-	"github.com/peercache/peercache/data/internal/builtin"
 	"github.com/peercache/peercache/data/internal/engine"
+	"github.com/peercache/peercache/data/internal/enginetest"
 )
 
 func newEngine(t testing.TB) *engine.Engine {
-	t.Helper()
-	table, err := engine.NewTable(builtin.Commands()...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := engine.New(engine.Config{Commands: table, Kinds: builtin.Kinds()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := enginetest.New(t, engine.Config{})
 	t.Cleanup(e.Close)
 	return e
 }
-
-// nowhere takes a reply.
-type nowhere struct{}
-
-func (nowhere) Proto() int     { return 3 }
-func (nowhere) Simple(string)  {}
-func (nowhere) Error(string)   {}
-func (nowhere) Int(int64)      {}
-func (nowhere) Bulk(string)    {}
-func (nowhere) Bytes([]byte)   {}
-func (nowhere) Null()          {}
-func (nowhere) NullArray()     {}
-func (nowhere) Double(float64) {}
-func (nowhere) Array(int)      {}
-func (nowhere) Map(int)        {}
-func (nowhere) Set(int)        {}
 
 func run(t testing.TB, e *engine.Engine, args ...string) {
 	t.Helper()
@@ -47,7 +23,7 @@ func run(t testing.TB, e *engine.Engine, args ...string) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel() // nobody waits
-	if err := e.Run(ctx, cmd, args, nowhere{}); err != nil && ctx.Err() != err {
+	if err := e.Run(ctx, cmd, args, enginetest.Nowhere{}); err != nil && ctx.Err() != err {
 		t.Errorf("%q: %v", args, err)
 	}
 }

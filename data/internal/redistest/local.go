@@ -8,6 +8,7 @@ import (
 
 	"github.com/peercache/peercache/data/internal/builtin"
 	"github.com/peercache/peercache/data/internal/engine"
+	"github.com/peercache/peercache/data/internal/enginetest"
 	"github.com/peercache/peercache/resp/codec"
 )
 
@@ -16,21 +17,10 @@ type local struct {
 	t      testing.TB
 	table  engine.Table
 	engine *engine.Engine
-	log    *records
+	log    *enginetest.Records
 	proto  int
 	events []string // since they were compared
 }
-
-// records is a Log that keeps records.
-type records struct{ list []string }
-
-func (r *records) Append(record []byte) (uint64, error) {
-	r.list = append(r.list, string(record))
-	return uint64(len(r.list)), nil
-}
-func (r *records) Wait(context.Context, uint64) error { return nil }
-func (r *records) Position() uint64                   { return uint64(len(r.list)) }
-func (r *records) Err() error                         { return nil }
 
 func newLocal(t testing.TB) *local {
 	table, err := engine.NewTable(builtin.Commands()...)
@@ -44,7 +34,7 @@ func newLocal(t testing.TB) *local {
 
 // reset makes another engine, which is empty.
 func (l *local) reset() {
-	l.log = new(records)
+	l.log = new(enginetest.Records)
 	l.engine = l.another(l.log)
 }
 
@@ -122,7 +112,7 @@ func (l *local) undone(args ...string) {
 func (l *local) replayed() *engine.Engine {
 	e := l.another(nil)
 	e.Replaying(true)
-	for _, record := range l.log.list {
+	for _, record := range l.log.List {
 		if err := e.Replay(record); err != nil {
 			l.t.Fatal(err)
 		}

@@ -11,64 +11,18 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/peercache/peercache/data/internal/builtin"
 	"github.com/peercache/peercache/data/internal/engine"
+	"github.com/peercache/peercache/data/internal/enginetest"
 )
-
-// words is a Writer that keeps the words of replies.
-type words struct {
-	nowhere
-	list []string
-}
-
-func (w *words) Bulk(s string)     { w.list = append(w.list, s) }
-func (w *words) Bytes(b []byte)    { w.list = append(w.list, string(b)) }
-func (w *words) Int(n int64)       { w.list = append(w.list, strconv.FormatInt(n, 10)) }
-func (w *words) Error(text string) { w.list = append(w.list, text) }
-
-// records is a Log that keeps records.
-type records struct{ list []string }
-
-func (r *records) Append(record []byte) (uint64, error) {
-	r.list = append(r.list, string(record))
-	return uint64(len(r.list)), nil
-}
-func (r *records) Wait(context.Context, uint64) error { return nil }
-func (r *records) Position() uint64                   { return uint64(len(r.list)) }
-func (r *records) Err() error                         { return nil }
-
-func newEngine(t *testing.T, cfg engine.Config) *engine.Engine {
-	t.Helper()
-	var err error
-	if cfg.Commands, err = engine.NewTable(builtin.Commands()...); err != nil {
-		t.Fatal(err)
-	}
-	cfg.Kinds = builtin.Kinds()
-	e, err := engine.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e
-}
-
-// run runs a command, and returns the words of its reply.
-func run(t *testing.T, e *engine.Engine, args ...string) []string {
-	t.Helper()
-	var w words
-	if err := e.Run(context.Background(), e.Commands().Find(args[0]), args, &w); err != nil {
-		t.Fatal(err)
-	}
-	return w.list
-}
 
 // TestFloatsAreLogged has sums logged, which another machine might round in another way.
 func TestFloatsAreLogged(t *testing.T) {
-	log := &records{}
-	e := newEngine(t, engine.Config{Log: log})
-	run(t, e, "HINCRBYFLOAT", "key", "field", "0.1")
-	run(t, e, "HINCRBYFLOAT", "key", "field", "0.2")
-	if want := "\x04\x04HSET\x03key\x05field\x030.3"; log.list[1] != want {
-		t.Errorf("the log has %q, want %q", log.list[1], want)
+	log := &enginetest.Records{}
+	e := enginetest.New(t, engine.Config{Log: log})
+	enginetest.Run(t, e, "HINCRBYFLOAT", "key", "field", "0.1")
+	enginetest.Run(t, e, "HINCRBYFLOAT", "key", "field", "0.2")
+	if want := "\x04\x04HSET\x03key\x05field\x030.3"; log.List[1] != want {
+		t.Errorf("the log has %q, want %q", log.List[1], want)
 	}
 }
 
@@ -81,10 +35,10 @@ func TestEvents(t *testing.T) {
 		{"HGET k a; HRANDFIELD k; HSCAN k 0; HINCRBY k a x; HINCRBYFLOAT k a x", ""},
 	} {
 		var got []string
-		e := newEngine(t, engine.Config{})
+		e := enginetest.New(t, engine.Config{})
 		e.OnEvent(^engine.Class(0), func(_ engine.Class, event, key string) { got = append(got, event+" "+key) })
 		for line := range strings.SplitSeq(test.lines, "; ") {
-			run(t, e, strings.Fields(line)...)
+			enginetest.Run(t, e, strings.Fields(line)...)
 		}
 		if got := strings.Join(got, "; "); got != test.want {
 			t.Errorf("%s:\n%s, want\n%s", test.lines, got, test.want)
@@ -96,21 +50,21 @@ func TestEvents(t *testing.T) {
 func TestScanWhileItChanges(t *testing.T) {
 	for seed := range uint64(20) {
 		r := rand.New(rand.NewPCG(seed, 0))
-		e := newEngine(t, engine.Config{})
+		e := enginetest.New(t, engine.Config{})
 		stay := 1 + r.IntN(400)
 		for i := range stay {
-			run(t, e, "HSET", "key", strconv.Itoa(i), "v")
+			enginetest.Run(t, e, "HSET", "key", strconv.Itoa(i), "v")
 		}
 		seen := map[string]bool{}
 		for cursor, first := "0", true; cursor != "0" || first; first = false {
-			reply := run(t, e, "HSCAN", "key", cursor, "COUNT", strconv.Itoa(1+r.IntN(30)))
+			reply := enginetest.Run(t, e, "HSCAN", "key", cursor, "COUNT", strconv.Itoa(1+r.IntN(30)))
 			cursor = reply[0]
 			for pair := range slices.Chunk(reply[1:], 2) {
 				seen[pair[0]] = true
 			}
 			for range r.IntN(60) {
 				field := fmt.Sprint("goes", r.IntN(1000))
-				run(t, e, [][]string{{"HSET", "key", field, field}, {"HDEL", "key", field}}[r.IntN(2)]...)
+				enginetest.Run(t, e, [][]string{{"HSET", "key", field, field}, {"HDEL", "key", field}}[r.IntN(2)]...)
 			}
 		}
 		for i := range stay {
@@ -126,7 +80,7 @@ func TestScanWhileItChanges(t *testing.T) {
 func TestUndone(t *testing.T) {
 	for seed := range uint64(30) {
 		r := rand.New(rand.NewPCG(seed, 0))
-		e := newEngine(t, engine.Config{})
+		e := enginetest.New(t, engine.Config{})
 		command := func() []string {
 			key, field := "k"+strconv.Itoa(r.IntN(4)), "f"+strconv.Itoa(r.IntN(200))
 			if r.IntN(3) > 0 {
@@ -137,7 +91,7 @@ func TestUndone(t *testing.T) {
 			return all[r.IntN(len(all)-3+3*(r.IntN(20)/19))]
 		}
 		for range 1000 {
-			run(t, e, command()...)
+			enginetest.Run(t, e, command()...)
 		}
 		before := state(t, e)
 		tx, err := e.Begin(context.Background())
@@ -146,7 +100,7 @@ func TestUndone(t *testing.T) {
 		}
 		for range 500 {
 			args := command()
-			if err := tx.Run(e.Commands().Find(args[0]), args, &words{}); err != nil {
+			if err := tx.Run(e.Commands().Find(args[0]), args, &enginetest.Words{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -155,7 +109,7 @@ func TestUndone(t *testing.T) {
 			t.Fatalf("seed %d: %.500v\nwant %.500v", seed, after, before)
 		}
 		for i := range 4 {
-			run(t, e, "DEL", "k"+strconv.Itoa(i))
+			enginetest.Run(t, e, "DEL", "k"+strconv.Itoa(i))
 		}
 		if e.Used() != 0 {
 			t.Fatalf("seed %d: %d bytes are counted for nothing", seed, e.Used())
@@ -169,18 +123,18 @@ func state(t *testing.T, e *engine.Engine) map[string]string {
 	for i := range 4 {
 		key := "k" + strconv.Itoa(i)
 		var pairs []string
-		for pair := range slices.Chunk(run(t, e, "HGETALL", key), 2) {
+		for pair := range slices.Chunk(enginetest.Run(t, e, "HGETALL", key), 2) {
 			pairs = append(pairs, strings.Join(pair, "="))
 		}
 		slices.Sort(pairs)
-		all[key] = fmt.Sprint(pairs, run(t, e, "OBJECT", "ENCODING", key))
+		all[key] = fmt.Sprint(pairs, enginetest.Run(t, e, "OBJECT", "ENCODING", key))
 	}
 	return all
 }
 
 // TestAtTheSameTime has hashes read and written by several goroutines, for the race detector.
 func TestAtTheSameTime(t *testing.T) {
-	e := newEngine(t, engine.Config{})
+	e := enginetest.New(t, engine.Config{})
 	var wg sync.WaitGroup
 	for g := range 4 {
 		wg.Go(func() {
@@ -189,15 +143,15 @@ func TestAtTheSameTime(t *testing.T) {
 				key, field := "k"+strconv.Itoa(r.IntN(3)), strconv.Itoa(r.IntN(200))
 				all := [][]string{{"HSET", key, field, "v"}, {"HSET", key, field, strings.Repeat("v", r.IntN(66))}, {"HGETALL", key}, {"HRANDFIELD", key, "5", "WITHVALUES"}, {"HGET", key, field},
 					{"HMGET", key, field, "1", "2"}, {"HDEL", key, field}, {"HSCAN", key, "0"}, {"HINCRBY", key, "n", "1"}, {"HSTRLEN", key, field}}
-				run(t, e, all[r.IntN(len(all))]...)
+				enginetest.Run(t, e, all[r.IntN(len(all))]...)
 			}
 		})
 	}
 	wg.Wait()
 	for i := range 3 {
 		key := "k" + strconv.Itoa(i)
-		for _, field := range run(t, e, "HKEYS", key) {
-			run(t, e, "HDEL", key, field)
+		for _, field := range enginetest.Run(t, e, "HKEYS", key) {
+			enginetest.Run(t, e, "HDEL", key, field)
 		}
 	}
 	if e.Used() != 0 {

@@ -9,23 +9,8 @@ import (
 
 	"github.com/peercache/peercache/data/internal/builtin"
 	"github.com/peercache/peercache/data/internal/engine"
+	"github.com/peercache/peercache/data/internal/enginetest"
 )
-
-// nowhere is a Writer that keeps nothing.
-type nowhere struct{}
-
-func (nowhere) Proto() int     { return 3 }
-func (nowhere) Simple(string)  {}
-func (nowhere) Error(string)   {}
-func (nowhere) Int(int64)      {}
-func (nowhere) Bulk(string)    {}
-func (nowhere) Bytes([]byte)   {}
-func (nowhere) Null()          {}
-func (nowhere) NullArray()     {}
-func (nowhere) Double(float64) {}
-func (nowhere) Array(int)      {}
-func (nowhere) Map(int)        {}
-func (nowhere) Set(int)        {}
 
 // BenchmarkCommands has each command that takes time O(1) run by as many goroutines as there are processors: on sets
 // of integers, of 128 names, which are the most that are flat, and of 10,000.
@@ -54,14 +39,14 @@ func BenchmarkCommands(b *testing.B) {
 				}
 				for i := range keys * test.members {
 					add := []string{"sadd", fmt.Sprint("set:", i%keys), fmt.Sprint(test.prefix, 10_000+i/keys)}
-					_ = e.Run(context.Background(), table["sadd"], add, nowhere{})
+					_ = e.Run(context.Background(), table["sadd"], add, enginetest.Nowhere{})
 				}
 				cmd := table[name]
 				var start atomic.Int64
 				b.ResetTimer()
 				b.RunParallel(func(pb *testing.PB) {
 					for i := int(start.Add(lines / 3)); pb.Next(); i++ {
-						_ = e.Run(context.Background(), cmd, calls[i%lines], nowhere{})
+						_ = e.Run(context.Background(), cmd, calls[i%lines], enginetest.Nowhere{})
 					}
 				})
 			})

@@ -11,71 +11,25 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/peercache/peercache/data/internal/builtin"
 	"github.com/peercache/peercache/data/internal/engine"
+	"github.com/peercache/peercache/data/internal/enginetest"
 )
-
-// words is a Writer that keeps the words of replies.
-type words struct {
-	nowhere
-	list []string
-}
-
-func (w *words) Bulk(s string)     { w.list = append(w.list, s) }
-func (w *words) Bytes(b []byte)    { w.list = append(w.list, string(b)) }
-func (w *words) Int(n int64)       { w.list = append(w.list, strconv.FormatInt(n, 10)) }
-func (w *words) Error(text string) { w.list = append(w.list, text) }
-
-// records is a Log that keeps records.
-type records struct{ list []string }
-
-func (r *records) Append(record []byte) (uint64, error) {
-	r.list = append(r.list, string(record))
-	return uint64(len(r.list)), nil
-}
-func (r *records) Wait(context.Context, uint64) error { return nil }
-func (r *records) Position() uint64                   { return uint64(len(r.list)) }
-func (r *records) Err() error                         { return nil }
-
-func newEngine(t *testing.T, cfg engine.Config) *engine.Engine {
-	t.Helper()
-	var err error
-	if cfg.Commands, err = engine.NewTable(builtin.Commands()...); err != nil {
-		t.Fatal(err)
-	}
-	cfg.Kinds = builtin.Kinds()
-	e, err := engine.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e
-}
-
-// run runs a command, and returns the words of its reply.
-func run(t *testing.T, e *engine.Engine, args ...string) []string {
-	t.Helper()
-	var w words
-	if err := e.Run(context.Background(), e.Commands().Find(args[0]), args, &w); err != nil {
-		t.Fatal(err)
-	}
-	return w.list
-}
 
 // TestSpopIsLogged has members popped that are chosen at random. Who replays the log removes the same.
 func TestSpopIsLogged(t *testing.T) {
 	for _, prefix := range []string{"", "m"} {
-		log := &records{}
-		e := newEngine(t, engine.Config{Log: log})
+		log := &enginetest.Records{}
+		e := enginetest.New(t, engine.Config{Log: log})
 		left := map[string]bool{}
 		for i := range 1000 {
 			m := prefix + strconv.Itoa(i)
 			left[m] = true
-			run(t, e, "SADD", "key", m)
+			enginetest.Run(t, e, "SADD", "key", m)
 		}
 		for n := range 40 {
-			got := run(t, e, "SPOP", "key", strconv.Itoa(n))
+			got := enginetest.Run(t, e, "SPOP", "key", strconv.Itoa(n))
 			if n == 0 {
-				got = run(t, e, "SPOP", "key")
+				got = enginetest.Run(t, e, "SPOP", "key")
 				n = 1
 			}
 			if len(got) != n {
@@ -88,16 +42,16 @@ func TestSpopIsLogged(t *testing.T) {
 				delete(left, m)
 			}
 		}
-		other := newEngine(t, engine.Config{})
+		other := enginetest.New(t, engine.Config{})
 		other.Replaying(true)
-		for _, r := range log.list {
+		for _, r := range log.List {
 			if err := other.Replay(r); err != nil {
 				t.Fatal(err)
 			}
 		}
 		want := slices.Sorted(maps.Keys(left))
 		for name, e := range map[string]*engine.Engine{"the engine": e, "what replays its log": other} {
-			if got := slices.Sorted(slices.Values(run(t, e, "SMEMBERS", "key"))); !slices.Equal(got, want) {
+			if got := slices.Sorted(slices.Values(enginetest.Run(t, e, "SMEMBERS", "key"))); !slices.Equal(got, want) {
 				t.Errorf("%s has %d members, want %d", name, len(got), len(want))
 			}
 		}
@@ -115,10 +69,10 @@ func TestEvents(t *testing.T) {
 		{"SADD k a; SUNIONSTORE d k; SINTERSTORE d k; SDIFFSTORE d k k; SDIFFSTORE d k k", "new k; sadd k; new d; sunionstore d; sinterstore d; del d"},
 	} {
 		var got []string
-		e := newEngine(t, engine.Config{})
+		e := enginetest.New(t, engine.Config{})
 		e.OnEvent(^engine.Class(0), func(_ engine.Class, event, key string) { got = append(got, event+" "+key) })
 		for line := range strings.SplitSeq(test.lines, "; ") {
-			run(t, e, strings.Fields(line)...)
+			enginetest.Run(t, e, strings.Fields(line)...)
 		}
 		if got := strings.Join(got, "; "); got != test.want {
 			t.Errorf("%s:\n%s, want\n%s", test.lines, got, test.want)
@@ -130,20 +84,20 @@ func TestEvents(t *testing.T) {
 func TestScanWhileItChanges(t *testing.T) {
 	for seed := range uint64(20) {
 		r := rand.New(rand.NewPCG(seed, 0))
-		e := newEngine(t, engine.Config{})
+		e := enginetest.New(t, engine.Config{})
 		stay := 1 + r.IntN(500)
 		for i := range stay {
-			run(t, e, "SADD", "key", strconv.Itoa(i))
+			enginetest.Run(t, e, "SADD", "key", strconv.Itoa(i))
 		}
 		seen := map[string]bool{}
 		for cursor, first := "0", true; cursor != "0" || first; first = false {
-			reply := run(t, e, "SSCAN", "key", cursor, "COUNT", strconv.Itoa(1+r.IntN(30)))
+			reply := enginetest.Run(t, e, "SSCAN", "key", cursor, "COUNT", strconv.Itoa(1+r.IntN(30)))
 			cursor = reply[0]
 			for _, m := range reply[1:] {
 				seen[m] = true
 			}
 			for range r.IntN(60) {
-				run(t, e, []string{"SADD", "SREM"}[r.IntN(2)], "key", fmt.Sprint("goes", r.IntN(1000)))
+				enginetest.Run(t, e, []string{"SADD", "SREM"}[r.IntN(2)], "key", fmt.Sprint("goes", r.IntN(1000)))
 			}
 		}
 		for i := range stay {
@@ -159,7 +113,7 @@ func TestScanWhileItChanges(t *testing.T) {
 func TestUndone(t *testing.T) {
 	for seed := range uint64(30) {
 		r := rand.New(rand.NewPCG(seed, 0))
-		e := newEngine(t, engine.Config{})
+		e := enginetest.New(t, engine.Config{})
 		command := func() []string {
 			key := "k" + strconv.Itoa(r.IntN(4))
 			member := strconv.Itoa(r.IntN(800))
@@ -175,7 +129,7 @@ func TestUndone(t *testing.T) {
 			return all[r.IntN(len(all)-1+r.IntN(20)/19)]
 		}
 		for range 1500 {
-			run(t, e, command()...)
+			enginetest.Run(t, e, command()...)
 		}
 		before := state(t, e)
 		tx, err := e.Begin(context.Background())
@@ -184,7 +138,7 @@ func TestUndone(t *testing.T) {
 		}
 		for range 500 {
 			args := command()
-			if err := tx.Run(e.Commands().Find(args[0]), args, &words{}); err != nil {
+			if err := tx.Run(e.Commands().Find(args[0]), args, &enginetest.Words{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -193,7 +147,7 @@ func TestUndone(t *testing.T) {
 			t.Fatalf("seed %d: %.500v\nwant %.500v", seed, after, before)
 		}
 		for i := range 4 {
-			run(t, e, "DEL", "k"+strconv.Itoa(i))
+			enginetest.Run(t, e, "DEL", "k"+strconv.Itoa(i))
 		}
 		if e.Used() != 0 {
 			t.Fatalf("seed %d: %d bytes are counted for nothing", seed, e.Used())
@@ -206,14 +160,14 @@ func state(t *testing.T, e *engine.Engine) map[string]string {
 	all := map[string]string{}
 	for i := range 4 {
 		key := "k" + strconv.Itoa(i)
-		all[key] = fmt.Sprint(slices.Sorted(slices.Values(run(t, e, "SMEMBERS", key))), run(t, e, "OBJECT", "ENCODING", key))
+		all[key] = fmt.Sprint(slices.Sorted(slices.Values(enginetest.Run(t, e, "SMEMBERS", key))), enginetest.Run(t, e, "OBJECT", "ENCODING", key))
 	}
 	return all
 }
 
 // TestAtTheSameTime has sets read and written by several goroutines, for the race detector.
 func TestAtTheSameTime(t *testing.T) {
-	e := newEngine(t, engine.Config{})
+	e := enginetest.New(t, engine.Config{})
 	var wg sync.WaitGroup
 	for g := range 4 {
 		wg.Go(func() {
@@ -226,15 +180,15 @@ func TestAtTheSameTime(t *testing.T) {
 				}
 				all := [][]string{{"SADD", key, member}, {"SMEMBERS", key}, {"SRANDMEMBER", key, "5"}, {"SMOVE", key, other, member}, {"SINTER", key, other},
 					{"SREM", key, member}, {"SSCAN", key, "0"}, {"SISMEMBER", key, member}, {"SPOP", other}}
-				run(t, e, all[r.IntN(len(all))]...)
+				enginetest.Run(t, e, all[r.IntN(len(all))]...)
 			}
 		})
 	}
 	wg.Wait()
 	for i := range 3 {
 		key := "k" + strconv.Itoa(i)
-		for _, m := range run(t, e, "SMEMBERS", key) {
-			run(t, e, "SREM", key, m)
+		for _, m := range enginetest.Run(t, e, "SMEMBERS", key) {
+			enginetest.Run(t, e, "SREM", key, m)
 		}
 	}
 	if e.Used() != 0 {

@@ -7,23 +7,8 @@ import (
 
 	"github.com/peercache/peercache/data/internal/builtin"
 	"github.com/peercache/peercache/data/internal/engine"
+	"github.com/peercache/peercache/data/internal/enginetest"
 )
-
-// discard is a Writer that nobody reads.
-type discard struct{}
-
-func (discard) Proto() int     { return 2 }
-func (discard) Simple(string)  {}
-func (discard) Error(string)   {}
-func (discard) Int(int64)      {}
-func (discard) Bulk(string)    {}
-func (discard) Bytes([]byte)   {}
-func (discard) Null()          {}
-func (discard) NullArray()     {}
-func (discard) Double(float64) {}
-func (discard) Array(int)      {}
-func (discard) Map(int)        {}
-func (discard) Set(int)        {}
 
 func BenchmarkCommands(b *testing.B) {
 	const keys = 1 << 14
@@ -45,7 +30,7 @@ func BenchmarkCommands(b *testing.B) {
 			lists := make([][]string, keys)
 			for i := range lists {
 				key := fmt.Sprintf("key:%012d", i)
-				e.Run(ctx, table["set"], []string{"set", key, "1"}, discard{})
+				e.Run(ctx, table["set"], []string{"set", key, "1"}, enginetest.Nowhere{})
 				lists[i] = append([]string(nil), args...)
 				if len(args) > 1 {
 					lists[i][1] = key
@@ -56,7 +41,7 @@ func BenchmarkCommands(b *testing.B) {
 			b.ResetTimer()
 			b.RunParallel(func(pb *testing.PB) {
 				for i := 0; pb.Next(); i++ {
-					e.Run(ctx, cmd, lists[i*7&(keys-1)], discard{})
+					e.Run(ctx, cmd, lists[i*7&(keys-1)], enginetest.Nowhere{})
 				}
 			})
 		})

@@ -7,42 +7,18 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/peercache/peercache/data/internal/builtin"
 	"github.com/peercache/peercache/data/internal/engine"
+	"github.com/peercache/peercache/data/internal/enginetest"
 )
 
-// discard is a Writer that keeps the last error.
-type discard struct{ err string }
-
-func (d *discard) Proto() int        { return 3 }
-func (d *discard) Simple(string)     {}
-func (d *discard) Error(text string) { d.err = text }
-func (d *discard) Int(int64)         {}
-func (d *discard) Bulk(string)       {}
-func (d *discard) Bytes([]byte)      {}
-func (d *discard) Null()             {}
-func (d *discard) NullArray()        {}
-func (d *discard) Double(float64)    {}
-func (d *discard) Array(int)         {}
-func (d *discard) Map(int)           {}
-func (d *discard) Set(int)           {}
-
 func newEngine(tb testing.TB, log engine.Log) *engine.Engine {
-	table, err := engine.NewTable(builtin.Commands()...)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	e, err := engine.New(engine.Config{Commands: table, Kinds: builtin.Kinds(), Log: log})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return e
+	return enginetest.New(tb, engine.Config{Log: log})
 }
 
 func run(tb testing.TB, e *engine.Engine, args ...string) {
-	var w discard
-	if err := e.Run(context.Background(), e.Commands().Find(args[0]), args, &w); err != nil || w.err != "" {
-		tb.Errorf("%q: %v, %s", args, err, w.err)
+	var w enginetest.Failed
+	if err := e.Run(context.Background(), e.Commands().Find(args[0]), args, &w); err != nil || w.Text != "" {
+		tb.Errorf("%q: %v, %s", args, err, w.Text)
 	}
 }
 

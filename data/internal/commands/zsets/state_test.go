@@ -10,12 +10,13 @@ import (
 	"testing"
 
 	"github.com/peercache/peercache/data/internal/engine"
+	"github.com/peercache/peercache/data/internal/enginetest"
 )
 
 // quietly runs a command that may fail.
 func quietly(e *engine.Engine, args ...string) {
 	if cmd := e.Commands().Find(args[0]); cmd != nil && cmd.Fits(len(args)) {
-		e.Run(context.Background(), cmd, args, &discard{})
+		e.Run(context.Background(), cmd, args, &enginetest.Failed{})
 	}
 }
 
@@ -68,7 +69,7 @@ func TestRolledBack(t *testing.T) {
 				if !cmd.Fits(len(args)) {
 					continue
 				}
-				if err := tx.Run(cmd, args, &discard{}); err != nil {
+				if err := tx.Run(cmd, args, &enginetest.Failed{}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -103,8 +104,8 @@ func TestScanGuarantee(t *testing.T) {
 		for cursor := "0"; ; {
 			w := &scanned{seen: seen}
 			args := []string{"ZSCAN", "k", cursor, "COUNT", "5"}
-			if err := e.Run(context.Background(), e.Commands().Find("zscan"), args, w); err != nil || w.err != "" {
-				t.Fatal(err, w.err)
+			if err := e.Run(context.Background(), e.Commands().Find("zscan"), args, w); err != nil || w.Text != "" {
+				t.Fatal(err, w.Text)
 			}
 			if cursor = w.cursor; cursor == "0" {
 				break
@@ -130,7 +131,7 @@ func TestScanGuarantee(t *testing.T) {
 
 // scanned takes the reply of ZSCAN.
 type scanned struct {
-	discard
+	enginetest.Failed
 	cursor string
 	seen   map[string]bool
 	n      int
@@ -149,7 +150,7 @@ func (s *scanned) Bytes(b []byte) { s.Bulk(string(b)) }
 
 // texts keeps the strings of a reply.
 type texts struct {
-	discard
+	enginetest.Failed
 	list []string
 }
 

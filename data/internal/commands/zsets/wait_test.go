@@ -91,8 +91,8 @@ func TestWaitEnds(t *testing.T) {
 		run(t, e, "SADD", "k", "a")
 		run(t, e, "DEL", "k")
 		<-done
-		if took := time.Since(start); took != 1500*time.Millisecond || len(w.list) > 0 || w.err != "" {
-			t.Errorf("it took %v, and replied %q, %q", took, w.list, w.err)
+		if took := time.Since(start); took != 1500*time.Millisecond || len(w.list) > 0 || w.Text != "" {
+			t.Errorf("it took %v, and replied %q, %q", took, w.list, w.Text)
 		}
 		tx, err := e.Begin(t.Context())
 		if err != nil {
