@@ -4,13 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/peercache/peercache"
 	"github.com/peercache/peercache/door"
+	"github.com/peercache/peercache/internal/redisserver"
 	"github.com/peercache/peercache/resp"
 	"github.com/peercache/peercache/resp/codec"
 )
@@ -18,38 +17,9 @@ import (
 // redisServer starts a redis-server on a port of this machine, until the test ends.
 func redisServer(t testing.TB) string {
 	t.Helper()
-	program, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Skip("there is no redis-server to compare with")
-	}
-	if v, err := exec.Command(program, "--version").Output(); err != nil || !strings.Contains(string(v), "v=7.0.") {
-		t.Skipf("other versions than 7.0 have other texts: %s, %v", v, err)
-	}
-	for range 5 { // the port may be taken meanwhile
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		addr := l.Addr().String()
-		l.Close()
-		_, port, _ := net.SplitHostPort(addr)
-		cmd := exec.Command(program, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir())
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-		for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
-			nc, err := net.Dial("tcp", addr)
-			if err == nil {
-				nc.Close()
-				return addr
-			}
-			<-time.After(20 * time.Millisecond)
-		}
-		cmd.Process.Kill()
-	}
-	t.Fatal("redis-server does not start")
-	return ""
+	redisserver.Want(t, "7.0.")
+	redis := redisserver.Start(t, "--port", "PORT", "--bind", "127.0.0.1")
+	return net.JoinHostPort("127.0.0.1", redis.Port)
 }
 
 // sessions are what a Redis and a group whose values are only set answer alike. Each is one

@@ -24,6 +24,19 @@ type Server struct {
 	stop func()
 }
 
+// Want skips a test if the redis-server here is of another version than the one that begins so, such as "7.0.", because others reply
+// otherwise.
+func Want(t testing.TB, version string) {
+	t.Helper()
+	out, err := exec.Command("redis-server", "--version").Output()
+	if err != nil || !strings.Contains(string(out), "v="+version) {
+		t.Skipf("want redis-server %s*: %s, %v", version, out, err)
+	}
+}
+
+// guard runs what follows it, and kills it when its input ends, which it also does when this process dies.
+const guard = `exec 3<&0; "$@" </dev/null 3<&- & p=$!; (read -r _ <&3; kill -9 $p) >/dev/null 2>&1 & exec 3<&-; wait $p`
+
 // Start starts a server with such arguments, until the end of the test. PORT in them is a port that was free. If there is no redis-server, the test is
 // skipped.
 func Start(t testing.TB, args ...string) *Server {
@@ -78,15 +91,19 @@ func (s *Server) Stop() { s.stop() }
 func (s *Server) Run() error {
 	os.Remove(s.Socket)
 	var log bytes.Buffer
-	cmd := exec.Command("redis-server", s.args...)
+	cmd := exec.Command("/bin/sh", append([]string{"-c", guard, "sh", "redis-server"}, s.args...)...)
 	cmd.Stdout, cmd.Stderr = &log, &log
+	input, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
 	if err := cmd.Start(); err != nil {
 		return err
 	}
 	exited := make(chan struct{})
 	go func() { _ = cmd.Wait(); close(exited) }()
 	s.stop = sync.OnceFunc(func() {
-		_ = cmd.Process.Kill()
+		input.Close()
 		<-exited
 		os.Remove(s.Socket)
 	})

@@ -2,13 +2,10 @@ package redistest
 
 import (
 	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
+	"github.com/peercache/peercache/internal/redisserver"
 	"github.com/peercache/peercache/resp/codec"
 )
 
@@ -19,51 +16,17 @@ type server struct {
 	replies *codec.Replies
 }
 
-// guard runs what follows it until its input ends, which it also does when this process dies.
-const guard = `"$@" </dev/null & read -r _; kill -9 $!; wait $!`
-
-// start starts a redis-server at a socket in a directory of its own.
+// start starts a redis-server.
 func start(t testing.TB) *server {
 	t.Helper()
-	program, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Skip("there is no redis-server to compare with")
-	}
-	if v, err := exec.Command(program, "--version").Output(); err != nil || !strings.Contains(string(v), "v=7.0.") {
-		t.Skipf("other versions of redis-server than 7.0 reply otherwise: %s, %v", v, err)
-	}
-	dir, err := os.MkdirTemp("", "redis") // the path of a socket is short
+	redisserver.Want(t, "7.0.")
+	redis := redisserver.Start(t)
+	conn, err := net.Dial("unix", redis.Socket)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	socket := filepath.Join(dir, "s")
-	cmd := exec.Command("/bin/sh", "-c", guard, "sh", program, "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no",
-		"--dir", dir, "--daemonize", "no")
-	input, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		input.Close()
-		cmd.Wait()
-	})
-	s := &server{t: t}
-	for deadline := time.Now().Add(20 * time.Second); ; {
-		if s.conn, err = net.Dial("unix", socket); err == nil {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("redis-server does not start: %v", err)
-		}
-		<-time.After(5 * time.Millisecond)
-	}
-	t.Cleanup(func() { s.conn.Close() })
-	s.replies = codec.NewReplies(s.conn)
-	return s
+	t.Cleanup(func() { conn.Close() })
+	return &server{t: t, conn: conn, replies: codec.NewReplies(conn)}
 }
 
 // do runs a command.
