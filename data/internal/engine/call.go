@@ -13,6 +13,7 @@ type Call struct {
 	// unlocked: only ReadString may be called, of a shard that is not locked. dirty: it found what needs a lock.
 	unlocked, dirty bool
 	waits           waits
+	keys            map[string]bool // its own, once Do needs them
 	waiter          *waiter // the command has waited
 }
 
