@@ -15,8 +15,11 @@ import (
 // guard keeps old copies out of the fronts. A fill begins before the last level is read, and is void if its key is dropped before it ends:
 //
 //	1: reads the old value from the last level
-//	2: writes the new value, drops the copies
+//	2: drops the copies, writes the new value
 //	1: puts the old value into the fronts, if nothing keeps it from that
+//
+// From before a write until it is over no fill begins of what it writes, or may write. So there are no copies of it in this time, and
+// nobody who reads several keys of a transaction finds one in a front as it was before, and another one as it is after.
 //
 // Who puts a copy there, and who drops it, has the lock of the key's stripe.
 type guard struct {
@@ -24,8 +27,10 @@ type guard struct {
 }
 
 type stripe struct {
-	mu    sync.Mutex
-	fills map[string]*fill // by key
+	mu     sync.Mutex
+	fills  map[string]*fill // by key; none of them is void
+	writes map[string]int   // by key; how many writes of it are under way
+	all    int              // how many writes of all keys are under way
 }
 
 // fill is a copy of a key that is being made. Its stripe's lock guards void.
@@ -42,7 +47,8 @@ func (g *guard) of(key string) int { return int(maphash.String(seed, key) % uint
 // begin begins fills of keys. If one is filled already it begins none, and returns what is closed when that is over.
 //
 // So nobody reads a key from the last level while it is filled: else who has read the new value there could find an older copy when he
-// comes again. Who does not want to wait sets force: then what has begun is void, and what begins.
+// comes again. Who does not want to wait sets force: then what has begun is void, and what begins. What begins while its key is
+// written is void as well.
 func (g *guard) begin(keys []string, force bool) (begun []*fill, busy <-chan struct{}) {
 	err := g.locking(keys, func() error {
 		for _, key := range keys {
@@ -58,11 +64,14 @@ func (g *guard) begin(keys []string, force bool) (begun []*fill, busy <-chan str
 		}
 		for _, key := range keys {
 			s := &g.stripes[g.of(key)]
-			if s.fills == nil {
-				s.fills = make(map[string]*fill)
+			f := &fill{key: key, void: force || s.all > 0 || s.writes[key] > 0, over: make(chan struct{})}
+			if !f.void {
+				if s.fills == nil {
+					s.fills = make(map[string]*fill)
+				}
+				s.fills[key] = f
 			}
-			f := &fill{key: key, void: force, over: make(chan struct{})}
-			begun, s.fills[key] = append(begun, f), f
+			begun = append(begun, f)
 		}
 		return nil
 	})
@@ -128,8 +137,11 @@ func (g *guard) locking(keys []string, do func() error) error {
 	return do()
 }
 
-// locked makes fills of keys void, and calls do with their stripes locked.
-func (g *guard) locked(keys []string, do func() error) error {
+// locked makes fills of keys, or of all, void, and calls do with their stripes locked.
+func (g *guard) locked(keys []string, all bool, do func() error) error {
+	if all {
+		return g.lockedAll(do)
+	}
 	return g.locking(keys, func() error {
 		for _, key := range keys {
 			if f := g.stripes[g.of(key)].fills[key]; f != nil {
@@ -140,7 +152,6 @@ func (g *guard) locked(keys []string, do func() error) error {
 	})
 }
 
-// lockedAll is locked for all keys.
 func (g *guard) lockedAll(do func() error) error {
 	for i := range g.stripes {
 		s := &g.stripes[i]
@@ -153,8 +164,38 @@ func (g *guard) lockedAll(do func() error) error {
 	return do()
 }
 
+// writing notes that a write of keys begins. The caller has their stripes locked.
+func (g *guard) writing(keys []string) {
+	for _, key := range keys {
+		s := &g.stripes[g.of(key)]
+		if s.writes == nil {
+			s.writes = make(map[string]int)
+		}
+		s.writes[key]++
+	}
+}
+
+// written notes that a write of keys is over.
+func (g *guard) written(keys []string) {
+	for _, key := range keys {
+		s := &g.stripes[g.of(key)]
+		s.mu.Lock()
+		if s.writes[key]--; s.writes[key] == 0 {
+			delete(s.writes, key)
+		}
+		s.mu.Unlock()
+	}
+}
+
+// writingAll notes that n writes of all keys begin, or are over if it is less than zero. The caller has all stripes locked.
+func (g *guard) writingAll(n int) {
+	for i := range g.stripes {
+		g.stripes[i].all += n
+	}
+}
+
 // voidAll makes all fills void.
-func (g *guard) voidAll() { _ = g.lockedAll(func() error { return nil }) }
+func (g *guard) voidAll() { _ = g.locked(nil, true, func() error { return nil }) }
 
 // fill copies keys from the last level to the fronts, and drops copies of what cannot be copied. known are those that were read already, after the fills
 // had begun.

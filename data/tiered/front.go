@@ -116,24 +116,20 @@ func (d *Driver) usable(ctx context.Context, f *front) bool {
 	return !f.unclean.Load() || f.clean(ctx)
 }
 
-// drop drops the copies of keys. It returns which fronts may still have them; these are not read until they have not.
-func (d *Driver) drop(ctx context.Context, keys []string) error {
-	return d.guard.locked(keys, func() error {
-		return d.each(keys, false, func(f *front) error { return f.run(ctx, data.Command("del", keys...)) })
-	})
+// drop drops the copies of keys, or of all. It returns which fronts may still have them; these are not read until they have not.
+func (d *Driver) drop(ctx context.Context, keys []string, all bool) error {
+	return d.guard.locked(keys, all, func() error { return d.dropLocked(ctx, keys, all) })
 }
 
-// dropAll is drop of all keys.
-func (d *Driver) dropAll(ctx context.Context) error {
-	return d.guard.lockedAll(func() error {
-		return d.each(nil, true, func(f *front) error { return f.run(ctx, data.Command("flushdb")) })
-	})
-}
-
-func (d *Driver) each(keys []string, all bool, drop func(f *front) error) error {
+// dropLocked is drop. The caller has locked the stripes of the keys.
+func (d *Driver) dropLocked(ctx context.Context, keys []string, all bool) error {
+	cmd := data.Command("del", keys...)
+	if all {
+		cmd = data.Command("flushdb")
+	}
 	var failed []error
 	for i, f := range d.fronts {
-		if err := drop(f); err != nil {
+		if err := f.run(ctx, cmd); err != nil {
 			f.soil(keys, all)
 			failed = append(failed, fmt.Errorf("tiered: level %d may have old copies, and is not read until they are dropped: %w", i, err))
 		}

@@ -2,18 +2,19 @@
 //
 // The last level has the data. Those before have copies of keys that were read, with what is left of their time. A command that reads is answered
 // by the first level that has all its keys, and by the last one in the end; what a level cannot answer, because it has no copy or
-// cannot be reached, goes on to the next. A command that writes, and a transaction, goes to the last level; then the copies are dropped.
+// cannot be reached, goes on to the next. A command that writes, and a transaction, drops the copies and goes to the last level; until
+// it is over nothing is copied of what it writes. So others see it whole or not at all.
 //
 // Copies are true for as long as all levels hear of all changes. If the last level is a data.Invalidator, as data/redis is, it tells of the changes of
-// others: a copy is old for no longer than that takes. While it does not tell, because a connection is broken, no copy is read. If it is
-// none, WithSoleWriter has to say that nobody else writes.
+// others: a copy is old for no longer than that takes, in which a command that reads several keys may find some of them as they were
+// before a transaction of another process, and some as they are after it. While it does not tell, because a connection is broken, no
+// copy is read. If it is none, WithSoleWriter has to say that nobody else writes.
 package tiered
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -58,7 +59,7 @@ func WithSoleWriter() Option {
 	return func(o *options) error { o.sole = true; return nil }
 }
 
-// WithUpdates has a write copy the keys that it has written, instead of dropping their copies alone.
+// WithUpdates has a write copy the keys that it has written when it is over.
 func WithUpdates() Option {
 	return func(o *options) error { o.update = true; return nil }
 }
@@ -128,10 +129,10 @@ func (d *Driver) listen(ctx context.Context, source data.Invalidator) {
 	for pause := leastPause; ; pause = min(2*pause, mostPause) {
 		err := source.Invalidations(ctx, func(keys []string) {
 			if len(keys) > 0 {
-				_ = d.drop(ctx, keys) // a front that fails is not read, and cleaned later
+				_ = d.drop(ctx, keys, false) // a front that fails is not read, and cleaned later
 				return
 			}
-			_ = d.dropAll(ctx)
+			_ = d.drop(ctx, nil, true)
 			d.heard.Store(true)
 			pause = leastPause
 		})
@@ -232,7 +233,7 @@ func (d *Driver) read(ctx context.Context, cmds []data.Cmd, plan []plan, force b
 		// Others have begun to copy these keys since, or there are copies, and they may be older than what was read.
 		d.guard.end(fills)
 		for _, f := range fills {
-			_ = d.drop(ctx, []string{f.key})
+			_ = d.drop(ctx, []string{f.key}, false)
 		}
 		fills = nil
 	}
@@ -274,20 +275,9 @@ func (d *Driver) GetString(ctx context.Context, key string) (string, bool, error
 
 // write sends commands to the last level, of which at least one may write.
 func (d *Driver) write(ctx context.Context, cmds []data.Cmd, plan []plan) ([]data.Reply, error) {
+	w := d.writing(ctx, plan)
 	replies, err := d.last.Do(ctx, cmds...)
-	return replies, errors.Join(err, d.writtenBy(ctx, plan))
-}
-
-// writtenBy drops the copies of what commands have written, or may have.
-func (d *Driver) writtenBy(ctx context.Context, plan []plan) error {
-	var keys []string
-	all := false
-	for _, p := range plan {
-		if !p.reads {
-			keys, all = append(keys, p.keys...), all || p.all
-		}
-	}
-	return d.written(ctx, keys, all)
+	return replies, errors.Join(err, w.over(ctx))
 }
 
 // Exec implements data.Execer, if the last level does.
@@ -300,31 +290,10 @@ func (d *Driver) Exec(ctx context.Context, cmds ...data.Cmd) ([]data.Reply, erro
 	for i, cmd := range cmds {
 		plan[i] = planOf(cmd)
 	}
+	w := d.writing(ctx, plan)
 	replies, err := e.Exec(ctx, cmds...)
-	return replies, errors.Join(err, d.writtenBy(ctx, plan))
+	return replies, errors.Join(err, w.over(ctx))
 }
-
-// written drops the copies of keys that were written, or may have been.
-func (d *Driver) written(ctx context.Context, keys []string, all bool) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTime)
-	defer cancel()
-	if all {
-		return d.dropAll(ctx)
-	}
-	if len(keys) == 0 {
-		return nil
-	}
-	err := d.drop(ctx, keys)
-	if d.opts.update {
-		slices.Sort(keys)
-		fills, _ := d.guard.begin(slices.Compact(keys), false)
-		d.fill(ctx, fills, nil)
-	}
-	return err
-}
-
-// dropTime bounds how long a write waits for the levels before the last one.
-const dropTime = 2 * time.Second
 
 // Tx implements data.Driver: it is a transaction of the last level.
 func (d *Driver) Tx(ctx context.Context, f func(tx data.Transaction) error) error {
@@ -341,32 +310,29 @@ func (d *Driver) Watch(ctx context.Context, keys []string, f func(tx data.Transa
 }
 
 func (d *Driver) inTx(ctx context.Context, f func(tx data.Transaction) error, run func(context.Context, func(data.Transaction) error) error) error {
-	noted := &transaction{}
+	w := d.newWrite()
 	returned := false
 	defer func() {
 		if !returned { // f panics
-			_ = d.written(ctx, noted.keys, noted.all)
+			_ = w.over(ctx)
 		}
 	}()
-	err := run(ctx, func(tx data.Transaction) error {
-		noted.Transaction = tx
-		return f(noted)
-	})
+	err := run(ctx, func(tx data.Transaction) error { return f(&transaction{tx, ctx, w}) })
 	returned = true
-	return errors.Join(err, d.written(ctx, noted.keys, noted.all))
+	return errors.Join(err, w.over(ctx))
 }
 
-// transaction notes which keys are written.
+// transaction drops the copies of what it writes.
 type transaction struct {
 	data.Transaction
-	keys []string
-	all  bool
+	ctx context.Context
+	w   *write
 }
 
 // Do implements data.Transaction.
 func (t *transaction) Do(cmd data.Cmd) (data.Reply, error) {
 	if p := planOf(cmd); !p.reads {
-		t.keys, t.all = append(t.keys, p.keys...), t.all || p.all
+		t.w.add(t.ctx, p.keys, p.all)
 	}
 	return t.Transaction.Do(cmd)
 }

@@ -258,6 +258,78 @@ func TestOldCopyIsNotKept(t *testing.T) {
 	}
 }
 
+// copying is a level that calls a function after each transaction, which is how a key is read to be copied.
+type copying struct {
+	*teller
+	after func()
+}
+
+func (l *copying) Tx(ctx context.Context, f func(tx data.Transaction) error) error {
+	defer l.after()
+	return l.Memory.Tx(ctx, f)
+}
+
+// Of two keys that are written together nobody finds one as it was before in a front, because it was copied then, and another one as it
+// is after.
+func TestD2CopiesOfOneMoment(t *testing.T) {
+	last := &copying{teller: newTeller(t)}
+	d := open(t, []data.Driver{memory(t), last}, WithSoleWriter())
+	run(t, last.Memory, "MSET", "a", "1", "b", "1")
+	written, goOn := make(chan struct{}), make(chan struct{})
+	var writer sync.WaitGroup
+	last.after = func() { // a is read to be copied, b is not yet
+		last.after = func() {}
+		last.before = func() { last.before = nil; close(written); <-goOn }
+		writer.Go(func() { run(t, d, "MSET", "a", "2", "b", "2") })
+		<-written
+	}
+	run(t, d, "MGET", "a", "b")
+	if got := run(t, d, "MGET", "a", "b"); got != "[2 2] <nil>" {
+		t.Errorf("before the write has returned: %s", got)
+	}
+	close(goOn)
+	writer.Wait()
+	for range 2 {
+		if got := run(t, d, "MGET", "a", "b"); got != "[2 2] <nil>" {
+			t.Errorf("after it: %s", got)
+		}
+	}
+	if got := run(t, d.fronts[0].driver, "MGET", "a", "b"); got != "[2 2] <nil>" {
+		t.Errorf("the copies are %s", got)
+	}
+}
+
+// What is read while it is written is not copied: it may be of before.
+func TestNoCopyWhileWritten(t *testing.T) {
+	front, last := memory(t), memory(t)
+	d := open(t, []data.Driver{front, last}, WithSoleWriter())
+	run(t, last, "SET", "a", "1")
+	for _, cmds := range [][]data.Cmd{{data.Command("SET", "a", "2")}, {data.Command("FLUSHDB")}, {data.Command("SET", "b", "2"), data.Command("DEL", "a", "a"), data.Command("FLUSHDB")}} {
+		var plans []plan
+		for _, cmd := range cmds {
+			plans = append(plans, planOf(cmd))
+		}
+		for range 2 {
+			first, second := d.writing(t.Context(), plans), d.writing(t.Context(), plans)
+			for i, w := range []*write{first, second} {
+				if got := run(t, d, "GET", "a"); got != "1" {
+					t.Errorf("%v: it reads %s", cmds, got)
+				}
+				if got := run(t, front, "GET", "a"); got != "data: nil" {
+					t.Errorf("%v: %d are over, and the copy is %s", cmds, i, got)
+				}
+				if err := w.over(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+			run(t, d, "GET", "a")
+			if got := run(t, front, "GET", "a"); got != "1" {
+				t.Errorf("%v: the copy is %s after all", cmds, got)
+			}
+		}
+	}
+}
+
 // A front that cannot be dropped is an error of the write, and is not read until it is clean; one that cannot be read is passed by.
 func TestFrontThatFails(t *testing.T) {
 	front, last := newTeller(t), memory(t)
