@@ -213,7 +213,7 @@ func (c *checker) checkRemoved(i *invalidation, r *read, s *source) {
 	case s.set && (i.begin.before(s.end) || !c.sets && (s.result == hasFailed || s.who.died.before(s.end))):
 	case !s.set && i.begin.before(s.begin):
 	case !c.views && !slices.Contains(i.view, s.who.url):
-	case !c.views && s.set && c.outsider(i):
+	case !c.views && (s.set || c.leveled()) && c.outsider(i):
 	case !s.set && r.begin.before(s.end) && c.announcing(s):
 	default:
 		what := "which returned nil"
@@ -236,7 +236,7 @@ func (c *checker) announcing(s *source) bool {
 const longestAnnouncing = 5
 
 // outsider reports whether a process lived on outside of the view in which i was done: it
-// may keep what another one has set, and bring it back.
+// may keep what another one has set, or has loaded and put into the second level, and bring it back.
 func (c *checker) outsider(i *invalidation) bool {
 	return slices.ContainsFunc(c.reads, func(r *read) bool {
 		return r.begin.before(i.end) && !r.who.died.before(i.end) && !slices.Contains(i.view, r.who.url)
