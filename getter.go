@@ -133,8 +133,6 @@ type Leveled struct {
 // WithSecondLevel has a load ask a level for the value before it calls the getter, and keep there what the getter returned. All processes of
 // the group must have the option, and share the level. A load that finds its value there counts as a load in Stats.
 //
-// P8 is not promised with it yet: in one of some 500 simulated clusters with a second level a Get read an old value after a Set.
-//
 // Remove, Set and Clear remove the values from the level before they tell the peers, with the promise of Remove: if the
 // level fails, they return an error that says so, besides what else went wrong. A load goes on to the getter where the level fails,
 // and logs that (WithLogger). A load waits for the level for a quarter of its own time, and for a second at most, each time: a value
