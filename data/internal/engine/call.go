@@ -14,7 +14,7 @@ type Call struct {
 	unlocked, dirty bool
 	waits           waits
 	keys            map[string]bool // its own, once Do needs them
-	waiter          *waiter // the command has waited
+	waiter          *waiter         // the command has waited
 }
 
 // Name returns the name of the command, in lower case.
