@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
+
 	"github.com/peercache/peercache/data"
 	"github.com/peercache/peercache/data/respdoor"
 	"github.com/peercache/peercache/resp"
@@ -41,14 +43,33 @@ func runDataNode(what string) error {
 		return err
 	}
 	go server.Serve(l)
-	report := report{Doors: doors{RESP: l.Addr().String()}}
+	if err := reportRESP(l.Addr().String()); err != nil {
+		return err
+	}
+	return memory.Close()
+}
+
+// miniredisNode is a process that serves miniredis, which Go programs have in their tests in place of a Redis.
+const miniredisNode = "miniredis"
+
+func runMiniredis() error {
+	m := miniredis.NewMiniRedis()
+	if err := m.StartAddr("127.0.0.1:0"); err != nil {
+		return err
+	}
+	defer m.Close()
+	return reportRESP(m.Addr())
+}
+
+// reportRESP tells which address speaks RESP, and returns when standard input has ended.
+func reportRESP(addr string) error {
 	orders := bufio.NewScanner(os.Stdin)
 	for {
-		if err := json.NewEncoder(os.Stdout).Encode(report); err != nil {
+		if err := json.NewEncoder(os.Stdout).Encode(report{Doors: doors{RESP: addr}}); err != nil {
 			return err
 		}
 		if !orders.Scan() {
-			return memory.Close()
+			return orders.Err()
 		}
 	}
 }

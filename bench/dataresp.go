@@ -17,7 +17,7 @@ const (
 	dataRequests = 100_000
 )
 
-// runDataRESP runs redis-benchmark's default tests against a Memory behind package resp, and redis-server.
+// runDataRESP runs redis-benchmark's default tests against a Memory behind package resp, redis-server, and miniredis.
 func runDataRESP(w io.Writer, m measuring, all *targets) error {
 	if !installed(w, "redis-benchmark") {
 		return nil
@@ -32,40 +32,56 @@ func runDataRESP(w io.Writer, m measuring, all *targets) error {
 		return err
 	}
 	defer ours.stop()
+	mini, err := startReporting(miniredisNode)
+	if err != nil {
+		return err
+	}
+	defer mini.stop()
 	for _, pipeline := range []int{1, 16} {
 		requests := dataRequests * pipeline / 2
 		if m.quick {
 			requests = 1000
 		}
-		fmt.Fprintf(w, "\nredis-benchmark's default tests, -c 50 -P %d, %d requests each, by turns; median of %d:\n", pipeline, requests, dataRuns(m))
-		if err := compareRESP(w, m, all, ours.doors.RESP, theirs, pipeline, requests); err != nil {
+		fmt.Fprintf(w, "\nredis-benchmark's default tests, -c 50 -P %d, %d requests each, by turns; median of %d; miniredis serves none that is no RESP:\n", pipeline, requests, dataRuns(m))
+		if err := compareRESP(w, m, all, [3]string{ours.doors.RESP, theirs, mini.doors.RESP}, pipeline, requests); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func compareRESP(w io.Writer, m measuring, all *targets, ours, theirs string, pipeline, requests int) error {
-	rates := map[string]*[2][]float64{}
+// miniredisTests are the default tests without PING_INLINE: miniredis ends a connection that has no RESP.
+const miniredisTests = "ping_mbulk,set,get,incr,lpush,rpush,lpop,rpop,sadd,hset,spop,zadd,zpopmin,lrange,mset"
+
+// compareRESP compares peercache, redis-server and miniredis.
+func compareRESP(w io.Writer, m measuring, all *targets, addrs [3]string, pipeline, requests int) error {
+	rates := map[string]*[len(addrs)][]float64{}
 	var names []string
 	for range dataRuns(m) {
-		for i, addr := range []string{ours, theirs} {
-			rows, err := redisBenchmark(addr, "-c", "50", "-P", strconv.Itoa(pipeline), "-n", strconv.Itoa(requests))
+		for i, addr := range addrs {
+			args := []string{"-c", "50", "-P", strconv.Itoa(pipeline), "-n", strconv.Itoa(requests)}
+			if i == 2 {
+				args = append(args, "-t", miniredisTests)
+			}
+			rows, err := redisBenchmark(addr, args...)
 			if err != nil {
 				return err
 			}
 			for _, r := range rows {
 				if rates[r.name] == nil {
-					rates[r.name], names = new([2][]float64), append(names, r.name)
+					rates[r.name], names = new([len(addrs)][]float64), append(names, r.name)
 				}
 				rates[r.name][i] = append(rates[r.name][i], r.rate)
 			}
 		}
 	}
-	t := newTable("", "peercache, 1,000/s", "redis-server, 1,000/s", "× redis-server")
+	t := newTable("", "peercache, 1,000/s", "redis-server, 1,000/s", "× redis-server", "miniredis, 1,000/s")
 	for _, name := range names {
-		a, b := median(rates[name][0]), median(rates[name][1])
-		t.add(name, a/1000, b/1000, a/b)
+		a, b, mini := median(rates[name][0]), median(rates[name][1]), 0.0
+		if r := rates[name][2]; len(r) > 0 {
+			mini = median(r)
+		}
+		t.add(name, a/1000, b/1000, a/b, mini/1000)
 		all.add(fmt.Sprintf("RESP, -P %d, %s, × redis-server", pipeline, name), a/b, false, leastRESP)
 	}
 	return t.print(w)

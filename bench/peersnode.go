@@ -66,6 +66,8 @@ func serveAsNode() {
 		run = func(what string) error { return runFront(what != "front") }
 	case "namespace":
 		run = func(string) error { return runNamespace() }
+	case miniredisNode:
+		run = func(string) error { return runMiniredis() }
 	case "virtual":
 		run = runVirtual
 	}
