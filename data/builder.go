@@ -2,9 +2,8 @@ package data
 
 // builder is the engine's Writer that makes a Reply.
 type builder struct {
-	reply Reply
-	open  []frame // replies that are not complete
-	done  bool
+	to   *Reply  // where the Reply goes when it is complete
+	open []frame // replies that are not complete
 }
 
 // frame is a reply that has others in it, of which left are missing.
@@ -26,7 +25,7 @@ func (b *builder) add(r Reply) {
 		r = f.reply
 		b.open = b.open[:len(b.open)-1]
 	}
-	b.reply, b.done = r, true
+	*b.to = r
 }
 
 func (b *builder) begin(kind ReplyKind, n int) {

@@ -27,9 +27,9 @@ func (m *Memory) Exec(ctx context.Context, cmds ...Cmd) ([]Reply, error) {
 		}
 		queue[i] = engine.Queued{Command: c, Args: args}
 	}
-	var b builder
-	if err := m.engine.Exec(ctx, queue, nil, &b); err != nil {
+	var reply Reply
+	if err := m.engine.Exec(ctx, queue, nil, &builder{to: &reply}); err != nil {
 		return nil, err
 	}
-	return b.reply.List, nil
+	return reply.List, nil
 }

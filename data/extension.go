@@ -46,14 +46,14 @@ type Call struct {
 func (c *Call) Do(name string, args ...string) (Reply, error) {
 	all := append([]string{name}, args...)
 	cmd, err := find(c.call.Engine().Commands(), all)
-	var b builder
+	var reply Reply
 	if err == nil {
-		err = c.call.Do(&b, cmd, all...)
+		err = c.call.Do(&builder{to: &reply}, cmd, all...)
 	}
 	if err != nil {
 		return Reply{}, CommandError(err.Error())
 	}
-	return checked(b.reply)
+	return checked(reply)
 }
 
 // Reply says what the command replies. Without it that is the status OK.

@@ -41,13 +41,12 @@ func BenchmarkLog(b *testing.B) {
 			var clients sync.WaitGroup
 			for range 64 {
 				clients.Go(func() {
-					var w builder
+					w := builder{to: new(Reply)}
 					for {
 						i := next.Add(1)
 						if i > int64(b.N) {
 							return
 						}
-						w = builder{}
 						if err := m.Run(ctx, &w, "SET", keys[int(i)%len(keys)], value); err != nil {
 							b.Error(err)
 							return
@@ -78,9 +77,8 @@ func BenchmarkRestart(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			var w builder
+			w := builder{to: new(Reply)}
 			for i := range n {
-				w = builder{}
 				if err := m.Run(ctx, &w, "SET", fmt.Sprintf("key:%012d", i), value); err != nil {
 					b.Fatal(err)
 				}

@@ -111,42 +111,41 @@ func (m *Memory) closeLog() error {
 
 // Do implements Driver.
 func (m *Memory) Do(ctx context.Context, cmds ...Cmd) ([]Reply, error) {
-	replies := make([]Reply, 0, len(cmds))
+	replies := make([]Reply, len(cmds))
 	r := requests.Get().(*request)
 	defer r.free()
-	for _, cmd := range cmds {
+	for i := range cmds {
+		cmd := &cmds[i]
 		r.args = append(append(r.args[:0], cmd.Name), cmd.Args...)
-		reply, err := m.run(ctx, r, r.args)
-		if err != nil {
-			return replies, err
+		if err := m.run(ctx, r, r.args, &replies[i]); err != nil {
+			return replies[:i], err
 		}
-		replies = append(replies, reply)
 	}
 	return replies, nil
 }
 
 // do runs one command. Its reply may be an ErrorReply.
-func (m *Memory) do(ctx context.Context, args []string) (Reply, error) {
+func (m *Memory) do(ctx context.Context, args []string) (reply Reply, err error) {
 	r := requests.Get().(*request)
 	defer r.free()
-	return m.run(ctx, r, args)
+	err = m.run(ctx, r, args, &r.reply)
+	return r.reply, err
 }
 
-func (m *Memory) run(ctx context.Context, r *request, args []string) (Reply, error) {
+// run runs one command, whose reply it puts into to. If there is an error, what is there means nothing.
+func (m *Memory) run(ctx context.Context, r *request, args []string, to *Reply) error {
 	if err := ctx.Err(); err != nil {
-		return Reply{}, err
+		return err
 	}
-	r.builder = builder{open: r.open[:0]}
-	if err := m.Run(ctx, &r.builder, args...); err != nil {
-		return Reply{}, err
-	}
-	return r.reply, nil
+	r.to = to
+	return m.Run(ctx, &r.builder, args...)
 }
 
 // request is what a command needs while it runs, and what the next one may use again.
 type request struct {
 	builder
-	args []string
+	args  []string
+	reply Reply // of do
 }
 
 var requests = sync.Pool{New: func() any { return new(request) }}
@@ -157,7 +156,8 @@ const mostArgs = 64
 func (r *request) free() {
 	clear(r.args)
 	clear(r.open[:cap(r.open)])
-	if r.builder = (builder{open: r.open[:0]}); cap(r.args) > mostArgs {
+	r.to, r.open, r.reply = nil, r.open[:0], Reply{}
+	if cap(r.args) > mostArgs {
 		r.args = nil
 	}
 	requests.Put(r)

@@ -52,6 +52,31 @@ func BenchmarkMemory(b *testing.B) {
 			}
 		})
 	}
+	for _, tenths := range []int{0, 1, 10} { // of SETs
+		keys := make([]string, 100)
+		for i := range keys {
+			keys[i] = "s" + names[i]
+		}
+		b.Run(fmt.Sprintf("pipeline of 100, %d0%% SET", tenths), func(b *testing.B) {
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				cmds := make([]data.Cmd, len(keys))
+				for more := true; more; {
+					for j := range cmds {
+						if cmds[j] = data.Command("GET", keys[j]); j%10 < tenths {
+							cmds[j] = data.Command("SET", keys[j], "other value")
+						}
+					}
+					if _, err := m.Do(ctx, cmds...); err != nil {
+						b.Error(err)
+					}
+					for i := 0; i < len(cmds) && more; i++ {
+						more = pb.Next()
+					}
+				}
+			})
+		})
+	}
 	client := data.New(m)
 	parallel("client Get", func(key string) { client.Strings().Get(ctx, key) })
 	parallel("client Set", func(key string) { client.Strings().Set(ctx, key, "other value") })

@@ -38,15 +38,15 @@ func (t *memoryTx) Do(cmd Cmd) (Reply, error) {
 	if err != nil {
 		return Reply{Kind: ErrorReply, Str: err.Error()}, nil
 	}
-	var b builder
+	var reply Reply
 	before := t.tx.Len()
-	if err := t.tx.Run(c, args, &b); err != nil {
+	if err := t.tx.Run(c, args, &builder{to: &reply}); err != nil {
 		return Reply{}, err
 	}
 	if c.Flags&engine.Write != 0 && t.tx.Len() > before {
 		t.writes = append(t.writes, before)
 	}
-	return b.reply, nil
+	return reply, nil
 }
 
 // Savepoint implements Transaction.

@@ -181,12 +181,12 @@ func (s *memorySession) Exec(ctx context.Context, cmds []Cmd) ([]Reply, error) {
 		}
 		queue[i] = engine.Queued{Command: c, Args: args}
 	}
-	var b builder
-	if err := s.m.engine.Exec(ctx, queue, s.watch, &b); err != nil {
+	var reply Reply
+	if err := s.m.engine.Exec(ctx, queue, s.watch, &builder{to: &reply}); err != nil {
 		return nil, err
 	}
-	if b.reply.Kind == NullListReply {
+	if reply.Kind == NullListReply {
 		return nil, ErrConflict
 	}
-	return b.reply.List, nil
+	return reply.List, nil
 }

@@ -138,9 +138,6 @@ func NewTable(lists ...[]Command) (Table, error) {
 
 // Find returns the command of that name, in letters of any case, or nil.
 func (t Table) Find(name string) *Command {
-	if cmd := t[name]; cmd != nil {
-		return cmd
-	}
 	var lower [longestName]byte
 	if len(name) > len(lower) {
 		return nil

@@ -128,8 +128,7 @@ func (e *Engine) shardsOf(cmd *Command, args []string) (set shardSet, n int) {
 // runUnlocked runs a command without a lock. It returns false if that is not possible now.
 func (e *Engine) runUnlocked(cmd *Command, args []string, w Writer) (done bool, err error) {
 	u := unlockedCalls.Get().(*unlockedCall)
-	u.txn.e = e
-	u.Call = Call{Args: args, W: w, cmd: cmd, unlocked: true, t: &u.txn}
+	u.Args, u.W, u.cmd, u.dirty, u.txn.e = args, w, cmd, false, e
 	defer func() {
 		if v := recover(); v != nil {
 			done, err = true, e.panicked(cmd, v)
@@ -137,7 +136,7 @@ func (e *Engine) runUnlocked(cmd *Command, args []string, w Writer) (done bool, 
 	}()
 	err = cmd.Run(&u.Call)
 	dirty := u.dirty
-	u.txn.e, u.Call = nil, Call{}
+	u.Args, u.W, u.txn.e = nil, nil, nil
 	unlockedCalls.Put(u)
 	if err != nil && !dirty {
 		w.Error(err.Error())
@@ -151,7 +150,11 @@ type unlockedCall struct {
 	txn txn
 }
 
-var unlockedCalls = sync.Pool{New: func() any { return new(unlockedCall) }}
+var unlockedCalls = sync.Pool{New: func() any {
+	u := &unlockedCall{Call: Call{unlocked: true}}
+	u.t = &u.txn
+	return u
+}}
 
 // errDirty has a command end that cannot run without a lock.
 const errDirty Error = "ERR this needs a lock"
