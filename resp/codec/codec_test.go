@@ -240,3 +240,26 @@ func FuzzReplies(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkRequests reads a pipeline of commands.
+func BenchmarkRequests(b *testing.B) {
+	text := strings.Repeat("*3\r\n$3\r\nSET\r\n$16\r\nkey:__rand_int__\r\n$3\r\nxxx\r\n", 16)
+	r := &codec.Requests{Limits: codec.Limits{Arguments: 10, Bulk: 100, Query: 1 << 20}}
+	for i := 0; i < b.N; {
+		space, err := r.Space()
+		if err != nil {
+			b.Fatal(err)
+		}
+		r.Fed(copy(space, text))
+		for {
+			args, err := r.Next()
+			if err != nil {
+				b.Fatal(err)
+			}
+			if args == nil {
+				break
+			}
+			i++
+		}
+	}
+}

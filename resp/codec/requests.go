@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 )
 
@@ -179,13 +180,12 @@ func (r *Requests) Next() ([][]byte, error) {
 
 // header reads the number of arguments. It reports whether that has come.
 func (r *Requests) header() (bool, error) {
-	line, ok, err := r.line("too big mbulk count string")
+	n, ok, err := r.length("too big mbulk count string")
 	if !ok {
 		return false, err
 	}
-	n, ok := number(line[1:])
 	switch {
-	case !ok || n > int64(r.Limits.Arguments):
+	case n == noLength || n > int64(r.Limits.Arguments):
 		return false, ProtocolError("invalid multibulk length")
 	case r.Stranger && n > int64(Stranger.Arguments):
 		return false, ProtocolError("unauthenticated multibulk length")
@@ -205,13 +205,12 @@ func (r *Requests) arguments() (bool, error) {
 			if first := r.buf[r.pos]; first != '$' {
 				return false, ProtocolError(fmt.Sprintf("expected '$', got '%s'", printable(first)))
 			}
-			line, ok, err := r.line("too big bulk count string")
+			n, ok, err := r.length("too big bulk count string")
 			if !ok {
 				return false, err
 			}
-			n, ok := number(line[1:])
 			switch {
-			case !ok || n < 0 || n > int64(r.Limits.Bulk):
+			case n < 0 || n > int64(r.Limits.Bulk):
 				return false, ProtocolError("invalid bulk length")
 			case r.Stranger && n > int64(Stranger.Bulk):
 				return false, ProtocolError("unauthenticated bulk length")
@@ -241,6 +240,34 @@ func (r *Requests) cut() [][]byte {
 		r.spans = nil
 	}
 	return r.args
+}
+
+// noLength is what length returns of a line that is no number.
+const noLength = math.MinInt64
+
+// length reads a line that is a number behind its first character. ok is false if the line has no end yet.
+func (r *Requests) length(tooBig string) (n int64, ok bool, err error) {
+	// Nearly all have three digits at most.
+	b := r.buf[r.pos:r.end]
+	for i := 1; i+1 < len(b) && i <= 4; i++ {
+		c := b[i]
+		if c == '\r' && b[i+1] == '\n' && i > 1 {
+			r.pos += i + 2
+			return n, true, nil
+		}
+		if c < '0' || c > '9' || n == 0 && i > 1 {
+			break
+		}
+		n = 10*n + int64(c-'0')
+	}
+	line, ok, err := r.line(tooBig)
+	if !ok {
+		return 0, false, err
+	}
+	if n, ok = number(line[1:]); !ok {
+		n = noLength
+	}
+	return n, true, nil
 }
 
 // line returns the line at pos without its end, and puts pos behind it. ok is false if it has no
