@@ -67,6 +67,10 @@ func dataHits(keys int) (subject, error) {
 		return subject{}, err
 	}
 	names := dataNames("s:", keys)
+	for _, name := range names {
+		_, err := group.Get(context.Background(), name)
+		wantNoError("a load", err)
+	}
 	return subject{"a group's hit", func(worker, n int) (sum int) {
 		for i := range n {
 			view, err := group.Get(context.Background(), names[(worker*7919+i*31)%keys])
