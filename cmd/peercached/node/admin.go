@@ -17,6 +17,7 @@ import (
 	"github.com/peercache/peercache"
 	"github.com/peercache/peercache/admin"
 	"github.com/peercache/peercache/data"
+	"github.com/peercache/peercache/data/tiered"
 	peerprom "github.com/peercache/peercache/metrics/prometheus"
 )
 
@@ -70,6 +71,9 @@ func newAdmin(n *node) (*adminServer, error) {
 	}
 	if n.memory != nil {
 		registry.MustRegister(newDataCollector(n.memory, n.cfg.Data.Log != nil))
+	}
+	if levels, ok := n.data.(*tiered.Driver); ok {
+		registry.MustRegister(newCopiesFigure(levels))
 	}
 	if n.plugins != nil {
 		registry.MustRegister(pluginCollector{n.plugins})

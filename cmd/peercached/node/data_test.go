@@ -9,7 +9,9 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -227,6 +229,43 @@ func TestDataNode(t *testing.T) {
 	}
 }
 
+// A node that cannot write its log says so: to who writes, and as not ready. It answers who reads.
+func TestDataNodeThatCannotWrite(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("the shell's ulimit counts other blocks elsewhere")
+	}
+	ports := freePorts(t, 3)
+	limited := func(c *exec.Cmd) { // no file of it has more than 1 MiB
+		c.Args = append([]string{"sh", "-c", "ulimit -f 2048; exec \"$0\" \"$@\"", c.Path}, c.Args[1:]...)
+		c.Path = "/bin/sh"
+	}
+	p := start(t, limited, "serve", "--peers.listen=127.0.0.1:"+ports[0], "--admin.listen=127.0.0.1:"+ports[1], "--resp.listen=127.0.0.1:"+ports[2],
+		"--reload.every=0", "--data.bytes=64MiB", "--data.log.dir="+t.TempDir(), "--data.log.interval=10ms")
+	p.wait(t, "msg=serving")
+	readyz := "http://127.0.0.1:" + ports[1] + "/readyz?verbose"
+	if status, body := get(t, readyz); status != http.StatusOK {
+		t.Fatalf("at first: %d, %s", status, body)
+	}
+	c := dialRedis(t, ports[2])
+	c.says(t, "SET a 1", "OK")
+	const why = "nothing can be written, because the log failed: "
+	value := strings.Repeat("x", 100_000)
+	eventually(t, func() error {
+		switch got, err := c.do("SET", "b", value); {
+		case err != nil:
+			return err
+		case !strings.HasPrefix(got, "-MISCONF "+why):
+			return fmt.Errorf("a write is answered by %q", got)
+		}
+		return nil
+	})
+	c.says(t, "GET a", "1")
+	if status, body := get(t, readyz); status != http.StatusServiceUnavailable || !strings.Contains(body, "data: "+why) {
+		t.Errorf("the node is ready: %d, %s", status, body)
+	}
+}
+
 // What a node has acknowledged with fsync always is there after kill -9.
 func TestD3NodeIsKilled(t *testing.T) {
 	t.Parallel()
@@ -292,7 +331,7 @@ func TestDataOfRedis(t *testing.T) {
 	c = dialRedis(t, respPort)
 	eventually(t, func() error {
 		got, err := c.do("GET", "tom")
-		if _, metrics := get(t, "http://127.0.0.1:"+levelsAdmin+"/metrics"); got != "631" || !strings.Contains(metrics, "peercached_data_keys 1\n") {
+		if _, metrics := get(t, "http://127.0.0.1:"+levelsAdmin+"/metrics"); got != "631" || !strings.Contains(metrics, "peercached_data_keys 1\n") || !strings.Contains(metrics, "peercached_data_copies_used 1\n") {
 			return fmt.Errorf("%w: GET tom: %q, %v", errNotYet, got, err)
 		}
 		return nil

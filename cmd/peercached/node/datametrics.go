@@ -5,6 +5,7 @@ import (
 
 	"github.com/peercache/peercache/data"
 	"github.com/peercache/peercache/data/plugin"
+	"github.com/peercache/peercache/data/tiered"
 )
 
 // dataSample is what the figures of data come from.
@@ -79,6 +80,17 @@ func (c dataCollector) Collect(to chan<- prometheus.Metric) {
 	for _, f := range c.figures {
 		to <- prometheus.MustNewConstMetric(f.desc, f.kind, f.of(s))
 	}
+}
+
+// newCopiesFigure returns the figure of data that is in a Redis, with copies in memory.
+func newCopiesFigure(d *tiered.Driver) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "peercached_data_copies_used",
+		Help: "Whether reads are answered from copies in memory; 0: Redis does not tell of changes, and all commands go to it."}, func() float64 {
+		if d.Err() != nil {
+			return 0
+		}
+		return 1
+	})
 }
 
 // pluginFigure is one figure of a plugin of data.

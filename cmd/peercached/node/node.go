@@ -184,10 +184,16 @@ func peerSource(t *config.PeerTLS) (*peertls.Source, error) {
 	return peertls.Files(t.Cert, t.Key, t.CA, opts...)
 }
 
-// ready returns nil when the node is warm, and not about to stop.
+// ready returns nil when the node is warm, not about to stop, and can write the data that it has. A Redis that is down makes no node
+// unready: it would make all of them so at once.
 func (n *node) ready(ctx context.Context) error {
 	if n.ending.Load() {
 		return errEnding
+	}
+	if m, whole := n.data.(*data.Memory); whole {
+		if err := m.Err(); err != nil {
+			return err
+		}
 	}
 	return n.pool.Ready(ctx)
 }

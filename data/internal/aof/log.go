@@ -257,7 +257,7 @@ func (l *Log) fail(err error) {
 	if disk.Full(err) {
 		err = &fullError{err}
 	} else if err != ErrClosed {
-		err = fmt.Errorf("the log failed, and the process has to be started anew: %w", err)
+		err = fmt.Errorf("the process has to be started anew: %w", err)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"sync"
 
 	"github.com/peercache/peercache/data/internal/dict"
@@ -94,17 +95,25 @@ func (e *Engine) refusal(cmd *Command) error {
 	return nil
 }
 
-// writeRefusal returns why a command that writes may not run: it cannot be logged, or the data is not what it should be.
+// writeRefusal returns why a command that writes may not run: see Err.
 func (e *Engine) writeRefusal(cmd *Command) error {
 	if cmd.Flags&Write == 0 {
 		return nil
 	}
+	if err := e.Err(); err != nil {
+		return Error("MISCONF " + err.Error())
+	}
+	return nil
+}
+
+// Err returns why nothing can be written, or nil: it cannot be logged, or the data is not what it should be.
+func (e *Engine) Err() error {
 	if why := e.broken.Load(); why != nil {
-		return Error("MISCONF nothing can be written, because a command was not completed: " + why.Error())
+		return fmt.Errorf("nothing can be written, because a command was not completed: %w", why)
 	}
 	if e.logs() {
 		if err := e.cfg.Log.Err(); err != nil {
-			return Error("MISCONF nothing can be written, because the log failed: " + err.Error())
+			return fmt.Errorf("nothing can be written, because the log failed: %w", err)
 		}
 	}
 	return nil
