@@ -10,6 +10,7 @@ import (
 
 	"github.com/peercache/peercache/data/internal/builtin"
 	"github.com/peercache/peercache/data/internal/engine"
+	"github.com/peercache/peercache/data/internal/enginetest"
 	"github.com/peercache/peercache/data/internal/waittest"
 )
 
@@ -62,21 +63,10 @@ func TestRandomTx(t *testing.T) {
 	}
 }
 
-// discard is a Writer that keeps nothing.
-type discard struct{}
+// strict is a Writer that keeps nothing, and panics at an error.
+type strict struct{ enginetest.Nowhere }
 
-func (discard) Proto() int     { return 3 }
-func (discard) Simple(string)  {}
-func (discard) Error(s string) { panic(s) }
-func (discard) Int(int64)      {}
-func (discard) Bulk(string)    {}
-func (discard) Bytes([]byte)   {}
-func (discard) Null()          {}
-func (discard) NullArray()     {}
-func (discard) Double(float64) {}
-func (discard) Array(int)      {}
-func (discard) Map(int)        {}
-func (discard) Set(int)        {}
+func (strict) Error(s string) { panic(s) }
 
 // BenchmarkCommands runs commands of time O(1) in as many goroutines as there are processors, each on lists of its own, of
 // 1000 elements.
@@ -103,7 +93,7 @@ func BenchmarkCommands(b *testing.B) {
 			b.RunParallel(func(pb *testing.PB) {
 				own := <-names
 				run := func(args []string) {
-					if err := e.Run(context.Background(), table.Find(args[0]), args, discard{}); err != nil {
+					if err := e.Run(context.Background(), table.Find(args[0]), args, strict{}); err != nil {
 						b.Error(err)
 					}
 				}
