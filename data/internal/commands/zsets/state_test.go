@@ -62,15 +62,6 @@ func TestScanGuarantee(t *testing.T) {
 	enginetest.CheckScan(t, "ZSCAN", 2, "ZADD k 1 STAYS", "ZADD k NUMBER GOES", "ZREM k GOES", "ZINCRBY k 1 STAYS")
 }
 
-// texts keeps the strings of a reply.
-type texts struct {
-	enginetest.Failed
-	list []string
-}
-
-func (w *texts) Bulk(s string)  { w.list = append(w.list, s) }
-func (w *texts) Bytes(b []byte) { w.list = append(w.list, string(b)) }
-
 // TestRandomMembersAreEven has each member come as often, within five standard deviations.
 func TestRandomMembersAreEven(t *testing.T) {
 	for _, size := range []int{10, 100, 500} {
@@ -79,26 +70,26 @@ func TestRandomMembersAreEven(t *testing.T) {
 			run(t, e, "ZADD", "k", fmt.Sprint(i%7), fmt.Sprint(i))
 		}
 		for _, count := range []string{"", "3", "-3", fmt.Sprint(size - 1)} {
-			w := &texts{}
-			for len(w.list) < 400*size {
+			w := &enginetest.Words{}
+			for len(w.List) < 400*size {
 				args := []string{"ZRANDMEMBER", "k"}
 				if count != "" {
 					args = append(args, count)
 				}
-				from := len(w.list)
+				from := len(w.List)
 				e.Run(context.Background(), e.Commands().Find("zrandmember"), args, w)
-				if got := slices.Clone(w.list[from:]); !strings.HasPrefix(count, "-") {
+				if got := slices.Clone(w.List[from:]); !strings.HasPrefix(count, "-") {
 					slices.Sort(got)
-					if len(slices.Compact(got)) != len(w.list)-from {
+					if len(slices.Compact(got)) != len(w.List)-from {
 						t.Fatalf("ZRANDMEMBER k %s has replied one member twice: %q", count, got)
 					}
 				}
 			}
 			times := make(map[string]int)
-			for _, member := range w.list {
+			for _, member := range w.List {
 				times[member]++
 			}
-			mean := len(w.list) / size
+			mean := len(w.List) / size
 			for i := range size {
 				if got := times[fmt.Sprint(i)]; got < mean-100 || got > mean+100 { // the deviation is 20
 					t.Errorf("of %d members, with the count %q, member %d came %d times, want about %d", size, count, i, got, mean)
