@@ -16,6 +16,7 @@ import (
 	"github.com/peercache/peercache/data/internal/builtin"
 	"github.com/peercache/peercache/data/internal/disk"
 	"github.com/peercache/peercache/data/internal/engine"
+	"github.com/peercache/peercache/data/internal/enginetest"
 	"github.com/peercache/peercache/data/internal/simdisk"
 )
 
@@ -99,21 +100,6 @@ func (w *world) before(op, name string) error {
 	return nil
 }
 
-// discard takes replies, and keeps an error.
-type discard struct {
-	engine.Writer
-	err string
-}
-
-func (d *discard) Proto() int     { return 3 }
-func (d *discard) Simple(string)  {}
-func (d *discard) Error(s string) { d.err = s }
-func (d *discard) Int(int64)      {}
-func (d *discard) Bulk(string)    {}
-func (d *discard) Null()          {}
-func (d *discard) NullArray()     {}
-func (d *discard) Array(int)      {}
-
 func (w *world) words() []string {
 	key, other := fmt.Sprint("k", w.rng.IntN(8)), fmt.Sprint("k", w.rng.IntN(8))
 	w.serial++
@@ -163,14 +149,14 @@ func (w *world) command() {
 	if w.log.Err() != nil && n > 1 {
 		return // single commands are refused; so are all of a transaction, with an error each
 	}
-	var reply discard
+	var reply enginetest.Failed
 	var err error
 	if n == 1 {
 		err = w.engine.Run(context.Background(), queue[0].Command, queue[0].Args, &reply)
 	} else {
 		err = w.engine.Exec(context.Background(), queue, nil, &reply)
 	}
-	if err != nil || strings.HasPrefix(reply.err, "MISCONF") {
+	if err != nil || strings.HasPrefix(reply.Text, "MISCONF") {
 		return
 	}
 	w.moments = append(w.moments, moment{data, w.log.Position()})

@@ -3,11 +3,12 @@ package engine
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/peercache/peercache/data/internal/heaptest"
 )
 
 const big = "0123456789012345678901234567890123456789012345678901234567890123456789"
@@ -176,28 +177,15 @@ func TestD1UsedIsTheHeap(t *testing.T) {
 		"stacks":          func(i int) []string { return []string{"push", fmt.Sprint("key:", i/10), big} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			heap := heapNow()
+			before := heaptest.Used()
 			e := newTest(t, Config{})
 			for i := range 100_000 {
 				args := set(i)
 				e.Run(context.Background(), e.Commands().Find(args[0]), args, new(tokens))
 			}
-			took := heapNow() - heap
-			if used := e.Used(); took < used*9/10 || took > used*11/10 {
-				t.Errorf("Used = %d, the heap has %d: %.3f of it", used, took, float64(took)/float64(used))
-			}
-			t.Logf("Used = %d, the heap has %.3f of it", e.Used(), float64(took)/float64(e.Used()))
-			runtime.KeepAlive(e)
+			heaptest.Check(t, before, 10, []*Engine{e}, (*Engine).Used)
 		})
 	}
-}
-
-func heapNow() int64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }
 
 // TestCommandsAreChecked has tables of commands that cannot be.

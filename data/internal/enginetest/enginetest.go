@@ -1,5 +1,5 @@
-// Package enginetest has what tests of commands need: an engine with all commands, and Writers and a Log that keep what
-// they get.
+// Package enginetest has what tests of commands need: an engine with all commands, Writers and a Log that keep what they get,
+// and checks and a benchmark that commands of several types share.
 package enginetest
 
 import (

@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"unsafe"
 
+	"github.com/peercache/peercache/data/internal/heaptest"
 	"github.com/peercache/peercache/data/internal/packed"
 	"github.com/peercache/peercache/internal/alloc"
 )
@@ -239,27 +239,15 @@ func TestQueue(t *testing.T) {
 func TestMemory(t *testing.T) {
 	for _, test := range []struct{ lists, strings, size int }{{50_000, 3, 8}, {10_000, 50, 10}, {10, 100_000, 10}, {20, 500, 3000}} {
 		lists := make([]*List, test.lists)
-		var before, after runtime.MemStats
-		runtime.GC()
-		runtime.GC() // which ends what the first one has begun
-		runtime.ReadMemStats(&before)
-		bytes := int64(0)
+		before := heaptest.Used()
 		for i := range lists {
 			lists[i] = New()
 			for j := range test.strings {
 				lists[i].PushRight(strings.Repeat("v", test.size-3) + strconv.Itoa(100+j%900))
 			}
-			bytes += lists[i].Bytes()
 		}
-		runtime.GC()
-		runtime.ReadMemStats(&after)
-		heap := int64(after.HeapAlloc - before.HeapAlloc)
-		if ratio := float64(bytes) / float64(heap); ratio < 0.97 || ratio > 1.03 {
-			t.Errorf("%v: %d bytes are counted, and the heap has %d", test, bytes, heap)
-		}
-		data := int64(test.lists) * int64(test.strings) * int64(test.size+2)
-		t.Logf("%v: %d bytes, %.2f of what is in it", test, bytes, float64(bytes)/float64(data))
-		runtime.KeepAlive(lists)
+		t.Logf("%v: %.2f of what is in it", test, float64(lists[0].Bytes())/float64(test.strings*(test.size+2)))
+		heaptest.Check(t, before, 3, lists, (*List).Bytes)
 	}
 }
 

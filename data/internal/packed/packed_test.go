@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/peercache/peercache/data/internal/heaptest"
 	"github.com/peercache/peercache/internal/alloc"
 )
 
@@ -123,23 +123,14 @@ func TestRandomIsEven(t *testing.T) {
 }
 
 func TestBytesIsTrue(t *testing.T) {
-	var before, after runtime.MemStats
 	lists := make([]List, 10_000)
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	total := int64(0)
+	before := heaptest.Used()
 	for i := range lists {
 		for j := range i % 40 {
 			lists[i].Append(fmt.Sprint("field", j), fmt.Sprint(i))
 		}
-		total += lists[i].Bytes()
 	}
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	if real := int64(after.HeapAlloc - before.HeapAlloc); real > total*11/10 || real < total*9/10 {
-		t.Errorf("%d bytes of heap, Bytes says %d", real, total)
-	}
-	runtime.KeepAlive(lists)
+	heaptest.Check(t, before, 10, lists, func(l List) int64 { return l.Bytes() })
 }
 
 func FuzzDecode(f *testing.F) {

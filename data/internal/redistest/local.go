@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/peercache/peercache/data/internal/builtin"
 	"github.com/peercache/peercache/data/internal/engine"
 	"github.com/peercache/peercache/data/internal/enginetest"
 	"github.com/peercache/peercache/resp/codec"
@@ -15,7 +14,6 @@ import (
 // local is an engine in this process.
 type local struct {
 	t      testing.TB
-	table  engine.Table
 	engine *engine.Engine
 	log    *enginetest.Records
 	proto  int
@@ -23,11 +21,7 @@ type local struct {
 }
 
 func newLocal(t testing.TB) *local {
-	table, err := engine.NewTable(builtin.Commands()...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := &local{t: t, table: table, proto: 2}
+	l := &local{t: t, proto: 2}
 	l.reset()
 	return l
 }
@@ -39,17 +33,14 @@ func (l *local) reset() {
 }
 
 func (l *local) another(log engine.Log) *engine.Engine {
-	e, err := engine.New(engine.Config{Commands: l.table, Kinds: builtin.Kinds(), Log: log})
-	if err != nil {
-		l.t.Fatal(err)
-	}
+	e := enginetest.New(l.t, engine.Config{Log: log})
 	e.OnEvent(^engine.Class(0), l.event)
 	return e
 }
 
 // find returns a command, or the error for those that call it.
 func (l *local) find(args []string) (*engine.Command, error) {
-	cmd := l.table.Find(args[0])
+	cmd := l.engine.Commands().Find(args[0])
 	switch {
 	case cmd == nil:
 		return nil, engine.Error("there is no command " + args[0])

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/peercache/peercache/data/internal/builtin"
 	"github.com/peercache/peercache/data/internal/engine"
+	"github.com/peercache/peercache/data/internal/enginetest"
 )
 
 // Waiting is an engine, and commands that wait in it.
@@ -36,13 +36,7 @@ func Run(t *testing.T, test func(t *testing.T, w *Waiting)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &Waiting{t: t, done: make(map[string]*outcome)}
-		table, err := engine.NewTable(builtin.Commands()...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if w.Engine, err = engine.New(engine.Config{Commands: table, Kinds: builtin.Kinds(), Log: (*record)(w)}); err != nil {
-			t.Fatal(err)
-		}
+		w.Engine = enginetest.New(t, engine.Config{Log: (*record)(w)})
 		test(t, w)
 		synctest.Wait()
 		if n := w.Engine.Waiting(); n > 0 {

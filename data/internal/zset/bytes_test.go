@@ -2,17 +2,10 @@ package zset
 
 import (
 	"fmt"
-	"runtime"
 	"testing"
-)
 
-func heap() int64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
-}
+	"github.com/peercache/peercache/data/internal/heaptest"
+)
 
 // TestBytesAreTrue compares Bytes with the heap.
 func TestBytesAreTrue(t *testing.T) {
@@ -28,22 +21,15 @@ func TestBytesAreTrue(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			sets := make([]*Set, tc.sets)
-			before := heap()
+			before := heaptest.Used()
 			for i := range sets {
 				sets[i] = New()
 				for j := range tc.members {
 					sets[i].Set(fmt.Sprintf("member:%09d", j), tc.order(j))
 				}
 			}
-			real, counted := heap()-before, int64(0)
-			for _, z := range sets {
-				counted += z.Bytes()
-			}
-			t.Logf("%d bytes a member, %d counted", real/int64(tc.sets*tc.members), counted/int64(tc.sets*tc.members))
-			if off := float64(counted) / float64(real); off < 0.95 || off > 1.05 {
-				t.Errorf("counted are %d bytes, and the heap has grown by %d", counted, real)
-			}
-			runtime.KeepAlive(sets)
+			t.Logf("%d bytes a member", sets[0].Bytes()/int64(tc.members))
+			heaptest.Check(t, before, 5, sets, (*Set).Bytes)
 		})
 	}
 }

@@ -2,11 +2,11 @@ package hashes_test
 
 import (
 	"fmt"
-	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/peercache/peercache/data/internal/hash"
+	"github.com/peercache/peercache/data/internal/heaptest"
 )
 
 // TestD1MemoryIsTrue compares what hashes say that they take with the heap, flat ones and tables, when they are new and
@@ -25,45 +25,26 @@ func TestD1MemoryIsTrue(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			all := make([]*hash.Hash, test.hashes)
-			check := func(when string, before int64) {
-				t.Helper()
-				counted := int64(0)
-				for _, h := range all {
-					counted += h.Bytes()
-				}
-				if real := heap() - before; real > counted*11/10 || real < counted*9/10 {
-					t.Errorf("%s: %d bytes of the heap, %d are counted", when, real, counted)
-				}
-			}
-			before := heap()
+			before := heaptest.Used()
 			for i := range all {
 				all[i] = hash.New()
 				for j := range test.fields {
 					all[i].Set(fmt.Sprintf("field:%04d", j), fmt.Sprint(test.value, i, j))
 				}
 			}
-			check("new", before)
+			heaptest.Check(t, before, 10, all, (*hash.Hash).Bytes)
 			for _, h := range all {
 				for j := range test.fields / 2 {
 					h.Set(fmt.Sprintf("field:%04d", 2*j), strings.Repeat("other", j%7))
 				}
 			}
-			check("other values", before)
+			heaptest.Check(t, before, 10, all, (*hash.Hash).Bytes)
 			for _, h := range all {
 				for j := range test.fields / 2 {
 					h.Delete(fmt.Sprintf("field:%04d", j))
 				}
 			}
-			check("fewer fields", before)
-			runtime.KeepAlive(all)
+			heaptest.Check(t, before, 10, all, (*hash.Hash).Bytes)
 		})
 	}
-}
-
-func heap() int64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }

@@ -120,32 +120,11 @@ func hvals(c *engine.Call) error {
 }
 
 func hscan(c *engine.Call) error {
-	place, err := scan.Cursor(c.Args[2])
-	if err != nil {
-		return err
-	}
-	h, err := engine.Read[*hash.Hash](c, c.Args[1])
-	if err != nil {
-		return err
-	}
-	if h == nil { // Redis does not look at the options then
-		scan.Reply(c.W, 0, nil)
-		return nil
-	}
-	opts, err := scan.Parse(c.Args[3:], nil)
-	if err != nil {
-		return err
-	}
-	var found []string
-	next := opts.Walk(place, func(place uint64) (next uint64, n int) {
-		next = h.Scan(place, func(field, value packed.Text) {
-			n++
-			if opts.Fits(field.View()) {
-				found = append(found, field.String(), value.String())
+	return scan.Elements(c, func(h *hash.Hash, place uint64, found *scan.Found) uint64 {
+		return h.Scan(place, func(field, value packed.Text) {
+			if found.Visit(field.View()) {
+				found.Add(field.String(), value.String())
 			}
 		})
-		return next, n
 	})
-	scan.Reply(c.W, next, found)
-	return nil
 }

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/peercache/peercache/data/internal/builtin"
 	"github.com/peercache/peercache/data/internal/engine"
+	"github.com/peercache/peercache/data/internal/enginetest"
 	"github.com/peercache/peercache/data/internal/waittest"
 )
 
@@ -62,39 +62,21 @@ func TestRandomTx(t *testing.T) {
 	}
 }
 
-// discard is a Writer that keeps nothing.
-type discard struct{}
+// strict is a Writer that keeps nothing, and panics at an error.
+type strict struct{ enginetest.Nowhere }
 
-func (discard) Proto() int     { return 3 }
-func (discard) Simple(string)  {}
-func (discard) Error(s string) { panic(s) }
-func (discard) Int(int64)      {}
-func (discard) Bulk(string)    {}
-func (discard) Bytes([]byte)   {}
-func (discard) Null()          {}
-func (discard) NullArray()     {}
-func (discard) Double(float64) {}
-func (discard) Array(int)      {}
-func (discard) Map(int)        {}
-func (discard) Set(int)        {}
+func (strict) Error(s string) { panic(s) }
 
 // BenchmarkCommands runs commands of time O(1) in as many goroutines as there are processors, each on lists of its own, of
 // 1000 elements.
 func BenchmarkCommands(b *testing.B) {
-	table, err := engine.NewTable(builtin.Commands()...)
-	if err != nil {
-		b.Fatal(err)
-	}
 	for _, lines := range [][]string{
 		{"LPUSH l 0123456789", "RPOP l"}, {"RPUSH l 0123456789", "LPOP l"}, {"LPUSH e 0123456789", "RPOP e"}, {"LLEN l"}, {"LINDEX l 0"}, {"LINDEX l -1"}, {"LRANGE l 0 9"},
 		{"LMOVE l m RIGHT LEFT", "RPOPLPUSH m l"}, {"BLPOP l 0", "RPUSH l 0123456789"}, {"LMPOP 1 l LEFT", "RPUSH l 0123456789"}, {"LSET l 0 9876543210"},
 		{"CPUSH c 0123456789", "CPOP c 1"}, {"CLEN c"},
 	} {
 		b.Run(strings.Join(lines, ","), func(b *testing.B) {
-			e, err := engine.New(engine.Config{Commands: table, Kinds: builtin.Kinds()})
-			if err != nil {
-				b.Fatal(err)
-			}
+			e := enginetest.New(b, engine.Config{})
 			names := make(chan string, 1000)
 			for i := range 1000 {
 				names <- fmt.Sprint(":", i)
@@ -103,7 +85,7 @@ func BenchmarkCommands(b *testing.B) {
 			b.RunParallel(func(pb *testing.PB) {
 				own := <-names
 				run := func(args []string) {
-					if err := e.Run(context.Background(), table.Find(args[0]), args, discard{}); err != nil {
+					if err := e.Run(context.Background(), e.Commands().Find(args[0]), args, strict{}); err != nil {
 						b.Error(err)
 					}
 				}

@@ -2,10 +2,10 @@ package sets_test
 
 import (
 	"fmt"
-	"runtime"
 	"strings"
 	"testing"
 
+	"github.com/peercache/peercache/data/internal/heaptest"
 	"github.com/peercache/peercache/data/internal/set"
 )
 
@@ -27,39 +27,20 @@ func TestD1MemoryIsTrue(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			all := make([]*set.Set, test.sets)
-			check := func(when string, before int64) {
-				t.Helper()
-				counted := int64(0)
-				for _, s := range all {
-					counted += s.Bytes()
-				}
-				if real := heap() - before; real > counted*11/10 || real < counted*9/10 {
-					t.Errorf("%s: %d bytes of the heap, %d are counted", when, real, counted)
-				}
-			}
-			before := heap()
+			before := heaptest.Used()
 			for i := range all {
 				all[i] = set.New()
 				for j := range test.members {
 					all[i].Add(fmt.Sprint(test.prefix, 1000+j))
 				}
 			}
-			check("new", before)
+			heaptest.Check(t, before, 10, all, (*set.Set).Bytes)
 			for _, s := range all {
 				for j := range test.members / 2 {
 					s.Remove(fmt.Sprint(test.prefix, 1000+j))
 				}
 			}
-			check("half of it", before)
-			runtime.KeepAlive(all)
+			heaptest.Check(t, before, 10, all, (*set.Set).Bytes)
 		})
 	}
-}
-
-func heap() int64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }

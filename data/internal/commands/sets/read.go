@@ -109,32 +109,11 @@ func randomMember(c *engine.Call) error {
 }
 
 func sscan(c *engine.Call) error {
-	place, err := scan.Cursor(c.Args[2])
-	if err != nil {
-		return err
-	}
-	s, err := engine.Read[*set.Set](c, c.Args[1])
-	if err != nil {
-		return err
-	}
-	if s == nil { // Redis does not look at the options then
-		scan.Reply(c.W, 0, nil)
-		return nil
-	}
-	opts, err := scan.Parse(c.Args[3:], nil)
-	if err != nil {
-		return err
-	}
-	var found []string
-	next := opts.Walk(place, func(place uint64) (next uint64, n int) {
-		next = s.Scan(place, func(member packed.Text) {
-			n++
-			if opts.Fits(member.View()) {
-				found = append(found, member.String())
+	return scan.Elements(c, func(s *set.Set, place uint64, found *scan.Found) uint64 {
+		return s.Scan(place, func(member packed.Text) {
+			if found.Visit(member.View()) {
+				found.Add(member.String())
 			}
 		})
-		return next, n
 	})
-	scan.Reply(c.W, next, found)
-	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/peercache/peercache/data/internal/builtin"
 	"github.com/peercache/peercache/data/internal/engine"
 	"github.com/peercache/peercache/data/internal/enginetest"
 )
@@ -18,25 +17,18 @@ func BenchmarkCommands(b *testing.B) {
 			name += "-ex"
 		}
 		b.Run(name, func(b *testing.B) {
-			table, err := engine.NewTable(builtin.Commands()...)
-			if err != nil {
-				b.Fatal(err)
-			}
-			e, err := engine.New(engine.Config{Commands: table, Kinds: builtin.Kinds()})
-			if err != nil {
-				b.Fatal(err)
-			}
+			e := enginetest.New(b, engine.Config{})
 			ctx := context.Background()
 			lists := make([][]string, keys)
 			for i := range lists {
 				key := fmt.Sprintf("key:%012d", i)
-				e.Run(ctx, table["set"], []string{"set", key, "1"}, enginetest.Nowhere{})
+				enginetest.Run(b, e, "set", key, "1")
 				lists[i] = append([]string(nil), args...)
 				if len(args) > 1 {
 					lists[i][1] = key
 				}
 			}
-			cmd := table[args[0]]
+			cmd := e.Commands().Find(args[0])
 			b.ReportAllocs()
 			b.ResetTimer()
 			b.RunParallel(func(pb *testing.PB) {

@@ -101,35 +101,13 @@ func rank(c *engine.Call, reverse bool) error {
 }
 
 func zscan(c *engine.Call) error {
-	place, err := scan.Cursor(c.Args[2])
-	if err != nil {
-		return err
-	}
-	z, err := read(c, c.Args[1])
-	if err != nil {
-		return err
-	}
-	if z == nil { // Redis does not look at options then
-		scan.Reply(c.W, 0, nil)
-		return nil
-	}
-	o, err := scan.Parse(c.Args[3:], nil)
-	if err != nil {
-		return err
-	}
-	var elements []string
-	next := o.Walk(place, func(place uint64) (uint64, int) {
-		found := 0
-		next := z.Scan(place, func(item zset.Item) {
-			found++
-			if member := item.String(); o.Fits(member) {
-				elements = append(elements, member, scanScore(z, item.Score))
+	return scan.Elements(c, func(z *zset.Set, place uint64, found *scan.Found) uint64 {
+		return z.Scan(place, func(item zset.Item) {
+			if found.Visit(item.View()) {
+				found.Add(item.String(), scanScore(z, item.Score))
 			}
 		})
-		return next, found
 	})
-	scan.Reply(c.W, next, elements)
-	return nil
 }
 
 // scanScore returns a score as ZSCAN replies it: that of a small set in all its digits if it is an integer.

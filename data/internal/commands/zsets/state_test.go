@@ -3,7 +3,6 @@ package zsets_test
 import (
 	"context"
 	"fmt"
-	"maps"
 	"math/rand"
 	"slices"
 	"strings"
@@ -50,112 +49,18 @@ func (g *generator) waitless(r *rand.Rand) []string {
 
 // TestRolledBack rolls back transactions of many commands: all is as before, the memory that is counted included.
 func TestRolledBack(t *testing.T) {
-	for seed := range int64(60) {
-		r := rand.New(rand.NewSource(seed))
+	for seed := range uint64(60) {
+		r := rand.New(rand.NewSource(int64(seed)))
 		g := &generator{members: []int{10, 60, 400}[seed%3]}
-		e := newEngine(t, nil)
-		for range 100 {
-			quietly(e, g.waitless(r)...)
-		}
-		for range 5 {
-			before := dump(t, e)
-			tx, err := e.Begin(context.Background())
-			if err != nil {
-				t.Fatal(err)
-			}
-			for range 40 {
-				args := g.waitless(r)
-				cmd := e.Commands().Find(args[0])
-				if !cmd.Fits(len(args)) {
-					continue
-				}
-				if err := tx.Run(cmd, args, &enginetest.Failed{}); err != nil {
-					t.Fatal(err)
-				}
-			}
-			tx.Rollback()
-			if after := dump(t, e); !maps.Equal(after, before) {
-				t.Fatalf("seed %d: a transaction that was rolled back has changed something", seed)
-			}
-			for range 20 {
-				quietly(e, g.waitless(r)...)
-			}
-		}
-		for key := range dump(t, e) {
-			run(t, e, "DEL", key)
-		}
-		if used := e.Used(); used != 0 {
-			t.Fatalf("seed %d: %d bytes are counted for no keys", seed, used)
-		}
+		enginetest.CheckUndone(t, seed, 100, dump, func() []string { return g.waitless(r) })
 	}
 }
 
 // TestScanGuarantee has members come and go during a ZSCAN, whose set becomes large on the way: who is there all the time is
 // found, and nobody who was never there.
 func TestScanGuarantee(t *testing.T) {
-	for seed := range int64(100) {
-		r := rand.New(rand.NewSource(seed))
-		e := newEngine(t, nil)
-		stays := 20 + r.Intn(400)
-		for i := range stays {
-			run(t, e, "ZADD", "k", "1", fmt.Sprint("stays", i))
-		}
-		seen := make(map[string]bool)
-		for cursor := "0"; ; {
-			w := &scanned{seen: seen}
-			args := []string{"ZSCAN", "k", cursor, "COUNT", "5"}
-			if err := e.Run(context.Background(), e.Commands().Find("zscan"), args, w); err != nil || w.Text != "" {
-				t.Fatal(err, w.Text)
-			}
-			if cursor = w.cursor; cursor == "0" {
-				break
-			}
-			for range r.Intn(50) {
-				run(t, e, "ZADD", "k", fmt.Sprint(r.Intn(10)), fmt.Sprint("goes", r.Intn(500)))
-				run(t, e, "ZREM", "k", fmt.Sprint("goes", r.Intn(500)))
-				run(t, e, "ZINCRBY", "k", "1", fmt.Sprint("stays", r.Intn(stays)))
-			}
-		}
-		for i := range stays {
-			if name := fmt.Sprint("stays", i); !seen[name] {
-				t.Fatalf("seed %d: ZSCAN has not found %s", seed, name)
-			}
-		}
-		for name := range seen {
-			if !strings.HasPrefix(name, "stays") && !strings.HasPrefix(name, "goes") {
-				t.Fatalf("seed %d: ZSCAN has found %q", seed, name)
-			}
-		}
-	}
+	enginetest.CheckScan(t, "ZSCAN", 2, "ZADD k 1 STAYS", "ZADD k NUMBER GOES", "ZREM k GOES", "ZINCRBY k 1 STAYS")
 }
-
-// scanned takes the reply of ZSCAN.
-type scanned struct {
-	enginetest.Failed
-	cursor string
-	seen   map[string]bool
-	n      int
-}
-
-func (s *scanned) Bulk(text string) {
-	switch {
-	case s.n == 0:
-		s.cursor = text
-	case s.n%2 == 1:
-		s.seen[text] = true
-	}
-	s.n++
-}
-func (s *scanned) Bytes(b []byte) { s.Bulk(string(b)) }
-
-// texts keeps the strings of a reply.
-type texts struct {
-	enginetest.Failed
-	list []string
-}
-
-func (w *texts) Bulk(s string)  { w.list = append(w.list, s) }
-func (w *texts) Bytes(b []byte) { w.list = append(w.list, string(b)) }
 
 // TestRandomMembersAreEven has each member come as often, within five standard deviations.
 func TestRandomMembersAreEven(t *testing.T) {
@@ -165,26 +70,26 @@ func TestRandomMembersAreEven(t *testing.T) {
 			run(t, e, "ZADD", "k", fmt.Sprint(i%7), fmt.Sprint(i))
 		}
 		for _, count := range []string{"", "3", "-3", fmt.Sprint(size - 1)} {
-			w := &texts{}
-			for len(w.list) < 400*size {
+			w := &enginetest.Words{}
+			for len(w.List) < 400*size {
 				args := []string{"ZRANDMEMBER", "k"}
 				if count != "" {
 					args = append(args, count)
 				}
-				from := len(w.list)
+				from := len(w.List)
 				e.Run(context.Background(), e.Commands().Find("zrandmember"), args, w)
-				if got := slices.Clone(w.list[from:]); !strings.HasPrefix(count, "-") {
+				if got := slices.Clone(w.List[from:]); !strings.HasPrefix(count, "-") {
 					slices.Sort(got)
-					if len(slices.Compact(got)) != len(w.list)-from {
+					if len(slices.Compact(got)) != len(w.List)-from {
 						t.Fatalf("ZRANDMEMBER k %s has replied one member twice: %q", count, got)
 					}
 				}
 			}
 			times := make(map[string]int)
-			for _, member := range w.list {
+			for _, member := range w.List {
 				times[member]++
 			}
-			mean := len(w.list) / size
+			mean := len(w.List) / size
 			for i := range size {
 				if got := times[fmt.Sprint(i)]; got < mean-100 || got > mean+100 { // the deviation is 20
 					t.Errorf("of %d members, with the count %q, member %d came %d times, want about %d", size, count, i, got, mean)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/data/internal/engine"
+	"github.com/peercache/peercache/data/internal/enginetest"
 )
 
 // records is a Log that keeps the commands.
@@ -26,8 +27,8 @@ func (r *records) Position() uint64                   { return uint64(len(r.list
 func (r *records) Err() error                         { return nil }
 
 // waiting starts a command that waits, and returns when it does.
-func waiting(t *testing.T, e *engine.Engine, args ...string) (*texts, chan struct{}) {
-	w, done := &texts{}, make(chan struct{})
+func waiting(t *testing.T, e *engine.Engine, args ...string) (*enginetest.Words, chan struct{}) {
+	w, done := &enginetest.Words{}, make(chan struct{})
 	go func() {
 		defer close(done)
 		if err := e.Run(t.Context(), e.Commands().Find(args[0]), args, w); err != nil {
@@ -51,7 +52,7 @@ func TestWaitFirstComeFirstServed(t *testing.T) {
 		<-done2
 		<-done3
 		for i, want := range [][]string{{"k", "a"}, {"k", "d", "c"}, {"k", "b"}} {
-			if got := [][]string{first.list, second.list, third.list}[i]; !slices.Equal(got, want) {
+			if got := [][]string{first.List, second.List, third.List}[i]; !slices.Equal(got, want) {
 				t.Errorf("command %d got %q, want %q", i, got, want)
 			}
 		}
@@ -75,8 +76,8 @@ func TestWaitForWhatStores(t *testing.T) {
 			w, done := waiting(t, e, "BZPOPMIN", "k", "1")
 			run(t, e, strings.Fields(line)...)
 			<-done
-			if !slices.Equal(w.list, []string{"k", "a"}) {
-				t.Errorf("%s: who waits got %q", line, w.list)
+			if !slices.Equal(w.List, []string{"k", "a"}) {
+				t.Errorf("%s: who waits got %q", line, w.List)
 			}
 		})
 	}
@@ -91,8 +92,8 @@ func TestWaitEnds(t *testing.T) {
 		run(t, e, "SADD", "k", "a")
 		run(t, e, "DEL", "k")
 		<-done
-		if took := time.Since(start); took != 1500*time.Millisecond || len(w.list) > 0 || w.Text != "" {
-			t.Errorf("it took %v, and replied %q, %q", took, w.list, w.Text)
+		if took := time.Since(start); took != 1500*time.Millisecond || len(w.List) > 0 {
+			t.Errorf("it took %v, and replied %q", took, w.List)
 		}
 		tx, err := e.Begin(t.Context())
 		if err != nil {
