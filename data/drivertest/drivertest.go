@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ func Run(t *testing.T, open func(t *testing.T) data.Driver) {
 		run  func(s *suite)
 	}{
 		{"Commands", (*suite).commands}, {"Types", (*suite).types}, {"ErrorsOfCommands", (*suite).commandErrors}, {"Pipeline", (*suite).pipeline},
-		{"Ends", (*suite).ends}, {"Scan", (*suite).scan}, {"EndedContext", (*suite).endedContext}, {"BlockingCommandWakes", (*suite).blockingWakes},
+		{"Ends", (*suite).ends}, {"Scan", (*suite).scan}, {"ScanOfElements", (*suite).scanElements}, {"EndedContext", (*suite).endedContext}, {"BlockingCommandWakes", (*suite).blockingWakes},
 		{"BlockingCommandEnds", (*suite).blockingEnds}, {"TxHappensWhole", (*suite).txWhole}, {"TxHappensNotAtAll", (*suite).txNotAtAll},
 		{"TxSavepoints", (*suite).txSavepoints}, {"TxUndoLast", (*suite).txUndoLast}, {"TxAfterItsEnd", (*suite).txAfterEnd},
 		{"TxIsSeenWhole", (*suite).txSeenWhole}, {"TxLosesNoUpdate", (*suite).txNoLostUpdate}, {"Watch", (*suite).watch},
@@ -235,6 +236,50 @@ func (s *suite) scan() {
 	}
 	if n, err := s.c.Keys().DBSize(s.Context()); n != 0 || err != nil {
 		s.Errorf("DBSize: %d, %v, want none", n, err)
+	}
+}
+
+// scanElements checks that a scan of a hash, a set and a sorted set finds all elements, in many steps, between which there are writes.
+func (s *suite) scanElements() {
+	const n = 600
+	for _, c := range []struct {
+		scan string
+		add  func(element string) data.Cmd
+	}{
+		{"HSCAN", func(element string) data.Cmd { return data.Command("HSET", a, element, "value") }},
+		{"SSCAN", func(element string) data.Cmd { return data.Command("SADD", a, element) }},
+		{"ZSCAN", func(element string) data.Cmd { return data.Command("ZADD", a, "1.5", element) }},
+	} {
+		s.do("DEL", a)
+		cmds := make([]data.Cmd, n)
+		for i := range cmds {
+			cmds[i] = c.add(fmt.Sprint("element:", i))
+		}
+		if _, err := s.driver.Do(s.Context(), cmds...); err != nil {
+			s.Fatal(err)
+		}
+		found := make(map[string]bool)
+		for cursor, step := "0", 0; ; step++ {
+			r := s.do(c.scan, a, cursor, "COUNT", "10")
+			if len(r.List) != 2 {
+				s.Fatalf("%s: %v", c.scan, r)
+			}
+			for _, e := range r.List[1].List {
+				if strings.HasPrefix(e.Str, "element:") {
+					found[e.Str] = true
+				}
+			}
+			if cursor = r.List[0].Str; cursor == "0" {
+				break
+			}
+			if step%7 == 0 {
+				cmd := c.add(fmt.Sprint("other:", step))
+				s.do(cmd.Name, cmd.Args...)
+			}
+		}
+		if len(found) != n {
+			s.Errorf("%s found %d elements, want %d", c.scan, len(found), n)
+		}
 	}
 }
 

@@ -168,6 +168,8 @@ func planOf(cmd data.Cmd) (p plan) {
 	switch c.Name {
 	case "object", "expiretime", "pexpiretime": // what a copy does not have, or not as exactly
 		p.keys = nil
+	case "hscan", "sscan", "zscan": // a cursor means nothing at another level than that which has replied it
+		p.keys = nil
 	}
 	return p
 }
