@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/peercache/peercache/data"
-	"github.com/peercache/peercache/data/internal/builtin"
-	"github.com/peercache/peercache/data/internal/engine"
 )
 
 // front is a level before the last one.
@@ -137,108 +135,49 @@ func (d *Driver) dropLocked(ctx context.Context, keys []string, all bool) error 
 	return errors.Join(failed...)
 }
 
-// plan is what a command is to a Driver.
-type plan struct {
-	reads bool     // it changes nothing
-	keys  []string // of it
-	all   bool     // it is about all keys
-}
-
-var table = sync.OnceValue(func() engine.Table {
-	t, err := engine.NewTable(builtin.Commands()...)
-	if err != nil {
-		panic(err)
-	}
-	return t
-})
-
-// planOf returns what a command is. What is not known may write all keys.
-func planOf(cmd data.Cmd) (p plan) {
-	c := table().Find(cmd.Name)
-	if c == nil {
-		return plan{all: true}
-	}
-	args := append([]string{cmd.Name}, cmd.Args...)
-	if !c.Fits(len(args)) {
-		return plan{reads: true}
-	}
-	p.reads = c.Flags&engine.Write == 0
-	p.all = c.Flags&engine.All != 0
-	c.KeysOf(args, func(key string) { p.keys = append(p.keys, key) })
-	switch c.Name {
-	case "object", "expiretime", "pexpiretime": // what a copy does not have, or not as exactly
-		p.keys = nil
-	case "hscan", "sscan", "zscan": // a cursor means nothing at another level than that which has replied it
-		p.keys = nil
-	}
-	return p
-}
-
-// readFronts runs a command that reads at the first front that has copies of all its keys. It returns the errors of those that failed.
-func (d *Driver) readFronts(ctx context.Context, cmd data.Cmd, keys []string) (r data.Reply, ok bool, err error) {
-	if len(keys) == 0 {
-		return r, false, nil
-	}
-	var failed []error
-	for i, f := range d.fronts {
-		if !d.usable(ctx, f) {
-			continue
-		}
-		r, ok, err := f.read(ctx, cmd, keys)
-		if err != nil {
-			failed = append(failed, fmt.Errorf("tiered: level %d: %w", i, err))
-		}
-		// What was heard of since may be a change of what was read; that is as if it had been read before.
-		if ok {
-			return r, true, nil
-		}
-	}
-	return r, false, errors.Join(failed...)
-}
-
-// read runs a command that reads, if there are copies of all its keys.
-func (f *front) read(ctx context.Context, cmd data.Cmd, keys []string) (r data.Reply, ok bool, err error) {
-	if isGet(cmd) {
-		replies, err := f.driver.Do(ctx, cmd)
-		if err != nil || len(replies) != 1 || replies[0].Kind == data.NullReply {
-			return r, false, err
-		}
-		return replies[0], true, nil
-	}
-	exists := data.Command("exists", keys...)
-	var replies []data.Reply
-	if e, is := f.driver.(data.Execer); is {
-		replies, err = e.Exec(ctx, exists, cmd)
+// read runs commands that read, if there are copies of all their keys.
+func (f *front) read(ctx context.Context, cmds []data.Cmd, keys []string) (replies []data.Reply, ok bool, err error) {
+	if onlyGets(cmds) {
+		replies, err = f.driver.Do(ctx, cmds...)
+		ok = len(replies) == len(cmds) && !slices.ContainsFunc(replies, func(r data.Reply) bool { return r.Kind == data.NullReply })
 	} else {
-		err = f.driver.Tx(ctx, func(tx data.Transaction) error {
-			replies = replies[:0]
-			for _, cmd := range []data.Cmd{exists, cmd} {
-				r, err := tx.Do(cmd)
-				if err != nil {
-					return err
-				}
-				replies = append(replies, r)
-			}
-			return nil
-		})
+		replies, err = atOnce(ctx, f.driver, append([]data.Cmd{data.Command("exists", keys...)}, cmds...))
+		if ok = len(replies) == 1+len(cmds) && replies[0].Int == int64(len(keys)); ok {
+			replies = replies[1:]
+		}
 	}
-	if err != nil || len(replies) != 2 || replies[0].Int != int64(len(keys)) {
-		return r, false, err
+	// An error may be the level's own.
+	if err != nil || !ok || slices.ContainsFunc(replies, func(r data.Reply) bool { return r.Kind == data.ErrorReply }) {
+		return nil, false, err
 	}
-	return replies[1], true, nil
+	return replies, true, nil
 }
 
-// begin begins to fill the fronts with the keys of commands.
-func (d *Driver) begin(plan []plan, asks []ask, force bool) ([]*fill, <-chan struct{}) {
+// atOnce runs commands as one.
+func atOnce(ctx context.Context, driver data.Driver, cmds []data.Cmd) (replies []data.Reply, err error) {
+	if e, ok := driver.(data.Execer); ok {
+		return e.Exec(ctx, cmds...)
+	}
+	err = driver.Tx(ctx, func(tx data.Transaction) error {
+		replies = replies[:0]
+		for _, cmd := range cmds {
+			r, err := tx.Do(cmd)
+			if err != nil {
+				return err
+			}
+			replies = append(replies, r)
+		}
+		return nil
+	})
+	return replies, err
+}
+
+// begin begins to fill the fronts with keys.
+func (d *Driver) begin(keys []string, force bool) ([]*fill, <-chan struct{}) {
 	if !d.heard.Load() {
 		return nil, nil
 	}
-	var keys []string
-	for _, a := range asks {
-		keys = append(keys, plan[a.place].keys...)
-	}
-	slices.Sort(keys)
-	return d.guard.begin(slices.Compact(keys), force)
+	return d.guard.begin(keys, force)
 }
 
 // mostFilled is how many keys are copied because of one Do. Of strings that were read by GET there may be more, because they are here.

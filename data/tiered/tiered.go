@@ -1,9 +1,10 @@
 // Package tiered is a data.Driver of levels: drivers in an order of the user's choice, such as memory before Redis.
 //
-// The last level has the data. Those before have copies of keys that were read, with what is left of their time. A command that reads is answered
-// by the first level that has all its keys, and by the last one in the end; what a level cannot answer, because it has no copy or
-// cannot be reached, goes on to the next. A command that writes, and a transaction, drops the copies and goes to the last level; until
-// it is over nothing is copied of what it writes. So others see it whole or not at all.
+// The last level has the data. Those before have copies of keys that were read, with what is left of their time. Commands that read are
+// answered by the first level that has all their keys, and by the last one in the end; what a level cannot answer, because it has no
+// copy or cannot be reached, goes on to the next. All commands of one Do are answered by one level, so that they run in their order. A
+// command that writes, and a transaction, drops the copies and goes to the last level; until it is over nothing is copied of what it
+// writes. So others see it whole or not at all.
 //
 // Copies are true for as long as all levels hear of all changes. If the last level is a data.Invalidator, as data/redis is, it tells of the changes of
 // others: a copy is old for no longer than that takes, in which a command that reads several keys may find some of them as they were
@@ -15,7 +16,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -164,118 +164,9 @@ func (d *Driver) Close() error {
 	return errors.Join(errs...)
 }
 
-// Do implements data.Driver. If a front could not be dropped that has a copy of what was written, there are replies, and an error that says so.
-func (d *Driver) Do(ctx context.Context, cmds ...data.Cmd) ([]data.Reply, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	plan := make([]plan, len(cmds))
-	reads := true
-	for i, cmd := range cmds {
-		plan[i] = planOf(cmd)
-		reads = reads && plan[i].reads
-	}
-	if !reads {
-		return d.write(ctx, cmds, plan)
-	}
-	for n := 0; ; n++ {
-		replies, busy, err := d.read(ctx, cmds, plan, n == mostWaits)
-		if busy == nil {
-			return replies, err
-		}
-		select {
-		case <-busy:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-}
-
-// mostWaits is how often a Do waits until another one has copied what it reads.
-const mostWaits = 3
-
-// read runs commands that read. If one of their keys is being copied, and force is not set, it does not, and returns what to wait for.
-func (d *Driver) read(ctx context.Context, cmds []data.Cmd, plan []plan, force bool) ([]data.Reply, <-chan struct{}, error) {
-	replies := make([]data.Reply, len(cmds))
-	var rest []data.Cmd
-	var asks []ask
-	var failed []error
-	for i, cmd := range cmds {
-		r, ok, err := d.readFronts(ctx, cmd, plan[i].keys)
-		if ok {
-			replies[i] = r
-			continue
-		}
-		failed = append(failed, err)
-		if isGet(cmd) {
-			rest = append(rest, data.Command("pttl", cmd.Args...)) // first, see data.Origin
-		}
-		rest = append(rest, cmd)
-		asks = append(asks, ask{i, len(rest) - 1})
-	}
-	if len(rest) == 0 {
-		return replies, nil, nil
-	}
-	fills, busy := d.begin(plan, asks, force)
-	if busy != nil {
-		return nil, busy, nil
-	}
-	start := time.Now()
-	got, err := d.last.Do(ctx, rest...)
-	if err == nil && len(got) != len(rest) {
-		err = errReplies
-	}
-	if err != nil {
-		d.guard.end(fills)
-		return nil, nil, errors.Join(append(failed, err)...)
-	}
-	if d.guard.anyVoid(fills) {
-		// Others have begun to copy these keys since, or there are copies, and they may be older than what was read.
-		d.guard.end(fills)
-		for _, f := range fills {
-			_ = d.drop(ctx, []string{f.key}, false)
-		}
-		fills = nil
-	}
-	known := make(map[string]copied)
-	for _, a := range asks {
-		replies[a.place] = got[a.at]
-		if cmd := cmds[a.place]; isGet(cmd) && got[a.at].Kind == data.StringReply {
-			known[cmd.Args[0]] = copied{data.Command("set", cmd.Args[0], got[a.at].Str), leftOf(got[a.at-1]), start}
-		}
-	}
-	d.fill(ctx, fills, known)
-	return replies, nil, nil
-}
-
-// ask is a command at a place of a Do, and at another one of what the last level gets.
-type ask struct{ place, at int }
-
-func isGet(cmd data.Cmd) bool { return len(cmd.Args) == 1 && strings.EqualFold(cmd.Name, "get") }
-
-var errReplies = errors.New("tiered: a level has not replied once to each command")
-
-// GetString implements data.StringGetter.
-func (d *Driver) GetString(ctx context.Context, key string) (string, bool, error) {
-	if f := d.fronts[0]; f.getter != nil && d.usable(ctx, f) {
-		if s, ok, err := f.getter.GetString(ctx, key); ok && err == nil {
-			return s, true, nil
-		}
-	}
-	replies, err := d.Do(ctx, data.Command("get", key))
-	if err != nil {
-		return "", false, err
-	}
-	s, err := replies[0].Text()
-	if errors.Is(err, data.ErrNil) {
-		return "", false, nil
-	}
-	return s, err == nil, err
-}
-
 // write sends commands to the last level, of which at least one may write.
-func (d *Driver) write(ctx context.Context, cmds []data.Cmd, plan []plan) ([]data.Reply, error) {
-	w := d.writing(ctx, plan)
+func (d *Driver) write(ctx context.Context, cmds []data.Cmd, plans []plan) ([]data.Reply, error) {
+	w := d.writing(ctx, plans)
 	replies, err := d.last.Do(ctx, cmds...)
 	return replies, errors.Join(err, w.over(ctx))
 }
@@ -286,11 +177,8 @@ func (d *Driver) Exec(ctx context.Context, cmds ...data.Cmd) ([]data.Reply, erro
 	if !ok {
 		return nil, fmt.Errorf("tiered: the last level, %T, runs no lists of commands as one", d.last)
 	}
-	plan := make([]plan, len(cmds))
-	for i, cmd := range cmds {
-		plan[i] = planOf(cmd)
-	}
-	w := d.writing(ctx, plan)
+	plans, _ := plansOf(cmds)
+	w := d.writing(ctx, plans)
 	replies, err := e.Exec(ctx, cmds...)
 	return replies, errors.Join(err, w.over(ctx))
 }

@@ -58,6 +58,7 @@ type teller struct {
 	changes chan []string // closed: it tells no more
 	told    chan struct{} // after each
 	down    atomic.Bool
+	ahead   func() // if not nil, called before a command runs
 	before  func() // if not nil, called after a command has run, before it has returned
 }
 
@@ -94,6 +95,9 @@ func (l *teller) tell(keys ...string) {
 func (l *teller) Do(ctx context.Context, cmds ...data.Cmd) ([]data.Reply, error) {
 	if l.down.Load() {
 		return nil, errDown
+	}
+	if l.ahead != nil {
+		l.ahead()
 	}
 	replies, err := l.Memory.Do(ctx, cmds...)
 	if l.before != nil {
@@ -442,4 +446,36 @@ func TestNoStepBack(t *testing.T) {
 	}
 	cancel()
 	all.Wait()
+}
+
+// Commands of one Do run in their order: none has the copy of before a write if one ahead of it has read what was written later.
+func TestOrderOfDo(t *testing.T) {
+	front, last := memory(t), newTeller(t)
+	d := open(t, []data.Driver{front, last}, WithSoleWriter())
+	run(t, last.Memory, "MSET", "a", "1", "b", "1")
+	run(t, d, "GET", "b")
+	last.ahead = func() {
+		last.ahead = nil
+		run(t, d, "SET", "b", "2")
+		run(t, d, "SET", "a", "2")
+	}
+	replies, err := d.Do(t.Context(), data.Command("GET", "a"), data.Command("GET", "b"))
+	if err != nil || replies[0].Str != "2" || replies[1].Str != "2" {
+		t.Errorf("%v, %v, want 2 and 2: 2 was written to b first", replies, err)
+	}
+}
+
+// An error that a front replies is not the answer: it may be its own.
+func TestErrorOfFront(t *testing.T) {
+	front, last := memory(t), memory(t)
+	d := open(t, []data.Driver{front, last}, WithSoleWriter())
+	run(t, d, "SET", "a", "1")
+	run(t, d, "GET", "a")
+	run(t, front, "DEL", "a")
+	run(t, front, "RPUSH", "a", "x")
+	for range 2 {
+		if got := run(t, d, "GET", "a"); got != "1" {
+			t.Errorf("it reads %s", got)
+		}
+	}
 }
