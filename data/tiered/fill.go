@@ -268,7 +268,7 @@ func (d *Driver) copyOf(ctx context.Context, key string) (c copied, ok bool) {
 			return nil
 		}
 		if how.length != "" {
-			if n, err := do(how.length); err != nil || n.Int > d.opts.largest {
+			if n, err := do(how.length); err != nil || n.Int > d.opts.most {
 				return errors.Join(err, errLarge)
 			}
 		}

@@ -46,13 +46,13 @@ var (
 type Option func(*options) error
 
 type options struct {
-	sole    bool
-	update  bool
-	largest int64
+	sole   bool
+	update bool
+	most   int64
 }
 
-// DefaultLargest is how many elements a key has at most that is copied.
-const DefaultLargest = 1000
+// DefaultMaxElements is how many elements a list, hash, set or sorted set has at most that is copied.
+const DefaultMaxElements = 1000
 
 // WithSoleWriter says that nobody writes to the last level but by this Driver.
 func WithSoleWriter() Option {
@@ -64,13 +64,14 @@ func WithUpdates() Option {
 	return func(o *options) error { o.update = true; return nil }
 }
 
-// WithLargest says how many elements a list, hash, set or sorted set has at most that is copied. The default is DefaultLargest.
-func WithLargest(n int64) Option {
+// WithMaxElements sets how many elements a list, hash, set or sorted set has at most that is copied. The default is
+// DefaultMaxElements. Strings are copied whatever their length.
+func WithMaxElements(n int64) Option {
 	return func(o *options) error {
 		if n < 0 {
-			return fmt.Errorf("WithLargest(%d): want zero or more", n)
+			return fmt.Errorf("WithMaxElements(%d): want zero or more", n)
 		}
-		o.largest = n
+		o.most = n
 		return nil
 	}
 }
@@ -78,7 +79,7 @@ func WithLargest(n int64) Option {
 // New makes a driver of levels, at least two, the last of which has the data. Those before must have nothing else in them: they are emptied when it
 // begins, and whenever a change may have been missed. Close closes all.
 func New(levels []data.Driver, opts ...Option) (*Driver, error) {
-	d := &Driver{opts: options{largest: DefaultLargest}}
+	d := &Driver{opts: options{most: DefaultMaxElements}}
 	for _, opt := range opts {
 		if err := opt(&d.opts); err != nil {
 			return nil, fmt.Errorf("tiered: %w", err)

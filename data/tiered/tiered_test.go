@@ -133,7 +133,7 @@ func run(t *testing.T, d data.Driver, name string, args ...string) string {
 // Keys of all types are copied when they are read, with what is left of their time, and dropped when they are written.
 func TestCopies(t *testing.T) {
 	front, last := memory(t), memory(t)
-	d := open(t, []data.Driver{front, last}, WithSoleWriter(), WithLargest(3))
+	d := open(t, []data.Driver{front, last}, WithSoleWriter(), WithMaxElements(3))
 	for _, cmd := range []string{"SET s 1 PX 100000", "RPUSH l a b c", "HSET h f 1 g 2", "SADD t a b", "ZADD z 1.5 a inf b", "RPUSH large 1 2 3 4", "CMAKE c 3"} {
 		args := strings.Fields(cmd)
 		run(t, last, args[0], args[1:]...)
@@ -408,7 +408,7 @@ func TestNewRefuses(t *testing.T) {
 	for want, f := range map[string]func() (*Driver, error){
 		"there are 1 levels": func() (*Driver, error) { return New([]data.Driver{m}, WithSoleWriter()) },
 		"does not tell":      func() (*Driver, error) { return New([]data.Driver{m, m}) },
-		"WithLargest(-1)":    func() (*Driver, error) { return New([]data.Driver{m, m}, WithLargest(-1)) },
+		"WithMaxElements(-1)":    func() (*Driver, error) { return New([]data.Driver{m, m}, WithMaxElements(-1)) },
 	} {
 		if _, err := f(); err == nil || !strings.HasPrefix(err.Error(), "tiered: ") || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
