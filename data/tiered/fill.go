@@ -3,231 +3,124 @@ package tiered
 import (
 	"context"
 	"errors"
-	"hash/maphash"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/peercache/peercache/data"
 )
 
-// guard keeps old copies out of the fronts. A fill begins before the last level is read, and is void if its key is dropped before it ends:
-//
-//	1: reads the old value from the last level
-//	2: drops the copies, writes the new value
-//	1: puts the old value into the fronts, if nothing keeps it from that
-//
-// From before a write until it is over no fill begins of what it writes, or may write. So there are no copies of it in this time, and
-// nobody who reads several keys of a transaction finds one in a front as it was before, and another one as it is after.
-//
-// Who puts a copy there, and who drops it, has the lock of the key's stripe.
-type guard struct {
-	stripes [64]stripe
-}
+// mostFilled is how many keys are copied because of one Do. Of strings that were read by GET there may be more, because they are here.
+const mostFilled = 64
 
-type stripe struct {
-	mu     sync.Mutex
-	fills  map[string]*fill // by key; none of them is void
-	writes map[string]int   // by key; how many writes of it are under way
-	all    int              // how many writes of all keys are under way
-}
-
-// fill is a copy of a key that is being made. Its stripe's lock guards void.
-type fill struct {
-	key  string
-	void bool
-	over chan struct{} // closed when it has ended, or is void
-}
-
-var seed = maphash.MakeSeed()
-
-func (g *guard) of(key string) int { return int(maphash.String(seed, key) % uint64(len(g.stripes))) }
-
-// begin begins fills of keys. If one is filled already it begins none, and returns what is closed when that is over.
-//
-// So nobody reads a key from the last level while it is filled: else who has read the new value there could find an older copy when he
-// comes again. Who does not want to wait sets force: then what has begun is void, and what begins. What begins while its key is
-// written is void as well.
-func (g *guard) begin(keys []string, force bool) (begun []*fill, busy <-chan struct{}) {
-	err := g.locking(keys, func() error {
-		for _, key := range keys {
-			f := g.stripes[g.of(key)].fills[key]
-			switch {
-			case f == nil:
-			case !force:
-				busy = f.over
-				return errBusy
-			default:
-				g.forget(f)
-			}
+// fill copies keys from the last level to the fronts, after the last level was read. known are those that are here already. A key that is
+// not copied has no copies afterwards: they may be older than what was read.
+func (d *Driver) fill(ctx context.Context, fills []*fill, known map[string]copied) {
+	defer d.guard.end(fills)
+	if !d.heard.Load() {
+		return // no copy is read, and all are dropped before one is
+	}
+	var drop []string
+	for _, f := range fills {
+		good, bare := d.guard.state(f)
+		if bare {
+			continue
 		}
-		for _, key := range keys {
-			s := &g.stripes[g.of(key)]
-			f := &fill{key: key, void: force || s.all > 0 || s.writes[key] > 0, over: make(chan struct{})}
-			if !f.void {
-				if s.fills == nil {
-					s.fills = make(map[string]*fill)
-				}
-				s.fills[key] = f
+		c, ok := known[f.key]
+		if good && !ok && len(fills) <= mostFilled {
+			var err error
+			c, err = copyOf(ctx, d.last, f.key, d.opts.most)
+			ok = err == nil
+		}
+		filled := good && ok && d.guard.with(f, func(*stripe) { put(ctx, d.fronts, f.key, c) })
+		if !filled {
+			drop = append(drop, f.key)
+		}
+	}
+	if len(drop) > 0 {
+		d.drop(ctx, drop, false)
+	}
+}
+
+// put puts a copy into fronts. Those that do not take it have none. The caller has the key's stripe locked.
+//
+// The last front is the first: who finds the new copy in one, and finds none there when he comes again, finds no older one in the next.
+func put(ctx context.Context, fronts []*front, key string, c copied) {
+	for _, f := range slices.Backward(fronts) {
+		f.put(ctx, key, c)
+	}
+}
+
+// copied is a key of a level, whole.
+type copied struct {
+	set   data.Cmd      // makes it, where there is none; without a name, it is not there, or cannot be copied
+	left  time.Duration // less than zero: without end
+	asked time.Time     // when so much was left, or before
+}
+
+// commands returns what puts a copy there. There is nothing to do if its time is up, or it cannot be copied.
+func (c copied) commands(key string) []data.Cmd {
+	if c.set.Name == "" {
+		return nil
+	}
+	text, ends := "", c.left >= 0
+	if ends {
+		left := (c.left - time.Since(c.asked)).Milliseconds()
+		if left <= 0 {
+			return nil
+		}
+		text = strconv.FormatInt(left, 10)
+	}
+	if c.set.Name == "set" {
+		set := c.set
+		if ends {
+			set.Args = append(slices.Clone(set.Args), "px", text)
+		}
+		return []data.Cmd{set}
+	}
+	cmds := []data.Cmd{data.Command("del", key), c.set}
+	if ends {
+		cmds = append(cmds, data.Command("pexpire", key, text))
+	}
+	return cmds
+}
+
+// put puts a copy there, all at once. If it cannot, there is none. The caller has the key's stripe locked.
+func (f *front) put(ctx context.Context, key string, c copied) {
+	cmds := c.commands(key)
+	if len(cmds) == 0 || f.stale.Load() {
+		f.drop(ctx, []string{key}, false)
+		return
+	}
+	err := f.apply(ctx, cmds)
+	switch {
+	case err == nil:
+	case refused(err): // it may have no room
+		f.drop(ctx, []string{key}, false)
+	default:
+		f.markStale([]string{key}, false, err)
+	}
+}
+
+// apply runs commands, all or none. It does so though ctx has ended.
+func (f *front) apply(ctx context.Context, cmds []data.Cmd) error {
+	if len(cmds) == 1 { // it needs no transaction
+		return f.run(ctx, cmds[0])
+	}
+	ctx, cancel := f.within(context.WithoutCancel(ctx), dropTime)
+	defer cancel()
+	return f.driver.Tx(ctx, func(tx data.Transaction) error {
+		for _, cmd := range cmds {
+			r, err := tx.Do(cmd)
+			if err == nil && r.Kind == data.ErrorReply {
+				err = r.Err()
 			}
-			begun = append(begun, f)
+			if err != nil {
+				return err
+			}
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, busy
-	}
-	return begun, nil
-}
-
-var errBusy = errors.New("it is filled already")
-
-// forget makes a fill void. The caller has its stripe locked.
-func (g *guard) forget(f *fill) {
-	f.void = true
-	delete(g.stripes[g.of(f.key)].fills, f.key)
-	close(f.over)
-}
-
-// end ends fills.
-func (g *guard) end(fills []*fill) {
-	for _, f := range fills {
-		s := &g.stripes[g.of(f.key)]
-		s.mu.Lock()
-		if s.fills[f.key] == f {
-			delete(s.fills, f.key)
-			close(f.over)
-		}
-		s.mu.Unlock()
-	}
-}
-
-// anyVoid reports whether one of the fills is void.
-func (g *guard) anyVoid(fills []*fill) bool {
-	return slices.ContainsFunc(fills, func(f *fill) bool {
-		s := &g.stripes[g.of(f.key)]
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return f.void
-	})
-}
-
-// put calls do if the fill is good.
-func (g *guard) put(f *fill, do func()) {
-	s := &g.stripes[g.of(f.key)]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !f.void {
-		do()
-	}
-}
-
-// locking calls do with the stripes of keys locked.
-func (g *guard) locking(keys []string, do func() error) error {
-	of := make([]int, len(keys))
-	for i, key := range keys {
-		of[i] = g.of(key)
-	}
-	slices.Sort(of)
-	for _, i := range slices.Compact(of) {
-		g.stripes[i].mu.Lock()
-		defer g.stripes[i].mu.Unlock()
-	}
-	return do()
-}
-
-// locked makes fills of keys, or of all, void, and calls do with their stripes locked.
-func (g *guard) locked(keys []string, all bool, do func() error) error {
-	if all {
-		return g.lockedAll(do)
-	}
-	return g.locking(keys, func() error {
-		for _, key := range keys {
-			if f := g.stripes[g.of(key)].fills[key]; f != nil {
-				g.forget(f)
-			}
-		}
-		return do()
-	})
-}
-
-func (g *guard) lockedAll(do func() error) error {
-	for i := range g.stripes {
-		s := &g.stripes[i]
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for _, f := range s.fills {
-			g.forget(f)
-		}
-	}
-	return do()
-}
-
-// writing notes that a write of keys begins. The caller has their stripes locked.
-func (g *guard) writing(keys []string) {
-	for _, key := range keys {
-		s := &g.stripes[g.of(key)]
-		if s.writes == nil {
-			s.writes = make(map[string]int)
-		}
-		s.writes[key]++
-	}
-}
-
-// written notes that a write of keys is over.
-func (g *guard) written(keys []string) {
-	for _, key := range keys {
-		s := &g.stripes[g.of(key)]
-		s.mu.Lock()
-		if s.writes[key]--; s.writes[key] == 0 {
-			delete(s.writes, key)
-		}
-		s.mu.Unlock()
-	}
-}
-
-// writingAll notes that n writes of all keys begin, or are over if it is less than zero. The caller has all stripes locked.
-func (g *guard) writingAll(n int) {
-	for i := range g.stripes {
-		g.stripes[i].all += n
-	}
-}
-
-// voidAll makes all fills void.
-func (g *guard) voidAll() { _ = g.locked(nil, true, func() error { return nil }) }
-
-// fill copies keys from the last level to the fronts, and drops copies of what cannot be copied. known are those that were read already, after the fills
-// had begun.
-func (d *Driver) fill(ctx context.Context, fills []*fill, known map[string]copied) {
-	defer d.guard.end(fills)
-	for _, f := range fills {
-		c, ok := known[f.key]
-		if !ok && len(fills) <= mostFilled {
-			c, ok = d.copyOf(ctx, f.key)
-		}
-		for _, front := range d.fronts {
-			if !d.usable(ctx, front) {
-				continue
-			}
-			d.guard.put(f, func() {
-				switch {
-				case !d.heard.Load() || front.unclean.Load():
-				case ok:
-					front.put(ctx, f.key, c)
-				default:
-					front.drop(ctx, f.key)
-				}
-			})
-		}
-	}
-}
-
-// copied is a key of the last level.
-type copied struct {
-	set   data.Cmd      // makes it, where there is none
-	left  time.Duration // less than zero: without end
-	asked time.Time     // when so much was left, or before
 }
 
 // leftOf returns what is left, as PTTL replies it.
@@ -241,12 +134,10 @@ func leftOf(r data.Reply) time.Duration {
 	return time.Duration(r.Int) * time.Millisecond
 }
 
-var errLarge = errors.New("it is too large")
-
-// copyOf reads a whole key from the last level.
-func (d *Driver) copyOf(ctx context.Context, key string) (c copied, ok bool) {
-	err := d.last.Tx(ctx, func(tx data.Transaction) error {
-		ok, c.asked = false, time.Now()
+// copyOf reads a whole key, unless it has more elements than most.
+func copyOf(ctx context.Context, from data.Driver, key string, most int64) (c copied, err error) {
+	err = from.Tx(ctx, func(tx data.Transaction) error {
+		c = copied{asked: time.Now()}
 		do := func(name string, args ...string) (data.Reply, error) {
 			r, err := tx.Do(data.Command(name, append([]string{key}, args...)...))
 			if err == nil {
@@ -268,8 +159,8 @@ func (d *Driver) copyOf(ctx context.Context, key string) (c copied, ok bool) {
 			return nil
 		}
 		if how.length != "" {
-			if n, err := do(how.length); err != nil || n.Int > d.opts.most {
-				return errors.Join(err, errLarge)
+			if n, err := do(how.length); err != nil || n.Int > most {
+				return err
 			}
 		}
 		r, err := do(how.read, how.args...)
@@ -277,10 +168,9 @@ func (d *Driver) copyOf(ctx context.Context, key string) (c copied, ok bool) {
 			return err
 		}
 		c.set, err = how.set(key, r)
-		ok = err == nil
 		return err
 	})
-	return c, ok && err == nil
+	return c, err
 }
 
 // way is how a type is copied.
@@ -330,51 +220,4 @@ func texts(to []string, r data.Reply) ([]string, error) {
 		}
 	}
 	return to, nil
-}
-
-// put puts a copy there, all at once. The caller has the key's stripe locked.
-func (f *front) put(ctx context.Context, key string, c copied) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTime)
-	defer cancel()
-	cmds := []data.Cmd{data.Command("del", key), c.set}
-	if c.left >= 0 {
-		left := (c.left - time.Since(c.asked)).Milliseconds()
-		if left <= 0 {
-			f.drop(ctx, key)
-			return
-		}
-		cmds = append(cmds, data.Command("pexpire", key, strconv.FormatInt(left, 10)))
-		if c.set.Name == "set" {
-			c.set.Args = append(slices.Clone(c.set.Args), "px", strconv.FormatInt(left, 10))
-		}
-	}
-	if c.set.Name == "set" { // it needs no transaction
-		if f.run(ctx, c.set) != nil {
-			f.drop(ctx, key)
-		}
-		return
-	}
-	err := f.driver.Tx(ctx, func(tx data.Transaction) error {
-		for _, cmd := range cmds {
-			r, err := tx.Do(cmd)
-			if err == nil && r.Kind == data.ErrorReply {
-				err = r.Err()
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	// A transaction that failed has not happened, but who knows if the level cannot be reached, or is a Redis that had no room.
-	if err != nil {
-		f.drop(ctx, key)
-	}
-}
-
-// drop drops the copy of a key. The caller has its stripe locked.
-func (f *front) drop(ctx context.Context, key string) {
-	if f.run(context.WithoutCancel(ctx), data.Command("del", key)) != nil {
-		f.soil([]string{key}, false)
-	}
 }

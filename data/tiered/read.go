@@ -3,7 +3,6 @@ package tiered
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/peercache/peercache/data"
@@ -25,21 +24,14 @@ func (d *Driver) Do(ctx context.Context, cmds ...data.Cmd) ([]data.Reply, error)
 	}
 	keys, anywhere := keysRead(plans)
 	for n := 0; ; n++ {
-		var failed error
 		if anywhere {
-			replies, ok, err := d.readFronts(ctx, cmds, keys)
-			if ok {
+			if replies, ok := d.readFronts(ctx, cmds, keys); ok {
 				return replies, nil
 			}
-			failed = err
 		}
-		fills, busy := d.begin(keys, n == mostWaits)
+		fills, busy := d.guard.begin(keys, n < mostWaits && d.heard.Load())
 		if busy == nil {
-			replies, err := d.readLast(ctx, cmds, fills)
-			if err != nil {
-				err = errors.Join(failed, err)
-			}
-			return replies, err
+			return d.readLast(ctx, cmds, fills)
 		}
 		select {
 		case <-busy:
@@ -49,23 +41,20 @@ func (d *Driver) Do(ctx context.Context, cmds ...data.Cmd) ([]data.Reply, error)
 	}
 }
 
-// readFronts runs commands that read at the first front that has copies of all their keys. It returns the errors of those that failed.
-func (d *Driver) readFronts(ctx context.Context, cmds []data.Cmd, keys []string) (replies []data.Reply, ok bool, err error) {
-	var failed []error
-	for i, f := range d.fronts {
-		if !d.usable(ctx, f) {
+// readFronts runs commands that read at the first front that has copies of all their keys.
+func (d *Driver) readFronts(ctx context.Context, cmds []data.Cmd, keys []string) ([]data.Reply, bool) {
+	for _, f := range d.fronts {
+		if !d.usable(f) {
 			continue
 		}
-		replies, ok, err := f.read(ctx, cmds, keys)
-		if err != nil {
-			failed = append(failed, fmt.Errorf("tiered: level %d: %w", i, err))
+		replies, ok := f.read(ctx, cmds, keys)
+		if !ok {
+			continue
 		}
 		// What was heard of since may be a change of what was read; that is as if it had been read before.
-		if ok {
-			return replies, true, nil
-		}
+		return replies, true
 	}
-	return nil, false, errors.Join(failed...)
+	return nil, false
 }
 
 // readLast runs commands that read at the last level, and ends fills of their keys.
@@ -99,22 +88,14 @@ func (d *Driver) readLast(ctx context.Context, cmds []data.Cmd, fills []*fill) (
 			known[key] = copied{data.Command("set", key, r.Str), leftOf(left), asked}
 		}
 	}
-	if d.guard.anyVoid(fills) {
-		// Others have begun to copy these keys since, or there are copies, and they may be older than what was read.
-		d.guard.end(fills)
-		for _, f := range fills {
-			_ = d.drop(ctx, []string{f.key}, false)
-		}
-		fills = nil
-	}
 	d.fill(ctx, fills, known)
 	return replies, nil
 }
 
 // GetString implements data.StringGetter.
 func (d *Driver) GetString(ctx context.Context, key string) (string, bool, error) {
-	if f := d.fronts[0]; f.getter != nil && d.usable(ctx, f) {
-		if s, ok, err := f.getter.GetString(ctx, key); ok && err == nil {
+	if f := d.fronts[0]; f.getter != nil && d.usable(f) {
+		if s, ok := f.getString(ctx, key); ok {
 			return s, true, nil
 		}
 	}

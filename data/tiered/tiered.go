@@ -2,20 +2,25 @@
 //
 // The last level has the data. Those before have copies of keys that were read, with what is left of their time. Commands that read are
 // answered by the first level that has all their keys, and by the last one in the end; what a level cannot answer, because it has no
-// copy or cannot be reached, goes on to the next. All commands of one Do are answered by one level, so that they run in their order. A
+// copy, or does not answer, goes on to the next. All commands of one Do are answered by one level, so that they run in their order. A
 // command that writes, and a transaction, drops the copies and goes to the last level; until it is over nothing is copied of what it
-// writes. So others see it whole or not at all.
+// writes. So others see it whole or not at all. A command that is not built in (data.WithCommands) drops all copies.
 //
 // Copies are true for as long as all levels hear of all changes. If the last level is a data.Invalidator, as data/redis is, it tells of the changes of
 // others: a copy is old for no longer than that takes, in which a command that reads several keys may find some of them as they were
 // before a transaction of another process, and some as they are after it. While it does not tell, because a connection is broken, no
-// copy is read. If it is none, WithSoleWriter has to say that nobody else writes.
+// copy is read. A connection that breaks without a word is missed late: by data/redis within two seconds, in which copies are
+// read. If the last level is no data.Invalidator, WithSoleWriter has to say that nobody else writes.
+//
+// A level before the last one that fails, or takes too long, is passed until it answers and has dropped what it could not drop. Commands do
+// not fail because of it: Driver.Err says so, and a warning in the log.
 package tiered
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,16 +35,18 @@ type Driver struct {
 	opts   options
 	guard  guard
 
-	heard     atomic.Bool // the last level tells of all changes
-	mu        sync.Mutex
-	unheard   error // guarded by mu; why not
-	stop      context.CancelFunc
-	listening sync.WaitGroup
+	heard      atomic.Bool // the last level tells of all changes
+	mu         sync.Mutex
+	unheard    error // guarded by mu; why not
+	stop       context.CancelFunc
+	background sync.WaitGroup
 }
 
 var (
-	_ data.Driver = (*Driver)(nil)
-	_ data.Execer = (*Driver)(nil)
+	_ data.Driver       = (*Driver)(nil)
+	_ data.Execer       = (*Driver)(nil)
+	_ data.Watcher      = (*Driver)(nil)
+	_ data.StringGetter = (*Driver)(nil)
 )
 
 // Option changes what a Driver does.
@@ -49,17 +56,19 @@ type options struct {
 	sole   bool
 	update bool
 	most   int64
+	log    *slog.Logger
 }
 
 // DefaultMaxElements is how many elements a list, hash, set or sorted set has at most that is copied.
 const DefaultMaxElements = 1000
 
-// WithSoleWriter says that nobody writes to the last level but by this Driver.
+// WithSoleWriter promises that nobody changes the last level but by this Driver. Then copies are read though the last level reports no
+// changes. If somebody else writes all the same, old values are read until they expire or are written here.
 func WithSoleWriter() Option {
 	return func(o *options) error { o.sole = true; return nil }
 }
 
-// WithUpdates has a write copy the keys that it has written when it is over.
+// WithUpdates copies the keys of a write to the levels before the last one as soon as the write is over. Without it, the next read does.
 func WithUpdates() Option {
 	return func(o *options) error { o.update = true; return nil }
 }
@@ -76,10 +85,15 @@ func WithMaxElements(n int64) Option {
 	}
 }
 
-// New makes a driver of levels, at least two, the last of which has the data. Those before must have nothing else in them: they are emptied when it
-// begins, and whenever a change may have been missed. Close closes all.
+// WithLogger has it said in l, and not in slog.Default(), that a level fails, or works again.
+func WithLogger(l *slog.Logger) Option {
+	return func(o *options) error { o.log = l; return nil }
+}
+
+// New returns a driver of two or more levels. It runs FLUSHDB on all but the last, so they must hold nothing else, and must not be shared
+// with another process. It does so again whenever a change may have been missed. Close closes all levels.
 func New(levels []data.Driver, opts ...Option) (*Driver, error) {
-	d := &Driver{opts: options{most: DefaultMaxElements}}
+	d := &Driver{opts: options{most: DefaultMaxElements, log: slog.Default()}}
 	for _, opt := range opts {
 		if err := opt(&d.opts); err != nil {
 			return nil, fmt.Errorf("tiered: %w", err)
@@ -88,36 +102,41 @@ func New(levels []data.Driver, opts ...Option) (*Driver, error) {
 	if len(levels) < 2 {
 		return nil, fmt.Errorf("tiered: there are %d levels: want two or more", len(levels))
 	}
-	for _, level := range levels[:len(levels)-1] {
-		f := &front{driver: level}
-		f.getter, _ = level.(data.StringGetter)
-		f.unclean.Store(true)
-		f.all = true
-		d.fronts = append(d.fronts, f)
-	}
 	d.last = levels[len(levels)-1]
-	source, ok := d.last.(data.Invalidator)
+	source, tells := d.last.(data.Invalidator)
+	if !tells && !d.opts.sole {
+		return nil, fmt.Errorf("tiered: the last level, %T, does not tell of what others change: want a data.Invalidator, or WithSoleWriter", d.last)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	d.stop = cancel
+	for i, level := range levels[:len(levels)-1] {
+		f := newFront(i, level, d.opts.log)
+		f.drop(ctx, nil, true)
+		d.fronts = append(d.fronts, f)
+		d.background.Go(func() { f.repair(ctx) })
+	}
 	if d.opts.sole {
 		d.heard.Store(true)
 		return d, nil
 	}
-	if !ok {
-		return nil, fmt.Errorf("tiered: the last level, %T, does not tell of what others change: want a data.Invalidator, or WithSoleWriter", d.last)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	d.stop, d.unheard = cancel, errors.New("tiered: the last level was not heard yet")
-	d.listening.Go(func() { d.listen(ctx, source) })
+	d.unheard = errors.New("tiered: no copies are used: the last level was not heard yet")
+	d.background.Go(func() { d.listen(ctx, source) })
 	return d, nil
 }
 
-// Err returns why no copies are read now: the last level does not tell of changes. It is nil if it does.
+// Err returns what is wrong with the levels, for a health check: that the last one does not tell of changes, so that no copies are
+// read, and which of the others are not used because they fail. Commands do not fail because of that.
 func (d *Driver) Err() error {
-	if d.heard.Load() {
-		return nil
+	var errs []error
+	if !d.heard.Load() {
+		d.mu.Lock()
+		errs = append(errs, d.unheard)
+		d.mu.Unlock()
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.unheard
+	for _, f := range d.fronts {
+		errs = append(errs, f.err())
+	}
+	return errors.Join(errs...)
 }
 
 const (
@@ -127,26 +146,29 @@ const (
 
 // listen hears of changes, as long as ctx lasts.
 func (d *Driver) listen(ctx context.Context, source data.Invalidator) {
-	for pause := leastPause; ; pause = min(2*pause, mostPause) {
+	said := false // that it does not tell
+	for wait := leastPause; ; wait = min(2*wait, mostPause) {
 		err := source.Invalidations(ctx, func(keys []string) {
 			if len(keys) > 0 {
-				_ = d.drop(ctx, keys, false) // a front that fails is not read, and cleaned later
+				d.drop(ctx, keys, false)
 				return
 			}
-			_ = d.drop(ctx, nil, true)
+			d.drop(ctx, nil, true)
 			d.heard.Store(true)
-			pause = leastPause
+			if wait = leastPause; said {
+				said = false
+				d.opts.log.Info("tiered: the last level tells of changes again, and copies are used")
+			}
 		})
 		d.mu.Lock()
-		d.unheard = fmt.Errorf("tiered: the last level does not tell of changes: %w", err)
+		d.unheard = fmt.Errorf("tiered: no copies are used: the last level does not tell of changes: %w", err)
 		d.mu.Unlock()
 		d.heard.Store(false)
-		d.guard.voidAll()
-		wait := time.NewTimer(pause)
-		select {
-		case <-wait.C:
-		case <-ctx.Done():
-			wait.Stop()
+		if ctx.Err() == nil && !said {
+			said = true
+			d.opts.log.Warn("tiered: no copies are used, because the last level does not tell of changes", "err", err)
+		}
+		if !pause(ctx, wait) {
 			return
 		}
 	}
@@ -154,74 +176,11 @@ func (d *Driver) listen(ctx context.Context, source data.Invalidator) {
 
 // Close implements data.Driver.
 func (d *Driver) Close() error {
-	if d.stop != nil {
-		d.stop()
-	}
-	d.listening.Wait()
+	d.stop()
+	d.background.Wait()
 	errs := []error{d.last.Close()}
 	for _, f := range d.fronts {
 		errs = append(errs, f.driver.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// write sends commands to the last level, of which at least one may write.
-func (d *Driver) write(ctx context.Context, cmds []data.Cmd, plans []plan) ([]data.Reply, error) {
-	w := d.writing(ctx, plans)
-	replies, err := d.last.Do(ctx, cmds...)
-	return replies, errors.Join(err, w.over(ctx))
-}
-
-// Exec implements data.Execer, if the last level does.
-func (d *Driver) Exec(ctx context.Context, cmds ...data.Cmd) ([]data.Reply, error) {
-	e, ok := d.last.(data.Execer)
-	if !ok {
-		return nil, fmt.Errorf("tiered: the last level, %T, runs no lists of commands as one", d.last)
-	}
-	plans, _ := plansOf(cmds)
-	w := d.writing(ctx, plans)
-	replies, err := e.Exec(ctx, cmds...)
-	return replies, errors.Join(err, w.over(ctx))
-}
-
-// Tx implements data.Driver: it is a transaction of the last level.
-func (d *Driver) Tx(ctx context.Context, f func(tx data.Transaction) error) error {
-	return d.inTx(ctx, f, d.last.Tx)
-}
-
-// Watch implements data.Watcher, if the last level does.
-func (d *Driver) Watch(ctx context.Context, keys []string, f func(tx data.Transaction) error) error {
-	w, ok := d.last.(data.Watcher)
-	if !ok {
-		return fmt.Errorf("tiered: the last level, %T, has no optimistic transactions", d.last)
-	}
-	return d.inTx(ctx, f, func(ctx context.Context, f func(tx data.Transaction) error) error { return w.Watch(ctx, keys, f) })
-}
-
-func (d *Driver) inTx(ctx context.Context, f func(tx data.Transaction) error, run func(context.Context, func(data.Transaction) error) error) error {
-	w := d.newWrite()
-	returned := false
-	defer func() {
-		if !returned { // f panics
-			_ = w.over(ctx)
-		}
-	}()
-	err := run(ctx, func(tx data.Transaction) error { return f(&transaction{tx, ctx, w}) })
-	returned = true
-	return errors.Join(err, w.over(ctx))
-}
-
-// transaction drops the copies of what it writes.
-type transaction struct {
-	data.Transaction
-	ctx context.Context
-	w   *write
-}
-
-// Do implements data.Transaction.
-func (t *transaction) Do(cmd data.Cmd) (data.Reply, error) {
-	if p := planOf(cmd); !p.reads {
-		t.w.add(t.ctx, p.keys, p.all)
-	}
-	return t.Transaction.Do(cmd)
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -52,14 +51,16 @@ func TestContract(t *testing.T) {
 	}
 }
 
-// teller is a Memory that tells of invalidations: of those that a test sends, and of all when it begins. It may fail, and be slow.
+// teller is a Memory that tells of invalidations: of those that a test sends, and of all when it begins. It may fail, hang, and be slow.
 type teller struct {
 	*data.Memory
-	changes chan []string // closed: it tells no more
-	told    chan struct{} // after each
-	down    atomic.Bool
-	ahead   func() // if not nil, called before a command runs
-	before  func() // if not nil, called after a command has run, before it has returned
+	changes  chan []string // closed: it tells no more
+	told     chan struct{} // after each
+	down     atomic.Bool
+	hung     atomic.Bool
+	ahead    func() // if not nil, called before a command runs
+	before   func() // if not nil, called after a command has run, before it has returned
+	dos, txs atomic.Int64
 }
 
 var errDown = errors.New("it is down")
@@ -92,9 +93,22 @@ func (l *teller) tell(keys ...string) {
 	<-l.told
 }
 
-func (l *teller) Do(ctx context.Context, cmds ...data.Cmd) ([]data.Reply, error) {
+// fails returns what is wrong with the level.
+func (l *teller) fails(ctx context.Context) error {
+	if l.hung.Load() {
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	if l.down.Load() {
-		return nil, errDown
+		return errDown
+	}
+	return nil
+}
+
+func (l *teller) Do(ctx context.Context, cmds ...data.Cmd) ([]data.Reply, error) {
+	l.dos.Add(1)
+	if err := l.fails(ctx); err != nil {
+		return nil, err
 	}
 	if l.ahead != nil {
 		l.ahead()
@@ -107,10 +121,25 @@ func (l *teller) Do(ctx context.Context, cmds ...data.Cmd) ([]data.Reply, error)
 }
 
 func (l *teller) GetString(ctx context.Context, key string) (string, bool, error) {
-	if l.down.Load() {
-		return "", false, errDown
+	if err := l.fails(ctx); err != nil {
+		return "", false, err
 	}
 	return l.Memory.GetString(ctx, key)
+}
+
+func (l *teller) Exec(ctx context.Context, cmds ...data.Cmd) ([]data.Reply, error) {
+	if err := l.fails(ctx); err != nil {
+		return nil, err
+	}
+	return l.Memory.Exec(ctx, cmds...)
+}
+
+func (l *teller) Tx(ctx context.Context, f func(tx data.Transaction) error) error {
+	l.txs.Add(1)
+	if err := l.fails(ctx); err != nil {
+		return err
+	}
+	return l.Memory.Tx(ctx, f)
 }
 
 func run(t *testing.T, d data.Driver, name string, args ...string) string {
@@ -222,260 +251,16 @@ func TestInvalidations(t *testing.T) {
 	}
 }
 
-// A copy that was read before a write, and comes after it, is not kept.
-func TestOldCopyIsNotKept(t *testing.T) {
-	for name, write := range map[string]func(d *Driver, last *teller){
-		"own": func(d *Driver, last *teller) {
-			_, _ = d.write(t.Context(), []data.Cmd{data.Command("SET", "a", "2")}, []plan{{keys: []string{"a"}}})
-		},
-		"others'": func(d *Driver, last *teller) { run(t, last.Memory, "SET", "a", "2"); last.tell("a") },
-		"flushed": func(d *Driver, last *teller) { run(t, last.Memory, "SET", "a", "2"); last.tell() },
-		"unheard": func(d *Driver, last *teller) {
-			run(t, last.Memory, "SET", "a", "2")
-			last.changes <- []string{"break"}
-			last.tell()
-		},
-		"unwanted": nil,
-	} {
-		t.Run(name, func(t *testing.T) {
-			front, last := memory(t), newTeller(t)
-			d := open(t, []data.Driver{front, last})
-			last.tell()
-			run(t, last.Memory, "SET", "a", "1")
-			last.before = func() {
-				last.before = nil
-				if write != nil {
-					write(d, last)
-				}
-			}
-			want := "data: nil"
-			if write == nil {
-				want = "1"
-			}
-			if got := run(t, d, "GET", "a"); got != "1" {
-				t.Errorf("it reads %s", got)
-			}
-			if got := run(t, front, "GET", "a"); got != want {
-				t.Errorf("the copy is %s, want %s", got, want)
-			}
-		})
-	}
-}
-
-// copying is a level that calls a function after each transaction, which is how a key is read to be copied.
-type copying struct {
-	*teller
-	after func()
-}
-
-func (l *copying) Tx(ctx context.Context, f func(tx data.Transaction) error) error {
-	defer l.after()
-	return l.Memory.Tx(ctx, f)
-}
-
-// Of two keys that are written together nobody finds one as it was before in a front, because it was copied then, and another one as it
-// is after.
-func TestD2CopiesOfOneMoment(t *testing.T) {
-	last := &copying{teller: newTeller(t)}
-	d := open(t, []data.Driver{memory(t), last}, WithSoleWriter())
-	run(t, last.Memory, "MSET", "a", "1", "b", "1")
-	written, goOn := make(chan struct{}), make(chan struct{})
-	var writer sync.WaitGroup
-	last.after = func() { // a is read to be copied, b is not yet
-		last.after = func() {}
-		last.before = func() { last.before = nil; close(written); <-goOn }
-		writer.Go(func() { run(t, d, "MSET", "a", "2", "b", "2") })
-		<-written
-	}
-	run(t, d, "MGET", "a", "b")
-	if got := run(t, d, "MGET", "a", "b"); got != "[2 2] <nil>" {
-		t.Errorf("before the write has returned: %s", got)
-	}
-	close(goOn)
-	writer.Wait()
-	for range 2 {
-		if got := run(t, d, "MGET", "a", "b"); got != "[2 2] <nil>" {
-			t.Errorf("after it: %s", got)
-		}
-	}
-	if got := run(t, d.fronts[0].driver, "MGET", "a", "b"); got != "[2 2] <nil>" {
-		t.Errorf("the copies are %s", got)
-	}
-}
-
-// What is read while it is written is not copied: it may be of before.
-func TestNoCopyWhileWritten(t *testing.T) {
-	front, last := memory(t), memory(t)
-	d := open(t, []data.Driver{front, last}, WithSoleWriter())
-	run(t, last, "SET", "a", "1")
-	for _, cmds := range [][]data.Cmd{{data.Command("SET", "a", "2")}, {data.Command("FLUSHDB")}, {data.Command("SET", "b", "2"), data.Command("DEL", "a", "a"), data.Command("FLUSHDB")}} {
-		var plans []plan
-		for _, cmd := range cmds {
-			plans = append(plans, planOf(cmd))
-		}
-		for range 2 {
-			first, second := d.writing(t.Context(), plans), d.writing(t.Context(), plans)
-			for i, w := range []*write{first, second} {
-				if got := run(t, d, "GET", "a"); got != "1" {
-					t.Errorf("%v: it reads %s", cmds, got)
-				}
-				if got := run(t, front, "GET", "a"); got != "data: nil" {
-					t.Errorf("%v: %d are over, and the copy is %s", cmds, i, got)
-				}
-				if err := w.over(t.Context()); err != nil {
-					t.Error(err)
-				}
-			}
-			run(t, d, "GET", "a")
-			if got := run(t, front, "GET", "a"); got != "1" {
-				t.Errorf("%v: the copy is %s after all", cmds, got)
-			}
-		}
-	}
-}
-
-// A front that cannot be dropped is an error of the write, and is not read until it is clean; one that cannot be read is passed by.
-func TestFrontThatFails(t *testing.T) {
-	front, last := newTeller(t), memory(t)
-	d := open(t, []data.Driver{front, last}, WithSoleWriter())
-	run(t, d, "SET", "a", "1")
-	run(t, d, "GET", "a")
-	front.down.Store(true)
-	replies, err := d.Do(t.Context(), data.Command("SET", "a", "2"))
-	if !errors.Is(err, errDown) || !strings.Contains(err.Error(), "level 0 may have old copies") || len(replies) != 1 || replies[0].Str != "OK" {
-		t.Errorf("a write: %v, %v", replies, err)
-	}
-	front.down.Store(false)
-	if got := run(t, front.Memory, "GET", "a"); got != "1" {
-		t.Fatalf("the front has %s: want the old copy", got)
-	}
-	for range 3 {
-		if got := run(t, d, "GET", "a"); got != "2" {
-			t.Errorf("a read after it: %s", got)
-		}
-	}
-	for start := time.Now(); run(t, front.Memory, "GET", "a") != "2"; {
-		if run(t, d, "GET", "a") != "2" || time.Since(start) > 10*time.Second {
-			t.Fatal("it is not read any more, or has the old copy")
-		}
-	}
-	front.down.Store(true)
-	if got := run(t, d, "GET", "a"); got != "2" {
-		t.Errorf("a read while it is down: %s", got)
-	}
-}
-
-// A last level that fails is an error of what needs it.
-func TestLastThatFails(t *testing.T) {
-	front, last := memory(t), newTeller(t)
-	d := open(t, []data.Driver{front, last}, WithSoleWriter())
-	run(t, d, "SET", "a", "1")
-	run(t, d, "GET", "a")
-	last.down.Store(true)
-	if got := run(t, d, "GET", "a"); got != "1" {
-		t.Errorf("a copy: %s", got)
-	}
-	if got := run(t, d, "GET", "b"); got != errDown.Error() {
-		t.Errorf("a miss: %s", got)
-	}
-	if got := run(t, d, "SET", "a", "2"); got != errDown.Error() {
-		t.Errorf("a write: %s", got)
-	}
-	if got := run(t, d, "GET", "a"); got != errDown.Error() {
-		t.Errorf("after a write of which nobody knows whether it has happened: %s", got)
-	}
-}
-
-// A full front has no copies, and nobody minds.
-func TestFullFront(t *testing.T) {
-	front, last := memory(t, data.WithBytes(20_000)), memory(t)
-	d := open(t, []data.Driver{front, last}, WithSoleWriter())
-	for i := range 100 {
-		key, value := fmt.Sprint(i), strings.Repeat("x", 1000)
-		run(t, d, "RPUSH", key, value, value)
-		if got := run(t, d, "LLEN", key); got != "2" {
-			t.Errorf("%s: %s", key, got)
-		}
-		if got := run(t, front, "LLEN", key); got != "2" && got != "0" {
-			t.Errorf("%s at the front: %s", key, got)
-		}
-	}
-}
-
 func TestNewRefuses(t *testing.T) {
 	m := memory(t)
 	defer m.Close()
 	for want, f := range map[string]func() (*Driver, error){
-		"there are 1 levels": func() (*Driver, error) { return New([]data.Driver{m}, WithSoleWriter()) },
-		"does not tell":      func() (*Driver, error) { return New([]data.Driver{m, m}) },
-		"WithMaxElements(-1)":    func() (*Driver, error) { return New([]data.Driver{m, m}, WithMaxElements(-1)) },
+		"there are 1 levels":  func() (*Driver, error) { return New([]data.Driver{m}, WithSoleWriter()) },
+		"does not tell":       func() (*Driver, error) { return New([]data.Driver{m, m}) },
+		"WithMaxElements(-1)": func() (*Driver, error) { return New([]data.Driver{m, m}, WithMaxElements(-1)) },
 	} {
 		if _, err := f(); err == nil || !strings.HasPrefix(err.Error(), "tiered: ") || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
-		}
-	}
-}
-
-// Many readers and writers of one Driver never see a value that is older than one that they have seen, or written.
-func TestNoStepBack(t *testing.T) {
-	d := open(t, []data.Driver{memory(t), memory(t)}, WithSoleWriter())
-	c := data.New(d).Strings()
-	ctx, cancel := context.WithCancel(t.Context())
-	var all sync.WaitGroup
-	for range 3 {
-		all.Go(func() {
-			for last := 0; ctx.Err() == nil; {
-				text, _ := c.Get(t.Context(), "n")
-				n := 0
-				_, _ = fmt.Sscan(text, &n)
-				if n < last {
-					t.Errorf("%d after %d", n, last)
-					return
-				}
-				last = n
-			}
-		})
-	}
-	for i := range 5000 {
-		if n, err := c.Incr(t.Context(), "n"); err != nil || n != int64(i+1) {
-			t.Errorf("%d, %v", n, err)
-		}
-		if got, err := c.Get(t.Context(), "n"); got != fmt.Sprint(i+1) {
-			t.Errorf("%s, %v, after %d was written", got, err, i+1)
-		}
-	}
-	cancel()
-	all.Wait()
-}
-
-// Commands of one Do run in their order: none has the copy of before a write if one ahead of it has read what was written later.
-func TestOrderOfDo(t *testing.T) {
-	front, last := memory(t), newTeller(t)
-	d := open(t, []data.Driver{front, last}, WithSoleWriter())
-	run(t, last.Memory, "MSET", "a", "1", "b", "1")
-	run(t, d, "GET", "b")
-	last.ahead = func() {
-		last.ahead = nil
-		run(t, d, "SET", "b", "2")
-		run(t, d, "SET", "a", "2")
-	}
-	replies, err := d.Do(t.Context(), data.Command("GET", "a"), data.Command("GET", "b"))
-	if err != nil || replies[0].Str != "2" || replies[1].Str != "2" {
-		t.Errorf("%v, %v, want 2 and 2: 2 was written to b first", replies, err)
-	}
-}
-
-// An error that a front replies is not the answer: it may be its own.
-func TestErrorOfFront(t *testing.T) {
-	front, last := memory(t), memory(t)
-	d := open(t, []data.Driver{front, last}, WithSoleWriter())
-	run(t, d, "SET", "a", "1")
-	run(t, d, "GET", "a")
-	run(t, front, "DEL", "a")
-	run(t, front, "RPUSH", "a", "x")
-	for range 2 {
-		if got := run(t, d, "GET", "a"); got != "1" {
-			t.Errorf("it reads %s", got)
 		}
 	}
 }

@@ -2,30 +2,32 @@ package tiered
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/peercache/peercache/data"
 )
 
 // write is a command or a transaction that writes to the last level. There are no copies of what it writes from before it does until it is over.
 type write struct {
-	d      *Driver
-	keys   map[string]bool
-	alls   int // how often it was told of all keys
-	failed error
+	d    *Driver
+	keys map[string]bool
+	alls int // how often it was told of all keys
 }
 
-// dropTime bounds how long a write waits for the levels before the last one.
-const dropTime = 2 * time.Second
+// updateTime bounds how long a write waits until its keys are copied.
+const updateTime = 2 * time.Second
 
 func (d *Driver) newWrite() *write { return &write{d: d, keys: make(map[string]bool)} }
 
 // writing begins a write of commands.
-func (d *Driver) writing(ctx context.Context, plan []plan) *write {
+func (d *Driver) writing(ctx context.Context, plans []plan) *write {
 	w := d.newWrite()
 	var keys []string
 	all := false
-	for _, p := range plan {
+	for _, p := range plans {
 		if !p.reads {
 			keys, all = append(keys, p.keys...), all || p.all
 		}
@@ -36,7 +38,7 @@ func (d *Driver) writing(ctx context.Context, plan []plan) *write {
 
 // add drops the copies of keys, or of all, that are written next.
 func (w *write) add(ctx context.Context, keys []string, all bool) {
-	keys = slices.DeleteFunc(keys, func(key string) bool {
+	keys = slices.DeleteFunc(slices.Clone(keys), func(key string) bool {
 		known := w.keys[key]
 		w.keys[key] = true
 		return known
@@ -44,39 +46,92 @@ func (w *write) add(ctx context.Context, keys []string, all bool) {
 	if len(keys) == 0 && !all {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTime)
+	defer w.d.guard.lockAndVoid(keys, all)()
+	w.d.guard.writing(keys, all)
+	if all {
+		w.alls++
+	}
+	w.d.dropLocked(ctx, keys, all)
+}
+
+// end ends the write.
+func (w *write) end(ctx context.Context) {
+	keys := slices.Collect(maps.Keys(w.keys))
+	w.d.guard.written(keys, w.alls)
+	if !w.d.opts.update || len(keys) == 0 || len(keys) > mostFilled {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), updateTime)
 	defer cancel()
-	err := w.d.guard.locked(keys, all, func() error {
-		w.d.guard.writing(keys)
-		if all {
-			w.d.guard.writingAll(1)
-			w.alls++
-		}
-		if w.failed == nil {
-			return w.d.dropLocked(ctx, keys, all)
-		}
-		for _, f := range w.d.fronts { // one does not answer: that is waited for once
-			f.soil(keys, all)
-		}
-		return nil
-	})
-	if err != nil {
-		w.failed = err
+	fills, _ := w.d.guard.begin(keys, true)
+	w.d.fill(ctx, fills, nil)
+}
+
+// drop drops the copies of keys, or of all. A front that may still have them is not read until it has not.
+func (d *Driver) drop(ctx context.Context, keys []string, all bool) {
+	defer d.guard.lockAndVoid(keys, all)()
+	d.dropLocked(ctx, keys, all)
+}
+
+// dropLocked is drop. The caller has locked the stripes of the keys, and made their fills void.
+func (d *Driver) dropLocked(ctx context.Context, keys []string, all bool) {
+	for _, f := range d.fronts {
+		f.drop(ctx, keys, all)
 	}
 }
 
-// over ends the write. It returns which fronts may have old copies.
-func (w *write) over(ctx context.Context) error {
-	keys := slices.Collect(maps.Keys(w.keys))
-	w.d.guard.written(keys)
-	if w.alls > 0 {
-		_ = w.d.guard.lockedAll(func() error { w.d.guard.writingAll(-w.alls); return nil })
+// write sends commands to the last level, of which at least one may write.
+func (d *Driver) write(ctx context.Context, cmds []data.Cmd, plans []plan) ([]data.Reply, error) {
+	w := d.writing(ctx, plans)
+	replies, err := d.last.Do(ctx, cmds...)
+	w.end(ctx)
+	return replies, err
+}
+
+// Exec implements data.Execer, if the last level does.
+func (d *Driver) Exec(ctx context.Context, cmds ...data.Cmd) ([]data.Reply, error) {
+	e, ok := d.last.(data.Execer)
+	if !ok {
+		return nil, fmt.Errorf("tiered: the last level, %T, runs no lists of commands as one", d.last)
 	}
-	if w.d.opts.update && len(keys) > 0 {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTime)
-		defer cancel()
-		fills, _ := w.d.guard.begin(keys, false)
-		w.d.fill(ctx, fills, nil)
+	plans, _ := plansOf(cmds)
+	w := d.writing(ctx, plans)
+	replies, err := e.Exec(ctx, cmds...)
+	w.end(ctx)
+	return replies, err
+}
+
+// Tx implements data.Driver: it is a transaction of the last level.
+func (d *Driver) Tx(ctx context.Context, f func(tx data.Transaction) error) error {
+	return d.inTx(ctx, f, d.last.Tx)
+}
+
+// Watch implements data.Watcher, if the last level does.
+func (d *Driver) Watch(ctx context.Context, keys []string, f func(tx data.Transaction) error) error {
+	w, ok := d.last.(data.Watcher)
+	if !ok {
+		return fmt.Errorf("tiered: the last level, %T, has no optimistic transactions", d.last)
 	}
-	return w.failed
+	return d.inTx(ctx, f, func(ctx context.Context, f func(tx data.Transaction) error) error { return w.Watch(ctx, keys, f) })
+}
+
+func (d *Driver) inTx(ctx context.Context, f func(tx data.Transaction) error, run func(context.Context, func(data.Transaction) error) error) error {
+	w := d.newWrite()
+	defer w.end(ctx)
+	return run(ctx, func(tx data.Transaction) error { return f(&transaction{tx, ctx, w}) })
+}
+
+// transaction drops the copies of what it writes.
+type transaction struct {
+	data.Transaction
+	ctx context.Context
+	w   *write
+}
+
+// Do implements data.Transaction.
+func (t *transaction) Do(cmd data.Cmd) (data.Reply, error) {
+	if p := planOf(cmd); !p.reads {
+		t.w.add(t.ctx, p.keys, p.all)
+	}
+	return t.Transaction.Do(cmd)
 }
