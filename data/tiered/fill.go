@@ -42,6 +42,34 @@ func (d *Driver) fill(ctx context.Context, fills []*fill, known map[string]copie
 	}
 }
 
+// lift copies keys from a front that has them to those before it.
+func (d *Driver) lift(ctx context.Context, from *front, keys []string) {
+	if len(keys) > mostFilled {
+		return
+	}
+	fills, busy := d.guard.begin(keys, true)
+	if busy != nil {
+		return
+	}
+	defer d.guard.end(fills)
+	// What was dropped before the fills have begun is not there any more, unless it could not be dropped.
+	if !d.usable(from) {
+		return
+	}
+	for _, f := range fills {
+		within, cancel := from.within(ctx, readTime)
+		c, err := copyOf(within, from.driver, f.key, d.opts.most)
+		cancel()
+		if err != nil {
+			from.readFailed(ctx, []string{f.key}, err)
+			return
+		}
+		if c.set.Name != "" {
+			d.guard.with(f, func(*stripe) { put(ctx, d.fronts[:from.level], f.key, c) })
+		}
+	}
+}
+
 // put puts a copy into fronts. Those that do not take it have none. The caller has the key's stripe locked.
 //
 // The last front is the first: who finds the new copy in one, and finds none there when he comes again, finds no older one in the next.

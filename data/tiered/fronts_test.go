@@ -223,6 +223,71 @@ func TestOrderOfCopies(t *testing.T) {
 	}
 }
 
+// What the second of three levels has is put into the first one when it is read, with what is left of its time.
+func TestThreeLevels(t *testing.T) {
+	first, second, last := memory(t), newTeller(t), newTeller(t)
+	d := open(t, []data.Driver{first, second, last}, WithSoleWriter())
+	run(t, d, "SET", "a", "1", "PX", "100000")
+	run(t, d, "RPUSH", "l", "x", "y")
+	run(t, d, "GET", "a")
+	run(t, d, "LLEN", "l")
+	run(t, first, "FLUSHDB")
+	last.down.Store(true)
+	for range 2 {
+		if got := run(t, d, "GET", "a") + run(t, d, "LRANGE", "l", "0", "-1"); got != "1[x y] <nil>" {
+			t.Errorf("they are %s", got)
+		}
+	}
+	if got := run(t, first, "GET", "a") + run(t, first, "LRANGE", "l", "0", "-1"); got != "1[x y] <nil>" {
+		t.Errorf("at the first level they are %s", got)
+	}
+	if ttl, err := data.New(first).Keys().TTL(t.Context(), "a"); err != nil || ttl > 100*time.Second || ttl < 90*time.Second {
+		t.Errorf("at the first level %v is left, %v", ttl, err)
+	}
+	// What could not be dropped there is not put anywhere.
+	last.down.Store(false)
+	run(t, first, "FLUSHDB")
+	second.down.Store(true)
+	run(t, d, "SET", "a", "2")
+	second.down.Store(false)
+	if got := run(t, d, "GET", "a") + run(t, first, "GET", "a"); got != "22" {
+		t.Errorf("after a write: %s", got)
+	}
+}
+
+// A copy that another level has is not put anywhere if the key is written meanwhile.
+func TestNoLiftOfOldCopies(t *testing.T) {
+	for name, meanwhile := range map[string]func(second *copying, write func()){
+		"before it is copied": func(second *copying, write func()) {
+			second.before = func() { second.before = nil; write() }
+		},
+		"before it is copied, and the level fails": func(second *copying, write func()) {
+			second.before = func() { second.before = nil; second.down.Store(true); write(); second.down.Store(false) }
+		},
+		"while it is copied": func(second *copying, write func()) {
+			second.after = func() { second.after = func() {}; write() }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			first, second := memory(t), &copying{newTeller(t), func() {}}
+			d := open(t, []data.Driver{first, second, memory(t)}, WithSoleWriter())
+			run(t, d, "SET", "a", "1")
+			run(t, d, "GET", "a")
+			run(t, first, "DEL", "a")
+			meanwhile(second, func() { run(t, d, "SET", "a", "2") })
+			if got := run(t, d, "GET", "a"); got != "1" {
+				t.Errorf("it reads %s", got)
+			}
+			if got := run(t, first, "GET", "a"); got != "data: nil" {
+				t.Errorf("the copy is %s", got)
+			}
+			if got := run(t, d, "GET", "a"); got != "2" {
+				t.Errorf("after the write: %s", got)
+			}
+		})
+	}
+}
+
 // An error that a front replies is not the answer: it may be its own.
 func TestErrorOfFront(t *testing.T) {
 	front, last := memory(t), memory(t)

@@ -43,13 +43,16 @@ func (d *Driver) Do(ctx context.Context, cmds ...data.Cmd) ([]data.Reply, error)
 
 // readFronts runs commands that read at the first front that has copies of all their keys.
 func (d *Driver) readFronts(ctx context.Context, cmds []data.Cmd, keys []string) ([]data.Reply, bool) {
-	for _, f := range d.fronts {
+	for i, f := range d.fronts {
 		if !d.usable(f) {
 			continue
 		}
 		replies, ok := f.read(ctx, cmds, keys)
 		if !ok {
 			continue
+		}
+		if i > 0 {
+			d.lift(ctx, f, keys)
 		}
 		// What was heard of since may be a change of what was read; that is as if it had been read before.
 		return replies, true
