@@ -32,7 +32,11 @@ func (d *Driver) fill(ctx context.Context, fills []*fill, known map[string]copie
 			c, err = copyOf(ctx, d.last, f.key, d.opts.most)
 			ok = err == nil
 		}
-		filled := good && ok && d.guard.with(f, func(*stripe) { put(ctx, d.fronts, f.key, c) })
+		filled := good && ok && d.guard.with(f, func(s *stripe) {
+			if !put(ctx, d.fronts, f.key, c) {
+				s.markBarren(f.key)
+			}
+		})
 		if !filled {
 			drop = append(drop, f.key)
 		}
@@ -70,13 +74,16 @@ func (d *Driver) lift(ctx context.Context, from *front, keys []string) {
 	}
 }
 
-// put puts a copy into fronts. Those that do not take it have none. The caller has the key's stripe locked.
+// put puts a copy into fronts, and reports whether one has taken it. Those that have not have none. The caller has the key's stripe locked.
 //
 // The last front is the first: who finds the new copy in one, and finds none there when he comes again, finds no older one in the next.
-func put(ctx context.Context, fronts []*front, key string, c copied) {
+func put(ctx context.Context, fronts []*front, key string, c copied) (taken bool) {
 	for _, f := range slices.Backward(fronts) {
-		f.put(ctx, key, c)
+		if f.put(ctx, key, c) {
+			taken = true
+		}
 	}
+	return taken
 }
 
 // copied is a key of a level, whole.
@@ -113,21 +120,23 @@ func (c copied) commands(key string) []data.Cmd {
 	return cmds
 }
 
-// put puts a copy there, all at once. If it cannot, there is none. The caller has the key's stripe locked.
-func (f *front) put(ctx context.Context, key string, c copied) {
+// put puts a copy there, all at once, and reports whether it is there. If it is not, there is none. The caller has the key's stripe locked.
+func (f *front) put(ctx context.Context, key string, c copied) bool {
 	cmds := c.commands(key)
 	if len(cmds) == 0 || f.stale.Load() {
 		f.drop(ctx, []string{key}, false)
-		return
+		return false
 	}
 	err := f.apply(ctx, cmds)
 	switch {
 	case err == nil:
+		return true
 	case refused(err): // it may have no room
 		f.drop(ctx, []string{key}, false)
 	default:
 		f.markStale([]string{key}, false, err)
 	}
+	return false
 }
 
 // apply runs commands, all or none. It does so though ctx has ended.

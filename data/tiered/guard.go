@@ -2,8 +2,10 @@ package tiered
 
 import (
 	"hash/maphash"
+	"maps"
 	"slices"
 	"sync"
+	"time"
 )
 
 // guard keeps old copies out of the fronts. A fill begins before the last level is read, and is void if its key is dropped before it ends:
@@ -27,12 +29,41 @@ type stripe struct {
 	fills  map[string]*fill // by key; none of them is void
 	writes map[string]int   // by key; how many writes of it are under way
 	alls   int              // how many writes of all keys are under way
+
+	// barren has keys of which there are no copies because none can be made. They are not tried again until then, or until they change.
+	barren spans
 }
 
 // fill is a copy of a key that is being made. It is void if its stripe does not have it.
 type fill struct {
 	key  string
 	done chan struct{} // closed when it has ended, or is void
+}
+
+const barrenTime = time.Second
+
+// spans has keys, each until a time.
+type spans map[string]time.Time
+
+// mostSpans bounds the keys that spans have.
+const mostSpans = 1000
+
+func (s spans) has(key string, now time.Time) bool { return now.Before(s[key]) }
+
+// add reports whether there was room for a key. If there was none, there are no keys any more.
+func (s *spans) add(key string, now, end time.Time) bool {
+	if *s == nil {
+		*s = make(spans)
+	}
+	if len(*s) >= mostSpans {
+		maps.DeleteFunc(*s, func(_ string, end time.Time) bool { return !now.Before(end) })
+	}
+	if len(*s) >= mostSpans {
+		clear(*s)
+		return false
+	}
+	(*s)[key] = end
+	return true
 }
 
 var seed = maphash.MakeSeed()
@@ -72,6 +103,7 @@ func (g *guard) lockAndVoid(keys []string, all bool) (unlock func()) {
 		for _, key := range keys {
 			s := g.of(key)
 			s.void(key)
+			delete(s.barren, key)
 		}
 		return unlock
 	}
@@ -80,6 +112,7 @@ func (g *guard) lockAndVoid(keys []string, all bool) (unlock func()) {
 		for key := range s.fills {
 			s.void(key)
 		}
+		clear(s.barren)
 	}
 	return unlock
 }
@@ -96,7 +129,15 @@ func (s *stripe) void(key string) bool {
 }
 
 // bare reports whether there are no copies of a key, and none are made.
-func (s *stripe) bare(key string) bool { return s.alls > 0 || s.writes[key] > 0 }
+func (s *stripe) bare(key string, now time.Time) bool {
+	return s.alls > 0 || s.writes[key] > 0 || s.barren.has(key, now)
+}
+
+// markBarren notes that there is no copy of a key, and that none can be made.
+func (s *stripe) markBarren(key string) {
+	now := time.Now()
+	_ = s.barren.add(key, now, now.Add(barrenTime)) // those that are forgotten are tried again
+}
 
 // begin begins fills of keys, of which none is there twice. If wait is set and one is filled already it begins none, and returns what is closed when
 // that is over, unless waiting is in vain because there will be no copy of another one.
@@ -106,8 +147,9 @@ func (s *stripe) bare(key string) bool { return s.alls > 0 || s.writes[key] > 0 
 // copies is void as well.
 func (g *guard) begin(keys []string, wait bool) (begun []*fill, busy <-chan struct{}) {
 	defer g.lock(keys, false)()
+	now := time.Now()
 	for _, key := range keys {
-		wait = wait && !g.of(key).bare(key)
+		wait = wait && !g.of(key).bare(key, now)
 	}
 	if wait {
 		for _, key := range keys {
@@ -118,7 +160,7 @@ func (g *guard) begin(keys []string, wait bool) (begun []*fill, busy <-chan stru
 	}
 	for _, key := range keys {
 		s, f := g.of(key), &fill{key: key, done: make(chan struct{})}
-		if filled := s.void(key); !filled && !s.bare(key) {
+		if filled := s.void(key); !filled && !s.bare(key, now) {
 			if s.fills == nil {
 				s.fills = make(map[string]*fill)
 			}
@@ -141,7 +183,7 @@ func (g *guard) state(f *fill) (good, bare bool) {
 	s := g.of(f.key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.fills[f.key] == f, s.bare(f.key)
+	return s.fills[f.key] == f, s.bare(f.key, time.Now())
 }
 
 // with calls do with the stripe of a fill locked if the fill is good. It reports whether it is.

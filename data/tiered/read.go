@@ -23,13 +23,14 @@ func (d *Driver) Do(ctx context.Context, cmds ...data.Cmd) ([]data.Reply, error)
 		return d.write(ctx, cmds, plans)
 	}
 	keys, anywhere := keysRead(plans)
+	waits := anywhere && (len(keys) <= mostFilled || onlyGets(cmds)) // else there are no copies to wait for
 	for n := 0; ; n++ {
 		if anywhere {
 			if replies, ok := d.readFronts(ctx, cmds, keys); ok {
 				return replies, nil
 			}
 		}
-		fills, busy := d.guard.begin(keys, n < mostWaits && d.heard.Load())
+		fills, busy := d.guard.begin(keys, waits && n < mostWaits && d.heard.Load())
 		if busy == nil {
 			return d.readLast(ctx, cmds, fills)
 		}
@@ -87,8 +88,11 @@ func (d *Driver) readLast(ctx context.Context, cmds []data.Cmd, fills []*fill) (
 		}
 		left, r := got[0], got[1]
 		replies[i], got = r, got[2:]
-		if key := cmd.Args[0]; r.Kind == data.StringReply {
+		switch key := cmd.Args[0]; r.Kind {
+		case data.StringReply:
 			known[key] = copied{data.Command("set", key, r.Str), leftOf(left), asked}
+		case data.NullReply:
+			known[key] = copied{} // there is none
 		}
 	}
 	d.fill(ctx, fills, known)
