@@ -32,6 +32,10 @@ type stripe struct {
 
 	// barren has keys of which there are no copies because none can be made. They are not tried again until then, or until they change.
 	barren spans
+	// doubts has keys that a write may still change which has ended without a reply. There are no copies of them. If allDoubts is to
+	// come, that may be any key, and nothing is copied; there may be copies.
+	doubts    spans
+	allDoubts time.Time
 }
 
 // fill is a copy of a key that is being made. It is void if its stripe does not have it.
@@ -40,7 +44,10 @@ type fill struct {
 	done chan struct{} // closed when it has ended, or is void
 }
 
-const barrenTime = time.Second
+const (
+	barrenTime = time.Second
+	doubtTime  = time.Minute
+)
 
 // spans has keys, each until a time.
 type spans map[string]time.Time
@@ -130,13 +137,21 @@ func (s *stripe) void(key string) bool {
 
 // bare reports whether there are no copies of a key, and none are made.
 func (s *stripe) bare(key string, now time.Time) bool {
-	return s.alls > 0 || s.writes[key] > 0 || s.barren.has(key, now)
+	return s.alls > 0 || s.writes[key] > 0 || s.barren.has(key, now) || s.doubts.has(key, now)
 }
 
 // markBarren notes that there is no copy of a key, and that none can be made.
 func (s *stripe) markBarren(key string) {
 	now := time.Now()
 	_ = s.barren.add(key, now, now.Add(barrenTime)) // those that are forgotten are tried again
+}
+
+// doubt notes that a write may still change a key.
+func (s *stripe) doubt(key string) {
+	now := time.Now()
+	if end := now.Add(doubtTime); !s.doubts.add(key, now, end) {
+		s.allDoubts = end
+	}
 }
 
 // begin begins fills of keys, of which none is there twice. If wait is set and one is filled already it begins none, and returns what is closed when
@@ -160,7 +175,7 @@ func (g *guard) begin(keys []string, wait bool) (begun []*fill, busy <-chan stru
 	}
 	for _, key := range keys {
 		s, f := g.of(key), &fill{key: key, done: make(chan struct{})}
-		if filled := s.void(key); !filled && !s.bare(key, now) {
+		if filled := s.void(key); !filled && !s.bare(key, now) && !now.Before(s.allDoubts) {
 			if s.fills == nil {
 				s.fills = make(map[string]*fill)
 			}
@@ -214,13 +229,17 @@ func (g *guard) writing(keys []string, all bool) {
 	}
 }
 
-// written notes that a write is over, which has begun once for keys and so many times for all.
-func (g *guard) written(keys []string, alls int) {
+// written notes that a write is over, which has begun once for keys and so many times for all. If doubtful is set, it may still
+// happen.
+func (g *guard) written(keys []string, alls int, doubtful bool) {
 	for _, key := range keys {
 		s := g.of(key)
 		s.mu.Lock()
 		if s.writes[key]--; s.writes[key] == 0 {
 			delete(s.writes, key)
+		}
+		if doubtful {
+			s.doubt(key)
 		}
 		s.mu.Unlock()
 	}
@@ -231,6 +250,9 @@ func (g *guard) written(keys []string, alls int) {
 		s := &g.stripes[i]
 		s.mu.Lock()
 		s.alls -= alls
+		if doubtful {
+			s.allDoubts = time.Now().Add(doubtTime)
+		}
 		s.mu.Unlock()
 	}
 }

@@ -64,6 +64,8 @@ const DefaultMaxElements = 1000
 
 // WithSoleWriter promises that nobody changes the last level but by this Driver. Then copies are read though the last level reports no
 // changes. If somebody else writes all the same, old values are read until they expire or are written here.
+//
+// What a write has written that ended without a reply is not copied for a minute: it may happen late.
 func WithSoleWriter() Option {
 	return func(o *options) error { o.sole = true; return nil }
 }

@@ -2,9 +2,12 @@ package tiered
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/peercache/peercache/data"
 )
@@ -109,7 +112,7 @@ func TestNoCopyWhileWritten(t *testing.T) {
 				if got := run(t, front, "GET", "a"); got != "data: nil" {
 					t.Errorf("%v: %d are over, and the copy is %s", cmds, i, got)
 				}
-				w.end(t.Context())
+				w.end(t.Context(), nil)
 			}
 			run(t, d, "GET", "a")
 			if got := run(t, front, "GET", "a"); got != "1" {
@@ -186,5 +189,90 @@ func TestOrderOfDo(t *testing.T) {
 	replies, err := d.Do(t.Context(), data.Command("GET", "a"), data.Command("GET", "b"))
 	if err != nil || replies[0].Str != "2" || replies[1].Str != "2" {
 		t.Errorf("%v, %v, want 2 and 2: 2 was written to b first", replies, err)
+	}
+}
+
+// A write whose outcome is not known may happen later, and nobody tells a sole writer.
+func TestDoubtfulWrite(t *testing.T) {
+	doubtful := map[string]func(t *testing.T, d *Driver, last *teller) error{
+		"a command": func(t *testing.T, d *Driver, last *teller) error {
+			last.down.Store(true)
+			defer last.down.Store(false)
+			_, err := d.Do(t.Context(), data.Command("SET", "a", "2"))
+			return err
+		},
+		"all keys": func(t *testing.T, d *Driver, last *teller) error {
+			last.down.Store(true)
+			defer last.down.Store(false)
+			_, err := d.Do(t.Context(), data.Command("UNKNOWN"))
+			return err
+		},
+		"a transaction": func(t *testing.T, d *Driver, _ *teller) error {
+			set := func(tx data.Transaction) error { _, err := tx.Do(data.Command("SET", "a", "2")); return err }
+			return d.inTx(t.Context(), set, func(ctx context.Context, f func(tx data.Transaction) error) error {
+				return d.last.Tx(ctx, func(tx data.Transaction) error { _ = f(tx); return errDown })
+			})
+		},
+	}
+	for name, write := range doubtful {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				front, last := memory(t), newTeller(t)
+				d := open(t, []data.Driver{front, last}, WithSoleWriter())
+				run(t, d, "SET", "a", "1")
+				if err := write(t, d, last); !errors.Is(err, errDown) {
+					t.Errorf("it has not failed: %v", err)
+				}
+				if got := run(t, d, "GET", "a"); got != "1" {
+					t.Errorf("after it: %s", got)
+				}
+				run(t, last.Memory, "SET", "a", "2") // it happens after all
+				if got := run(t, d, "GET", "a"); got != "2" {
+					t.Errorf("when it has happened: %s: an old copy", got)
+				}
+				time.Sleep(doubtTime)
+				run(t, d, "GET", "a")
+				if got := run(t, front, "GET", "a"); got != "2" {
+					t.Errorf("a minute later: the copy is %s", got)
+				}
+			})
+		})
+	}
+	t.Run("none", func(t *testing.T) {
+		front := memory(t)
+		d := open(t, []data.Driver{front, memory(t)}, WithSoleWriter())
+		for _, failed := range []error{errDown, data.ErrConflict} {
+			if err := d.Tx(t.Context(), func(tx data.Transaction) error { _, _ = tx.Do(data.Command("SET", "a", "1")); return failed }); !errors.Is(err, failed) {
+				t.Error(err)
+			}
+		}
+		run(t, d, "SET", "a", "2")
+		run(t, d, "GET", "a")
+		if got := run(t, front, "GET", "a"); got != "2" {
+			t.Errorf("the copy is %s: what was undone does not happen", got)
+		}
+	})
+}
+
+// More doubtful keys than are kept are all keys.
+func TestManyDoubts(t *testing.T) {
+	var g guard
+	var keys []string
+	for i := 0; len(keys) < 2*mostSpans; i++ {
+		if key := fmt.Sprint(i); place(key) == 0 {
+			keys = append(keys, key)
+		}
+	}
+	g.writing(keys, false)
+	g.written(keys[1:], 0, true)
+	g.written(keys[:1], 0, false)
+	fills, _ := g.begin(keys, true)
+	for _, f := range fills {
+		if good, _ := g.state(f); good {
+			t.Fatalf("%s would be copied", f.key)
+		}
+	}
+	if s := &g.stripes[0]; len(s.doubts) > mostSpans || len(s.writes) > 0 || len(s.fills) > 0 {
+		t.Errorf("a stripe has %d doubts, %d writes, %d fills", len(s.doubts), len(s.writes), len(s.fills))
 	}
 }

@@ -54,10 +54,12 @@ func (w *write) add(ctx context.Context, keys []string, all bool) {
 	w.d.dropLocked(ctx, keys, all)
 }
 
-// end ends the write.
-func (w *write) end(ctx context.Context) {
+// end ends the write, to which the last level has returned err.
+func (w *write) end(ctx context.Context, err error) {
+	// Of the changes that a write makes later others tell. A sole writer has to mind them.
+	doubtful := w.d.opts.sole && err != nil && !refused(err)
 	keys := slices.Collect(maps.Keys(w.keys))
-	w.d.guard.written(keys, w.alls)
+	w.d.guard.written(keys, w.alls, doubtful)
 	if !w.d.opts.update || len(keys) == 0 || len(keys) > mostFilled {
 		return
 	}
@@ -84,7 +86,7 @@ func (d *Driver) dropLocked(ctx context.Context, keys []string, all bool) {
 func (d *Driver) write(ctx context.Context, cmds []data.Cmd, plans []plan) ([]data.Reply, error) {
 	w := d.writing(ctx, plans)
 	replies, err := d.last.Do(ctx, cmds...)
-	w.end(ctx)
+	w.end(ctx, err)
 	return replies, err
 }
 
@@ -97,7 +99,7 @@ func (d *Driver) Exec(ctx context.Context, cmds ...data.Cmd) ([]data.Reply, erro
 	plans, _ := plansOf(cmds)
 	w := d.writing(ctx, plans)
 	replies, err := e.Exec(ctx, cmds...)
-	w.end(ctx)
+	w.end(ctx, err)
 	return replies, err
 }
 
@@ -117,8 +119,17 @@ func (d *Driver) Watch(ctx context.Context, keys []string, f func(tx data.Transa
 
 func (d *Driver) inTx(ctx context.Context, f func(tx data.Transaction) error, run func(context.Context, func(data.Transaction) error) error) error {
 	w := d.newWrite()
-	defer w.end(ctx)
-	return run(ctx, func(tx data.Transaction) error { return f(&transaction{tx, ctx, w}) })
+	var unknown error // why it is not known whether the transaction has happened
+	defer func() { w.end(ctx, unknown) }()
+	var failed error
+	err := run(ctx, func(tx data.Transaction) error {
+		failed = f(&transaction{tx, ctx, w})
+		return failed
+	})
+	if failed == nil { // else nothing has happened; nor has it if f panics
+		unknown = err
+	}
+	return err
 }
 
 // transaction drops the copies of what it writes.
