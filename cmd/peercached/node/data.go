@@ -33,7 +33,7 @@ func openData(d *config.Data, log *slog.Logger) (data.Driver, *data.Memory, erro
 	if err != nil {
 		return nil, nil, errors.Join(err, last.Close())
 	}
-	levels, err := tiered.New([]data.Driver{memory, last})
+	levels, err := tiered.New([]data.Driver{memory, last}, tiered.WithLogger(log))
 	if err != nil {
 		return nil, nil, errors.Join(err, memory.Close(), last.Close())
 	}
