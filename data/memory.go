@@ -137,8 +137,16 @@ func (m *Memory) run(ctx context.Context, r *request, args []string, to *Reply) 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if r.cmd == nil || args[0] != r.name || !r.cmd.Fits(len(args)) {
+		cmd, err := m.find(args)
+		if err != nil {
+			*to = Reply{Kind: ErrorReply, Str: err.Error()}
+			return nil
+		}
+		r.name, r.cmd = args[0], cmd
+	}
 	r.to = to
-	return m.Run(ctx, &r.builder, args...)
+	return m.engine.Run(ctx, r.cmd, args, &r.builder)
 }
 
 // request is what a command needs while it runs, and what the next one may use again.
@@ -146,6 +154,8 @@ type request struct {
 	builder
 	args  []string
 	reply Reply // of do
+	name  string
+	cmd   *engine.Command // has that name; nil: none was called yet
 }
 
 var requests = sync.Pool{New: func() any { return new(request) }}
@@ -156,7 +166,7 @@ const mostArgs = 64
 func (r *request) free() {
 	clear(r.args)
 	clear(r.open[:cap(r.open)])
-	r.to, r.open, r.reply = nil, r.open[:0], Reply{}
+	r.to, r.open, r.reply, r.name, r.cmd = nil, r.open[:0], Reply{}, "", nil
 	if cap(r.args) > mostArgs {
 		r.args = nil
 	}
