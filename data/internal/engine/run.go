@@ -10,7 +10,8 @@ import (
 )
 
 // Run runs a command, which args fit, and writes its reply to w, errors of the command included. It returns an error if ctx
-// ends while the command waits, or before the log has what it has changed, and if the command panics: what is in w is not whole then.
+// ends while the command waits, and if the command panics: what is in w is not whole then. It also returns one if ctx ends before the log
+// has what the command has changed, unless the command is one that may wait: that has then done nothing.
 //
 // A command that waits may have w written to by another goroutine, until Run returns.
 func (e *Engine) Run(ctx context.Context, cmd *Command, args []string, w Writer) error {
@@ -64,10 +65,13 @@ func (e *Engine) Run(ctx context.Context, cmd *Command, args []string, w Writer)
 	if failed != nil {
 		return failed
 	}
+	if cmd.Flags&Blocking != 0 {
+		return e.secureDone(ctx, position)
+	}
 	return e.secure(ctx, position)
 }
 
-// secure waits for the log, if that has to be.
+// secure waits for the log, if that has to be. If ctx ends first, what was done may be on the disk or not.
 func (e *Engine) secure(ctx context.Context, position uint64) error {
 	if e.cfg.Log == nil {
 		return nil
@@ -79,6 +83,15 @@ func (e *Engine) secure(ctx context.Context, position uint64) error {
 		return nil
 	}
 	return e.cfg.Log.Wait(ctx, position)
+}
+
+// secureDone is secure where the end of ctx says that nothing was done: for a command that waits, whose element would be lost, and for
+// transactions. If something was done, ctx does not end the wait.
+func (e *Engine) secureDone(ctx context.Context, position uint64) error {
+	if position != 0 {
+		ctx = context.WithoutCancel(ctx)
+	}
+	return e.secure(ctx, position)
 }
 
 // logs reports whether what changes goes to a log.
@@ -206,7 +219,7 @@ type Queued struct {
 
 // Exec runs commands as one: nobody sees the state between them, and a crash leaves none or all. It writes an array of
 // their replies; if what watch watches has changed, it runs none, and writes a null array. watch may be nil. A command
-// that fails does not undo the others.
+// that fails does not undo the others. The end of ctx does not keep it from waiting for the log to have what was changed.
 func (e *Engine) Exec(ctx context.Context, queue []Queued, watch *Watch, w Writer) error {
 	var set shardSet
 	write := false
@@ -242,7 +255,7 @@ func (e *Engine) Exec(ctx context.Context, queue []Queued, watch *Watch, w Write
 	if err := cmp.Or(panicked, err); err != nil {
 		return err
 	}
-	return e.secure(ctx, position)
+	return e.secureDone(ctx, position)
 }
 
 // runAll runs the commands of Exec. It ends with one that panics.
