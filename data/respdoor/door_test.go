@@ -242,6 +242,26 @@ func TestKeyspaceNotifications(t *testing.T) {
 	a.want("*[pong x]", "PING x")
 }
 
+// Two doors of one Memory tell their clients of changes, each to the end.
+func TestTrackingByTwoDoors(t *testing.T) {
+	m, first := startMemory(t)
+	second := start(t, m)
+	a, b, c := dial(t, first), dial(t, second), dial(t, first)
+	for _, at := range []*conn{a, b} {
+		at.send("HELLO 3")
+		at.r.Read()
+		at.send("CLIENT TRACKING ON", "GET k")
+		at.reads("+OK", "nil")
+	}
+	c.want("+OK", "SET k 1")
+	a.reads(">[invalidate *[k]]")
+	b.reads(">[invalidate *[k]]")
+	b.want("+OK", "CLIENT TRACKING OFF")
+	a.want("1", "GET k")
+	c.want("+OK", "SET k 2")
+	a.reads(">[invalidate *[k]]")
+}
+
 // When a change is answered, the client that has cached the key is told before whatever it asks then.
 func TestTrackingIsExact(t *testing.T) {
 	m, addr := startMemory(t)

@@ -20,11 +20,7 @@ type memoryDoor struct {
 func newMemoryDoor(m *data.Memory) *memoryDoor { return &memoryDoor{m: m, e: bridge.EngineOf(m)} }
 
 func (d *memoryDoor) fallback() resp.Fallback {
-	f := resp.Fallback{Exec: d.exec, Unwatch: d.unwatch, Broker: broker{&d.e.Messages}, Info: d.info, Settings: newSettings(d)}
-	f.Track = func(changed func(keys []string, all bool)) (stop func()) {
-		d.e.OnChange(changed)
-		return func() { d.e.OnChange(nil) }
-	}
+	f := resp.Fallback{Exec: d.exec, Unwatch: d.unwatch, Broker: broker{&d.e.Messages}, Info: d.info, Settings: newSettings(d), Track: d.e.OnChange}
 	for _, cmd := range d.e.Commands().All() {
 		run := func(c *resp.Conn, args [][]byte) { d.run(c, cmd, args) }
 		if cmd.Flags&engine.Blocking != 0 {

@@ -69,8 +69,8 @@ type Engine struct {
 
 	// Messages is the channels of PUBLISH.
 	Messages pubsub.Hub
-	changed  atomic.Pointer[func(keys []string, all bool)]
-	slow     slowHooks
+	changed  hooks[func(keys []string, all bool)]
+	slow     hooks[slowHook] // while there are none, commands take no time
 
 	stop    chan struct{}
 	stopped sync.WaitGroup
@@ -108,15 +108,9 @@ func (e *Engine) Close() {
 	e.stopped.Wait()
 }
 
-// OnChange has f be told of the keys that a command or a transaction has changed, with locks held: it must not wait. all means all keys. nil: nobody. What is read
-// after OnChange has returned is what it was before a change that f is told of, or later.
-func (e *Engine) OnChange(f func(keys []string, all bool)) {
-	if f == nil {
-		e.changed.Store(nil)
-	} else {
-		e.changed.Store(&f)
-	}
-}
+// OnChange has f be told of the keys that a command or a transaction has changed, until stop is called, with locks held: it must not wait. all means all keys.
+// What is read after OnChange has returned is what it was before a change that f is told of, or later.
+func (e *Engine) OnChange(f func(keys []string, all bool)) (stop func()) { return e.changed.add(&f) }
 
 // Commands returns the commands.
 func (e *Engine) Commands() Table { return e.cfg.Commands }
