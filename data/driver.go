@@ -31,7 +31,7 @@ type Driver interface {
 // Transaction is a transaction of a Driver. It is for one goroutine.
 //
 // There are two kinds. One has what it uses for itself until it ends, and each command replies as it would elsewhere: that of Memory.Tx. The
-// other one is optimistic, as those of Redis are: commands that read run at once, and commands that write wait until
+// other one is optimistic, as those of Redis are: commands that read run at once, and commands that write, or send a message, wait until
 // the end; they have a QueuedReply, and to read what they write is ErrUnread.
 type Transaction interface {
 	// Do runs a command and returns its reply, which may be an ErrorReply: that ends nothing.
@@ -40,7 +40,7 @@ type Transaction interface {
 	Savepoint() Savepoint
 	// RollbackTo undoes the commands since a savepoint. Savepoints after it are gone.
 	RollbackTo(s Savepoint) error
-	// UndoLast undoes the last command that may write, did not fail, and was not undone.
+	// UndoLast undoes the last command that may write, or sends a message, did not fail, and was not undone.
 	UndoLast() error
 }
 

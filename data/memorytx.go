@@ -28,7 +28,7 @@ func (m *Memory) Tx(ctx context.Context, f func(tx Transaction) error) error {
 type memoryTx struct {
 	m      *Memory
 	tx     *engine.Tx
-	writes []int // how many commands had been run before each one that may write
+	writes []int // how many commands had been run before each one that may write, or sends a message
 }
 
 // Do implements Transaction.
@@ -43,7 +43,7 @@ func (t *memoryTx) Do(cmd Cmd) (Reply, error) {
 	if err := t.tx.Run(c, args, &builder{to: &reply}); err != nil {
 		return Reply{}, err
 	}
-	if c.Flags&engine.Write != 0 && t.tx.Len() > before {
+	if c.Acts() && t.tx.Len() > before {
 		t.writes = append(t.writes, before)
 	}
 	return reply, nil

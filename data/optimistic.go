@@ -68,7 +68,7 @@ func runOptimistic(ctx context.Context, s Session, table engine.Table, keys []st
 	return errors.Join(failed...)
 }
 
-// optimistic is a Transaction that runs what reads at once, and what writes at its end.
+// optimistic is a Transaction that runs what reads at once, and what writes or sends a message at its end.
 type optimistic struct {
 	ctx     context.Context
 	session Session
@@ -91,7 +91,7 @@ func (t *optimistic) Do(cmd Cmd) (Reply, error) {
 		return Reply{Kind: ErrorReply, Str: fmt.Sprintf("ERR unknown command '%.128s'", cmd.Name)}, nil
 	case !c.Fits(len(args)):
 		return Reply{Kind: ErrorReply, Str: "ERR wrong number of arguments for '" + c.Name + "' command"}, nil
-	case c.Flags&engine.Write != 0:
+	case c.Acts():
 		t.queue = append(t.queue, Cmd{cmd.Name, args[1:]})
 		t.count(t.queue[len(t.queue)-1], 1)
 		return Reply{Kind: QueuedReply}, nil

@@ -11,7 +11,8 @@ type Messages struct{ c Commands }
 // Messages returns the commands of messages.
 func (c Commands) Messages() Messages { return Messages{c} }
 
-// Publish sends a message to a channel, and returns to how many listeners it went. Of a cluster these are the listeners at one node.
+// Publish sends a message to a channel, and returns to how many listeners it went. Of a cluster these are the listeners at one node. In a transaction it
+// is sent if that happens.
 func (m Messages) Publish(ctx context.Context, channel, message string) (int64, error) {
 	return m.c.integer(ctx, "publish", channel, message)
 }

@@ -11,7 +11,7 @@ import (
 // Tx is a transaction of a Client: it has the same commands. It is for one goroutine, and until the function returns that got it.
 //
 // Over a Memory each command replies as it does elsewhere. Over Redis, and in Client.Watch, a transaction is optimistic: commands that read
-// run at once, and commands that write when the function has returned. So a command that writes returns the zero value of
+// run at once, and commands that write, or send a message, when the function has returned. So a command that writes returns the zero value of
 // what it returns elsewhere, and to read a key after it was written is ErrUnread. What reads first, and writes then, does the same over each.
 type Tx struct {
 	Commands
@@ -38,7 +38,7 @@ func (t *Tx) Savepoint() Savepoint { return t.tx.Savepoint() }
 // RollbackTo undoes the commands since a savepoint, ends of keys included. Savepoints after it are gone.
 func (t *Tx) RollbackTo(s Savepoint) error { return t.tx.RollbackTo(s) }
 
-// UndoLast undoes the last command that may write, did not fail, and was not undone. Called again, it undoes that before.
+// UndoLast undoes the last command that may write, or sends a message, did not fail, and was not undone. Called again, it undoes that before.
 func (t *Tx) UndoLast() error { return t.tx.UndoLast() }
 
 // Tx runs f, and what f does by its Tx happens whole, or, if f returns an error or panics, not at all. A command that fails

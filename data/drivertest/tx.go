@@ -284,6 +284,9 @@ func (s *suite) watchReads() {
 		if _, err := tx.Do(data.Command("GET", a)); !errors.Is(err, data.ErrUnread) {
 			s.Errorf("%v, want ErrUnread", err)
 		}
+		if r := s.txDo(tx, "PUBLISH", "channel", "text"); r.Kind != data.QueuedReply {
+			s.Errorf("%v, want that the message is sent at the end", r)
+		}
 		if err := tx.RollbackTo(place); err != nil {
 			s.Error(err)
 		}
