@@ -87,13 +87,14 @@ func WithLog(dir string, opts ...LogOption) MemoryOption {
 			}
 		}
 		o.logDir, o.log = dir, &log
+		o.disk = func() (disk.Disk, error) { return disk.Dir(dir) }
 		return nil
 	}
 }
 
 // openLog makes the log, which has nothing appended yet.
 func (m *Memory) openLog() error {
-	d, err := disk.Dir(m.opts.logDir)
+	d, err := m.opts.disk()
 	if err != nil {
 		return err
 	}

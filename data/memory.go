@@ -9,6 +9,7 @@ import (
 	"github.com/peercache/peercache/data/internal/aof"
 	"github.com/peercache/peercache/data/internal/bridge"
 	"github.com/peercache/peercache/data/internal/builtin"
+	"github.com/peercache/peercache/data/internal/disk"
 	"github.com/peercache/peercache/data/internal/engine"
 )
 
@@ -31,7 +32,8 @@ type memoryOptions struct {
 	commands []engine.Command
 	notify   string // as SetNotifications takes it
 	logDir   string
-	log      *aof.Options // nil: there is no log
+	disk     func() (disk.Disk, error) // has the log
+	log      *aof.Options              // nil: there is no log
 }
 
 // WithBytes bounds the memory that data takes: keys, values and what belongs to them. Beyond it commands that add something fail with
@@ -146,7 +148,7 @@ func (m *Memory) run(ctx context.Context, r *request, args []string, to *Reply) 
 		r.name, r.cmd = args[0], cmd
 	}
 	r.to = to
-	return m.engine.Run(ctx, r.cmd, args, &r.builder)
+	return ofEngine(m.engine.Run(ctx, r.cmd, args, &r.builder))
 }
 
 // request is what a command needs while it runs, and what the next one may use again.
@@ -222,7 +224,7 @@ func (m *Memory) Run(ctx context.Context, w ReplyWriter, args ...string) error {
 		w.Error(err.Error())
 		return nil
 	}
-	return m.engine.Run(ctx, cmd, args, w)
+	return ofEngine(m.engine.Run(ctx, cmd, args, w))
 }
 
 // ReplyWriter takes the parts of a reply.

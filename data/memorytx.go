@@ -21,7 +21,7 @@ func (m *Memory) Tx(ctx context.Context, f func(tx Transaction) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return tx.tx.Commit(ctx)
+	return ofEngine(tx.tx.Commit(ctx))
 }
 
 // memoryTx is a Transaction of a Memory.

@@ -183,7 +183,7 @@ func (s *memorySession) Exec(ctx context.Context, cmds []Cmd) ([]Reply, error) {
 	}
 	var reply Reply
 	if err := s.m.engine.Exec(ctx, queue, s.watch, &builder{to: &reply}); err != nil {
-		return nil, err
+		return nil, ofEngine(err)
 	}
 	if reply.Kind == NullListReply {
 		return nil, ErrConflict

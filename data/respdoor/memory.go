@@ -59,9 +59,12 @@ func (d *memoryDoor) block(c *resp.Conn, cmd *engine.Command, args [][]byte) {
 // fail replies an error in the place of what was replied since.
 func fail(c *resp.Conn, from int, err error) {
 	c.Rewrite(from)
+	var log *engine.LogError
 	switch {
 	case errors.Is(err, resp.ErrUnblocked), errors.Is(err, resp.ErrShutdown):
 		c.Error(err.Error())
+	case errors.As(err, &log):
+		c.Error(string(log.Reply()))
 	default:
 		c.Error("ERR " + strings.TrimPrefix(err.Error(), "data: "))
 	}

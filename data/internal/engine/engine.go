@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -10,18 +9,6 @@ import (
 	"github.com/peercache/peercache/data/internal/dict"
 	"github.com/peercache/peercache/data/internal/pubsub"
 )
-
-// Log takes the records of what has changed, in the order in which it did.
-type Log interface {
-	// Append adds a record. It is called with locks held, and must not wait for a disk that syncs.
-	Append(record []byte) (position uint64, err error)
-	// Wait returns when what is up to position is as safe as the log was told to make it.
-	Wait(ctx context.Context, position uint64) error
-	// Position returns the position of the last record.
-	Position() uint64
-	// Err returns why nothing can be appended any more, or nil.
-	Err() error
-}
 
 // Config is what an Engine is made of.
 type Config struct {

@@ -120,7 +120,7 @@ func TestD2LogFails(t *testing.T) {
 	for _, q := range queued(e, "set key after", "push other item") {
 		x.Run(q.Command, q.Args, new(tokens))
 	}
-	if err := x.Commit(context.Background()); err != boom {
+	if err := x.Commit(context.Background()); !isLogError(err, boom) {
 		t.Errorf("Commit returns %v, want %v", err, boom)
 	}
 	if got := do(t, e, "mget key other"); got != "*2 $before _" {
@@ -129,8 +129,11 @@ func TestD2LogFails(t *testing.T) {
 	if got, want := e.Used(), counted(e); got != want {
 		t.Errorf("Used = %d, want %d", got, want)
 	}
-	if err := e.Run(context.Background(), e.Commands().Find("incr"), []string{"incr", "n"}, new(tokens)); err != boom {
+	if err := e.Run(context.Background(), e.Commands().Find("incr"), []string{"incr", "n"}, new(tokens)); !isLogError(err, boom) {
 		t.Errorf("Run returns %v, want %v", err, boom)
+	}
+	if err := e.Exec(context.Background(), queued(e, "incr n"), nil, new(tokens)); !isLogError(err, boom) {
+		t.Errorf("Exec returns %v, want %v", err, boom)
 	}
 	log.broken = true
 	const refused = "-MISCONF nothing can be written, because the log failed: boom"
@@ -144,6 +147,12 @@ func TestD2LogFails(t *testing.T) {
 	if x.Run(q.Command, q.Args, w); w.String() != refused {
 		t.Errorf("in a Tx, set replies %s", w)
 	}
+}
+
+// isLogError reports whether err says that the log has failed, and why.
+func isLogError(err, cause error) bool {
+	failed, ok := err.(*LogError)
+	return ok && failed.Cause == cause
 }
 
 // FuzzReplay replays garbage, which must be an error, or what could have been logged.

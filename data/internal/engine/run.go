@@ -71,32 +71,6 @@ func (e *Engine) Run(ctx context.Context, cmd *Command, args []string, w Writer)
 	return e.secure(ctx, position)
 }
 
-// secure waits for the log, if that has to be. If ctx ends first, what was done may be on the disk or not.
-func (e *Engine) secure(ctx context.Context, position uint64) error {
-	if e.cfg.Log == nil {
-		return nil
-	}
-	if e.cfg.ReadsWait && position == 0 {
-		position = e.cfg.Log.Position()
-	}
-	if position == 0 {
-		return nil
-	}
-	return e.cfg.Log.Wait(ctx, position)
-}
-
-// secureDone is secure where the end of ctx says that nothing was done: for a command that waits, whose element would be lost, and for
-// transactions. If something was done, ctx does not end the wait.
-func (e *Engine) secureDone(ctx context.Context, position uint64) error {
-	if position != 0 {
-		ctx = context.WithoutCancel(ctx)
-	}
-	return e.secure(ctx, position)
-}
-
-// logs reports whether what changes goes to a log.
-func (e *Engine) logs() bool { return e.cfg.Log != nil && !e.replaying }
-
 // refusal returns why a command may not run now, or nil. It makes room for it if it can.
 func (e *Engine) refusal(cmd *Command) error {
 	if err := e.writeRefusal(cmd); err != nil {
@@ -113,20 +87,24 @@ func (e *Engine) writeRefusal(cmd *Command) error {
 	if cmd.Flags&Write == 0 {
 		return nil
 	}
-	if err := e.Err(); err != nil {
-		return Error("MISCONF " + err.Error())
+	switch err := e.Err().(type) {
+	case nil:
+		return nil
+	case *LogError:
+		return err.Reply()
+	default:
+		return Error("ERR " + err.Error())
 	}
-	return nil
 }
 
-// Err returns why nothing can be written, or nil: it cannot be logged, or the data is not what it should be.
+// Err returns why nothing can be written, or nil: it cannot be logged, which is a *LogError, or the data is not what it should be.
 func (e *Engine) Err() error {
 	if why := e.broken.Load(); why != nil {
 		return fmt.Errorf("nothing can be written, because a command was not completed: %w", why)
 	}
 	if e.logs() {
 		if err := e.cfg.Log.Err(); err != nil {
-			return fmt.Errorf("nothing can be written, because the log failed: %w", err)
+			return &LogError{err}
 		}
 	}
 	return nil

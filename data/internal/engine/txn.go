@@ -178,8 +178,11 @@ func (t *txn) finish() (position uint64, err error) {
 		t.serve()
 	}
 	if len(t.record) > 0 {
-		if position, err = t.e.cfg.Log.Append(t.record); err != nil && t.undo {
-			t.back(place{})
+		if position, err = t.e.cfg.Log.Append(t.record); err != nil {
+			err = &LogError{err}
+			if t.undo {
+				t.back(place{})
+			}
 		}
 	}
 	if t.delta != 0 {
