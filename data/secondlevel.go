@@ -39,12 +39,12 @@ const (
 
 // Get implements peercache.SecondLevel.
 func (l *secondLevel) Get(ctx context.Context, keys []string) ([]peercache.Leveled, error) {
-	cmds := make([]Cmd, 0, 2*len(keys))
+	cmds := make([]Cmd, 0, 3*len(keys))
 	permits := make([]string, len(keys))
 	for i, key := range keys {
 		permits[i] = rand.Text()
-		cmds = append(cmds, Command("pttl", l.prefix+key),
-			Command("set", l.prefix+key, levelPermit+permits[i], "nx", "get", "px", millis(permitTime)))
+		pttl := Command("pttl", l.prefix+key)
+		cmds = append(cmds, pttl, Command("set", l.prefix+key, levelPermit+permits[i], "nx", "get", "px", millis(permitTime)), pttl)
 	}
 	replies, err := l.client.driver.Do(ctx, cmds...)
 	if err == nil && len(replies) != len(cmds) {
@@ -55,7 +55,7 @@ func (l *secondLevel) Get(ctx context.Context, keys []string) ([]peercache.Level
 	}
 	all := make([]peercache.Leveled, len(keys))
 	for i, key := range keys {
-		text, err := replies[2*i+1].Text()
+		text, err := replies[3*i+1].Text()
 		if errors.Is(err, ErrNil) {
 			all[i].Permit = permits[i]
 			continue
@@ -70,12 +70,11 @@ func (l *secondLevel) Get(ctx context.Context, keys []string) ([]peercache.Level
 		if !strings.HasPrefix(text, levelValue) {
 			continue
 		}
-		ms, err := replies[2*i].Integer()
+		ttl, err := leftOf(replies[3*i], replies[3*i+2], 0) // the group subtracts what this took
 		if err != nil {
 			return nil, fmt.Errorf("%q: %w", l.prefix+key, err)
 		}
-		ttl, err := ttlOf(ms)
-		if err != nil { // it came after the PTTL, by another load: nobody knows for how long it is good
+		if ttl < 0 { // it came meanwhile, by another load, or has gone: nobody knows for how long it is good
 			continue
 		}
 		all[i].Found, all[i].Item = true, peercache.Item{Value: []byte(text[1+permitBytes:]), TTL: ttl}
