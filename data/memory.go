@@ -117,9 +117,7 @@ func (m *Memory) Do(ctx context.Context, cmds ...Cmd) ([]Reply, error) {
 	r := requests.Get().(*request)
 	defer r.free()
 	for i := range cmds {
-		cmd := &cmds[i]
-		r.args = append(append(r.args[:0], cmd.Name), cmd.Args...)
-		if err := m.run(ctx, r, r.args, &replies[i]); err != nil {
+		if err := m.run(ctx, r, r.argsOf(&cmds[i]), &replies[i]); err != nil {
 			return replies[:i], err
 		}
 	}
@@ -164,6 +162,13 @@ var requests = sync.Pool{New: func() any { return new(request) }}
 
 // mostArgs is how many arguments may be kept room for.
 const mostArgs = 64
+
+// argsOf returns the arguments of a command, its name first, until the next call.
+func (r *request) argsOf(cmd *Cmd) []string {
+	clear(r.args) // the next ones may be fewer, and nothing of these must stay behind them
+	r.args = append(append(r.args[:0], cmd.Name), cmd.Args...)
+	return r.args
+}
 
 func (r *request) free() {
 	clear(r.args)

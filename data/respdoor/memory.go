@@ -34,9 +34,10 @@ func (d *memoryDoor) fallback() resp.Fallback {
 
 // run runs a command.
 func (d *memoryDoor) run(c *resp.Conn, cmd *engine.Command, args [][]byte) {
-	from := c.Written()
+	from, cl := c.Written(), clientOf(c)
+	defer cl.forget()
 	c.Gather()
-	if err := d.e.Run(c.Context(), cmd, clientOf(c).texts(args), c); err != nil {
+	if err := d.e.Run(c.Context(), cmd, cl.texts(args), c); err != nil {
 		fail(c, from, err)
 	}
 	c.Gathered()
@@ -44,11 +45,12 @@ func (d *memoryDoor) run(c *resp.Conn, cmd *engine.Command, args [][]byte) {
 
 // block runs a command that may wait.
 func (d *memoryDoor) block(c *resp.Conn, cmd *engine.Command, args [][]byte) {
-	from := 0
+	from, cl := 0, clientOf(c)
+	defer cl.forget()
 	err := c.Block(engine.ErrLate, func(ctx context.Context) error {
 		from = c.Written()
 		c.Gather()
-		return d.e.Run(ctx, cmd, clientOf(c).texts(args), c)
+		return d.e.Run(ctx, cmd, cl.texts(args), c)
 	})
 	if err != nil {
 		fail(c, from, err)
@@ -110,6 +112,7 @@ func (d *memoryDoor) watch(c *resp.Conn, args [][]byte) {
 		return
 	}
 	cl := clientOf(c)
+	defer cl.forget()
 	cl.watch = d.e.Watch(cl.watch, cl.texts(args[1:])...)
 	c.OK()
 }

@@ -219,6 +219,9 @@ func (t *txn) back(p place) {
 		t.undos[i] = nil
 	}
 	t.settle()
+	clear(t.ready[p.ready:]) // free looks at what is left
+	clear(t.notices[p.notices:])
+	clear(t.keys[p.keys:])
 	t.undos, t.changed, t.record, t.ready, t.readySet = t.undos[:p.undos], p.changed, t.record[:p.record], t.ready[:p.ready], nil
 	t.notices, t.keys, t.flushed = t.notices[:p.notices], t.keys[:p.keys], p.flushed
 	t.expired, t.evicted = p.expired, p.evicted
