@@ -353,6 +353,53 @@ func TestBackup(t *testing.T) {
 	})
 }
 
+// A process that is restarted more often than backups are due writes them all the same, and one whose clock was set back does not wait for
+// longer than it always does.
+func TestBackupOfAProcessThatIsRestarted(t *testing.T) {
+	const every = time.Hour
+	run := func(t *testing.T, dir string) (stop func()) {
+		s := start(t, newMemory(t), []Config{{Plugin: "backup", Settings: map[string]string{"dir": dir, "every": every.String()}}})
+		synctest.Wait()
+		return s.Close
+	}
+	times := func(t *testing.T, dir string) []time.Time {
+		list, err := (&backup{dir: dir}).times()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	synctest.Test(t, func(t *testing.T) {
+		dir, began := t.TempDir(), time.Now()
+		for range 6 {
+			stop := run(t, dir)
+			time.Sleep(25 * time.Minute) // of the bubble
+			synctest.Wait()
+			stop()
+		}
+		var got []time.Duration
+		for _, at := range times(t, dir) {
+			got = append(got, at.Sub(began))
+		}
+		if want := []time.Duration{0, every, 2 * every}; !slices.Equal(got, want) {
+			t.Errorf("backups after %v, want %v", got, want)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		future := (&backup{dir: dir}).file(time.Now().Add(1000 * every))
+		if err := os.WriteFile(future, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		defer run(t, dir)()
+		time.Sleep(every) // of the bubble
+		synctest.Wait()
+		if got := times(t, dir); len(got) != 2 {
+			t.Errorf("backups of %v, want another one within %v", got, every)
+		}
+	})
+}
+
 func TestBuiltinAreDescribed(t *testing.T) {
 	seen := map[string]bool{}
 	for _, m := range Builtin() {
