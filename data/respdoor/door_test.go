@@ -225,6 +225,24 @@ func TestTracking(t *testing.T) {
 	a.reads(">[invalidate *[p1]]", ">[invalidate *[p1]]") // the second one, when it expires
 }
 
+// What is set can be set back.
+func TestSettings(t *testing.T) {
+	_, addr := startMemory(t)
+	c := dial(t, addr)
+	for _, s := range []struct{ name, value, want string }{
+		{"lazyfree-lazy-expire", "yes", ""}, {"lazyfree-lazy-expire", "no", ""}, {"lazyfree-lazy-expire", "1", "argument must be 'yes' or 'no'"},
+		{"hash-max-listpack-entries", "7", ""}, {"hash-max-listpack-entries", "128", ""},
+		{"hash-max-listpack-entries", "no", "argument couldn't be parsed into an integer"},
+	} {
+		if s.want == "" {
+			c.want("+OK", "CONFIG SET "+s.name+" "+s.value)
+			c.want("*["+s.name+" "+s.value+"]", "CONFIG GET "+s.name)
+			continue
+		}
+		c.want("-ERR CONFIG SET failed (possibly related to argument '"+s.name+"') - "+s.want, "CONFIG SET "+s.name+" "+s.value)
+	}
+}
+
 func TestKeyspaceNotifications(t *testing.T) {
 	_, addr := startMemory(t)
 	a, b := dial(t, addr), dial(t, addr)
