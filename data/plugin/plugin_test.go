@@ -30,14 +30,22 @@ type own struct {
 	t    *testing.T
 	init func(h *Host) error
 
+	inited bool
+
 	mu   sync.Mutex
 	seen []string
 	hold chan struct{} // Handle waits for it
 }
 
-func (o *own) Name() string     { return "own" }
-func (o *own) Describe() string { return "Keeps what it is told of." }
+func (o *own) Name() string { return "own" }
+func (o *own) Describe() string {
+	if o.inited {
+		o.t.Error("Describe is called after Init")
+	}
+	return "Keeps what it is told of."
+}
 func (o *own) Init(h *Host) error {
+	o.inited = true
 	if o.init != nil {
 		return o.init(h)
 	}
@@ -124,7 +132,7 @@ func TestFailuresAreContained(t *testing.T) {
 		if want := []string{"set a", "set b"}; !slices.Equal(o.seen, want) {
 			t.Errorf("it was told of %q, want %q", o.seen, want)
 		}
-		want := Stats{Plugin: "own", Handled: 4, Failed: 1, Panics: 1, Describe: o.Describe()}
+		want := Stats{Plugin: "own", Handled: 4, Failed: 1, Panics: 1, Describe: "Keeps what it is told of."}
 		if got := s.Stats(); len(got) != 1 || got[0] != want {
 			t.Errorf("Stats = %+v, want %+v", got, want)
 		}
