@@ -20,9 +20,13 @@ type Driver interface {
 	// ErrorReply, and the others run. An error says that not all commands have a reply: ctx has ended, or the data
 	// cannot be reached; which of them have run is then not known.
 	Do(ctx context.Context, cmds ...Cmd) ([]Reply, error)
-	// Tx runs f. What f does by its Transaction happens whole, or, if f or Tx returns an error, or f panics, not at
-	// all. f must not use the driver itself, and must not use the Transaction afterwards. ErrConflict says that
-	// another client has changed what f has read: then nothing has happened, and Tx may be called again.
+	// Tx runs f. What f does by its Transaction happens whole, or, if f returns an error or panics, not at all. f must
+	// not use the driver itself, and must not use the Transaction afterwards. ErrConflict says that another client has
+	// changed what f has read: then nothing has happened, and Tx may be called again.
+	//
+	// Commands of an optimistic Transaction run when f has returned. One that fails then undoes none of the others, which have
+	// happened, and Tx returns its error. If the connection breaks at that moment, or the log fails, Tx returns an error, and
+	// nobody knows whether the transaction has happened.
 	Tx(ctx context.Context, f func(tx Transaction) error) error
 	// Close ends the driver. What it has promised to keep is then kept.
 	Close() error

@@ -6,8 +6,9 @@ import (
 	"github.com/peercache/peercache/data/internal/engine"
 )
 
-// Tx implements Driver. It has the memory for itself as far as it comes: who wants the keys that f has used, and others near them, waits
-// until f returns. So f should not wait for anything. Of several Tx one runs at a time. ErrConflict never happens.
+// Tx implements Driver. Each command replies at once. Until f returns, other commands wait that use one of its keys, a key in the same 64th of
+// all keys, or keys in several of them (MGET, SUNION, KEYS, Backup). A deadline does not end this wait. So f should be short, and must wait for
+// nothing. Of several Tx one runs at a time. ErrConflict never happens.
 func (m *Memory) Tx(ctx context.Context, f func(tx Transaction) error) error {
 	begun, err := m.engine.Begin(ctx)
 	if err != nil {

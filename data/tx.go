@@ -42,7 +42,8 @@ func (t *Tx) RollbackTo(s Savepoint) error { return t.tx.RollbackTo(s) }
 func (t *Tx) UndoLast() error { return t.tx.UndoLast() }
 
 // Tx runs f, and what f does by its Tx happens whole, or, if f returns an error or panics, not at all. A command that fails
-// ends nothing, unless f returns its error. f must not use the client.
+// ends nothing, unless f returns its error. Over Redis a command may also fail when f has returned: that undoes none of the
+// others, and is the error of Tx. f must not use the client. Over a Memory others wait for it: see Memory.Tx.
 //
 // Where another client changes meanwhile what f has read, which cannot be over a Memory, f is called again, as long as ctx lasts,
 // up to 100 times: then the error is ErrConflict. So f must have no other effects, or such as may happen again.

@@ -6,7 +6,7 @@ import (
 )
 
 // Tx is a transaction that looks at replies while it goes on, and can go back. Nobody sees what it does before Commit;
-// who wants a key whose shard it has used waits until then. There is one at a time.
+// who wants a key whose shard it has used, or several shards, waits until then. There is one at a time.
 type Tx struct {
 	t     *txn
 	marks []place // before each command
