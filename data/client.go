@@ -14,7 +14,8 @@ import (
 // are found by errors.Is; any command may also fail because its context ends, or the driver cannot reach its data: one that
 // writes may then have happened or not.
 //
-// Times to live are Durations, in whole milliseconds: a part of one counts as one. Zero means without end.
+// Times to live are Durations, in whole milliseconds: a part of one counts as one. Zero means without end, but for Keys.Expire, which then
+// removes the key.
 type Client struct {
 	Commands
 	driver Driver

@@ -180,7 +180,7 @@ func (r *request) free() {
 	requests.Put(r)
 }
 
-// GetString implements StringGetter. It takes no lock, and no memory, but where a change of several steps is under way.
+// GetString implements StringGetter. It takes no lock, and no memory, but where a change of several steps is under way, and with SyncAlways.
 func (m *Memory) GetString(ctx context.Context, key string) (string, bool, error) {
 	if err := ctx.Err(); err != nil {
 		return "", false, err
