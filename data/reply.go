@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// ReplyKind is what a Reply is.
+// ReplyKind is what a Reply is. A driver may reply a StringReply for a status and a ListReply for a set: use Text and Elements, not Kind.
 type ReplyKind uint8
 
 // The kinds of replies.

@@ -36,6 +36,8 @@ const (
 	Compound
 	// Sends: it sends a message. A transaction that does not happen sends none.
 	Sends
+	// Status: what it replies is a status, and no string, but for SET with GET.
+	Status
 	// InTurn: of those that wait for a key, none is served before another one of its name that came earlier.
 	InTurn
 )
