@@ -42,14 +42,11 @@ type Transaction interface {
 	Do(cmd Cmd) (Reply, error)
 	// Savepoint returns a place to which RollbackTo can go back.
 	Savepoint() Savepoint
-	// RollbackTo undoes the commands since a savepoint. Savepoints after it are gone.
+	// RollbackTo undoes the commands since a savepoint. Savepoints after it are gone: to go to one is ErrNoSavepoint.
 	RollbackTo(s Savepoint) error
 	// UndoLast undoes the last command that may write, or sends a message, did not fail, and was not undone.
 	UndoLast() error
 }
-
-// Savepoint is a place in a Transaction.
-type Savepoint int
 
 // Watcher is a Driver that has optimistic transactions besides others.
 type Watcher interface {

@@ -29,6 +29,7 @@ func (m *Memory) Tx(ctx context.Context, f func(tx Transaction) error) error {
 type memoryTx struct {
 	m      *Memory
 	tx     *engine.Tx
+	points savepoints
 	writes []int // how many commands had been run before each one that may write, or sends a message
 }
 
@@ -51,17 +52,23 @@ func (t *memoryTx) Do(cmd Cmd) (Reply, error) {
 }
 
 // Savepoint implements Transaction.
-func (t *memoryTx) Savepoint() Savepoint { return Savepoint(t.tx.Len()) }
+func (t *memoryTx) Savepoint() Savepoint { return t.points.add(t.tx.Len()) }
 
 // RollbackTo implements Transaction.
 func (t *memoryTx) RollbackTo(s Savepoint) error {
-	if s < 0 || int(s) > t.tx.Len() {
-		return ErrNoSavepoint
-	}
-	if err := t.tx.BackTo(int(s)); err != nil {
+	n, err := t.points.backTo(s)
+	if err != nil {
 		return err
 	}
-	for len(t.writes) > 0 && t.writes[len(t.writes)-1] >= int(s) {
+	return t.backTo(n)
+}
+
+// backTo undoes all commands but the first n.
+func (t *memoryTx) backTo(n int) error {
+	if err := t.tx.BackTo(n); err != nil {
+		return err
+	}
+	for len(t.writes) > 0 && t.writes[len(t.writes)-1] >= n {
 		t.writes = t.writes[:len(t.writes)-1]
 	}
 	return nil
@@ -72,5 +79,7 @@ func (t *memoryTx) UndoLast() error {
 	if len(t.writes) == 0 {
 		return ErrNothingToUndo
 	}
-	return t.RollbackTo(Savepoint(t.writes[len(t.writes)-1]))
+	n := t.writes[len(t.writes)-1]
+	t.points.undone(n)
+	return t.backTo(n)
 }

@@ -76,6 +76,7 @@ type optimistic struct {
 	queue   []Cmd
 	written map[string]int // how many commands of queue may write a key
 	all     int            // how many of them may write any key
+	points  savepoints
 	ended   bool
 }
 
@@ -118,29 +119,41 @@ func (t *optimistic) count(cmd Cmd, n int) {
 }
 
 // Savepoint implements Transaction.
-func (t *optimistic) Savepoint() Savepoint { return Savepoint(len(t.queue)) }
+func (t *optimistic) Savepoint() Savepoint { return t.points.add(len(t.queue)) }
 
 // RollbackTo implements Transaction.
 func (t *optimistic) RollbackTo(s Savepoint) error {
 	if t.ended {
 		return engine.ErrTxEnded
 	}
-	if s < 0 || int(s) > len(t.queue) {
-		return ErrNoSavepoint
+	n, err := t.points.backTo(s)
+	if err != nil {
+		return err
 	}
-	for _, cmd := range t.queue[s:] {
+	t.backTo(n)
+	return nil
+}
+
+// backTo undoes all commands of the queue but the first n.
+func (t *optimistic) backTo(n int) {
+	for _, cmd := range t.queue[n:] {
 		t.count(cmd, -1)
 	}
-	t.queue = t.queue[:s]
-	return nil
+	t.queue = t.queue[:n]
 }
 
 // UndoLast implements Transaction.
 func (t *optimistic) UndoLast() error {
+	if t.ended {
+		return engine.ErrTxEnded
+	}
 	if len(t.queue) == 0 {
 		return ErrNothingToUndo
 	}
-	return t.RollbackTo(Savepoint(len(t.queue) - 1))
+	n := len(t.queue) - 1
+	t.points.undone(n)
+	t.backTo(n)
+	return nil
 }
 
 // Watch implements Watcher.
