@@ -37,7 +37,8 @@ type memoryOptions struct {
 }
 
 // WithBytes bounds the memory that data takes: keys, values and what belongs to them. Beyond it commands that add something fail with
-// ErrFull. Without it there is no bound.
+// ErrFull. A command that finds room may go beyond n by what it adds itself; without WithEviction, one that makes much of little (SETRANGE, SETBIT,
+// BITOP, COPY) does so by no more than 1 MiB. The default is no bound.
 func WithBytes(n int64) MemoryOption {
 	return func(o *memoryOptions) error {
 		if n <= 0 {

@@ -14,8 +14,11 @@ import (
 // SecondLevel makes a second level of a driver, for peercache.WithSecondLevel. Keys of the driver that begin with prefix
 // are for it alone: prefix must not be empty, and is different for each group. All processes of the group use the same.
 //
-// A value is a string that begins with a permit, which is different each time. Where there is no value there is a permit alone, for a minute: so a
-// load that takes longer keeps nothing.
+// A value is a string that begins with a permit, which is different each time. Where there is no value there is a permit alone: each miss writes
+// one, of 27 bytes, that lives for a minute. A load that takes longer than that is not kept.
+//
+// A Redis has to be of version 7.0 or later (SET with NX and GET). Give it the last level itself, not a tiered driver: it writes with each Get, which
+// drops the copies there.
 func SecondLevel(driver Driver, prefix string) (peercache.SecondLevel, error) {
 	if prefix == "" {
 		return nil, errors.New("data: SecondLevel: the prefix is empty: want one for each group, such as \"users:\"")

@@ -54,9 +54,8 @@ func (c *Client) Tx(ctx context.Context, f func(tx *Tx) error) error {
 	})
 }
 
-// Watch is an optimistic Tx: f holds up nobody. It is called again, as that of Tx is, if keys, or what it has read, were changed
-// meanwhile. The driver has to be a Watcher, as Memory is, or one whose transactions are optimistic anyway: its
-// keys are then watched because f reads them.
+// Watch runs f in an optimistic transaction, which makes nobody wait. f runs again if another client has changed one of keys, or a key that
+// f has read, before f's writes are applied: up to 100 times, then the error is ErrConflict. It is an error if the driver is no Watcher.
 func (c *Client) Watch(ctx context.Context, keys []string, f func(tx *Tx) error) error {
 	w, ok := c.driver.(Watcher)
 	if !ok {
