@@ -27,6 +27,8 @@ var ErrClosed = engine.ErrClosed
 var (
 	// ErrConflict says that another client has changed what a transaction has read, or watches. Nothing has happened.
 	ErrConflict = errors.New("data: another client has changed what the transaction has read")
+	// ErrPartial says that an optimistic transaction has happened, but for commands that have failed. The errors of these come with it.
+	ErrPartial = errors.New("data: the transaction has happened, but for commands that failed")
 	// ErrUnread says that an optimistic transaction cannot read a key that it has written: the write has not happened
 	// yet. What is to be read has to be read first.
 	ErrUnread = errors.New("data: an optimistic transaction cannot read a key that it has written")

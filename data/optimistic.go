@@ -22,8 +22,8 @@ type Session interface {
 }
 
 // RunOptimistic runs f with an optimistic Transaction that stands on a Session: for drivers. It calls Exec once, also if there is nothing to
-// do, unless f or Watch fails. A command that fails at the end undoes none of the others, which has happened then: the
-// error says so.
+// do, unless f or Watch fails. A command that fails at the end undoes none of the others, which have happened then: the
+// error is ErrPartial.
 func RunOptimistic(ctx context.Context, s Session, keys []string, f func(tx Transaction) error) error {
 	return runOptimistic(ctx, s, builtinTable(), keys, f)
 }
@@ -62,10 +62,13 @@ func runOptimistic(ctx context.Context, s Session, table engine.Table, keys []st
 	var failed []error
 	for i, r := range replies {
 		if r.Kind == ErrorReply {
-			failed = append(failed, fmt.Errorf("the transaction has happened, but for command %d, %s: %w", i, t.queue[i].Name, r.Err()))
+			failed = append(failed, fmt.Errorf("command %d, %s: %w", i, t.queue[i].Name, r.Err()))
 		}
 	}
-	return errors.Join(failed...)
+	if len(failed) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrPartial, errors.Join(failed...))
 }
 
 // optimistic is a Transaction that runs what reads at once, and what writes or sends a message at its end.

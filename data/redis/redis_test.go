@@ -277,7 +277,7 @@ func TestTxWithAFailure(t *testing.T) {
 		_, err := tx.Strings().Incr(ctx, "list")
 		return errors.Join(err, tx.Strings().Set(ctx, "a", "1"))
 	})
-	if !errors.Is(err, data.ErrWrongType) || !strings.Contains(err.Error(), "has happened, but for command 0") {
+	if !errors.Is(err, data.ErrPartial) || !errors.Is(err, data.ErrWrongType) || !strings.Contains(err.Error(), "command 0, ") {
 		t.Errorf("%v", err)
 	}
 	if got, err := c.Strings().Get(ctx, "a"); got != "1" {

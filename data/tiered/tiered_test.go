@@ -244,7 +244,7 @@ func TestOldCopyIsNotKept(t *testing.T) {
 					write(d, last)
 				}
 			}
-			want := "data: nil"
+			want := data.ErrNil.Error()
 			if write == nil {
 				want = "1"
 			}
@@ -315,7 +315,7 @@ func TestNoCopyWhileWritten(t *testing.T) {
 				if got := run(t, d, "GET", "a"); got != "1" {
 					t.Errorf("%v: it reads %s", cmds, got)
 				}
-				if got := run(t, front, "GET", "a"); got != "data: nil" {
+				if got := run(t, front, "GET", "a"); got != data.ErrNil.Error() {
 					t.Errorf("%v: %d are over, and the copy is %s", cmds, i, got)
 				}
 				if err := w.over(t.Context()); err != nil {

@@ -9,9 +9,10 @@ import (
 	"github.com/peercache/peercache/data/internal/dict"
 )
 
-// Run runs a command, which args fit, and writes its reply to w, errors of the command included. It returns an error if ctx
-// ends while the command waits, and if the command panics: what is in w is not whole then. It also returns one if ctx ends before the log
-// has what the command has changed, unless the command is one that may wait: that has then done nothing.
+// Run runs a command, which args fit, and writes its reply to w, errors of the command included. It returns an error if the command
+// panics, and if ctx ends while the command waits, for a lock too: then the command has done nothing. It returns one as well if
+// ctx ends before the log has what the command has changed, but a command that may wait goes on until that is so. After
+// an error what is in w is not whole.
 //
 // A command that waits may have w written to by another goroutine, until Run returns.
 func (e *Engine) Run(ctx context.Context, cmd *Command, args []string, w Writer) error {
@@ -29,10 +30,13 @@ func (e *Engine) Run(ctx context.Context, cmd *Command, args []string, w Writer)
 	if cmd.Flags&Steps != 0 {
 		set = 0
 	}
-	held, err := e.lockWithRoom(cmd, set, write)
-	if err != nil {
+	held, err := e.lockWithRoom(ctx, cmd, set, write)
+	if err == ErrFull {
 		w.Error(err.Error())
 		return nil
+	}
+	if err != nil {
+		return err
 	}
 	t := e.begin(held)
 	t.single = !e.replaying // what is replayed has not waited
@@ -213,7 +217,10 @@ func (e *Engine) Exec(ctx context.Context, queue []Queued, watch *Watch, w Write
 	if watch != nil {
 		set |= watch.set
 	}
-	held := e.lock(set, write)
+	held, err := e.lockWithin(ctx, set, write)
+	if err != nil {
+		return err
+	}
 	if watch != nil && watch.broken(e) {
 		e.unlock(held, write)
 		w.NullArray()
