@@ -14,7 +14,7 @@ var dataBench = command{
 func runData(w io.Writer, m measuring) error {
 	var all targets
 	for _, run := range []func(io.Writer, measuring, *targets) error{
-		runDataLocal, runDataMemory, runDataRESP, runDataLog,
+		runDataLocal, runDataPipeline, runDataMemory, runDataRESP, runDataLog,
 	} {
 		if err := run(w, m, &all); err != nil {
 			return err

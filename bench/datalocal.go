@@ -53,10 +53,7 @@ each. A group's hit is one of as many values of that size.
 			all.add("in process: "+s.name+", ns", figures[i].ns, true, mostLocal)
 		}
 	}
-	if err := t.print(w); err != nil {
-		return err
-	}
-	return runDataPipeline(w, m, memory, all)
+	return t.print(w)
 }
 
 // dataHits returns a group's hits.
@@ -183,13 +180,18 @@ func dataDo(ctx context.Context, d data.Driver, cmd data.Cmd) (data.Reply, error
 	return replies[0], nil
 }
 
-// runDataPipeline compares SETs and GETs in this process with those that rueidis sends to redis-server.
-func runDataPipeline(w io.Writer, m measuring, memory *data.Memory, all *targets) error {
+// runDataPipeline compares SETs and GETs in this process with those that rueidis sends to redis-server. Both have the same keys, and no others.
+func runDataPipeline(w io.Writer, m measuring, all *targets) error {
 	addr, stop, err := startRedis(w)
 	if err != nil || addr == "" {
 		return err
 	}
 	defer stop()
+	memory, err := data.NewMemory()
+	if err != nil {
+		return err
+	}
+	defer memory.Close()
 	c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{addr}, ForceSingleClient: true, DisableCache: true})
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"net/http/pprof"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -213,7 +214,8 @@ func startNode(what string, by ...string) (*node, error) {
 	}
 	args := append(slices.Clone(by), self)
 	n := &node{cmd: exec.Command(args[0], args[1:]...)}
-	n.cmd.Env = append(os.Environ(), nodeVariable+"="+what)
+	// As many threads as this process has: with the race detector, bubbles of testing/synctest must have one (see .ci/run).
+	n.cmd.Env = append(os.Environ(), nodeVariable+"="+what, fmt.Sprint("GOMAXPROCS=", runtime.GOMAXPROCS(0)))
 	n.cmd.Stderr = os.Stderr
 	if n.stdin, err = n.cmd.StdinPipe(); err != nil {
 		return nil, err

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Channels are the commands of channels: queues that hold no more than they were made for. No Redis has them. They are made by Commands.Channels.
+// Channels are the commands of channels: queues that hold no more than they were made for. They are in a Memory alone: no Redis has them. They are made by Commands.Channels.
 type Channels struct{ c Commands }
 
 // Channels returns the commands of channels.

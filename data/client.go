@@ -11,9 +11,11 @@ import (
 // What is not there is ErrNil where a method returns one thing: Strings.Get, Hashes.HGet, Lists.LPop. A method that returns
 // many returns fewer, or none, or a Value for each that says whether it is there: Strings.MGet. A
 // method whose question is whether something is so, or was done, returns a bool: Keys.Expire. ErrWrongType, ErrFull and others
-// are found by errors.Is; any command may also fail because its context ends, or the driver cannot reach its data.
+// are found by errors.Is; any command may also fail because its context ends, or the driver cannot reach its data: one that
+// writes may then have happened or not.
 //
-// Times to live are Durations, in whole milliseconds: a part of one counts as one. Zero means without end.
+// Times to live are Durations, in whole milliseconds: a part of one counts as one. Zero means without end, but for Keys.Expire, which then
+// removes the key.
 type Client struct {
 	Commands
 	driver Driver

@@ -20,9 +20,13 @@ type Driver interface {
 	// ErrorReply, and the others run. An error says that not all commands have a reply: ctx has ended, or the data
 	// cannot be reached; which of them have run is then not known.
 	Do(ctx context.Context, cmds ...Cmd) ([]Reply, error)
-	// Tx runs f. What f does by its Transaction happens whole, or, if f or Tx returns an error, or f panics, not at
-	// all. f must not use the driver itself, and must not use the Transaction afterwards. ErrConflict says that
-	// another client has changed what f has read: then nothing has happened, and Tx may be called again.
+	// Tx runs f. What f does by its Transaction happens whole, or, if f returns an error or panics, not at all. f must
+	// not use the driver itself, and must not use the Transaction afterwards. ErrConflict says that another client has
+	// changed what f has read: then nothing has happened, and Tx may be called again.
+	//
+	// Commands of an optimistic Transaction run when f has returned. One that fails then undoes none of the others, which have
+	// happened, and Tx returns its error. If the connection breaks at that moment, or the log fails, Tx returns an error, and
+	// nobody knows whether the transaction has happened.
 	Tx(ctx context.Context, f func(tx Transaction) error) error
 	// Close ends the driver. What it has promised to keep is then kept.
 	Close() error
@@ -31,21 +35,18 @@ type Driver interface {
 // Transaction is a transaction of a Driver. It is for one goroutine.
 //
 // There are two kinds. One has what it uses for itself until it ends, and each command replies as it would elsewhere: that of Memory.Tx. The
-// other one is optimistic, as those of Redis are: commands that read run at once, and commands that write wait until
+// other one is optimistic, as those of Redis are: commands that read run at once, and commands that write, or send a message, wait until
 // the end; they have a QueuedReply, and to read what they write is ErrUnread.
 type Transaction interface {
 	// Do runs a command and returns its reply, which may be an ErrorReply: that ends nothing.
 	Do(cmd Cmd) (Reply, error)
 	// Savepoint returns a place to which RollbackTo can go back.
 	Savepoint() Savepoint
-	// RollbackTo undoes the commands since a savepoint. Savepoints after it are gone.
+	// RollbackTo undoes the commands since a savepoint. Savepoints after it are gone: to go to one is ErrNoSavepoint.
 	RollbackTo(s Savepoint) error
-	// UndoLast undoes the last command that may write, did not fail, and was not undone.
+	// UndoLast undoes the last command that may write, or sends a message, did not fail, and was not undone.
 	UndoLast() error
 }
-
-// Savepoint is a place in a Transaction.
-type Savepoint int
 
 // Watcher is a Driver that has optimistic transactions besides others.
 type Watcher interface {

@@ -16,10 +16,10 @@ type EventKind uint8
 
 // The kinds of events.
 const (
-	EventWritten EventKind = 1 << iota // it was made, or its value, a part of it, or its expiry has changed
-	EventExpired                       // its time was over, which is noticed a little later
-	EventEvicted                       // it has left, because there was no room; see WithEviction
-	EventRemoved                       // it was removed, renamed, or its last element taken
+	EventWritten EventKind = 1 << iota // a key was made, or its value or its expiry changed
+	EventExpired                       // a key's time to live is over; up to a quarter of a second late
+	EventEvicted                       // a key was removed because there was no room; see WithEviction
+	EventRemoved                       // a key was deleted or renamed, or its last element was taken
 
 	allEvents = EventWritten | EventExpired | EventEvicted | EventRemoved
 )

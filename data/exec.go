@@ -29,7 +29,7 @@ func (m *Memory) Exec(ctx context.Context, cmds ...Cmd) ([]Reply, error) {
 	}
 	var reply Reply
 	if err := m.engine.Exec(ctx, queue, nil, &builder{to: &reply}); err != nil {
-		return nil, err
+		return nil, ofEngine(err)
 	}
 	return reply.List, nil
 }

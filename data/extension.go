@@ -19,8 +19,8 @@ type CommandSpec struct {
 	Keys KeySpec
 	// ReadOnly: it runs no command that writes.
 	ReadOnly bool
-	// Frees: it takes no more memory, so it runs where there is none left.
-	Frees bool
+	// NoGrowth: it takes no more memory, so it runs where there is none left.
+	NoGrowth bool
 	// Args and Summary are for documentation: what follows the name, and a sentence.
 	Args, Summary string
 	// Run runs it. What it does happens as one: others see all of it or nothing. If it returns an error, or panics, nothing
@@ -93,7 +93,7 @@ func (s CommandSpec) command() engine.Command {
 	switch {
 	case s.ReadOnly:
 		flags |= engine.ReadOnly
-	case s.Frees:
+	case s.NoGrowth:
 		flags |= engine.Write
 	default:
 		flags |= engine.Write | engine.Grows

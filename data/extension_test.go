@@ -95,7 +95,7 @@ var ownCommands = []data.CommandSpec{
 		_, err := c.Do("nosuchcommand")
 		return err
 	}},
-	{Name: "drop", Arity: 2, Frees: true, Keys: data.KeySpec{First: 1, Last: 1}, Run: func(c *data.Call) error {
+	{Name: "drop", Arity: 2, NoGrowth: true, Keys: data.KeySpec{First: 1, Last: 1}, Run: func(c *data.Call) error {
 		r, err := c.Do("del", c.Args[1])
 		c.ReplyInt(r.Int)
 		return err

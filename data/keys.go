@@ -41,10 +41,10 @@ type ExpireCondition string
 
 // The conditions.
 const (
-	IfNoTTL   ExpireCondition = "nx" // the key has no end
-	IfTTL     ExpireCondition = "xx" // it has one
-	IfLater   ExpireCondition = "gt" // it has an earlier one
-	IfEarlier ExpireCondition = "lt" // it has a later one, or none
+	IfPersistent ExpireCondition = "nx" // the key has no end
+	IfExpires    ExpireCondition = "xx" // it has one
+	IfLater      ExpireCondition = "gt" // it has an earlier one
+	IfEarlier    ExpireCondition = "lt" // it has a later one, or none
 )
 
 func conditions(args []string, of []ExpireCondition) []string {

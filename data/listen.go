@@ -55,10 +55,10 @@ func (m *Memory) Listen(ctx context.Context, channels, patterns []string) *Liste
 		return l
 	}
 	for _, name := range channels {
-		m.engine.Messages.Subscribe(pubsub.Channel, name, l)
+		m.engine.Messages.Subscribe(pubsub.Channel, name, subscriber{l})
 	}
 	for _, pattern := range patterns {
-		m.engine.Messages.Subscribe(pubsub.Pattern, pattern, l)
+		m.engine.Messages.Subscribe(pubsub.Pattern, pattern, subscriber{l})
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -68,8 +68,11 @@ func (m *Memory) Listen(ctx context.Context, channels, patterns []string) *Liste
 	return l
 }
 
+// subscriber is a Listener as the hub knows it.
+type subscriber struct{ *Listener }
+
 // Message implements pubsub.Subscriber.
-func (l *Listener) Message(m pubsub.Message) {
+func (l subscriber) Message(m pubsub.Message) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ended {
@@ -88,10 +91,10 @@ func (l *Listener) Message(m pubsub.Message) {
 func (l *Listener) stop(why error) {
 	l.end(why)
 	for _, name := range l.channels {
-		l.m.engine.Messages.Unsubscribe(pubsub.Channel, name, l)
+		l.m.engine.Messages.Unsubscribe(pubsub.Channel, name, subscriber{l})
 	}
 	for _, pattern := range l.patterns {
-		l.m.engine.Messages.Unsubscribe(pubsub.Pattern, pattern, l)
+		l.m.engine.Messages.Unsubscribe(pubsub.Pattern, pattern, subscriber{l})
 	}
 	l.m.listeners.remove(l)
 }

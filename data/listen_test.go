@@ -45,21 +45,62 @@ func TestListen(t *testing.T) {
 	// What a transaction publishes is sent if it happens.
 	for _, failure := range []error{errors.New("no"), nil} {
 		err := data.New(m).Tx(ctx, func(tx *data.Tx) error {
-			if _, err := tx.Messages().Publish(ctx, "b", fmt.Sprint(failure)); err != nil {
+			for _, text := range []string{fmt.Sprint(failure), "undone"} {
+				if _, err := tx.Messages().Publish(ctx, "b", text); err != nil {
+					return err
+				}
+			}
+			if err := tx.UndoLast(); err != nil {
 				return err
 			}
 			return failure
 		})
 		if err != failure {
-			t.Errorf("got %v, want %v", err, failure)
+			t.Fatalf("got %v, want %v", err, failure)
 		}
 	}
 	if msg := <-l.C(); msg.Text != "<nil>" {
 		t.Errorf("a message %q of a transaction that was undone", msg.Text)
 	}
+	testPublishOptimistic(t, m, l)
 	cancel()
 	if _, ok := <-l.C(); ok || !errors.Is(l.Err(), context.Canceled) {
 		t.Errorf("after the end of the context: %v, %v", ok, l.Err())
+	}
+}
+
+// testPublishOptimistic checks that an optimistic transaction sends its messages once, when it happens, and that they can be undone.
+func testPublishOptimistic(t *testing.T, m *data.Memory, l *data.Listener) {
+	t.Helper()
+	c, ctx, no := data.New(m), t.Context(), errors.New("no")
+	tries := 0
+	for _, failure := range []error{no, nil} {
+		err := c.Watch(ctx, []string{"key"}, func(tx *data.Tx) error {
+			tries++
+			for _, text := range []string{fmt.Sprint(failure), "undone"} {
+				if n, err := tx.Messages().Publish(ctx, "b", text); n != 0 || err != nil {
+					t.Errorf("Publish = %d, %v, want that it waits", n, err)
+				}
+			}
+			if err := tx.UndoLast(); err != nil {
+				t.Error(err)
+			}
+			if failure == nil && tries < 5 { // another client has the transaction fail
+				if err := c.Strings().Set(ctx, "key", fmt.Sprint(tries)); err != nil {
+					t.Error(err)
+				}
+			}
+			return failure
+		})
+		if err != failure {
+			t.Fatalf("got %v, want %v", err, failure)
+		}
+	}
+	if n := len(l.C()); n != 1 {
+		t.Fatalf("%d messages after %d tries, want one", n, tries)
+	}
+	if msg := <-l.C(); msg.Text != "<nil>" {
+		t.Errorf("a message %q of a transaction that has not happened", msg.Text)
 	}
 }
 

@@ -51,8 +51,8 @@ func LogSync(p SyncPolicy) LogOption {
 	}
 }
 
-// LogRewriteAt has the log rewritten when it has percent of the bytes of the snapshot before it, and both together have at least that many bytes.
-// Without it, that is 100 per cent and 64 MiB. A percent of 0 means never.
+// LogRewriteAt sets when a new snapshot replaces the log: when the log has percent per cent of the bytes of its snapshot, and both together have at
+// least least bytes. The default is 100 and 64 MiB. A percent of 0 turns it off.
 func LogRewriteAt(percent int, least int64) LogOption {
 	return func(o *aof.Options) error {
 		if percent < 0 || least < 0 {
@@ -87,13 +87,14 @@ func WithLog(dir string, opts ...LogOption) MemoryOption {
 			}
 		}
 		o.logDir, o.log = dir, &log
+		o.disk = func() (disk.Disk, error) { return disk.Dir(dir) }
 		return nil
 	}
 }
 
 // openLog makes the log, which has nothing appended yet.
 func (m *Memory) openLog() error {
-	d, err := disk.Dir(m.opts.logDir)
+	d, err := m.opts.disk()
 	if err != nil {
 		return err
 	}

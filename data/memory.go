@@ -9,6 +9,7 @@ import (
 	"github.com/peercache/peercache/data/internal/aof"
 	"github.com/peercache/peercache/data/internal/bridge"
 	"github.com/peercache/peercache/data/internal/builtin"
+	"github.com/peercache/peercache/data/internal/disk"
 	"github.com/peercache/peercache/data/internal/engine"
 )
 
@@ -31,11 +32,13 @@ type memoryOptions struct {
 	commands []engine.Command
 	notify   string // as SetNotifications takes it
 	logDir   string
-	log      *aof.Options // nil: there is no log
+	disk     func() (disk.Disk, error) // has the log
+	log      *aof.Options              // nil: there is no log
 }
 
 // WithBytes bounds the memory that data takes: keys, values and what belongs to them. Beyond it commands that add something fail with
-// ErrFull. Without it there is no bound.
+// ErrFull. A command that finds room may go beyond n by what it adds itself; without WithEviction, one that makes much of little (SETRANGE, SETBIT,
+// BITOP, COPY) does so by no more than 1 MiB. The default is no bound.
 func WithBytes(n int64) MemoryOption {
 	return func(o *memoryOptions) error {
 		if n <= 0 {
@@ -115,9 +118,7 @@ func (m *Memory) Do(ctx context.Context, cmds ...Cmd) ([]Reply, error) {
 	r := requests.Get().(*request)
 	defer r.free()
 	for i := range cmds {
-		cmd := &cmds[i]
-		r.args = append(append(r.args[:0], cmd.Name), cmd.Args...)
-		if err := m.run(ctx, r, r.args, &replies[i]); err != nil {
+		if err := m.run(ctx, r, r.argsOf(&cmds[i]), &replies[i]); err != nil {
 			return replies[:i], err
 		}
 	}
@@ -137,8 +138,16 @@ func (m *Memory) run(ctx context.Context, r *request, args []string, to *Reply) 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if r.cmd == nil || args[0] != r.name || !r.cmd.Fits(len(args)) {
+		cmd, err := m.find(args)
+		if err != nil {
+			*to = Reply{Kind: ErrorReply, Str: err.Error()}
+			return nil
+		}
+		r.name, r.cmd = args[0], cmd
+	}
 	r.to = to
-	return m.Run(ctx, &r.builder, args...)
+	return ofEngine(m.engine.Run(ctx, r.cmd, args, &r.builder))
 }
 
 // request is what a command needs while it runs, and what the next one may use again.
@@ -146,6 +155,8 @@ type request struct {
 	builder
 	args  []string
 	reply Reply // of do
+	name  string
+	cmd   *engine.Command // has that name; nil: none was called yet
 }
 
 var requests = sync.Pool{New: func() any { return new(request) }}
@@ -153,17 +164,24 @@ var requests = sync.Pool{New: func() any { return new(request) }}
 // mostArgs is how many arguments may be kept room for.
 const mostArgs = 64
 
+// argsOf returns the arguments of a command, its name first, until the next call.
+func (r *request) argsOf(cmd *Cmd) []string {
+	clear(r.args) // the next ones may be fewer, and nothing of these must stay behind them
+	r.args = append(append(r.args[:0], cmd.Name), cmd.Args...)
+	return r.args
+}
+
 func (r *request) free() {
 	clear(r.args)
 	clear(r.open[:cap(r.open)])
-	r.to, r.open, r.reply = nil, r.open[:0], Reply{}
+	r.to, r.open, r.reply, r.name, r.cmd = nil, r.open[:0], Reply{}, "", nil
 	if cap(r.args) > mostArgs {
 		r.args = nil
 	}
 	requests.Put(r)
 }
 
-// GetString implements StringGetter. It takes no lock, and no memory, but where a change of several steps is under way.
+// GetString implements StringGetter. It takes no lock, and no memory, but where a change of several steps is under way, and with SyncAlways.
 func (m *Memory) GetString(ctx context.Context, key string) (string, bool, error) {
 	if err := ctx.Err(); err != nil {
 		return "", false, err
@@ -212,7 +230,7 @@ func (m *Memory) Run(ctx context.Context, w ReplyWriter, args ...string) error {
 		w.Error(err.Error())
 		return nil
 	}
-	return m.engine.Run(ctx, cmd, args, w)
+	return ofEngine(m.engine.Run(ctx, cmd, args, w))
 }
 
 // ReplyWriter takes the parts of a reply.

@@ -6,8 +6,9 @@ import (
 	"github.com/peercache/peercache/data/internal/engine"
 )
 
-// Tx implements Driver. It has the memory for itself as far as it comes: who wants the keys that f has used, and others near them, waits
-// until f returns. So f should not wait for anything. Of several Tx one runs at a time. ErrConflict never happens.
+// Tx implements Driver. Each command replies at once. Until f returns, other commands wait that use one of its keys, a key in the same 64th of
+// all keys, or keys in several of them (MGET, SUNION, KEYS, Backup). The end of their contexts ends this wait. So f should be short, and must wait for
+// nothing. Of several Tx one runs at a time. ErrConflict never happens.
 func (m *Memory) Tx(ctx context.Context, f func(tx Transaction) error) error {
 	begun, err := m.engine.Begin(ctx)
 	if err != nil {
@@ -21,14 +22,15 @@ func (m *Memory) Tx(ctx context.Context, f func(tx Transaction) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return tx.tx.Commit(ctx)
+	return ofEngine(tx.tx.Commit(ctx))
 }
 
 // memoryTx is a Transaction of a Memory.
 type memoryTx struct {
 	m      *Memory
 	tx     *engine.Tx
-	writes []int // how many commands had been run before each one that may write
+	points savepoints
+	writes []int // how many commands had been run before each one that may write, or sends a message
 }
 
 // Do implements Transaction.
@@ -43,24 +45,30 @@ func (t *memoryTx) Do(cmd Cmd) (Reply, error) {
 	if err := t.tx.Run(c, args, &builder{to: &reply}); err != nil {
 		return Reply{}, err
 	}
-	if c.Flags&engine.Write != 0 && t.tx.Len() > before {
+	if c.Acts() && t.tx.Len() > before {
 		t.writes = append(t.writes, before)
 	}
 	return reply, nil
 }
 
 // Savepoint implements Transaction.
-func (t *memoryTx) Savepoint() Savepoint { return Savepoint(t.tx.Len()) }
+func (t *memoryTx) Savepoint() Savepoint { return t.points.add(t.tx.Len()) }
 
 // RollbackTo implements Transaction.
 func (t *memoryTx) RollbackTo(s Savepoint) error {
-	if s < 0 || int(s) > t.tx.Len() {
-		return ErrNoSavepoint
-	}
-	if err := t.tx.BackTo(int(s)); err != nil {
+	n, err := t.points.backTo(s)
+	if err != nil {
 		return err
 	}
-	for len(t.writes) > 0 && t.writes[len(t.writes)-1] >= int(s) {
+	return t.backTo(n)
+}
+
+// backTo undoes all commands but the first n.
+func (t *memoryTx) backTo(n int) error {
+	if err := t.tx.BackTo(n); err != nil {
+		return err
+	}
+	for len(t.writes) > 0 && t.writes[len(t.writes)-1] >= n {
 		t.writes = t.writes[:len(t.writes)-1]
 	}
 	return nil
@@ -71,5 +79,7 @@ func (t *memoryTx) UndoLast() error {
 	if len(t.writes) == 0 {
 		return ErrNothingToUndo
 	}
-	return t.RollbackTo(Savepoint(t.writes[len(t.writes)-1]))
+	n := t.writes[len(t.writes)-1]
+	t.points.undone(n)
+	return t.backTo(n)
 }

@@ -22,8 +22,8 @@ type Session interface {
 }
 
 // RunOptimistic runs f with an optimistic Transaction that stands on a Session: for drivers. It calls Exec once, also if there is nothing to
-// do, unless f or Watch fails. A command that fails at the end undoes none of the others, which has happened then: the
-// error says so.
+// do, unless f or Watch fails. A command that fails at the end undoes none of the others, which have happened then: the
+// error is ErrPartial.
 func RunOptimistic(ctx context.Context, s Session, keys []string, f func(tx Transaction) error) error {
 	return runOptimistic(ctx, s, builtinTable(), keys, f)
 }
@@ -62,13 +62,16 @@ func runOptimistic(ctx context.Context, s Session, table engine.Table, keys []st
 	var failed []error
 	for i, r := range replies {
 		if r.Kind == ErrorReply {
-			failed = append(failed, fmt.Errorf("the transaction has happened, but for command %d, %s: %w", i, t.queue[i].Name, r.Err()))
+			failed = append(failed, fmt.Errorf("command %d, %s: %w", i, t.queue[i].Name, r.Err()))
 		}
 	}
-	return errors.Join(failed...)
+	if len(failed) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrPartial, errors.Join(failed...))
 }
 
-// optimistic is a Transaction that runs what reads at once, and what writes at its end.
+// optimistic is a Transaction that runs what reads at once, and what writes or sends a message at its end.
 type optimistic struct {
 	ctx     context.Context
 	session Session
@@ -76,6 +79,7 @@ type optimistic struct {
 	queue   []Cmd
 	written map[string]int // how many commands of queue may write a key
 	all     int            // how many of them may write any key
+	points  savepoints
 	ended   bool
 }
 
@@ -91,7 +95,7 @@ func (t *optimistic) Do(cmd Cmd) (Reply, error) {
 		return Reply{Kind: ErrorReply, Str: fmt.Sprintf("ERR unknown command '%.128s'", cmd.Name)}, nil
 	case !c.Fits(len(args)):
 		return Reply{Kind: ErrorReply, Str: "ERR wrong number of arguments for '" + c.Name + "' command"}, nil
-	case c.Flags&engine.Write != 0:
+	case c.Acts():
 		t.queue = append(t.queue, Cmd{cmd.Name, args[1:]})
 		t.count(t.queue[len(t.queue)-1], 1)
 		return Reply{Kind: QueuedReply}, nil
@@ -118,29 +122,41 @@ func (t *optimistic) count(cmd Cmd, n int) {
 }
 
 // Savepoint implements Transaction.
-func (t *optimistic) Savepoint() Savepoint { return Savepoint(len(t.queue)) }
+func (t *optimistic) Savepoint() Savepoint { return t.points.add(len(t.queue)) }
 
 // RollbackTo implements Transaction.
 func (t *optimistic) RollbackTo(s Savepoint) error {
 	if t.ended {
 		return engine.ErrTxEnded
 	}
-	if s < 0 || int(s) > len(t.queue) {
-		return ErrNoSavepoint
+	n, err := t.points.backTo(s)
+	if err != nil {
+		return err
 	}
-	for _, cmd := range t.queue[s:] {
+	t.backTo(n)
+	return nil
+}
+
+// backTo undoes all commands of the queue but the first n.
+func (t *optimistic) backTo(n int) {
+	for _, cmd := range t.queue[n:] {
 		t.count(cmd, -1)
 	}
-	t.queue = t.queue[:s]
-	return nil
+	t.queue = t.queue[:n]
 }
 
 // UndoLast implements Transaction.
 func (t *optimistic) UndoLast() error {
+	if t.ended {
+		return engine.ErrTxEnded
+	}
 	if len(t.queue) == 0 {
 		return ErrNothingToUndo
 	}
-	return t.RollbackTo(Savepoint(len(t.queue) - 1))
+	n := len(t.queue) - 1
+	t.points.undone(n)
+	t.backTo(n)
+	return nil
 }
 
 // Watch implements Watcher.
@@ -183,7 +199,7 @@ func (s *memorySession) Exec(ctx context.Context, cmds []Cmd) ([]Reply, error) {
 	}
 	var reply Reply
 	if err := s.m.engine.Exec(ctx, queue, s.watch, &builder{to: &reply}); err != nil {
-		return nil, err
+		return nil, ofEngine(err)
 	}
 	if reply.Kind == NullListReply {
 		return nil, ErrConflict

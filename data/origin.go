@@ -40,11 +40,10 @@ func (o *DriverOrigin) Get(ctx context.Context, key string) (peercache.Item, err
 
 // GetBatch implements peercache.BatchGetter. It is one pipeline.
 func (o *DriverOrigin) GetBatch(ctx context.Context, keys []string) ([]peercache.Item, error) {
-	cmds := make([]Cmd, 0, 2*len(keys))
+	cmds := make([]Cmd, 0, 3*len(keys))
 	for _, key := range keys {
-		// The time left is asked for first: if the key is written in between, a new value has an old time, and no old
-		// value a new one.
-		cmds = append(cmds, Command("pttl", o.prefix+key), Command("get", o.prefix+key))
+		pttl := Command("pttl", o.prefix+key)
+		cmds = append(cmds, pttl, Command("get", o.prefix+key), pttl)
 	}
 	asked := time.Now()
 	replies, err := o.driver.Do(ctx, cmds...)
@@ -58,8 +57,16 @@ func (o *DriverOrigin) GetBatch(ctx context.Context, keys []string) ([]peercache
 	items, errs := make([]peercache.Item, len(keys)), make(peercache.BatchError, len(keys))
 	failed := false
 	for i, key := range keys {
-		if items[i], errs[i] = itemOf(replies[2*i], replies[2*i+1], took); errs[i] != nil {
-			errs[i], failed = fmt.Errorf("%q: %w", o.prefix+key, errs[i]), true
+		value, err := replies[3*i+1].Text()
+		switch {
+		case errors.Is(err, ErrNil):
+			err = peercache.ErrNotFound
+		case err == nil:
+			items[i].Value = []byte(value)
+			items[i].TTL, err = leftOf(replies[3*i], replies[3*i+2], took)
+		}
+		if err != nil {
+			errs[i], failed = fmt.Errorf("%q: %w", o.prefix+key, err), true
 		}
 	}
 	if failed {
@@ -68,27 +75,28 @@ func (o *DriverOrigin) GetBatch(ctx context.Context, keys []string) ([]peercache
 	return items, nil
 }
 
-// itemOf makes an item of the replies to PTTL and GET, which took so long.
-func itemOf(pttl, get Reply, took time.Duration) (item peercache.Item, err error) {
-	value, err := get.Text()
-	switch {
-	case errors.Is(err, ErrNil):
-		return item, peercache.ErrNotFound
-	case err != nil:
-		return item, err
-	}
-	ms, err := pttl.Integer()
-	if err != nil {
-		return item, err
-	}
-	item.Value = []byte(value)
-	switch ttl, err := ttlOf(ms); {
-	case errors.Is(err, ErrNil): // it came after the PTTL
-		item.TTL = -1
-	case ttl > 0:
-		if item.TTL = ttl - took; item.TTL <= 0 {
-			item.TTL = -1
+// leftOf returns for how long a value may be kept that was read between two PTTL, of which the replies are before and after, which took so long in
+// all: 0 is without end, and less than zero not at all. Another value may have come between any two of them, with another end or none: the
+// shorter time is good for both.
+func leftOf(before, after Reply, took time.Duration) (left time.Duration, err error) {
+	for _, pttl := range []Reply{before, after} {
+		ms, err := pttl.Integer()
+		if err != nil {
+			return 0, err
+		}
+		ttl, err := ttlOf(ms)
+		if err != nil { // there was no such key
+			return -1, nil
+		}
+		if ttl > 0 && (left == 0 || ttl < left) {
+			left = ttl
 		}
 	}
-	return item, nil
+	if left == 0 {
+		return 0, nil
+	}
+	if left -= took; left <= 0 {
+		return -1, nil
+	}
+	return left, nil
 }

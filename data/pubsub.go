@@ -4,14 +4,15 @@ import "context"
 
 // Messages are the commands of messages, which go to those who listen to a channel at that moment. They are made by Commands.Messages.
 //
-// Who listens is a Redis client (SUBSCRIBE), which package respdoor serves, or one of that Redis. In Go, Memory.Subscribe tells of changes
-// of keys, and Lists.BLPop takes from a queue, where nothing is lost if nobody listens.
+// Who listens is a Go program (Memory.Listen), a Redis client (SUBSCRIBE) that package respdoor serves, or a client of the Redis that has the
+// data. Memory.Subscribe tells of changes of keys. Where nothing may be lost though nobody listens, use a list and Lists.BLPop.
 type Messages struct{ c Commands }
 
 // Messages returns the commands of messages.
 func (c Commands) Messages() Messages { return Messages{c} }
 
-// Publish sends a message to a channel, and returns to how many listeners it went. Of a cluster these are the listeners at one node.
+// Publish sends a message to a channel, and returns to how many listeners it went. Of a cluster these are the listeners at one node. In a transaction it
+// is sent if that happens.
 func (m Messages) Publish(ctx context.Context, channel, message string) (int64, error) {
 	return m.c.integer(ctx, "publish", channel, message)
 }

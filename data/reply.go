@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// ReplyKind is what a Reply is.
+// ReplyKind is what a Reply is. A driver may reply a StringReply for a status and a ListReply for a set: use Text and Elements, not Kind.
 type ReplyKind uint8
 
 // The kinds of replies.
@@ -115,7 +115,7 @@ func (k ReplyKind) String() string {
 
 // ErrNil says that there is no such key, field, member or element, or that a command has waited in vain. It is an answer, not a
 // failure: ask for it by errors.Is.
-var ErrNil = errors.New("data: nil")
+var ErrNil = errors.New("data: nothing is there, or came in time")
 
 // CommandError is an error that a command replies: WRONGTYPE …, ERR …
 type CommandError string

@@ -14,8 +14,11 @@ import (
 // SecondLevel makes a second level of a driver, for peercache.WithSecondLevel. Keys of the driver that begin with prefix
 // are for it alone: prefix must not be empty, and is different for each group. All processes of the group use the same.
 //
-// A value is a string that begins with a permit, which is different each time. Where there is no value there is a permit alone, for a minute: so a
-// load that takes longer keeps nothing.
+// A value is a string that begins with a permit, which is different each time. Where there is no value there is a permit alone: each miss writes
+// one, of 27 bytes, that lives for a minute. A load that takes longer than that is not kept.
+//
+// A Redis has to be of version 7.0 or later (SET with NX and GET). Give it the last level itself, not a tiered driver: it writes with each Get, which
+// drops the copies there.
 func SecondLevel(driver Driver, prefix string) (peercache.SecondLevel, error) {
 	if prefix == "" {
 		return nil, errors.New("data: SecondLevel: the prefix is empty: want one for each group, such as \"users:\"")
@@ -39,12 +42,12 @@ const (
 
 // Get implements peercache.SecondLevel.
 func (l *secondLevel) Get(ctx context.Context, keys []string) ([]peercache.Leveled, error) {
-	cmds := make([]Cmd, 0, 2*len(keys))
+	cmds := make([]Cmd, 0, 3*len(keys))
 	permits := make([]string, len(keys))
 	for i, key := range keys {
 		permits[i] = rand.Text()
-		cmds = append(cmds, Command("pttl", l.prefix+key),
-			Command("set", l.prefix+key, levelPermit+permits[i], "nx", "get", "px", millis(permitTime)))
+		pttl := Command("pttl", l.prefix+key)
+		cmds = append(cmds, pttl, Command("set", l.prefix+key, levelPermit+permits[i], "nx", "get", "px", millis(permitTime)), pttl)
 	}
 	replies, err := l.client.driver.Do(ctx, cmds...)
 	if err == nil && len(replies) != len(cmds) {
@@ -55,7 +58,7 @@ func (l *secondLevel) Get(ctx context.Context, keys []string) ([]peercache.Level
 	}
 	all := make([]peercache.Leveled, len(keys))
 	for i, key := range keys {
-		text, err := replies[2*i+1].Text()
+		text, err := replies[3*i+1].Text()
 		if errors.Is(err, ErrNil) {
 			all[i].Permit = permits[i]
 			continue
@@ -70,12 +73,11 @@ func (l *secondLevel) Get(ctx context.Context, keys []string) ([]peercache.Level
 		if !strings.HasPrefix(text, levelValue) {
 			continue
 		}
-		ms, err := replies[2*i].Integer()
+		ttl, err := leftOf(replies[3*i], replies[3*i+2], 0) // the group subtracts what this took
 		if err != nil {
 			return nil, fmt.Errorf("%q: %w", l.prefix+key, err)
 		}
-		ttl, err := ttlOf(ms)
-		if err != nil { // it came after the PTTL, by another load: nobody knows for how long it is good
+		if ttl < 0 { // it came meanwhile, by another load, or has gone: nobody knows for how long it is good
 			continue
 		}
 		all[i].Found, all[i].Item = true, peercache.Item{Value: []byte(text[1+permitBytes:]), TTL: ttl}

@@ -19,12 +19,11 @@ func (r ScoreRange) bounds() (min, max string) {
 	return min, max
 }
 
-// LexRange is the members from Min to Max, both included, in the order of their bytes. FromFirst is in place of Min, and ToLast of Max: then
-// there is no such bound.
+// LexRange is the members from Min to Max, both included, in the order of their bytes. With NoMin, or NoMax, there is no such bound.
 type LexRange struct {
 	Min, Max                 string
 	MinExcluded, MaxExcluded bool
-	FromFirst, ToLast        bool
+	NoMin, NoMax             bool
 }
 
 func (r LexRange) bounds() (min, max string) {
@@ -35,10 +34,10 @@ func (r LexRange) bounds() (min, max string) {
 	if r.MaxExcluded {
 		max = "(" + r.Max
 	}
-	if r.FromFirst {
+	if r.NoMin {
 		min = "-"
 	}
-	if r.ToLast {
+	if r.NoMax {
 		max = "+"
 	}
 	return min, max

@@ -1,16 +1,24 @@
 package data
 
-import "fmt"
+import (
+	"fmt"
 
-// Err returns why m takes no command that writes, or nil: its log has failed, or a command has panicked half-way, and what it has done cannot be
-// undone. A log that failed because the disk is full works again when there is room; after another failure the process has to be started
+	"github.com/peercache/peercache/data/internal/engine"
+)
+
+// Err returns why m takes no command that writes, or nil: its log has failed, which is ErrLogFailed, or a command has panicked half-way, and what it has
+// done cannot be undone. A log that failed because the disk is full works again when there is room; after another failure the process has to be started
 // anew. Commands that read run on, but with SyncAlways, where they may not reply what is not on the disk. That there is no room in
 // memory (ErrFull) is no such error. Use Err in the check that says whether a process is healthy.
 func (m *Memory) Err() error {
-	if err := m.engine.Err(); err != nil {
+	switch err := m.engine.Err().(type) {
+	case nil:
+		return nil
+	case *engine.LogError:
+		return ofEngine(err)
+	default:
 		return fmt.Errorf("data: %w", err)
 	}
-	return nil
 }
 
 // Stats are figures of a Memory.

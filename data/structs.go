@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,9 +21,9 @@ import (
 //		Seen time.Time `data:"seen"`
 //	}
 //
-// Fields without a tag are left out, and with omitempty those that are zero: the hash keeps what it has there. Fields of embedded
-// structs count as its own. A field is a string, []byte, bool (1 or 0), number, time.Time (RFC 3339), time.Duration (1m30s), an
-// encoding.TextMarshaler with its TextUnmarshaler, or anything else, as JSON.
+// Fields without a tag are left out, with omitempty those that are zero, and those of an embedded pointer that is nil: the hash keeps what
+// it has there. Fields of embedded structs count as its own. A field is a string, []byte, bool (1 or 0), number, time.Time (RFC 3339),
+// time.Duration (1m30s), a type with MarshalText and UnmarshalText, or anything else, as JSON. Pointers are JSON too: nil is null.
 func HSetStruct[T any](ctx context.Context, c Commander, key string, v T) (int64, error) {
 	of := reflect.ValueOf(&v).Elem()
 	if of.Kind() == reflect.Pointer {
@@ -37,8 +38,8 @@ func HSetStruct[T any](ctx context.Context, c Commander, key string, v T) (int64
 	}
 	fields := make(map[string]string, len(tagged))
 	for _, t := range tagged {
-		f := of.FieldByIndex(t.index)
-		if t.omitEmpty && f.IsZero() {
+		f, err := of.FieldByIndexErr(t.index)
+		if err != nil || t.omitEmpty && f.IsZero() { // an embedded pointer is nil
 			continue
 		}
 		if fields[t.name], err = format(f); err != nil {
@@ -97,7 +98,7 @@ func structOf[T any](fields map[string]string) (v T, err error) {
 		if !ok {
 			continue
 		}
-		if err := parse(s, of.FieldByIndex(t.index)); err != nil {
+		if err := parse(s, t.of(of)); err != nil {
 			var none T
 			return none, fmt.Errorf("data: the field %s: %w", t.name, err)
 		}
@@ -110,6 +111,20 @@ type tag struct {
 	name      string
 	index     []int
 	omitEmpty bool
+}
+
+// of returns the field of a struct, and makes what embedded pointers on the way point to.
+func (t *tag) of(v reflect.Value) reflect.Value {
+	for _, i := range t.index {
+		if v.Kind() == reflect.Pointer {
+			if v.IsNil() {
+				v.Set(reflect.New(v.Type().Elem()))
+			}
+			v = v.Elem()
+		}
+		v = v.Field(i)
+	}
+	return v
 }
 
 // tagsOf returns the fields of a struct that have tags.
@@ -126,6 +141,15 @@ func tagsOf(t reflect.Type) (tags []tag, err error) {
 		if name == "" || !f.IsExported() || options != "" && options != "omitempty" {
 			return nil, fmt.Errorf("data: the field %s of %v has the tag %q: want a name, or one with ,omitempty, for an exported field", f.Name, t, text)
 		}
+		if slices.ContainsFunc(tags, func(other tag) bool { return other.name == name }) {
+			return nil, fmt.Errorf("data: two fields of %v have the name %q", t, name)
+		}
+		for i := range f.Index {
+			on := t.FieldByIndex(f.Index[:i+1])
+			if i+1 < len(f.Index) && on.Type.Kind() == reflect.Pointer && !on.IsExported() {
+				return nil, fmt.Errorf("data: the field %s of %v is in an embedded pointer to a type that is not exported, which cannot be set", f.Name, t)
+			}
+		}
 		tags = append(tags, tag{name, f.Index, options != ""})
 	}
 	if len(tags) == 0 {
@@ -134,13 +158,27 @@ func tagsOf(t reflect.Type) (tags []tag, err error) {
 	return tags, nil
 }
 
+var (
+	marshalsText   = reflect.TypeFor[encoding.TextMarshaler]()
+	unmarshalsText = reflect.TypeFor[encoding.TextUnmarshaler]()
+)
+
 // format returns a value as a string.
 func format(v reflect.Value) (string, error) {
-	switch x := v.Interface().(type) {
-	case time.Duration:
+	if !v.CanAddr() {
+		addressable := reflect.New(v.Type()).Elem()
+		addressable.Set(v)
+		v = addressable
+	}
+	to := v.Addr().Type() // its methods are those with either receiver
+	if to.Implements(marshalsText) != to.Implements(unmarshalsText) {
+		return "", fmt.Errorf("%v has MarshalText or UnmarshalText, and not both", v.Type())
+	}
+	switch x := v.Addr().Interface().(type) {
+	case *time.Duration:
 		return x.String(), nil
-	case []byte:
-		return string(x), nil
+	case *[]byte:
+		return string(*x), nil
 	case encoding.TextMarshaler:
 		b, err := x.MarshalText()
 		return string(b), err
@@ -157,7 +195,7 @@ func format(v reflect.Value) (string, error) {
 	case reflect.Float32, reflect.Float64:
 		return strconv.FormatFloat(v.Float(), 'g', -1, v.Type().Bits()), nil
 	}
-	b, err := json.Marshal(v.Interface())
+	b, err := json.Marshal(v.Addr().Interface())
 	return string(b), err
 }
 

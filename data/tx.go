@@ -11,7 +11,7 @@ import (
 // Tx is a transaction of a Client: it has the same commands. It is for one goroutine, and until the function returns that got it.
 //
 // Over a Memory each command replies as it does elsewhere. Over Redis, and in Client.Watch, a transaction is optimistic: commands that read
-// run at once, and commands that write when the function has returned. So a command that writes returns the zero value of
+// run at once, and commands that write, or send a message, when the function has returned. So a command that writes returns the zero value of
 // what it returns elsewhere, and to read a key after it was written is ErrUnread. What reads first, and writes then, does the same over each.
 type Tx struct {
 	Commands
@@ -38,11 +38,12 @@ func (t *Tx) Savepoint() Savepoint { return t.tx.Savepoint() }
 // RollbackTo undoes the commands since a savepoint, ends of keys included. Savepoints after it are gone.
 func (t *Tx) RollbackTo(s Savepoint) error { return t.tx.RollbackTo(s) }
 
-// UndoLast undoes the last command that may write, did not fail, and was not undone. Called again, it undoes that before.
+// UndoLast undoes the last command that may write, or sends a message, did not fail, and was not undone. Called again, it undoes that before.
 func (t *Tx) UndoLast() error { return t.tx.UndoLast() }
 
 // Tx runs f, and what f does by its Tx happens whole, or, if f returns an error or panics, not at all. A command that fails
-// ends nothing, unless f returns its error. f must not use the client.
+// ends nothing, unless f returns its error. Over Redis a command may also fail when f has returned: that undoes none of the
+// others, and is the error of Tx. f must not use the client. Over a Memory others wait for it: see Memory.Tx.
 //
 // Where another client changes meanwhile what f has read, which cannot be over a Memory, f is called again, as long as ctx lasts,
 // up to 100 times: then the error is ErrConflict. So f must have no other effects, or such as may happen again.
@@ -53,9 +54,8 @@ func (c *Client) Tx(ctx context.Context, f func(tx *Tx) error) error {
 	})
 }
 
-// Watch is an optimistic Tx: f holds up nobody. It is called again, as that of Tx is, if keys, or what it has read, were changed
-// meanwhile. The driver has to be a Watcher, as Memory is, or one whose transactions are optimistic anyway: its
-// keys are then watched because f reads them.
+// Watch runs f in an optimistic transaction, which makes nobody wait. f runs again if another client has changed one of keys, or a key that
+// f has read, before f's writes are applied: up to 100 times, then the error is ErrConflict. It is an error if the driver is no Watcher.
 func (c *Client) Watch(ctx context.Context, keys []string, f func(tx *Tx) error) error {
 	w, ok := c.driver.(Watcher)
 	if !ok {

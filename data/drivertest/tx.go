@@ -111,8 +111,26 @@ func (s *suite) txSavepoints() {
 		if err := tx.RollbackTo(first); err != nil {
 			s.Error(err)
 		}
-		if err := tx.RollbackTo(third); err == nil {
-			s.Error("it goes back to a savepoint that was undone")
+		s.txDo(tx, "APPEND", a, "x")
+		s.txDo(tx, "APPEND", a, "x") // as many commands as there were at second and third
+		s.txDo(tx, "SET", b, "x")
+		for _, gone := range []data.Savepoint{second, third, 0} {
+			if err := tx.RollbackTo(gone); !errors.Is(err, data.ErrNoSavepoint) {
+				s.Errorf("to a savepoint that was undone, or is none: %v", err)
+			}
+		}
+		fourth := tx.Savepoint()
+		if err := tx.UndoLast(); err != nil {
+			s.Error(err)
+		}
+		s.txDo(tx, "SET", b, "x")
+		if err := tx.RollbackTo(fourth); !errors.Is(err, data.ErrNoSavepoint) {
+			s.Errorf("to a savepoint after a command that was undone: %v", err)
+		}
+		for range 2 {
+			if err := tx.RollbackTo(first); err != nil {
+				s.Error(err)
+			}
 		}
 		s.txDo(tx, "APPEND", a, "4")
 		return nil
@@ -283,6 +301,9 @@ func (s *suite) watchReads() {
 		}
 		if _, err := tx.Do(data.Command("GET", a)); !errors.Is(err, data.ErrUnread) {
 			s.Errorf("%v, want ErrUnread", err)
+		}
+		if r := s.txDo(tx, "PUBLISH", "channel", "text"); r.Kind != data.QueuedReply {
+			s.Errorf("%v, want that the message is sent at the end", r)
 		}
 		if err := tx.RollbackTo(place); err != nil {
 			s.Error(err)

@@ -120,7 +120,7 @@ func (s *suite) typedKeys() {
 	s.want(b + " ")(outcome(c.RandomKey(ctx)))
 	s.want("[" + b + "] ")(outcome(c.Keys(ctx, "*b")))
 	s.want("int ")(outcome(c.ObjectEncoding(ctx, b)))
-	s.want("false ")(outcome(c.Expire(ctx, b, time.Hour, data.IfTTL)))
+	s.want("false ")(outcome(c.Expire(ctx, b, time.Hour, data.IfExpires)))
 	s.want("true ")(outcome(c.Expire(ctx, b, time.Hour)))
 	at := time.Now().Add(2 * time.Hour).Truncate(time.Millisecond)
 	s.want("true ")(outcome(c.ExpireAt(ctx, b, at, data.IfLater)))

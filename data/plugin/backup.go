@@ -6,7 +6,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -25,7 +24,7 @@ func newBackup() Plugin { return &backup{} }
 func (*backup) Name() string { return "backup" }
 
 func (*backup) Describe() string {
-	return "Writes a backup to a file named by the time, for data.Restore. Settings: dir, which is for one process alone, every (24h), keep (7) of them."
+	return "Writes a backup to a file named by the time, for data.Restore: as soon as the newest one is so old. Settings: dir, which is for one process alone, every (24h), keep (7) of them."
 }
 
 func (p *backup) Init(h *Host) error {
@@ -43,23 +42,31 @@ func (p *backup) Init(h *Host) error {
 	if err := os.MkdirAll(p.dir, 0o700); err != nil {
 		return err
 	}
-	unfinished, err := filepath.Glob(filepath.Join(p.dir, unfinishedPrefix+"*"))
+	entries, err := os.ReadDir(p.dir)
 	if err != nil {
 		return err
 	}
-	for _, name := range unfinished { // of a process that was killed
-		if err := os.Remove(name); err != nil {
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), unfinishedPrefix) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(p.dir, e.Name())); err != nil { // of a process that was killed
 			return err
 		}
 	}
+	first, err := p.untilDue(time.Now(), every)
+	if err != nil {
+		return err
+	}
 	h.Go(func(ctx context.Context) error {
-		ticker := time.NewTicker(every)
-		defer ticker.Stop()
+		timer := time.NewTimer(first)
+		defer timer.Stop()
 		for {
 			select {
 			case <-ctx.Done():
 				return nil
-			case now := <-ticker.C:
+			case now := <-timer.C:
+				timer.Reset(every)
 				if err := p.write(ctx, now); err != nil {
 					h.Fail(err)
 				}
@@ -98,7 +105,7 @@ func (p *backup) write(ctx context.Context, now time.Time) error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), filepath.Join(p.dir, backupPrefix+now.UTC().Format(backupTime)+backupSuffix)); err != nil {
+	if err := os.Rename(f.Name(), p.file(now)); err != nil {
 		return err
 	}
 	return errors.Join(syncDir(p.dir), p.removeOld())
@@ -113,21 +120,39 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
+// removeOld removes all backups but the newest ones.
 func (p *backup) removeOld() error {
-	entries, err := os.ReadDir(p.dir)
-	if err != nil {
-		return err
-	}
-	var names []string
-	for _, e := range entries {
-		if name := e.Name(); strings.HasPrefix(name, backupPrefix) && strings.HasSuffix(name, backupSuffix) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	for len(names) > p.keep {
-		err = errors.Join(err, os.Remove(filepath.Join(p.dir, names[0])))
-		names = names[1:]
+	times, err := p.times()
+	for len(times) > p.keep {
+		err = errors.Join(err, os.Remove(p.file(times[0])))
+		times = times[1:]
 	}
 	return err
+}
+
+// untilDue returns how long it is until the first backup has to be written: every after the newest one, so that a process that is restarted more
+// often writes some too.
+func (p *backup) untilDue(now time.Time, every time.Duration) (time.Duration, error) {
+	times, err := p.times()
+	if err != nil || len(times) == 0 {
+		return 0, err
+	}
+	due := times[len(times)-1].Add(every)
+	return min(max(0, due.Sub(now)), every), nil // more only if the clock was set back
+}
+
+// times returns the times of the backups that there are, in order.
+func (p *backup) times() (times []time.Time, err error) {
+	entries, err := os.ReadDir(p.dir)
+	for _, e := range entries {
+		if at, err := time.Parse(backupPrefix+backupTime+backupSuffix, e.Name()); err == nil {
+			times = append(times, at)
+		}
+	}
+	return times, err
+}
+
+// file returns the name of the backup of a time.
+func (p *backup) file(at time.Time) string {
+	return filepath.Join(p.dir, at.UTC().Format(backupPrefix+backupTime+backupSuffix))
 }

@@ -22,13 +22,14 @@ import (
 	"github.com/peercache/peercache/data"
 )
 
-// Plugin is a piece of code that is told of events. Its methods are called one at a time.
+// Plugin is code that handles events. Name and Describe are called before Init. Handle is called by one goroutine at a time; what Host.Go
+// runs is concurrent with it.
 type Plugin interface {
 	// Name is what Config.Plugin says.
 	Name() string
 	// Describe says in a sentence what it does, and which settings it has.
 	Describe() string
-	// Init is called once, before anything else. An error has Start fail.
+	// Init is called once, before Handle. An error has Start fail.
 	Init(host *Host) error
 	// Handle is told of an event that its Config asks for. An error is logged and counted. ctx ends when the Set is closed.
 	Handle(ctx context.Context, ev data.Event) error

@@ -9,8 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -30,14 +28,22 @@ type own struct {
 	t    *testing.T
 	init func(h *Host) error
 
+	inited bool
+
 	mu   sync.Mutex
 	seen []string
 	hold chan struct{} // Handle waits for it
 }
 
-func (o *own) Name() string     { return "own" }
-func (o *own) Describe() string { return "Keeps what it is told of." }
+func (o *own) Name() string { return "own" }
+func (o *own) Describe() string {
+	if o.inited {
+		o.t.Error("Describe is called after Init")
+	}
+	return "Keeps what it is told of."
+}
 func (o *own) Init(h *Host) error {
+	o.inited = true
 	if o.init != nil {
 		return o.init(h)
 	}
@@ -124,7 +130,7 @@ func TestFailuresAreContained(t *testing.T) {
 		if want := []string{"set a", "set b"}; !slices.Equal(o.seen, want) {
 			t.Errorf("it was told of %q, want %q", o.seen, want)
 		}
-		want := Stats{Plugin: "own", Handled: 4, Failed: 1, Panics: 1, Describe: o.Describe()}
+		want := Stats{Plugin: "own", Handled: 4, Failed: 1, Panics: 1, Describe: "Keeps what it is told of."}
 		if got := s.Stats(); len(got) != 1 || got[0] != want {
 			t.Errorf("Stats = %+v, want %+v", got, want)
 		}
@@ -304,53 +310,6 @@ func TestWebhook(t *testing.T) {
 	if failed := s.Stats()[0].Failed; failed != 3 || strings.Contains(l.String(), "secret") {
 		t.Errorf("%d have failed, want 3; the log: %s", failed, l)
 	}
-}
-
-// TestBackup has backups be written on a schedule, of which the last ones are kept, and one fail.
-func TestBackup(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "backups")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{unfinishedPrefix + "1", "other"} {
-		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	synctest.Test(t, func(t *testing.T) {
-		m, l := newMemory(t), new(logged)
-		s := start(t, m, []Config{{Plugin: "backup", Settings: map[string]string{"dir": dir, "every": "1m", "keep": "2"}}}, l.option())
-		for range 5 {
-			do(t, m, "incr n")
-			time.Sleep(time.Minute) // of the bubble
-			synctest.Wait()
-		}
-		names, err := filepath.Glob(filepath.Join(dir, "*"))
-		if err != nil || len(names) != 3 || filepath.Base(names[2]) != "other" {
-			t.Fatalf("there are %q, %v, want two backups and another file", names, err)
-		}
-		f, err := os.Open(names[1])
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		restored, err := data.Restore(context.Background(), f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer restored.Close()
-		if n, _, err := restored.GetString(context.Background(), "n"); n != "5" || err != nil {
-			t.Errorf("the last backup has n = %s, %v, want 5", n, err)
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Minute)
-		synctest.Wait()
-		if got := s.Stats()[0].Failed; got != 1 {
-			t.Errorf("%d backups have failed, want 1: %s", got, l)
-		}
-	})
 }
 
 func TestBuiltinAreDescribed(t *testing.T) {

@@ -37,6 +37,8 @@ func WithLogger(l *slog.Logger) Option { return func(o *options) { o.log = l } }
 // bound is a plugin that is bound.
 type bound struct {
 	plugin  Plugin
+	name    string // that of the plugin, and what it says of itself: asked for before Init
+	about   string
 	log     *slog.Logger
 	events  *data.Subscription // nil: it is told of none
 	closing []func()
@@ -83,7 +85,8 @@ func (s *Set) bind(ctx context.Context, memory *data.Memory, config Config, make
 	if err != nil {
 		return err
 	}
-	b := &bound{plugin: maker(), log: log.With("plugin", config.Plugin)}
+	p := maker()
+	b := &bound{plugin: p, name: p.Name(), about: p.Describe(), log: log.With("plugin", config.Plugin)}
 	host := &Host{Memory: memory, Log: b.log, settings: config.Settings, used: make(map[string]bool), bound: b, ctx: ctx}
 	s.bound = append(s.bound, b)
 	b.contain(func() error { err = b.plugin.Init(host); return nil })
@@ -160,7 +163,7 @@ type Stats struct {
 // Stats returns the figures of the plugins, in the order of their Configs.
 func (s *Set) Stats() (list []Stats) {
 	for _, b := range s.bound {
-		st := Stats{Plugin: b.plugin.Name(), Describe: b.plugin.Describe(), Handled: b.handled.Load(), Failed: b.failed.Load(), Panics: b.panics.Load()}
+		st := Stats{Plugin: b.name, Describe: b.about, Handled: b.handled.Load(), Failed: b.failed.Load(), Panics: b.panics.Load()}
 		if b.events != nil {
 			st.Dropped = b.events.Dropped()
 		}

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/redis/rueidis"
@@ -87,7 +88,28 @@ func firstKey(cmd data.Cmd) int {
 	return 0
 }
 
-// replyOf makes a Reply of what the server has replied.
+// replyTo makes a Reply of what the server has replied to a command.
+func replyTo(cmd data.Cmd, result rueidis.RedisResult) (data.Reply, error) {
+	r, err := replyOf(result)
+	return withStatus(cmd, r), err
+}
+
+// withStatus returns a reply with its kind: rueidis does not tell a status from a string.
+func withStatus(cmd data.Cmd, r data.Reply) data.Reply {
+	if r.Kind != data.StringReply {
+		return r
+	}
+	c := table.Find(cmd.Name)
+	if c == nil || c.Flags&engine.Status == 0 {
+		return r
+	}
+	isGet := func(option string) bool { return strings.EqualFold(option, "get") }
+	if c.Name != "set" || !slices.ContainsFunc(cmd.Args[min(2, len(cmd.Args)):], isGet) {
+		r.Kind = data.StatusReply
+	}
+	return r
+}
+
 func replyOf(result rueidis.RedisResult) (data.Reply, error) {
 	m, err := result.ToMessage()
 	if err != nil && !rueidis.IsRedisNil(err) {

@@ -127,7 +127,7 @@ func do(ctx context.Context, client rueidis.CoreClient, cmds []data.Cmd) ([]data
 		if failed := result.NonRedisError(); failed != nil {
 			return nil, fmt.Errorf("redis: %s: %w", cmds[places[i]].Name, failed)
 		}
-		if replies[places[i]], err = replyOf(result); err != nil {
+		if replies[places[i]], err = replyTo(cmds[places[i]], result); err != nil {
 			return nil, err
 		}
 	}

@@ -163,6 +163,50 @@ func TestCrossSlot(t *testing.T) {
 	}
 }
 
+// What is a status in memory is one here too, by each way.
+func TestStatuses(t *testing.T) {
+	d := open(t, Config{Addresses: []string{redisserver.Start(t).Socket}})
+	m, err := data.NewMemory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	var cmds []data.Cmd
+	for line := range strings.Lines("set a OK\nSET a OK EX 100\nset a GET\nset a OK get\nset a OK nx\nget a\nsetex a 100 x\npsetex a 100 x\nmset a 1 get 2\n" +
+		"hmset h f get\nhget h f\nrpush l a\nlset l 0 get\nltrim l 0 5\nlpop l\ntype a\nrename a b\ngetdel b\nflushdb\nFLUSHALL\nset a 1 xx") {
+		words := strings.Fields(line)
+		cmds = append(cmds, data.Cmd{Name: words[0], Args: words[1:]})
+	}
+	want, err := m.Do(t.Context(), cmds...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, run := range map[string]func() ([]data.Reply, error){
+		"Do":   func() ([]data.Reply, error) { return d.Do(t.Context(), cmds...) },
+		"Exec": func() ([]data.Reply, error) { return d.Exec(t.Context(), cmds...) },
+	} {
+		got, err := run()
+		if err != nil || len(got) != len(want) {
+			t.Fatalf("%s: %d replies, %v", name, len(got), err)
+		}
+		for i := range want {
+			if got[i].Kind != want[i].Kind || got[i].Str != want[i].Str {
+				t.Errorf("%s: %v replies %v, %q, want %v, %q", name, cmds[i], got[i].Kind, got[i].Str, want[i].Kind, want[i].Str)
+			}
+		}
+	}
+	err = d.Tx(t.Context(), func(tx data.Transaction) error {
+		r, err := tx.Do(data.Command("type", "none"))
+		if r.Kind != data.StatusReply {
+			t.Errorf("in a transaction, TYPE replies %v", r.Kind)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestTLS(t *testing.T) {
 	ca := testca.New(t, "authority")
 	dir := testca.NewDir(t)
@@ -233,7 +277,7 @@ func TestTxWithAFailure(t *testing.T) {
 		_, err := tx.Strings().Incr(ctx, "list")
 		return errors.Join(err, tx.Strings().Set(ctx, "a", "1"))
 	})
-	if !errors.Is(err, data.ErrWrongType) || !strings.Contains(err.Error(), "has happened, but for command 0") {
+	if !errors.Is(err, data.ErrPartial) || !errors.Is(err, data.ErrWrongType) || !strings.Contains(err.Error(), "command 0, ") {
 		t.Errorf("%v", err)
 	}
 	if got, err := c.Strings().Get(ctx, "a"); got != "1" {

@@ -163,7 +163,7 @@ func (s *session) WatchAndDo(ctx context.Context, keys []string, cmd data.Cmd) (
 	if err := failure(results[:len(built)]); err != nil {
 		return data.Reply{}, err
 	}
-	return replyOf(results[len(built)])
+	return replyTo(cmd, results[len(built)])
 }
 
 // Exec implements data.Session.
@@ -192,5 +192,8 @@ func (s *session) Exec(ctx context.Context, cmds []data.Cmd) ([]data.Reply, erro
 		return nil, fmt.Errorf("redis: the transaction has not happened: %w", errors.Join(failure(results[:len(results)-1]), failure(results[len(results)-1:])))
 	}
 	reply, err := replyOf(last)
+	for i := range min(len(cmds), len(reply.List)) {
+		reply.List[i] = withStatus(cmds[i], reply.List[i])
+	}
 	return reply.List, err
 }

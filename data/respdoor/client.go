@@ -27,13 +27,17 @@ func clientOf(c *resp.Conn) *client {
 	return cl
 }
 
-// texts returns arguments as strings that share their memory: they are valid as long as args are, until the next call.
+// texts returns arguments as strings that share their memory: they are valid as long as args are, until the next call, or forget.
 func (cl *client) texts(args [][]byte) []string {
-	if cap(cl.args) > keptArgs {
-		cl.args = nil
-	}
 	cl.args = appendTexts(cl.args[:0], args)
 	return cl.args
+}
+
+// forget gives the arguments up that texts has returned, so that a client that asks for nothing keeps nothing of what it has sent.
+func (cl *client) forget() {
+	if clear(cl.args); cap(cl.args) > keptArgs {
+		cl.args = nil
+	}
 }
 
 func appendTexts(to []string, args [][]byte) []string {

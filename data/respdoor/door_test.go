@@ -225,6 +225,24 @@ func TestTracking(t *testing.T) {
 	a.reads(">[invalidate *[p1]]", ">[invalidate *[p1]]") // the second one, when it expires
 }
 
+// What is set can be set back.
+func TestSettings(t *testing.T) {
+	_, addr := startMemory(t)
+	c := dial(t, addr)
+	for _, s := range []struct{ name, value, want string }{
+		{"lazyfree-lazy-expire", "yes", ""}, {"lazyfree-lazy-expire", "no", ""}, {"lazyfree-lazy-expire", "1", "argument must be 'yes' or 'no'"},
+		{"hash-max-listpack-entries", "7", ""}, {"hash-max-listpack-entries", "128", ""},
+		{"hash-max-listpack-entries", "no", "argument couldn't be parsed into an integer"},
+	} {
+		if s.want == "" {
+			c.want("+OK", "CONFIG SET "+s.name+" "+s.value)
+			c.want("*["+s.name+" "+s.value+"]", "CONFIG GET "+s.name)
+			continue
+		}
+		c.want("-ERR CONFIG SET failed (possibly related to argument '"+s.name+"') - "+s.want, "CONFIG SET "+s.name+" "+s.value)
+	}
+}
+
 func TestKeyspaceNotifications(t *testing.T) {
 	_, addr := startMemory(t)
 	a, b := dial(t, addr), dial(t, addr)
@@ -240,6 +258,26 @@ func TestKeyspaceNotifications(t *testing.T) {
 	b.reads("+OK", "+OK", "+QUEUED", "+QUEUED", "*[+OK :1]", "+OK", "+OK")
 	a.reads("*[pmessage __key*@*:* __keyevent@0__:set k]", "*[pmessage __key*@*:* __keyevent@0__:del k]")
 	a.want("*[pong x]", "PING x")
+}
+
+// Two doors of one Memory tell their clients of changes, each to the end.
+func TestTrackingByTwoDoors(t *testing.T) {
+	m, first := startMemory(t)
+	second := start(t, m)
+	a, b, c := dial(t, first), dial(t, second), dial(t, first)
+	for _, at := range []*conn{a, b} {
+		at.send("HELLO 3")
+		at.r.Read()
+		at.send("CLIENT TRACKING ON", "GET k")
+		at.reads("+OK", "nil")
+	}
+	c.want("+OK", "SET k 1")
+	a.reads(">[invalidate *[k]]")
+	b.reads(">[invalidate *[k]]")
+	b.want("+OK", "CLIENT TRACKING OFF")
+	a.want("1", "GET k")
+	c.want("+OK", "SET k 2")
+	a.reads(">[invalidate *[k]]")
 }
 
 // When a change is answered, the client that has cached the key is told before whatever it asks then.

@@ -20,11 +20,7 @@ type memoryDoor struct {
 func newMemoryDoor(m *data.Memory) *memoryDoor { return &memoryDoor{m: m, e: bridge.EngineOf(m)} }
 
 func (d *memoryDoor) fallback() resp.Fallback {
-	f := resp.Fallback{Exec: d.exec, Unwatch: d.unwatch, Broker: broker{&d.e.Messages}, Info: d.info, Settings: newSettings(d)}
-	f.Track = func(changed func(keys []string, all bool)) (stop func()) {
-		d.e.OnChange(changed)
-		return func() { d.e.OnChange(nil) }
-	}
+	f := resp.Fallback{Exec: d.exec, Unwatch: d.unwatch, Broker: broker{&d.e.Messages}, Info: d.info, Settings: newSettings(d), Track: d.e.OnChange}
 	for _, cmd := range d.e.Commands().All() {
 		run := func(c *resp.Conn, args [][]byte) { d.run(c, cmd, args) }
 		if cmd.Flags&engine.Blocking != 0 {
@@ -38,9 +34,10 @@ func (d *memoryDoor) fallback() resp.Fallback {
 
 // run runs a command.
 func (d *memoryDoor) run(c *resp.Conn, cmd *engine.Command, args [][]byte) {
-	from := c.Written()
+	from, cl := c.Written(), clientOf(c)
+	defer cl.forget()
 	c.Gather()
-	if err := d.e.Run(c.Context(), cmd, clientOf(c).texts(args), c); err != nil {
+	if err := d.e.Run(c.Context(), cmd, cl.texts(args), c); err != nil {
 		fail(c, from, err)
 	}
 	c.Gathered()
@@ -48,11 +45,12 @@ func (d *memoryDoor) run(c *resp.Conn, cmd *engine.Command, args [][]byte) {
 
 // block runs a command that may wait.
 func (d *memoryDoor) block(c *resp.Conn, cmd *engine.Command, args [][]byte) {
-	from := 0
+	from, cl := 0, clientOf(c)
+	defer cl.forget()
 	err := c.Block(engine.ErrLate, func(ctx context.Context) error {
 		from = c.Written()
 		c.Gather()
-		return d.e.Run(ctx, cmd, clientOf(c).texts(args), c)
+		return d.e.Run(ctx, cmd, cl.texts(args), c)
 	})
 	if err != nil {
 		fail(c, from, err)
@@ -63,9 +61,12 @@ func (d *memoryDoor) block(c *resp.Conn, cmd *engine.Command, args [][]byte) {
 // fail replies an error in the place of what was replied since.
 func fail(c *resp.Conn, from int, err error) {
 	c.Rewrite(from)
+	var log *engine.LogError
 	switch {
 	case errors.Is(err, resp.ErrUnblocked), errors.Is(err, resp.ErrShutdown):
 		c.Error(err.Error())
+	case errors.As(err, &log):
+		c.Error(string(log.Reply()))
 	default:
 		c.Error("ERR " + strings.TrimPrefix(err.Error(), "data: "))
 	}
@@ -111,6 +112,7 @@ func (d *memoryDoor) watch(c *resp.Conn, args [][]byte) {
 		return
 	}
 	cl := clientOf(c)
+	defer cl.forget()
 	cl.watch = d.e.Watch(cl.watch, cl.texts(args[1:])...)
 	c.OK()
 }

@@ -109,13 +109,14 @@ func (s *settings) check(set resp.Setting) error {
 	if !ok {
 		return resp.ErrNoSetting
 	}
-	if _, err := strconv.ParseInt(set.Value, 10, 64); err != nil && is != "no" {
-		return errors.New("argument couldn't be parsed into an integer")
-	}
 	if is == "no" || is == "yes" {
 		if set.Value != "no" && set.Value != "yes" {
 			return errors.New("argument must be 'yes' or 'no'")
 		}
+		return nil
+	}
+	if _, err := strconv.ParseInt(set.Value, 10, 64); err != nil {
+		return errors.New("argument couldn't be parsed into an integer")
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ func TestBarren(t *testing.T) {
 		name, read, want, write, after string
 		txs                            int64 // to find out that it cannot be copied
 	}{
-		{"nothing", "GET", "data: nil", "SET k x", "x", 0},
+		{"nothing", "GET", nothing, "SET k x", "x", 0},
 		{"nothing, of any type", "LLEN", "0", "RPUSH k x", "1", 1},
 		{"a large key", "LLEN", "4", "LPOP k", "3", 1},
 		{"a key of a type that is not copied", "CLEN", "0", "DEL k", "0", 1},

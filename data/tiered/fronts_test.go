@@ -83,7 +83,7 @@ func TestFrontThatFails(t *testing.T) {
 		}
 		time.Sleep(repairPause)
 		synctest.Wait()
-		if got := run(t, front.Memory, "GET", "a"); got != "data: nil" || d.Err() != nil {
+		if got := run(t, front.Memory, "GET", "a"); got != nothing || d.Err() != nil {
 			t.Errorf("the front has %s, and Err is %v", got, d.Err())
 		}
 		time.Sleep(barrenTime)
@@ -246,7 +246,7 @@ func TestOrderOfCopies(t *testing.T) {
 	d := open(t, []data.Driver{first, second, memory(t)}, WithSoleWriter())
 	run(t, d, "SET", "a", "1")
 	second.ahead = func() {
-		if got := run(t, first, "GET", "a"); got != "data: nil" {
+		if got := run(t, first, "GET", "a"); got != nothing {
 			t.Errorf("the first level has %s, and the second one is not told yet", got)
 		}
 	}
@@ -279,7 +279,7 @@ func TestNoLiftOfOldCopies(t *testing.T) {
 			if got := run(t, d, "GET", "a"); got != "1" {
 				t.Errorf("it reads %s", got)
 			}
-			if got := run(t, first, "GET", "a"); got != "data: nil" {
+			if got := run(t, first, "GET", "a"); got != nothing {
 				t.Errorf("the copy is %s", got)
 			}
 			if got := run(t, d, "GET", "a"); got != "2" {

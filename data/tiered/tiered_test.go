@@ -142,6 +142,9 @@ func (l *teller) Tx(ctx context.Context, f func(tx data.Transaction) error) erro
 	return l.Memory.Tx(ctx, f)
 }
 
+// nothing is what run returns where there is nothing.
+var nothing = data.ErrNil.Error()
+
 func run(t *testing.T, d data.Driver, name string, args ...string) string {
 	t.Helper()
 	r, err := data.New(d).Do(t.Context(), name, args...)

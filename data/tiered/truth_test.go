@@ -38,7 +38,7 @@ func TestOldCopyIsNotKept(t *testing.T) {
 					write(d, last)
 				}
 			}
-			want := "data: nil"
+			want := nothing
 			if write == nil {
 				want = "1"
 			}
@@ -109,7 +109,7 @@ func TestNoCopyWhileWritten(t *testing.T) {
 				if got := run(t, d, "GET", "a"); got != "1" {
 					t.Errorf("%v: it reads %s", cmds, got)
 				}
-				if got := run(t, front, "GET", "a"); got != "data: nil" {
+				if got := run(t, front, "GET", "a"); got != nothing {
 					t.Errorf("%v: %d are over, and the copy is %s", cmds, i, got)
 				}
 				w.end(t.Context(), nil)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/peercache/peercache/cmd/peercached/internal/config"
 	"github.com/peercache/peercache/data"
@@ -63,11 +64,16 @@ func openMemory(d *config.Data, log *slog.Logger) (*data.Memory, error) {
 	if l := d.Log; l != nil {
 		opts = append(opts, data.WithLog(l.Dir, data.LogSync(syncPolicy(l)), data.LogReports(log)))
 	}
+	began := time.Now()
 	memory, err := data.NewMemory(opts...)
-	if err != nil && d.Log != nil {
+	switch {
+	case d.Log == nil:
+		return memory, err
+	case err != nil:
 		return nil, fmt.Errorf("%w (peercached log check %s says what is there)", err, d.Log.Dir)
 	}
-	return memory, err
+	log.Info("data was loaded", "dir", d.Log.Dir, "keys", memory.Stats().Keys, "took", time.Since(began).Round(time.Millisecond))
+	return memory, nil
 }
 
 func openDataRedis(r *config.DataRedis) (*dataredis.Driver, error) {

@@ -219,7 +219,10 @@ func TestDataNode(t *testing.T) {
 		t.Errorf("a client that waits has heard %q", got)
 	}
 
-	_, respPort, _, _ = dataNode(t, flags...)
+	p, respPort, _, _ = dataNode(t, flags...)
+	if text := p.log.String(); !strings.Contains(text, `msg="data was loaded" dir=`+dir+" keys=2 ") {
+		t.Errorf("the log does not say what was loaded:\n%s", text)
+	}
 	dialRedis(t, respPort).says(t, "GET tom", "633", "LRANGE b:list 0 -1", "[x y z]", "DBSIZE", "2")
 
 	// Another node does not take the log away.

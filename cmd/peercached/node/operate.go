@@ -58,6 +58,9 @@ func (s *statsCommand) Run(p *program) error {
 		all = append(all, g)
 	}
 	if len(all) == 0 {
+		if s.Group == "" {
+			return exitError{ExitNotFound, errors.New("this node has no groups; figures of its data are in /metrics")}
+		}
 		return exitError{ExitNotFound, fmt.Errorf("no group %q in this node", s.Group)}
 	}
 	if s.JSON {

@@ -212,7 +212,7 @@ func (l *Log) Wait(ctx context.Context, position uint64) error {
 		}
 		if err := l.Err(); err != nil {
 			l.mu.Unlock()
-			return fmt.Errorf("data: %w", err)
+			return err
 		}
 		g := l.next
 		if position <= l.taken && l.current != nil {
@@ -225,7 +225,7 @@ func (l *Log) Wait(ctx context.Context, position uint64) error {
 		select {
 		case <-g.done:
 			if g.err != nil {
-				return fmt.Errorf("data: %w", g.err)
+				return g.err
 			}
 		case <-ctx.Done():
 			return ctx.Err()

@@ -25,7 +25,7 @@ func (t *txn) touch(s *shard, key string) {
 	if len(s.watched) > 0 {
 		s.dirty(key, false)
 	}
-	if t.e.changed.Load() != nil && (len(t.keys) == 0 || t.keys[len(t.keys)-1] != key) {
+	if t.e.changed.any() && (len(t.keys) == 0 || t.keys[len(t.keys)-1] != key) {
 		t.keys = append(t.keys, strings.Clone(key))
 	}
 }

@@ -34,6 +34,10 @@ const (
 	Steps
 	// Compound: it is made of others, which it runs by Call.Do. If it fails, or panics, nothing of it has happened.
 	Compound
+	// Sends: it sends a message. A transaction that does not happen sends none.
+	Sends
+	// Status: what it replies is a status, and no string, but for SET with GET.
+	Status
 	// InTurn: of those that wait for a key, none is served before another one of its name that came earlier.
 	InTurn
 )
@@ -69,6 +73,9 @@ type Command struct {
 	// returns; what it keeps of them, it copies.
 	Run func(c *Call) error
 }
+
+// Acts reports whether a command does something that must not be if its transaction does not happen.
+func (cmd *Command) Acts() bool { return cmd.Flags&(Write|Sends) != 0 }
 
 // Fits reports whether a command may have n arguments, its name included.
 func (cmd *Command) Fits(n int) bool { return n == cmd.Arity || cmd.Arity < 0 && n >= -cmd.Arity }

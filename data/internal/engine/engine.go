@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -10,18 +9,6 @@ import (
 	"github.com/peercache/peercache/data/internal/dict"
 	"github.com/peercache/peercache/data/internal/pubsub"
 )
-
-// Log takes the records of what has changed, in the order in which it did.
-type Log interface {
-	// Append adds a record. It is called with locks held, and must not wait for a disk that syncs.
-	Append(record []byte) (position uint64, err error)
-	// Wait returns when what is up to position is as safe as the log was told to make it.
-	Wait(ctx context.Context, position uint64) error
-	// Position returns the position of the last record.
-	Position() uint64
-	// Err returns why nothing can be appended any more, or nil.
-	Err() error
-}
 
 // Config is what an Engine is made of.
 type Config struct {
@@ -69,8 +56,8 @@ type Engine struct {
 
 	// Messages is the channels of PUBLISH.
 	Messages pubsub.Hub
-	changed  atomic.Pointer[func(keys []string, all bool)]
-	slow     slowHooks
+	changed  hooks[func(keys []string, all bool)]
+	slow     hooks[slowHook] // while there are none, commands take no time
 
 	stop    chan struct{}
 	stopped sync.WaitGroup
@@ -108,15 +95,9 @@ func (e *Engine) Close() {
 	e.stopped.Wait()
 }
 
-// OnChange has f be told of the keys that a command or a transaction has changed, with locks held: it must not wait. all means all keys. nil: nobody. What is read
-// after OnChange has returned is what it was before a change that f is told of, or later.
-func (e *Engine) OnChange(f func(keys []string, all bool)) {
-	if f == nil {
-		e.changed.Store(nil)
-	} else {
-		e.changed.Store(&f)
-	}
-}
+// OnChange has f be told of the keys that a command or a transaction has changed, until stop is called, with locks held: it must not wait. all means all keys.
+// What is read after OnChange has returned is what it was before a change that f is told of, or later.
+func (e *Engine) OnChange(f func(keys []string, all bool)) (stop func()) { return e.changed.add(&f) }
 
 // Commands returns the commands.
 func (e *Engine) Commands() Table { return e.cfg.Commands }

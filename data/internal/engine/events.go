@@ -149,8 +149,10 @@ func (c *Call) Publish(shard bool, channel, text string) int {
 // tell tells those who watch keys, listen to events, and are subscribed to messages.
 func (t *txn) tell() {
 	e := t.e
-	if changed := e.changed.Load(); changed != nil && (t.flushed || len(t.keys) > 0) {
-		(*changed)(t.keys, t.flushed)
+	if t.flushed || len(t.keys) > 0 {
+		for _, changed := range e.changed.all() {
+			(*changed)(t.keys, t.flushed)
+		}
 	}
 	for _, n := range t.notices {
 		if n.class&(message|shardMessage) != 0 {

@@ -87,3 +87,31 @@ func TestEventsOfTransactions(t *testing.T) {
 		t.Errorf("%q were told after the end", got[5:])
 	}
 }
+
+// TestUndoneIsForgotten has nothing be kept of what was undone: a txn is used again.
+func TestUndoneIsForgotten(t *testing.T) {
+	e := newTest(t, Config{})
+	e.OnEvent(^Class(0), func(Class, string, string) {})
+	defer e.OnChange(func([]string, bool) {})()
+	x, err := e.Begin(background)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Rollback()
+	for _, q := range queued(e, "set a 1", "set b 1", "set c 1") {
+		x.Run(q.Command, q.Args, new(tokens))
+	}
+	if err := x.BackTo(0); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range x.t.notices[:cap(x.t.notices)] {
+		if n.key != "" {
+			t.Errorf("the event %v is kept", n)
+		}
+	}
+	for _, key := range x.t.keys[:cap(x.t.keys)] {
+		if key != "" {
+			t.Errorf("the key %s is kept", key)
+		}
+	}
+}

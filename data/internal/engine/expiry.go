@@ -196,7 +196,7 @@ func (t *txn) expire(n *Node) {
 	if t.e.logs() {
 		t.record = appendCommand(t.record, []string{"DEL", key})
 	}
-	if t.e.changed.Load() != nil {
+	if t.e.changed.any() {
 		t.keys = append(t.keys, key)
 	}
 	t.notify(EventExpired, "expired", key)

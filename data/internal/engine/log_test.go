@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 )
 
 // memoryLog is a Log that keeps records, and fails if it is told to.
@@ -118,7 +120,7 @@ func TestD2LogFails(t *testing.T) {
 	for _, q := range queued(e, "set key after", "push other item") {
 		x.Run(q.Command, q.Args, new(tokens))
 	}
-	if err := x.Commit(context.Background()); err != boom {
+	if err := x.Commit(context.Background()); !isLogError(err, boom) {
 		t.Errorf("Commit returns %v, want %v", err, boom)
 	}
 	if got := do(t, e, "mget key other"); got != "*2 $before _" {
@@ -127,8 +129,11 @@ func TestD2LogFails(t *testing.T) {
 	if got, want := e.Used(), counted(e); got != want {
 		t.Errorf("Used = %d, want %d", got, want)
 	}
-	if err := e.Run(context.Background(), e.Commands().Find("incr"), []string{"incr", "n"}, new(tokens)); err != boom {
+	if err := e.Run(context.Background(), e.Commands().Find("incr"), []string{"incr", "n"}, new(tokens)); !isLogError(err, boom) {
 		t.Errorf("Run returns %v, want %v", err, boom)
+	}
+	if err := e.Exec(context.Background(), queued(e, "incr n"), nil, new(tokens)); !isLogError(err, boom) {
+		t.Errorf("Exec returns %v, want %v", err, boom)
 	}
 	log.broken = true
 	const refused = "-MISCONF nothing can be written, because the log failed: boom"
@@ -142,6 +147,12 @@ func TestD2LogFails(t *testing.T) {
 	if x.Run(q.Command, q.Args, w); w.String() != refused {
 		t.Errorf("in a Tx, set replies %s", w)
 	}
+}
+
+// isLogError reports whether err says that the log has failed, and why.
+func isLogError(err, cause error) bool {
+	failed, ok := err.(*LogError)
+	return ok && failed.Cause == cause
 }
 
 // FuzzReplay replays garbage, which must be an error, or what could have been logged.
@@ -158,4 +169,87 @@ func FuzzReplay(f *testing.F) {
 			t.Errorf("Used = %d after Replay: %v, want %d", got, err, want)
 		}
 	})
+}
+
+// heldLog is a Log for which one waits until free is closed, or the context ends.
+type heldLog struct {
+	memoryLog
+	free chan struct{}
+}
+
+func (l *heldLog) Wait(ctx context.Context, _ uint64) error {
+	select {
+	case <-l.free:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// TestD1EndOfTheContextLosesNothing has the context end while the log is waited for: what takes an element, and a transaction, have
+// happened, and say so when the log has them. Of a command that only writes nobody knows.
+func TestD1EndOfTheContextLosesNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		waits bool // for an element, that comes before the context ends
+		run   func(ctx context.Context, e *Engine, w Writer) error
+		reply string
+		err   error
+	}{
+		"blocking, and there is one": {false, runs("bpop key 0"), "$a", nil},
+		"blocking, and one comes":    {true, runs("bpop key 0"), "$a", nil},
+		"Exec": {false, func(ctx context.Context, e *Engine, w Writer) error {
+			return e.Exec(ctx, queued(e, "pop key", "get other"), nil, w)
+		}, "*2 $a _", nil},
+		"Tx": {false, func(ctx context.Context, e *Engine, w Writer) error {
+			x, err := e.Begin(ctx)
+			if err != nil {
+				return err
+			}
+			q := queued(e, "pop key")[0]
+			if err := x.Run(q.Command, q.Args, w); err != nil {
+				return err
+			}
+			return x.Commit(ctx)
+		}, "$a", nil},
+		"a command that writes": {false, runs("pop key"), "$a", context.Canceled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log := &heldLog{free: make(chan struct{})}
+				close(log.free)
+				e := newTest(t, Config{Log: log})
+				if !c.waits {
+					do(t, e, "push key a")
+				}
+				ctx, cancel := context.WithCancel(background)
+				defer cancel()
+				var w tokens
+				done := make(chan error, 1)
+				log.free = make(chan struct{})
+				go func() { done <- c.run(ctx, e, &w) }()
+				synctest.Wait()
+				if c.waits {
+					go e.Run(background, e.Commands().Find("push"), []string{"push", "key", "a"}, new(tokens))
+					synctest.Wait()
+				}
+				cancel()
+				synctest.Wait()
+				if n := len(done); n > 0 != (c.err != nil) {
+					t.Errorf("%d have returned before the log had it", n)
+				}
+				close(log.free)
+				if err := <-done; err != c.err || w.String() != c.reply {
+					t.Errorf("it replies %s, %v, want %s, %v", &w, err, c.reply, c.err)
+				}
+			})
+		})
+	}
+}
+
+// runs returns what runs a command.
+func runs(command string) func(ctx context.Context, e *Engine, w Writer) error {
+	return func(ctx context.Context, e *Engine, w Writer) error {
+		args := strings.Fields(command)
+		return e.Run(ctx, e.Commands().Find(args[0]), args, w)
+	}
 }

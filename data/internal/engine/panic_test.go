@@ -70,7 +70,7 @@ func TestPanicOfACommandLeavesNoLock(t *testing.T) {
 	if !isPanicked(err) {
 		t.Errorf("a transaction with a panic: %v", err)
 	}
-	if got := do(t, e, "push key a"); !strings.HasPrefix(got, "-MISCONF") {
+	if got := do(t, e, "push key a"); !strings.HasPrefix(got, "-ERR nothing can be written") {
 		t.Errorf("after a part of a transaction: %s", got)
 	}
 }
@@ -78,7 +78,7 @@ func TestPanicOfACommandLeavesNoLock(t *testing.T) {
 func TestPanicHalfWayHasNothingWritten(t *testing.T) {
 	e := newPanicking(t)
 	wantPanicked(t, e, "panicshalfway key")
-	if got := do(t, e, "push other a"); !strings.HasPrefix(got, "-MISCONF") {
+	if got := do(t, e, "push other a"); !strings.HasPrefix(got, "-ERR nothing can be written") {
 		t.Errorf("a command that writes, after half of another one: %s", got)
 	}
 	if got := do(t, e, "get other"); got != "_" {

@@ -1,15 +1,20 @@
 package engine
 
+import "context"
+
 // isFull reports whether a command finds no memory, with added, which is not counted yet.
 func (e *Engine) isFull(cmd *Command, added int64) bool {
 	return cmd.Flags&Grows != 0 && e.cfg.Bytes > 0 && !e.replaying && e.Used()+added > e.cfg.Bytes
 }
 
 // lockWithRoom locks the shards of a command when there is room for it. Others may have taken what there was while it waited
-// for the locks: each command would go beyond the bound by itself.
-func (e *Engine) lockWithRoom(cmd *Command, set shardSet, write bool) (held shardSet, err error) {
+// for the locks: each command would go beyond the bound by itself. It returns ErrFull, or the error of ctx if that ends first.
+func (e *Engine) lockWithRoom(ctx context.Context, cmd *Command, set shardSet, write bool) (held shardSet, err error) {
 	for {
-		held = e.lock(set, write)
+		held, err = e.lockWithin(ctx, set, write)
+		if err != nil {
+			return 0, err
+		}
 		if !e.isFull(cmd, 0) {
 			return held, nil
 		}

@@ -15,10 +15,10 @@ func TestRoomIsLookedForWithTheLocks(t *testing.T) {
 		t.Fatal(err)
 	}
 	do(t, e, "push key "+strings.Repeat("x", 2<<20))
-	if _, err := e.lockWithRoom(push, setOf("key"), true); err != ErrFull {
+	if _, err := e.lockWithRoom(t.Context(), push, setOf("key"), true); err != ErrFull {
 		t.Errorf("got %v, want ErrFull", err)
 	}
-	if _, err := e.lockWithRoom(e.Commands().Find("pop"), setOf("key"), true); err != nil {
+	if _, err := e.lockWithRoom(t.Context(), e.Commands().Find("pop"), setOf("key"), true); err != nil {
 		t.Errorf("a command that takes no more memory: %v", err)
 	}
 	e.unlock(setOf("key"), true)

@@ -9,8 +9,10 @@ import (
 	"github.com/peercache/peercache/data/internal/dict"
 )
 
-// Run runs a command, which args fit, and writes its reply to w, errors of the command included. It returns an error if ctx
-// ends while the command waits, or before the log has what it has changed, and if the command panics: what is in w is not whole then.
+// Run runs a command, which args fit, and writes its reply to w, errors of the command included. It returns an error if the command
+// panics, and if ctx ends while the command waits, for a lock too: then the command has done nothing. It returns one as well if
+// ctx ends before the log has what the command has changed, but a command that may wait goes on until that is so. After
+// an error what is in w is not whole.
 //
 // A command that waits may have w written to by another goroutine, until Run returns.
 func (e *Engine) Run(ctx context.Context, cmd *Command, args []string, w Writer) error {
@@ -28,10 +30,13 @@ func (e *Engine) Run(ctx context.Context, cmd *Command, args []string, w Writer)
 	if cmd.Flags&Steps != 0 {
 		set = 0
 	}
-	held, err := e.lockWithRoom(cmd, set, write)
-	if err != nil {
+	held, err := e.lockWithRoom(ctx, cmd, set, write)
+	if err == ErrFull {
 		w.Error(err.Error())
 		return nil
+	}
+	if err != nil {
+		return err
 	}
 	t := e.begin(held)
 	t.single = !e.replaying // what is replayed has not waited
@@ -64,25 +69,11 @@ func (e *Engine) Run(ctx context.Context, cmd *Command, args []string, w Writer)
 	if failed != nil {
 		return failed
 	}
+	if cmd.Flags&Blocking != 0 {
+		return e.secureDone(ctx, position)
+	}
 	return e.secure(ctx, position)
 }
-
-// secure waits for the log, if that has to be.
-func (e *Engine) secure(ctx context.Context, position uint64) error {
-	if e.cfg.Log == nil {
-		return nil
-	}
-	if e.cfg.ReadsWait && position == 0 {
-		position = e.cfg.Log.Position()
-	}
-	if position == 0 {
-		return nil
-	}
-	return e.cfg.Log.Wait(ctx, position)
-}
-
-// logs reports whether what changes goes to a log.
-func (e *Engine) logs() bool { return e.cfg.Log != nil && !e.replaying }
 
 // refusal returns why a command may not run now, or nil. It makes room for it if it can.
 func (e *Engine) refusal(cmd *Command) error {
@@ -100,20 +91,24 @@ func (e *Engine) writeRefusal(cmd *Command) error {
 	if cmd.Flags&Write == 0 {
 		return nil
 	}
-	if err := e.Err(); err != nil {
-		return Error("MISCONF " + err.Error())
+	switch err := e.Err().(type) {
+	case nil:
+		return nil
+	case *LogError:
+		return err.Reply()
+	default:
+		return Error("ERR " + err.Error())
 	}
-	return nil
 }
 
-// Err returns why nothing can be written, or nil: it cannot be logged, or the data is not what it should be.
+// Err returns why nothing can be written, or nil: it cannot be logged, which is a *LogError, or the data is not what it should be.
 func (e *Engine) Err() error {
 	if why := e.broken.Load(); why != nil {
 		return fmt.Errorf("nothing can be written, because a command was not completed: %w", why)
 	}
 	if e.logs() {
 		if err := e.cfg.Log.Err(); err != nil {
-			return fmt.Errorf("nothing can be written, because the log failed: %w", err)
+			return &LogError{err}
 		}
 	}
 	return nil
@@ -206,7 +201,7 @@ type Queued struct {
 
 // Exec runs commands as one: nobody sees the state between them, and a crash leaves none or all. It writes an array of
 // their replies; if what watch watches has changed, it runs none, and writes a null array. watch may be nil. A command
-// that fails does not undo the others.
+// that fails does not undo the others. The end of ctx does not keep it from waiting for the log to have what was changed.
 func (e *Engine) Exec(ctx context.Context, queue []Queued, watch *Watch, w Writer) error {
 	var set shardSet
 	write := false
@@ -222,7 +217,10 @@ func (e *Engine) Exec(ctx context.Context, queue []Queued, watch *Watch, w Write
 	if watch != nil {
 		set |= watch.set
 	}
-	held := e.lock(set, write)
+	held, err := e.lockWithin(ctx, set, write)
+	if err != nil {
+		return err
+	}
 	if watch != nil && watch.broken(e) {
 		e.unlock(held, write)
 		w.NullArray()
@@ -242,7 +240,7 @@ func (e *Engine) Exec(ctx context.Context, queue []Queued, watch *Watch, w Write
 	if err := cmp.Or(panicked, err); err != nil {
 		return err
 	}
-	return e.secure(ctx, position)
+	return e.secureDone(ctx, position)
 }
 
 // runAll runs the commands of Exec. It ends with one that panics.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"math/bits"
 	"sync"
 	"sync/atomic"
@@ -65,25 +66,82 @@ type shard struct {
 // lock locks shards: all of set, and those that commands need that wait for keys in set, if write is true. It returns those
 // that are locked.
 func (e *Engine) lock(set shardSet, write bool) shardSet {
+	held, _ := e.lockWithin(context.Background(), set, write)
+	return held
+}
+
+// lockWithin is lock, but locks nothing and returns the error of ctx if that ends first.
+func (e *Engine) lockWithin(ctx context.Context, set shardSet, write bool) (shardSet, error) {
 	if !write {
-		if set.several() {
-			e.gate.RLock()
-		}
-		set.each(func(i int) { e.shards[i].mu.RLock() })
-		return set
+		return set, e.lockAll(ctx, set, false)
 	}
 	for {
 		held := e.needed(set)
-		if held.several() {
-			e.gate.RLock()
+		if err := e.lockAll(ctx, held, true); err != nil {
+			return 0, err
 		}
-		held.each(func(i int) { e.shards[i].mu.Lock() })
 		more := e.needed(held)
 		if more == held {
-			return held
+			return held, nil
 		}
 		e.unlock(held, true)
 		set = more
+	}
+}
+
+// lockAll locks the shards of set in their order, or none if ctx ends first.
+func (e *Engine) lockAll(ctx context.Context, set shardSet, write bool) error {
+	if set.several() {
+		if err := within(ctx, &e.gate, false); err != nil {
+			return err
+		}
+	}
+	for left := set; left != 0; left &= left - 1 {
+		i := bits.TrailingZeros64(uint64(left))
+		if err := within(ctx, &e.shards[i].mu, write); err != nil {
+			e.unlockShards(set&^left, write)
+			if set.several() {
+				e.gate.RUnlock()
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// within locks mu, or returns the error of ctx if that ends first.
+func within(ctx context.Context, mu *sync.RWMutex, write bool) error {
+	if write && mu.TryLock() || !write && mu.TryRLock() {
+		return nil
+	}
+	return waitFor(ctx, mu, write)
+}
+
+// waitFor is within for a lock that is held. Most are for less than a microsecond: that of a Tx is for as long as the function of a
+// user takes.
+func waitFor(ctx context.Context, mu *sync.RWMutex, write bool) error {
+	lock, unlock := mu.RLock, mu.RUnlock
+	if write {
+		lock, unlock = mu.Lock, mu.Unlock
+	}
+	if ctx.Done() == nil {
+		lock()
+		return nil
+	}
+	locked := make(chan struct{})
+	go func() {
+		lock()
+		select {
+		case locked <- struct{}{}:
+		case <-ctx.Done():
+			unlock()
+		}
+	}()
+	select {
+	case <-locked:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -101,13 +159,17 @@ func (e *Engine) needed(set shardSet) shardSet {
 
 // unlock undoes lock.
 func (e *Engine) unlock(held shardSet, write bool) {
+	e.unlockShards(held, write)
+	if held.several() {
+		e.gate.RUnlock()
+	}
+}
+
+func (e *Engine) unlockShards(held shardSet, write bool) {
 	if write {
 		held.each(func(i int) { e.shards[i].mu.Unlock() })
 	} else {
 		held.each(func(i int) { e.shards[i].mu.RUnlock() })
-	}
-	if held.several() {
-		e.gate.RUnlock()
 	}
 }
 

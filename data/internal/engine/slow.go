@@ -1,10 +1,7 @@
 package engine
 
 import (
-	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -24,47 +21,21 @@ type slowHook struct {
 	f     func(Slow)
 }
 
-// slowHooks are all. The list is never changed in its place; nil: commands take no time.
-type slowHooks struct {
-	mu   sync.Mutex
-	list atomic.Pointer[[]*slowHook]
-}
-
 // OnSlow has f be told of commands that took at least so long, with locks held: it must not wait. Commands without a lock are not told of.
 func (e *Engine) OnSlow(least time.Duration, f func(Slow)) (stop func()) {
-	hook := &slowHook{least, f}
-	e.slow.change(func(list []*slowHook) []*slowHook { return append(list, hook) })
-	return func() {
-		e.slow.change(func(list []*slowHook) []*slowHook {
-			return slices.DeleteFunc(list, func(h *slowHook) bool { return h == hook })
-		})
-	}
-}
-
-func (h *slowHooks) change(how func(list []*slowHook) []*slowHook) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	var list []*slowHook
-	if before := h.list.Load(); before != nil {
-		list = slices.Clone(*before)
-	}
-	if list = how(list); len(list) == 0 {
-		h.list.Store(nil)
-	} else {
-		h.list.Store(&list)
-	}
+	return e.slow.add(&slowHook{least, f})
 }
 
 // runTimed runs the function of a command, and tells of it if it is slow.
 func (e *Engine) runTimed(c *Call) error {
-	hooks := e.slow.list.Load()
-	if hooks == nil {
+	list := e.slow.all()
+	if len(list) == 0 {
 		return c.cmd.Run(c)
 	}
 	began := time.Now()
 	err := c.cmd.Run(c)
 	took := time.Since(began)
-	for _, h := range *hooks {
+	for _, h := range list {
 		if took >= h.least {
 			h.f(Slow{slowCopy(c.Args), took})
 		}

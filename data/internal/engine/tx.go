@@ -6,7 +6,7 @@ import (
 )
 
 // Tx is a transaction that looks at replies while it goes on, and can go back. Nobody sees what it does before Commit;
-// who wants a key whose shard it has used waits until then. There is one at a time.
+// who wants a key whose shard it has used, or several shards, waits until then. There is one at a time.
 type Tx struct {
 	t     *txn
 	marks []place // before each command
@@ -107,7 +107,7 @@ func (x *Tx) BackTo(n int) error {
 	return nil
 }
 
-// Commit ends x, and returns when the log has it.
+// Commit ends x, and returns when the log has it. The end of ctx does not end this wait: it would say that nothing has happened.
 func (x *Tx) Commit(ctx context.Context) error {
 	if x.ended {
 		return ErrTxEnded
@@ -118,7 +118,7 @@ func (x *Tx) Commit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return e.secure(ctx, position)
+	return e.secureDone(ctx, position)
 }
 
 // Rollback ends x, and undoes all it has done. It does nothing if x has ended.

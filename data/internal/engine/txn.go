@@ -178,8 +178,11 @@ func (t *txn) finish() (position uint64, err error) {
 		t.serve()
 	}
 	if len(t.record) > 0 {
-		if position, err = t.e.cfg.Log.Append(t.record); err != nil && t.undo {
-			t.back(place{})
+		if position, err = t.e.cfg.Log.Append(t.record); err != nil {
+			err = &LogError{err}
+			if t.undo {
+				t.back(place{})
+			}
 		}
 	}
 	if t.delta != 0 {
@@ -216,6 +219,9 @@ func (t *txn) back(p place) {
 		t.undos[i] = nil
 	}
 	t.settle()
+	clear(t.ready[p.ready:]) // free looks at what is left
+	clear(t.notices[p.notices:])
+	clear(t.keys[p.keys:])
 	t.undos, t.changed, t.record, t.ready, t.readySet = t.undos[:p.undos], p.changed, t.record[:p.record], t.ready[:p.ready], nil
 	t.notices, t.keys, t.flushed = t.notices[:p.notices], t.keys[:p.keys], p.flushed
 	t.expired, t.evicted = p.expired, p.evicted

@@ -245,7 +245,7 @@ func (w *waiter) secure() error {
 	if w.err != nil {
 		return w.err
 	}
-	return w.e.secure(w.ctx, w.position)
+	return w.e.secureDone(w.ctx, w.position)
 }
 
 // serve runs the commands that wait for what t has made ready, first come, first served: all of them before anybody else sees

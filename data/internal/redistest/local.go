@@ -56,7 +56,8 @@ const longest = 10 * time.Second
 // do runs a command.
 func (l *local) do(args ...string) codec.Reply {
 	w := &writer{proto: l.proto}
-	if cmd, err := l.find(args); err != nil {
+	cmd, err := l.find(args)
+	if err != nil {
 		w.Error(err.Error())
 	} else {
 		ctx, cancel := context.WithTimeout(context.Background(), longest)
@@ -65,7 +66,11 @@ func (l *local) do(args ...string) codec.Reply {
 			l.t.Fatalf("%s: %v", quote(args), err)
 		}
 	}
-	return l.read(w, args)
+	reply := l.read(w, args)
+	if reply.Kind == '+' && cmd.Flags&engine.Status == 0 {
+		l.t.Errorf("%s replies a status, and its flags do not say so", quote(args))
+	}
+	return reply
 }
 
 // read returns the reply that w has got, which has to be one.

@@ -71,6 +71,9 @@ func (l *Loaded) checkDataDoors() {
 
 func (l *Loaded) warn(text string) { l.Warnings = append(l.Warnings, text) }
 
+// leastDataBytes is less than anybody means: a unit was forgotten.
+const leastDataBytes = 1 << 20
+
 // checkDataMemory checks what is for the driver memory.
 func (l *Loaded) checkDataMemory(d *Data) {
 	if d.Driver == "redis" {
@@ -80,6 +83,9 @@ func (l *Loaded) checkDataMemory(d *Data) {
 			}
 		}
 		return
+	}
+	if 0 < d.Bytes && d.Bytes < leastDataBytes {
+		l.Fail("data.bytes", "%d bytes: want 1MiB or more; a number without a unit is one of bytes", d.Bytes)
 	}
 	for i, one := range d.Plugins {
 		at := fmt.Sprintf("data.plugins[%d]", i)

@@ -16,9 +16,9 @@ import (
 
 // Commands are the commands of this package.
 var Commands = []engine.Command{
-	{Name: "cmake", Arity: 3, Flags: engine.Write | engine.Grows | engine.Fast, Keys: engine.Key(1), Group: "channel", Args: "key capacity",
+	{Name: "cmake", Arity: 3, Flags: engine.Write | engine.Grows | engine.Fast | engine.Status, Keys: engine.Key(1), Group: "channel", Args: "key capacity",
 		Complexity: "O(1)", Summary: "Makes a channel for up to capacity values, or fails if the key has something else.", Run: makeChannel},
-	{Name: "cpush", Arity: -3, Flags: engine.Write | engine.Grows | engine.Blocking | engine.InTurn, Keys: engine.Key(1), Group: "channel", Args: "key value [timeout]",
+	{Name: "cpush", Arity: -3, Flags: engine.Write | engine.Grows | engine.Blocking | engine.InTurn | engine.Status, Keys: engine.Key(1), Group: "channel", Args: "key value [timeout]",
 		Complexity: "O(1)", Summary: "Adds a value to a channel. While it is full, it waits: as long as its caller does, or for timeout seconds, after which it replies null.", Run: push},
 	{Name: "cpop", Arity: -3, Flags: engine.Write | engine.Blocking | engine.InTurn, Keys: engine.Key(1), Group: "channel", Args: "key count [timeout]",
 		Complexity: "O(N) for N values", Summary: "Takes count values from a channel, all at once. While there are fewer, it waits: as long as its caller does, or for timeout seconds, after which it replies null.", Run: pop},

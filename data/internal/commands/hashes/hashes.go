@@ -19,7 +19,7 @@ var first = engine.Key(1)
 var Commands = []engine.Command{
 	{Name: "hset", Arity: -4, Flags: grows, Keys: first, Group: "hash", Args: "key field value [field value ...]", Since: "2.0.0",
 		Complexity: "O(1) for each field", Summary: "Gives fields values, and returns how many fields are new.", Run: hset},
-	{Name: "hmset", Arity: -4, Flags: grows, Keys: first, Group: "hash", Args: "key field value [field value ...]", Since: "2.0.0",
+	{Name: "hmset", Arity: -4, Flags: grows | engine.Status, Keys: first, Group: "hash", Args: "key field value [field value ...]", Since: "2.0.0",
 		Complexity: "O(1) for each field", Summary: "Gives fields values.", Run: hset},
 	{Name: "hsetnx", Arity: 4, Flags: grows, Keys: first, Group: "hash", Args: "key field value", Since: "2.0.0",
 		Complexity: "O(1)", Summary: "Gives a field a value if it has none.", Run: hsetnx},

@@ -25,7 +25,7 @@ var Commands = []engine.Command{
 		Since: "1.0.0", Complexity: "O(N) in the number of keys", Summary: "Counts how many of the given keys exist.", Run: touch},
 	{Name: "touch", Arity: -2, Flags: read, Keys: engine.KeysFrom(1), Group: generic, Args: "key [key ...]",
 		Since: "3.2.1", Complexity: "O(N) in the number of keys", Summary: "Counts keys as used now, and returns how many exist.", Run: touch},
-	{Name: "type", Arity: 2, Flags: read, Keys: engine.Key(1), Group: generic, Args: "key",
+	{Name: "type", Arity: 2, Flags: read | engine.Status, Keys: engine.Key(1), Group: generic, Args: "key",
 		Since: "1.0.0", Complexity: "O(1)", Summary: "Returns the type of the value of a key.", Run: typeOf},
 
 	{Name: "expire", Arity: -3, Flags: write, Keys: engine.Key(1), Group: generic, Args: "key seconds [NX | XX | GT | LT]",
@@ -47,7 +47,7 @@ var Commands = []engine.Command{
 	{Name: "persist", Arity: 2, Flags: write, Keys: engine.Key(1), Group: generic, Args: "key",
 		Since: "2.2.0", Complexity: "O(1)", Summary: "Takes the expiry of a key away.", Run: persist},
 
-	{Name: "rename", Arity: 3, Flags: engine.Write, Keys: engine.KeysFrom(1), Group: generic, Args: "key newkey",
+	{Name: "rename", Arity: 3, Flags: engine.Write | engine.Status, Keys: engine.KeysFrom(1), Group: generic, Args: "key newkey",
 		Since: "1.0.0", Complexity: "O(1)", Summary: "Gives a key another name, in the place of what that name had.", Run: rename},
 	{Name: "renamenx", Arity: 3, Flags: write, Keys: engine.KeysFrom(1), Group: generic, Args: "key newkey",
 		Since: "1.0.0", Complexity: "O(1)", Summary: "Gives a key another name if nothing has that name.", Run: rename},
@@ -72,9 +72,9 @@ var Commands = []engine.Command{
 
 	{Name: "dbsize", Arity: 1, Flags: read | engine.All, Group: server,
 		Since: "1.0.0", Complexity: "O(1)", Summary: "Returns the number of keys.", Run: dbSize},
-	{Name: "flushdb", Arity: -1, Flags: engine.Write | engine.All, Group: server, Args: "[ASYNC | SYNC]",
+	{Name: "flushdb", Arity: -1, Flags: engine.Write | engine.All | engine.Status, Group: server, Args: "[ASYNC | SYNC]",
 		Since: "1.0.0", Complexity: "O(N) in the number of all keys", Summary: "Removes all keys.", Run: flush},
-	{Name: "flushall", Arity: -1, Flags: engine.Write | engine.All, Group: server, Args: "[ASYNC | SYNC]",
+	{Name: "flushall", Arity: -1, Flags: engine.Write | engine.All | engine.Status, Group: server, Args: "[ASYNC | SYNC]",
 		Since: "1.0.0", Complexity: "O(N) in the number of all keys", Summary: "Removes all keys.", Run: flush},
 	{Name: "time", Arity: 1, Flags: read | engine.Random, Group: server,
 		Since: "2.6.0", Complexity: "O(1)", Summary: "Returns the Unix time, in seconds and microseconds.", Run: now},

@@ -10,9 +10,9 @@ import (
 
 // Commands are the commands of this package.
 var Commands = []engine.Command{
-	{Name: "publish", Arity: 3, Flags: engine.PubSub | engine.Fast, Group: "pubsub", Args: "channel message", Since: "2.0.0",
+	{Name: "publish", Arity: 3, Flags: engine.PubSub | engine.Sends | engine.Fast, Group: "pubsub", Args: "channel message", Since: "2.0.0",
 		Complexity: "O(N) for N subscribers and M patterns", Summary: "Sends a message to those who are subscribed to a channel, and returns how many there are.", Run: publish},
-	{Name: "spublish", Arity: 3, Flags: engine.PubSub | engine.Fast, Group: "pubsub", Args: "shardchannel message", Since: "7.0.0",
+	{Name: "spublish", Arity: 3, Flags: engine.PubSub | engine.Sends | engine.Fast, Group: "pubsub", Args: "shardchannel message", Since: "7.0.0",
 		Complexity: "O(N) for N subscribers", Summary: "Sends a message to those who are subscribed to a channel by SSUBSCRIBE.", Run: spublish},
 	{Name: "pubsub", Arity: -2, Flags: engine.PubSub, Group: "pubsub",
 		Args: "CHANNELS [pattern] | NUMSUB [channel …] | NUMPAT | SHARDCHANNELS [pattern] | SHARDNUMSUB [shardchannel …]", Since: "2.8.0",
