@@ -20,7 +20,7 @@ const (
 	ErrCrossSlot CommandError = "CROSSSLOT Keys in request don't hash to the same slot"
 )
 
-// ErrClosed is what commands return that wait when their driver is closed.
+// ErrClosed is what commands return when their Memory is closed.
 var ErrClosed = engine.ErrClosed
 
 // The errors of transactions.

@@ -263,3 +263,31 @@ func TestCommandInfos(t *testing.T) {
 		}
 	}
 }
+
+// A Memory that is closed does nothing more, and says so.
+func TestClosed(t *testing.T) {
+	m, err := data.NewMemory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, ctx := data.New(m), t.Context()
+	if err := c.Strings().Set(ctx, "a", "1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, do := range map[string]func() error{
+		"Set":   func() error { return c.Strings().Set(ctx, "a", "2") },
+		"Get":   func() error { _, err := c.Strings().Get(ctx, "a"); return err },
+		"BLPop": func() error { _, _, err := c.Lists().BLPop(ctx, 0, "list"); return err },
+		"Exec":  func() error { _, err := m.Exec(ctx, data.Command("get", "a")); return err },
+		"Tx":    func() error { return c.Tx(ctx, func(*data.Tx) error { return nil }) },
+		"Watch": func() error { return c.Watch(ctx, []string{"a"}, func(*data.Tx) error { return nil }) },
+		"Close": func() error { return errors.Join(m.Close(), data.ErrClosed) },
+	} {
+		if err := do(); !errors.Is(err, data.ErrClosed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -96,8 +96,7 @@ func NewMemory(opts ...MemoryOption) (*Memory, error) {
 
 func init() { bridge.EngineOf = func(memory any) *engine.Engine { return memory.(*Memory).engine } }
 
-// Close implements Driver. What was written is in the log then, on the disk. Commands that wait end with ErrClosed, and with a log those that write
-// fail with ErrLogFailed. Do not use a Memory without a log after it: nothing reports that.
+// Close implements Driver. What was written is in the log then, on the disk. Commands that wait end with ErrClosed, and so do those that come later.
 func (m *Memory) Close() error {
 	m.engine.Close()
 	m.subscribers.close(m.engine)

@@ -43,8 +43,8 @@ type File interface {
 // LockName is the file by which a directory is locked.
 const LockName = "lock"
 
-// ErrLocked says that another process uses the directory.
-var ErrLocked = errors.New("another process uses the directory")
+// ErrLocked says that another process, or another log of this one, uses the directory.
+var ErrLocked = errors.New("another process, or another Memory of this one, uses the directory")
 
 // Full reports whether err says that there is no room left: what was tried may succeed later.
 func Full(err error) bool {

@@ -60,6 +60,7 @@ type Engine struct {
 	slow     hooks[slowHook] // while there are none, commands take no time
 
 	stop    chan struct{}
+	closed  atomic.Bool // stop is closed
 	stopped sync.WaitGroup
 	closing sync.Once
 }
@@ -86,12 +87,15 @@ func New(cfg Config) (*Engine, error) {
 // Start begins to remove what has expired.
 func (e *Engine) Start() { e.stopped.Go(e.sweepUntilStopped) }
 
-// ErrClosed is what commands return that wait when the engine is closed.
+// ErrClosed is what commands return when the engine is closed.
 var ErrClosed = errors.New("data: closed")
 
-// Close ends what Start has begun, and commands that wait, with ErrClosed.
+// Close ends what Start has begun. Commands that wait end with ErrClosed, and so do those that come later.
 func (e *Engine) Close() {
-	e.closing.Do(func() { close(e.stop) })
+	e.closing.Do(func() {
+		e.closed.Store(true)
+		close(e.stop)
+	})
 	e.stopped.Wait()
 }
 

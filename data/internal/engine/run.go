@@ -16,6 +16,9 @@ import (
 //
 // A command that waits may have w written to by another goroutine, until Run returns.
 func (e *Engine) Run(ctx context.Context, cmd *Command, args []string, w Writer) error {
+	if e.closed.Load() {
+		return ErrClosed
+	}
 	if cmd.Flags&Unlocked != 0 {
 		if done, err := e.runUnlocked(cmd, args, w); done {
 			return err
@@ -176,7 +179,7 @@ func (c *Call) readUnlocked(key string) (string, bool, error) {
 // GetString returns the string of a key without a lock. If it cannot, which is rare, clean is false: the key has
 // no string, or a change of several steps is under way, or what is read has to wait for the log.
 func (e *Engine) GetString(key string) (value string, ok, clean bool) {
-	if e.cfg.ReadsWait {
+	if e.cfg.ReadsWait || e.closed.Load() {
 		return "", false, false
 	}
 	hash := dict.Hash(key)
@@ -203,6 +206,9 @@ type Queued struct {
 // their replies; if what watch watches has changed, it runs none, and writes a null array. watch may be nil. A command
 // that fails does not undo the others. The end of ctx does not keep it from waiting for the log to have what was changed.
 func (e *Engine) Exec(ctx context.Context, queue []Queued, watch *Watch, w Writer) error {
+	if e.closed.Load() {
+		return ErrClosed
+	}
 	var set shardSet
 	write := false
 	for _, q := range queue {

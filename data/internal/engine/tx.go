@@ -22,6 +22,9 @@ func (e *Engine) Begin(ctx context.Context) (*Tx, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if e.closed.Load() {
+		return nil, ErrClosed
+	}
 	select {
 	case e.txs <- struct{}{}:
 	case <-ctx.Done():
