@@ -93,7 +93,7 @@ func WithLogger(l *slog.Logger) Option {
 }
 
 // New returns a driver of two or more levels. It runs FLUSHDB on all but the last, so they must hold nothing else, and must not be shared
-// with another process. It does so again whenever a change may have been missed. Close closes all levels.
+// with another process. It does so again whenever a change may have been missed. A Memory that has keys is refused. Close closes all levels.
 func New(levels []data.Driver, opts ...Option) (*Driver, error) {
 	d := &Driver{opts: options{most: DefaultMaxElements, log: slog.Default()}}
 	for _, opt := range opts {
@@ -108,6 +108,11 @@ func New(levels []data.Driver, opts ...Option) (*Driver, error) {
 	source, tells := d.last.(data.Invalidator)
 	if !tells && !d.opts.sole {
 		return nil, fmt.Errorf("tiered: the last level, %T, does not tell of what others change: want a data.Invalidator, or WithSoleWriter", d.last)
+	}
+	for i, level := range levels[:len(levels)-1] {
+		if m, ok := level.(*data.Memory); ok && m.Stats().Keys > 0 {
+			return nil, fmt.Errorf("tiered: level %d is a Memory with keys, and would be emptied: want a new one, without a log", i)
+		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	d.stop = cancel

@@ -255,11 +255,14 @@ func TestInvalidations(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
-	m := memory(t)
+	m, used := memory(t), memory(t)
 	defer m.Close()
+	defer used.Close()
+	run(t, used, "SET", "a", "1")
 	for want, f := range map[string]func() (*Driver, error){
 		"there are 1 levels":  func() (*Driver, error) { return New([]data.Driver{m}, WithSoleWriter()) },
 		"does not tell":       func() (*Driver, error) { return New([]data.Driver{m, m}) },
+		"level 1 is a Memory": func() (*Driver, error) { return New([]data.Driver{m, used, m}, WithSoleWriter()) },
 		"WithMaxElements(-1)": func() (*Driver, error) { return New([]data.Driver{m, m}, WithMaxElements(-1)) },
 	} {
 		if _, err := f(); err == nil || !strings.HasPrefix(err.Error(), "tiered: ") || !strings.Contains(err.Error(), want) {
