@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"math/bits"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -109,16 +110,20 @@ func (e *Engine) lockAll(ctx context.Context, set shardSet, write bool) error {
 	return nil
 }
 
+// triesBeforeWait take about a microsecond: as long as it takes to begin to wait with a context.
+const triesBeforeWait = 40
+
 // within locks mu, or returns the error of ctx if that ends first.
 func within(ctx context.Context, mu *sync.RWMutex, write bool) error {
-	if write && mu.TryLock() || !write && mu.TryRLock() {
+	if try(mu, write) {
 		return nil
 	}
 	return waitFor(ctx, mu, write)
 }
 
-// waitFor is within for a lock that is held. Most are for less than a microsecond: that of a Tx is for as long as the function of a
-// user takes.
+func try(mu *sync.RWMutex, write bool) bool { return write && mu.TryLock() || !write && mu.TryRLock() }
+
+// waitFor is within for a lock that is held.
 func waitFor(ctx context.Context, mu *sync.RWMutex, write bool) error {
 	lock, unlock := mu.RLock, mu.RUnlock
 	if write {
@@ -127,6 +132,15 @@ func waitFor(ctx context.Context, mu *sync.RWMutex, write bool) error {
 	if ctx.Done() == nil {
 		lock()
 		return nil
+	}
+	// Most locks are held for less than a microsecond: that of a Tx is held for as long as the function of a user takes.
+	for i := range triesBeforeWait {
+		if try(mu, write) {
+			return nil
+		}
+		if i%10 == 9 {
+			runtime.Gosched()
+		}
 	}
 	locked := make(chan struct{})
 	go func() {
