@@ -39,6 +39,9 @@ func (p *backup) Init(h *Host) error {
 	if p.keep, err = h.Int("keep", 7, 1); err != nil {
 		return err
 	}
+	if h.checking {
+		return nil
+	}
 	if err := os.MkdirAll(p.dir, 0o700); err != nil {
 		return err
 	}

@@ -99,6 +99,9 @@ func (p *monitor) Init(h *Host) error {
 	if err != nil {
 		return err
 	}
+	if h.checking {
+		return nil
+	}
 	slow := make(chan data.SlowCommand, slowBuffer)
 	h.OnClose(h.Memory.OnSlow(threshold, func(s data.SlowCommand) {
 		select {

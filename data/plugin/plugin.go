@@ -78,6 +78,7 @@ type Host struct {
 
 	settings map[string]string
 	used     map[string]bool
+	checking bool // Init is to return when it has looked at the settings
 	bound    *bound
 	ctx      context.Context
 }

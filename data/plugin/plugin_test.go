@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -170,6 +172,7 @@ func TestStartFails(t *testing.T) {
 	}{
 		{"unknown", Config{Plugin: "nosuch"}, "no such plugin", nil},
 		{"event", Config{Plugin: "log", Events: []string{"seen"}}, `no kind of events "seen"`, nil},
+		{"settings", Config{Plugin: "metrics", Settings: map[string]string{"level": "info"}}, `no setting "level", and no other ones`, nil},
 		{"setting", Config{Plugin: "log", Settings: map[string]string{"lvl": "info"}}, `no setting "lvl"`, nil},
 		{"level", Config{Plugin: "log", Settings: map[string]string{"level": "loud"}}, "loud", nil},
 		{"threshold", Config{Plugin: "monitor", Settings: map[string]string{"threshold": "0"}}, "threshold", nil},
@@ -191,8 +194,11 @@ func TestStartFails(t *testing.T) {
 			i := 0
 			_, err := Start(m, []Config{{Plugin: "first"}, c.config}, With(func() Plugin { return &named{first, "first"} },
 				func() Plugin { i++; return &own{t: t, init: c.init} }), new(logged).option())
-			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "number 2") {
+			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "configs[1]") {
 				t.Errorf("Start returns %v, want something about %s", err, c.want)
+			}
+			if err := Check(c.config); c.config.Plugin != "own" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("Check returns %v, want something about %s", err, c.want)
 			}
 			if !ended {
 				t.Error("the plugin before it goes on")
@@ -208,6 +214,19 @@ type named struct {
 }
 
 func (n *named) Name() string { return n.name }
+
+// Check does nothing but look at the settings.
+func TestCheckDoesNothing(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "backups")
+	for _, c := range []Config{{Plugin: "backup", Settings: map[string]string{"dir": dir}}, {Plugin: "monitor"}, {Plugin: "log", Events: []string{"all"}}, {Plugin: "metrics"}} {
+		if err := Check(c); err != nil {
+			t.Errorf("%v: %v", c, err)
+		}
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it has made the directory: %v", err)
+	}
+}
 
 func TestObservers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -59,16 +61,13 @@ func Start(memory *data.Memory, configs []Config, opts ...Option) (*Set, error) 
 	for _, opt := range opts {
 		opt(&o)
 	}
-	makers := make(map[string]Maker)
-	for _, m := range o.makers {
-		makers[m().Name()] = m
-	}
+	makers := makersOf(o.makers)
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Set{cancel: cancel}
 	for i, config := range configs {
 		if err := s.bind(ctx, memory, config, makers[config.Plugin], o.log); err != nil {
 			s.Close()
-			return nil, fmt.Errorf("data/plugin: number %d, %q: %w", i+1, config.Plugin, err)
+			return nil, fmt.Errorf("data/plugin: configs[%d], %q: %w", i, config.Plugin, err)
 		}
 	}
 	for _, b := range s.bound {
@@ -79,7 +78,7 @@ func Start(memory *data.Memory, configs []Config, opts ...Option) (*Set, error) 
 
 func (s *Set) bind(ctx context.Context, memory *data.Memory, config Config, maker Maker, log *slog.Logger) error {
 	if maker == nil {
-		return errors.New("there is no such plugin")
+		return errNoPlugin
 	}
 	filter, err := config.filter()
 	if err != nil {
@@ -87,8 +86,19 @@ func (s *Set) bind(ctx context.Context, memory *data.Memory, config Config, make
 	}
 	p := maker()
 	b := &bound{plugin: p, name: p.Name(), about: p.Describe(), log: log.With("plugin", config.Plugin)}
-	host := &Host{Memory: memory, Log: b.log, settings: config.Settings, used: make(map[string]bool), bound: b, ctx: ctx}
 	s.bound = append(s.bound, b)
+	if err := b.init(&Host{Memory: memory, settings: config.Settings, ctx: ctx}); err != nil {
+		return err
+	}
+	if filter.Kinds != 0 {
+		b.events = memory.Subscribe(ctx, filter)
+	}
+	return nil
+}
+
+// init calls Init, and returns what is wrong with the settings.
+func (b *bound) init(host *Host) (err error) {
+	host.Log, host.used, host.bound = b.log, make(map[string]bool), b
 	b.contain(func() error { err = b.plugin.Init(host); return nil })
 	if b.panics.Load() > 0 {
 		return errors.New("it panicked")
@@ -96,15 +106,39 @@ func (s *Set) bind(ctx context.Context, memory *data.Memory, config Config, make
 	if err != nil {
 		return err
 	}
-	for name := range config.Settings {
-		if !host.used[name] {
-			return fmt.Errorf("it has no setting %q", name)
+	for _, name := range slices.Sorted(maps.Keys(host.settings)) {
+		switch {
+		case host.used[name]:
+		case len(host.used) == 0:
+			return fmt.Errorf("it has no setting %q, and no other ones", name)
+		default:
+			return fmt.Errorf("it has no setting %q: want some of %s", name, strings.Join(slices.Sorted(maps.Keys(host.used)), ", "))
 		}
 	}
-	if filter.Kinds != 0 {
-		b.events = memory.Subscribe(ctx, filter)
-	}
 	return nil
+}
+
+// Check returns what is wrong with the Config of a plugin that is built in. It starts nothing, and changes nothing.
+func Check(config Config) error {
+	maker := makersOf(Builtin())[config.Plugin]
+	if maker == nil {
+		return errNoPlugin
+	}
+	if _, err := config.filter(); err != nil {
+		return err
+	}
+	b := &bound{plugin: maker(), log: slog.New(slog.DiscardHandler)}
+	return b.init(&Host{settings: config.Settings, ctx: context.Background(), checking: true})
+}
+
+var errNoPlugin = errors.New("there is no such plugin")
+
+func makersOf(list []Maker) map[string]Maker {
+	makers := make(map[string]Maker)
+	for _, m := range list {
+		makers[m().Name()] = m
+	}
+	return makers
 }
 
 // listen has a plugin be told of events.

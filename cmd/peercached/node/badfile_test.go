@@ -135,6 +135,10 @@ func TestBadFiles(t *testing.T) {
 		{name: "a plugin", file: "resp: {}\ndata: {plugins: [{plugin: webhok}]}", want: `c.yaml:2:27: data.plugins[0].plugin: "webhok": want one of log, webhook, metrics, monitor, backup; did you mean webhook?`},
 		{name: "a plugin without a name", file: "resp: {}\ndata: {plugins: [{keys: x}]}", want: `c.yaml:2:18: data.plugins[0].plugin: "": want one of log, webhook, metrics, monitor, backup`},
 		{name: "an event", file: "resp: {}\ndata: {plugins: [{plugin: log, events: [writen], buffer: 0}]}", want: "c.yaml:2:40: data.plugins[0].events: \"writen\": want one of written, expired, evicted, removed, all; did you mean written?\nc.yaml:2:58: data.plugins[0].buffer: 0: want 1 to 1048576"},
+		{name: "settings of plugins", file: "resp: {}\ndata:\n  bytes: 1MiB\n  plugins: [{plugin: backup, settings: {dir: backups, evry: 6h}}, {plugin: webhook}, {plugin: monitor, settings: {threshold: 1}}, {plugin: metrics, settings: {a: b}}]", want: "c.yaml:4:40: data.plugins[0].settings: it has no setting \"evry\": want some of dir, every, keep\n" +
+			"c.yaml:4:67: data.plugins[1].settings: the setting url: want http:// or https:// and a host, not \"\"\n" +
+			"c.yaml:4:114: data.plugins[2].settings: the setting threshold: time: missing unit in duration \"1\"\n" +
+			"c.yaml:4:159: data.plugins[3].settings: it has no setting \"a\", and no other ones"},
 		{name: "plugins of levels", file: "resp: {}\ndata: {bytes: 1MiB, driver: tiered, plugins: [{plugin: log}], redis: {addrs: ['127.0.0.1:6379']}}", want: "c.yaml:2:46: data.plugins: driver is tiered, where changes are made in redis: want driver: memory, or no plugins"},
 		{name: "a setting that is nowhere", file: "resp: {}\ndata: {plugins: [{plugin: webhook, settings: {url: {env: NOT_SET_ANYWHERE}}}]}", want: "c.yaml:2:52: data.plugins[0].settings.url: the variable NOT_SET_ANYWHERE is not set, or empty"},
 		{name: "all at once", file: "log: {level: x, format: y}\n" + goodGroup + "admin: {listen: z}", want: `c.yaml:1:14: log.level: "x": want one of debug, info, warn, error` + "\n" +

@@ -92,6 +92,14 @@ func (l *Loaded) checkDataMemory(d *Data) {
 		if one.Buffer < 1 || one.Buffer > mostBuffer {
 			l.Fail(at+".buffer", "%d: want 1 to %d", one.Buffer, mostBuffer)
 		}
+		c, err := one.Config()
+		if err != nil || !slices.Contains(pluginNames(), one.Plugin) {
+			continue // it was said
+		}
+		c.Events = nil // they were looked at
+		if err := plugin.Check(c); err != nil {
+			l.Fail(at+".settings", "%v", err)
+		}
 	}
 	if _, err := data.ParseEviction(d.Evict); err == nil && d.Evict != "noeviction" && d.Bytes <= 0 {
 		l.Fail("data.evict", "there is no bound, so that nothing ever leaves: want bytes, such as bytes: 256MiB")
