@@ -7,8 +7,8 @@ import (
 )
 
 // Tx implements Driver. Each command replies at once. Until f returns, other commands wait that use one of its keys, a key in the same 64th of
-// all keys, or keys in several of them (MGET, SUNION, KEYS, Backup). The end of their contexts ends this wait. So f should be short, and must wait for
-// nothing. Of several Tx one runs at a time. ErrConflict never happens.
+// all keys, or keys in several of them (MGET, SUNION, KEYS, Backup). The end of their contexts ends this wait, but not that of SCAN,
+// KEYS, RANDOMKEY, Watch, Backup and Restore. So f should be short, and must wait for nothing. Of several Tx one runs at a time. ErrConflict never happens.
 func (m *Memory) Tx(ctx context.Context, f func(tx Transaction) error) error {
 	begun, err := m.engine.Begin(ctx)
 	if err != nil {
